@@ -1,0 +1,1 @@
+"""The actors that carry a payment from its acceptance to its settlement."""

@@ -1,0 +1,208 @@
+"""The journal: an append-only file of segments, one folder per replica.
+
+A segment begins with `FIELJNL1` and the generation (u64); records of 36 bytes follow: CRC-32 of the rest (u32), the id
+(16 bytes), the amount in cents (u64), the instant of acceptance in milliseconds (u64), all little-endian. A tail that
+was torn while it was written was never confirmed to anybody, and is left out at replay.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import struct
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+from zlib import crc32
+
+from actors.domain.payment import Payment
+from actors.errors import JournalLockedError, JournalUnavailableError
+
+logger = logging.getLogger(__name__)
+
+MAGIC = b"FIELJNL1"
+HEADER = struct.Struct("<8sQ")
+RECORD = struct.Struct("<16sQQ")
+CHECKSUM = struct.Struct("<I")
+RECORD_BYTES = CHECKSUM.size + RECORD.size
+SEGMENT_BYTES_MAX = 256 * 1024
+
+
+def encode_record(payment: Payment) -> bytes:
+    """Write one payment as a record."""
+    body = RECORD.pack(payment.correlation_id.bytes, payment.amount_cents, payment.accepted_at_ms)
+    return CHECKSUM.pack(crc32(body)) + body
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentContent:
+    """What was read from one segment."""
+
+    generation: int
+    payments: tuple[Payment, ...]
+    damaged_bytes: int
+    """Bytes that belong to no whole record, such as a torn tail."""
+
+
+def decode_segment(data: bytes) -> SegmentContent | None:
+    """Read a segment, leaving out records that are cut or do not match their checksum; None without a header."""
+    if len(data) < HEADER.size or not data.startswith(MAGIC):
+        return None
+    _, generation = HEADER.unpack_from(data)
+    payments = []
+    for offset in range(HEADER.size, len(data) - RECORD_BYTES + 1, RECORD_BYTES):
+        (checksum,) = CHECKSUM.unpack_from(data, offset)
+        body = data[offset + CHECKSUM.size : offset + RECORD_BYTES]
+        if crc32(body) == checksum:
+            id_bytes, amount_cents, accepted_at_ms = RECORD.unpack(body)
+            payments.append(Payment(UUID(bytes=id_bytes), amount_cents, accepted_at_ms))
+    damaged_bytes = len(data) - HEADER.size - RECORD_BYTES * len(payments)
+    return SegmentContent(generation, tuple(payments), damaged_bytes)
+
+
+@dataclass(slots=True)
+class _Segment:
+    path: Path
+    uncommitted: set[UUID] = field(default_factory=set)
+
+
+class FileJournal:
+    """Fulfils `actors.ports.Journal` with files in `folder`. One process owns a folder at a time."""
+
+    def __init__(self, folder: Path, generation: int, sync: Callable[[int], None] | None) -> None:
+        """Open the journal in `folder`, made where it is missing.
+
+        Args:
+            folder: of one replica; it should lie on a volume that outlives the replica.
+            generation: segments of an earlier one were purged, and are deleted.
+            sync: makes what was written to a file descriptor survive the loss of power; None leaves it to the system.
+
+        Raises:
+            JournalLockedError: another process has it.
+            JournalUnavailableError: the folder cannot be written.
+        """
+        self._folder = folder
+        self._generation = generation
+        self._sync = sync
+        self._segments: deque[_Segment] = deque()
+        self._fd: int | None = None
+        self._size_bytes = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock_fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise JournalUnavailableError(f"{folder}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock_fd)
+            raise JournalLockedError(f"another process has the journal in {folder}") from error
+
+    def replay(self) -> Iterator[Payment]:
+        """Give what is not known to be committed, oldest first; see the protocol."""
+        self._close_segment()
+        self._segments.clear()
+        for path in sorted(self._folder.glob("*.journal")):
+            data = path.read_bytes()
+            content = decode_segment(data)
+            if content is None and len(data) > HEADER.size:
+                logger.error("%s has no valid header: it is kept as .damaged, and not replayed", path)
+                path.rename(path.with_suffix(".damaged"))
+            elif content is None or content.generation < self._generation or not content.payments:
+                path.unlink()
+            else:
+                if content.damaged_bytes:
+                    logger.warning("%s: %d bytes belong to no whole record", path, content.damaged_bytes)
+                self._segments.append(_Segment(path, {payment.correlation_id for payment in content.payments}))
+                yield from content.payments
+
+    def append(self, payments: Sequence[Payment]) -> None:
+        """Write and sync all of them; see the protocol."""
+        data = b"".join(encode_record(payment) for payment in payments)
+        try:
+            fd = self._writable()
+            self._write(fd, data)
+        except OSError as error:
+            self._abandon_segment()
+            raise JournalUnavailableError(f"{self._folder}: {error.strerror}") from error
+        self._size_bytes += len(data)
+        self._segments[-1].uncommitted.update(payment.correlation_id for payment in payments)
+
+    def committed(self, correlation_ids: Sequence[UUID]) -> None:
+        """Forget them, and delete the segments that hold nothing else; see the protocol."""
+        for segment in self._segments:
+            segment.uncommitted.difference_update(correlation_ids)
+        while self._segments and not self._segments[0].uncommitted:
+            if len(self._segments) == 1 and self._fd is not None:
+                break
+            self._segments.popleft().path.unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Tell whether the folder can be written.
+
+        Raises:
+            JournalUnavailableError: it can't.
+        """
+        if not os.access(self._folder, os.W_OK) or os.statvfs(self._folder).f_bavail == 0:
+            raise JournalUnavailableError(f"{self._folder} cannot be written")
+
+    def clear(self, generation: int) -> None:
+        """Delete everything, since it was purged; what comes next belongs to `generation`."""
+        self._generation = generation
+        self._close_segment()
+        self._segments.clear()
+        for path in self._folder.glob("*.journal"):
+            path.unlink()
+
+    def close(self) -> None:
+        """Give the folder free for another process. A last segment that holds nothing is deleted."""
+        self._close_segment()
+        self.committed(())
+        os.close(self._lock_fd)
+
+    def _writable(self) -> int:
+        if self._fd is not None and self._size_bytes < SEGMENT_BYTES_MAX:
+            return self._fd
+        self._close_segment()
+        self.committed(())
+        number = int(self._segments[-1].path.stem) + 1 if self._segments else 1
+        path = self._folder / f"{number:012d}.journal"
+        self._fd = fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._segments.append(_Segment(path))
+        self._size_bytes = 0
+        header = HEADER.pack(MAGIC, self._generation)
+        self._write(fd, header)
+        self._size_bytes = len(header)
+        if self._sync:
+            self._sync_folder()
+        return fd
+
+    def _write(self, fd: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        if self._sync:
+            self._sync(fd)
+
+    def _sync_folder(self) -> None:
+        # A new file survives the loss of power only with the entry that names it.
+        folder_fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder_fd)
+        finally:
+            os.close(folder_fd)
+
+    def _abandon_segment(self) -> None:
+        """Cut off what failed and write elsewhere: after a failed sync nobody knows what a file holds."""
+        if self._fd is None:
+            return
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, self._size_bytes)
+        self._close_segment()
+
+    def _close_segment(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None

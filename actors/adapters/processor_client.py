@@ -1,0 +1,109 @@
+"""One payment processor over HTTP (the contract of the event)."""
+
+import logging
+from decimal import Decimal
+from socket import gaierror
+from uuid import UUID
+
+import gevent
+import msgspec
+from geventhttpclient import HTTPClient
+from geventhttpclient.response import HTTPSocketPoolResponse
+
+from actors.domain.instant import iso_from_ms, ms_from_iso
+from actors.domain.outcome import Outcome, outcome_of_status
+from actors.domain.payment import Payment, decimal_amount
+from actors.ports import LookUpAnswer
+
+logger = logging.getLogger(__name__)
+
+JSON_HEADERS = {"Content-Type": "application/json"}
+ANSWER_BYTES_MAX = 64 * 1024
+LOOK_UPS_MAX = 16
+"""Look-ups at once."""
+
+
+class _DeadlineError(Exception):
+    """The deadline over a whole call has passed (an `Exception`: a bare `gevent.Timeout` would stop every actor)."""
+
+
+class _Booked(msgspec.Struct):
+    """A payment as a processor tells it."""
+
+    correlationId: UUID  # noqa: N815  # the contract's name
+    amount: Decimal
+    requestedAt: str  # noqa: N815  # the same
+
+
+class HttpProcessorClient:
+    """Fulfils `actors.ports.ProcessorClient`. Each call is sent once and has one deadline over all of it."""
+
+    def __init__(self, url: str, timeout_s: float, charges_max: int) -> None:
+        """`url` is the processor's base address; `charges_max` charges at once have a connection."""
+        self._timeout_s = timeout_s
+        # Look-ups have connections of their own, so that no charge waits for one until its deadline.
+        self._charges = self._client(url, charges_max)
+        self._look_ups = self._client(url, LOOK_UPS_MAX)
+        self._encoder = msgspec.json.Encoder(decimal_format="number")
+        self._decoder = msgspec.json.Decoder(_Booked)
+
+    def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
+        """Send one payment once; see the protocol."""
+        body = self._encoder.encode(
+            {
+                "correlationId": payment.correlation_id,
+                "amount": decimal_amount(payment.amount_cents),
+                "requestedAt": iso_from_ms(requested_at_ms),
+            }
+        )
+        try:
+            status, _ = self._call(self._charges, "POST", "/payments", body)
+        except (ConnectionRefusedError, gaierror):
+            return Outcome.REFUSED
+        except Exception as error:  # noqa: BLE001  # whatever else went wrong, the payment may have arrived
+            logger.debug("charge of %s: %r", payment.correlation_id, error)
+            return Outcome.UNKNOWN
+        return outcome_of_status(status)
+
+    def look_up(self, correlation_id: UUID) -> LookUpAnswer:
+        """Ask for one payment; see the protocol."""
+        try:
+            status, body = self._call(self._look_ups, "GET", f"/payments/{correlation_id}", b"")
+            if status == 404:  # noqa: PLR2004  # the status itself
+                return LookUpAnswer(answered=True)
+            if status != 200:  # noqa: PLR2004  # the same
+                return LookUpAnswer(answered=False)
+            booked = self._decoder.decode(body)
+            requested_at_ms = ms_from_iso(booked.requestedAt)
+        except Exception as error:  # noqa: BLE001  # no answer that says anything
+            logger.debug("look-up of %s: %r", correlation_id, error)
+            return LookUpAnswer(answered=False)
+        if booked.correlationId != correlation_id:
+            return LookUpAnswer(answered=False)
+        return LookUpAnswer(answered=True, requested_at_ms=requested_at_ms)
+
+    def close(self) -> None:
+        """Close the connections that wait for use."""
+        self._charges.close()
+        self._look_ups.close()
+
+    def _client(self, url: str, connections_max: int) -> HTTPClient:
+        # Its own timeouts are per receive, so that a dripping server would hold a call for long: the deadline decides.
+        return HTTPClient.from_url(
+            url, concurrency=connections_max, connection_timeout=self._timeout_s, network_timeout=self._timeout_s
+        )
+
+    def _call(self, client: HTTPClient, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        with gevent.Timeout(self._timeout_s, _DeadlineError(f"no answer within {self._timeout_s} s")):
+            response = client.request(method, path, body=body, headers=JSON_HEADERS)
+            try:
+                return response.status_code, self._read(response)
+            finally:
+                response.release()
+
+    @staticmethod
+    def _read(response: HTTPSocketPoolResponse) -> bytes:
+        data = bytes(response.read(ANSWER_BYTES_MAX + 1))
+        if len(data) > ANSWER_BYTES_MAX:
+            raise ValueError("the answer is too long")
+        return data

@@ -1,0 +1,1 @@
+"""The pure core: what is decided, without sockets, actors or a clock."""

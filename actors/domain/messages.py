@@ -1,0 +1,226 @@
+"""What actors say to each other: commands in the imperative, events in the past tense."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from uuid import UUID
+
+from actors.domain.breaker import BreakerState
+from actors.domain.outcome import Outcome
+from actors.domain.payment import Payment, Settlement
+
+
+class AcceptAnswer(Enum):
+    """What a client is told of the payment that it posted."""
+
+    ACCEPTED = "accepted"
+    """It is durable now."""
+    REPEATED = "repeated"
+    """It was accepted before, with the same amount."""
+    CONFLICT = "conflict"
+    """Its id was accepted before with another amount; this one is not kept."""
+    OVERLOADED = "overloaded"
+    """Too many payments wait for Postgres or a processor; nothing was kept."""
+    JOURNAL_UNAVAILABLE = "journal unavailable"
+    """It could not be made durable; nothing was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """To the intake: make this payment durable, then answer."""
+
+    payment: Payment
+    reply: Callable[[AcceptAnswer], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """To the router: these are durable; take them to a processor."""
+
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A payment and the processor that its row names."""
+
+    payment: Payment
+    processor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """To persistence: write these payments, each with the processor that may be charged."""
+
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """To the router: these rows are committed and belong to this replica."""
+
+    correlation_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Disowned:
+    """To the router: the rows of these ids are not this replica's; it does not charge them."""
+
+    correlation_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """To the intake: Postgres has these; the journal need not keep them."""
+
+    correlation_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """To persistence: this payment, certainly not charged, goes to another processor."""
+
+    correlation_id: UUID
+    processor: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """To the router: these moves are committed."""
+
+    correlation_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """To persistence: this payment was charged."""
+
+    settlement: Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """To router and intake: these settlements are committed."""
+
+    correlation_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """To the router: drive these payments, of which only the rows are known."""
+
+    claims: tuple[Claim, ...]
+    oldest_stamp_ms: int
+    """No charge of theirs bears an older stamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """To a processor's actor: send this payment."""
+
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """To a processor's actor: ask whether and when this payment was charged there."""
+
+    correlation_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeEnded:
+    """To the processor's actor, then to the router: one attempt is over."""
+
+    correlation_id: UUID
+    outcome: Outcome
+    requested_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """To the router: these were not sent, since the processor takes none now."""
+
+    processor: str
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """To the router: what the processor said of this payment."""
+
+    correlation_id: UUID
+    requested_at_ms: int | None
+    """The instant it was charged under; None where it was not found or nothing was answered."""
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityChanged:
+    """To the router: a processor's breaker changed its state, or the processor is draining, which counts as open."""
+
+    processor: str
+    state: BreakerState
+    permits: int | None
+    """How many charges it takes now; None for any number."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReported:
+    """To a processor's actor: what its own health endpoint said."""
+
+    processor: str
+    failing: bool
+    response_time_ms_min: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRenewed:
+    """To the processors' actors: this replica may send until then."""
+
+    until_s: float
+    """On the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDue:
+    """To the router, from itself: the pause of this payment is over."""
+
+    correlation_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """From an actor to itself: a period is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class OldestStamp:
+    """A question to processors' actors, then the router: the oldest stamp of a charge that is not committed yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """A question to the router: how far is this payment? Answers a `PaymentProgress` or None."""
+
+    correlation_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentProgress:
+    """What the router knows of an unsettled payment."""
+
+    processor: str
+    attempts: int
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """A question to intake and persistence: how many payments or writes wait for Postgres?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """To the processors' actors: send nothing more. To recovery: end the lease."""

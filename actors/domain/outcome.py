@@ -1,0 +1,37 @@
+"""What a processor's answer to a charge means (the outcome table of the design)."""
+
+from enum import Enum
+from http import HTTPStatus
+
+
+class Outcome(Enum):
+    """What is known of one charge after it ended."""
+
+    SETTLED = "settled"
+    """Charged, under the instant that was sent."""
+    ALREADY_CHARGED = "already charged"
+    """Charged by an earlier request, under an instant that only the processor knows."""
+    REFUSED = "refused"
+    """Certainly not charged: never sent, or turned away before it was looked at."""
+    FAILED = "failed"
+    """Not charged as far as the processor's contract says (5xx)."""
+    UNKNOWN = "unknown"
+    """Perhaps charged, perhaps charged later: no answer, or one that makes no sense."""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the processor did its work; the breaker counts the rest as failures."""
+        return self in {Outcome.SETTLED, Outcome.ALREADY_CHARGED}
+
+
+def outcome_of_status(status: int) -> Outcome:
+    """Read the HTTP status of a complete, well-formed answer to `POST /payments`."""
+    if status == HTTPStatus.OK:
+        return Outcome.SETTLED
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return Outcome.ALREADY_CHARGED
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Outcome.REFUSED
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Outcome.FAILED
+    return Outcome.UNKNOWN

@@ -1,0 +1,48 @@
+"""The payment processors that a gateway may charge, as the operator lists them."""
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from urllib.parse import urlsplit
+
+from actors.errors import SettingsError
+
+EVENT_NAMES = ("default", "fallback")
+"""The two processors of the event; its summary always names both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """One payment processor."""
+
+    name: str
+    url: str
+    """Base address, such as `http://payment-processor-default:8080`."""
+    fee: Decimal
+    """Share of the amount that it keeps, 0.05 for 5 %."""
+
+
+def parse_processors(text: str) -> tuple[Processor, ...]:
+    """Read `"default=http://host:8080,0.05 fallback=http://host:8080,0.15"`.
+
+    Raises:
+        SettingsError: empty, a name twice, an address that is not http, a fee outside [0, 1).
+    """
+    processors = tuple(_parse_one(item) for item in text.split())
+    if not processors:
+        raise SettingsError("PROCESSORS names no processor")
+    if len({processor.name for processor in processors}) < len(processors):
+        raise SettingsError("PROCESSORS names a processor twice")
+    return processors
+
+
+def _parse_one(item: str) -> Processor:
+    name, _, rest = item.partition("=")
+    url, _, fee_text = rest.rpartition(",")
+    try:
+        parts, fee = urlsplit(url), Decimal(fee_text)
+        usable = parts.scheme == "http" and parts.hostname and (parts.port is None or parts.port > 0)
+    except (InvalidOperation, ValueError):
+        usable, fee = None, Decimal(-1)
+    if not (name.isidentifier() and usable and fee.is_finite() and 0 <= fee < 1):
+        raise SettingsError(f"PROCESSORS: {item!r} is not name=http://host:port,fee with a fee from 0 to below 1")
+    return Processor(name, url.rstrip("/"), fee)

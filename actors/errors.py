@@ -1,0 +1,45 @@
+"""Every error that Fiel raises on purpose."""
+
+
+class FielError(Exception):
+    """Root of all errors that Fiel raises."""
+
+
+class InvalidAmountError(FielError):
+    """An amount that is no positive number of whole cents within the limits."""
+
+
+class SettingsError(FielError):
+    """An environment variable is missing or malformed; the message names it."""
+
+
+class MailboxFullError(FielError):
+    """An actor has as many messages waiting as it may have."""
+
+
+class ActorCrashedError(FielError):
+    """Something that is no `Exception` left a handler, such as a leaked `gevent.Timeout`."""
+
+
+class JournalUnavailableError(FielError):
+    """The journal could not be written or synced; nothing of the group is kept."""
+
+
+class JournalLockedError(FielError):
+    """Another living process owns this journal."""
+
+
+class LedgerUnavailableError(FielError):
+    """Postgres did not answer, or asked for the transaction to be tried again."""
+
+
+class HealthUnavailableError(FielError):
+    """Redis or a processor's health endpoint did not answer."""
+
+
+class GatewayUnavailableError(FielError):
+    """The gateway is starting, purging or stopping; the client may try again."""
+
+
+class LeaseLostError(FielError):
+    """Another process has taken this replica's name in Postgres."""

@@ -1,0 +1,102 @@
+"""The intake: makes payments durable in groups, answers their clients, bounds what waits."""
+
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
+from actors.actor import Actor
+from actors.domain.messages import Accept, AcceptAnswer, Backlog, Committed, Route, Settled
+from actors.domain.payment import Payment
+from actors.domain.recent import RecentPayments
+from actors.errors import JournalUnavailableError
+from actors.ports import Journal, Recipient
+
+logger = logging.getLogger(__name__)
+
+GROUP_MAX = 256
+"""Payments that one write and one sync make durable."""
+
+
+class IntakeActor(Actor):
+    """Owns the journal and what waits for Postgres."""
+
+    INBOX_MAX = 4096
+
+    def __init__(self, journal: Journal, router: Recipient, recent: RecentPayments, open_max: int) -> None:
+        """`open_max` is how many accepted payments may be unsettled before clients are refused."""
+        super().__init__()
+        self._journal = journal
+        self._router = router
+        self._recent = recent
+        self._open_max = open_max
+        self._open: set[UUID] = set()
+        self._uncommitted: set[UUID] = set()
+        self._group: dict[UUID, Payment] = {}
+        self._replies: list[tuple[Callable[[AcceptAnswer], None], AcceptAnswer]] = []
+
+    def on_start(self) -> None:
+        """Hand over what the journal of an earlier run still holds."""
+        payments = tuple(self._journal.replay())
+        for payment in payments:
+            self._recent.remember(payment.correlation_id, payment.amount_cents)
+        if payments:
+            logger.info("the journal holds %d payments of an earlier run", len(payments))
+            self._hand_over(payments)
+
+    def on_receive(self, message: object) -> object:
+        """Handle one message of `actors.domain.messages`."""
+        match message:
+            case Accept():
+                self._accept(message)
+            case Committed(correlation_ids):
+                self._uncommitted.difference_update(correlation_ids)
+                self._journal.committed(correlation_ids)
+            case Settled(correlation_ids):
+                self._open.difference_update(correlation_ids)
+            case Backlog():
+                return len(self._uncommitted)
+        # One write and one sync for all that came meanwhile.
+        if self._replies and (self.actor_inbox.empty() or len(self._replies) >= GROUP_MAX):
+            self._flush()
+        return None
+
+    def _accept(self, message: Accept) -> None:
+        payment = message.payment
+        known_cents = self._recent.amount_cents(payment.correlation_id)
+        if known_cents is not None:
+            same = known_cents == payment.amount_cents
+            self._answer_with_group(message.reply, AcceptAnswer.REPEATED if same else AcceptAnswer.CONFLICT)
+        elif len(self._open) + len(self._group) >= self._open_max:
+            message.reply(AcceptAnswer.OVERLOADED)
+        else:
+            self._recent.remember(payment.correlation_id, payment.amount_cents)
+            self._group[payment.correlation_id] = payment
+            self._answer_with_group(message.reply, AcceptAnswer.ACCEPTED)
+
+    def _answer_with_group(self, reply: Callable[[AcceptAnswer], None], answer: AcceptAnswer) -> None:
+        # A repeated post may not be answered before the first one is durable.
+        self._replies.append((reply, answer))
+
+    def _flush(self) -> None:
+        group, replies = tuple(self._group.values()), self._replies
+        self._group, self._replies = {}, []
+        try:
+            if group:
+                self._journal.append(group)
+        except JournalUnavailableError as error:
+            logger.error("%d payments are refused: %s", len(group), error)  # noqa: TRY400  # the cause is in the message
+            for payment in group:
+                self._recent.forget(payment.correlation_id)
+            for reply, _ in replies:
+                reply(AcceptAnswer.JOURNAL_UNAVAILABLE)
+            return
+        for reply, answer in replies:
+            reply(answer)
+        if group:
+            self._hand_over(group)
+
+    def _hand_over(self, payments: tuple[Payment, ...]) -> None:
+        ids = [payment.correlation_id for payment in payments]
+        self._open.update(ids)
+        self._uncommitted.update(ids)
+        self._router.tell(Route(payments))

@@ -1,0 +1,120 @@
+"""Recovery: takes the replica's place in Postgres, finds its unsettled payments there, and keeps its lease."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from actors.actor import Actor
+from actors.domain.messages import Adopt, Drain, LeaseRenewed, OldestStamp, Tick
+from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
+from actors.ports import Ledger, Recipient, Registration, Runtime
+
+logger = logging.getLogger(__name__)
+
+LEASE_S = 5.0
+BEAT_S = 0.25
+ASK_S_MAX = 1.0
+NEVER_MS = 2**63 - 1
+"""The watermark of a replica that has left nothing unsettled behind."""
+
+
+class RecoveryActor(Actor):
+    """Owns the lease. Without it nothing is sent; with every renewal it publishes how far the books are final."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        router: Recipient,
+        processors: Sequence[Recipient],
+        runtime: Runtime,
+        generation: int,
+        purged: Callable[[], None],
+    ) -> None:
+        """`purged` is called once, when Postgres shows a generation later than `generation`."""
+        super().__init__()
+        self._ledger = ledger
+        self._router = router
+        self._processors = processors
+        self._runtime = runtime
+        self._generation = generation
+        self._purged = purged
+        self._registration: Registration | None = None
+        self._left = False
+        self._watermark_ms = 0
+
+    def on_start(self) -> None:
+        """Join at once."""
+        self.tell_self(Tick())
+
+    def on_receive(self, message: object) -> object:
+        """Handle one message of `actors.domain.messages`."""
+        match message:
+            case Tick() if not self._left:
+                self._tick()
+            case Drain():
+                self._leave()
+        return None
+
+    def _tick(self) -> None:
+        try:
+            generation = self._join() if self._registration is None else self._beat(self._registration)
+        except LedgerUnavailableError as error:
+            logger.warning("the lease is not renewed: %s", error)
+            generation = self._generation
+        if generation != self._generation:
+            self._runtime.spawn(self._purged)
+        else:
+            self._runtime.call_later(BEAT_S, self.tell_self, Tick())
+
+    def _leave(self) -> None:
+        """End the lease at once, so that others need not wait for its end to take over what is left."""
+        self._left = True
+        if self._registration is None:
+            return
+        stamps = self._stamps_ms()
+        try:
+            self._ledger.retire(self._registration.epoch, min(stamps, default=NEVER_MS))
+        except LedgerUnavailableError as error:
+            logger.warning("the lease ends by itself: %s", error)
+
+    def _join(self) -> int:
+        until_s = self._runtime.now_s() + LEASE_S
+        registration = self._ledger.register(self._generation, LEASE_S)
+        if registration.generation != self._generation:
+            return registration.generation
+        claims = self._ledger.claims()
+        if claims:
+            logger.info("%d payments of an earlier run are not settled yet", len(claims))
+            self._router.tell(Adopt(claims, registration.watermark_ms))
+        self._registration = registration
+        self._watermark_ms = registration.watermark_ms
+        self._renewed(until_s)
+        return registration.generation
+
+    def _beat(self, registration: Registration) -> int:
+        until_s = self._runtime.now_s() + LEASE_S
+        self._watermark_ms = self._oldest_stamp_ms()
+        beat = self._ledger.beat(registration.epoch, LEASE_S, self._watermark_ms)
+        if not beat.renewed:
+            raise LeaseLostError("another process has registered under the name of this replica")
+        self._renewed(until_s)
+        return beat.generation
+
+    def _oldest_stamp_ms(self) -> int:
+        """Find the instant before which no charge is missing in Postgres.
+
+        Processors' actors are asked before the router: what they report meanwhile reaches it before the question does.
+        """
+        now_ms = self._runtime.now_ms()
+        return min([now_ms, *self._stamps_ms()])
+
+    def _stamps_ms(self) -> list[int]:
+        try:
+            stamps = [peer.ask(OldestStamp(), ASK_S_MAX) for peer in (*self._processors, self._router)]
+        except GatewayUnavailableError:
+            return [self._watermark_ms]
+        return [stamp for stamp in stamps if stamp is not None]
+
+    def _renewed(self, until_s: float) -> None:
+        for processor in self._processors:
+            processor.tell(LeaseRenewed(until_s))

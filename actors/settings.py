@@ -1,0 +1,93 @@
+"""What an operator can set, read once from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from actors.domain.processors import Processor, parse_processors
+from actors.errors import SettingsError
+
+DEFAULT_PROCESSORS = "default=http://localhost:8001,0.05 fallback=http://localhost:8002,0.15"
+
+
+class Durability(Enum):
+    """What a 2xx survives."""
+
+    FSYNC = "fsync"
+    """The loss of power."""
+    PROCESS = "process"
+    """The death of every process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of one replica."""
+
+    replica: str
+    database_url: str
+    redis_url: str
+    processors: tuple[Processor, ...]
+    journal_dir: Path
+    durability: Durability
+    allow_purge: bool
+    open_max: int
+    """Accepted payments that may be unsettled here before clients get 503."""
+    charge_timeout_s: float
+    """Deadline of one call to a processor, over all of it."""
+    in_flight_max: int
+    """Charges under way on one processor from this replica."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the variables that the README lists.
+
+        Raises:
+            SettingsError: naming the variable that is missing or malformed.
+        """
+        return cls(
+            replica=_name(environment.get("REPLICA", "1")),
+            database_url=_required(environment, "DATABASE_URL"),
+            redis_url=_required(environment, "REDIS_URL"),
+            processors=parse_processors(environment.get("PROCESSORS", DEFAULT_PROCESSORS)),
+            journal_dir=Path(environment.get("JOURNAL_DIR", "var/journal")),
+            durability=_durability(environment.get("DURABILITY", Durability.FSYNC.value)),
+            allow_purge=_flag(environment, "ALLOW_PURGE"),
+            open_max=_positive_int(environment, "OPEN_MAX", 60_000),
+            charge_timeout_s=_positive_int(environment, "CHARGE_TIMEOUT_MS", 10_000) / 1000,
+            in_flight_max=_positive_int(environment, "IN_FLIGHT_MAX", 128),
+        )
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise SettingsError(f"{name} is not set")
+    return value
+
+
+def _name(value: str) -> str:
+    if not value.replace("-", "").replace("_", "").isalnum():
+        raise SettingsError(f"REPLICA={value!r} may hold letters, digits, - and _ alone")
+    return value
+
+
+def _durability(value: str) -> Durability:
+    try:
+        return Durability(value)
+    except ValueError:
+        raise SettingsError(f"DURABILITY={value!r} is neither fsync nor process") from None
+
+
+def _flag(environment: Mapping[str, str], name: str) -> bool:
+    value = environment.get(name, "0")
+    if value not in {"", "0", "1"}:
+        raise SettingsError(f"{name}={value!r} is neither 0 nor 1")
+    return value == "1"
+
+
+def _positive_int(environment: Mapping[str, str], name: str, default: int) -> int:
+    value = environment.get(name, str(default))
+    if not value.isdecimal() or int(value) < 1:
+        raise SettingsError(f"{name}={value!r} is no whole number above zero")
+    return int(value)

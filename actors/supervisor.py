@@ -1,0 +1,97 @@
+"""The supervisor: starts all actors in order, and starts all anew when one of them dies.
+
+Whatever an actor held is in the journal or in Postgres. Starting all together means that there is one way to drive work
+again, after a crash as after a start of the process.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pykka
+
+from actors.actor import Address
+from actors.domain.batching import Backoff
+from actors.ports import Runtime
+
+logger = logging.getLogger(__name__)
+
+CHECK_S = 0.1
+STOP_S_MAX = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One actor under supervision."""
+
+    address: Address
+    start: Callable[[], pykka.ActorRef[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class RestartLimits:
+    """How often the actors may be started anew."""
+
+    restarts_max: int = 5
+    within_s: float = 60.0
+    backoff: Backoff = Backoff(first_s=0.05, longest_s=2.0)  # noqa: RUF009  # frozen, so one for all is harmless
+
+
+class Supervisor:
+    """Watches over the actors of one replica."""
+
+    def __init__(
+        self, children: Sequence[Child], runtime: Runtime, limits: RestartLimits, give_up: Callable[[str], None]
+    ) -> None:
+        """`give_up` is called with the reason when restarting does not help; it is expected to end the process."""
+        self._children = children
+        self._runtime = runtime
+        self._limits = limits
+        self._give_up = give_up
+        self._restarts_s: list[float] = []
+        self._watching = False
+        self._closed = False
+
+    def start(self) -> None:
+        """Start all, in the order given, and watch them."""
+        if self._closed:
+            return
+        for child in self._children:
+            child.address.bind(child.start())
+        self._watching = True
+        self._runtime.call_later(CHECK_S, self.check)
+
+    def stop(self) -> None:
+        """End all for good, in reverse order; each handles what waits in its mailbox first. May be called again."""
+        self._closed = True
+        self._stop_children()
+
+    def _stop_children(self) -> None:
+        self._watching = False
+        for child in reversed(self._children):
+            child.address.stop(STOP_S_MAX)
+
+    @property
+    def dead(self) -> tuple[str, ...]:
+        """Names of the actors that should run and do not."""
+        return tuple(child.address.name for child in self._children if not child.address.is_alive)
+
+    def check(self) -> None:
+        """Look once whether all are alive."""
+        if not self._watching:
+            return
+        dead = self.dead
+        if not dead:
+            self._runtime.call_later(CHECK_S, self.check)
+            return
+        self._stop_children()
+        now_s = self._runtime.now_s()
+        self._restarts_s = [at_s for at_s in self._restarts_s if now_s - at_s < self._limits.within_s]
+        if len(self._restarts_s) >= self._limits.restarts_max:
+            self._give_up(f"{', '.join(dead)} died {self._limits.restarts_max + 1} times in {self._limits.within_s} s")
+            return
+        self._restarts_s.append(now_s)
+        pause_s = self._limits.backoff.pause_s(len(self._restarts_s))
+        logger.error("%s died: all actors start anew in %.2f s", ", ".join(dead), pause_s)
+        self._runtime.call_later(pause_s, self.start)

@@ -1,0 +1,392 @@
+"""The composition root: builds every part of a replica, and is what the HTTP side talks to."""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import gevent
+from gevent.event import AsyncResult
+from gevent.lock import BoundedSemaphore
+
+from actors.actor import Address
+from actors.adapters.health_board import RedisHealthBoard
+from actors.adapters.health_probe import HttpHealthProbe
+from actors.adapters.journal import FileJournal
+from actors.adapters.ledger import PostgresLedger
+from actors.adapters.processor_client import HttpProcessorClient
+from actors.adapters.runtime import GeventRuntime
+from actors.domain.batching import BatchLimits
+from actors.domain.breaker import Breaker, BreakerLimits
+from actors.domain.messages import Accept, AcceptAnswer, Backlog, Describe, Drain, OldestStamp, PaymentProgress
+from actors.domain.payment import Payment
+from actors.domain.processors import EVENT_NAMES, Processor
+from actors.domain.recent import RecentPayments
+from actors.errors import (
+    FielError,
+    GatewayUnavailableError,
+    JournalUnavailableError,
+    LedgerUnavailableError,
+    MailboxFullError,
+)
+from actors.health import HealthActor
+from actors.intake import IntakeActor
+from actors.persistence import PersistenceActor
+from actors.ports import LedgerSummary, PaymentRecord
+from actors.processor import ProcessorActor
+from actors.recovery import RecoveryActor
+from actors.router import RetryLimits, RouterActor
+from actors.settings import Durability, Settings
+from actors.supervisor import Child, RestartLimits, Supervisor
+
+logger = logging.getLogger(__name__)
+
+ACCEPT_S_MAX = 5.0
+"""How long a client waits for the journal."""
+ASK_S_MAX = 1.0
+SUMMARY_S_MAX = 1.0
+"""How long a summary waits for charges stamped within its window."""
+SUMMARY_STEP_S = 0.02
+PURGE_STEP_S = 0.05
+DRAIN_S_MAX = 5.0
+DRAIN_STEP_S = 0.02
+START_STEP_S = 0.2
+RECENT_MAX = 50_000
+"""Ids whose amounts a replica remembers, to answer repeated posts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether this replica takes payments, and how its parts are."""
+
+    ready: bool
+    parts: dict[str, str]
+    """State of each part by name; `ok` where nothing is wrong."""
+
+    @property
+    def degraded(self) -> bool:
+        """Whether a part is missing that payments are accepted without."""
+        return self.ready and any(state != "ok" for state in self.parts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSummary:
+    """Totals of a window by processor; both names of the event are always there."""
+
+    requests: dict[str, int]
+    amounts_cents: dict[str, int]
+    final: bool
+    """False where charges stamped within the window may still be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentStatus:
+    """A payment and how far it is."""
+
+    record: PaymentRecord
+    progress: PaymentProgress | None
+    """Where this replica drives it: what the router knows."""
+
+
+class System:
+    """One replica of the gateway, without its HTTP side."""
+
+    def __init__(self, settings: Settings, end_process: Callable[[str], None]) -> None:
+        """`end_process` is called with the reason when this process can no longer do its work."""
+        self._settings = settings
+        self._end_process = end_process
+        self._runtime = GeventRuntime()
+        self._ledger = PostgresLedger(settings.database_url, settings.replica, self._runtime.now_ms)
+        self._board = RedisHealthBoard(settings.redis_url, settings.replica)
+        self._probe = HttpHealthProbe(settings.processors, self._runtime.now_ms)
+        self._clients = {
+            processor.name: HttpProcessorClient(processor.url, settings.charge_timeout_s, settings.in_flight_max)
+            for processor in settings.processors
+        }
+        self._intake, self._router = Address("intake"), Address("router")
+        self._persistence, self._recovery, self._health = Address("persistence"), Address("recovery"), Address("health")
+        self._processors = {processor.name: Address(processor.name) for processor in settings.processors}
+        self._journal: FileJournal | None = None
+        self._supervisor: Supervisor | None = None
+        self._generation = 0
+        self._draining = False
+        self._purge_lock = BoundedSemaphore()
+
+    # Its life
+
+    def start(self) -> None:
+        """Start in the background: wait for Postgres, open the journal, start the actors."""
+        self._ledger.open()
+        gevent.spawn(self._start)
+
+    def _start(self) -> None:
+        while not self._draining:
+            try:
+                self._generation = self._ledger.generation()
+                break
+            except LedgerUnavailableError as error:
+                logger.warning("waiting for Postgres: %s", error)
+                gevent.sleep(START_STEP_S)
+        try:
+            sync = os.fdatasync if self._settings.durability is Durability.FSYNC else None
+            folder = self._settings.journal_dir / self._settings.replica
+            self._journal = FileJournal(folder, self._generation, sync and _beside_the_loop(sync))
+        except Exception as error:  # noqa: BLE001  # without a journal there is nothing that this process can do
+            self._end_process(str(error))
+            return
+        if not self._draining:
+            self._start_actors(self._journal)
+
+    def _start_actors(self, journal: FileJournal) -> None:
+        self._supervisor = Supervisor(self._children(journal), self._runtime, RestartLimits(), self._end_process)
+        self._supervisor.start()
+        logger.info("replica %s is at work", self._settings.replica)
+
+    def _children(self, journal: FileJournal) -> list[Child]:
+        """List the actors in the order of their start: who is told something starts before who tells it."""
+        settings, runtime = self._settings, self._runtime
+        generation = self._generation
+        return [
+            Child(
+                self._persistence,
+                lambda: PersistenceActor.start(
+                    ledger=self._ledger,
+                    intake=self._intake,
+                    router=self._router,
+                    runtime=runtime,
+                    limits=BatchLimits(),
+                    replica=settings.replica,
+                ),
+            ),
+            Child(
+                self._router,
+                lambda: RouterActor.start(
+                    processors=settings.processors,
+                    addresses=self._processors,
+                    persistence=self._persistence,
+                    runtime=runtime,
+                    limits=RetryLimits(),
+                ),
+            ),
+            *(self._processor_child(processor) for processor in settings.processors),
+            Child(
+                self._recovery,
+                lambda: RecoveryActor.start(
+                    ledger=self._ledger,
+                    router=self._router,
+                    processors=tuple(self._processors.values()),
+                    runtime=runtime,
+                    generation=generation,
+                    purged=self._follow_purge,
+                ),
+            ),
+            Child(
+                self._health,
+                lambda: HealthActor.start(
+                    processors=self._processors, board=self._board, probe=self._probe, runtime=runtime
+                ),
+            ),
+            Child(
+                self._intake,
+                lambda: IntakeActor.start(
+                    journal=journal,
+                    router=self._router,
+                    recent=RecentPayments(RECENT_MAX),
+                    open_max=settings.open_max,
+                ),
+            ),
+        ]
+
+    def _processor_child(self, processor: Processor) -> Child:
+        return Child(
+            self._processors[processor.name],
+            lambda: ProcessorActor.start(
+                name=processor.name,
+                client=self._clients[processor.name],
+                breaker=Breaker(BreakerLimits()),
+                router=self._router,
+                runtime=self._runtime,
+                in_flight_max=self._settings.in_flight_max,
+            ),
+        )
+
+    def begin_drain(self) -> None:
+        """Turn unready; what is under way goes on."""
+        self._draining = True
+
+    def drain(self) -> None:
+        """End in good order: charges under way end, what waits is written, the rest is left to the next start."""
+        self.begin_drain()
+        if self._supervisor is not None:
+            for address in self._processors.values():
+                address.tell(Drain())
+            try:
+                self._wait_for_rest()
+                self._recovery.ask(Drain(), ASK_S_MAX)
+            except GatewayUnavailableError as error:
+                logger.warning("not all of it came to rest: %s", error)
+            self._supervisor.stop()
+        if self._journal is not None:
+            self._journal.close()
+        for client in self._clients.values():
+            client.close()
+        self._probe.close()
+        self._board.close()
+        self._ledger.close()
+
+    def _wait_for_rest(self) -> None:
+        """Wait, within a limit, until nothing is on its way to Postgres."""
+        deadline_s = self._runtime.now_s() + DRAIN_S_MAX
+        while self._runtime.now_s() < deadline_s:
+            stamps = [peer.ask(OldestStamp(), ASK_S_MAX) for peer in (*self._processors.values(), self._router)]
+            waiting = [peer.ask(Backlog(), ASK_S_MAX) for peer in (self._intake, self._persistence)]
+            if all(stamp is None for stamp in stamps) and not any(waiting):
+                return
+            gevent.sleep(DRAIN_STEP_S)
+
+    # What the HTTP side asks
+
+    def now_ms(self) -> int:
+        """Wall clock of this replica, milliseconds since the epoch."""
+        return self._runtime.now_ms()
+
+    def accept(self, payment: Payment) -> AcceptAnswer:
+        """Make a payment durable.
+
+        Raises:
+            GatewayUnavailableError: starting, purging, stopping, or no answer within `ACCEPT_S_MAX`.
+        """
+        if not self._intake.is_alive:
+            raise GatewayUnavailableError("the gateway is starting, purging or stopping")
+        reply: AsyncResult[AcceptAnswer] = AsyncResult()
+        try:
+            self._intake.tell(Accept(payment, reply.set))
+        except MailboxFullError:
+            return AcceptAnswer.OVERLOADED
+        if not reply.wait(ACCEPT_S_MAX):
+            raise GatewayUnavailableError("the journal does not answer")
+        return reply.get_nowait()
+
+    def payment(self, correlation_id: UUID) -> PaymentStatus | None:
+        """Tell how far a payment is; None where Postgres has no such payment (yet).
+
+        Raises:
+            LedgerUnavailableError: Postgres does not answer.
+        """
+        record = self._ledger.payment(correlation_id)
+        if record is None:
+            return None
+        progress = None
+        if record.owner == self._settings.replica:
+            try:
+                progress = self._router.ask(Describe(correlation_id), ASK_S_MAX)
+            except GatewayUnavailableError:
+                progress = None
+        return PaymentStatus(record, progress)
+
+    def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
+        """Add up the charges stamped within the bounds, both inclusive, each optional.
+
+        Waits up to `SUMMARY_S_MAX` for charges that are under way with such a stamp, on all replicas.
+
+        Raises:
+            LedgerUnavailableError: Postgres does not answer.
+        """
+        now_ms = self._runtime.now_ms()
+        ended_ms = now_ms if to_ms is None else min(to_ms, now_ms)
+        deadline_s = self._runtime.now_s() + SUMMARY_S_MAX
+        while True:
+            totals = self._ledger.summary(from_ms, to_ms)
+            final = totals.final_before_ms > ended_ms
+            if final or self._runtime.now_s() >= deadline_s:
+                return self._by_name(totals, final=final)
+            gevent.sleep(SUMMARY_STEP_S)
+
+    def _by_name(self, totals: LedgerSummary, *, final: bool) -> WindowSummary:
+        requests = dict.fromkeys(self._summary_names, 0)
+        amounts_cents = dict.fromkeys(self._summary_names, 0)
+        for total in totals.totals:
+            requests[total.processor] = total.requests
+            amounts_cents[total.processor] = total.amount_cents
+        return WindowSummary(requests, amounts_cents, final)
+
+    @property
+    def _summary_names(self) -> tuple[str, ...]:
+        return (*EVENT_NAMES, *(name for name in self._processors if name not in EVENT_NAMES))
+
+    def purge(self) -> None:
+        """Forget every payment, on all replicas, what is queued included; returns when it is done.
+
+        Raises:
+            LedgerUnavailableError: Postgres does not answer; the purge may go on when it is back.
+        """
+        self._purge_to(self._ledger.begin_purge())
+
+    def _follow_purge(self) -> None:
+        while True:
+            try:
+                return self._purge_to(self._ledger.generation())
+            except LedgerUnavailableError as error:
+                logger.warning("a purge waits for Postgres: %s", error)
+                gevent.sleep(PURGE_STEP_S)
+
+    def _purge_to(self, generation: int) -> None:
+        """Drop all that this replica holds, and take up work once every living replica has done so."""
+        with self._purge_lock:
+            if self._journal is None or self._supervisor is None or generation <= self._generation:
+                return
+            self._supervisor.stop()
+            self._journal.clear(generation)
+            self._ledger.acknowledge_purge(generation)
+            while not self._ledger.finish_purge(generation):
+                gevent.sleep(PURGE_STEP_S)
+            self._generation = generation
+            logger.info("purged: generation %d", generation)
+            if not self._draining:
+                self._start_actors(self._journal)
+
+    def dead_actors(self) -> tuple[str, ...]:
+        """Names of the actors that should run and do not; empty before the start and while all is well."""
+        return () if self._supervisor is None else self._supervisor.dead
+
+    def readiness(self) -> Readiness:
+        """Ask every part how it is."""
+        parts = {
+            "journal": _state_of(self._check_journal),
+            "actors": _state_of(self._check_actors),
+            "postgres": _state_of(self._ledger.ping),
+            "redis": _state_of(self._board.ping),
+        }
+        if self._draining:
+            parts["gateway"] = "draining"
+        ready = not self._draining and parts["journal"] == parts["actors"] == "ok"
+        return Readiness(ready, parts)
+
+    def _check_journal(self) -> None:
+        if self._journal is None:
+            raise JournalUnavailableError("not open yet: waiting for Postgres")
+        self._journal.check()
+
+    def _check_actors(self) -> None:
+        if self._supervisor is None:
+            raise GatewayUnavailableError("not started yet")
+        if self._supervisor.dead:
+            raise GatewayUnavailableError(f"dead: {', '.join(self._supervisor.dead)}")
+
+
+def _state_of(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except FielError as error:
+        return str(error) or type(error).__name__
+    return "ok"
+
+
+def _beside_the_loop(sync: Callable[[int], None]) -> Callable[[int], None]:
+    """Let a blocking call run in gevent's thread pool, so that other requests go on meanwhile."""
+
+    def sync_in_thread(fd: int) -> None:
+        gevent.get_hub().threadpool.apply(sync, (fd,))
+
+    return sync_in_thread

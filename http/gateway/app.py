@@ -1,0 +1,29 @@
+"""The Falcon application: routes, error handling, media types."""
+
+from typing import Protocol
+
+import falcon
+
+from gateway.payments import PaymentGateway, PaymentResource, PaymentsResource
+from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
+from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailable
+from gateway.summary import PurgeResource, SummaryGateway, SummaryResource
+
+
+class Gateway(PaymentGateway, SummaryGateway, ProbedGateway, Protocol):
+    """One replica, as its HTTP side sees it; `actors.system.System` is one."""
+
+
+def create_app(gateway: Gateway, *, allow_purge: bool) -> falcon.App[falcon.Request, falcon.Response]:
+    """Build the WSGI application around a gateway. Reads nothing but its arguments."""
+    app = falcon.App()
+    app.set_error_serializer(serialize)
+    for error in UNAVAILABLE_ERRORS:
+        app.add_error_handler(error, translate_unavailable)
+    app.add_route("/payments", PaymentsResource(gateway))
+    app.add_route("/payments/{correlation_id}", PaymentResource(gateway))
+    app.add_route("/payments-summary", SummaryResource(gateway))
+    app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))
+    app.add_route("/livez", LivenessResource(gateway))
+    app.add_route("/readyz", ReadinessResource(gateway))
+    return app

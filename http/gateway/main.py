@@ -1,0 +1,59 @@
+"""The entry point of a replica: `gunicorn -c ops/gunicorn.conf.py "gateway.main:application()"`."""
+
+import logging
+import os
+import sys
+
+import falcon
+from gunicorn.errors import AppImportError
+
+from actors.errors import SettingsError
+from actors.settings import Settings
+from actors.system import System
+from gateway.app import create_app
+
+logger = logging.getLogger(__name__)
+
+_systems: list[System] = []
+"""The one system of this process, once it is started."""
+
+
+def application() -> falcon.App[falcon.Request, falcon.Response]:
+    """Read the environment, start the actors, and build the application.
+
+    Raises:
+        gunicorn.errors.AppImportError: the environment is not usable; gunicorn prints its message and ends.
+    """
+    logging.basicConfig(
+        level=os.environ.get("LOG_LEVEL", "INFO").upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("pykka").setLevel(logging.WARNING)
+    try:
+        settings = Settings.from_environment(os.environ)
+    except SettingsError as error:
+        raise AppImportError(str(error)) from error
+    system = System(settings, _end_process)
+    system.start()
+    _systems.append(system)
+    return create_app(system, allow_purge=settings.allow_purge)
+
+
+def begin_drain() -> None:
+    """Turn unready; safe in a signal handler."""
+    for system in _systems:
+        system.begin_drain()
+
+
+def drain() -> None:
+    """End the actors in good order, after the last request was answered."""
+    while _systems:
+        _systems.pop().drain()
+
+
+def _end_process(reason: str) -> None:
+    # At once: gunicorn starts a new process, and all that was accepted is in the journal or in Postgres.
+    logger.critical("this process ends: %s", reason)
+    logging.shutdown()
+    os._exit(1)

@@ -1,0 +1,80 @@
+"""`GET /payments-summary` and `POST /purge-payments`."""
+
+from http import HTTPStatus
+from typing import Protocol
+
+import falcon
+
+from actors.domain.instant import Rounding, ms_from_iso
+from actors.domain.payment import decimal_amount
+from actors.system import WindowSummary
+from gateway.media import write_body
+from gateway.problems import InvalidFieldError
+
+FINAL_HEADER = "Fiel-Summary-Final"
+"""`false` where charges stamped within the window may still be missing."""
+
+
+class SummaryGateway(Protocol):
+    """What these resources need of the gateway."""
+
+    def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
+        """Add up a window."""
+
+    def purge(self) -> None:
+        """Forget every payment."""
+
+
+class SummaryResource:
+    """Tells what was charged where."""
+
+    def __init__(self, gateway: SummaryGateway) -> None:
+        self._gateway = gateway
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer totals by processor of the charges stamped from `from` to `to`, both inclusive, each optional."""
+        # A bound between two milliseconds takes in only what lies inside it.
+        from_ms, to_ms = _bound(req, "from", Rounding.UP), _bound(req, "to", Rounding.DOWN)
+        if from_ms is not None and to_ms is not None and from_ms > to_ms:
+            raise InvalidFieldError("from", "must not be later than to")
+        summary = self._gateway.summary(from_ms, to_ms)
+        resp.set_header(FINAL_HEADER, "true" if summary.final else "false")
+        answer = {
+            name: {"totalRequests": requests, "totalAmount": decimal_amount(summary.amounts_cents[name])}
+            for name, requests in summary.requests.items()
+        }
+        write_body(req, resp, answer)
+
+
+class PurgeResource:
+    """Forgets every payment, where the operator allows it."""
+
+    def __init__(self, gateway: SummaryGateway, *, allowed: bool) -> None:
+        self._gateway = gateway
+        self._allowed = allowed
+
+    def on_post(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Clean the whole gateway, what is queued included."""
+        if not self._allowed:
+            raise falcon.HTTPForbidden(
+                title="Purging is off",
+                description="a gateway forgets payments only where it is started with ALLOW_PURGE=1",
+            )
+        self._gateway.purge()
+        resp.status = HTTPStatus.NO_CONTENT
+
+
+def _bound(req: falcon.Request, name: str, rounding: Rounding) -> int | None:
+    values = req.get_param_as_list(name)
+    if not values:
+        if name in req.params or f"{name}=" in req.query_string:
+            raise InvalidFieldError(name, "must be an ISO 8601 date and time")
+        return None
+    if len(values) > 1:
+        raise InvalidFieldError(name, "must be given once")
+    try:
+        return ms_from_iso(values[0], rounding)
+    except (ValueError, OverflowError):
+        raise InvalidFieldError(
+            name, "must be an ISO 8601 date and time in UTC, such as 2025-07-15T12:34:56.789Z"
+        ) from None

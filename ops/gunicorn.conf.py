@@ -1,0 +1,45 @@
+"""How gunicorn runs one replica: one process, many greenlets."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import gc  # noqa: E402  # nothing may be imported before the patching
+import os  # noqa: E402
+import signal  # noqa: E402
+from types import FrameType  # noqa: E402
+
+from gunicorn.workers.base import Worker  # noqa: E402
+
+bind = os.environ.get("BIND", "0.0.0.0:9999").split(",")
+reuse_port = True
+worker_class = "gateway.worker.GatewayWorker"
+workers = 1
+worker_connections = 2000
+keepalive = 75
+graceful_timeout = 3
+timeout = 30
+control_socket_disable = True
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Let SIGTERM turn the replica unready before it closes, and keep what start-up made out of garbage collection."""
+    from gateway import main  # noqa: PLC0415  # it exists in the worker alone
+
+    def terminate(signum: int, frame: FrameType | None) -> None:
+        main.begin_drain()
+        worker.handle_exit(signum, frame)
+
+    signal.signal(signal.SIGTERM, terminate)
+    gc.collect()
+    gc.freeze()
+
+
+def worker_exit(_server: object, _worker: Worker) -> None:
+    """Stop the actors; gunicorn itself would never do so."""
+    from gateway import main  # noqa: PLC0415  # the same
+
+    main.drain()

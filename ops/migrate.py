@@ -1,0 +1,145 @@
+"""Bring a database to the schema of this checkout: `DATABASE_URL=... python -m ops.migrate`.
+
+Numbered files are applied in order, each once, each in a transaction of its own. It waits for a PostgreSQL that is
+just starting, and runners that come at the same time wait for one another.
+"""
+
+import hashlib
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from ops import OpsError
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
+ADVISORY_LOCK = 0x4669656C
+LOCK_WAIT = "60s"
+RETRY_S = 0.25
+
+CREATE_TABLE = """
+CREATE TABLE IF NOT EXISTS schema_migration (
+    version integer PRIMARY KEY,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of the migrations folder."""
+
+    version: int
+    name: str
+    sql: bytes
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the file, in hexadecimal."""
+        return hashlib.sha256(self.sql).hexdigest()
+
+
+def read_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
+    """Read the files of `directory` in their order.
+
+    Raises:
+        OpsError: a name that is not `NNNN_name.sql`, a number twice, or one left out.
+    """
+    migrations = []
+    for path in sorted(directory.glob("*.sql")):
+        match = FILE_NAME.fullmatch(path.name)
+        if match is None:
+            raise OpsError(f"{path.name} is not named like a migration: call it NNNN_name.sql")
+        migrations.append(Migration(int(match[1]), match[2], path.read_bytes()))
+    for expected, migration in enumerate(migrations, start=1):
+        if migration.version != expected:
+            fault = "is there twice" if migration.version < expected else f"follows a gap: {expected:04} is missing"
+            raise OpsError(f"migration {migration.version:04} {fault}: number the files 0001, 0002, ...")
+    return migrations
+
+
+def migrate(database_url: str, *, directory: Path = MIGRATIONS, wait_s: float = 30) -> list[str]:
+    """Apply what `database_url` lacks and return the names; may be called again, and by several at once.
+
+    Raises:
+        OpsError: no connection within `wait_s`; a faulty file; an applied one that has changed or is not there.
+    """
+    migrations = read_migrations(directory)
+    with _connect(database_url, wait_s) as connection:
+        try:
+            connection.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_WAIT])
+            # Held until the connection ends.
+            connection.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
+            connection.execute(CREATE_TABLE)
+            return [_apply(connection, migration) for migration in _missing(connection, migrations)]
+        except psycopg.Error as error:
+            raise OpsError(f"migration failed: {_line(error)}") from error
+
+
+def _connect(database_url: str, wait_s: float) -> psycopg.Connection:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return psycopg.connect(database_url, connect_timeout=5, autocommit=True)
+        except psycopg.OperationalError as error:
+            if time.monotonic() >= deadline:
+                raise OpsError(
+                    f"cannot reach PostgreSQL at DATABASE_URL: {_line(error)}: start it, or correct DATABASE_URL"
+                ) from error
+        except psycopg.ProgrammingError as error:
+            raise OpsError(f"DATABASE_URL is not a PostgreSQL URL: {_line(error)}") from error
+        time.sleep(RETRY_S)
+
+
+def _missing(connection: psycopg.Connection, migrations: list[Migration]) -> list[Migration]:
+    rows = connection.execute("SELECT version, name, checksum FROM schema_migration ORDER BY version").fetchall()
+    known = {migration.version: migration for migration in migrations}
+    for version, name, checksum in rows:
+        if version not in known:
+            raise OpsError(f"the database has migration {version:04}_{name}, this checkout has not: use a newer one")
+        if known[version].checksum != checksum:
+            raise OpsError(
+                f"migration {version:04}_{name} has changed since it was applied: restore it, and add a new one instead"
+            )
+    return [migration for migration in migrations if migration.version > len(rows)]
+
+
+def _apply(connection: psycopg.Connection, migration: Migration) -> str:
+    name = f"{migration.version:04}_{migration.name}"
+    try:
+        with connection.transaction():
+            connection.execute(migration.sql)
+            connection.execute(
+                "INSERT INTO schema_migration (version, name, checksum) VALUES (%s, %s, %s)",
+                [migration.version, migration.name, migration.checksum],
+            )
+    except psycopg.Error as error:
+        raise OpsError(f"migration {name} failed and was taken back: {_line(error)}") from error
+    return name
+
+
+def _line(error: psycopg.Error) -> str:
+    return " ".join(str(error).split())
+
+
+def main() -> None:
+    """Migrate `DATABASE_URL`, naming each migration that was applied."""
+    database_url = os.environ.get("DATABASE_URL")
+    if not database_url:
+        sys.exit("ops.migrate: DATABASE_URL is not set: name a database, as in postgresql://user:password@host/name")
+    try:
+        for name in migrate(database_url):
+            print(f"applied {name}")  # noqa: T201 - a command speaks to its user
+    except OpsError as error:
+        sys.exit(f"ops.migrate: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Real servers for every test: embedded ones, or those that TEST_DATABASE_URL and TEST_REDIS_URL name."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import redis
+
+from ops.embedded import PostgreSQL, Redis
+from ops.migrate import migrate
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server's own database, in which no test makes tables."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    folder = tmp_path_factory.mktemp("postgres")
+    server = PostgreSQL(folder / "data", log=folder / "log")
+    try:
+        server.start()
+        server.wait_ready()
+        yield server.url
+    finally:
+        server.erase()
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated, empty database to be copied."""
+    name = f"fiel_template_{secrets.token_hex(4)}"
+    _administer(postgres_url, f"CREATE DATABASE {name}")
+    migrate(_with_database(postgres_url, name))
+    yield name
+    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
+    """A migrated, empty database of the test's own."""
+    name = f"fiel_test_{secrets.token_hex(4)}"
+    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    yield _with_database(postgres_url, name)
+    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_database_url(postgres_url: str) -> Iterator[str]:
+    """A database of the test's own without any table."""
+    name = f"fiel_test_{secrets.token_hex(4)}"
+    _administer(postgres_url, f"CREATE DATABASE {name}")
+    yield _with_database(postgres_url, name)
+    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Redis for all tests."""
+    given = os.environ.get("TEST_REDIS_URL")
+    if given:
+        yield given
+        return
+    folder = tmp_path_factory.mktemp("redis")
+    server = Redis(folder, log=folder / "log")
+    try:
+        server.start()
+        server.wait_ready()
+        yield server.url
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server_url: str) -> str:
+    """A Redis that holds nothing."""
+    with redis.Redis.from_url(redis_server_url) as client:
+        client.flushdb()
+    return redis_server_url
+
+
+def _administer(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()

@@ -1,0 +1,100 @@
+from collections import Counter
+from statistics import median
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.simulator.faults import GARBAGE, Fate, Fault, FaultPlan, Faults, FixedDelay, LognormalDelay, UniformDelay
+
+
+def fates(faults: Faults, number: int) -> list[Fate]:
+    plan = FaultPlan(faults)
+    return [plan.draw() for _ in range(number)]
+
+
+def test_without_rates_nothing_goes_wrong() -> None:
+    assert {(None, 0.0)} == {(fate.fault, fate.delay_ms) for fate in fates(Faults(), 1000)}
+
+
+@given(st.integers())
+def test_the_same_seed_brings_the_same_fates(seed: int) -> None:
+    faults = Faults(seed=seed, failure_rate=0.3, garbage_rate=0.3, delay=LognormalDelay(10, 1))
+
+    assert fates(faults, 50) == fates(faults, 50)
+
+
+def test_another_seed_brings_other_fates() -> None:
+    assert fates(Faults(seed=1, failure_rate=0.5), 100) != fates(Faults(seed=2, failure_rate=0.5), 100)
+
+
+def test_a_delay_does_not_change_which_faults_a_seed_brings() -> None:
+    without = fates(Faults(seed=3, failure_rate=0.5), 100)
+    delayed = fates(Faults(seed=3, failure_rate=0.5, delay=UniformDelay(1, 2)), 100)
+
+    assert [fate.fault for fate in without] == [fate.fault for fate in delayed]
+
+
+def test_each_fault_comes_as_often_as_its_rate_says() -> None:
+    faults = Faults(
+        seed=4,
+        failure_rate=0.3,
+        commit_then_drop_rate=0.2,
+        commit_then_hang_rate=0.1,
+        late_commit_rate=0.1,
+        garbage_rate=0.1,
+        drip_rate=0.1,
+    )
+
+    counts = Counter(fate.fault for fate in fates(faults, 10_000))
+
+    for fault, rate in (*faults.rates(), (None, 0.1)):
+        assert rate * 10_000 == pytest.approx(counts[fault], abs=200), fault
+
+
+@pytest.mark.parametrize("fault", [fault for fault, _ in Faults().rates()], ids=lambda fault: fault.value)
+def test_a_rate_of_one_spares_nobody(fault: Fault) -> None:
+    faults = msgspec.convert({f"{fault.value}Rate": 1}, Faults)
+
+    assert {fault} == {fate.fault for fate in fates(faults, 1000)}
+
+
+def test_all_forms_of_garbage_come() -> None:
+    assert set(GARBAGE) == {fate.garbage for fate in fates(Faults(garbage_rate=1), 1000)}
+
+
+def test_delays_follow_their_distribution() -> None:
+    fixed = {fate.delay_ms for fate in fates(Faults(delay=FixedDelay(7)), 10)}
+    uniform = [fate.delay_ms for fate in fates(Faults(delay=UniformDelay(10, 20)), 1000)]
+    lognormal = [fate.delay_ms for fate in fates(Faults(delay=LognormalDelay(100, 1, max_ms=500)), 1000)]
+
+    assert {7} == fixed
+    assert min(uniform) >= 10
+    assert max(uniform) <= 20
+    assert pytest.approx(100, rel=0.2) == median(lognormal)
+    assert max(lognormal) == 500
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"failureRate": 1.01}',
+        b'{"failureRate": -0.01}',
+        b'{"failureRate": "1"}',
+        b'{"failureRate": 0.6, "garbageRate": 0.6}',
+        b'{"failRate": 0.5}',
+        b'{"seed": 0.5}',
+        b'{"refuse": 1}',
+        b'{"lateCommitMs": -1}',
+        b'{"delay": 5}',
+        b'{"delay": {"kind": "gamma"}}',
+        b'{"delay": {"kind": "fixed"}}',
+        b'{"delay": {"kind": "fixed", "ms": 5, "sigma": 1}}',
+        b'{"delay": {"kind": "uniform", "minMs": 5, "maxMs": 4}}',
+        b'{"delay": {"kind": "lognormal", "medianMs": 0, "sigma": 1}}',
+    ],
+)
+def test_a_set_that_makes_no_sense_is_refused(content: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(content, type=Faults)

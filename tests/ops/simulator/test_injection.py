@@ -1,0 +1,242 @@
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from ops.simulator.faults import GARBAGE
+from tests.ops.simulator.harness import Simulator, correlation_id, in_loop, payment, simulator
+
+
+async def look_up(processor: Simulator, body: dict[str, object]) -> int:
+    return (await (await processor.client()).call("GET", f"/payments/{correlation_id(body)}")).status
+
+
+@in_loop
+async def test_the_set_is_told_and_replaced_as_a_whole() -> None:
+    async with simulator() as processor:
+        await processor.inject(seed=7, failureRate=0.25, delay={"kind": "uniform", "minMs": 1, "maxMs": 2})
+        told = (await processor.admin("GET", "/admin/faults")).json
+        assert (told["seed"], told["failureRate"]) == (7, 0.25)
+        assert told["delay"] == {"kind": "uniform", "minMs": 1, "maxMs": 2}
+
+        await processor.inject(dripRate=1)
+        told = (await processor.admin("GET", "/admin/faults")).json
+        assert (told["seed"], told["failureRate"], told["dripRate"], told["delay"]) == (0, 0, 1, None)
+
+
+@pytest.mark.parametrize("faults", [{"failureRate": 2}, {"failRate": 0.1}, {"delay": {"kind": "none"}}, b"{"])
+@in_loop
+async def test_a_set_that_makes_no_sense_is_400_and_changes_nothing(faults: object) -> None:
+    async with simulator() as processor:
+        await processor.inject(seed=7)
+
+        refused = await processor.admin("PUT", "/admin/faults", faults)
+
+        assert refused.status == 400
+        assert refused.json["message"]
+        assert (await processor.admin("GET", "/admin/faults")).json["seed"] == 7
+
+
+@in_loop
+async def test_the_same_seed_and_order_bring_the_same_faults() -> None:
+    async with simulator() as processor:
+        client = await processor.client()
+        runs = []
+        for _ in range(2):
+            await processor.inject(seed=5, failureRate=0.4)
+            runs.append([(await client.call("POST", "/payments", payment())).status for _ in range(50)])
+
+        assert runs[0] == runs[1]
+        assert set(runs[0]) == {200, 500}
+        assert await processor.injected() == {"failure": 2 * runs[0].count(500)}
+
+
+@in_loop
+async def test_failure_answers_an_empty_500_and_keeps_nothing() -> None:
+    async with simulator() as processor:
+        await processor.inject(failureRate=1)
+
+        failed = await (await processor.client()).call("POST", "/payments", payment())
+
+        assert (failed.status, failed.body) == (500, b"")
+        assert await processor.stored() == []
+
+
+@in_loop
+async def test_commit_then_drop_keeps_the_payment_and_closes() -> None:
+    async with simulator() as processor:
+        await processor.inject(commitThenDropRate=1)
+        client, body = await processor.client(), payment()
+
+        client.send("POST", "/payments", body)
+
+        assert await client.rest() == b""
+        assert await processor.stored() == [correlation_id(body)]
+        assert await processor.injected() == {"commitThenDrop": 1}
+
+
+@in_loop
+async def test_commit_then_hang_keeps_the_payment_and_never_answers() -> None:
+    async with simulator() as processor:
+        await processor.inject(commitThenHangRate=1)
+        client, body = await processor.client(), payment()
+
+        client.send("POST", "/payments", body)
+        client.send("GET", f"/payments/{correlation_id(body)}")
+        silence = asyncio.ensure_future(client.rest())
+        while not await processor.injected():
+            pass
+
+        assert await look_up(processor, body) == 200
+        assert not silence.done()
+        assert await processor.injected() == {"commitThenHang": 1}
+        silence.cancel()
+
+
+@in_loop
+async def test_late_commit_closes_at_once_and_keeps_the_payment_only_later() -> None:
+    async with simulator() as processor:
+        await processor.inject(lateCommitRate=1, lateCommitMs=3000)
+        client, body = await processor.client(), payment()
+
+        client.send("POST", "/payments", body)
+
+        assert await client.rest() == b""
+        processor.timers.advance(2.999)
+        assert await look_up(processor, body) == 404
+        processor.timers.advance(0.001)
+        assert await look_up(processor, body) == 200
+        assert await processor.injected() == {"lateCommit": 1}
+
+
+@in_loop
+async def test_a_late_commit_after_another_charge_of_the_id_changes_nothing() -> None:
+    async with simulator() as processor:
+        await processor.inject(lateCommitRate=1, lateCommitMs=3000)
+        client, body = await processor.client(), payment()
+        client.send("POST", "/payments", body)
+        await client.rest()
+        await processor.inject()
+
+        assert (await (await processor.client()).call("POST", "/payments", body)).status == 200
+        processor.timers.advance(3)
+
+        assert await processor.stored() == [correlation_id(body)]
+
+
+@in_loop
+async def test_garbage_keeps_the_payment_and_answers_what_is_no_http() -> None:
+    async with simulator() as processor:
+        await processor.inject(garbageRate=1)
+        bodies = [payment(correlation_id=str(UUID(int=number))) for number in range(50)]
+        seen = set()
+        for body in bodies:
+            client = await processor.client()
+            client.send("POST", "/payments", body)
+            seen.add(await client.rest())
+
+        assert set(GARBAGE) == seen
+        assert await processor.stored() == [correlation_id(body) for body in bodies]
+        assert await processor.injected() == {"garbage": 50}
+
+
+@in_loop
+async def test_drip_answers_byte_by_byte_and_goes_on_with_the_connection() -> None:
+    async with simulator() as processor:
+        await processor.inject(dripRate=1, dripIntervalMs=500)
+        client, body = await processor.client(), payment()
+
+        client.send("POST", "/payments", body)
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += await client.receive_raw(1)
+            processor.timers.advance(0.5)
+
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert processor.timers.time() == 1_000 + 0.5 * len(answer)
+        assert (await client.call("GET", f"/payments/{correlation_id(body)}")).status == 200
+        assert await processor.injected() == {"drip": 1}
+
+
+@in_loop
+async def test_a_fault_of_the_answer_meets_known_ids_too() -> None:
+    async with simulator() as processor:
+        client, body = await processor.client(), payment()
+        await client.call("POST", "/payments", body)
+        await processor.inject(commitThenDropRate=1)
+
+        client.send("POST", "/payments", body)
+
+        assert await client.rest() == b""
+
+
+@in_loop
+async def test_an_injected_delay_is_added_to_the_configured_one() -> None:
+    async with simulator() as processor:
+        await processor.inject(delay={"kind": "fixed", "ms": 300})
+        await processor.admin("PUT", "/admin/configurations/delay", {"delay": 200})
+        client = await processor.client()
+
+        client.send("POST", "/payments", payment())
+        await processor.timers.until_set()
+        processor.timers.advance(0.499)
+        assert await processor.stored() == []
+        processor.timers.advance(0.001)
+
+        assert (await client.receive()).status == 200
+        assert await processor.injected() == {"delay": 1}
+        health = await client.call("GET", "/payments/service-health")
+        assert health.json["minResponseTime"] == 200
+
+
+@in_loop
+async def test_refuse_closes_what_is_open_and_turns_away_what_comes_until_it_is_taken_back() -> None:
+    async with simulator() as processor:
+        port = processor.server.port
+        body = payment()
+        await processor.admin("PUT", "/admin/configurations/delay", {"delay": 100})
+        idle, busy = await processor.client(), await processor.client()
+        busy.send("POST", "/payments", body)
+        await processor.timers.until_set()
+
+        await processor.inject(refuse=True)
+
+        assert await idle.rest() == b""
+        assert await busy.rest() == b""
+        with pytest.raises(ConnectionRefusedError):
+            await processor.client()
+        processor.timers.advance(0.1)
+        assert await processor.stored() == [correlation_id(body)]
+
+        await processor.inject(refuse=True, seed=1)
+        await processor.inject()
+
+        assert port == processor.server.port
+        assert await look_up(processor, body) == 200
+        assert await processor.injected() == {"refuse": 1}
+
+
+@in_loop
+async def test_whoever_shuts_the_port_through_it_still_gets_an_answer() -> None:
+    async with simulator() as processor:
+        client = await processor.client()
+
+        assert (await client.call("PUT", "/admin/faults", {"refuse": True})).status == 200
+
+        assert await client.rest() == b""
+
+
+@in_loop
+async def test_a_port_taken_meanwhile_is_503_and_refusing_goes_on() -> None:
+    async with simulator() as processor:
+        await processor.inject(refuse=True)
+        squatter = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", processor.server.port)
+
+        refused = await processor.admin("PUT", "/admin/faults", {})
+        squatter.close()
+        await squatter.wait_closed()
+
+        assert refused.status == 503
+        assert (await processor.admin("GET", "/admin/faults")).json["refuse"] is True
+        await processor.inject()
+        await processor.client()

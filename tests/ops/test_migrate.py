@@ -1,0 +1,119 @@
+"""Migrations are applied in order, once, by one runner at a time, and never silently changed."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ops import OpsError
+from ops.migrate import migrate, read_migrations
+from ops.process import ROOT
+
+FIRST = "CREATE TABLE thing (id integer); CREATE INDEX ON thing (id);"
+SECOND = "INSERT INTO thing VALUES (2);"
+UNREACHABLE = "postgresql://nobody@127.0.0.1:1/none"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "0001_thing.sql").write_text(FIRST)
+    (tmp_path / "0002_fill.sql").write_text(SECOND)
+    return tmp_path
+
+
+def rows(url: str, table: bytes) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(b"SELECT * FROM " + table).fetchall()
+
+
+def test_each_is_applied_once_and_in_order(empty_database_url: str, folder: Path) -> None:
+    assert migrate(empty_database_url, directory=folder) == ["0001_thing", "0002_fill"]
+    assert migrate(empty_database_url, directory=folder) == []
+    (folder / "0003_more.sql").write_text("INSERT INTO thing VALUES (3);")
+    assert migrate(empty_database_url, directory=folder) == ["0003_more"]
+    assert rows(empty_database_url, b"thing") == [(2,), (3,)]
+    assert [row[:2] for row in rows(empty_database_url, b"schema_migration")] == [
+        (1, "thing"),
+        (2, "fill"),
+        (3, "more"),
+    ]
+
+
+def test_a_failing_one_leaves_nothing_of_itself_and_all_before_it(empty_database_url: str, folder: Path) -> None:
+    (folder / "0003_broken.sql").write_text("INSERT INTO thing VALUES (3); SELECT 1 / 0;")
+    with pytest.raises(OpsError, match="0003_broken failed and was taken back: division by zero"):
+        migrate(empty_database_url, directory=folder)
+    assert rows(empty_database_url, b"thing") == [(2,)]
+    (folder / "0003_broken.sql").write_text("INSERT INTO thing VALUES (4);")
+    assert migrate(empty_database_url, directory=folder) == ["0003_broken"]
+
+
+def test_a_changed_one_is_refused(empty_database_url: str, folder: Path) -> None:
+    migrate(empty_database_url, directory=folder)
+    (folder / "0002_fill.sql").write_text(SECOND + " ")
+    with pytest.raises(OpsError, match="0002_fill has changed since it was applied"):
+        migrate(empty_database_url, directory=folder)
+
+
+def test_a_database_ahead_of_the_checkout_is_refused(empty_database_url: str, folder: Path) -> None:
+    migrate(empty_database_url, directory=folder)
+    (folder / "0002_fill.sql").unlink()
+    with pytest.raises(OpsError, match="the database has migration 0002_fill, this checkout has not"):
+        migrate(empty_database_url, directory=folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("0002_again.sql", "migration 0002 is there twice"),
+        ("0004_late.sql", "migration 0004 follows a gap: 0003 is missing"),
+        ("3_short.sql", "3_short.sql is not named like a migration"),
+    ],
+)
+def test_faulty_numbers_are_refused(folder: Path, name: str, message: str) -> None:
+    (folder / name).write_text("")
+    with pytest.raises(OpsError, match=message):
+        read_migrations(folder)
+
+
+def test_runners_at_the_same_time_apply_each_once(empty_database_url: str, folder: Path) -> None:
+    (folder / "0003_slow.sql").write_text("SELECT pg_sleep(0.2);")
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: migrate(empty_database_url, directory=folder), range(4)))
+    assert sorted(results, key=len) == [[], [], [], ["0001_thing", "0002_fill", "0003_slow"]]
+    assert rows(empty_database_url, b"thing") == [(2,)]
+
+
+def test_the_projects_own_migrations_are_sound(empty_database_url: str) -> None:
+    assert migrate(empty_database_url) == [f"{each.version:04}_{each.name}" for each in read_migrations()]
+
+
+def test_an_unreachable_database_is_one_line() -> None:
+    with pytest.raises(OpsError, match=r"^cannot reach PostgreSQL at DATABASE_URL: [^\n]*$"):
+        migrate(UNREACHABLE, wait_s=0)
+
+
+def test_what_is_no_url_is_one_line() -> None:
+    with pytest.raises(OpsError, match=r"^DATABASE_URL is not a PostgreSQL URL: [^\n]*$"):
+        migrate("mysql://somewhere", wait_s=0)
+
+
+def test_the_command_applies_them_and_says_so(empty_database_url: str) -> None:
+    command = [sys.executable, "-m", "ops.migrate"]
+    environment = {**os.environ, "DATABASE_URL": empty_database_url}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment)  # noqa: S603 - ours
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"applied {each.version:04}_{each.name}" for each in read_migrations()]
+
+
+def test_the_command_without_a_database_is_one_line() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    command = [sys.executable, "-m", "ops.migrate"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment)  # noqa: S603 - ours
+    assert done.returncode == 1
+    assert done.stderr.startswith("ops.migrate: DATABASE_URL is not set")
+    assert done.stderr.count("\n") == 1
