@@ -1,6 +1,7 @@
 """The router: holds every unsettled payment of this replica and decides what each does next."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,9 +15,11 @@ from actors.domain.messages import (
     Assign,
     Assigned,
     AvailabilityChanged,
+    Census,
     Charge,
     ChargeEnded,
     Claim,
+    Count,
     Describe,
     Disowned,
     LookedUp,
@@ -122,6 +125,8 @@ class RouterActor(Actor):
             case OldestStamp():
                 stamps = (entry.life.oldest_stamp_ms for entry in self._entries.values())
                 return min((stamp for stamp in stamps if stamp is not None), default=None)
+            case Count():
+                return self._count()
             case Describe(correlation_id):
                 return self._describe(correlation_id)
         return None
@@ -224,6 +229,11 @@ class RouterActor(Actor):
             if choose(self._cheapest_first, self._views) is None:
                 return
             self._dispatch(entry)
+
+    def _count(self) -> Census:
+        phases = Counter(entry.phase for entry in self._entries.values())
+        unsettled = {phase.value: phases[phase] for phase in Phase}
+        return Census(unsettled, {name: view.state for name, view in self._views.items()})
 
     def _describe(self, correlation_id: UUID) -> PaymentProgress | None:
         entry = self._entries.get(correlation_id)

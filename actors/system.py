@@ -19,7 +19,17 @@ from actors.adapters.processor_client import HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
 from actors.domain.batching import BatchLimits
 from actors.domain.breaker import Breaker, BreakerLimits
-from actors.domain.messages import Accept, AcceptAnswer, Backlog, Describe, Drain, OldestStamp, PaymentProgress
+from actors.domain.messages import (
+    Accept,
+    AcceptAnswer,
+    Backlog,
+    Census,
+    Count,
+    Describe,
+    Drain,
+    OldestStamp,
+    PaymentProgress,
+)
 from actors.domain.payment import Payment
 from actors.domain.processors import EVENT_NAMES, Processor
 from actors.domain.recent import RecentPayments
@@ -345,6 +355,15 @@ class System:
             logger.info("purged: generation %d", generation)
             if not self._draining:
                 self._start_actors(self._journal)
+
+    def census(self) -> Census:
+        """Tell what this replica is busy with.
+
+        Raises:
+            GatewayUnavailableError: the router does not answer.
+        """
+        census: Census = self._router.ask(Count(), ASK_S_MAX)
+        return census
 
     def dead_actors(self) -> tuple[str, ...]:
         """Names of the actors that should run and do not; empty before the start and while all is well."""

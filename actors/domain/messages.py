@@ -1,6 +1,6 @@
 """What actors say to each other: commands in the imperative, events in the past tense."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
@@ -224,3 +224,18 @@ class Backlog:
 @dataclass(frozen=True, slots=True)
 class Drain:
     """To the processors' actors: send nothing more. To recovery: end the lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A question to the router: what is unsettled, and how are the processors? Answers a `Census`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What one replica is busy with."""
+
+    unsettled: Mapping[str, int]
+    """Payments by what they wait for."""
+    breakers: Mapping[str, BreakerState]
+    """States by processor."""

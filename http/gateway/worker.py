@@ -16,10 +16,10 @@ from math import inf
 from types import FrameType
 from typing import Any
 
-import gevent  # type: ignore[import-untyped]  # gevent ships no types
-from gevent.event import Event  # type: ignore[import-untyped]  # the same
-from gevent.pool import Pool  # type: ignore[import-untyped]  # the same
-from gevent.server import StreamServer  # type: ignore[import-untyped]  # the same
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
 from gunicorn.config import Config  # type: ignore[import-untyped]  # gunicorn ships no types
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # the same
 from gunicorn.http import Request  # type: ignore[import-untyped]  # the same
@@ -70,6 +70,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             cfg.limit_request_fields if cfg.limit_request_fields > 0 else _FIELDS_MAX,
         )
         self._connections: set[Connection] = set()
+        self._pool = Pool(self.worker_connections)
         self._stopping = Event()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -90,7 +91,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         for server in servers:
             _accept_backlog(server)
             server.close()
-        self._finish(servers)
+        self._finish()
 
     def handle(self, listener: socket.socket, client: socket.socket, addr: Address) -> None:
         """Serve a connection until it ends."""
@@ -204,7 +205,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     def _start_server(self, listener: socket.socket) -> StreamServer:
         listener.setblocking(True)  # noqa: FBT003  # the same
-        server = StreamServer(listener, handle=partial(self.handle, listener), spawn=Pool(self.worker_connections))
+        server = StreamServer(listener, handle=partial(self.handle, listener), spawn=self._pool)
         if self.cfg.workers > 1:
             server.max_accept = 1
         server.start()
@@ -216,7 +217,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         for connection in [each for each in self._connections if each.deadline < now]:
             connection.shut(socket.SHUT_RDWR)
 
-    def _finish(self, servers: list[StreamServer]) -> None:
+    def _finish(self) -> None:
         """Wait until all connections have ended, idle ones at once, the others for `graceful_timeout`."""
         began = time.monotonic()
         while (elapsed_s := time.monotonic() - began) <= self.cfg.graceful_timeout:
@@ -226,11 +227,10 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
                     connection.shut(socket.SHUT_RD)
             self._sweep()
             self.notify()
-            if all(server.pool.join(timeout=_STOP_POLL_S) for server in servers):
+            if self._pool.join(timeout=_STOP_POLL_S):
                 return
         self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
-        for server in servers:
-            server.stop(timeout=1)
+        self._pool.kill(timeout=1)
 
 
 def _accept_backlog(server: StreamServer) -> None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from gevent.os import tp_read  # type: ignore[import-untyped]  # gevent ships no types
+from gevent.os import tp_read
 
 from gateway.worker import GatewayWorker
 
