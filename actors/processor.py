@@ -77,10 +77,12 @@ class ProcessorActor(Actor):
 
     def _send_waiting(self) -> None:
         now_s = self._runtime.now_s()
-        while self._waiting and len(self._stamps_in_flight_ms) < self._in_flight_max:
+        while self._waiting:
             if self._draining or self._breaker.permits(now_s) == 0:
                 self._router.tell(Returned(self._name, tuple(self._waiting)))
                 self._waiting.clear()
+                return
+            if len(self._stamps_in_flight_ms) >= self._in_flight_max:
                 return
             # Asked before each: after a pause of the whole process the rows may belong to others.
             if self._runtime.now_s() >= self._lease_until_s:
@@ -117,6 +119,7 @@ class ProcessorActor(Actor):
             return
         logger.info("breaker of %s: %s -> %s", self._name, self._announced.value, state.value)
         self._announced = state
-        self._router.tell(AvailabilityChanged(self._name, state, self._breaker.permits(now_s)))
+        permits = 0 if state is BreakerState.OPEN else self._breaker.permits(now_s)
+        self._router.tell(AvailabilityChanged(self._name, state, permits))
         if state is BreakerState.OPEN and not self._draining:
             self._runtime.call_later(self._breaker.retry_at_s - now_s, self.tell_self, Tick())

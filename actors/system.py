@@ -274,9 +274,10 @@ class System:
             self._intake.tell(Accept(payment, reply.set))
         except MailboxFullError:
             return AcceptAnswer.OVERLOADED
-        if not reply.wait(ACCEPT_S_MAX):
+        answer = reply.wait(ACCEPT_S_MAX)
+        if answer is None:
             raise GatewayUnavailableError("the journal does not answer")
-        return reply.get_nowait()
+        return answer
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
         """Tell how far a payment is; None where Postgres has no such payment (yet).

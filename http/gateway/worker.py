@@ -11,6 +11,7 @@ import io
 import os
 import socket
 import time
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from types import FrameType
@@ -20,14 +21,14 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gunicorn.config import Config  # type: ignore[import-untyped]  # gunicorn ships no types
-from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # the same
-from gunicorn.http import Request  # type: ignore[import-untyped]  # the same
-from gunicorn.http.wsgi import (  # type: ignore[import-untyped]  # the same
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from gunicorn.http import Request
+from gunicorn.http.wsgi import (
     _make_early_hints_callback,
     base_environ,
 )
-from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]  # the same
+from gunicorn.workers.ggevent import GeventWorker
 
 from gateway.wsgi_io import (
     HEAD_BYTES_MAX,
@@ -46,6 +47,17 @@ _CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 _SWEEP_INTERVAL_S = 0.25
 _STOP_POLL_S = 0.05
 _FIELDS_MAX = 32768
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerAddress:
+    """Stands in for a listener, which may be closed before a connection that it accepted is handled."""
+
+    address: Address
+
+    def getsockname(self) -> Address:
+        """Give the address that was listened on."""
+        return self.address
 
 
 class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no types
@@ -93,7 +105,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             server.close()
         self._finish()
 
-    def handle(self, listener: socket.socket, client: socket.socket, addr: Address) -> None:
+    def handle(self, listener: socket.socket | ListenerAddress, client: socket.socket, addr: Address) -> None:
         """Serve a connection until it ends."""
         if not self._fast:
             super().handle(listener, client, addr)
@@ -148,12 +160,14 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
                 data += connection.recv(RECV_BYTES)
             request.body = io.BytesIO(data[head_end:end])
             data = data[end:]
-            # When the worker stops, requests that came in one go are still answered together.
-            if not self._answer(connection, request, addr, last=not (self.alive or data)):
+            if not self._answer(connection, request, addr, more=bool(data)):
                 return b""
 
-    def _answer(self, connection: Connection, request: PlainRequest, addr: Address, *, last: bool) -> bool:
-        """Let the app answer; returns whether the connection can serve another request."""
+    def _answer(self, connection: Connection, request: PlainRequest, addr: Address, *, more: bool) -> bool:
+        """Let the app answer; returns whether the connection can serve another request.
+
+        When the worker stops, requests that came in one go (`more`) are still answered together.
+        """
         connection.deadline = inf
         response = PlainResponse(request, connection, self.cfg)
         environ = request.environ
@@ -163,11 +177,10 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         if self.nr >= self.max_requests and self.alive:
             self.log.info("Autorestarting worker after current request.")
             self.alive = False
-            last = True
-        if last:
-            response.force_close()
         try:
             body = self.wsgi(environ, response.start_response)
+            if not (self.alive or more):
+                response.force_close()
             try:
                 response.send(body)
             finally:
@@ -184,7 +197,9 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         connection.served = True
         return not response.should_close()
 
-    def _connection_environ(self, listener: socket.socket, connection: Connection, addr: Address) -> dict[str, Any]:
+    def _connection_environ(
+        self, listener: ListenerAddress | socket.socket, connection: Connection, addr: Address
+    ) -> dict[str, Any]:
         """Build what is the same in the environ of all plain requests of a connection."""
         environ: dict[str, Any] = base_environ(self.cfg)
         host, port = listener.getsockname()[:2]
@@ -205,7 +220,9 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     def _start_server(self, listener: socket.socket) -> StreamServer:
         listener.setblocking(True)  # noqa: FBT003  # the same
-        server = StreamServer(listener, handle=partial(self.handle, listener), spawn=self._pool)
+        server = StreamServer(
+            listener, handle=partial(self.handle, ListenerAddress(listener.getsockname()[:2])), spawn=self._pool
+        )
         if self.cfg.workers > 1:
             server.max_accept = 1
         server.start()

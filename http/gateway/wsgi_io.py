@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import httptools
-from gunicorn import util  # type: ignore[import-untyped]  # gunicorn ships no types
-from gunicorn.http.wsgi import Response  # type: ignore[import-untyped]  # the same
+from gunicorn import util
+from gunicorn.http.wsgi import Response
 
 RECV_BYTES = 16 * 1024
 HEAD_BYTES_MAX = 8190

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gateway.wsgi_io import Connection
 
 DEADLINE_S = 20.0
 ROOT = Path(__file__).parents[2]
@@ -87,7 +89,7 @@ class Client:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stream = self.sock.makefile("rb")
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,20 +120,20 @@ class Client:
 class Stream:
     """Lets `HTTPResponse` read from a stream that outlives it."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
-    def makefile(self, _: str) -> Any:
+    def makefile(self, _: str) -> Self:
         return self
 
     def close(self) -> None:
         pass
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
 
-def read_answer(stream: Any, method: str = "GET") -> Answer:
+def read_answer(stream: BinaryIO, method: str = "GET") -> Answer:
     response = HTTPResponse(Stream(stream), method=method)  # type: ignore[arg-type]  # all that it needs of a socket
     response.begin()
     headers = {name.lower(): value for name, value in response.getheaders()}
@@ -147,7 +149,9 @@ def serving(folder: Path, worker: str, hold_fds: tuple[int, ...] = ()) -> Iterat
     if hold_fds:
         environment["HOLD_FDS"] = ",".join(map(str, hold_fds))
     command = [sys.executable, "-m", "gunicorn", "-c", str(config), "-k", worker, "worker_app:app"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, pass_fds=hold_fds) as process:
+    with subprocess.Popen(  # noqa: S603  # the test's own command
+        command, env=environment, stderr=subprocess.PIPE, text=True, pass_fds=hold_fds
+    ) as process:
         try:
             server = Server(process)
             yield server
@@ -276,6 +280,7 @@ UNUSUAL = {
     "chunked": b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3\r\na\nb\r\n0\r\n\r\n",
     "expect": post(b"body", b"Expect: 100-continue\r\n"),
     "upgrade": b"GET / HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "listed options": b"GET / HTTP/1.1\r\n" + HOST + b"Connection: keep-alive, close\r\n\r\n",
     "absolute form": b"GET http://pay.example/a?b HTTP/1.1\r\n" + HOST + b"\r\n",
     "asterisk": b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",
     "double slash": b"GET //a/b HTTP/1.1\r\n" + HOST + b"\r\n",
@@ -363,12 +368,13 @@ def test_what_the_stock_worker_refuses_is_refused_alike(fast: Server, stock: Ser
 
 
 LINES = [
-    b"Host: a", b"Content-Length: 4", b"Content-Length: 0", b"content-length:7", b"Content-Length: 4 ", b"Content-Length:",
-    b"Content-Length: 4,4", b"Content-Length: -1", b"Content-Length: \xb2", b"Transfer-Encoding: chunked",
-    b"Transfer-Encoding : chunked", b"Transfer-Encoding: \x0bchunked", b"transfer-encoding: identity", b"TE: trailers",
-    b"Connection: close", b"Connection: keep-alive, close", b"Connection: Content-Length", b" folded", b"X: \x7f",
-    b"X: \xff", b"X-\xff: a", b"X: a\rb", b"Upgrade: h2c", b"Expect: 100-continue", b"Content-Type: a", b"",
-]  # fmt: skip
+    *(b"Host: a", b"Content-Type: a", b"TE: trailers", b"Upgrade: h2c", b"Expect: 100-continue", b""),
+    *(b"Content-Length: 4", b"Content-Length: 0", b"content-length:7", b"Content-Length: 4 ", b"Content-Length:"),
+    *(b"Content-Length: 4,4", b"Content-Length: -1", b"Content-Length: \xb2", b"Connection: Content-Length"),
+    *(b"Transfer-Encoding: chunked", b"Transfer-Encoding : chunked", b"Transfer-Encoding: \x0bchunked"),
+    *(b"transfer-encoding: identity", b"Connection: close", b"Connection: keep-alive, close"),
+    *(b" folded", b"X: \x7f", b"X: \xff", b"X-\xff: a", b"X: a\rb", b"X_A: b"),
+]
 TARGETS = [b"/", b"/a?b", b"//a", b"/a b", b"/a\tb", b"*", b"http://a/", b"a:1", b"/#", b"/%00", b""]
 VERSIONS = [b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2", b"HTTP/1.1 ", b"http/1.1", b"HTTP/2.0", b"HTTP/1.", b""]
 ENDS = st.sampled_from([b"\r\n"] * 12 + [b"\n", b"\r", b"\r\r\n"])
@@ -407,6 +413,20 @@ def test_a_body_too_large_is_refused_unread_and_the_connection_ends(fast: Server
         answer = client.answer()
         assert (answer.status, answer.headers["connection"]) == (413, "close")
         assert client.is_ended()
+
+
+def test_closing_waits_for_a_client_that_is_still_sending() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.settimeout(DEADLINE_S)
+        closing = threading.Thread(target=Connection(ours).close)
+        theirs.sendall(b"some")
+        closing.start()
+        assert theirs.recv(1) == b""
+        theirs.sendall(b"more")
+        theirs.shutdown(socket.SHUT_WR)
+        closing.join(DEADLINE_S)
+    assert ours.fileno() == -1
 
 
 @pytest.fixture(scope="module")

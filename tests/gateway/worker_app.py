@@ -1,4 +1,4 @@
-"""What the worker's tests run in a gunicorn of their own: an app that tells what it was given, and an impatient worker."""
+"""What the worker's tests run in a gunicorn of their own: an app that tells what it was given, a hasty worker."""
 
 import json
 import os
