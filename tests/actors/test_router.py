@@ -7,6 +7,7 @@ from actors.domain.messages import (
     Assign,
     Assigned,
     AvailabilityChanged,
+    Census,
     Charge,
     ChargeEnded,
     Claim,
@@ -278,6 +279,7 @@ def test_the_census_counts_payments_by_what_they_wait_for() -> None:
     router.tell(Route((payment(3),)))
     router.breaker("fallback", BreakerState.OPEN)
     census = router.actor.on_receive(Count())
+    assert isinstance(census, Census)
     assert census.unsettled["its row"] == 1
     assert census.unsettled["the processor's answer"] == 2
     assert census.breakers == {"default": BreakerState.CLOSED, "fallback": BreakerState.OPEN}
