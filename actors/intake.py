@@ -5,7 +5,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from actors.actor import Actor
-from actors.domain.messages import Accept, AcceptAnswer, Backlog, Committed, Route, Settled
+from actors.domain.messages import Accept, AcceptAnswer, Backlog, Committed, Route, Settled, TakeOver
 from actors.domain.payment import Payment
 from actors.domain.recent import RecentPayments
 from actors.errors import JournalUnavailableError
@@ -53,6 +53,8 @@ class IntakeActor(Actor):
                 self._journal.committed(correlation_ids)
             case Settled(correlation_ids):
                 self._open.difference_update(correlation_ids)
+            case TakeOver(payments):
+                return self._take_over(payments)
             case Backlog():
                 return len(self._uncommitted)
         # One write and one sync for all that came meanwhile.
@@ -72,6 +74,15 @@ class IntakeActor(Actor):
             self._recent.remember(payment.correlation_id, payment.amount_cents)
             self._group[payment.correlation_id] = payment
             self._answer_with_group(message.reply, AcceptAnswer.ACCEPTED)
+
+    def _take_over(self, payments: tuple[Payment, ...]) -> bool:
+        try:
+            self._journal.append(payments)
+        except JournalUnavailableError as error:
+            logger.warning("%d payments of another journal stay there: %s", len(payments), error)
+            return False
+        self._hand_over(payments)
+        return True
 
     def _answer_with_group(self, reply: Callable[[AcceptAnswer], None], answer: AcceptAnswer) -> None:
         # A repeated post may not be answered before the first one is durable.

@@ -61,6 +61,26 @@ class Journal(Protocol):
         """Give every payment that it still holds, oldest first. Called by each new intake before it appends."""
 
 
+class Orphan(Protocol):
+    """The journal of a replica that is gone, held by this one as long as it is open."""
+
+    def replay(self) -> Iterator[Payment]:
+        """Give every payment that it holds."""
+
+    def clear(self) -> None:
+        """Delete what it holds: another journal has it now."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class JournalShelf(Protocol):
+    """The journals of all replicas that share a volume."""
+
+    def orphans(self) -> Iterator[Orphan]:
+        """Open, one after another, the journals that hold something and that no living process has."""
+
+
 class ProcessorClient(Protocol):
     """The way to one payment processor. Nothing here raises: what went wrong is part of the answer."""
 
@@ -125,6 +145,15 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopted:
+    """Rows that were taken over from replicas that are gone."""
+
+    claims: tuple[Claim, ...]
+    oldest_stamp_ms: int
+    """No charge of theirs that is missing in Postgres bears an older stamp."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessorTotal:
     """What was charged on one processor within a window."""
 
@@ -174,6 +203,12 @@ class Ledger(Protocol):
 
     def retire(self, epoch: int, watermark_ms: int) -> None:
         """End the lease at a graceful stop."""
+
+    def adopt(self, claims_max: int) -> Adopted | None:
+        """Take over unsettled rows of replicas whose lease has ended; from then on those can't renew it.
+
+        The watermark of this replica falls with the same transaction. None where there is nothing to take.
+        """
 
     def claims(self) -> tuple[Claim, ...]:
         """All unsettled rows of this replica, oldest first."""

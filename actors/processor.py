@@ -94,7 +94,9 @@ class ProcessorActor(Actor):
             self._runtime.spawn(self._charge, payment, requested_at_ms)
 
     def _charge(self, payment: Payment, requested_at_ms: int) -> None:
-        outcome = self._client.charge(payment, requested_at_ms)
+        # Asked again, as late as possible: the process may have stood still since the actor decided.
+        leased = self._runtime.now_s() < self._lease_until_s
+        outcome = self._client.charge(payment, requested_at_ms) if leased else Outcome.REFUSED
         self.tell_self(ChargeEnded(payment.correlation_id, outcome, requested_at_ms))
 
     def _ended(self, message: ChargeEnded) -> None:

@@ -1,18 +1,25 @@
-"""Recovery: takes the replica's place in Postgres, finds its unsettled payments there, and keeps its lease."""
+"""Recovery: keeps the replica's lease, and takes up payments of earlier runs and of replicas that are gone."""
 
 import logging
 from collections.abc import Callable, Sequence
 
 from actors.actor import Actor
-from actors.domain.messages import Adopt, Drain, LeaseRenewed, OldestStamp, Tick
+from actors.domain.messages import Adopt, Drain, LeaseRenewed, OldestStamp, TakeOver, Tick
+from actors.domain.payment import Payment
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
-from actors.ports import Ledger, Recipient, Registration, Runtime
+from actors.ports import JournalShelf, Ledger, Recipient, Registration, Runtime
 
 logger = logging.getLogger(__name__)
 
 LEASE_S = 5.0
 BEAT_S = 0.25
 ASK_S_MAX = 1.0
+ADOPT_S = 1.0
+ADOPT_CLAIMS_MAX = 500
+"""Rows that are taken over at once."""
+TAKE_OVER_MAX = 1000
+"""Payments of another journal that are written at once."""
+TAKE_OVER_S_MAX = 2.0
 NEVER_MS = 2**63 - 1
 """The watermark of a replica that has left nothing unsettled behind."""
 
@@ -27,6 +34,8 @@ class RecoveryActor(Actor):
         router: Recipient,
         processors: Sequence[Recipient],
         runtime: Runtime,
+        intake: Recipient,
+        shelf: JournalShelf,
         generation: int,
         purged: Callable[[], None],
     ) -> None:
@@ -35,11 +44,15 @@ class RecoveryActor(Actor):
         self._ledger = ledger
         self._router = router
         self._processors = processors
+        self._intake = intake
+        self._shelf = shelf
         self._runtime = runtime
         self._generation = generation
         self._purged = purged
         self._registration: Registration | None = None
         self._left = False
+        self._leased_since_s: float | None = None
+        self._adopted_at_s = 0.0
         self._watermark_ms = 0
 
     def on_start(self) -> None:
@@ -56,15 +69,55 @@ class RecoveryActor(Actor):
         return None
 
     def _tick(self) -> None:
+        generation = self._generation
         try:
             generation = self._join() if self._registration is None else self._beat(self._registration)
+            if generation == self._generation and self._may_adopt():
+                self._adopt_claims()
+                self._adopt_journals()
         except LedgerUnavailableError as error:
+            self._leased_since_s = None
             logger.warning("the lease is not renewed: %s", error)
-            generation = self._generation
         if generation != self._generation:
             self._runtime.spawn(self._purged)
         else:
             self._runtime.call_later(BEAT_S, self.tell_self, Tick())
+
+    def _may_adopt(self) -> bool:
+        """Wait, after Postgres was away, until all others have had the time to renew their leases."""
+        now_s = self._runtime.now_s()
+        if (
+            self._leased_since_s is None
+            or now_s - self._leased_since_s < LEASE_S
+            or now_s - self._adopted_at_s < ADOPT_S
+        ):
+            return False
+        self._adopted_at_s = now_s
+        return True
+
+    def _adopt_claims(self) -> None:
+        adopted = self._ledger.adopt(ADOPT_CLAIMS_MAX)
+        if adopted is not None:
+            logger.warning("%d unsettled payments of replicas that are gone are taken over", len(adopted.claims))
+            self._router.tell(Adopt(adopted.claims, adopted.oldest_stamp_ms))
+
+    def _adopt_journals(self) -> None:
+        for orphan in self._shelf.orphans():
+            try:
+                payments = list(orphan.replay())
+                if all(
+                    self._take_over(payments[i : i + TAKE_OVER_MAX]) for i in range(0, len(payments), TAKE_OVER_MAX)
+                ):
+                    orphan.clear()
+            finally:
+                orphan.close()
+
+    def _take_over(self, payments: Sequence[Payment]) -> bool:
+        logger.warning("%d payments of a journal that nobody holds are taken over", len(payments))
+        try:
+            return bool(self._intake.ask(TakeOver(tuple(payments)), TAKE_OVER_S_MAX))
+        except GatewayUnavailableError:
+            return False
 
     def _leave(self) -> None:
         """End the lease at once, so that others need not wait for its end to take over what is left."""
@@ -96,7 +149,7 @@ class RecoveryActor(Actor):
         self._watermark_ms = self._oldest_stamp_ms()
         beat = self._ledger.beat(registration.epoch, LEASE_S, self._watermark_ms)
         if not beat.renewed:
-            raise LeaseLostError("another process has registered under the name of this replica")
+            raise LeaseLostError("others have taken over from this replica, or another process has its name")
         self._renewed(until_s)
         return beat.generation
 
@@ -116,5 +169,7 @@ class RecoveryActor(Actor):
         return [stamp for stamp in stamps if stamp is not None]
 
     def _renewed(self, until_s: float) -> None:
+        if self._leased_since_s is None:
+            self._leased_since_s = self._runtime.now_s()
         for processor in self._processors:
             processor.tell(LeaseRenewed(until_s))

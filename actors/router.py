@@ -42,6 +42,10 @@ from actors.ports import Recipient, Runtime
 logger = logging.getLogger(__name__)
 
 
+UNRESOLVED_S = 60.0
+"""After this time an unknown outcome is reported, and still tried."""
+
+
 class Phase(Enum):
     """What an unsettled payment waits for."""
 
@@ -64,7 +68,7 @@ class _Entry:
 class RetryLimits:
     """How failures are tried again."""
 
-    failures: Backoff = field(default_factory=lambda: Backoff(first_s=0.1, longest_s=2.0))
+    failures: Backoff = field(default_factory=lambda: Backoff(first_s=0.1, longest_s=5.0))
     horizon_s: float = 30.0
     """How long after an attempt a processor may still book it: longest delay, plus timeout, plus lease."""
 
@@ -233,7 +237,10 @@ class RouterActor(Actor):
     def _count(self) -> Census:
         phases = Counter(entry.phase for entry in self._entries.values())
         unsettled = {phase.value: phases[phase] for phase in Phase}
-        return Census(unsettled, {name: view.state for name, view in self._views.items()})
+        breakers = {name: view.state for name, view in self._views.items()}
+        long_ago_s = self._runtime.now_s() - UNRESOLVED_S
+        pinned = (entry.life.pinned_since_s for entry in self._entries.values())
+        return Census(unsettled, sum(since_s is not None and since_s < long_ago_s for since_s in pinned), breakers)
 
     def _describe(self, correlation_id: UUID) -> PaymentProgress | None:
         entry = self._entries.get(correlation_id)

@@ -35,6 +35,8 @@ class Settings:
     """Accepted payments that may be unsettled here before clients get 503."""
     charge_timeout_s: float
     """Deadline of one call to a processor, over all of it."""
+    processor_delay_max_s: float
+    """How long a processor may take to book a request that its client has given up."""
     in_flight_max: int
     """Charges under way on one processor from this replica."""
 
@@ -55,6 +57,7 @@ class Settings:
             allow_purge=_flag(environment, "ALLOW_PURGE"),
             open_max=_positive_int(environment, "OPEN_MAX", 60_000),
             charge_timeout_s=_positive_int(environment, "CHARGE_TIMEOUT_MS", 10_000) / 1000,
+            processor_delay_max_s=_positive_int(environment, "PROCESSOR_DELAY_MAX_MS", 15_000) / 1000,
             in_flight_max=_positive_int(environment, "IN_FLIGHT_MAX", 128),
         )
 

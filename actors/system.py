@@ -13,7 +13,7 @@ from gevent.lock import BoundedSemaphore
 from actors.actor import Address
 from actors.adapters.health_board import RedisHealthBoard
 from actors.adapters.health_probe import HttpHealthProbe
-from actors.adapters.journal import FileJournal
+from actors.adapters.journal import FileJournal, FileJournalShelf
 from actors.adapters.ledger import PostgresLedger
 from actors.adapters.processor_client import HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
@@ -36,6 +36,7 @@ from actors.domain.recent import RecentPayments
 from actors.errors import (
     FielError,
     GatewayUnavailableError,
+    JournalLockedError,
     JournalUnavailableError,
     LedgerUnavailableError,
     MailboxFullError,
@@ -45,8 +46,8 @@ from actors.intake import IntakeActor
 from actors.persistence import PersistenceActor
 from actors.ports import LedgerSummary, PaymentRecord
 from actors.processor import ProcessorActor
-from actors.recovery import RecoveryActor
-from actors.router import RetryLimits, RouterActor
+from actors.recovery import LEASE_S, RecoveryActor
+from actors.router import UNRESOLVED_S, RetryLimits, RouterActor
 from actors.settings import Durability, Settings
 from actors.supervisor import Child, RestartLimits, Supervisor
 
@@ -62,6 +63,8 @@ PURGE_STEP_S = 0.05
 DRAIN_S_MAX = 5.0
 DRAIN_STEP_S = 0.02
 START_STEP_S = 0.2
+JOURNAL_S_MAX = 15.0
+"""How long a start waits for a journal that another process holds."""
 RECENT_MAX = 50_000
 """Ids whose amounts a replica remembers, to answer repeated posts."""
 
@@ -139,14 +142,25 @@ class System:
                 logger.warning("waiting for Postgres: %s", error)
                 gevent.sleep(START_STEP_S)
         try:
-            sync = os.fdatasync if self._settings.durability is Durability.FSYNC else None
-            folder = self._settings.journal_dir / self._settings.replica
-            self._journal = FileJournal(folder, self._generation, sync and _beside_the_loop(sync))
-        except Exception as error:  # noqa: BLE001  # without a journal there is nothing that this process can do
+            self._journal = self._open_journal()
+        except FielError as error:
             self._end_process(str(error))
             return
         if not self._draining:
             self._start_actors(self._journal)
+
+    def _open_journal(self) -> FileJournal:
+        sync = _sync_beside_the_loop if self._settings.durability is Durability.FSYNC else None
+        deadline_s = self._runtime.now_s() + JOURNAL_S_MAX
+        while True:
+            try:
+                return FileJournal(self._settings.journal_dir / self._settings.replica, self._generation, sync)
+            except JournalLockedError as error:
+                # Another replica may be taking over what an earlier run has left in it.
+                if self._runtime.now_s() >= deadline_s:
+                    raise
+                logger.warning("waiting for the journal: %s", error)
+                gevent.sleep(START_STEP_S)
 
     def _start_actors(self, journal: FileJournal) -> None:
         self._supervisor = Supervisor(self._children(journal), self._runtime, RestartLimits(), self._end_process)
@@ -176,7 +190,7 @@ class System:
                     addresses=self._processors,
                     persistence=self._persistence,
                     runtime=runtime,
-                    limits=RetryLimits(),
+                    limits=RetryLimits(horizon_s=settings.processor_delay_max_s + settings.charge_timeout_s + LEASE_S),
                 ),
             ),
             *(self._processor_child(processor) for processor in settings.processors),
@@ -186,6 +200,8 @@ class System:
                     ledger=self._ledger,
                     router=self._router,
                     processors=tuple(self._processors.values()),
+                    intake=self._intake,
+                    shelf=FileJournalShelf(settings.journal_dir, settings.replica, generation, runtime.now_ms),
                     runtime=runtime,
                     generation=generation,
                     purged=self._follow_purge,
@@ -348,7 +364,7 @@ class System:
             if self._journal is None or self._supervisor is None or generation <= self._generation:
                 return
             self._supervisor.stop()
-            self._journal.clear(generation)
+            self._journal.purge(generation)
             self._ledger.acknowledge_purge(generation)
             while not self._ledger.finish_purge(generation):
                 gevent.sleep(PURGE_STEP_S)
@@ -377,6 +393,7 @@ class System:
             "actors": _state_of(self._check_actors),
             "postgres": _state_of(self._ledger.ping),
             "redis": _state_of(self._board.ping),
+            "payments": _state_of(self._check_payments),
         }
         if self._draining:
             parts["gateway"] = "draining"
@@ -387,6 +404,13 @@ class System:
         if self._journal is None:
             raise JournalUnavailableError("not open yet: waiting for Postgres")
         self._journal.check()
+
+    def _check_payments(self) -> None:
+        unresolved = self.census().unresolved
+        if unresolved:
+            raise GatewayUnavailableError(
+                f"of {unresolved} it is unknown for over {UNRESOLVED_S:.0f} s whether they were charged"
+            )
 
     def _check_actors(self) -> None:
         if self._supervisor is None:
@@ -403,10 +427,6 @@ def _state_of(check: Callable[[], None]) -> str:
     return "ok"
 
 
-def _beside_the_loop(sync: Callable[[int], None]) -> Callable[[int], None]:
-    """Let a blocking call run in gevent's thread pool, so that other requests go on meanwhile."""
-
-    def sync_in_thread(fd: int) -> None:
-        gevent.get_hub().threadpool.apply(sync, (fd,))
-
-    return sync_in_thread
+def _sync_beside_the_loop(fd: int) -> None:
+    """Sync a file in gevent's thread pool, so that other requests go on meanwhile."""
+    gevent.get_hub().threadpool.apply(os.fdatasync, (fd,))

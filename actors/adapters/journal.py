@@ -28,6 +28,8 @@ RECORD = struct.Struct("<16sQQ")
 CHECKSUM = struct.Struct("<I")
 RECORD_BYTES = CHECKSUM.size + RECORD.size
 SEGMENT_BYTES_MAX = 256 * 1024
+ORPHAN_AFTER_S = 5.0
+"""How long a journal that nobody holds must have been still before another replica takes it over."""
 
 
 def encode_record(payment: Payment) -> bytes:
@@ -148,9 +150,13 @@ class FileJournal:
         if not os.access(self._folder, os.W_OK) or os.statvfs(self._folder).f_bavail == 0:
             raise JournalUnavailableError(f"{self._folder} cannot be written")
 
-    def clear(self, generation: int) -> None:
-        """Delete everything, since it was purged; what comes next belongs to `generation`."""
+    def purge(self, generation: int) -> None:
+        """Delete everything; what comes next belongs to `generation`."""
         self._generation = generation
+        self.clear()
+
+    def clear(self) -> None:
+        """Delete everything."""
         self._close_segment()
         self._segments.clear()
         for path in self._folder.glob("*.journal"):
@@ -206,3 +212,32 @@ class FileJournal:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+class FileJournalShelf:
+    """Fulfils `actors.ports.JournalShelf`: one folder of journals, one of them this replica's own."""
+
+    def __init__(self, folder: Path, own: str, generation: int, now_ms: Callable[[], int]) -> None:
+        """`own` is the name of the folder that is left out, `now_ms` the wall clock that files are dated by."""
+        self._folder = folder
+        self._own = own
+        self._generation = generation
+        self._now_ms = now_ms
+
+    def orphans(self) -> Iterator[FileJournal]:
+        """Open those whose owner is gone, and was not seen for a while: it may be about to come back."""
+        for folder in sorted(self._folder.iterdir()):
+            if folder.name == self._own or not self._is_old(folder):
+                continue
+            try:
+                orphan = FileJournal(folder, self._generation, sync=None)
+            except (JournalLockedError, JournalUnavailableError):
+                continue
+            yield orphan
+
+    def _is_old(self, folder: Path) -> bool:
+        try:
+            written_s = max((path.stat().st_mtime for path in folder.glob("*.journal")), default=None)
+        except OSError:
+            return False  # Its owner is at work there.
+        return written_s is not None and self._now_ms() / 1000 - written_s > ORPHAN_AFTER_S

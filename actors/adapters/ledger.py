@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+import gevent
 import psycopg
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -12,12 +13,25 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from actors.domain.messages import Claim, Move
 from actors.domain.payment import Payment, Settlement
 from actors.errors import LedgerUnavailableError
-from actors.ports import Beat, KnownPayment, LedgerSummary, PaymentRecord, ProcessorTotal, Registration, WriteResult
+from actors.ports import (
+    Adopted,
+    Beat,
+    KnownPayment,
+    LedgerSummary,
+    PaymentRecord,
+    ProcessorTotal,
+    Registration,
+    WriteResult,
+)
 
 CONNECTIONS_MAX = 4
 """Beside the one that writes."""
 WAIT_S_MAX = 2.0
 """For a free connection, or a new one."""
+ASK_S_MAX = 3.0
+"""For one question, with the wait for its connection."""
+WRITE_S_MAX = 10.0
+"""For one batch. A batch that is given up may be committed all the same; it is harmless to write it again."""
 
 # One statement is one transaction and one round trip. Ids are sorted, so that two replicas that write the same ones
 # wait for each other in one order. A settlement takes its amount from the payment, and is not written without one.
@@ -67,6 +81,25 @@ RETURNING epoch, (SELECT generation FROM gateway), watermark_ms
 _BEAT = """
 UPDATE replica SET lease_until = now() + %s * interval '1 second', watermark_ms = %s
 WHERE name = %s AND epoch = %s RETURNING (SELECT generation FROM gateway)
+"""
+
+# A later epoch is what keeps those who are gone from renewing their lease when they wake up.
+_ADOPT = """
+WITH gone AS (
+    UPDATE replica AS r SET epoch = epoch + 1, lease_until = '-infinity'
+    WHERE name <> %(me)s AND lease_until < now() AND EXISTS (SELECT FROM claim WHERE owner = r.name)
+    RETURNING name, watermark_ms
+), taken AS (
+    SELECT c.correlation_id, gone.watermark_ms FROM claim AS c JOIN gone ON c.owner = gone.name
+    ORDER BY c.correlation_id LIMIT %(most)s FOR UPDATE OF c SKIP LOCKED
+), mine AS (
+    UPDATE claim SET owner = %(me)s FROM taken WHERE claim.correlation_id = taken.correlation_id
+    RETURNING claim.correlation_id, claim.processor, taken.watermark_ms
+), held AS (
+    UPDATE replica SET watermark_ms = least(watermark_ms, (SELECT min(watermark_ms) FROM mine)) WHERE name = %(me)s
+)
+SELECT correlation_id, amount_cents, accepted_at_ms, processor, watermark_ms
+FROM mine JOIN payment USING (correlation_id)
 """
 
 # A replica that is gone holds the totals open as long as it leaves claims that may have been charged.
@@ -134,15 +167,19 @@ class PostgresLedger:
             [settlement.attempts for settlement in settlements],
         )
         try:
-            writer = self._writable()
-            rows = writer.execute(_WRITE, parameters, prepare=True).fetchall()
-            assigned = tuple(correlation_id for is_insert, correlation_id in rows if is_insert)
-            moved = tuple(correlation_id for is_insert, correlation_id in rows if not is_insert)
-            missing = {claim.payment.correlation_id for claim in claims}.difference(assigned)
-            known = self._known(writer, list(missing)) if missing else ()
-        except psycopg.Error as error:
+            with _time_limit(WRITE_S_MAX):
+                return self._write(claims, parameters)
+        except (psycopg.Error, _SilentError) as error:
             self._close_writer()
             raise LedgerUnavailableError(_reason(error)) from error
+
+    def _write(self, claims: Sequence[Claim], parameters: Sequence[object]) -> WriteResult:
+        writer = self._writable()
+        rows = writer.execute(_WRITE, parameters, prepare=True).fetchall()
+        assigned = tuple(correlation_id for is_insert, correlation_id in rows if is_insert)
+        moved = tuple(correlation_id for is_insert, correlation_id in rows if not is_insert)
+        missing = {claim.payment.correlation_id for claim in claims}.difference(assigned)
+        known = self._known(writer, list(missing)) if missing else ()
         return WriteResult(assigned, known, moved)
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
@@ -175,6 +212,14 @@ class PostgresLedger:
         """End the lease; see the protocol."""
         with self._connection() as connection:
             connection.execute(_BEAT, (0, watermark_ms, self._replica, epoch))
+
+    def adopt(self, claims_max: int) -> Adopted | None:
+        """Take over from replicas that are gone; see the protocol."""
+        with self._connection() as connection:
+            rows = connection.execute(_ADOPT, {"me": self._replica, "most": claims_max}).fetchall()
+        if not rows:
+            return None
+        return Adopted(tuple(Claim(Payment(*row[:3]), row[3]) for row in rows), min(row[4] for row in rows))
 
     def claims(self) -> tuple[Claim, ...]:
         """Read this replica's unsettled rows; see the protocol."""
@@ -246,9 +291,9 @@ class PostgresLedger:
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[TupleRow]]:
         try:
-            with self._pool.connection() as connection:
+            with _time_limit(ASK_S_MAX), self._pool.connection() as connection:
                 yield connection
-        except (psycopg.Error, PoolTimeout) as error:
+        except (psycopg.Error, PoolTimeout, _SilentError) as error:
             raise LedgerUnavailableError(_reason(error)) from error
 
     def _writable(self) -> psycopg.Connection[TupleRow]:
@@ -265,6 +310,14 @@ class PostgresLedger:
     def _known(writer: psycopg.Connection[TupleRow], correlation_ids: list[UUID]) -> tuple[KnownPayment, ...]:
         rows = writer.execute(_KNOWN, (correlation_ids,)).fetchall()
         return tuple(KnownPayment(Payment(*row[:3]), row[3], row[4]) for row in rows)
+
+
+class _SilentError(Exception):
+    """Postgres has not answered within the limit (an `Exception`: a bare `gevent.Timeout` would stop every actor)."""
+
+
+def _time_limit(limit_s: float) -> gevent.Timeout:
+    return gevent.Timeout(limit_s, _SilentError(f"no answer within {limit_s} s"))
 
 
 def _reason(error: Exception) -> str:

@@ -36,6 +36,8 @@ class Life:
     """Attempts and look-ups since the last success; pauses grow with it."""
     unknown_since_s: float | None = None
     """Monotonic time of the last attempt whose outcome is unknown; while set, the payment is pinned."""
+    pinned_since_s: float | None = None
+    """Monotonic time since when it is pinned."""
     oldest_stamp_ms: int | None = None
     """The oldest `requestedAt` under which it may have been charged; None while it was surely not."""
 
@@ -46,7 +48,7 @@ class Life:
 
     def adopted(self, now_s: float, oldest_stamp_ms: int) -> None:
         """Take over a payment of which only its row is known: its processor may have been charged."""
-        self.unknown_since_s = now_s
+        self._pin(now_s)
         self.oldest_stamp_ms = oldest_stamp_ms
 
     def sent(self, requested_at_ms: int) -> None:
@@ -62,10 +64,10 @@ class Life:
                 return Next.SETTLE
             case Outcome.ALREADY_CHARGED:
                 # It stays pinned until the processor has told the instant.
-                self.unknown_since_s = now_s
+                self._pin(now_s)
                 return Next.LOOK_UP
             case Outcome.UNKNOWN:
-                self.unknown_since_s = now_s
+                self._pin(now_s)
                 self.failures_in_row += 1
                 return Next.RETRY
             case Outcome.REFUSED | Outcome.FAILED:
@@ -82,7 +84,12 @@ class Life:
             return self._freed()
         return Next.RETRY
 
+    def _pin(self, now_s: float) -> None:
+        self.unknown_since_s = now_s
+        if self.pinned_since_s is None:
+            self.pinned_since_s = now_s
+
     def _freed(self) -> Next:
-        self.unknown_since_s = None
+        self.unknown_since_s = self.pinned_since_s = None
         self.oldest_stamp_ms = None
         return Next.REROUTE

@@ -34,6 +34,13 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeOver:
+    """To the intake: make these payments of another replica's journal durable here. Answers whether they are."""
+
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """To the router: these are durable; take them to a processor."""
 
@@ -237,5 +244,7 @@ class Census:
 
     unsettled: Mapping[str, int]
     """Payments by what they wait for."""
+    unresolved: int
+    """Payments of which it has been unknown for long whether they were charged."""
     breakers: Mapping[str, BreakerState]
     """States by processor."""

@@ -12,6 +12,7 @@ from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment, Settlement
 from actors.errors import HealthUnavailableError, JournalUnavailableError, LedgerUnavailableError
 from actors.ports import (
+    Adopted,
     Beat,
     KnownPayment,
     LedgerSummary,
@@ -118,6 +119,30 @@ class MemoryJournal:
         yield from list(self.kept.values())
 
 
+class MemoryOrphan(MemoryJournal):
+    """The journal of a replica that is gone."""
+
+    def __init__(self, kept: Sequence[Payment]) -> None:
+        super().__init__(kept)
+        self.closed = False
+
+    def clear(self) -> None:
+        self.kept.clear()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class MemoryShelf:
+    """The journals that nobody holds, as a test puts them there."""
+
+    def __init__(self) -> None:
+        self.unheld: list[MemoryOrphan] = []
+
+    def orphans(self) -> Iterator[MemoryOrphan]:
+        yield from [orphan for orphan in self.unheld if orphan.kept]
+
+
 @dataclass
 class MemoryTables:
     """What several `MemoryLedger` share, as replicas share one Postgres."""
@@ -130,6 +155,8 @@ class MemoryTables:
     epochs: dict[str, int] = field(default_factory=dict)
     watermarks_ms: dict[str, int] = field(default_factory=dict)
     acknowledged: dict[str, int] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    """Replicas whose lease has ended."""
     generation: int = 0
     purged_generation: int = 0
 
@@ -198,6 +225,19 @@ class MemoryLedger:
 
     def retire(self, epoch: int, watermark_ms: int) -> None:
         self.beat(epoch, 0, watermark_ms)
+
+    def adopt(self, claims_max: int) -> Adopted | None:
+        """Take over what replicas in `tables.gone` own."""
+        self._answer()
+        tables = self.tables
+        taken = [key for key, (owner, _) in tables.claims.items() if owner in tables.gone][:claims_max]
+        if not taken:
+            return None
+        owners = {tables.claims[key][0] for key in taken}
+        for key in taken:
+            tables.claims[key] = (self.replica, tables.claims[key][1])
+        oldest_stamp_ms = min(tables.watermarks_ms.get(owner, 0) for owner in owners)
+        return Adopted(tuple(Claim(tables.payments[key], tables.claims[key][1]) for key in taken), oldest_stamp_ms)
 
     def claims(self) -> tuple[Claim, ...]:
         self._answer()

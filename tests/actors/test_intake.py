@@ -1,6 +1,6 @@
 from pykka._envelope import Envelope
 
-from actors.domain.messages import Accept, AcceptAnswer, Backlog, Committed, Route, Settled
+from actors.domain.messages import Accept, AcceptAnswer, Backlog, Committed, Route, Settled, TakeOver
 from actors.domain.payment import Payment
 from actors.domain.recent import RecentPayments
 from actors.intake import IntakeActor
@@ -105,3 +105,17 @@ def test_what_an_earlier_run_left_is_driven_again_and_known() -> None:
     intake.actor.on_start()
     assert intake.router.messages == [Route((payment(1), payment(2)))]
     assert intake.post(payment(1), payment(2, 1)) == [AcceptAnswer.REPEATED, AcceptAnswer.CONFLICT]
+
+
+def test_payments_of_another_journal_are_durable_here_before_it_is_told_so() -> None:
+    intake = Intake()
+    assert intake.actor.on_receive(TakeOver((payment(1),))) is True
+    assert intake.journal.appends == [(payment(1),)]
+    assert intake.router.messages == [Route((payment(1),))]
+
+
+def test_payments_of_another_journal_stay_there_while_this_one_can_not_be_written() -> None:
+    intake = Intake()
+    intake.journal.broken = True
+    assert intake.actor.on_receive(TakeOver((payment(1),))) is False
+    assert intake.router.messages == []

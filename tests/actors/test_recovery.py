@@ -1,10 +1,19 @@
 import pytest
 
-from actors.domain.messages import Adopt, Claim, Drain, LeaseRenewed, OldestStamp
+from actors.domain.messages import Adopt, Claim, Drain, LeaseRenewed, OldestStamp, TakeOver
 from actors.domain.payment import Settlement
 from actors.errors import GatewayUnavailableError, LeaseLostError
 from actors.recovery import BEAT_S, LEASE_S, NEVER_MS, RecoveryActor
-from tests.actors.fakes import NOW_MS, MemoryLedger, Recorder, VirtualRuntime, deliver, payment
+from tests.actors.fakes import (
+    NOW_MS,
+    MemoryLedger,
+    MemoryOrphan,
+    MemoryShelf,
+    Recorder,
+    VirtualRuntime,
+    deliver,
+    payment,
+)
 
 
 class Recovery:
@@ -13,12 +22,15 @@ class Recovery:
     def __init__(self, ledger: MemoryLedger | None = None, generation: int = 0) -> None:
         self.ledger = ledger or MemoryLedger()
         self.router, self.processor = Recorder({OldestStamp: None}), Recorder({OldestStamp: None})
+        self.intake, self.shelf = Recorder({TakeOver: True}), MemoryShelf()
         self.runtime = VirtualRuntime()
         self.purges: list[None] = []
         self.actor = RecoveryActor(
             ledger=self.ledger,
             router=self.router,
             processors=[self.processor],
+            intake=self.intake,
+            shelf=self.shelf,
             runtime=self.runtime,
             generation=generation,
             purged=lambda: self.purges.append(None),
@@ -30,8 +42,9 @@ class Recovery:
         return self
 
     def advance(self, seconds: float) -> None:
-        self.runtime.advance(seconds)
-        deliver(self.actor)
+        for _ in range(round(seconds / BEAT_S)):
+            self.runtime.advance(BEAT_S)
+            deliver(self.actor)
 
 
 def test_it_joins_and_may_send_until_the_lease_ends() -> None:
@@ -126,3 +139,44 @@ def test_leaving_with_a_charge_unaccounted_for_keeps_its_stamp() -> None:
     recovery.router.answers[OldestStamp] = NOW_MS + 3
     recovery.actor.on_receive(Drain())
     assert recovery.ledger.tables.watermarks_ms == {"1": NOW_MS + 3}
+
+
+def gone_replica(*numbers: int) -> MemoryLedger:
+    """Make the ledger of replica 2, whose tables show that it is gone and left these payments."""
+    ledger = MemoryLedger("2")
+    ledger.write([Claim(payment(number), "fallback") for number in numbers], (), ())
+    ledger.tables.watermarks_ms["2"] = NOW_MS - 40
+    ledger.tables.gone.add("2")
+    return ledger
+
+
+def test_payments_of_a_replica_that_is_gone_are_adopted_with_its_watermark() -> None:
+    recovery = Recovery(MemoryLedger("1", gone_replica(1, 2).tables)).start()
+    recovery.advance(LEASE_S + BEAT_S)
+    assert recovery.router.messages == [
+        Adopt((Claim(payment(1), "fallback"), Claim(payment(2), "fallback")), NOW_MS - 40)
+    ]
+    recovery.advance(LEASE_S)
+    assert len(recovery.router.messages) == 1
+
+
+def test_after_postgres_was_away_others_get_the_time_to_renew_before_anything_is_adopted() -> None:
+    recovery = Recovery(MemoryLedger("1", gone_replica(1).tables)).start()
+    recovery.advance(LEASE_S - BEAT_S)
+    recovery.ledger.failures = 1
+    recovery.advance(LEASE_S - BEAT_S)
+    assert recovery.router.messages == []
+    recovery.advance(3 * BEAT_S)
+    assert len(recovery.router.messages) == 1
+
+
+def test_a_journal_that_nobody_holds_is_copied_before_it_is_cleared() -> None:
+    recovery = Recovery().start()
+    orphan = MemoryOrphan([payment(1), payment(2)])
+    recovery.shelf.unheld.append(orphan)
+    recovery.intake.answers[TakeOver] = GatewayUnavailableError("planted")
+    recovery.advance(LEASE_S + BEAT_S)
+    assert (len(orphan.kept), orphan.closed) == (2, True)
+    recovery.intake.answers[TakeOver] = True
+    recovery.advance(LEASE_S)
+    assert (len(orphan.kept), orphan.closed) == (0, True)

@@ -155,7 +155,7 @@ def test_a_refused_move_ends_what_this_replica_does_for_the_payment() -> None:
 
 def test_a_failed_charge_is_tried_again_after_a_growing_pause() -> None:
     router = Router().charging(1)
-    for pause_s in (0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0):
+    for pause_s in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0):
         router.ended(Outcome.FAILED)
         router.advance(pause_s * 0.99)
         assert router.default.take() == []
@@ -297,3 +297,16 @@ def test_messages_about_payments_that_are_not_driven_here_are_ignored() -> None:
     ):
         router.tell(message)
     assert (router.default.messages, router.fallback.messages, router.persistence.messages) == ([], [], [])
+
+
+def test_an_outcome_that_stays_unknown_is_counted_after_a_minute_and_still_tried() -> None:
+    router = Router().charging(1)
+    router.ended(Outcome.UNKNOWN)
+    router.breaker("default", BreakerState.OPEN)
+    for _ in range(20):
+        router.advance(5)
+        assert router.default.take() == [LookUp(ONE)]
+        router.tell(LookedUp(ONE, None, answered=False))
+    census = router.actor.on_receive(Count())
+    assert isinstance(census, Census)
+    assert census.unresolved == 1
