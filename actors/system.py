@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import gevent
-from gevent.event import AsyncResult
+from gevent.event import AsyncResult, Event
 from gevent.lock import BoundedSemaphore
 
 from actors.actor import Address
@@ -125,6 +125,8 @@ class System:
         self._generation = 0
         self._draining = False
         self._purge_lock = BoundedSemaphore()
+        self._at_work = Event()
+        """Not set while the replica starts or purges: those who post meanwhile wait."""
 
     # Its life
 
@@ -165,6 +167,7 @@ class System:
     def _start_actors(self, journal: FileJournal) -> None:
         self._supervisor = Supervisor(self._children(journal), self._runtime, RestartLimits(), self._end_process)
         self._supervisor.start()
+        self._at_work.set()
         logger.info("replica %s is at work", self._settings.replica)
 
     def _children(self, journal: FileJournal) -> list[Child]:
@@ -283,7 +286,7 @@ class System:
         Raises:
             GatewayUnavailableError: starting, purging, stopping, or no answer within `ACCEPT_S_MAX`.
         """
-        if not self._intake.is_alive:
+        if not (self._at_work.wait(ACCEPT_S_MAX) and self._intake.is_alive):
             raise GatewayUnavailableError("the gateway is starting, purging or stopping")
         reply: AsyncResult[AcceptAnswer] = AsyncResult()
         try:
@@ -363,6 +366,7 @@ class System:
         with self._purge_lock:
             if self._journal is None or self._supervisor is None or generation <= self._generation:
                 return
+            self._at_work.clear()
             self._supervisor.stop()
             self._journal.purge(generation)
             self._ledger.acknowledge_purge(generation)
