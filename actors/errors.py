@@ -37,6 +37,10 @@ class HealthUnavailableError(FielError):
     """Redis or a processor's health endpoint did not answer."""
 
 
+class PeersUnavailableError(FielError):
+    """The other replicas cannot be told anything now."""
+
+
 class GatewayUnavailableError(FielError):
     """The gateway is starting, purging or stopping; the client may try again."""
 

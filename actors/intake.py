@@ -1,11 +1,11 @@
 """The intake: makes payments durable in groups, answers their clients, bounds what waits."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from actors.actor import Actor
-from actors.domain.messages import Accept, AcceptAnswer, Backlog, Committed, Route, Settled, TakeOver
+from actors.domain.messages import Accept, AcceptAnswer, Accepted, Backlog, Committed, Known, Route, Settled, TakeOver
 from actors.domain.payment import Payment
 from actors.domain.recent import RecentPayments
 from actors.errors import JournalUnavailableError
@@ -22,11 +22,14 @@ class IntakeActor(Actor):
 
     INBOX_MAX = 4096
 
-    def __init__(self, journal: Journal, router: Recipient, recent: RecentPayments, open_max: int) -> None:
+    def __init__(
+        self, journal: Journal, router: Recipient, gossip: Recipient, recent: RecentPayments, open_max: int
+    ) -> None:
         """`open_max` is how many accepted payments may be unsettled before clients are refused."""
         super().__init__()
         self._journal = journal
         self._router = router
+        self._gossip = gossip
         self._recent = recent
         self._open_max = open_max
         self._open: set[UUID] = set()
@@ -37,8 +40,7 @@ class IntakeActor(Actor):
     def on_start(self) -> None:
         """Hand over what the journal of an earlier run still holds."""
         payments = tuple(self._journal.replay())
-        for payment in payments:
-            self._recent.remember(payment.correlation_id, payment.amount_cents)
+        self._remember(payments, certain=False)
         if payments:
             logger.info("the journal holds %d payments of an earlier run", len(payments))
             self._hand_over(payments)
@@ -48,6 +50,8 @@ class IntakeActor(Actor):
         match message:
             case Accept():
                 self._accept(message)
+            case Known(payments, certain):
+                self._remember(payments, certain=certain)
             case Committed(correlation_ids):
                 self._uncommitted.difference_update(correlation_ids)
                 self._journal.committed(correlation_ids)
@@ -74,6 +78,11 @@ class IntakeActor(Actor):
             self._recent.remember(payment.correlation_id, payment.amount_cents)
             self._group[payment.correlation_id] = payment
             self._answer_with_group(message.reply, AcceptAnswer.ACCEPTED)
+
+    def _remember(self, payments: Sequence[Payment], *, certain: bool) -> None:
+        for payment in payments:
+            if certain or self._recent.amount_cents(payment.correlation_id) is None:
+                self._recent.remember(payment.correlation_id, payment.amount_cents)
 
     def _take_over(self, payments: tuple[Payment, ...]) -> bool:
         try:
@@ -105,6 +114,7 @@ class IntakeActor(Actor):
             reply(answer)
         if group:
             self._hand_over(group)
+            self._gossip.tell(Accepted(group))
 
     def _hand_over(self, payments: tuple[Payment, ...]) -> None:
         ids = [payment.correlation_id for payment in payments]

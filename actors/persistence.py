@@ -12,6 +12,7 @@ from actors.domain.messages import (
     Claim,
     Committed,
     Disowned,
+    Known,
     Move,
     Moved,
     Settle,
@@ -128,12 +129,14 @@ class PersistenceActor(Actor):
         """Decide about ids that had a row: ours from before an interruption, somebody else's, or another amount."""
         offered = {claim.payment.correlation_id: claim.payment for claim in claims}
         conflicts: list[Payment] = []
+        first: list[Payment] = []
         ours: list[Claim] = []
         others: list[Payment] = []
         for known in result.known:
             payment = offered[known.payment.correlation_id]
             if payment.amount_cents != known.payment.amount_cents:
                 conflicts.append(payment)
+                first.append(known.payment)
             elif known.owner == self._replica and known.processor is not None:
                 ours.append(Claim(known.payment, known.processor))
                 continue
@@ -146,6 +149,7 @@ class PersistenceActor(Actor):
             self._router.tell(Disowned(ids))
             self._intake.tell(Settled(ids))
         if conflicts:
+            self._intake.tell(Known(tuple(first), certain=True))
             self._report(conflicts)
 
     def _report(self, conflicts: list[Payment]) -> None:

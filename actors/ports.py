@@ -229,6 +229,19 @@ class Ledger(Protocol):
         """Empty all tables, once, when every living replica has acknowledged; tell whether that is done."""
 
 
+class PeerChannel(Protocol):
+    """The way to the other replicas. Raises `PeersUnavailableError`."""
+
+    def tell(self, payments: Sequence[Payment]) -> None:
+        """Tell all replicas that these were accepted."""
+
+    def hear(self) -> Sequence[Payment]:
+        """Give some of what was told since the last call, by whomever; at first what was told lately."""
+
+    def close(self) -> None:
+        """End all connections."""
+
+
 class HealthBoard(Protocol):
     """Redis: what all replicas together know of processors. Raises `HealthUnavailableError`."""
 

@@ -15,6 +15,7 @@ from actors.adapters.health_board import RedisHealthBoard
 from actors.adapters.health_probe import HttpHealthProbe
 from actors.adapters.journal import FileJournal, FileJournalShelf
 from actors.adapters.ledger import PostgresLedger
+from actors.adapters.peer_channel import RedisPeerChannel
 from actors.adapters.processor_client import HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
 from actors.domain.batching import BatchLimits
@@ -41,6 +42,7 @@ from actors.errors import (
     LedgerUnavailableError,
     MailboxFullError,
 )
+from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
 from actors.persistence import PersistenceActor
@@ -119,6 +121,7 @@ class System:
         }
         self._intake, self._router = Address("intake"), Address("router")
         self._persistence, self._recovery, self._health = Address("persistence"), Address("recovery"), Address("health")
+        self._gossip = Address("gossip")
         self._processors = {processor.name: Address(processor.name) for processor in settings.processors}
         self._journal: FileJournal | None = None
         self._supervisor: Supervisor | None = None
@@ -217,10 +220,17 @@ class System:
                 ),
             ),
             Child(
+                self._gossip,
+                lambda: GossipActor.start(
+                    channel=RedisPeerChannel(settings.redis_url, generation), intake=self._intake, runtime=runtime
+                ),
+            ),
+            Child(
                 self._intake,
                 lambda: IntakeActor.start(
                     journal=journal,
                     router=self._router,
+                    gossip=self._gossip,
                     recent=RecentPayments(RECENT_MAX),
                     open_max=settings.open_max,
                 ),

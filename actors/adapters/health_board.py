@@ -4,13 +4,11 @@ from dataclasses import asdict
 
 import msgpack
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from actors.adapters.redis_client import connect
 from actors.errors import HealthUnavailableError
 from actors.ports import ProcessorHealth
 
-TIMEOUT_S = 0.1
 HEALTH_TTL_S = 15
 
 
@@ -20,10 +18,7 @@ class RedisHealthBoard:
     def __init__(self, redis_url: str, replica: str) -> None:
         """Connects when it is first used."""
         self._replica = replica
-        # The library's defaults, 5 s and ten retries, hold a caller for many seconds when Redis is gone.
-        self._redis = redis.Redis.from_url(
-            redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0)
-        )
+        self._redis = connect(redis_url)
 
     def may_poll(self, processor: str, period_s: float) -> bool:
         """Take this period's call; see the protocol."""

@@ -41,6 +41,22 @@ class TakeOver:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """To gossip: these were accepted here."""
+
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """To the intake: these were accepted by some replica."""
+
+    payments: tuple[Payment, ...]
+    certain: bool
+    """Whether Postgres says so: the one that it has came first, whatever was believed before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """To the router: these are durable; take them to a processor."""
 

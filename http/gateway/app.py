@@ -1,16 +1,19 @@
 """The Falcon application: routes, error handling, media types."""
 
+from collections import Counter
 from typing import Protocol
 
 import falcon
 
-from gateway.payments import PaymentGateway, PaymentResource, PaymentsResource
+from gateway.dashboard import DashboardResource
+from gateway.metrics import MeasuredGateway, MetricsResource
+from gateway.payments import ANSWER_KINDS, PaymentGateway, PaymentResource, PaymentsResource
 from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
 from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailable
 from gateway.summary import PurgeResource, SummaryGateway, SummaryResource
 
 
-class Gateway(PaymentGateway, SummaryGateway, ProbedGateway, Protocol):
+class Gateway(PaymentGateway, SummaryGateway, ProbedGateway, MeasuredGateway, Protocol):
     """One replica, as its HTTP side sees it; `actors.system.System` is one."""
 
 
@@ -20,10 +23,13 @@ def create_app(gateway: Gateway, *, allow_purge: bool) -> falcon.App[falcon.Requ
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
         app.add_error_handler(error, translate_unavailable)
-    app.add_route("/payments", PaymentsResource(gateway))
+    answers = Counter(dict.fromkeys(ANSWER_KINDS, 0))
+    app.add_route("/", DashboardResource())
+    app.add_route("/payments", PaymentsResource(gateway, answers))
     app.add_route("/payments/{correlation_id}", PaymentResource(gateway))
     app.add_route("/payments-summary", SummaryResource(gateway))
     app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))
     app.add_route("/livez", LivenessResource(gateway))
     app.add_route("/readyz", ReadinessResource(gateway))
+    app.add_route("/metrics", MetricsResource(gateway, answers))
     return app

@@ -4,17 +4,18 @@ from typing import Any
 
 import falcon
 
-from actors.errors import GatewayUnavailableError, LedgerUnavailableError
+from actors.errors import FielError, GatewayUnavailableError, LedgerUnavailableError
 from gateway.media import write_body
 
 RETRY_AFTER_S = 1
+UNAVAILABLE_ERRORS = (GatewayUnavailableError, LedgerUnavailableError)
 
 
-class InvalidFieldError(falcon.HTTPBadRequest):
+class InvalidFieldError(falcon.HTTPError):
     """A request whose `field` is missing or malformed."""
 
-    def __init__(self, field: str, detail: str) -> None:
-        super().__init__(title="Invalid request", description=f"{field}: {detail}")
+    def __init__(self, field: str, detail: str, status: str = falcon.HTTP_400) -> None:
+        super().__init__(status, title="Invalid request", description=f"{field}: {detail}")
         self.field = field
 
 
@@ -27,7 +28,8 @@ def serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErro
     """Write an error as `application/problem+json`, or its MessagePack."""
     problem: dict[str, Any] = {
         "type": "about:blank",
-        "title": error.title or falcon.util.code_to_http_status(error.status_code)[4:],
+        # Falcon's own errors are titled with their status line.
+        "title": (error.title or "").removeprefix(f"{error.status_code} "),
         "status": error.status_code,
     }
     if error.description:
@@ -38,10 +40,9 @@ def serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErro
 
 
 def translate_unavailable(
-    _req: falcon.Request, _resp: falcon.Response, error: Exception, _params: dict[str, Any]
+    _req: falcon.Request, _resp: falcon.Response, error: FielError, _params: dict[str, Any]
 ) -> None:
     """Turn what the gateway raises into 503 with `Retry-After`."""
-    raise unavailable(str(error)) from error
-
-
-UNAVAILABLE_ERRORS = (GatewayUnavailableError, LedgerUnavailableError)
+    # What Postgres' driver says names hosts and users, which are no client's business.
+    detail = "Postgres does not answer" if isinstance(error, LedgerUnavailableError) else str(error)
+    raise unavailable(detail) from error

@@ -66,9 +66,7 @@ class PurgeResource:
 
 def _bound(req: falcon.Request, name: str, rounding: Rounding) -> int | None:
     values = req.get_param_as_list(name)
-    if not values:
-        if name in req.params or f"{name}=" in req.query_string:
-            raise InvalidFieldError(name, "must be an ISO 8601 date and time")
+    if values is None:
         return None
     if len(values) > 1:
         raise InvalidFieldError(name, "must be given once")

@@ -10,7 +10,7 @@ from actors.actor import Actor
 from actors.domain.messages import Claim, Move
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment, Settlement
-from actors.errors import HealthUnavailableError, JournalUnavailableError, LedgerUnavailableError
+from actors.errors import HealthUnavailableError, JournalUnavailableError, LedgerUnavailableError, PeersUnavailableError
 from actors.ports import (
     Adopted,
     Beat,
@@ -355,3 +355,28 @@ class ScriptedProbe:
     def ask(self, processor: str) -> ProcessorHealth | None:
         self.asked.append(processor)
         return self.answers.get(processor)
+
+
+class MemoryChannel:
+    """The way to the other replicas; a test puts in what they say."""
+
+    def __init__(self) -> None:
+        self.told: list[list[Payment]] = []
+        self.unheard: list[Payment] = []
+        self.error: Exception | None = None
+
+    def tell(self, payments: Sequence[Payment]) -> None:
+        self._answer()
+        self.told.append(list(payments))
+
+    def close(self) -> None:
+        self.error = PeersUnavailableError("closed")
+
+    def hear(self) -> list[Payment]:
+        self._answer()
+        heard, self.unheard = self.unheard, []
+        return heard
+
+    def _answer(self) -> None:
+        if self.error is not None:
+            raise self.error

@@ -1,6 +1,6 @@
 from pykka._envelope import Envelope
 
-from actors.domain.messages import Accept, AcceptAnswer, Backlog, Committed, Route, Settled, TakeOver
+from actors.domain.messages import Accept, AcceptAnswer, Accepted, Backlog, Committed, Known, Route, Settled, TakeOver
 from actors.domain.payment import Payment
 from actors.domain.recent import RecentPayments
 from actors.intake import IntakeActor
@@ -12,9 +12,9 @@ class Intake:
 
     def __init__(self, journal: MemoryJournal | None = None, open_max: int = 100) -> None:
         self.journal = journal or MemoryJournal()
-        self.router = Recorder()
+        self.router, self.gossip = Recorder(), Recorder()
         self.answers: list[AcceptAnswer] = []
-        self.actor = IntakeActor(self.journal, self.router, RecentPayments(1000), open_max)
+        self.actor = IntakeActor(self.journal, self.router, self.gossip, RecentPayments(1000), open_max)
 
     def post(self, *payments: Payment) -> list[AcceptAnswer]:
         """Let these payments arrive while the intake is busy, then let it handle them; give the answers."""
@@ -119,3 +119,28 @@ def test_payments_of_another_journal_stay_there_while_this_one_can_not_be_writte
     intake.journal.broken = True
     assert intake.actor.on_receive(TakeOver((payment(1),))) is False
     assert intake.router.messages == []
+
+
+def test_what_is_accepted_here_is_told_to_the_other_replicas() -> None:
+    intake = Intake()
+    intake.post(payment(1), payment(2))
+    intake.post(payment(1))
+    assert intake.gossip.messages == [Accepted((payment(1), payment(2)))]
+
+
+def test_what_another_replica_accepted_is_known_here_but_does_not_replace_what_came_first() -> None:
+    intake = Intake()
+    intake.post(payment(1, 100))
+    intake.actor.on_receive(Known((payment(1, 200), payment(2, 300)), certain=False))
+    assert intake.post(payment(1, 100), payment(2, 300), payment(2, 1)) == [
+        AcceptAnswer.REPEATED,
+        AcceptAnswer.REPEATED,
+        AcceptAnswer.CONFLICT,
+    ]
+
+
+def test_what_postgres_has_under_an_id_came_first_whatever_was_accepted_here() -> None:
+    intake = Intake()
+    intake.post(payment(1, 200))
+    intake.actor.on_receive(Known((payment(1, 100),), certain=True))
+    assert intake.post(payment(1, 200), payment(1, 100)) == [AcceptAnswer.CONFLICT, AcceptAnswer.REPEATED]

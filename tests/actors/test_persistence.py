@@ -9,6 +9,7 @@ from actors.domain.messages import (
     Claim,
     Committed,
     Disowned,
+    Known,
     Move,
     Moved,
     Settle,
@@ -144,6 +145,7 @@ def test_another_amount_under_a_known_id_is_reported_and_never_charged() -> None
     persistence.actor.on_receive(Assign(claims(1, amount_cents=5)))
     persistence.advance(0.010)
     assert persistence.router.messages == [Disowned(ids(1))]
+    assert Known((payment(1),), certain=True) in persistence.intake.messages
     assert persistence.ledger.tables.conflicts == {UUID(int=1): [5]}
     assert persistence.ledger.tables.payments[UUID(int=1)].amount_cents == 1990
 

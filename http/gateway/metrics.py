@@ -1,0 +1,93 @@
+"""`GET /metrics`: what this replica counts and how it is, in Prometheus' text format."""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import falcon
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from actors.domain.breaker import BreakerState
+from actors.domain.messages import Census
+from actors.errors import GatewayUnavailableError
+from actors.system import Readiness
+
+
+class MeasuredGateway(Protocol):
+    """What the metrics need of the gateway."""
+
+    def census(self) -> Census:
+        """Tell what this replica is busy with."""
+
+    def dead_actors(self) -> tuple[str, ...]:
+        """Names of the actors that should run and do not."""
+
+    def readiness(self) -> Readiness:
+        """Ask every part how it is."""
+
+
+class MetricsResource:
+    """Tells the metrics of this replica; each has its own."""
+
+    def __init__(self, gateway: MeasuredGateway, answers: Mapping[str, int]) -> None:
+        """`answers` counts what `POST /payments` was answered, by kind; it is read at each scrape."""
+        self._registry = CollectorRegistry()
+        self._registry.register(_GatewayCollector(gateway, answers))
+        ProcessCollector(registry=self._registry)
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer all metrics as they are now."""
+        resp.content_type = CONTENT_TYPE_LATEST
+        resp.data = generate_latest(self._registry)
+
+
+class _GatewayCollector(Collector):
+    """Asks at scrape time, so that nothing but one count stands on a payment's path."""
+
+    def __init__(self, gateway: MeasuredGateway, answers: Mapping[str, int]) -> None:
+        self._gateway = gateway
+        self._answers = answers
+
+    def collect(self) -> Iterable[Metric]:
+        posted = CounterMetricFamily("fiel_payments_posted", "Answers to POST /payments by kind", labels=["answer"])
+        for answer, count in self._answers.items():
+            posted.add_metric([answer], count)
+        yield posted
+        yield GaugeMetricFamily(
+            "fiel_dead_actors", "Actors that should run and do not", value=len(self._gateway.dead_actors())
+        )
+        yield from _readiness(self._gateway.readiness())
+        try:
+            yield from _census(self._gateway.census())
+        except GatewayUnavailableError:
+            return  # Absent says that it is not known; zero would say that nothing waits.
+
+
+def _readiness(readiness: Readiness) -> Iterable[Metric]:
+    yield GaugeMetricFamily("fiel_ready", "Whether this replica takes payments", value=readiness.ready)
+    up = GaugeMetricFamily("fiel_part_up", "Whether nothing is wrong with a part", labels=["part"])
+    for part, state in readiness.parts.items():
+        up.add_metric([part], state == "ok")
+    yield up
+
+
+def _census(census: Census) -> Iterable[Metric]:
+    unsettled = GaugeMetricFamily(
+        "fiel_unsettled_payments", "Payments of this replica by what they wait for", labels=["waiting_for"]
+    )
+    for waiting_for, count in census.unsettled.items():
+        unsettled.add_metric([waiting_for], count)
+    yield unsettled
+    yield GaugeMetricFamily(
+        "fiel_unresolved_payments",
+        "Payments of which it has been unknown for long whether they were charged",
+        value=census.unresolved,
+    )
+    breaker = GaugeMetricFamily(
+        "fiel_breaker_state", "1 for the state that a processor's breaker is in", labels=["processor", "state"]
+    )
+    for processor, current in census.breakers.items():
+        for state in BreakerState:
+            breaker.add_metric([processor, state.value], state is current)
+    yield breaker

@@ -1,0 +1,126 @@
+"""What a client posts as a payment: JSON, MessagePack, or MessagePack's compact form `[16 bytes of UUID, amount]`."""
+
+import re
+from decimal import Decimal, InvalidOperation
+from uuid import UUID
+
+import falcon
+import msgspec
+from gunicorn.http.errors import ParseException
+
+from actors.domain.payment import amount_cents
+from actors.errors import InvalidAmountError
+from gateway.media import JSON, MSGPACK, MSGPACK_ALIASES
+from gateway.problems import InvalidFieldError
+
+BODY_BYTES_MAX = 16 * 1024
+
+
+class _Posted(msgspec.Struct):
+    correlationId: UUID  # noqa: N815  # the contract's name
+    amount: msgspec.Raw
+
+
+class _PostedCompact(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    correlationId: UUID  # noqa: N815  # the contract's name
+    amount: msgspec.Raw
+
+
+_json_decoder = msgspec.json.Decoder(_Posted)
+_msgpack_decoder = msgspec.msgpack.Decoder(_Posted)
+_compact_decoder = msgspec.msgpack.Decoder(_PostedCompact)
+
+_FIELDS = ("correlationId", "amount")
+_ARRAY_TYPES = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
+"""First bytes of MessagePack arrays."""
+_NUMBER_TYPES = frozenset({*range(0x80), *range(0xCA, 0xD4), *range(0xE0, 0x100)})
+"""First bytes of MessagePack integers and floats."""
+_NOT_FINITE = re.compile(rb'"amount"\s*:\s*-?(?:NaN|Infinity)\b')
+"""What some clients write for numbers that JSON does not have."""
+
+
+def read_payment(req: falcon.Request) -> tuple[UUID, int]:
+    """Read the id and the amount in cents of the payment that a request carries.
+
+    Raises:
+        InvalidFieldError: naming `correlationId` or `amount`, `body` where the whole cannot be read or is over 16 KiB
+            (413), `Content-Type` where it is neither JSON nor MessagePack (415).
+    """
+    is_msgpack = _is_msgpack(req)
+    return parse_payment(_read_body(req), is_msgpack=is_msgpack)
+
+
+def parse_payment(body: bytes, *, is_msgpack: bool) -> tuple[UUID, int]:
+    """Read the id and the amount in cents from a body.
+
+    Raises:
+        InvalidFieldError: naming `correlationId`, `amount`, or `body` where the whole cannot be read.
+    """
+    if not body:
+        raise InvalidFieldError("body", "is empty")
+    try:
+        if not is_msgpack:
+            # As text, so that all of it must be UTF-8, members included that nobody reads.
+            posted = _json_decoder.decode(body.decode())
+            return posted.correlationId, amount_cents(_json_amount(bytes(posted.amount)))
+        decoder = _compact_decoder if body[0] in _ARRAY_TYPES else _msgpack_decoder
+        packed: _Posted | _PostedCompact = decoder.decode(body)
+        return packed.correlationId, amount_cents(_msgpack_amount(bytes(packed.amount)))
+    except InvalidAmountError as error:
+        raise InvalidFieldError("amount", str(error)) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if not is_msgpack and _NOT_FINITE.search(body):
+            raise InvalidFieldError("amount", "must be a finite number") from error
+        raise InvalidFieldError(_field_of(str(error)), _plain(str(error))) from error
+
+
+def _is_msgpack(req: falcon.Request) -> bool:
+    """Tell whether the body is MessagePack rather than JSON; a body without a type is JSON."""
+    content_type = req.content_type
+    if content_type is None or content_type == JSON:
+        return False
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type in MSGPACK_ALIASES:
+        return True
+    if media_type == JSON:
+        return False
+    raise InvalidFieldError("Content-Type", f"must be {JSON} or {MSGPACK}", falcon.HTTP_415)
+
+
+def _read_body(req: falcon.Request) -> bytes:
+    """Read the whole body; of one that is too large, the rest is left."""
+    try:
+        if (req.content_length or 0) <= BODY_BYTES_MAX:
+            body: bytes = req.stream.read(BODY_BYTES_MAX + 1)
+            if len(body) <= BODY_BYTES_MAX:
+                return body
+    except (OSError, ParseException) as error:
+        # The server finds out here that the client went away, or sent malformed chunks.
+        raise InvalidFieldError("body", "cannot be read to its end") from error
+    raise InvalidFieldError("body", f"must have at most {BODY_BYTES_MAX} bytes", falcon.HTTP_413)
+
+
+def _json_amount(raw: bytes) -> Decimal:
+    if raw[0] not in b"-0123456789":
+        raise InvalidAmountError("must be a number")
+    try:
+        return Decimal(raw.decode())
+    except InvalidOperation:
+        raise InvalidAmountError("must not have such an exponent") from None
+
+
+def _msgpack_amount(raw: bytes) -> Decimal:
+    if raw[0] not in _NUMBER_TYPES:
+        raise InvalidAmountError("must be a number")
+    # The shortest decimal that means the same double is the one that was written.
+    return Decimal(repr(msgspec.msgpack.decode(raw)))
+
+
+def _field_of(message: str) -> str:
+    if "$[0]" in message:
+        return _FIELDS[0]
+    return next((field for field in _FIELDS if field in message), "body")
+
+
+def _plain(message: str) -> str:
+    return message.partition(" - at ")[0].replace("`", "'")

@@ -1,0 +1,47 @@
+from actors.domain.messages import Accepted, Known
+from actors.errors import PeersUnavailableError
+from actors.gossip import EXCHANGE_S, GossipActor
+from tests.actors.fakes import MemoryChannel, Recorder, VirtualRuntime, deliver, payment
+
+
+class Gossip:
+    """A gossip actor that is not started, with what stands around it."""
+
+    def __init__(self) -> None:
+        self.channel, self.intake, self.runtime = MemoryChannel(), Recorder(), VirtualRuntime()
+        self.actor = GossipActor(channel=self.channel, intake=self.intake, runtime=self.runtime)
+        self.actor.on_start()
+        deliver(self.actor)
+
+    def exchange(self) -> None:
+        self.runtime.advance(EXCHANGE_S)
+        deliver(self.actor)
+
+
+def test_what_was_accepted_is_told_once_with_the_next_exchange() -> None:
+    gossip = Gossip()
+    gossip.actor.on_receive(Accepted((payment(1),)))
+    gossip.actor.on_receive(Accepted((payment(2),)))
+    assert gossip.channel.told == []
+    gossip.exchange()
+    gossip.exchange()
+    assert gossip.channel.told == [[payment(1), payment(2)]]
+
+
+def test_what_is_heard_reaches_the_intake() -> None:
+    gossip = Gossip()
+    gossip.channel.unheard = [payment(3)]
+    gossip.exchange()
+    gossip.exchange()
+    assert gossip.intake.messages == [Known((payment(3),), certain=False)]
+
+
+def test_without_redis_nothing_is_told_and_it_begins_again_when_redis_is_back() -> None:
+    gossip = Gossip()
+    gossip.channel.error = PeersUnavailableError("planted")
+    gossip.actor.on_receive(Accepted((payment(1),)))
+    gossip.exchange()
+    gossip.channel.error = None
+    gossip.actor.on_receive(Accepted((payment(2),)))
+    gossip.exchange()
+    assert gossip.channel.told == [[payment(2)]]

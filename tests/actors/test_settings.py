@@ -1,0 +1,86 @@
+"""The environment is read once, and what is wrong in it is named."""
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from actors.domain.processors import Processor
+from actors.errors import SettingsError
+from actors.settings import Durability, Settings
+
+REQUIRED = {"DATABASE_URL": "postgresql://h/fiel", "REDIS_URL": "redis://h"}
+DEFAULTS = Settings(
+    replica="1",
+    database_url="postgresql://h/fiel",
+    redis_url="redis://h",
+    processors=(
+        Processor("default", "http://localhost:8001", Decimal("0.05")),
+        Processor("fallback", "http://localhost:8002", Decimal("0.15")),
+    ),
+    journal_dir=Path("var/journal"),
+    durability=Durability.FSYNC,
+    allow_purge=False,
+    open_max=60_000,
+    charge_timeout_s=10.0,
+    processor_delay_max_s=15.0,
+    in_flight_max=128,
+)
+
+
+def test_what_is_not_set_has_a_default() -> None:
+    assert Settings.from_environment(REQUIRED) == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("REPLICA", "gateway-2_b", replace(DEFAULTS, replica="gateway-2_b")),
+        ("DATABASE_URL", "postgresql://other/", replace(DEFAULTS, database_url="postgresql://other/")),
+        ("REDIS_URL", "unix:///redis", replace(DEFAULTS, redis_url="unix:///redis")),
+        (
+            "PROCESSORS",
+            "a=http://h:1,0.5",
+            replace(DEFAULTS, processors=(Processor("a", "http://h:1", Decimal("0.5")),)),
+        ),
+        ("JOURNAL_DIR", "/data/journal", replace(DEFAULTS, journal_dir=Path("/data/journal"))),
+        ("DURABILITY", "fsync", DEFAULTS),
+        ("DURABILITY", "process", replace(DEFAULTS, durability=Durability.PROCESS)),
+        ("ALLOW_PURGE", "1", replace(DEFAULTS, allow_purge=True)),
+        ("ALLOW_PURGE", "0", DEFAULTS),
+        ("ALLOW_PURGE", "", DEFAULTS),
+        ("OPEN_MAX", "1", replace(DEFAULTS, open_max=1)),
+        ("CHARGE_TIMEOUT_MS", "250", replace(DEFAULTS, charge_timeout_s=0.25)),
+        ("PROCESSOR_DELAY_MAX_MS", "1500", replace(DEFAULTS, processor_delay_max_s=1.5)),
+        ("IN_FLIGHT_MAX", "7", replace(DEFAULTS, in_flight_max=7)),
+    ],
+)
+def test_each_variable_sets_one_thing(variable: str, value: str, expected: Settings) -> None:
+    assert Settings.from_environment(REQUIRED | {variable: value}) == expected
+
+
+@pytest.mark.parametrize("variable", REQUIRED)
+def test_what_is_required_is_missed(variable: str) -> None:
+    with pytest.raises(SettingsError, match=variable):
+        Settings.from_environment({name: value for name, value in REQUIRED.items() if name != variable})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *((variable, "") for variable in ("REPLICA", "DATABASE_URL", "REDIS_URL", "PROCESSORS", "DURABILITY")),
+        *(("REPLICA", value) for value in ("-", "a b", "a/b", "..", "a\n", "a'b")),
+        ("PROCESSORS", "default"),
+        *(("DURABILITY", value) for value in ("none", "FSYNC", "fsync ")),
+        *(("ALLOW_PURGE", value) for value in ("yes", "true", "2")),
+        *(
+            (variable, value)
+            for variable in ("OPEN_MAX", "CHARGE_TIMEOUT_MS", "PROCESSOR_DELAY_MAX_MS", "IN_FLIGHT_MAX")
+            for value in ("", "0", "-1", "1.5", "1e3", "many", " 1", "²")
+        ),
+    ],
+)
+def test_what_is_malformed_is_refused_by_name(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=variable):
+        Settings.from_environment(REQUIRED | {variable: value})

@@ -1,0 +1,15 @@
+import falcon.testing
+import pytest
+
+from gateway.app import create_app
+from tests.gateway.fake_gateway import FakeGateway
+
+
+@pytest.fixture
+def gateway() -> FakeGateway:
+    return FakeGateway()
+
+
+@pytest.fixture
+def client(gateway: FakeGateway) -> falcon.testing.TestClient:
+    return falcon.testing.TestClient(create_app(gateway, allow_purge=False))

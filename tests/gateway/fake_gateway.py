@@ -1,0 +1,75 @@
+"""A gateway in memory, for the tests of its HTTP side."""
+
+from uuid import UUID
+
+from actors.domain.breaker import BreakerState
+from actors.domain.messages import AcceptAnswer, Census
+from actors.domain.payment import Payment
+from actors.errors import FielError
+from actors.system import PaymentStatus, Readiness, WindowSummary
+
+NOW_MS = 1_752_582_896_789
+ALL_WELL = Readiness(ready=True, parts={"journal": "ok", "actors": "ok", "postgres": "ok", "redis": "ok"})
+NOTHING = WindowSummary({"default": 0, "fallback": 0}, {"default": 0, "fallback": 0}, final=True)
+
+
+class FakeGateway:
+    """Accepts as the real one does; what else it answers is set from outside."""
+
+    def __init__(self) -> None:
+        self.kept: dict[UUID, Payment] = {}
+        self.answer: AcceptAnswer | None = None
+        """What is answered to every payment, none of which is kept."""
+        self.error: FielError | None = None
+        """Raised instead of every answer."""
+        self.statuses: dict[UUID, PaymentStatus] = {}
+        self.window = NOTHING
+        self.asked: list[tuple[int | None, int | None]] = []
+        """Windows that were asked for."""
+        self.purges = 0
+        self.ready = ALL_WELL
+        self.dead: tuple[str, ...] = ()
+        self.busy = Census(
+            unsettled={"its row": 0, "the processor's answer": 3},
+            unresolved=1,
+            breakers={"default": BreakerState.OPEN},
+        )
+
+    def now_ms(self) -> int:
+        return NOW_MS
+
+    def accept(self, payment: Payment) -> AcceptAnswer:
+        self._fail()
+        if self.answer is not None:
+            return self.answer
+        known = self.kept.setdefault(payment.correlation_id, payment)
+        if known is payment:
+            return AcceptAnswer.ACCEPTED
+        return AcceptAnswer.REPEATED if known.amount_cents == payment.amount_cents else AcceptAnswer.CONFLICT
+
+    def payment(self, correlation_id: UUID) -> PaymentStatus | None:
+        self._fail()
+        return self.statuses.get(correlation_id)
+
+    def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
+        self._fail()
+        self.asked.append((from_ms, to_ms))
+        return self.window
+
+    def purge(self) -> None:
+        self._fail()
+        self.purges += 1
+
+    def census(self) -> Census:
+        self._fail()
+        return self.busy
+
+    def dead_actors(self) -> tuple[str, ...]:
+        return self.dead
+
+    def readiness(self) -> Readiness:
+        return self.ready
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error

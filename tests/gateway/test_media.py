@@ -1,0 +1,31 @@
+import falcon.testing
+import msgpack
+import pytest
+
+ALL_WELL = {"status": "ok", "deadActors": []}
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["", "*/*", "application/json", "application/*", "text/html", "broken", "application/json, application/msgpack"],
+)
+def test_an_answer_is_json_unless_messagepack_is_preferred(client: falcon.testing.TestClient, accept: str) -> None:
+    answer = client.simulate_get("/livez", headers={"Accept": accept})
+    assert (answer.headers["content-type"], answer.json) == ("application/json", ALL_WELL)
+    assert answer.headers["vary"] == "Accept"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/msgpack",
+        "application/x-msgpack",
+        "application/vnd.msgpack",
+        "application/msgpack, */*;q=0.1",
+        "application/json;q=0.9, application/msgpack",
+    ],
+)
+def test_an_answer_is_messagepack_where_that_is_preferred(client: falcon.testing.TestClient, accept: str) -> None:
+    answer = client.simulate_get("/livez", headers={"Accept": accept})
+    assert (answer.headers["content-type"], msgpack.unpackb(answer.content)) == ("application/msgpack", ALL_WELL)
+    assert answer.headers["vary"] == "Accept"

@@ -1,0 +1,139 @@
+from uuid import UUID
+
+import falcon.testing
+import msgpack
+import pytest
+
+from actors.domain.messages import AcceptAnswer, PaymentProgress
+from actors.domain.payment import Payment, Settlement
+from actors.errors import GatewayUnavailableError, LedgerUnavailableError
+from actors.ports import PaymentRecord
+from actors.system import PaymentStatus
+from tests.gateway.fake_gateway import NOW_MS, FakeGateway
+
+ID = UUID("c56a4180-65aa-42ec-a945-5fd21dec0538")
+PROBLEM = "application/problem+json"
+OPEN = PaymentRecord(Payment(ID, 1990, NOW_MS), "default", "2", None, ())
+SETTLED = PaymentRecord(
+    Payment(ID, 1990, NOW_MS), "fallback", None, Settlement(ID, "fallback", NOW_MS + 11, attempts=3), (100, 2)
+)
+
+
+def post(client: falcon.testing.TestClient, amount: float = 19.9) -> falcon.testing.Result:
+    return client.simulate_post("/payments", json={"correlationId": str(ID), "amount": amount})
+
+
+def test_an_accepted_payment_is_answered_with_202_and_where_it_is(
+    client: falcon.testing.TestClient, gateway: FakeGateway
+) -> None:
+    answer = post(client)
+    assert (202, f"/payments/{ID}", b"") == (answer.status_code, answer.headers["location"], answer.content)
+    assert {ID: Payment(ID, 1990, NOW_MS)} == gateway.kept
+
+
+def test_the_same_id_is_accepted_again_with_the_same_amount_alone(
+    client: falcon.testing.TestClient, gateway: FakeGateway
+) -> None:
+    assert [post(client, amount).status_code for amount in (19.9, 19.90, 20, 19.9)] == [202, 202, 409, 202]
+    answer = post(client, 20)
+    assert (answer.headers["content-type"], answer.json["status"]) == (PROBLEM, 409)
+    assert str(ID) in answer.json["detail"]
+    assert {ID: Payment(ID, 1990, NOW_MS)} == gateway.kept
+
+
+@pytest.mark.parametrize("reason", [AcceptAnswer.OVERLOADED, AcceptAnswer.JOURNAL_UNAVAILABLE, None])
+def test_a_payment_that_is_not_kept_now_may_be_posted_again(
+    client: falcon.testing.TestClient, gateway: FakeGateway, reason: AcceptAnswer | None
+) -> None:
+    gateway.answer = reason
+    gateway.error = None if reason else GatewayUnavailableError("the gateway is stopping")
+    answer = post(client)
+    assert (answer.status_code, answer.headers["retry-after"], answer.headers["content-type"]) == (503, "1", PROBLEM)
+    assert answer.json["status"] == 503
+    assert gateway.kept == {}
+
+
+@pytest.mark.parametrize(
+    ("record", "progress", "state", "attempts"),
+    [
+        (OPEN, None, "accepted", None),
+        (OPEN, PaymentProgress("default", 1, pinned=False), "accepted", 1),
+        (OPEN, PaymentProgress("default", 2, pinned=True), "unknown", 2),
+        (SETTLED, None, "settled", 3),
+        (SETTLED, PaymentProgress("fallback", 2, pinned=True), "settled", 3),
+    ],
+)
+def test_a_payment_tells_its_state_and_attempts(
+    client: falcon.testing.TestClient,
+    gateway: FakeGateway,
+    record: PaymentRecord,
+    progress: PaymentProgress | None,
+    state: str,
+    attempts: int | None,
+) -> None:
+    gateway.statuses[ID] = PaymentStatus(record, progress)
+    told = client.simulate_get(f"/payments/{ID}").json
+    assert (state, attempts) == (told["state"], told["attempts"])
+
+
+def test_an_open_payment_tells_who_drives_it_and_when_it_was_accepted(
+    client: falcon.testing.TestClient, gateway: FakeGateway
+) -> None:
+    gateway.statuses[ID] = PaymentStatus(OPEN, None)
+    expected = {
+        "correlationId": str(ID),
+        "amount": 19.9,
+        "state": "accepted",
+        "processor": "default",
+        "acceptedAt": "2025-07-15T12:34:56.789Z",
+        "requestedAt": None,
+        "attempts": None,
+        "replica": "2",
+    }
+    assert expected == client.simulate_get(f"/payments/{ID}").json
+    packed = client.simulate_get(f"/payments/{ID}", headers={"Accept": "application/msgpack"})
+    assert (expected, "application/msgpack") == (msgpack.unpackb(packed.content), packed.headers["content-type"])
+
+
+def test_a_settled_payment_tells_its_stamp_and_the_amounts_that_were_refused(
+    client: falcon.testing.TestClient, gateway: FakeGateway
+) -> None:
+    gateway.statuses[ID] = PaymentStatus(SETTLED, None)
+    told = client.simulate_get(f"/payments/{ID}").json
+    assert (told["processor"], told["requestedAt"]) == ("fallback", "2025-07-15T12:34:56.800Z")
+    assert told["refusedAmounts"] == [1.0, 0.02]
+
+
+@pytest.mark.parametrize("text", [str(ID), str(ID).upper(), ID.hex])
+def test_a_payment_is_found_by_its_id_in_every_form_that_can_be_posted(
+    client: falcon.testing.TestClient, gateway: FakeGateway, text: str
+) -> None:
+    gateway.statuses[ID] = PaymentStatus(OPEN, None)
+    assert str(ID) == client.simulate_get(f"/payments/{text}").json["correlationId"]
+
+
+def test_an_unknown_payment_is_not_found(client: falcon.testing.TestClient) -> None:
+    answer = client.simulate_get(f"/payments/{ID}")
+    assert (answer.status_code, answer.headers["content-type"], answer.json["status"]) == (404, PROBLEM, 404)
+
+
+@pytest.mark.parametrize(
+    "text", ["1", f"{{{ID}}}", ID.urn, f"{ID}0", "c56a_180-65aa-42ec-a945-5fd21dec0538", "%FF", "%00", "é" * 36]
+)
+def test_a_malformed_id_is_refused(client: falcon.testing.TestClient, text: str) -> None:
+    answer = client.simulate_get(f"/payments/{text}")
+    assert (
+        answer.status_code,
+        answer.headers["content-type"],
+        answer.json["field"],
+    ) == (400, PROBLEM, "correlationId")
+
+
+def test_what_postgres_says_stays_inside(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
+    gateway.error = LedgerUnavailableError("connection to 10.0.0.7 as user fiel failed")
+    answer = client.simulate_get(f"/payments/{ID}")
+    assert (
+        answer.status_code,
+        answer.headers["retry-after"],
+        answer.json["detail"],
+    ) == (503, "1", "Postgres does not answer")
