@@ -119,7 +119,8 @@ class ProcessorActor(Actor):
         state = BreakerState.OPEN if self._draining else self._breaker.state(now_s)
         if state is self._announced:
             return
-        logger.info("breaker of %s: %s -> %s", self._name, self._announced.value, state.value)
+        if not self._draining:
+            logger.info("breaker of %s: %s -> %s", self._name, self._announced.value, state.value)
         self._announced = state
         permits = 0 if state is BreakerState.OPEN else self._breaker.permits(now_s)
         self._router.tell(AvailabilityChanged(self._name, state, permits))

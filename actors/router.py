@@ -227,7 +227,7 @@ class RouterActor(Actor):
         view.state, view.permits = message.state, message.permits
         choice = choose(self._cheapest_first, self._views)
         if choice != self._last_choice:
-            logger.info("payments go to %s: %s is %s", choice or "none", message.processor, message.state.value)
+            logger.info("payments go to %s: %s is %s", choice or "no processor", message.processor, message.state.value)
             self._last_choice = choice
         for entry in [entry for entry in self._entries.values() if entry.phase is Phase.HELD]:
             if choose(self._cheapest_first, self._views) is None:

@@ -1,0 +1,173 @@
+"""The deployment keeps the rules of the event; read from its files, without Docker."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from actors.domain.processors import parse_processors
+from actors.settings import Durability, Settings
+from ops.migrate import MIGRATIONS
+
+ROOT = Path(__file__).parent.parent
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+COUNTED = [name for name, service in SERVICES.items() if "profiles" not in service]
+"""The services of the event's deployment: all but the simulated processors."""
+REPLICAS = ("fiel1", "fiel2", "fiel3")
+EVENT_NETWORK = "payment-processor"
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+FORBIDDEN = {"privileged", "replicas", "cap_add", "devices", "pid", "ipc"}
+
+
+def limits_of(name: str) -> dict[str, str]:
+    limits: dict[str, str] = SERVICES[name]["deploy"]["resources"]["limits"]
+    return limits
+
+
+def megabytes(limit: str) -> int:
+    match = re.fullmatch(r"(\d+)MB", limit)
+    assert match is not None, limit
+    return int(match[1])
+
+
+def settings_of(replica: str) -> Settings:
+    return Settings.from_environment(SERVICES[replica]["environment"])
+
+
+def holder_of_network(name: str) -> str:
+    mode = str(SERVICES[name].get("network_mode", ""))
+    return mode.removeprefix("service:") if mode.startswith("service:") else name
+
+
+def keys_of(node: object) -> set[str]:
+    if isinstance(node, dict):
+        return set(node).union(*map(keys_of, node.values()))
+    if isinstance(node, list):
+        return set().union(*map(keys_of, node))
+    return set()
+
+
+def test_limits_add_up_to_at_most_one_and_a_half_cpus() -> None:
+    assert sum(Decimal(limits_of(name)["cpus"]) for name in COUNTED) <= Decimal("1.5")
+
+
+def test_limits_add_up_to_at_most_350_megabytes() -> None:
+    assert sum(megabytes(limits_of(name)["memory"]) for name in COUNTED) <= 350
+
+
+def test_nothing_but_the_simulated_processors_is_left_out_of_the_sums() -> None:
+    profiled = {name: service["profiles"] for name, service in SERVICES.items() if name not in COUNTED}
+    assert profiled == {"payment-processor-default": ["processors"], "payment-processor-fallback": ["processors"]}
+
+
+def test_nobody_has_rights_or_copies_that_the_event_forbids() -> None:
+    assert keys_of(COMPOSE) & FORBIDDEN == set()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_on_bridge_networks_of_this_file_or_the_events(name: str) -> None:
+    service = SERVICES[holder_of_network(name)]
+    assert "network_mode" not in service
+    assert set(service["networks"]) <= set(COMPOSE["networks"])
+    assert COMPOSE["networks"]["gateway"] == {"driver": "bridge"}
+    assert COMPOSE["networks"][EVENT_NETWORK] == {"external": True}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_runs_on_amd64_and_is_started_again(name: str) -> None:
+    assert SERVICES[name]["platform"] == "linux/amd64"
+    assert SERVICES[name]["restart"] == "unless-stopped"
+
+
+def test_port_9999_is_the_only_one_that_the_gateway_opens_on_the_host() -> None:
+    assert {name: SERVICES[name]["ports"] for name in COUNTED if "ports" in SERVICES[name]} == {"front": ["9999:9999"]}
+
+
+def test_three_named_replicas_share_the_port_and_have_one_of_their_own() -> None:
+    assert [name for name in COUNTED if "REPLICA" in SERVICES[name].get("environment", {})] == list(REPLICAS)
+    binds = [SERVICES[name]["environment"]["BIND"].split(",") for name in REPLICAS]
+    assert [bind[0] for bind in binds] == ["0.0.0.0:9999"] * 3
+    assert [bind[1] for bind in binds] == ["127.0.0.1:10001", "127.0.0.1:10002", "127.0.0.1:10003"]
+    assert {holder_of_network(name) for name in REPLICAS} == {"front"}
+
+
+def test_replicas_reach_the_events_processors_at_their_fees() -> None:
+    expected = parse_processors(
+        "default=http://payment-processor-default:8080,0.05 fallback=http://payment-processor-fallback:8080,0.15"
+    )
+    assert [settings_of(name).processors for name in REPLICAS] == [expected] * 3
+    assert EVENT_NETWORK in SERVICES["front"]["networks"]
+
+
+def test_replicas_differ_in_their_names_alone() -> None:
+    settings = [settings_of(name) for name in REPLICAS]
+    assert [each.replica for each in settings] == ["1", "2", "3"]
+    assert {(each.database_url, each.redis_url, each.durability, each.allow_purge) for each in settings} == {
+        ("postgresql://fiel:fiel@postgres/fiel", "redis://redis:6379/0", Durability.FSYNC, True)
+    }
+
+
+def test_journals_lie_on_one_named_volume_and_the_records_on_another() -> None:
+    journals = {(str(settings_of(name).journal_dir), *SERVICES[name]["volumes"]) for name in REPLICAS}
+    assert journals == {("/journal", "journal:/journal")}
+    assert SERVICES["postgres"]["volumes"] == ["postgres:/var/lib/postgresql/data"]
+    assert {"journal", "postgres"} <= set(COMPOSE["volumes"])
+
+
+def test_one_replica_migrates_before_any_starts() -> None:
+    assert [name for name in SERVICES if "ops.migrate" in str(SERVICES[name].get("command"))] == ["fiel1"]
+    assert SERVICES["fiel1"]["depends_on"]["postgres"] == {"condition": "service_healthy"}
+    for name in ("fiel2", "fiel3"):
+        assert SERVICES[name]["depends_on"]["fiel1"] == {"condition": "service_healthy"}
+
+
+def test_every_replica_tells_its_health_at_its_own_port() -> None:
+    for name in REPLICAS:
+        probe = SERVICES[name]["healthcheck"]["test"][-1]
+        assert "/dev/tcp/127.0.0.1/$$((10000 + REPLICA))" in probe
+        assert "GET /readyz " in probe
+
+
+def test_postgres_syncs_and_has_room_for_the_connections_of_all_replicas() -> None:
+    command = SERVICES["postgres"]["command"]
+    assert SERVICES["postgres"]["image"].startswith("postgres:17")
+    assert {"--fsync=on", "--synchronous_commit=on", "--max_connections=40"} <= set(command)
+
+
+def test_redis_keeps_nothing_and_stays_small() -> None:
+    command = " ".join(SERVICES["redis"]["command"])
+    assert SERVICES["redis"]["image"].startswith("redis:8")
+    assert "--maxmemory-policy allkeys-lru --save  --appendonly no" in command
+    assert re.search(r"--maxmemory \d+mb ", command)
+
+
+@pytest.mark.parametrize(("name", "fee", "port"), [("default", "0.05", 8001), ("fallback", "0.15", 8002)])
+def test_simulated_processors_answer_where_the_events_would(name: str, fee: str, port: int) -> None:
+    service = SERVICES[f"payment-processor-{name}"]
+    assert service["ports"] == [f"{port}:8080"]
+    assert service["networks"] == [EVENT_NETWORK]
+    assert {"ops.simulator", f"--name={name}", f"--fee={fee}", "--port=8080"} <= set(service["command"])
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    users = re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE)
+    assert users[-1:] == ["fiel"]
+    assert all("user" not in SERVICES[name] for name in REPLICAS)
+
+
+def test_the_image_installs_what_a_replica_needs_and_no_more() -> None:
+    assert re.findall(r"requirements\S*\.txt", DOCKERFILE) == ["requirements.txt", "requirements.txt"]
+    assert "FROM python:3.13-slim" in DOCKERFILE
+    assert "PYTHONPATH=/app:/app/http" in DOCKERFILE
+
+
+def test_the_build_context_holds_only_code_that_exists() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    let_in = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    assert "*" in lines
+    assert [path for path in let_in if not (ROOT / path).exists()] == []
+    assert MIGRATIONS.relative_to(ROOT).as_posix() in let_in
