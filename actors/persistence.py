@@ -1,6 +1,7 @@
 """Persistence: gathers what is to be written into batches, and commits them to Postgres in order."""
 
 import logging
+from uuid import UUID
 
 from actors.actor import Actor
 from actors.domain.batching import Backoff, BatchLimits, BatchSize
@@ -93,7 +94,7 @@ class PersistenceActor(Actor):
         size = self._size.items
         settlements = self._settlements[:size]
         moves = self._moves[: size - len(settlements)]
-        claims = self._claims[: size - len(settlements) - len(moves)]
+        claims = self._next_claims(size - len(settlements) - len(moves))
         started_s = self._runtime.now_s()
         try:
             result = self._ledger.write(claims, moves, settlements)
@@ -104,8 +105,19 @@ class PersistenceActor(Actor):
             return
         self._failures = 0
         self._size.committed(self._runtime.now_s() - started_s)
-        del self._settlements[: len(settlements)], self._moves[: len(moves)], self._claims[: len(claims)]
+        del self._settlements[: len(settlements)], self._moves[: len(moves)]
+        written = set(map(id, claims))
+        self._claims = [claim for claim in self._claims if id(claim) not in written]
         self._announce(claims, moves, settlements, result)
+
+    def _next_claims(self, most: int) -> list[Claim]:
+        """Take the oldest; of an id that waits more than once the first, so that the next batch compares amounts."""
+        chosen: dict[UUID, Claim] = {}
+        for claim in self._claims:
+            if len(chosen) == most:
+                break
+            chosen.setdefault(claim.payment.correlation_id, claim)
+        return list(chosen.values())
 
     def _announce(
         self, claims: list[Claim], moves: list[Move], settlements: list[Settlement], result: WriteResult

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 import msgpack
+import msgspec
 import redis
 
 from actors.adapters.redis_client import connect
@@ -43,7 +44,7 @@ class RedisHealthBoard:
         except redis.RedisError as error:
             raise HealthUnavailableError(f"Redis: {error}") from error
         try:
-            return ProcessorHealth(**msgpack.unpackb(data)) if isinstance(data, bytes) else None
+            return msgspec.convert(msgpack.unpackb(data), ProcessorHealth) if isinstance(data, bytes) else None
         except (ValueError, TypeError, msgpack.UnpackException):
             return None
 

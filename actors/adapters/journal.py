@@ -1,8 +1,8 @@
 """The journal: an append-only file of segments, one folder per replica.
 
-A segment begins with `FIELJNL1` and the generation (u64); records of 36 bytes follow: CRC-32 of the rest (u32), the id
-(16 bytes), the amount in cents (u64), the instant of acceptance in milliseconds (u64), all little-endian. A tail that
-was torn while it was written was never confirmed to anybody, and is left out at replay.
+A segment begins with `FIELJNL1`, the generation (u64) and the CRC-32 of both (u32). Records of 36 bytes follow: CRC-32
+of the rest (u32), the id (16 bytes), the amount in cents (u64), the instant of acceptance in milliseconds (u64), all
+little-endian. A tail that was torn while it was written was never confirmed to anybody, and is left out at replay.
 """
 
 import contextlib
@@ -23,13 +23,19 @@ from actors.errors import JournalLockedError, JournalUnavailableError
 logger = logging.getLogger(__name__)
 
 MAGIC = b"FIELJNL1"
-HEADER = struct.Struct("<8sQ")
+HEADER = struct.Struct("<8sQI")
 RECORD = struct.Struct("<16sQQ")
 CHECKSUM = struct.Struct("<I")
 RECORD_BYTES = CHECKSUM.size + RECORD.size
 SEGMENT_BYTES_MAX = 256 * 1024
 ORPHAN_AFTER_S = 5.0
 """How long a journal that nobody holds must have been still before another replica takes it over."""
+
+
+def encode_header(generation: int) -> bytes:
+    """Write what a segment begins with."""
+    head = HEADER.pack(MAGIC, generation, 0)[: -CHECKSUM.size]
+    return head + CHECKSUM.pack(crc32(head))
 
 
 def encode_record(payment: Payment) -> bytes:
@@ -50,9 +56,11 @@ class SegmentContent:
 
 def decode_segment(data: bytes) -> SegmentContent | None:
     """Read a segment, leaving out records that are cut or do not match their checksum; None without a header."""
-    if len(data) < HEADER.size or not data.startswith(MAGIC):
+    if len(data) < HEADER.size:
         return None
-    _, generation = HEADER.unpack_from(data)
+    _, generation, _ = HEADER.unpack_from(data)
+    if not data.startswith(encode_header(generation)):
+        return None
     payments = []
     for offset in range(HEADER.size, len(data) - RECORD_BYTES + 1, RECORD_BYTES):
         (checksum,) = CHECKSUM.unpack_from(data, offset)
@@ -103,22 +111,24 @@ class FileJournal:
             raise JournalLockedError(f"another process has the journal in {folder}") from error
 
     def replay(self) -> Iterator[Payment]:
-        """Give what is not known to be committed, oldest first; see the protocol."""
+        """Give all that its segments hold, oldest first; see the protocol."""
         self._close_segment()
         self._segments.clear()
         for path in sorted(self._folder.glob("*.journal")):
             data = path.read_bytes()
             content = decode_segment(data)
-            if content is None and len(data) > HEADER.size:
-                logger.error("%s has no valid header: it is kept as .damaged, and not replayed", path)
-                path.rename(path.with_suffix(".damaged"))
-            elif content is None or content.generation < self._generation or not content.payments:
+            if content is not None and content.generation < self._generation:
                 path.unlink()
-            else:
+            elif content is not None and content.payments:
                 if content.damaged_bytes:
                     logger.warning("%s: %d bytes belong to no whole record", path, content.damaged_bytes)
                 self._segments.append(_Segment(path, {payment.correlation_id for payment in content.payments}))
                 yield from content.payments
+            elif len(data) > HEADER.size and (content is None or content.damaged_bytes >= RECORD_BYTES):
+                logger.error("%s cannot be read: it is kept as .damaged, and not replayed", path)
+                path.rename(path.with_suffix(".damaged"))
+            else:
+                path.unlink()  # It ended before its first record was whole.
 
     def append(self, payments: Sequence[Payment]) -> None:
         """Write and sync all of them; see the protocol."""
@@ -178,7 +188,7 @@ class FileJournal:
         self._fd = fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._segments.append(_Segment(path))
         self._size_bytes = 0
-        header = HEADER.pack(MAGIC, self._generation)
+        header = encode_header(self._generation)
         self._write(fd, header)
         self._size_bytes = len(header)
         if self._sync:

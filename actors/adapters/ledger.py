@@ -37,7 +37,7 @@ WRITE_S_MAX = 10.0
 # wait for each other in one order. A settlement takes its amount from the payment, and is not written without one.
 _WRITE = """
 WITH offered AS (
-    SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[])
+    SELECT DISTINCT ON (correlation_id) * FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[])
         AS o (correlation_id, amount_cents, accepted_at_ms, processor)
 ), inserted AS (
     INSERT INTO payment (correlation_id, amount_cents, accepted_at_ms)

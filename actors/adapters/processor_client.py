@@ -8,6 +8,7 @@ from uuid import UUID
 import gevent
 import msgspec
 from geventhttpclient import HTTPClient
+from geventhttpclient.header import Headers
 from geventhttpclient.response import HTTPSocketPoolResponse
 
 from actors.domain.instant import iso_from_ms, ms_from_iso
@@ -21,6 +22,13 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 ANSWER_BYTES_MAX = 64 * 1024
 LOOK_UPS_MAX = 16
 """Look-ups at once."""
+
+
+class _OneAnswer(Headers):
+    """Headers of the only answer to a request: what follows a complete one would replace its status."""
+
+    def clear(self) -> None:
+        raise ValueError("a second answer to one request")
 
 
 class _DeadlineError(Exception):
@@ -90,7 +98,11 @@ class HttpProcessorClient:
     def _client(self, url: str, connections_max: int) -> HTTPClient:
         # Its own timeouts are per receive, so that a dripping server would hold a call for long: the deadline decides.
         return HTTPClient.from_url(
-            url, concurrency=connections_max, connection_timeout=self._timeout_s, network_timeout=self._timeout_s
+            url,
+            concurrency=connections_max,
+            connection_timeout=self._timeout_s,
+            network_timeout=self._timeout_s,
+            headers_type=_OneAnswer,
         )
 
     def _call(self, client: HTTPClient, method: str, path: str, body: bytes) -> tuple[int, bytes]:

@@ -3,6 +3,8 @@
 from enum import Enum
 from http import HTTPStatus
 
+SERVER_ERRORS_END = 600
+
 
 class Outcome(Enum):
     """What is known of one charge after it ended."""
@@ -32,6 +34,6 @@ def outcome_of_status(status: int) -> Outcome:
         return Outcome.ALREADY_CHARGED
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Outcome.REFUSED
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if HTTPStatus.INTERNAL_SERVER_ERROR <= status < SERVER_ERRORS_END:
         return Outcome.FAILED
     return Outcome.UNKNOWN

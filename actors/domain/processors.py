@@ -40,9 +40,11 @@ def _parse_one(item: str) -> Processor:
     url, _, fee_text = rest.rpartition(",")
     try:
         parts, fee = urlsplit(url), Decimal(fee_text)
-        usable = parts.scheme == "http" and parts.hostname and (parts.port is None or parts.port > 0)
+        usable = (
+            parts.hostname and (parts.port is None or parts.port > 0) and url.rstrip("/") == f"http://{parts.netloc}"
+        )
     except (InvalidOperation, ValueError):
         usable, fee = None, Decimal(-1)
-    if not (name.isidentifier() and usable and fee.is_finite() and 0 <= fee < 1):
+    if not ("@" not in url and name.isidentifier() and usable and fee.is_finite() and 0 <= fee < 1):
         raise SettingsError(f"PROCESSORS: {item!r} is not name=http://host:port,fee with a fee from 0 to below 1")
     return Processor(name, url.rstrip("/"), fee)

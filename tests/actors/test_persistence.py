@@ -164,3 +164,12 @@ def test_what_waits_is_written_when_the_actor_stops() -> None:
     persistence.actor.on_receive(Assign(claims(1)))
     persistence.actor.on_stop()
     assert persistence.ledger.writes == [(1, 0, 0)]
+
+
+def test_an_id_stands_once_in_a_batch_so_that_a_second_amount_is_found_out() -> None:
+    persistence = Persistence()
+    persistence.actor.on_receive(Assign((*claims(1, 2), *claims(1, amount_cents=5))))
+    persistence.advance(0.010)
+    persistence.advance(0.010)
+    assert persistence.ledger.writes == [(2, 0, 0), (1, 0, 0)]
+    assert persistence.ledger.tables.conflicts == {UUID(int=1): [5]}

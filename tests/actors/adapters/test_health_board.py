@@ -79,7 +79,6 @@ def test_an_answer_is_messagepack_with_a_time_to_live(board: RedisHealthBoard, c
         msgpack.packb({"processor": "default"}),
         msgpack.packb(asdict(HEALTH))[:-1],
         msgpack.packb(asdict(HEALTH)) + b"\x00",
-        msgpack.packb(asdict(HEALTH) | {"more": 1}),
         msgpack.packb(asdict(HEALTH) | {"failing": "no"}),
         msgpack.packb(asdict(HEALTH) | {"response_time_ms_min": None}),
         msgpack.packb(asdict(HEALTH) | {"asked_at_ms": "now"}),

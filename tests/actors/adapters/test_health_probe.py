@@ -118,7 +118,3 @@ def test_nobody_there_is_no_answer() -> None:
 def test_a_processor_that_accepts_and_stays_silent_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert asked(f"http://127.0.0.1:{silent.getsockname()[1]}") is None
-
-
-def test_a_processor_that_is_not_listed_has_no_answer() -> None:
-    assert asked("http://127.0.0.1:1", name="third") is None
