@@ -114,7 +114,7 @@ def test_while_postgres_is_away_payments_are_accepted_and_the_summary_says_that_
         assert (status, json.loads(body)["status"]) == (200, "degraded")
         one.stack.postgres.start()
         one.stack.postgres.wait_ready()
-        wait_until(lambda: get(f"{one.stack.url}/payments-summary")[0] == 200)
+        wait_until(lambda: get(f"{one.stack.replica_urls[-1]}/payments-summary")[0] == 200)
         one.wait_for_settled(100)
 
 
@@ -215,5 +215,5 @@ def test_what_a_replica_that_never_returns_had_accepted_is_settled_by_the_others
         client.post(payments, connections=10)
         one.stack.replica(1).kill()
         assert Counter(client.statuses) == {202: 200}
-        wait_until(lambda: one.settled_on(one.stack.replica_urls[1]) == 200)
+        one.wait_for_settled(200)
         assert len(one.charges()) == 200
