@@ -155,18 +155,20 @@ class MemoryTables:
     epochs: dict[str, int] = field(default_factory=dict)
     watermarks_ms: dict[str, int] = field(default_factory=dict)
     acknowledged: dict[str, int] = field(default_factory=dict)
-    gone: set[str] = field(default_factory=set)
-    """Replicas whose lease has ended."""
+    leases_until_s: dict[str, float] = field(default_factory=dict)
     generation: int = 0
     purged_generation: int = 0
 
 
 class MemoryLedger:
-    """A ledger in memory. Leases never end in it."""
+    """A ledger in memory, whose leases end by `now_s`."""
 
-    def __init__(self, replica: str = "1", tables: MemoryTables | None = None) -> None:
+    def __init__(
+        self, replica: str = "1", tables: MemoryTables | None = None, now_s: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self.replica = replica
         self.tables = tables or MemoryTables()
+        self._now_s = now_s
         self.writes: list[tuple[int, int, int]] = []
         """Numbers of claims, moves and settlements in each committed batch."""
         self.failures = 0
@@ -207,36 +209,44 @@ class MemoryLedger:
         self._answer()
         return self.tables.generation
 
-    def register(self, generation: int, lease_s: float) -> Registration:  # noqa: ARG002  # no lease ends here
+    def register(self, generation: int, lease_s: float) -> Registration:
         self._answer()
         tables = self.tables
+        tables.leases_until_s[self.replica] = self._now_s() + lease_s
         tables.epochs[self.replica] = tables.epochs.get(self.replica, 0) + 1
         tables.acknowledged[self.replica] = generation
-        watermark_ms = min(tables.watermarks_ms.get(self.replica, NOW_MS), NOW_MS)
+        now_ms = NOW_MS + round(self._now_s() * 1000)
+        watermark_ms = min(tables.watermarks_ms.get(self.replica, now_ms), now_ms)
         tables.watermarks_ms[self.replica] = watermark_ms
         return Registration(tables.epochs[self.replica], tables.generation, watermark_ms)
 
-    def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:  # noqa: ARG002  # the same
+    def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
         self._answer()
         if self.tables.epochs.get(self.replica) != epoch:
             return Beat(renewed=False, generation=0)
         self.tables.watermarks_ms[self.replica] = watermark_ms
+        self.tables.leases_until_s[self.replica] = self._now_s() + lease_s
         return Beat(renewed=True, generation=self.tables.generation)
 
     def retire(self, epoch: int, watermark_ms: int) -> None:
         self.beat(epoch, 0, watermark_ms)
 
     def adopt(self, claims_max: int) -> Adopted | None:
-        """Take over what replicas in `tables.gone` own."""
         self._answer()
         tables = self.tables
-        taken = [key for key, (owner, _) in tables.claims.items() if owner in tables.gone][:claims_max]
+        gone = [
+            name for name, until_s in tables.leases_until_s.items() if name != self.replica and until_s < self._now_s()
+        ]
+        taken = [key for key, (owner, _) in tables.claims.items() if owner in gone][:claims_max]
         if not taken:
             return None
         owners = {tables.claims[key][0] for key in taken}
+        oldest_stamp_ms = min(tables.watermarks_ms[owner] for owner in owners)
+        for owner in owners:
+            tables.epochs[owner] += 1
         for key in taken:
             tables.claims[key] = (self.replica, tables.claims[key][1])
-        oldest_stamp_ms = min(tables.watermarks_ms.get(owner, 0) for owner in owners)
+        tables.watermarks_ms[self.replica] = min(tables.watermarks_ms[self.replica], oldest_stamp_ms)
         return Adopted(tuple(Claim(tables.payments[key], tables.claims[key][1]) for key in taken), oldest_stamp_ms)
 
     def claims(self) -> tuple[Claim, ...]:
@@ -265,7 +275,10 @@ class MemoryLedger:
                 requests, cents = totals.get(settlement.processor, (0, 0))
                 amount_cents = self.tables.payments[settlement.correlation_id].amount_cents
                 totals[settlement.processor] = (requests + 1, cents + amount_cents)
-        final_before_ms = min(self.tables.watermarks_ms.values(), default=2**63 - 1)
+        tables = self.tables
+        owners = {owner for owner, _ in tables.claims.values()}
+        counted = [name for name, until_s in tables.leases_until_s.items() if until_s > self._now_s() or name in owners]
+        final_before_ms = min((tables.watermarks_ms[name] for name in counted), default=2**63 - 1)
         return LedgerSummary(tuple(ProcessorTotal(name, *total) for name, total in totals.items()), final_before_ms)
 
     def begin_purge(self) -> int:

@@ -145,8 +145,8 @@ def gone_replica(*numbers: int) -> MemoryLedger:
     """Make the ledger of replica 2, whose tables show that it is gone and left these payments."""
     ledger = MemoryLedger("2")
     ledger.write([Claim(payment(number), "fallback") for number in numbers], (), ())
+    ledger.register(0, lease_s=-1)
     ledger.tables.watermarks_ms["2"] = NOW_MS - 40
-    ledger.tables.gone.add("2")
     return ledger
 
 

@@ -1,0 +1,159 @@
+"""The detector finds bugs: each is planted from outside, by a part that takes the place of the product's own."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from actors.domain.messages import Accept, AcceptAnswer, Assign, ChargeEnded, Committed, LookedUp
+from actors.domain.outcome import Outcome
+from actors.domain.payment import Payment
+from actors.intake import IntakeActor
+from actors.persistence import PersistenceActor
+from actors.ports import LookUpAnswer, ProcessorClient
+from actors.processor import ProcessorActor
+from actors.router import RouterActor
+from tests.actors.fakes import MemoryLedger
+from tests.chaos.model import Replica
+from tests.chaos.test_model import Gateway
+
+
+class AnswersTooEarly(IntakeActor):
+    """202 before the journal's write."""
+
+    def on_receive(self, message: object) -> object:
+        if isinstance(message, Accept):
+            message.reply(AcceptAnswer.ACCEPTED)
+            message = Accept(message.payment, lambda _: None)
+        return super().on_receive(message)
+
+
+class ForgetsTooEarly(PersistenceActor):
+    """Lets the journal delete what Postgres does not have yet."""
+
+    def on_receive(self, message: object) -> object:
+        if isinstance(message, Assign):
+            self._intake.tell(Committed(tuple(claim.payment.correlation_id for claim in message.claims)))
+        return super().on_receive(message)
+
+
+class LosesBatches(PersistenceActor):
+    """Drops a batch that failed, as after a deadlock."""
+
+    def _commit(self) -> None:
+        super()._commit()
+        if self._failures:
+            self._claims.clear()
+            self._moves.clear()
+            self._settlements.clear()
+            self._failures = 0
+
+
+class DropsThePin(RouterActor):
+    """Lets a payment go elsewhere although it may have been charged."""
+
+    def _charge_ended(self, message: ChargeEnded) -> None:
+        entry = self._entries.get(message.correlation_id)
+        super()._charge_ended(message)
+        if entry is not None and message.outcome is Outcome.UNKNOWN:
+            entry.life.unknown_since_s = None
+
+
+class TakesAlreadyChargedForAFailure(RouterActor):
+    """Sends a payment elsewhere that its processor knows already."""
+
+    def _charge_ended(self, message: ChargeEnded) -> None:
+        entry = self._entries.get(message.correlation_id)
+        if entry is not None and message.outcome is Outcome.ALREADY_CHARGED:
+            entry.life.unknown_since_s = None
+            message = ChargeEnded(message.correlation_id, Outcome.FAILED, message.requested_at_ms)
+        super()._charge_ended(message)
+
+
+class BelievesA404AtOnce(RouterActor):
+    """Does not wait for the horizon."""
+
+    def _looked_up(self, message: LookedUp) -> None:
+        entry = self._entries.get(message.correlation_id)
+        if entry is not None and entry.life.unknown_since_s is not None:
+            entry.life.unknown_since_s -= 3600
+        super()._looked_up(message)
+
+
+class StampsAnew:
+    """Sends another instant than the one that is recorded."""
+
+    def __init__(self, client: ProcessorClient) -> None:
+        self._client = client
+
+    def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
+        return self._client.charge(payment, requested_at_ms + 1)
+
+    def look_up(self, correlation_id: UUID) -> LookUpAnswer:
+        return self._client.look_up(correlation_id)
+
+
+class SendsWithoutLease(ProcessorActor):
+    """Goes on after others have taken over."""
+
+    def on_receive(self, message: object) -> object:
+        self._lease_until_s = float("inf")
+        return super().on_receive(message)
+
+
+class AdoptsTheLiving(MemoryLedger):
+    """Takes over the rows of replicas whose lease has not ended."""
+
+    def adopt(self, claims_max: int):  # noqa: ANN201  # as in the ledger
+        leases = dict(self.tables.leases_until_s)
+        epochs = dict(self.tables.epochs)
+        self.tables.leases_until_s.update({name: -1.0 for name in leases if name != self.replica})
+        try:
+            return super().adopt(claims_max)
+        finally:
+            self.tables.leases_until_s.update(leases)
+            self.tables.epochs.update(epochs)
+
+
+def planted(part: type) -> type[Replica]:
+    """Make a replica in which this part stands in the place of the product's own."""
+
+    class PlantedReplica(Replica):
+        part_classes = {**Replica.part_classes, **{base: part for base in part.__mro__ if base in Replica.part_classes}}
+
+    if part is StampsAnew:
+        PlantedReplica.make_client = lambda self, name: StampsAnew(Replica.make_client(self, name))  # type: ignore[method-assign]
+    return PlantedReplica
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        AnswersTooEarly,
+        ForgetsTooEarly,
+        LosesBatches,
+        DropsThePin,
+        TakesAlreadyChargedForAFailure,
+        BelievesA404AtOnce,
+        StampsAnew,
+        SendsWithoutLease,
+        AdoptsTheLiving,
+    ],
+)
+def test_a_planted_bug_is_found(part: type) -> None:
+    class Planted(Gateway):
+        replica_class = planted(part)
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Planted,
+            settings=settings(
+                max_examples=2000,
+                stateful_step_count=60,
+                deadline=None,
+                derandomize=True,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
