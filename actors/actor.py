@@ -1,4 +1,4 @@
-"""What all actors of Fiel have in common: a bounded mailbox, and an address that outlives them."""
+"""What all actors of Fiel have in common: a mailbox that clients cannot flood, and an address that outlives them."""
 
 import contextlib
 import logging
@@ -6,7 +6,6 @@ import queue
 from typing import Any, ClassVar
 
 import pykka
-from pykka.messages import _ActorStop  # the one message that a full mailbox has to let through
 
 from actors.errors import GatewayUnavailableError, MailboxFullError
 
@@ -14,16 +13,21 @@ logger = logging.getLogger(__name__)
 
 
 class BoundedInbox:
-    """A mailbox that refuses what is beyond its bound, except the order to stop."""
+    """A mailbox that refuses some messages when it is full.
 
-    def __init__(self, size_max: int) -> None:
+    The others always pass: they belong to payments that were accepted, of which there is a bounded number, and one that
+    were lost would leave its payment waiting for ever.
+    """
+
+    def __init__(self, size_max: int, refused: tuple[type, ...]) -> None:
         self._size_max = size_max
+        self._refused = refused
         # SimpleQueue is gevent's own after monkey-patching, and several times cheaper than Queue.
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def put(self, envelope: Any, /) -> None:  # noqa: ANN401  # pykka's envelope is generic in the message
         """Append an envelope, or raise MailboxFullError."""
-        if self._queue.qsize() >= self._size_max and not isinstance(envelope.message, _ActorStop):
+        if isinstance(envelope.message, self._refused) and self._queue.qsize() >= self._size_max:
             raise MailboxFullError
         self._queue.put(envelope)
 
@@ -40,12 +44,13 @@ class Actor(pykka.ThreadingActor):
     """An actor of Fiel. What its mailbox holds is lost with it; Postgres and the journal are the record."""
 
     use_daemon_thread = True
-    INBOX_MAX: ClassVar[int] = 100_000
-    """Messages that may wait."""
+    INBOX_MAX: ClassVar[int] = 4096
+    """Messages that may wait before those in `REFUSED_WHEN_FULL` are refused."""
+    REFUSED_WHEN_FULL: ClassVar[tuple[type, ...]] = ()
 
     @classmethod
     def _create_actor_inbox(cls) -> BoundedInbox:  # a static method in pykka, which knows no bound
-        return BoundedInbox(cls.INBOX_MAX)
+        return BoundedInbox(cls.INBOX_MAX, cls.REFUSED_WHEN_FULL)
 
     def tell_self(self, message: object) -> None:
         """Put a message into the own mailbox, from a timer or a helper that may outlive the actor."""
@@ -86,11 +91,9 @@ class Address:
         except (pykka.ActorDeadError, pykka.Timeout) as error:
             raise GatewayUnavailableError(f"{self.name} does not answer") from error
 
-    def stop(self, timeout_s: float) -> None:
-        """End the actor, after what waits in its mailbox."""
-        if self._ref is None:
-            return
-        try:
-            self._ref.stop(timeout=timeout_s)
-        except (pykka.ActorDeadError, pykka.Timeout):
-            logger.warning("%s did not stop within %.1f s", self.name, timeout_s)
+    def stop(self, timeout_s: float) -> bool:
+        """End the actor, after what waits in its mailbox; tell whether it has ended."""
+        if self._ref is not None:
+            with contextlib.suppress(pykka.ActorDeadError, pykka.Timeout):
+                self._ref.stop(timeout=timeout_s)
+        return not self.is_alive

@@ -14,11 +14,7 @@ class SettingsError(FielError):
 
 
 class MailboxFullError(FielError):
-    """An actor has as many messages waiting as it may have."""
-
-
-class ActorCrashedError(FielError):
-    """Something that is no `Exception` left a handler, such as a leaked `gevent.Timeout`."""
+    """An actor has as many messages waiting as it may have, and refuses another of this kind."""
 
 
 class JournalUnavailableError(FielError):

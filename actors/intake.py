@@ -5,11 +5,22 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from actors.actor import Actor
-from actors.domain.messages import Accept, AcceptAnswer, Accepted, Backlog, Committed, Known, Route, Settled, TakeOver
+from actors.domain.messages import (
+    Accept,
+    AcceptAnswer,
+    Accepted,
+    Backlog,
+    Committed,
+    Driven,
+    Known,
+    Route,
+    Settled,
+    TakeOver,
+)
 from actors.domain.payment import Payment
 from actors.domain.recent import RecentPayments
 from actors.errors import JournalUnavailableError
-from actors.ports import Journal, Recipient
+from actors.ports import Journal, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -20,10 +31,17 @@ GROUP_MAX = 256
 class IntakeActor(Actor):
     """Owns the journal and what waits for Postgres."""
 
-    INBOX_MAX = 4096
+    REFUSED_WHEN_FULL = (Accept,)
 
     def __init__(
-        self, journal: Journal, router: Recipient, gossip: Recipient, recent: RecentPayments, open_max: int
+        self,
+        *,
+        journal: Journal,
+        router: Recipient,
+        gossip: Recipient,
+        recent: RecentPayments,
+        runtime: Runtime,
+        open_max: int,
     ) -> None:
         """`open_max` is how many accepted payments may be unsettled before clients are refused."""
         super().__init__()
@@ -31,6 +49,7 @@ class IntakeActor(Actor):
         self._router = router
         self._gossip = gossip
         self._recent = recent
+        self._runtime = runtime
         self._open_max = open_max
         self._open: set[UUID] = set()
         self._uncommitted: set[UUID] = set()
@@ -55,6 +74,8 @@ class IntakeActor(Actor):
             case Committed(correlation_ids):
                 self._uncommitted.difference_update(correlation_ids)
                 self._journal.committed(correlation_ids)
+            case Driven(correlation_ids):
+                self._open.update(correlation_ids)
             case Settled(correlation_ids):
                 self._open.difference_update(correlation_ids)
             case TakeOver(payments):
@@ -67,6 +88,8 @@ class IntakeActor(Actor):
         return None
 
     def _accept(self, message: Accept) -> None:
+        if self._runtime.now_s() > message.wanted_until_s:
+            return
         payment = message.payment
         known_cents = self._recent.amount_cents(payment.correlation_id)
         if known_cents is not None:

@@ -1,6 +1,7 @@
 """Persistence: gathers what is to be written into batches, and commits them to Postgres in order."""
 
 import logging
+from collections import deque
 from uuid import UUID
 
 from actors.actor import Actor
@@ -50,7 +51,7 @@ class PersistenceActor(Actor):
         self._limits = limits
         self._replica = replica
         self._size = BatchSize(limits.items_max)
-        self._claims: list[Claim] = []
+        self._claims: deque[Claim] = deque()
         self._moves: list[Move] = []
         self._settlements: list[Settlement] = []
         self._failures = 0
@@ -106,8 +107,7 @@ class PersistenceActor(Actor):
         self._failures = 0
         self._size.committed(self._runtime.now_s() - started_s)
         del self._settlements[: len(settlements)], self._moves[: len(moves)]
-        written = set(map(id, claims))
-        self._claims = [claim for claim in self._claims if id(claim) not in written]
+        self._drop_claims(claims)
         self._announce(claims, moves, settlements, result)
 
     def _next_claims(self, most: int) -> list[Claim]:
@@ -118,6 +118,13 @@ class PersistenceActor(Actor):
                 break
             chosen.setdefault(claim.payment.correlation_id, claim)
         return list(chosen.values())
+
+    def _drop_claims(self, written: list[Claim]) -> None:
+        repeated = []
+        for claim in written:
+            while (first := self._claims.popleft()) is not claim:
+                repeated.append(first)
+        self._claims.extendleft(reversed(repeated))
 
     def _announce(
         self, claims: list[Claim], moves: list[Move], settlements: list[Settlement], result: WriteResult
@@ -131,7 +138,7 @@ class PersistenceActor(Actor):
         if result.moved:
             self._router.tell(Moved(result.moved))
         if len(result.moved) < len(moves):
-            self._router.tell(Disowned(tuple({move.correlation_id for move in moves}.difference(result.moved))))
+            self._disown({move.correlation_id for move in moves}.difference(result.moved))
         if settlements:
             settled = Settled(tuple(settlement.correlation_id for settlement in settlements))
             self._router.tell(settled)
@@ -157,12 +164,14 @@ class PersistenceActor(Actor):
             # Perhaps this replica sent it before the interruption: only its row is known.
             self._router.tell(Adopt(tuple(ours), oldest_stamp_ms=0))
         if others:
-            ids = tuple(payment.correlation_id for payment in others)
-            self._router.tell(Disowned(ids))
-            self._intake.tell(Settled(ids))
+            self._disown({payment.correlation_id for payment in others})
         if conflicts:
             self._intake.tell(Known(tuple(first), certain=True))
             self._report(conflicts)
+
+    def _disown(self, correlation_ids: set[UUID]) -> None:
+        self._router.tell(Disowned(tuple(correlation_ids)))
+        self._intake.tell(Settled(tuple(correlation_ids)))
 
     def _report(self, conflicts: list[Payment]) -> None:
         for payment in conflicts:

@@ -87,8 +87,8 @@ class ProcessorClient(Protocol):
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
         """Send one payment once and tell what came of it, within a deadline over the whole call."""
 
-    def look_up(self, correlation_id: UUID) -> "LookUpAnswer":
-        """Ask for one payment, within a deadline over the whole call."""
+    def look_up(self, payment: Payment) -> "LookUpAnswer":
+        """Ask for one payment, within a deadline over the whole call. One of another amount is no usable answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +212,9 @@ class Ledger(Protocol):
 
     def claims(self) -> tuple[Claim, ...]:
         """All unsettled rows of this replica, oldest first."""
+
+    def latest(self, payments_max: int) -> tuple[Payment, ...]:
+        """Some of the payments that were charged last, on whichever replica, oldest first."""
 
     def payment(self, correlation_id: UUID) -> PaymentRecord | None:
         """One payment with what became of it."""

@@ -26,6 +26,10 @@ from actors.ports import ProcessorClient, Recipient, Runtime
 logger = logging.getLogger(__name__)
 
 
+LOOK_UPS_MAX = 16
+"""Look-ups under way at once."""
+
+
 class ProcessorActor(Actor):
     """Charges payments on one processor, as many at a time as its pace allows, while its breaker and the lease do."""
 
@@ -47,7 +51,10 @@ class ProcessorActor(Actor):
         self._runtime = runtime
         self._in_flight_max = in_flight_max
         self._waiting: deque[Payment] = deque()
-        self._stamps_in_flight_ms: dict[UUID, int] = {}
+        self._in_flight: dict[UUID, tuple[Payment, int]] = {}
+        """Payment and stamp by id."""
+        self._to_look_up: deque[Payment] = deque()
+        self._looking_up = 0
         self._lease_until_s = 0.0
         self._draining = False
         self._announced = BreakerState.CLOSED
@@ -59,8 +66,11 @@ class ProcessorActor(Actor):
                 self._waiting.append(payment)
             case ChargeEnded():
                 self._ended(message)
-            case LookUp(correlation_id):
-                self._runtime.spawn(self._look_up, correlation_id)
+            case LookUp(payment):
+                self._to_look_up.append(payment)
+            case LookedUp():
+                self._looking_up -= 1
+                self._router.tell(message)
             case HealthReported(failing=failing) if failing:
                 self._breaker.failed(self._runtime.now_s())
             case LeaseRenewed(until_s):
@@ -68,11 +78,12 @@ class ProcessorActor(Actor):
             case Drain():
                 self._draining = True
             case OldestStamp():
-                return min(self._stamps_in_flight_ms.values(), default=None)
+                return min((stamp for _, stamp in self._in_flight.values()), default=None)
             case Tick():
                 pass  # The cool-down is over: the breaker tells below.
         self._announce_availability()
         self._send_waiting()
+        self._look_up_waiting()
         return None
 
     def _send_waiting(self) -> None:
@@ -82,7 +93,7 @@ class ProcessorActor(Actor):
                 self._router.tell(Returned(self._name, tuple(self._waiting)))
                 self._waiting.clear()
                 return
-            if len(self._stamps_in_flight_ms) >= self._in_flight_max:
+            if len(self._in_flight) >= self._in_flight_max:
                 return
             # Asked before each: after a pause of the whole process the rows may belong to others.
             if self._runtime.now_s() >= self._lease_until_s:
@@ -90,7 +101,7 @@ class ProcessorActor(Actor):
             self._breaker.started(now_s)
             payment = self._waiting.popleft()
             requested_at_ms = self._runtime.now_ms()
-            self._stamps_in_flight_ms[payment.correlation_id] = requested_at_ms
+            self._in_flight[payment.correlation_id] = (payment, requested_at_ms)
             self._runtime.spawn(self._charge, payment, requested_at_ms)
 
     def _charge(self, payment: Payment, requested_at_ms: int) -> None:
@@ -105,14 +116,19 @@ class ProcessorActor(Actor):
             self._breaker.succeeded(now_s)
         else:
             self._breaker.failed(now_s)
-        del self._stamps_in_flight_ms[message.correlation_id]
+        payment, _ = self._in_flight.pop(message.correlation_id)
         self._router.tell(message)
         if message.outcome is Outcome.ALREADY_CHARGED:
-            self._runtime.spawn(self._look_up, message.correlation_id)
+            self._to_look_up.appendleft(payment)
 
-    def _look_up(self, correlation_id: UUID) -> None:
-        answer = self._client.look_up(correlation_id)
-        self._router.tell(LookedUp(correlation_id, answer.requested_at_ms, answer.answered))
+    def _look_up_waiting(self) -> None:
+        while self._to_look_up and self._looking_up < LOOK_UPS_MAX and not self._draining:
+            self._looking_up += 1
+            self._runtime.spawn(self._look_up, self._to_look_up.popleft())
+
+    def _look_up(self, payment: Payment) -> None:
+        answer = self._client.look_up(payment)
+        self.tell_self(LookedUp(payment.correlation_id, answer.requested_at_ms, answer.answered))
 
     def _announce_availability(self) -> None:
         now_s = self._runtime.now_s()

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 
 from actors.actor import Actor
-from actors.domain.messages import Adopt, Drain, LeaseRenewed, OldestStamp, TakeOver, Tick
+from actors.domain.messages import Adopt, Claim, Drain, Driven, Known, LeaseRenewed, OldestStamp, TakeOver, Tick
 from actors.domain.payment import Payment
-from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
+from actors.errors import GatewayUnavailableError, JournalUnavailableError, LeaseLostError, LedgerUnavailableError
 from actors.ports import JournalShelf, Ledger, Recipient, Registration, Runtime
 
 logger = logging.getLogger(__name__)
@@ -17,6 +17,8 @@ ASK_S_MAX = 1.0
 ADOPT_S = 1.0
 ADOPT_CLAIMS_MAX = 500
 """Rows that are taken over at once."""
+LATEST_MAX = 20_000
+"""Payments whose ids a replica knows again after its start."""
 TAKE_OVER_MAX = 1000
 """Payments of another journal that are written at once."""
 TAKE_OVER_S_MAX = 2.0
@@ -73,8 +75,7 @@ class RecoveryActor(Actor):
         try:
             generation = self._join() if self._registration is None else self._beat(self._registration)
             if generation == self._generation and self._may_adopt():
-                self._adopt_claims()
-                self._adopt_journals()
+                self._adopt()
         except LedgerUnavailableError as error:
             self._leased_since_s = None
             logger.warning("the lease is not renewed: %s", error)
@@ -95,11 +96,24 @@ class RecoveryActor(Actor):
         self._adopted_at_s = now_s
         return True
 
-    def _adopt_claims(self) -> None:
-        adopted = self._ledger.adopt(ADOPT_CLAIMS_MAX)
+    def _adopt(self) -> None:
+        try:
+            adopted = self._ledger.adopt(ADOPT_CLAIMS_MAX)
+        except LedgerUnavailableError:
+            # The rows may be this replica's now: it joins again, and so reads which they are.
+            self._registration = None
+            raise
         if adopted is not None:
             logger.warning("%d unsettled payments of replicas that are gone are taken over", len(adopted.claims))
-            self._router.tell(Adopt(adopted.claims, adopted.oldest_stamp_ms))
+            self._drive(adopted.claims, adopted.oldest_stamp_ms)
+        try:
+            self._adopt_journals()
+        except JournalUnavailableError as error:
+            logger.warning("a journal that nobody holds is left alone: %s", error)
+
+    def _drive(self, claims: tuple[Claim, ...], oldest_stamp_ms: int) -> None:
+        self._router.tell(Adopt(claims, oldest_stamp_ms))
+        self._intake.tell(Driven(tuple(claim.payment.correlation_id for claim in claims)))
 
     def _adopt_journals(self) -> None:
         for orphan in self._shelf.orphans():
@@ -138,7 +152,8 @@ class RecoveryActor(Actor):
         claims = self._ledger.claims()
         if claims:
             logger.info("%d payments of an earlier run are not settled yet", len(claims))
-            self._router.tell(Adopt(claims, registration.watermark_ms))
+            self._drive(claims, registration.watermark_ms)
+        self._intake.tell(Known(self._ledger.latest(LATEST_MAX), certain=True))
         self._registration = registration
         self._watermark_ms = registration.watermark_ms
         self._renewed(until_s)

@@ -15,6 +15,7 @@ from actors.domain.messages import (
     Assign,
     Assigned,
     AvailabilityChanged,
+    Backlog,
     Census,
     Charge,
     ChargeEnded,
@@ -56,6 +57,10 @@ class Phase(Enum):
     LOOKING_UP = "the answer to a look-up"
     MOVING = "the commit of its new processor"
     SETTLING = "the commit of its settlement"
+    STRANDED = "its processor to be configured again"
+
+
+ON_THE_WAY_TO_POSTGRES = frozenset({Phase.ASSIGNING, Phase.MOVING, Phase.SETTLING})
 
 
 @dataclass(slots=True)
@@ -129,6 +134,8 @@ class RouterActor(Actor):
             case OldestStamp():
                 stamps = (entry.life.oldest_stamp_ms for entry in self._entries.values())
                 return min((stamp for stamp in stamps if stamp is not None), default=None)
+            case Backlog():
+                return sum(entry.phase in ON_THE_WAY_TO_POSTGRES for entry in self._entries.values())
             case Count():
                 return self._count()
             case Describe(correlation_id):
@@ -162,13 +169,20 @@ class RouterActor(Actor):
     def _dispatch(self, entry: _Entry) -> None:
         """Take a payment that waits for nothing else on its way."""
         life = entry.life
-        if life.pinned:
+        if life.processor not in self._views:
+            # It may have been charged there, and nobody can ask.
+            entry.phase = Phase.STRANDED
+        elif life.pinned:
             if self._views[life.processor].takes_charges:
                 self._charge(entry)
             else:
                 entry.phase = Phase.LOOKING_UP
-                self._addresses[life.processor].tell(LookUp(life.payment.correlation_id))
-            return
+                self._addresses[life.processor].tell(LookUp(life.payment))
+        else:
+            self._send_anywhere(entry)
+
+    def _send_anywhere(self, entry: _Entry) -> None:
+        life = entry.life
         target = choose(self._cheapest_first, self._views)
         if target is None:
             entry.phase = Phase.HELD
@@ -240,7 +254,8 @@ class RouterActor(Actor):
         breakers = {name: view.state for name, view in self._views.items()}
         long_ago_s = self._runtime.now_s() - UNRESOLVED_S
         pinned = (entry.life.pinned_since_s for entry in self._entries.values())
-        return Census(unsettled, sum(since_s is not None and since_s < long_ago_s for since_s in pinned), breakers)
+        unresolved = sum(since_s is not None and since_s < long_ago_s for since_s in pinned)
+        return Census(unsettled, unresolved, breakers)
 
     def _describe(self, correlation_id: UUID) -> PaymentProgress | None:
         entry = self._entries.get(correlation_id)

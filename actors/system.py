@@ -60,14 +60,16 @@ ACCEPT_S_MAX = 5.0
 ASK_S_MAX = 1.0
 SUMMARY_S_MAX = 1.0
 """How long a summary waits for charges stamped within its window."""
-SUMMARY_STEP_S = 0.02
+SUMMARY_STEP_S = 0.05
+SUMMARIES_MAX = 2
+"""Summaries that ask Postgres at once; the others wait for their turn."""
 PURGE_STEP_S = 0.05
-DRAIN_S_MAX = 5.0
+DRAIN_S_MAX = 2.0
 DRAIN_STEP_S = 0.02
 START_STEP_S = 0.2
 JOURNAL_S_MAX = 15.0
 """How long a start waits for a journal that another process holds."""
-RECENT_MAX = 50_000
+RECENT_MAX = 65_536
 """Ids whose amounts a replica remembers, to answer repeated posts."""
 
 
@@ -128,6 +130,7 @@ class System:
         self._generation = 0
         self._draining = False
         self._purge_lock = BoundedSemaphore()
+        self._summaries = BoundedSemaphore(SUMMARIES_MAX)
         self._at_work = Event()
         """Not set while the replica starts or purges: those who post meanwhile wait."""
 
@@ -201,6 +204,23 @@ class System:
             ),
             *(self._processor_child(processor) for processor in settings.processors),
             Child(
+                self._intake,
+                lambda: IntakeActor.start(
+                    journal=journal,
+                    router=self._router,
+                    gossip=self._gossip,
+                    recent=RecentPayments(RECENT_MAX),
+                    runtime=runtime,
+                    open_max=settings.open_max,
+                ),
+            ),
+            Child(
+                self._gossip,
+                lambda: GossipActor.start(
+                    channel=RedisPeerChannel(settings.redis_url, generation), intake=self._intake, runtime=runtime
+                ),
+            ),
+            Child(
                 self._recovery,
                 lambda: RecoveryActor.start(
                     ledger=self._ledger,
@@ -217,22 +237,6 @@ class System:
                 self._health,
                 lambda: HealthActor.start(
                     processors=self._processors, board=self._board, probe=self._probe, runtime=runtime
-                ),
-            ),
-            Child(
-                self._gossip,
-                lambda: GossipActor.start(
-                    channel=RedisPeerChannel(settings.redis_url, generation), intake=self._intake, runtime=runtime
-                ),
-            ),
-            Child(
-                self._intake,
-                lambda: IntakeActor.start(
-                    journal=journal,
-                    router=self._router,
-                    gossip=self._gossip,
-                    recent=RecentPayments(RECENT_MAX),
-                    open_max=settings.open_max,
                 ),
             ),
         ]
@@ -255,34 +259,36 @@ class System:
         self._draining = True
 
     def drain(self) -> None:
-        """End in good order: charges under way end, what waits is written, the rest is left to the next start."""
+        """End in good order: charges under way end, what waits is written, the rest is left to others."""
         self.begin_drain()
-        if self._supervisor is not None:
-            for address in self._processors.values():
-                address.tell(Drain())
-            try:
-                self._wait_for_rest()
-                self._recovery.ask(Drain(), ASK_S_MAX)
-            except GatewayUnavailableError as error:
-                logger.warning("not all of it came to rest: %s", error)
-            self._supervisor.stop()
-        if self._journal is not None:
-            self._journal.close()
-        for client in self._clients.values():
-            client.close()
-        self._probe.close()
-        self._board.close()
-        self._ledger.close()
+        try:
+            if self._supervisor is not None:
+                self._come_to_rest()
+                self._supervisor.stop()
+        finally:
+            if self._journal is not None:
+                self._journal.close()
+            for client in self._clients.values():
+                client.close()
+            self._probe.close()
+            self._board.close()
+            self._ledger.close()
 
-    def _wait_for_rest(self) -> None:
-        """Wait, within a limit, until nothing is on its way to Postgres."""
+    def _come_to_rest(self) -> None:
+        """Send nothing more, wait within a limit until nothing is on its way to Postgres, and give up the lease."""
+        for address in self._processors.values():
+            address.tell(Drain())
         deadline_s = self._runtime.now_s() + DRAIN_S_MAX
-        while self._runtime.now_s() < deadline_s:
-            stamps = [peer.ask(OldestStamp(), ASK_S_MAX) for peer in (*self._processors.values(), self._router)]
-            waiting = [peer.ask(Backlog(), ASK_S_MAX) for peer in (self._intake, self._persistence)]
-            if all(stamp is None for stamp in stamps) and not any(waiting):
-                return
-            gevent.sleep(DRAIN_STEP_S)
+        try:
+            while self._runtime.now_s() < deadline_s:
+                stamps = [peer.ask(OldestStamp(), ASK_S_MAX) for peer in self._processors.values()]
+                waiting = [peer.ask(Backlog(), ASK_S_MAX) for peer in (self._router, self._persistence, self._intake)]
+                if all(stamp is None for stamp in stamps) and not any(waiting):
+                    break
+                gevent.sleep(DRAIN_STEP_S)
+            self._recovery.ask(Drain(), ASK_S_MAX)
+        except GatewayUnavailableError as error:
+            logger.warning("not all of it came to rest: %s", error)
 
     # What the HTTP side asks
 
@@ -300,7 +306,7 @@ class System:
             raise GatewayUnavailableError("the gateway is starting, purging or stopping")
         reply: AsyncResult[AcceptAnswer] = AsyncResult()
         try:
-            self._intake.tell(Accept(payment, reply.set))
+            self._intake.tell(Accept(payment, reply.set, self._runtime.now_s() + ACCEPT_S_MAX))
         except MailboxFullError:
             return AcceptAnswer.OVERLOADED
         answer = reply.wait(ACCEPT_S_MAX)
@@ -337,7 +343,8 @@ class System:
         ended_ms = now_ms if to_ms is None else min(to_ms, now_ms)
         deadline_s = self._runtime.now_s() + SUMMARY_S_MAX
         while True:
-            totals = self._ledger.summary(from_ms, to_ms)
+            with self._summaries:
+                totals = self._ledger.summary(from_ms, to_ms)
             final = totals.final_before_ms > ended_ms
             if final or self._runtime.now_s() >= deadline_s:
                 return self._by_name(totals, final=final)
@@ -359,17 +366,23 @@ class System:
         """Forget every payment, on all replicas, what is queued included; returns when it is done.
 
         Raises:
-            LedgerUnavailableError: Postgres does not answer; the purge may go on when it is back.
+            GatewayUnavailableError: the replica is starting or stopping.
+            LedgerUnavailableError: Postgres does not answer. A purge that has begun ends when it is back.
         """
-        self._purge_to(self._ledger.begin_purge())
+        if not self._at_work.is_set():
+            raise GatewayUnavailableError("the gateway is starting, purging or stopping")
+        self._ledger.begin_purge()
+        # In a greenlet of its own, which goes on whatever becomes of the client.
+        gevent.spawn(self._follow_purge).join()
 
     def _follow_purge(self) -> None:
-        while True:
+        while not self._draining:
             try:
                 return self._purge_to(self._ledger.generation())
-            except LedgerUnavailableError as error:
-                logger.warning("a purge waits for Postgres: %s", error)
-                gevent.sleep(PURGE_STEP_S)
+            except (LedgerUnavailableError, JournalUnavailableError) as error:
+                logger.warning("a purge waits: %s", error)
+                gevent.sleep(START_STEP_S)
+        return None
 
     def _purge_to(self, generation: int) -> None:
         """Drop all that this replica holds, and take up work once every living replica has done so."""

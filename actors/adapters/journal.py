@@ -114,6 +114,10 @@ class FileJournal:
         """Give all that its segments hold, oldest first; see the protocol."""
         self._close_segment()
         self._segments.clear()
+        with self._translated():
+            yield from self._replay()
+
+    def _replay(self) -> Iterator[Payment]:
         for path in sorted(self._folder.glob("*.journal")):
             data = path.read_bytes()
             content = decode_segment(data)
@@ -169,8 +173,16 @@ class FileJournal:
         """Delete everything."""
         self._close_segment()
         self._segments.clear()
-        for path in self._folder.glob("*.journal"):
-            path.unlink()
+        with self._translated():
+            for path in self._folder.glob("*.journal"):
+                path.unlink()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise JournalUnavailableError(f"{self._folder}: {error.strerror}") from error
 
     def close(self) -> None:
         """Give the folder free for another process. A last segment that holds nothing is deleted."""

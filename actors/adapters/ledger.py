@@ -25,9 +25,10 @@ from actors.ports import (
 )
 
 CONNECTIONS_MAX = 4
-"""Beside the one that writes."""
+"""Of the pool."""
 WAIT_S_MAX = 2.0
 """For a free connection, or a new one."""
+PING_S_MAX = 0.5
 ASK_S_MAX = 3.0
 """For one question, with the wait for its connection."""
 WRITE_S_MAX = 10.0
@@ -35,9 +36,13 @@ WRITE_S_MAX = 10.0
 
 # One statement is one transaction and one round trip. Ids are sorted, so that two replicas that write the same ones
 # wait for each other in one order. A settlement takes its amount from the payment, and is not written without one.
+# The fence keeps out what an earlier life of this replica has sent and Postgres executes late: a registration waits for
+# it, or has ended its epoch.
 _WRITE = """
-WITH offered AS (
-    SELECT DISTINCT ON (correlation_id) * FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[])
+WITH fence AS (
+    SELECT epoch FROM replica WHERE name = %s AND epoch = %s FOR SHARE
+), offered AS (
+    SELECT DISTINCT ON (correlation_id) o.* FROM fence, unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[])
         AS o (correlation_id, amount_cents, accepted_at_ms, processor)
 ), inserted AS (
     INSERT INTO payment (correlation_id, amount_cents, accepted_at_ms)
@@ -48,7 +53,7 @@ WITH offered AS (
     SELECT correlation_id, processor, %s FROM offered JOIN inserted USING (correlation_id)
 ), moved AS (
     UPDATE claim SET processor = m.processor, attempts = m.attempts
-    FROM unnest(%s::uuid[], %s::text[], %s::integer[]) AS m (correlation_id, processor, attempts)
+    FROM fence, unnest(%s::uuid[], %s::text[], %s::integer[]) AS m (correlation_id, processor, attempts)
     WHERE claim.correlation_id = m.correlation_id AND claim.owner = %s
     RETURNING claim.correlation_id
 ), settled AS (
@@ -62,7 +67,8 @@ WITH offered AS (
 ), released AS (
     DELETE FROM claim USING settled WHERE claim.correlation_id = settled.correlation_id
 )
-SELECT true, correlation_id FROM inserted UNION ALL SELECT false, correlation_id FROM moved
+SELECT 'fence', NULL FROM fence
+UNION ALL SELECT 'inserted', correlation_id FROM inserted UNION ALL SELECT 'moved', correlation_id FROM moved
 """
 
 _KNOWN = """
@@ -118,18 +124,22 @@ FROM payment AS p LEFT JOIN claim AS c USING (correlation_id) LEFT JOIN settleme
 WHERE p.correlation_id = %(id)s
 """
 
+NOT_MIGRATED = "Postgres answered without a row: are the migrations applied?"
 INSTANT_MS_MIN, INSTANT_MS_MAX = -(2**63), 2**63 - 1
 
 
 class PostgresLedger:
-    """Fulfils `actors.ports.Ledger`. One connection writes; a pool of few serves everything else."""
+    """Fulfils `actors.ports.Ledger`. One connection writes, one keeps the lease, a pool of few serves readers."""
 
     def __init__(self, database_url: str, replica: str, now_ms: Callable[[], int]) -> None:
         """Connects when it is first used."""
         self._database_url = database_url
         self._replica = replica
         self._now_ms = now_ms
-        self._writer: psycopg.Connection[TupleRow] | None = None
+        self._epoch = 0
+        self._writer = _Line(database_url, WRITE_S_MAX)
+        # Apart from the pool, so that no crowd of readers can cost the lease.
+        self._leaser = _Line(database_url, ASK_S_MAX)
         self._pool = ConnectionPool(
             database_url,
             min_size=1,
@@ -147,11 +157,14 @@ class PostgresLedger:
     def close(self) -> None:
         """End all connections."""
         self._pool.close()
-        self._close_writer()
+        self._writer.close()
+        self._leaser.close()
 
     def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
         """Commit one batch; see the protocol."""
         parameters = (
+            self._replica,
+            self._epoch,
             [claim.payment.correlation_id for claim in claims],
             [claim.payment.amount_cents for claim in claims],
             [claim.payment.accepted_at_ms for claim in claims],
@@ -166,21 +179,17 @@ class PostgresLedger:
             [settlement.requested_at_ms for settlement in settlements],
             [settlement.attempts for settlement in settlements],
         )
-        try:
-            with _time_limit(WRITE_S_MAX):
-                return self._write(claims, parameters)
-        except (psycopg.Error, _SilentError) as error:
-            self._close_writer()
-            raise LedgerUnavailableError(_reason(error)) from error
-
-    def _write(self, claims: Sequence[Claim], parameters: Sequence[object]) -> WriteResult:
-        writer = self._writable()
-        rows = writer.execute(_WRITE, parameters, prepare=True).fetchall()
-        assigned = tuple(correlation_id for is_insert, correlation_id in rows if is_insert)
-        moved = tuple(correlation_id for is_insert, correlation_id in rows if not is_insert)
-        missing = {claim.payment.correlation_id for claim in claims}.difference(assigned)
-        known = self._known(writer, list(missing)) if missing else ()
-        return WriteResult(assigned, known, moved)
+        with self._writer.use() as connection:
+            rows = connection.execute(_WRITE, parameters, prepare=True).fetchall()
+            if not rows and (claims or moves):
+                raise LedgerUnavailableError("this replica is not registered, or others have taken over from it")
+            assigned = tuple(correlation_id for kind, correlation_id in rows if kind == "inserted")
+            moved = tuple(correlation_id for kind, correlation_id in rows if kind == "moved")
+            missing = {claim.payment.correlation_id for claim in claims}.difference(assigned)
+            known = connection.execute(_KNOWN, (list(missing),)).fetchall() if missing else ()
+        return WriteResult(
+            assigned, tuple(KnownPayment(Payment(*row[:3]), owner=row[3], processor=row[4]) for row in known), moved
+        )
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Keep other amounts beside the first; see the protocol."""
@@ -196,26 +205,29 @@ class PostgresLedger:
 
     def register(self, generation: int, lease_s: float) -> Registration:
         """Take the name; see the protocol."""
-        row = self._one(
-            _REGISTER,
-            {"name": self._replica, "generation": generation, "lease": lease_s, "now_ms": self._now_ms()},
-        )
-        return Registration(*row)
+        parameters = {"name": self._replica, "generation": generation, "lease": lease_s, "now_ms": self._now_ms()}
+        with self._leaser.use() as connection:
+            row = connection.execute(_REGISTER, parameters).fetchone()
+        if row is None:
+            raise LedgerUnavailableError(NOT_MIGRATED)
+        registration = Registration(*row)
+        self._epoch = registration.epoch
+        return registration
 
     def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
         """Renew the lease; see the protocol."""
-        with self._connection() as connection:
+        with self._leaser.use() as connection:
             row = connection.execute(_BEAT, (lease_s, watermark_ms, self._replica, epoch)).fetchone()
         return Beat(renewed=False, generation=0) if row is None else Beat(renewed=True, generation=row[0])
 
     def retire(self, epoch: int, watermark_ms: int) -> None:
         """End the lease; see the protocol."""
-        with self._connection() as connection:
+        with self._leaser.use() as connection:
             connection.execute(_BEAT, (0, watermark_ms, self._replica, epoch))
 
     def adopt(self, claims_max: int) -> Adopted | None:
         """Take over from replicas that are gone; see the protocol."""
-        with self._connection() as connection:
+        with self._leaser.use() as connection:
             rows = connection.execute(_ADOPT, {"me": self._replica, "most": claims_max}).fetchall()
         if not rows:
             return None
@@ -223,13 +235,23 @@ class PostgresLedger:
 
     def claims(self) -> tuple[Claim, ...]:
         """Read this replica's unsettled rows; see the protocol."""
-        with self._connection() as connection:
+        with self._leaser.use() as connection:
             rows = connection.execute(
                 "SELECT correlation_id, amount_cents, accepted_at_ms, processor FROM claim JOIN payment"
                 " USING (correlation_id) WHERE owner = %s ORDER BY accepted_at_ms",
                 (self._replica,),
             ).fetchall()
         return tuple(Claim(Payment(*row[:3]), row[3]) for row in rows)
+
+    def latest(self, payments_max: int) -> tuple[Payment, ...]:
+        """Read what was charged last; see the protocol."""
+        with self._leaser.use() as connection:
+            rows = connection.execute(
+                "SELECT correlation_id, amount_cents, requested_at_ms FROM settlement"
+                " ORDER BY requested_at_ms DESC LIMIT %s",
+                (payments_max,),
+            ).fetchall()
+        return tuple(Payment(*row) for row in reversed(rows))
 
     def payment(self, correlation_id: UUID) -> PaymentRecord | None:
         """Read one payment; see the protocol."""
@@ -273,19 +295,22 @@ class PostgresLedger:
             ).fetchone()
             if pending is not None:
                 return False
+            # Those who are gone may wake up with writes of what is purged now.
+            connection.execute("UPDATE replica SET epoch = epoch + 1 WHERE generation < %s", (generation,))
             connection.execute("TRUNCATE payment, claim, settlement, conflict")
             connection.execute("UPDATE gateway SET purged_generation = %s", (generation,))
         return True
 
     def ping(self) -> None:
-        """Ask for an answer, whatever it is."""
-        self._one("SELECT 1")
+        """Ask for an answer, whatever it is, within a short limit."""
+        with _silence_is_an_error(PING_S_MAX):
+            self._one("SELECT 1")
 
     def _one(self, query: str, parameters: Any = ()) -> TupleRow:  # noqa: ANN401  # psycopg takes many shapes
         with self._connection() as connection:
             row = connection.execute(query, parameters).fetchone()
         if row is None:
-            raise LedgerUnavailableError("Postgres answered without a row: are the migrations applied?")
+            raise LedgerUnavailableError(NOT_MIGRATED)
         return tuple(row)
 
     @contextmanager
@@ -296,24 +321,47 @@ class PostgresLedger:
         except (psycopg.Error, PoolTimeout, _SilentError) as error:
             raise LedgerUnavailableError(_reason(error)) from error
 
-    def _writable(self) -> psycopg.Connection[TupleRow]:
-        if self._writer is None:
-            self._writer = psycopg.connect(self._database_url, autocommit=True, connect_timeout=int(WAIT_S_MAX))
-        return self._writer
 
-    def _close_writer(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+class _Line:
+    """One connection, opened when it is needed, and closed when it has failed. For one caller at a time."""
 
-    @staticmethod
-    def _known(writer: psycopg.Connection[TupleRow], correlation_ids: list[UUID]) -> tuple[KnownPayment, ...]:
-        rows = writer.execute(_KNOWN, (correlation_ids,)).fetchall()
-        return tuple(KnownPayment(Payment(*row[:3]), row[3], row[4]) for row in rows)
+    def __init__(self, database_url: str, limit_s: float) -> None:
+        self._database_url = database_url
+        self._limit_s = limit_s
+        self._connection: psycopg.Connection[TupleRow] | None = None
+
+    @contextmanager
+    def use(self) -> Iterator[psycopg.Connection[TupleRow]]:
+        """Lend the connection, within a limit over all that is done with it."""
+        try:
+            with _time_limit(self._limit_s):
+                if self._connection is None:
+                    self._connection = psycopg.connect(
+                        self._database_url, autocommit=True, connect_timeout=int(WAIT_S_MAX)
+                    )
+                yield self._connection
+        except (psycopg.Error, _SilentError) as error:
+            self.close()
+            raise LedgerUnavailableError(_reason(error)) from error
+
+    def close(self) -> None:
+        """Close it; the next use opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 class _SilentError(Exception):
     """Postgres has not answered within the limit (an `Exception`: a bare `gevent.Timeout` would stop every actor)."""
+
+
+@contextmanager
+def _silence_is_an_error(limit_s: float) -> Iterator[None]:
+    try:
+        with _time_limit(limit_s):
+            yield
+    except _SilentError as error:
+        raise LedgerUnavailableError(_reason(error)) from error
 
 
 def _time_limit(limit_s: float) -> gevent.Timeout:

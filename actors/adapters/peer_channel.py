@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgpack
+import msgspec
 import redis
 
 from actors.adapters.redis_client import connect
@@ -44,12 +45,18 @@ class RedisPeerChannel:
         heard = []
         for entry_id, fields in answer[0][1] if answer else ():
             self._last_id = entry_id
-            heard += [
-                Payment(UUID(bytes=id_bytes), amount_cents, accepted_at_ms)
-                for id_bytes, amount_cents, accepted_at_ms in msgpack.unpackb(fields[b"payments"])
-            ]
+            heard += _decode(fields)
         return heard
 
     def close(self) -> None:
         """End all connections."""
         self._redis.close()
+
+
+def _decode(fields: dict[bytes, bytes]) -> list[Payment]:
+    """Read one entry; what another version has written in another form says nothing."""
+    try:
+        told = msgspec.convert(msgpack.unpackb(fields[b"payments"]), list[tuple[bytes, int, int]])
+        return [Payment(UUID(bytes=id_bytes), cents, accepted_at_ms) for id_bytes, cents, accepted_at_ms in told]
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException):
+        return []

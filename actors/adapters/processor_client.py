@@ -73,8 +73,9 @@ class HttpProcessorClient:
             return Outcome.UNKNOWN
         return outcome_of_status(status)
 
-    def look_up(self, correlation_id: UUID) -> LookUpAnswer:
+    def look_up(self, payment: Payment) -> LookUpAnswer:
         """Ask for one payment; see the protocol."""
+        correlation_id = payment.correlation_id
         try:
             status, body = self._call(self._look_ups, "GET", f"/payments/{correlation_id}", b"")
             if status == 404:  # noqa: PLR2004  # the status itself
@@ -86,7 +87,8 @@ class HttpProcessorClient:
         except Exception as error:  # noqa: BLE001  # no answer that says anything
             logger.debug("look-up of %s: %r", correlation_id, error)
             return LookUpAnswer(answered=False)
-        if booked.correlationId != correlation_id:
+        if (booked.correlationId, booked.amount) != (correlation_id, decimal_amount(payment.amount_cents)):
+            logger.error("look-up of %s: the processor has booked %s", payment, booked)
             return LookUpAnswer(answered=False)
         return LookUpAnswer(answered=True, requested_at_ms=requested_at_ms)
 

@@ -52,9 +52,9 @@ class Life:
         self.oldest_stamp_ms = oldest_stamp_ms
 
     def sent(self, requested_at_ms: int) -> None:
-        """Note an attempt that starts under this stamp."""
+        """Note an attempt that was made under this stamp."""
         self.attempts += 1
-        if self.oldest_stamp_ms is None:
+        if self.oldest_stamp_ms is None or requested_at_ms < self.oldest_stamp_ms:
             self.oldest_stamp_ms = requested_at_ms
 
     def ended(self, outcome: Outcome, now_s: float) -> Next:

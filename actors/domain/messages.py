@@ -31,6 +31,8 @@ class Accept:
 
     payment: Payment
     reply: Callable[[AcceptAnswer], None]
+    wanted_until_s: float
+    """Monotonic time after which nobody waits for the answer: the payment is not kept then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,13 @@ class Accepted:
     """To gossip: these were accepted here."""
 
     payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """To the intake: this replica drives these now, though they were not accepted by it in this run."""
+
+    correlation_ids: tuple[UUID, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +133,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """To router and intake: these settlements are committed."""
+    """To router and intake: these settlements are committed. To the intake also: others drive these."""
 
     correlation_ids: tuple[UUID, ...]
 
@@ -149,7 +158,7 @@ class Charge:
 class LookUp:
     """To a processor's actor: ask whether and when this payment was charged there."""
 
-    correlation_id: UUID
+    payment: Payment
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +180,7 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """To the router: what the processor said of this payment."""
+    """To the processor's actor, then to the router: what the processor said of this payment."""
 
     correlation_id: UUID
     requested_at_ms: int | None
@@ -241,7 +250,7 @@ class PaymentProgress:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """A question to intake and persistence: how many payments or writes wait for Postgres?"""
+    """A question to router, persistence and intake: how many of theirs wait for Postgres?"""
 
 
 @dataclass(frozen=True, slots=True)

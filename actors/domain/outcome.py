@@ -34,6 +34,8 @@ def outcome_of_status(status: int) -> Outcome:
         return Outcome.ALREADY_CHARGED
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Outcome.REFUSED
+    if status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}:
+        return Outcome.UNKNOWN  # Somebody in between says that it does not know.
     if HTTPStatus.INTERNAL_SERVER_ERROR <= status < SERVER_ERRORS_END:
         return Outcome.FAILED
     return Outcome.UNKNOWN

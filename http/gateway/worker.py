@@ -68,6 +68,9 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     NEWCOMER_GRACE_S = 0.5
     """How long after the stop begins a connection that was never served may still send its first request."""
 
+    REQUESTS_S_MAX = 2.5
+    """How long a stop waits for requests under way; the application needs what `graceful_timeout` leaves."""
+
     alive: bool
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -235,9 +238,9 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             connection.shut(socket.SHUT_RDWR)
 
     def _finish(self) -> None:
-        """Wait until all connections have ended, idle ones at once, the others for `graceful_timeout`."""
+        """Wait until all connections have ended, idle ones at once, the others for `REQUESTS_S_MAX`."""
         began = time.monotonic()
-        while (elapsed_s := time.monotonic() - began) <= self.cfg.graceful_timeout:
+        while (elapsed_s := time.monotonic() - began) <= self.REQUESTS_S_MAX:
             for connection in [each for each in self._connections if each.idle]:
                 if connection.served or elapsed_s > self.NEWCOMER_GRACE_S:
                     # What has already arrived can still be read, and is then answered.
@@ -246,7 +249,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             self.notify()
             if self._pool.join(timeout=_STOP_POLL_S):
                 return
-        self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
+        self.log.warning("Worker pid %s gives up the requests that are left", self.pid)
         self._pool.kill(timeout=1)
 
 

@@ -256,6 +256,10 @@ class MemoryLedger:
             Claim(self.tables.payments[key], processor) for key, (owner, processor) in claims if owner == self.replica
         )
 
+    def latest(self, payments_max: int) -> tuple[Payment, ...]:
+        self._answer()
+        return tuple(self.tables.payments[key] for key in list(self.tables.settlements)[-payments_max:])
+
     def payment(self, correlation_id: UUID) -> PaymentRecord | None:
         self._answer()
         tables = self.tables
@@ -324,8 +328,8 @@ class ScriptedProcessor:
         self.charges.append((payment, requested_at_ms))
         return self.outcomes.popleft() if self.outcomes else Outcome.SETTLED
 
-    def look_up(self, correlation_id: UUID) -> LookUpAnswer:
-        self.looked_up.append(correlation_id)
+    def look_up(self, payment: Payment) -> LookUpAnswer:
+        self.looked_up.append(payment.correlation_id)
         return self.look_ups.popleft() if self.look_ups else LookUpAnswer(answered=True)
 
 

@@ -1,10 +1,21 @@
 from pykka._envelope import Envelope
 
-from actors.domain.messages import Accept, AcceptAnswer, Accepted, Backlog, Committed, Known, Route, Settled, TakeOver
+from actors.domain.messages import (
+    Accept,
+    AcceptAnswer,
+    Accepted,
+    Backlog,
+    Committed,
+    Driven,
+    Known,
+    Route,
+    Settled,
+    TakeOver,
+)
 from actors.domain.payment import Payment
 from actors.domain.recent import RecentPayments
 from actors.intake import IntakeActor
-from tests.actors.fakes import MemoryJournal, Recorder, deliver, payment
+from tests.actors.fakes import MemoryJournal, Recorder, VirtualRuntime, deliver, payment
 
 
 class Intake:
@@ -13,13 +24,21 @@ class Intake:
     def __init__(self, journal: MemoryJournal | None = None, open_max: int = 100) -> None:
         self.journal = journal or MemoryJournal()
         self.router, self.gossip = Recorder(), Recorder()
+        self.runtime = VirtualRuntime()
         self.answers: list[AcceptAnswer] = []
-        self.actor = IntakeActor(self.journal, self.router, self.gossip, RecentPayments(1000), open_max)
+        self.actor = IntakeActor(
+            journal=self.journal,
+            router=self.router,
+            gossip=self.gossip,
+            recent=RecentPayments(1000),
+            runtime=self.runtime,
+            open_max=open_max,
+        )
 
     def post(self, *payments: Payment) -> list[AcceptAnswer]:
         """Let these payments arrive while the intake is busy, then let it handle them; give the answers."""
         for one in payments:
-            self.actor.actor_inbox.put(Envelope(Accept(one, self.answers.append)))
+            self.actor.actor_inbox.put(Envelope(Accept(one, self.answers.append, self.runtime.now_s() + 5)))
         deliver(self.actor)
         answers, self.answers = self.answers, []
         return answers
@@ -28,7 +47,9 @@ class Intake:
 def test_a_payment_is_answered_after_it_stands_in_the_journal() -> None:
     intake = Intake()
     standing: list[tuple[Payment, ...]] = []
-    intake.actor.on_receive(Accept(payment(1), lambda _: standing.extend(intake.journal.appends)))
+    intake.actor.on_receive(
+        Accept(payment(1), lambda _: standing.extend(intake.journal.appends), intake.runtime.now_s())
+    )
     assert standing == [(payment(1),)]
 
 
@@ -144,3 +165,17 @@ def test_what_postgres_has_under_an_id_came_first_whatever_was_accepted_here() -
     intake.post(payment(1, 200))
     intake.actor.on_receive(Known((payment(1, 100),), certain=True))
     assert intake.post(payment(1, 200), payment(1, 100)) == [AcceptAnswer.CONFLICT, AcceptAnswer.REPEATED]
+
+
+def test_a_payment_whose_client_has_given_up_is_not_kept() -> None:
+    intake = Intake()
+    intake.actor.actor_inbox.put(Envelope(Accept(payment(1), intake.answers.append, intake.runtime.now_s() + 5)))
+    intake.runtime.advance(5.1)
+    deliver(intake.actor)
+    assert (intake.answers, intake.journal.appends) == ([], [])
+
+
+def test_payments_that_are_taken_up_from_postgres_count_against_the_bound() -> None:
+    intake = Intake(open_max=1)
+    intake.actor.on_receive(Driven((payment(9).correlation_id,)))
+    assert intake.post(payment(1)) == [AcceptAnswer.OVERLOADED]

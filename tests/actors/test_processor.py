@@ -17,7 +17,7 @@ from actors.domain.messages import (
 )
 from actors.domain.outcome import Outcome
 from actors.ports import LookUpAnswer
-from actors.processor import ProcessorActor
+from actors.processor import LOOK_UPS_MAX, ProcessorActor
 from tests.actors.fakes import NOW_MS, Recorder, ScriptedProcessor, VirtualRuntime, deliver, payment
 
 LIMITS = BreakerLimits(consecutive_failures_max=2, cooldown_s_initial=0.5, cooldown_s_max=2.0, probes_max=1)
@@ -92,8 +92,8 @@ def test_an_already_charged_payment_is_looked_up_at_once() -> None:
 def test_a_look_up_that_found_nothing_is_told_apart_from_one_without_answer() -> None:
     processor = Processor()
     processor.client.look_ups.extend([LookUpAnswer(answered=True), LookUpAnswer(answered=False)])
-    processor.actor.on_receive(LookUp(UUID(int=1)))
-    processor.actor.on_receive(LookUp(UUID(int=1)))
+    processor.actor.on_receive(LookUp(payment(1)))
+    processor.actor.on_receive(LookUp(payment(1)))
     processor.run()
     assert processor.router.messages == [
         LookedUp(UUID(int=1), None, answered=True),
@@ -202,3 +202,12 @@ def test_while_draining_what_is_under_way_ends_and_the_rest_goes_back() -> None:
         Returned("default", (payment(2),)),
         ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS),
     ]
+
+
+def test_no_more_look_ups_are_under_way_than_allowed() -> None:
+    processor = Processor()
+    for number in range(LOOK_UPS_MAX + 5):
+        processor.actor.on_receive(LookUp(payment(number)))
+    assert len(processor.runtime.spawned) == LOOK_UPS_MAX
+    processor.run()
+    assert len(processor.client.looked_up) == LOOK_UPS_MAX + 5

@@ -1,8 +1,9 @@
 import pytest
 
-from actors.domain.messages import Adopt, Claim, Drain, LeaseRenewed, OldestStamp, TakeOver
+from actors.domain.messages import Adopt, Claim, Drain, Driven, Known, LeaseRenewed, OldestStamp, TakeOver
 from actors.domain.payment import Settlement
-from actors.errors import GatewayUnavailableError, LeaseLostError
+from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
+from actors.ports import Adopted
 from actors.recovery import BEAT_S, LEASE_S, NEVER_MS, RecoveryActor
 from tests.actors.fakes import (
     NOW_MS,
@@ -59,6 +60,7 @@ def test_unsettled_rows_of_an_earlier_run_are_adopted_before_the_lease_counts() 
     ledger.tables.watermarks_ms["1"] = NOW_MS - 500
     recovery = Recovery(ledger).start()
     assert recovery.router.messages == [Adopt((Claim(payment(2), "fallback"),), NOW_MS - 500)]
+    assert recovery.intake.messages == [Driven((payment(2).correlation_id,)), Known((payment(1),), certain=True)]
 
 
 def test_each_heartbeat_renews_the_lease() -> None:
@@ -180,3 +182,25 @@ def test_a_journal_that_nobody_holds_is_copied_before_it_is_cleared() -> None:
     recovery.intake.answers[TakeOver] = True
     recovery.advance(LEASE_S)
     assert (len(orphan.kept), orphan.closed) == (0, True)
+
+
+class LosesTheAnswer(MemoryLedger):
+    """Adopts, and is cut off before it can say so."""
+
+    cut = False
+
+    def adopt(self, claims_max: int) -> Adopted | None:
+        adopted = super().adopt(claims_max)
+        if adopted is not None and not self.cut:
+            self.cut = True
+            raise LedgerUnavailableError("planted")
+        return adopted
+
+
+def test_rows_whose_adoption_was_not_answered_are_found_by_joining_again() -> None:
+    ledger = LosesTheAnswer("1", gone_replica(1).tables)
+    recovery = Recovery(ledger).start()
+    recovery.advance(LEASE_S + BEAT_S)
+    assert (ledger.cut, recovery.router.messages) == (True, [])
+    recovery.advance(BEAT_S)
+    assert recovery.router.messages == [Adopt((Claim(payment(1), "fallback"),), NOW_MS - 40)]

@@ -168,7 +168,7 @@ def test_a_payment_whose_outcome_is_unknown_never_leaves_its_processor() -> None
     router.ended(Outcome.UNKNOWN)
     router.breaker("default", BreakerState.OPEN)
     router.advance(0.1)
-    assert router.default.take() == [LookUp(ONE)]
+    assert router.default.take() == [LookUp(payment(1))]
     assert (router.fallback.messages, router.persistence.messages) == ([], [])
 
 
@@ -196,7 +196,7 @@ def test_a_failure_after_an_unknown_outcome_does_not_free_the_payment() -> None:
     router.ended(Outcome.FAILED)
     router.breaker("default", BreakerState.OPEN)
     router.advance(0.2)
-    assert router.default.take() == [Charge(payment(1)), LookUp(ONE)]
+    assert router.default.take() == [Charge(payment(1)), LookUp(payment(1))]
     assert router.persistence.messages == []
 
 
@@ -219,7 +219,7 @@ def test_a_look_up_without_answer_never_frees_the_payment() -> None:
     router.breaker("default", BreakerState.OPEN)
     for _ in range(20):
         router.advance(HORIZON_S)
-        assert router.default.take() == [LookUp(ONE)]
+        assert router.default.take() == [LookUp(payment(1))]
         router.tell(LookedUp(ONE, None, answered=False))
     assert router.persistence.messages == []
 
@@ -228,7 +228,7 @@ def test_an_adopted_payment_counts_as_perhaps_charged_where_its_row_says() -> No
     router = Router()
     router.breaker("fallback", BreakerState.OPEN)
     router.tell(Adopt((Claim(payment(1), "fallback"), Claim(payment(2), "default")), NOW_MS - 5))
-    assert router.fallback.messages == [LookUp(ONE)]
+    assert router.fallback.messages == [LookUp(payment(1))]
     assert router.default.messages == [Charge(payment(2))]
 
 
@@ -305,8 +305,24 @@ def test_an_outcome_that_stays_unknown_is_counted_after_a_minute_and_still_tried
     router.breaker("default", BreakerState.OPEN)
     for _ in range(20):
         router.advance(5)
-        assert router.default.take() == [LookUp(ONE)]
+        assert router.default.take() == [LookUp(payment(1))]
         router.tell(LookedUp(ONE, None, answered=False))
     census = router.actor.on_receive(Count())
     assert isinstance(census, Census)
     assert census.unresolved == 1
+
+
+def test_a_payment_whose_processor_is_not_configured_any_more_waits_and_harms_nobody() -> None:
+    router = Router()
+    router.tell(Adopt((Claim(payment(1), "gone"), Claim(payment(2), "default")), NOW_MS))
+    assert router.default.messages == [Charge(payment(2))]
+    census = router.actor.on_receive(Count())
+    assert isinstance(census, Census)
+    assert census.unsettled["its processor to be configured again"] == 1
+
+
+def test_a_charge_under_an_older_stamp_than_believed_lowers_the_oldest_stamp() -> None:
+    router = Router()
+    router.tell(Adopt((Claim(payment(1), "default"),), 2**63 - 1))
+    router.ended(Outcome.SETTLED)
+    assert router.actor.on_receive(OldestStamp()) == NOW_MS

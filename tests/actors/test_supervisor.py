@@ -17,6 +17,7 @@ class Echo(Actor):
     """Answers what it is asked, and dies of an exception that it is told."""
 
     INBOX_MAX = 3
+    REFUSED_WHEN_FULL = (str,)
 
     def on_receive(self, message: object) -> object:
         if isinstance(message, BaseException):

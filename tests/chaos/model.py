@@ -75,11 +75,11 @@ class ModelProcessor:
             case _:
                 return self._book(payment, requested_at_ms)
 
-    def look_up(self, correlation_id: UUID) -> LookUpAnswer:
+    def look_up(self, payment: Payment) -> LookUpAnswer:
         self.book_late()
         if self.draw() == "refuse":
             return LookUpAnswer(answered=False)
-        cents_and_stamp = self.booked.get(correlation_id)
+        cents_and_stamp = self.booked.get(payment.correlation_id)
         return LookUpAnswer(answered=True, requested_at_ms=cents_and_stamp[1] if cents_and_stamp else None)
 
     def book_late(self) -> None:
@@ -246,7 +246,7 @@ class Replica:
     def accept(self, payment: Payment) -> AcceptAnswer:
         """Post a payment and wait for the answer."""
         answers: list[AcceptAnswer] = []
-        self.mailboxes["intake"].tell(Accept(payment, answers.append))
+        self.mailboxes["intake"].tell(Accept(payment, answers.append, self.world.clock.time_s))
         while self.mailboxes["intake"].step():
             pass
         return answers[0]

@@ -25,7 +25,7 @@ class AnswersTooEarly(IntakeActor):
     def on_receive(self, message: object) -> object:
         if isinstance(message, Accept):
             message.reply(AcceptAnswer.ACCEPTED)
-            message = Accept(message.payment, lambda _: None)
+            message = Accept(message.payment, lambda _: None, message.wanted_until_s)
         return super().on_receive(message)
 
 
@@ -90,8 +90,8 @@ class StampsAnew:
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
         return self._client.charge(payment, requested_at_ms + 1)
 
-    def look_up(self, correlation_id: UUID) -> LookUpAnswer:
-        return self._client.look_up(correlation_id)
+    def look_up(self, payment: Payment) -> LookUpAnswer:
+        return self._client.look_up(payment)
 
 
 class SendsWithoutLease(ProcessorActor):

@@ -54,6 +54,7 @@ def opened(database_url: str, replica: str = "a", now_ms: int = NOW_MS) -> Itera
 @pytest.fixture
 def ledger(database_url: str) -> Iterator[PostgresLedger]:
     with opened(database_url) as ledger:
+        ledger.register(0, LEASE_S)
         yield ledger
 
 
@@ -61,6 +62,7 @@ def ledger(database_url: str) -> Iterator[PostgresLedger]:
 def other(database_url: str) -> Iterator[PostgresLedger]:
     """The ledger of another replica."""
     with opened(database_url, "b") as other:
+        other.register(0, LEASE_S)
         yield other
 
 
