@@ -224,7 +224,12 @@ class Replica:
                 purged=lambda: None,
             ),
             "intake": self.part_classes[IntakeActor](
-                self.journal, boxes["router"], Recorder(), RecentPayments(1000), 1000
+                journal=self.journal,
+                router=boxes["router"],
+                gossip=Recorder(),
+                recent=RecentPayments(1000),
+                runtime=runtime,
+                open_max=1000,
             ),
         }
 

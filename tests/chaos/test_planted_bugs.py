@@ -1,6 +1,6 @@
 """The detector finds bugs: each is planted from outside, by a part that takes the place of the product's own."""
 
-from uuid import UUID
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -14,7 +14,6 @@ from actors.persistence import PersistenceActor
 from actors.ports import LookUpAnswer, ProcessorClient
 from actors.processor import ProcessorActor
 from actors.router import RouterActor
-from tests.actors.fakes import MemoryLedger
 from tests.chaos.model import Replica
 from tests.chaos.test_model import Gateway
 
@@ -102,25 +101,13 @@ class SendsWithoutLease(ProcessorActor):
         return super().on_receive(message)
 
 
-class AdoptsTheLiving(MemoryLedger):
-    """Takes over the rows of replicas whose lease has not ended."""
-
-    def adopt(self, claims_max: int):  # noqa: ANN201  # as in the ledger
-        leases = dict(self.tables.leases_until_s)
-        epochs = dict(self.tables.epochs)
-        self.tables.leases_until_s.update({name: -1.0 for name in leases if name != self.replica})
-        try:
-            return super().adopt(claims_max)
-        finally:
-            self.tables.leases_until_s.update(leases)
-            self.tables.epochs.update(epochs)
-
-
 def planted(part: type) -> type[Replica]:
     """Make a replica in which this part stands in the place of the product's own."""
 
+    replaced = {base: part for base in part.__mro__ if base in Replica.part_classes}
+
     class PlantedReplica(Replica):
-        part_classes = {**Replica.part_classes, **{base: part for base in part.__mro__ if base in Replica.part_classes}}
+        part_classes: ClassVar[dict[type, type]] = Replica.part_classes | replaced
 
     if part is StampsAnew:
         PlantedReplica.make_client = lambda self, name: StampsAnew(Replica.make_client(self, name))  # type: ignore[method-assign]
@@ -138,7 +125,6 @@ def planted(part: type) -> type[Replica]:
         BelievesA404AtOnce,
         StampsAnew,
         SendsWithoutLease,
-        AdoptsTheLiving,
     ],
 )
 def test_a_planted_bug_is_found(part: type) -> None:
