@@ -43,6 +43,9 @@ class Runtime(Protocol):
     def spawn(self, function: Callable[..., object], *args: object) -> None:
         """Run the function beside the caller."""
 
+    def sleep(self, duration_s: float) -> None:
+        """Wait, while others go on."""
+
 
 class Journal(Protocol):
     """The append-only record of payments that Postgres does not have yet."""

@@ -61,8 +61,17 @@ RULES = {
     "actors.adapters": Rule((*DOWN_TO_PORTS, "actors.adapters"), never=("pykka",)),
     "actors": Rule((*DOWN_TO_PORTS, "actors.actor"), never=DRIVERS),
     "actors.system": Rule(("actors",)),
+    "actors.replica": Rule((*DOWN_TO_PORTS, "actors.router", "actors.supervisor", "actors.system")),
     "gateway": Rule(
-        ("gateway", "actors.system", "actors.settings", "actors.domain", "actors.errors"),
+        (
+            "gateway",
+            "actors.replica",
+            "actors.books",
+            "actors.system",
+            "actors.settings",
+            "actors.domain",
+            "actors.errors",
+        ),
         never=("geventhttpclient", "psycopg", "psycopg_pool", "pykka", "redis", "requests"),
     ),
     "ops": Rule(("ops", "gateway", "actors")),

@@ -1,15 +1,12 @@
 """Postgres, the record: payments, claims, settlements, replicas (see ops/migrations)."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-import gevent
-import psycopg
 from psycopg.rows import TupleRow
-from psycopg_pool import ConnectionPool, PoolTimeout
 
+from actors.adapters.postgres import Line, Pool
 from actors.domain.messages import Claim, Move
 from actors.domain.payment import Payment, Settlement
 from actors.errors import LedgerUnavailableError
@@ -26,8 +23,6 @@ from actors.ports import (
 
 CONNECTIONS_MAX = 4
 """Of the pool."""
-WAIT_S_MAX = 2.0
-"""For a free connection, or a new one."""
 PING_S_MAX = 0.5
 ASK_S_MAX = 3.0
 """For one question, with the wait for its connection."""
@@ -137,18 +132,10 @@ class PostgresLedger:
         self._replica = replica
         self._now_ms = now_ms
         self._epoch = 0
-        self._writer = _Line(database_url, WRITE_S_MAX)
+        self._writer = Line(database_url, WRITE_S_MAX)
         # Apart from the pool, so that no crowd of readers can cost the lease.
-        self._leaser = _Line(database_url, ASK_S_MAX)
-        self._pool = ConnectionPool(
-            database_url,
-            min_size=1,
-            max_size=CONNECTIONS_MAX,
-            timeout=WAIT_S_MAX,
-            kwargs={"autocommit": True, "connect_timeout": int(WAIT_S_MAX)},
-            open=False,
-            check=ConnectionPool.check_connection,
-        )
+        self._leaser = Line(database_url, ASK_S_MAX)
+        self._pool = Pool(database_url, CONNECTIONS_MAX, ASK_S_MAX)
 
     def open(self) -> None:
         """Begin to connect; returns at once."""
@@ -193,7 +180,7 @@ class PostgresLedger:
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Keep other amounts beside the first; see the protocol."""
-        with self._connection() as connection, connection.cursor() as cursor:
+        with self._pool.use() as connection, connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO conflict VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
                 [(payment.correlation_id, payment.amount_cents, payment.accepted_at_ms) for payment in payments],
@@ -255,7 +242,7 @@ class PostgresLedger:
 
     def payment(self, correlation_id: UUID) -> PaymentRecord | None:
         """Read one payment; see the protocol."""
-        with self._connection() as connection:
+        with self._pool.use() as connection:
             row = connection.execute(_PAYMENT, {"id": correlation_id}).fetchone()
         if row is None:
             return None
@@ -269,7 +256,7 @@ class PostgresLedger:
     def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
         """Add up one window; see the protocol."""
         bounds = (INSTANT_MS_MIN if from_ms is None else from_ms, INSTANT_MS_MAX if to_ms is None else to_ms)
-        with self._connection() as connection:
+        with self._pool.use() as connection:
             rows = connection.execute(_SUMMARY, bounds).fetchall()
         final_before_ms = next(row[3] for row in rows if row[0] is None)
         totals = tuple(ProcessorTotal(*row[:3]) for row in rows if row[0] is not None)
@@ -281,12 +268,12 @@ class PostgresLedger:
 
     def acknowledge_purge(self, generation: int) -> None:
         """Note this replica's generation; see the protocol."""
-        with self._connection() as connection:
+        with self._pool.use() as connection:
             connection.execute("UPDATE replica SET generation = %s WHERE name = %s", (generation, self._replica))
 
     def finish_purge(self, generation: int) -> bool:
         """Empty the tables once nobody holds anything older; see the protocol."""
-        with self._connection() as connection, connection.transaction():
+        with self._pool.use() as connection, connection.transaction():
             row = connection.execute("SELECT purged_generation FROM gateway FOR UPDATE").fetchone()
             if row is not None and row[0] >= generation:
                 return True
@@ -303,70 +290,12 @@ class PostgresLedger:
 
     def ping(self) -> None:
         """Ask for an answer, whatever it is, within a short limit."""
-        with _silence_is_an_error(PING_S_MAX):
-            self._one("SELECT 1")
+        with self._pool.use(PING_S_MAX) as connection:
+            connection.execute("SELECT 1")
 
     def _one(self, query: str, parameters: Any = ()) -> TupleRow:  # noqa: ANN401  # psycopg takes many shapes
-        with self._connection() as connection:
+        with self._pool.use() as connection:
             row = connection.execute(query, parameters).fetchone()
         if row is None:
             raise LedgerUnavailableError(NOT_MIGRATED)
         return tuple(row)
-
-    @contextmanager
-    def _connection(self) -> Iterator[psycopg.Connection[TupleRow]]:
-        try:
-            with _time_limit(ASK_S_MAX), self._pool.connection() as connection:
-                yield connection
-        except (psycopg.Error, PoolTimeout, _SilentError) as error:
-            raise LedgerUnavailableError(_reason(error)) from error
-
-
-class _Line:
-    """One connection, opened when it is needed, and closed when it has failed. For one caller at a time."""
-
-    def __init__(self, database_url: str, limit_s: float) -> None:
-        self._database_url = database_url
-        self._limit_s = limit_s
-        self._connection: psycopg.Connection[TupleRow] | None = None
-
-    @contextmanager
-    def use(self) -> Iterator[psycopg.Connection[TupleRow]]:
-        """Lend the connection, within a limit over all that is done with it."""
-        try:
-            with _time_limit(self._limit_s):
-                if self._connection is None:
-                    self._connection = psycopg.connect(
-                        self._database_url, autocommit=True, connect_timeout=int(WAIT_S_MAX)
-                    )
-                yield self._connection
-        except (psycopg.Error, _SilentError) as error:
-            self.close()
-            raise LedgerUnavailableError(_reason(error)) from error
-
-    def close(self) -> None:
-        """Close it; the next use opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-class _SilentError(Exception):
-    """Postgres has not answered within the limit (an `Exception`: a bare `gevent.Timeout` would stop every actor)."""
-
-
-@contextmanager
-def _silence_is_an_error(limit_s: float) -> Iterator[None]:
-    try:
-        with _time_limit(limit_s):
-            yield
-    except _SilentError as error:
-        raise LedgerUnavailableError(_reason(error)) from error
-
-
-def _time_limit(limit_s: float) -> gevent.Timeout:
-    return gevent.Timeout(limit_s, _SilentError(f"no answer within {limit_s} s"))
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

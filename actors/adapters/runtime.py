@@ -28,3 +28,7 @@ class GeventRuntime:
     def spawn(self, function: Callable[..., object], *args: object) -> None:
         """Run the function beside the caller."""
         gevent.spawn(function, *args)
+
+    def sleep(self, duration_s: float) -> None:
+        """Wait, while others go on."""
+        gevent.sleep(duration_s)

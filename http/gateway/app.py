@@ -7,18 +7,22 @@ import falcon
 
 from gateway.dashboard import DashboardResource
 from gateway.metrics import MeasuredGateway, MetricsResource
-from gateway.payments import ANSWER_KINDS, PaymentGateway, PaymentResource, PaymentsResource
+from gateway.payments import ANSWER_KINDS, PaymentBooks, PaymentGateway, PaymentResource, PaymentsResource
 from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
 from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailable
-from gateway.summary import PurgeResource, SummaryGateway, SummaryResource
+from gateway.summary import PurgeResource, PurgingGateway, SummaryBooks, SummaryResource
 
 
-class Gateway(PaymentGateway, SummaryGateway, ProbedGateway, MeasuredGateway, Protocol):
-    """One replica, as its HTTP side sees it; `actors.system.System` is one."""
+class Gateway(PaymentGateway, PurgingGateway, ProbedGateway, MeasuredGateway, Protocol):
+    """One replica, as its HTTP side sees it; `actors.replica.Replica` is one."""
 
 
-def create_app(gateway: Gateway, *, allow_purge: bool) -> falcon.App[falcon.Request, falcon.Response]:
-    """Build the WSGI application around a gateway. Reads nothing but its arguments."""
+class Books(PaymentBooks, SummaryBooks, Protocol):
+    """What was charged where; `actors.books.Books` are such."""
+
+
+def create_app(gateway: Gateway, books: Books, *, allow_purge: bool) -> falcon.App[falcon.Request, falcon.Response]:
+    """Build the WSGI application around a gateway and its books. Reads nothing but its arguments."""
     app = falcon.App()
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
@@ -26,8 +30,8 @@ def create_app(gateway: Gateway, *, allow_purge: bool) -> falcon.App[falcon.Requ
     answers = Counter(dict.fromkeys(ANSWER_KINDS, 0))
     app.add_route("/", DashboardResource())
     app.add_route("/payments", PaymentsResource(gateway, answers))
-    app.add_route("/payments/{correlation_id}", PaymentResource(gateway))
-    app.add_route("/payments-summary", SummaryResource(gateway))
+    app.add_route("/payments/{correlation_id}", PaymentResource(books))
+    app.add_route("/payments-summary", SummaryResource(books))
     app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))
     app.add_route("/livez", LivenessResource(gateway))
     app.add_route("/readyz", ReadinessResource(gateway))

@@ -8,14 +8,15 @@ import falcon
 from gunicorn.errors import AppImportError
 
 from actors.errors import SettingsError
+from actors.replica import Replica
 from actors.settings import Settings
 from actors.system import System
 from gateway.app import create_app
 
 logger = logging.getLogger(__name__)
 
-_systems: list[System] = []
-"""The one system of this process, once it is started."""
+_replicas: list[Replica] = []
+"""The one replica of this process, once it is started."""
 
 
 def application() -> falcon.App[falcon.Request, falcon.Response]:
@@ -34,22 +35,23 @@ def application() -> falcon.App[falcon.Request, falcon.Response]:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         raise AppImportError(str(error)) from error
-    system = System(settings, _end_process)
-    system.start()
-    _systems.append(system)
-    return create_app(system, allow_purge=settings.allow_purge)
+    system = System(settings)
+    replica = Replica(system, _end_process)
+    replica.start()
+    _replicas.append(replica)
+    return create_app(replica, system.books, allow_purge=settings.allow_purge)
 
 
 def begin_drain() -> None:
     """Turn unready; safe in a signal handler."""
-    for system in _systems:
-        system.begin_drain()
+    for replica in _replicas:
+        replica.begin_drain()
 
 
 def drain() -> None:
     """End the actors in good order, after the last request was answered."""
-    while _systems:
-        _systems.pop().drain()
+    while _replicas:
+        _replicas.pop().drain()
 
 
 def _end_process(reason: str) -> None:

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from actors.domain.breaker import BreakerState
 from actors.domain.messages import Census
 from actors.errors import GatewayUnavailableError
-from actors.system import Readiness
+from actors.replica import Readiness
 
 
 class MeasuredGateway(Protocol):

@@ -8,11 +8,11 @@ from uuid import UUID
 import falcon
 import msgspec
 
+from actors.books import PaymentStatus
 from actors.domain.instant import iso_from_ms
 from actors.domain.messages import AcceptAnswer
 from actors.domain.payment import Payment, decimal_amount
 from actors.errors import GatewayUnavailableError
-from actors.system import PaymentStatus
 from gateway.media import write_body
 from gateway.posted import read_payment
 from gateway.problems import InvalidFieldError, unavailable
@@ -25,13 +25,17 @@ ANSWER_KINDS = (*_KINDS.values(), REFUSED, UNAVAILABLE)
 
 
 class PaymentGateway(Protocol):
-    """What these resources need of the gateway."""
+    """Who takes payments."""
 
     def now_ms(self) -> int:
         """Wall clock, milliseconds since the epoch."""
 
     def accept(self, payment: Payment) -> AcceptAnswer:
         """Make a payment durable."""
+
+
+class PaymentBooks(Protocol):
+    """Who tells of one payment."""
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
         """Tell how far a payment is."""
@@ -75,8 +79,8 @@ class PaymentsResource:
 class PaymentResource:
     """Tells how far one payment is."""
 
-    def __init__(self, gateway: PaymentGateway) -> None:
-        self._gateway = gateway
+    def __init__(self, books: PaymentBooks) -> None:
+        self._books = books
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
         """Answer the payment's state, processor, instants and attempts."""
@@ -85,7 +89,7 @@ class PaymentResource:
             parsed = msgspec.convert(correlation_id, UUID)
         except msgspec.ValidationError:
             raise InvalidFieldError("correlationId", "must be a UUID") from None
-        status = self._gateway.payment(parsed)
+        status = self._books.payment(parsed)
         if status is None:
             raise falcon.HTTPNotFound(
                 title="Unknown payment",

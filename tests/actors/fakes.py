@@ -80,6 +80,9 @@ class VirtualRuntime:
     def spawn(self, function: Callable[..., object], *args: object) -> None:
         self.spawned.append((function, args))
 
+    def sleep(self, duration_s: float) -> None:
+        self.advance(duration_s)
+
     def advance(self, seconds: float) -> None:
         """Let time pass, calling what is due in its order."""
         end_s = self.time_s + seconds

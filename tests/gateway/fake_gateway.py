@@ -2,11 +2,12 @@
 
 from uuid import UUID
 
+from actors.books import PaymentStatus, WindowSummary
 from actors.domain.breaker import BreakerState
 from actors.domain.messages import AcceptAnswer, Census
 from actors.domain.payment import Payment
 from actors.errors import FielError
-from actors.system import PaymentStatus, Readiness, WindowSummary
+from actors.replica import Readiness
 
 NOW_MS = 1_752_582_896_789
 ALL_WELL = Readiness(ready=True, parts={"journal": "ok", "actors": "ok", "postgres": "ok", "redis": "ok"})

@@ -68,7 +68,8 @@ BODIES = st.one_of(
 
 @pytest.fixture(scope="module")
 def fuzzed() -> falcon.testing.TestClient:
-    return falcon.testing.TestClient(create_app(FakeGateway(), allow_purge=True))
+    gateway = FakeGateway()
+    return falcon.testing.TestClient(create_app(gateway, gateway, allow_purge=True))
 
 
 def no_fault(answer: falcon.testing.Result) -> None:

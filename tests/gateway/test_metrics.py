@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from actors.domain.breaker import BreakerState
 from actors.domain.messages import AcceptAnswer, Census
 from actors.errors import GatewayUnavailableError
-from actors.system import Readiness
+from actors.replica import Readiness
 from gateway.payments import ANSWER_KINDS
 from tests.gateway.fake_gateway import FakeGateway
 

@@ -4,11 +4,11 @@ import falcon.testing
 import msgpack
 import pytest
 
+from actors.books import PaymentStatus
 from actors.domain.messages import AcceptAnswer, PaymentProgress
 from actors.domain.payment import Payment, Settlement
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.ports import PaymentRecord
-from actors.system import PaymentStatus
 from tests.gateway.fake_gateway import NOW_MS, FakeGateway
 
 ID = UUID("c56a4180-65aa-42ec-a945-5fd21dec0538")

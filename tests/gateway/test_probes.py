@@ -2,7 +2,7 @@ import falcon.testing
 import msgpack
 import pytest
 
-from actors.system import Readiness
+from actors.replica import Readiness
 from tests.gateway.fake_gateway import FakeGateway
 
 

@@ -2,8 +2,8 @@ import falcon.testing
 import msgpack
 import pytest
 
+from actors.books import WindowSummary
 from actors.errors import LedgerUnavailableError
-from actors.system import WindowSummary
 from gateway.app import create_app
 from tests.gateway.fake_gateway import NOW_MS, FakeGateway
 
@@ -126,6 +126,6 @@ def test_a_purge_needs_permission(client: falcon.testing.TestClient, gateway: Fa
 
 
 def test_a_purge_that_is_permitted_is_made(gateway: FakeGateway) -> None:
-    permitted = falcon.testing.TestClient(create_app(gateway, allow_purge=True))
+    permitted = falcon.testing.TestClient(create_app(gateway, gateway, allow_purge=True))
     answer = permitted.simulate_post("/purge-payments", body=b"whatever")
     assert (answer.status_code, answer.content, gateway.purges) == (204, b"", 1)

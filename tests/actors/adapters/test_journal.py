@@ -341,6 +341,24 @@ def test_a_folder_that_was_taken_away_is_unavailable_until_it_is_back(journal: F
     assert after_a_crash(folder) == some(1, first=1)
 
 
+def test_a_segment_that_cannot_be_read_or_deleted_is_unavailable(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(1))
+    (folder / "000000000002.journal").mkdir()
+    for call in (lambda: list(journal.replay()), journal.clear, lambda: journal.purge(GENERATION + 1)):
+        with pytest.raises(JournalUnavailableError, match="journal"):
+            call()
+
+
+def test_a_replay_that_was_unavailable_has_lost_nothing(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(2))
+    obstacle = folder / "000000000000.journal"
+    obstacle.mkdir()
+    with pytest.raises(JournalUnavailableError):
+        list(journal.replay())
+    obstacle.rmdir()
+    assert list(journal.replay()) == some(2)
+
+
 @pytest.mark.parametrize("name", ["file/journal", "file"])
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()

@@ -3,18 +3,26 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Barrier, Event, Thread
+from time import monotonic
 from uuid import UUID
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from actors.adapters.ledger import INSTANT_MS_MAX, PostgresLedger
+from actors.adapters.ledger import (
+    ASK_S_MAX,
+    CONNECTIONS_MAX,
+    INSTANT_MS_MAX,
+    PING_S_MAX,
+    WRITE_S_MAX,
+    PostgresLedger,
+)
 from actors.domain.messages import Claim, Move
 from actors.domain.payment import Payment, Settlement
 from actors.errors import LedgerUnavailableError
@@ -35,13 +43,15 @@ CALLS: dict[str, Callable[[PostgresLedger], object]] = {
     "retire": lambda ledger: ledger.retire(1, NOW_MS),
     "adopt": lambda ledger: ledger.adopt(100),
     "claims": lambda ledger: ledger.claims(),
+    "latest": lambda ledger: ledger.latest(100),
     "payment": lambda ledger: ledger.payment(uid(1)),
     "summary": lambda ledger: ledger.summary(None, None),
     "begin_purge": lambda ledger: ledger.begin_purge(),
     "acknowledge_purge": lambda ledger: ledger.acknowledge_purge(0),
     "finish_purge": lambda ledger: ledger.finish_purge(0),
+    "ping": lambda ledger: ledger.ping(),
 }
-"""Every method of the port."""
+"""Every method of the port, and what readiness asks."""
 
 
 @contextmanager
@@ -52,18 +62,31 @@ def opened(database_url: str, replica: str = "a", now_ms: int = NOW_MS) -> Itera
 
 
 @pytest.fixture
-def ledger(database_url: str) -> Iterator[PostgresLedger]:
-    with opened(database_url) as ledger:
-        ledger.register(0, LEASE_S)
-        yield ledger
+def newcomer(database_url: str) -> Iterator[PostgresLedger]:
+    """The ledger of replica a before it registers."""
+    with opened(database_url) as newcomer:
+        yield newcomer
 
 
 @pytest.fixture
-def other(database_url: str) -> Iterator[PostgresLedger]:
-    """The ledger of another replica."""
-    with opened(database_url, "b") as other:
-        other.register(0, LEASE_S)
-        yield other
+def other_newcomer(database_url: str) -> Iterator[PostgresLedger]:
+    """The ledger of replica b before it registers."""
+    with opened(database_url, "b") as newcomer:
+        yield newcomer
+
+
+@pytest.fixture
+def ledger(newcomer: PostgresLedger) -> PostgresLedger:
+    """The ledger of replica a."""
+    newcomer.register(0, LEASE_S)
+    return newcomer
+
+
+@pytest.fixture
+def other(other_newcomer: PostgresLedger) -> PostgresLedger:
+    """The ledger of replica b."""
+    other_newcomer.register(0, LEASE_S)
+    return other_newcomer
 
 
 def uid(number: int) -> UUID:
@@ -87,6 +110,18 @@ def record_of(ledger: PostgresLedger, number: int) -> PaymentRecord:
 def charge(ledger: PostgresLedger, number: int, requested_at_ms: int = NOW_MS, processor: str = "default") -> None:
     ledger.write([claim(number, processor)], [], [])
     ledger.write([], [], [settlement(number, processor, requested_at_ms)])
+
+
+def wait_until_blocked(database_url: str, statements: int) -> None:
+    """Return once so many statements wait for locks of others."""
+    with psycopg.connect(database_url, autocommit=True) as observer:
+        deadline_s = monotonic() + DEADLINE_S
+        blocked = 0
+        while blocked != statements:
+            assert monotonic() < deadline_s, f"{blocked} statements wait, not {statements}"
+            (blocked,) = observer.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ).fetchone() or (0,)
 
 
 def owners(result: WriteResult) -> dict[UUID, str | None]:
@@ -244,6 +279,19 @@ def test_claims_are_those_of_the_replica_oldest_first(ledger: PostgresLedger, ot
     assert other.claims() == (claim(4),)
 
 
+def test_the_latest_are_what_was_charged_last_on_any_replica_oldest_first(
+    ledger: PostgresLedger, other: PostgresLedger
+) -> None:
+    assert ledger.latest(3) == ()
+    charge(ledger, 1, NOW_MS + 10)
+    charge(ledger, 2, NOW_MS + 40, "fallback")
+    charge(other, 3, NOW_MS + 30)
+    charge(other, 4, NOW_MS + 20)
+    ledger.write([claim(5)], [], [])
+    charged = tuple(Payment(uid(number), 1990, NOW_MS + age) for number, age in ((1, 10), (4, 20), (3, 30), (2, 40)))
+    assert [ledger.latest(most) for most in (0, 1, 3, 4, 100)] == [(), charged[3:], charged[1:], charged, charged]
+
+
 def test_other_amounts_are_kept_beside_the_first_and_once(ledger: PostgresLedger) -> None:
     ledger.write([claim(1), claim(2)], [], [])
     offered = [Payment(uid(1), 7, NOW_MS + 2), Payment(uid(1), 5, NOW_MS + 1)]
@@ -293,8 +341,8 @@ def test_what_is_not_settled_is_not_summed_up(ledger: PostgresLedger) -> None:
     assert ledger.summary(None, None).totals == ()
 
 
-def test_without_replicas_everything_is_final(ledger: PostgresLedger) -> None:
-    assert ledger.summary(None, None).final_before_ms == INSTANT_MS_MAX
+def test_without_replicas_everything_is_final(newcomer: PostgresLedger) -> None:
+    assert newcomer.summary(None, None).final_before_ms == INSTANT_MS_MAX
 
 
 def test_totals_are_final_up_to_the_lowest_watermark_of_those_that_live(
@@ -329,8 +377,10 @@ def test_a_retired_replica_holds_nothing_open_but_its_claims(ledger: PostgresLed
 # Who is there
 
 
-def test_each_registration_under_a_name_is_a_new_epoch(ledger: PostgresLedger, other: PostgresLedger) -> None:
-    assert [ledger.register(0, LEASE_S), ledger.register(0, LEASE_S), other.register(0, LEASE_S)] == [
+def test_each_registration_under_a_name_is_a_new_epoch(
+    newcomer: PostgresLedger, other_newcomer: PostgresLedger
+) -> None:
+    assert [each.register(0, LEASE_S) for each in (newcomer, newcomer, other_newcomer)] == [
         Registration(1, 0, NOW_MS),
         Registration(2, 0, NOW_MS),
         Registration(1, 0, NOW_MS),
@@ -343,8 +393,10 @@ def test_a_new_registration_keeps_the_watermark_that_was_left(ledger: PostgresLe
     assert ledger.register(0, LEASE_S).watermark_ms == NOW_MS - 250
 
 
-def test_a_watermark_never_lies_ahead_of_the_clock_of_who_registers(database_url: str, ledger: PostgresLedger) -> None:
-    ledger.retire(ledger.register(0, LEASE_S).epoch, INSTANT_MS_MAX)
+def test_a_watermark_never_lies_ahead_of_the_clock_of_who_registers(
+    database_url: str, newcomer: PostgresLedger
+) -> None:
+    newcomer.retire(newcomer.register(0, LEASE_S).epoch, INSTANT_MS_MAX)
     with opened(database_url, now_ms=NOW_MS + 9) as successor:
         assert successor.register(0, LEASE_S) == Registration(2, 0, NOW_MS + 9)
 
@@ -358,8 +410,93 @@ def test_a_beat_of_an_earlier_epoch_renews_and_changes_nothing(ledger: PostgresL
     assert ledger.summary(None, None).final_before_ms == NOW_MS
 
 
-def test_who_is_not_registered_renews_nothing(ledger: PostgresLedger) -> None:
-    assert not ledger.beat(1, LEASE_S, NOW_MS).renewed
+def test_who_is_not_registered_renews_and_writes_nothing(newcomer: PostgresLedger) -> None:
+    assert not newcomer.beat(1, LEASE_S, NOW_MS).renewed
+    with pytest.raises(LedgerUnavailableError):
+        newcomer.write([claim(1)], [], [])
+    assert newcomer.payment(uid(1)) is None
+
+
+def test_a_write_of_an_earlier_registration_is_refused(database_url: str, ledger: PostgresLedger) -> None:
+    ledger.write([claim(1)], [], [])
+    with opened(database_url) as successor:
+        successor.register(0, LEASE_S)
+        with pytest.raises(LedgerUnavailableError):
+            ledger.write([claim(2)], [], [])
+        with pytest.raises(LedgerUnavailableError):
+            ledger.write([], [Move(uid(1), "fallback", 1)], [])
+        assert (successor.claims(), successor.payment(uid(2))) == ((claim(1),), None)
+        assert successor.write([claim(2)], [Move(uid(1), "fallback", 1)], []) == WriteResult((uid(2),), (), (uid(1),))
+
+
+def test_what_was_charged_is_settled_under_any_registration(database_url: str, ledger: PostgresLedger) -> None:
+    ledger.write([claim(1)], [], [])
+    with opened(database_url) as successor:
+        successor.register(0, LEASE_S)
+        assert ledger.write([], [], [settlement(1)]) == NOTHING
+        assert (record_of(successor, 1).settlement, successor.claims()) == (settlement(1), ())
+
+
+def test_who_registers_again_writes_again(database_url: str, ledger: PostgresLedger) -> None:
+    with opened(database_url) as successor:
+        successor.register(0, LEASE_S)
+    ledger.register(0, LEASE_S)
+    assert ledger.write([claim(1)], [], []).assigned == (uid(1),)
+
+
+def test_a_write_that_waits_in_postgres_is_refused_when_a_registration_comes_before_it(
+    database_url: str, ledger: PostgresLedger
+) -> None:
+    ledger.write([claim(1)], [], [])
+    with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as registration:
+        # As `register` does, but held before its commit.
+        registration.execute("UPDATE replica SET epoch = epoch + 1 WHERE name = 'a'")
+        write = executor.submit(ledger.write, [claim(2)], [Move(uid(1), "fallback", 1)], [])
+        wait_until_blocked(database_url, 1)
+        registration.commit()
+        assert isinstance(write.exception(DEADLINE_S), LedgerUnavailableError)
+    assert (ledger.claims(), ledger.payment(uid(2))) == ((claim(1),), None)
+
+
+def test_a_write_that_waits_in_postgres_is_written_when_the_registration_fails(
+    database_url: str, ledger: PostgresLedger
+) -> None:
+    with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as registration:
+        registration.execute("UPDATE replica SET epoch = epoch + 1 WHERE name = 'a'")
+        write = executor.submit(ledger.write, [claim(1)], [], [])
+        wait_until_blocked(database_url, 1)
+        registration.rollback()
+        assert write.result(DEADLINE_S).assigned == (uid(1),)
+
+
+def test_a_registration_waits_for_a_write_under_way_and_finds_all_of_it(
+    database_url: str, ledger: PostgresLedger
+) -> None:
+    ledger.write([claim(1)], [], [])
+    with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as rival, opened(database_url) as successor:
+        rival.execute("INSERT INTO payment VALUES (%s, 1990, %s)", (uid(2), NOW_MS))
+        write = executor.submit(ledger.write, [claim(2)], [Move(uid(1), "fallback", 1)], [])
+        wait_until_blocked(database_url, 1)
+        registration = executor.submit(successor.register, 0, LEASE_S)
+        wait_until_blocked(database_url, 2)
+        rival.rollback()
+        assert write.result(DEADLINE_S) == WriteResult((uid(2),), (), (uid(1),))
+        assert registration.result(DEADLINE_S).epoch == 2
+        assert set(successor.claims()) == {claim(1, "fallback"), claim(2)}
+
+
+def test_the_lease_does_not_wait_for_a_crowd_of_readers(database_url: str, ledger: PostgresLedger) -> None:
+    epoch = ledger.register(0, LEASE_S).epoch
+    with ThreadPoolExecutor(CONNECTIONS_MAX) as executor, psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE settlement")
+        readers = [executor.submit(ledger.summary, None, None) for _ in range(CONNECTIONS_MAX)]
+        wait_until_blocked(database_url, CONNECTIONS_MAX)
+        with pytest.raises(LedgerUnavailableError):
+            ledger.generation()
+        assert ledger.beat(epoch, LEASE_S, NOW_MS).renewed
+        assert ledger.adopt(100) is None
+        blocker.rollback()
+        assert [reader.result(DEADLINE_S).totals for reader in readers] == [()] * CONNECTIONS_MAX
 
 
 # What the dead leave
@@ -383,6 +520,41 @@ def test_who_was_taken_for_dead_renews_nothing_when_it_wakes_up(ledger: Postgres
     other.write([claim(1), claim(2)], [], [])
     assert ledger.adopt(1) is not None
     assert not other.beat(epoch, LEASE_S, NOW_MS).renewed
+
+
+def test_who_was_taken_for_dead_writes_nothing_but_settlements_when_it_wakes_up(
+    ledger: PostgresLedger, other: PostgresLedger
+) -> None:
+    other.register(0, 0)
+    other.write([claim(1), claim(2)], [], [])
+    assert ledger.adopt(1) is not None
+    records = [record_of(ledger, number) for number in (1, 2)]
+    with pytest.raises(LedgerUnavailableError):
+        other.write([claim(3)], [], [])
+    with pytest.raises(LedgerUnavailableError):
+        other.write([], [Move(uid(number), "fallback", 1) for number in (1, 2)], [])
+    assert [ledger.payment(uid(number)) for number in (1, 2, 3)] == [*records, None]
+    assert other.write([], [], [settlement(1), settlement(2)]) == NOTHING
+    assert [record_of(ledger, number).settlement for number in (1, 2)] == [settlement(1), settlement(2)]
+
+
+def test_a_write_that_waits_for_an_adoption_is_refused(
+    database_url: str, ledger: PostgresLedger, other: PostgresLedger
+) -> None:
+    other.register(0, 0)
+    other.write([claim(1)], [], [])
+    with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as blocker:
+        # The adoption ends the epoch, and then waits for this before it lowers its own watermark.
+        blocker.execute("SELECT FROM replica WHERE name = 'a' FOR UPDATE")
+        adoption = executor.submit(ledger.adopt, 100)
+        wait_until_blocked(database_url, 1)
+        write = executor.submit(other.write, [claim(2)], [Move(uid(1), "fallback", 1)], [])
+        wait_until_blocked(database_url, 2)
+        blocker.rollback()
+        adopted = adoption.result(DEADLINE_S)
+        assert isinstance(write.exception(DEADLINE_S), LedgerUnavailableError)
+    assert adopted is not None
+    assert (adopted.claims, ledger.claims(), ledger.payment(uid(2))) == ((claim(1),), (claim(1),), None)
 
 
 def test_totals_stay_open_for_what_was_taken_over(ledger: PostgresLedger, other: PostgresLedger) -> None:
@@ -457,36 +629,63 @@ def test_a_purge_waits_until_every_living_replica_holds_nothing_older(
     assert record_of(ledger, 2).conflicting_amounts_cents == ()
 
 
-def test_a_purge_does_not_wait_for_the_dead(ledger: PostgresLedger, other: PostgresLedger) -> None:
+def test_a_purge_does_not_wait_for_the_dead(newcomer: PostgresLedger, other: PostgresLedger) -> None:
     other.register(0, 0)
     charge(other, 1)
-    assert ledger.finish_purge(ledger.begin_purge())
-    assert ledger.payment(uid(1)) is None
+    assert newcomer.finish_purge(newcomer.begin_purge())
+    assert newcomer.payment(uid(1)) is None
 
 
-def test_a_purge_waits_for_who_returns_with_something_older(ledger: PostgresLedger, other: PostgresLedger) -> None:
-    generation = ledger.begin_purge()
-    other.register(0, LEASE_S)
-    assert not ledger.finish_purge(generation)
+def test_who_slept_through_a_purge_brings_nothing_back(newcomer: PostgresLedger, other: PostgresLedger) -> None:
+    epoch = other.register(0, 0).epoch
+    other.write([claim(1)], [], [])
+    generation = newcomer.begin_purge()
+    assert newcomer.finish_purge(generation)
+    assert not other.beat(epoch, LEASE_S, NOW_MS).renewed
+    with pytest.raises(LedgerUnavailableError):
+        other.write([claim(1)], [Move(uid(1), "fallback", 1)], [settlement(1)])
+    assert other.write([], [], [settlement(1)]) == NOTHING
+    assert (newcomer.payment(uid(1)), newcomer.summary(None, None).totals) == (None, ())
     other.register(generation, LEASE_S)
-    assert ledger.finish_purge(generation)
+    assert other.write([claim(1)], [], []).assigned == (uid(1),)
 
 
-def test_a_finished_purge_empties_nothing_again(ledger: PostgresLedger, other: PostgresLedger) -> None:
+def test_who_acknowledged_a_purge_goes_on_under_its_registration(ledger: PostgresLedger) -> None:
+    epoch = ledger.register(0, LEASE_S).epoch
     generation = ledger.begin_purge()
+    ledger.acknowledge_purge(generation)
     assert ledger.finish_purge(generation)
-    charge(ledger, 1)
-    assert other.finish_purge(generation)
-    assert ledger.payment(uid(1)) is not None
+    assert ledger.write([claim(1)], [], []).assigned == (uid(1),)
+    assert ledger.beat(epoch, LEASE_S, NOW_MS) == Beat(renewed=True, generation=generation)
 
 
-def test_an_earlier_purge_is_over_with_a_later_one(ledger: PostgresLedger) -> None:
-    first, second = ledger.begin_purge(), ledger.begin_purge()
-    assert ledger.finish_purge(second)
-    charge(ledger, 1)
-    assert ledger.finish_purge(first)
-    assert ledger.payment(uid(1)) is not None
-    assert ledger.begin_purge() == 3
+def test_a_purge_waits_for_who_returns_with_something_older(
+    newcomer: PostgresLedger, other_newcomer: PostgresLedger
+) -> None:
+    generation = newcomer.begin_purge()
+    other_newcomer.register(0, LEASE_S)
+    assert not newcomer.finish_purge(generation)
+    other_newcomer.register(generation, LEASE_S)
+    assert newcomer.finish_purge(generation)
+
+
+def test_a_finished_purge_empties_nothing_again(newcomer: PostgresLedger, other_newcomer: PostgresLedger) -> None:
+    generation = newcomer.begin_purge()
+    assert newcomer.finish_purge(generation)
+    newcomer.register(generation, LEASE_S)
+    charge(newcomer, 1)
+    assert other_newcomer.finish_purge(generation)
+    assert newcomer.payment(uid(1)) is not None
+
+
+def test_an_earlier_purge_is_over_with_a_later_one(newcomer: PostgresLedger) -> None:
+    first, second = newcomer.begin_purge(), newcomer.begin_purge()
+    assert newcomer.finish_purge(second)
+    newcomer.register(second, LEASE_S)
+    charge(newcomer, 1)
+    assert newcomer.finish_purge(first)
+    assert newcomer.payment(uid(1)) is not None
+    assert newcomer.begin_purge() == 3
 
 
 # What goes wrong
@@ -524,16 +723,21 @@ def test_a_write_that_was_cut_can_be_written_again(database_url: str, ledger: Po
     assert ledger.write([claim(1)], [], []).assigned == (uid(1),)
 
 
-def outcomes_of_all_calls(ledger: PostgresLedger) -> dict[str, type[BaseException] | None]:
+def outcomes_of_all_calls(database_url: str) -> dict[str, type[BaseException] | None]:
+    """Each at the same time on a ledger of its own: one has room for one caller that writes and one that leases."""
+
+    def call(name: str) -> None:
+        with opened(database_url) as ledger:
+            CALLS[name](ledger)
+
     with ThreadPoolExecutor(len(CALLS)) as executor:
-        futures = {name: executor.submit(call, ledger) for name, call in CALLS.items()}
+        futures = {name: executor.submit(call, name) for name in CALLS}
         errors = {name: future.exception(DEADLINE_S) for name, future in futures.items()}
     return {name: type(error) if error else None for name, error in errors.items()}
 
 
-def test_without_migrations_every_method_says_that_it_is_unavailable(empty_database_url: str) -> None:
-    with opened(empty_database_url) as ledger:
-        assert outcomes_of_all_calls(ledger) == dict.fromkeys(CALLS, LedgerUnavailableError)
+def test_without_migrations_every_method_but_a_ping_says_that_it_is_unavailable(empty_database_url: str) -> None:
+    assert outcomes_of_all_calls(empty_database_url) == dict.fromkeys(CALLS, LedgerUnavailableError) | {"ping": None}
 
 
 @pytest.mark.parametrize("listening", [False, True], ids=["refuses connections", "accepts and stays silent"])
@@ -542,8 +746,8 @@ def test_without_a_server_every_method_says_so_in_the_end(listening: bool) -> No
         server.bind(("127.0.0.1", 0))
         if listening:
             server.listen()
-        with opened(f"postgresql://nobody@127.0.0.1:{server.getsockname()[1]}/none") as ledger:
-            assert outcomes_of_all_calls(ledger) == dict.fromkeys(CALLS, LedgerUnavailableError)
+        url = f"postgresql://nobody@127.0.0.1:{server.getsockname()[1]}/none"
+        assert outcomes_of_all_calls(url) == dict.fromkeys(CALLS, LedgerUnavailableError)
 
 
 class Proxy:
@@ -609,23 +813,25 @@ from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.test_ledger import CALLS
 
 call = CALLS[sys.argv[2]]
-ledger = PostgresLedger(sys.argv[1], "a", lambda: 0)
+ledger = PostgresLedger(sys.argv[1], sys.argv[2], lambda: 0)
 ledger.open()
+ledger.register(0, 60)
 call(ledger)
 print("connected", flush=True)
 sys.stdin.readline()
 try:
     call(ledger)
-except LedgerUnavailableError:
-    print("unavailable", flush=True)
+except LedgerUnavailableError as error:
+    print("unavailable:", error, flush=True)
 """
 
 
-def test_a_server_that_falls_silent_is_unavailable_in_the_end(database_url: str) -> None:
+def said_of_silence(database_url: str, names: Sequence[str]) -> dict[str, str]:
+    """Call these while Postgres has fallen silent, each in a replica of its own, and tell what each replica says."""
     with ExitStack() as ends:
         proxy = ends.enter_context(closing(Proxy(database_url)))
         replicas = []
-        for name in ("write", "summary"):
+        for name in names:
             command = [sys.executable, "-c", SILENCED, proxy.url, name]
             replica = subprocess.Popen(  # noqa: S603  # our own script
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
@@ -633,8 +839,21 @@ def test_a_server_that_falls_silent_is_unavailable_in_the_end(database_url: str)
             ends.enter_context(replica)
             ends.callback(replica.kill)
             replicas.append(replica)
-        assert [replica.stdout and replica.stdout.readline() for replica in replicas] == ["connected\n"] * 2
+        assert [replica.stdout and replica.stdout.readline() for replica in replicas] == ["connected\n"] * len(names)
         proxy.freeze()
         with ThreadPoolExecutor() as executor:
-            said = list(executor.map(lambda replica: replica.communicate("go\n", timeout=DEADLINE_S)[0], replicas))
-        assert said == ["unavailable\n"] * 2
+            said = executor.map(lambda replica: replica.communicate("go\n", timeout=DEADLINE_S)[0], replicas)
+            return dict(zip(names, said, strict=True))
+
+
+def test_a_server_that_falls_silent_is_unavailable_in_the_end(database_url: str) -> None:
+    said = said_of_silence(database_url, ["write", "beat", "summary"])
+    assert said.pop("summary").startswith("unavailable: ")
+    assert said == {
+        "write": f"unavailable: no answer within {WRITE_S_MAX} s\n",
+        "beat": f"unavailable: no answer within {ASK_S_MAX} s\n",
+    }
+
+
+def test_a_ping_does_not_wait_long_for_a_server_that_falls_silent(database_url: str) -> None:
+    assert said_of_silence(database_url, ["ping"]) == {"ping": f"unavailable: no answer within {PING_S_MAX} s\n"}

@@ -1,0 +1,101 @@
+"""The books: what was charged where, as Postgres tells it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from uuid import UUID
+
+from actors.domain.messages import Describe, PaymentProgress
+from actors.domain.processors import EVENT_NAMES
+from actors.errors import GatewayUnavailableError
+from actors.ports import Ledger, LedgerSummary, PaymentRecord, Recipient, Runtime
+
+ASK_S_MAX = 1.0
+SUMMARY_S_MAX = 1.0
+"""How long a summary waits for charges stamped within its window."""
+SUMMARY_STEP_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSummary:
+    """Totals of a window by processor; both names of the event are always there."""
+
+    requests: dict[str, int]
+    amounts_cents: dict[str, int]
+    final: bool
+    """False where charges stamped within the window may still be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentStatus:
+    """A payment and how far it is."""
+
+    record: PaymentRecord
+    progress: PaymentProgress | None
+    """Where this replica drives it: what the router knows."""
+
+
+class Books:
+    """Answers questions about payments that were accepted, on whichever replica."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        router: Recipient,
+        replica: str,
+        processors: Sequence[str],
+        runtime: Runtime,
+        turns: AbstractContextManager[object],
+    ) -> None:
+        """`processors` are the names that a summary shows beside the event's two; `turns` lets few in at once."""
+        self._ledger = ledger
+        self._router = router
+        self._replica = replica
+        self._names = dict.fromkeys((*EVENT_NAMES, *processors))
+        self._runtime = runtime
+        self._turns = turns
+
+    def payment(self, correlation_id: UUID) -> PaymentStatus | None:
+        """Tell how far a payment is; None where Postgres has no such payment (yet).
+
+        Raises:
+            LedgerUnavailableError: Postgres does not answer.
+        """
+        record = self._ledger.payment(correlation_id)
+        if record is None:
+            return None
+        progress = None
+        if record.owner == self._replica:
+            try:
+                progress = self._router.ask(Describe(correlation_id), ASK_S_MAX)
+            except GatewayUnavailableError:
+                progress = None
+        return PaymentStatus(record, progress)
+
+    def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
+        """Add up the charges stamped within the bounds, both inclusive, each optional.
+
+        Waits up to `SUMMARY_S_MAX` for charges that are under way with such a stamp, on all replicas.
+
+        Raises:
+            LedgerUnavailableError: Postgres does not answer.
+        """
+        now_ms = self._runtime.now_ms()
+        ended_ms = now_ms if to_ms is None else min(to_ms, now_ms)
+        deadline_s = self._runtime.now_s() + SUMMARY_S_MAX
+        while True:
+            with self._turns:
+                totals = self._ledger.summary(from_ms, to_ms)
+            final = totals.final_before_ms > ended_ms
+            if final or self._runtime.now_s() >= deadline_s:
+                return self._by_name(totals, final=final)
+            self._runtime.sleep(SUMMARY_STEP_S)
+
+    def _by_name(self, totals: LedgerSummary, *, final: bool) -> WindowSummary:
+        requests = dict.fromkeys(self._names, 0)
+        amounts_cents = dict.fromkeys(self._names, 0)
+        for total in totals.totals:
+            requests[total.processor] = total.requests
+            amounts_cents[total.processor] = total.amount_cents
+        return WindowSummary(requests, amounts_cents, final)
