@@ -15,7 +15,7 @@ class Replica(Process):
     def __init__(self, number: int, settings: Settings, env: dict[str, str]) -> None:
         self.port = settings.replica_ports[number - 1]
         bind = f"0.0.0.0:{settings.port},127.0.0.1:{self.port}"
-        command = [sys.executable, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", "gateway.main:application()"]
+        command = [sys.executable, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", settings.application]
         name = f"replica-{number}"
         log = settings.state_dir / "log" / f"{name}.log"
         super().__init__(name, command, log=log, env=env | {"REPLICA": str(number), "BIND": bind})

@@ -37,6 +37,8 @@ class Settings:
     admin_ports: tuple[int, int] = (9001, 9002)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     """The variables that every part starts with."""
+    application: str = "gateway.main:application()"
+    """What gunicorn serves in each replica; a test may put parts of its own into it."""
 
     @property
     def replica_ports(self) -> tuple[int, ...]:

@@ -1,0 +1,65 @@
+"""Two short trials with fixed seeds: what a change may not break before anybody looks at it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops.process import ROOT
+
+TIMEOUT_S = 150
+
+
+@pytest.mark.parametrize(("profile", "seconds", "seed"), [("forty", 8, 1), ("crashes", 18, 5)])
+def test_every_promise_is_kept(profile: str, seconds: int, seed: int, tmp_path: Path) -> None:
+    arguments = ["--profile", profile, "--seconds", str(seconds), "--seed", str(seed), "--out", str(tmp_path / "out")]
+    done = subprocess.run(  # noqa: S603  # ours
+        [sys.executable, "-m", "ops.trial", *arguments],
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stdout
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["ok"], result
+    broken = {
+        key: result[key] for key in ("unknown", "lost", "duplicated", "mismatched", "phantom", "untrue_summaries")
+    }
+    assert broken == dict.fromkeys(broken, 0)
+    assert result["accepted"] > 50 * seconds
+    assert result["summaries"]["final"] > 0
+    assert sum(result["faults"].values()) > 5
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_trial_that_is_given_up_ends_all_that_it_started(tmp_path: Path) -> None:
+    with subprocess.Popen(  # ours
+        [sys.executable, "-m", "ops.trial", "--profile", "crashes", "--seconds", "600"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as trial:
+        assert trial.stdout is not None
+        trial.stdout.readline()  # the head of the table: all is started
+        trial.send_signal(signal.SIGINT)
+        rest, _ = trial.communicate(timeout=TIMEOUT_S)
+    assert trial.returncode == 1
+    assert rest.splitlines()[-1].startswith("given up")
+    assert list(tmp_path.iterdir()) == []
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            assert str(tmp_path) not in _command(process)
+
+
+def _command(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().decode(errors="replace")
+    except OSError:  # it ended meanwhile
+        return ""

@@ -1,0 +1,51 @@
+"""A web server that answers what a test tells it to."""
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+Reply = tuple[int, dict[str, str], bytes] | None
+"""Status, headers, body; None hangs up without an answer."""
+Serve = Callable[[Callable[[str, str, bytes], Reply]], str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start servers that answer with what a function makes of method, path and body; gives their addresses."""
+    servers: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
+
+    def start(make_reply: Callable[[str, str, bytes], Reply]) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                reply = make_reply(self.command, self.path, body)
+                if reply is None:
+                    self.close_connection = True
+                    return
+                status, headers, answer = reply
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(answer))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_POST = do_PUT = handle_any  # noqa: N815  # the names that http.server looks for
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        servers.append((server, thread))
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
