@@ -1,6 +1,6 @@
 """What actors need of others, as small protocols: adapters fulfil them, and so do the fakes of the tests."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -65,13 +65,13 @@ class Journal(Protocol):
 
 
 class Orphan(Protocol):
-    """The journal of a replica that is gone, held by this one as long as it is open."""
+    """The journal of a replica that is gone."""
 
     def replay(self) -> Iterator[Payment]:
         """Give every payment that it holds."""
 
     def clear(self) -> None:
-        """Delete what it holds: another journal has it now."""
+        """Give up what it holds: another journal has it now."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -80,8 +80,11 @@ class Orphan(Protocol):
 class JournalShelf(Protocol):
     """The journals of all replicas that share a volume."""
 
-    def orphans(self) -> Iterator[Orphan]:
-        """Open, one after another, the journals that hold something and that no living process has."""
+    def orphans(self, gone: Collection[str]) -> Iterator[Orphan]:
+        """Open, one after another, the journals that hold something and that no process has.
+
+        Those of replicas that are `gone` are read also where a process has them: it stands still.
+        """
 
 
 class ProcessorClient(Protocol):
@@ -212,6 +215,9 @@ class Ledger(Protocol):
 
         The watermark of this replica falls with the same transaction. None where there is nothing to take.
         """
+
+    def gone(self) -> tuple[str, ...]:
+        """Names of the replicas whose lease has ended."""
 
     def claims(self) -> tuple[Claim, ...]:
         """All unsettled rows of this replica, oldest first."""

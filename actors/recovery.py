@@ -107,16 +107,16 @@ class RecoveryActor(Actor):
             logger.warning("%d unsettled payments of replicas that are gone are taken over", len(adopted.claims))
             self._drive(adopted.claims, adopted.oldest_stamp_ms)
         try:
-            self._adopt_journals()
+            self._adopt_journals(self._ledger.gone())
         except JournalUnavailableError as error:
-            logger.warning("a journal that nobody holds is left alone: %s", error)
+            logger.warning("the journal of a replica that is gone is left alone: %s", error)
 
     def _drive(self, claims: tuple[Claim, ...], oldest_stamp_ms: int) -> None:
         self._router.tell(Adopt(claims, oldest_stamp_ms))
         self._intake.tell(Driven(tuple(claim.payment.correlation_id for claim in claims)))
 
-    def _adopt_journals(self) -> None:
-        for orphan in self._shelf.orphans():
+    def _adopt_journals(self, gone: Sequence[str]) -> None:
+        for orphan in self._shelf.orphans(gone):
             try:
                 payments = list(orphan.replay())
                 if all(
@@ -127,7 +127,7 @@ class RecoveryActor(Actor):
                 orphan.close()
 
     def _take_over(self, payments: Sequence[Payment]) -> bool:
-        logger.warning("%d payments of a journal that nobody holds are taken over", len(payments))
+        logger.warning("%d payments of the journal of a replica that is gone are taken over", len(payments))
         try:
             return bool(self._intake.ask(TakeOver(tuple(payments)), TAKE_OVER_S_MAX))
         except GatewayUnavailableError:

@@ -11,8 +11,9 @@ import logging
 import os
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 from zlib import crc32
@@ -114,7 +115,7 @@ class FileJournal:
         """Give all that its segments hold, oldest first; see the protocol."""
         self._close_segment()
         self._segments.clear()
-        with self._translated():
+        with _translated(self._folder):
             yield from self._replay()
 
     def _replay(self) -> Iterator[Payment]:
@@ -173,16 +174,9 @@ class FileJournal:
         """Delete everything."""
         self._close_segment()
         self._segments.clear()
-        with self._translated():
+        with _translated(self._folder):
             for path in self._folder.glob("*.journal"):
                 path.unlink()
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise JournalUnavailableError(f"{self._folder}: {error.strerror}") from error
 
     def close(self) -> None:
         """Give the folder free for another process. A last segment that holds nothing is deleted."""
@@ -236,6 +230,31 @@ class FileJournal:
             self._fd = None
 
 
+class StandingJournal:
+    """The journal of a process that lives but stands still: it is read, and left as it is."""
+
+    def __init__(self, folder: Path, generation: int, taken: Callable[[], None]) -> None:
+        """`taken` is called when what it holds stands in another journal."""
+        self._folder = folder
+        self._generation = generation
+        self._taken = taken
+
+    def replay(self) -> Iterator[Payment]:
+        """Give every payment that it holds; see the protocol."""
+        with _translated(self._folder):
+            contents = [decode_segment(path.read_bytes()) for path in sorted(self._folder.glob("*.journal"))]
+        for content in contents:
+            if content is not None and content.generation >= self._generation:
+                yield from content.payments
+
+    def clear(self) -> None:
+        """Remember that it need not be read again before it changes."""
+        self._taken()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class FileJournalShelf:
     """Fulfils `actors.ports.JournalShelf`: one folder of journals, one of them this replica's own."""
 
@@ -245,21 +264,36 @@ class FileJournalShelf:
         self._own = own
         self._generation = generation
         self._now_ms = now_ms
+        self._taken: dict[Path, float] = {}
+        """Journals that stand elsewhere too, and when they had been written last."""
 
-    def orphans(self) -> Iterator[FileJournal]:
-        """Open those whose owner is gone, and was not seen for a while: it may be about to come back."""
+    def orphans(self, gone: Collection[str]) -> Iterator[FileJournal | StandingJournal]:
+        """Open those that nobody holds and, to be read, those whose replica is `gone` though its process lives."""
         for folder in sorted(self._folder.iterdir()):
-            if folder.name == self._own or not self._is_old(folder):
+            written_s = self._written_s(folder)
+            # One that was written just now: its owner may be about to come back.
+            if folder.name == self._own or written_s is None or self._now_ms() / 1000 - written_s < ORPHAN_AFTER_S:
                 continue
             try:
-                orphan = FileJournal(folder, self._generation, sync=None)
-            except (JournalLockedError, JournalUnavailableError):
+                yield FileJournal(folder, self._generation, sync=None)
+            except JournalLockedError:
+                if folder.name in gone and self._taken.get(folder) != written_s:
+                    yield StandingJournal(folder, self._generation, partial(self._taken.__setitem__, folder, written_s))
+            except JournalUnavailableError:
                 continue
-            yield orphan
 
-    def _is_old(self, folder: Path) -> bool:
+    @staticmethod
+    def _written_s(folder: Path) -> float | None:
+        """When anything was written there last; None where nothing stands, or its owner is at work on it."""
         try:
-            written_s = max((path.stat().st_mtime for path in folder.glob("*.journal")), default=None)
+            return max((path.stat().st_mtime for path in folder.glob("*.journal")), default=None)
         except OSError:
-            return False  # Its owner is at work there.
-        return written_s is not None and self._now_ms() / 1000 - written_s > ORPHAN_AFTER_S
+            return None
+
+
+@contextlib.contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise JournalUnavailableError(f"{folder}: {error.strerror}") from error

@@ -220,6 +220,14 @@ class PostgresLedger:
             return None
         return Adopted(tuple(Claim(Payment(*row[:3]), row[3]) for row in rows), min(row[4] for row in rows))
 
+    def gone(self) -> tuple[str, ...]:
+        """List replicas whose lease has ended; see the protocol."""
+        with self._leaser.use() as connection:
+            rows = connection.execute(
+                "SELECT name FROM replica WHERE name <> %s AND lease_until < now()", (self._replica,)
+            ).fetchall()
+        return tuple(row[0] for row in rows)
+
     def claims(self) -> tuple[Claim, ...]:
         """Read this replica's unsettled rows; see the protocol."""
         with self._leaser.use() as connection:
@@ -282,6 +290,8 @@ class PostgresLedger:
             ).fetchone()
             if pending is not None:
                 return False
+            # In the order in which a write takes its locks: tables first, then the row of its replica.
+            connection.execute("LOCK TABLE payment, claim, settlement, conflict IN ACCESS EXCLUSIVE MODE")
             # Those who are gone may wake up with writes of what is purged now.
             connection.execute("UPDATE replica SET epoch = epoch + 1 WHERE generation < %s", (generation,))
             connection.execute("TRUNCATE payment, claim, settlement, conflict")

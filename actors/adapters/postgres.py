@@ -13,6 +13,9 @@ from actors.errors import LedgerUnavailableError
 CONNECT_S_MAX = 2
 """For a new connection, or a free one of a pool."""
 
+LOCK_MS_MAX = 2000
+"""For a lock that another statement has; shorter than a lease."""
+
 Connection = psycopg.Connection[TupleRow]
 
 
@@ -30,13 +33,21 @@ class Line:
         try:
             with _limited(self._limit_s):
                 if self._connection is None:
-                    self._connection = psycopg.connect(
-                        self._database_url, autocommit=True, connect_timeout=CONNECT_S_MAX
-                    )
+                    self._connection = self._connect()
                 yield self._connection
         except LedgerUnavailableError:
             self.close()
             raise
+
+    def _connect(self) -> Connection:
+        # The server gives up as well: a statement that waits for a lock would otherwise hold its own locks on.
+        limit_ms = int(self._limit_s * 1000)
+        return psycopg.connect(
+            self._database_url,
+            autocommit=True,
+            connect_timeout=CONNECT_S_MAX,
+            options=f"-c statement_timeout={limit_ms} -c lock_timeout={min(limit_ms, LOCK_MS_MAX)}",
+        )
 
     def close(self) -> None:
         """Close it; the next use opens another."""

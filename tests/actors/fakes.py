@@ -1,7 +1,7 @@
 """The world as actors see it, in memory and in virtual time: a fake for each port of `actors.ports`."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -141,8 +141,10 @@ class MemoryShelf:
 
     def __init__(self) -> None:
         self.unheld: list[MemoryOrphan] = []
+        self.gone: tuple[str, ...] = ()
 
-    def orphans(self) -> Iterator[MemoryOrphan]:
+    def orphans(self, gone: Collection[str]) -> Iterator[MemoryOrphan]:
+        self.gone = tuple(gone)
         yield from [orphan for orphan in self.unheld if orphan.kept]
 
 
@@ -234,12 +236,14 @@ class MemoryLedger:
     def retire(self, epoch: int, watermark_ms: int) -> None:
         self.beat(epoch, 0, watermark_ms)
 
+    def gone(self) -> tuple[str, ...]:
+        leases = self.tables.leases_until_s.items()
+        return tuple(name for name, until_s in leases if name != self.replica and until_s < self._now_s())
+
     def adopt(self, claims_max: int) -> Adopted | None:
         self._answer()
         tables = self.tables
-        gone = [
-            name for name, until_s in tables.leases_until_s.items() if name != self.replica and until_s < self._now_s()
-        ]
+        gone = self.gone()
         taken = [key for key, (owner, _) in tables.claims.items() if owner in gone][:claims_max]
         if not taken:
             return None

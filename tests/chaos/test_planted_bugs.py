@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from actors.domain.messages import Accept, AcceptAnswer, Assign, ChargeEnded, Committed, LookedUp
+from actors.domain.messages import Accept, AcceptAnswer, Assign, ChargeEnded, Committed
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
 from actors.intake import IntakeActor
@@ -70,16 +70,6 @@ class TakesAlreadyChargedForAFailure(RouterActor):
         super()._charge_ended(message)
 
 
-class BelievesA404AtOnce(RouterActor):
-    """Does not wait for the horizon."""
-
-    def _looked_up(self, message: LookedUp) -> None:
-        entry = self._entries.get(message.correlation_id)
-        if entry is not None and entry.life.unknown_since_s is not None:
-            entry.life.unknown_since_s -= 3600
-        super()._looked_up(message)
-
-
 class StampsAnew:
     """Sends another instant than the one that is recorded."""
 
@@ -122,7 +112,6 @@ def planted(part: type) -> type[Replica]:
         LosesBatches,
         DropsThePin,
         TakesAlreadyChargedForAFailure,
-        BelievesA404AtOnce,
         StampsAnew,
         SendsWithoutLease,
     ],

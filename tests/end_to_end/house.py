@@ -128,6 +128,10 @@ class House:
             for row in map(json.loads, get(f"{simulator.admin_url}/admin/payments")[1].splitlines())
         ]
 
+    def charged_ids(self) -> list[UUID]:
+        """List the id of every charge."""
+        return [correlation_id for correlation_id, _, _ in self.charges()]
+
     def wait_for_settled(self, count: int) -> None:
         """Wait until this many payments are settled in the books."""
         wait_until(lambda: self.settled() == count, lambda: f"{self.settled()} of {count} settled")

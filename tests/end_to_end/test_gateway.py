@@ -217,3 +217,45 @@ def test_what_a_replica_that_never_returns_had_accepted_is_settled_by_the_others
         assert Counter(client.statuses) == {202: 200}
         one.wait_for_settled(200)
         assert len(one.charges()) == 200
+
+
+def test_beyond_its_bound_a_replica_without_postgres_refuses_and_keeps_nothing_of_it(tmp_path: Path) -> None:
+    payments = make_payments(random.Random(SEED), 60)
+    with house(tmp_path, OPEN_MAX="50") as one:
+        assert one.stack.postgres is not None
+        one.stack.postgres.kill()
+        client = Client(one.stack.replica_urls[0])
+        client.post(payments)
+        assert Counter(client.statuses) == {202: 50, 503: 10}
+        one.stack.postgres.start()
+        one.stack.postgres.wait_ready()
+        wait_until(lambda: get(f"{one.stack.replica_urls[-1]}/payments-summary")[0] == 200)
+        one.wait_for_settled(50)
+        assert sorted(one.charged_ids()) == sorted(payment.correlation_id for payment in payments[:50])
+
+
+def test_while_postgres_stands_still_payments_are_accepted_and_the_summary_is_refused(tmp_path: Path) -> None:
+    with house(tmp_path) as one:
+        assert one.stack.postgres is not None
+        one.stack.postgres.pause()
+        client = Client(one.stack.replica_urls[0])
+        client.post(make_payments(random.Random(SEED), 20), connections=4)
+        assert Counter(client.statuses) == {202: 20}
+        assert get(f"{one.stack.replica_urls[0]}/payments-summary")[0] == 503
+        one.stack.postgres.resume()
+        wait_until(lambda: get(f"{one.stack.replica_urls[-1]}/payments-summary")[0] == 200)
+        one.wait_for_settled(20)
+
+
+def test_a_replica_that_stood_still_while_others_took_over_does_no_harm_when_it_goes_on(tmp_path: Path) -> None:
+    payments = make_payments(random.Random(SEED), 200)
+    with house(tmp_path) as one:
+        client = Client(one.stack.replica_urls[0])
+        client.post(payments, connections=10)
+        one.stack.replica(1).pause()
+        one.wait_for_settled(200)
+        one.stack.replica(1).resume()
+        client.post(payments[:20])
+        assert Counter(client.statuses) == {202: 220}
+        one.wait_for_settled(200)
+        assert sorted(one.charged_ids()) == sorted(payment.correlation_id for payment in payments)

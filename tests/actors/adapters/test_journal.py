@@ -436,7 +436,7 @@ def left_behind(folder: Path, payments: Sequence[Payment], age_s: float) -> None
 def orphans(shelf: Path) -> dict[UUID, list[Payment]]:
     """What can be taken over there, by its first payment."""
     found = {}
-    for orphan in FileJournalShelf(shelf, "own", GENERATION, lambda: NOW_MS).orphans():
+    for orphan in FileJournalShelf(shelf, "own", GENERATION, lambda: NOW_MS).orphans(()):
         with closing(orphan):
             payments = list(orphan.replay())
             found[payments[0].correlation_id] = payments
@@ -465,10 +465,32 @@ def test_a_journal_whose_owner_lives_is_not_offered(tmp_path: Path) -> None:
 
 def test_an_orphan_is_held_while_it_is_open_and_gone_once_it_is_cleared(tmp_path: Path) -> None:
     left_behind(tmp_path / "a", some(1), 2 * ORPHAN_AFTER_S)
-    (orphan,) = FileJournalShelf(tmp_path, "own", GENERATION, lambda: NOW_MS).orphans()
+    (orphan,) = FileJournalShelf(tmp_path, "own", GENERATION, lambda: NOW_MS).orphans(())
     with closing(orphan):
         with pytest.raises(JournalLockedError):
             FileJournal(tmp_path / "a", GENERATION, None)
         assert list(orphan.replay()) == some(1)
         orphan.clear()
     assert orphans(tmp_path) == {}
+
+
+def test_the_journal_of_a_process_that_stands_still_is_read_once_and_left_as_it_is(tmp_path: Path) -> None:
+    shelf = FileJournalShelf(tmp_path, "own", GENERATION, lambda: NOW_MS)
+    with closing(FileJournal(tmp_path / "other", GENERATION, sync=None)) as held:
+        held.append(some(2))
+        make_old(tmp_path / "other")
+        assert list(shelf.orphans(())) == []
+        (standing,) = shelf.orphans(("other",))
+        assert list(standing.replay()) == some(2)
+        standing.clear()
+        standing.close()
+        assert list(shelf.orphans(("other",))) == []
+        held.append(some(1, first=2))
+        make_old(tmp_path / "other", seconds=50)
+        (standing,) = shelf.orphans(("other",))
+        assert list(standing.replay()) == some(3)
+
+
+def make_old(folder: Path, seconds: int = 100) -> None:
+    for path in folder.glob("*.journal"):
+        os.utime(path, (NOW_MS / 1000 - seconds, NOW_MS / 1000 - seconds))
