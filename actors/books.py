@@ -1,8 +1,8 @@
 """The books: what was charged where, as Postgres tells it."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from actors.domain.messages import Describe, PaymentProgress
@@ -35,6 +35,16 @@ class PaymentStatus:
     """Where this replica drives it: what the router knows."""
 
 
+class Turns(Protocol):
+    """A semaphore."""
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Wait for a turn; tell whether it came."""
+
+    def release(self) -> object:
+        """End one's turn."""
+
+
 class Books:
     """Answers questions about payments that were accepted, on whichever replica."""
 
@@ -46,7 +56,7 @@ class Books:
         replica: str,
         processors: Sequence[str],
         runtime: Runtime,
-        turns: AbstractContextManager[object],
+        turns: Turns,
     ) -> None:
         """`processors` are the names that a summary shows beside the event's two; `turns` lets few in at once."""
         self._ledger = ledger
@@ -80,17 +90,25 @@ class Books:
 
         Raises:
             LedgerUnavailableError: Postgres does not answer.
+            GatewayUnavailableError: too many ask at once.
         """
         now_ms = self._runtime.now_ms()
         ended_ms = now_ms if to_ms is None else min(to_ms, now_ms)
         deadline_s = self._runtime.now_s() + SUMMARY_S_MAX
         while True:
-            with self._turns:
-                totals = self._ledger.summary(from_ms, to_ms)
+            totals = self._ask(from_ms, to_ms)
             final = totals.final_before_ms > ended_ms
             if final or self._runtime.now_s() >= deadline_s:
                 return self._by_name(totals, final=final)
             self._runtime.sleep(SUMMARY_STEP_S)
+
+    def _ask(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
+        if not self._turns.acquire(timeout=SUMMARY_S_MAX):
+            raise GatewayUnavailableError("too many ask for a summary at once")
+        try:
+            return self._ledger.summary(from_ms, to_ms)
+        finally:
+            self._turns.release()
 
     def _by_name(self, totals: LedgerSummary, *, final: bool) -> WindowSummary:
         requests = dict.fromkeys(self._names, 0)

@@ -42,4 +42,4 @@ class GatewayUnavailableError(FielError):
 
 
 class LeaseLostError(FielError):
-    """Another process has taken this replica's name in Postgres."""
+    """Others have taken over from this replica, or another process has its name."""

@@ -39,16 +39,21 @@ class IntakeActor(Actor):
         journal: Journal,
         router: Recipient,
         gossip: Recipient,
-        recent: RecentPayments,
+        recent_max: int,
         runtime: Runtime,
         open_max: int,
     ) -> None:
-        """`open_max` is how many accepted payments may be unsettled before clients are refused."""
+        """Take over `journal`.
+
+        `recent_max` ids are remembered with their amounts, and as many that other replicas told of; `open_max` accepted
+        payments may be unsettled before clients are refused.
+        """
         super().__init__()
         self._journal = journal
         self._router = router
         self._gossip = gossip
-        self._recent = recent
+        self._recent = RecentPayments(recent_max)
+        self._heard = RecentPayments(recent_max)
         self._runtime = runtime
         self._open_max = open_max
         self._open: set[UUID] = set()
@@ -59,18 +64,20 @@ class IntakeActor(Actor):
     def on_start(self) -> None:
         """Hand over what the journal of an earlier run still holds."""
         payments = tuple(self._journal.replay())
-        self._remember(payments, certain=False)
+        self._remember(self._recent, payments)
         if payments:
             logger.info("the journal holds %d payments of an earlier run", len(payments))
             self._hand_over(payments)
 
     def on_receive(self, message: object) -> object:
         """Handle one message of `actors.domain.messages`."""
+        answer: object = None
         match message:
             case Accept():
                 self._accept(message)
             case Known(payments, certain):
-                self._remember(payments, certain=certain)
+                # What is only heard never stands in for the journal: the same amount again is made durable here too.
+                self._remember(self._recent if certain else self._heard, payments)
             case Committed(correlation_ids):
                 self._uncommitted.difference_update(correlation_ids)
                 self._journal.committed(correlation_ids)
@@ -79,22 +86,24 @@ class IntakeActor(Actor):
             case Settled(correlation_ids):
                 self._open.difference_update(correlation_ids)
             case TakeOver(payments):
-                return self._take_over(payments)
+                answer = self._take_over(payments)
             case Backlog():
-                return len(self._uncommitted)
+                answer = len(self._uncommitted)
         # One write and one sync for all that came meanwhile.
         if self._replies and (self.actor_inbox.empty() or len(self._replies) >= GROUP_MAX):
             self._flush()
-        return None
+        return answer
 
     def _accept(self, message: Accept) -> None:
         if self._runtime.now_s() > message.wanted_until_s:
             return
         payment = message.payment
         known_cents = self._recent.amount_cents(payment.correlation_id)
-        if known_cents is not None:
-            same = known_cents == payment.amount_cents
-            self._answer_with_group(message.reply, AcceptAnswer.REPEATED if same else AcceptAnswer.CONFLICT)
+        heard_cents = self._heard.amount_cents(payment.correlation_id)
+        if known_cents == payment.amount_cents:
+            self._answer_with_group(message.reply, AcceptAnswer.REPEATED)
+        elif known_cents is not None or heard_cents not in {None, payment.amount_cents}:
+            self._answer_with_group(message.reply, AcceptAnswer.CONFLICT)
         elif len(self._open) + len(self._group) >= self._open_max:
             message.reply(AcceptAnswer.OVERLOADED)
         else:
@@ -102,10 +111,10 @@ class IntakeActor(Actor):
             self._group[payment.correlation_id] = payment
             self._answer_with_group(message.reply, AcceptAnswer.ACCEPTED)
 
-    def _remember(self, payments: Sequence[Payment], *, certain: bool) -> None:
+    @staticmethod
+    def _remember(memory: RecentPayments, payments: Sequence[Payment]) -> None:
         for payment in payments:
-            if certain or self._recent.amount_cents(payment.correlation_id) is None:
-                self._recent.remember(payment.correlation_id, payment.amount_cents)
+            memory.remember(payment.correlation_id, payment.amount_cents)
 
     def _take_over(self, payments: tuple[Payment, ...]) -> bool:
         try:

@@ -17,6 +17,7 @@ from actors.domain.messages import (
     Known,
     Move,
     Moved,
+    MoveRefused,
     Settle,
     Settled,
     Tick,
@@ -138,7 +139,9 @@ class PersistenceActor(Actor):
         if result.moved:
             self._router.tell(Moved(result.moved))
         if len(result.moved) < len(moves):
-            self._disown({move.correlation_id for move in moves}.difference(result.moved))
+            refused = tuple({move.correlation_id for move in moves}.difference(result.moved))
+            self._router.tell(MoveRefused(refused))
+            self._intake.tell(Settled(refused))
         if settlements:
             settled = Settled(tuple(settlement.correlation_id for settlement in settlements))
             self._router.tell(settled)
@@ -164,14 +167,11 @@ class PersistenceActor(Actor):
             # Perhaps this replica sent it before the interruption: only its row is known.
             self._router.tell(Adopt(tuple(ours), oldest_stamp_ms=0))
         if others:
-            self._disown({payment.correlation_id for payment in others})
+            self._router.tell(Disowned(tuple(others)))
+            self._intake.tell(Settled(tuple(payment.correlation_id for payment in others)))
         if conflicts:
             self._intake.tell(Known(tuple(first), certain=True))
             self._report(conflicts)
-
-    def _disown(self, correlation_ids: set[UUID]) -> None:
-        self._router.tell(Disowned(tuple(correlation_ids)))
-        self._intake.tell(Settled(tuple(correlation_ids)))
 
     def _report(self, conflicts: list[Payment]) -> None:
         for payment in conflicts:

@@ -105,6 +105,8 @@ class RecoveryActor(Actor):
             raise
         if adopted is not None:
             logger.warning("%d unsettled payments of replicas that are gone are taken over", len(adopted.claims))
+            # Also where nobody can tell the stamps, the next heartbeat may not raise it above theirs.
+            self._watermark_ms = min(self._watermark_ms, adopted.oldest_stamp_ms)
             self._drive(adopted.claims, adopted.oldest_stamp_ms)
         try:
             self._adopt_journals(self._ledger.gone())

@@ -116,7 +116,8 @@ class Replica:
         try:
             if self._supervisor is not None:
                 self._come_to_rest()
-                self._supervisor.stop()
+                for name in self._supervisor.stop():
+                    logger.warning("%s did not stop in time", name)
         finally:
             if self._journal is not None:
                 self._journal.close()
@@ -194,7 +195,11 @@ class Replica:
             if self._journal is None or self._supervisor is None or generation <= self._generation:
                 return
             self._at_work.clear()
-            self._supervisor.stop()
+            hanging = self._supervisor.stop()
+            if hanging:
+                # They would write what is purged beside their successors.
+                self._end_process(f"{', '.join(hanging)} did not stop for a purge")
+                return
             self._journal.purge(generation)
             self._system.ledger.acknowledge_purge(generation)
             while not self._system.ledger.finish_purge(generation):

@@ -27,6 +27,7 @@ from actors.domain.messages import (
     LookUp,
     Move,
     Moved,
+    MoveRefused,
     OldestStamp,
     PaymentProgress,
     RetryDue,
@@ -109,8 +110,12 @@ class RouterActor(Actor):
             case Assigned(ids):
                 for entry in self._in_phase(ids, Phase.ASSIGNING):
                     self._dispatch(entry)
-            case Disowned(ids):
-                for entry in [*self._in_phase(ids, Phase.ASSIGNING), *self._in_phase(ids, Phase.MOVING)]:
+            case Disowned(payments):
+                for entry in self._in_phase([payment.correlation_id for payment in payments], Phase.ASSIGNING):
+                    if entry.life.payment in payments:
+                        del self._entries[entry.life.payment.correlation_id]
+            case MoveRefused(ids):
+                for entry in self._in_phase(ids, Phase.MOVING):
                     del self._entries[entry.life.payment.correlation_id]
             case Moved(ids):
                 for entry in self._in_phase(ids, Phase.MOVING):
@@ -161,8 +166,8 @@ class RouterActor(Actor):
             entry = self._entries.get(correlation_id)
             if entry is not None and entry.phase is not Phase.ASSIGNING:
                 continue
-            life = Life(claim.payment, claim.processor)
-            life.adopted(now_s, max(message.oldest_stamp_ms, claim.payment.accepted_at_ms))
+            life = Life(claim.payment, claim.processor, claim.attempts)
+            life.adopted(now_s, message.oldest_stamp_ms)
             self._entries[correlation_id] = entry = _Entry(life, Phase.HELD)
             self._dispatch(entry)
 

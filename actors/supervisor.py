@@ -62,11 +62,14 @@ class Supervisor:
         self._watching = True
         self._runtime.call_later(CHECK_S, self.check)
 
-    def stop(self) -> None:
-        """End all for good, in reverse order; each handles what waits in its mailbox first. May be called again."""
+    def stop(self) -> list[str]:
+        """End all for good, in reverse order; each handles what waits in its mailbox first. May be called again.
+
+        Returns:
+            Names of those that did not end in time.
+        """
         self._closed = True
-        for name in self._stop_children():
-            logger.warning("%s did not stop in time", name)
+        return self._stop_children()
 
     def _stop_children(self) -> list[str]:
         """End all; give the names of those that did not end in time."""

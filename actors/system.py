@@ -18,12 +18,11 @@ from actors.books import Books
 from actors.domain.batching import BatchLimits
 from actors.domain.breaker import Breaker, BreakerLimits
 from actors.domain.processors import Processor
-from actors.domain.recent import RecentPayments
 from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
 from actors.persistence import PersistenceActor
-from actors.processor import ProcessorActor
+from actors.processor import LOOK_UPS_MAX, ProcessorActor
 from actors.recovery import LEASE_S, RecoveryActor
 from actors.router import RetryLimits, RouterActor
 from actors.settings import Durability, Settings
@@ -48,7 +47,9 @@ class System:
         self.board = RedisHealthBoard(settings.redis_url, settings.replica)
         self.probe = HttpHealthProbe(settings.processors, self.runtime.now_ms)
         self.clients = {
-            processor.name: HttpProcessorClient(processor.url, settings.charge_timeout_s, settings.in_flight_max)
+            processor.name: HttpProcessorClient(
+                processor.url, settings.charge_timeout_s, settings.in_flight_max, LOOK_UPS_MAX
+            )
             for processor in settings.processors
         }
         self.intake, self.router, self.persistence = Address("intake"), Address("router"), Address("persistence")
@@ -111,7 +112,7 @@ class System:
                     journal=journal,
                     router=self.router,
                     gossip=self.gossip,
-                    recent=RecentPayments(RECENT_MAX),
+                    recent_max=RECENT_MAX,
                     runtime=runtime,
                     open_max=settings.open_max,
                 ),

@@ -124,6 +124,8 @@ class FileJournal:
             content = decode_segment(data)
             if content is not None and content.generation < self._generation:
                 path.unlink()
+            elif content is not None and not self._is_ours(content.generation):
+                continue
             elif content is not None and content.payments:
                 if content.damaged_bytes:
                     logger.warning("%s: %d bytes belong to no whole record", path, content.damaged_bytes)
@@ -134,6 +136,10 @@ class FileJournal:
                 path.rename(path.with_suffix(".damaged"))
             else:
                 path.unlink()  # It ended before its first record was whole.
+
+    def _is_ours(self, generation: int) -> bool:
+        """Whether payments of a generation that is not older count; one that Postgres does not know was restored."""
+        return generation >= self._generation
 
     def append(self, payments: Sequence[Payment]) -> None:
         """Write and sync all of them; see the protocol."""
@@ -168,10 +174,6 @@ class FileJournal:
     def purge(self, generation: int) -> None:
         """Delete everything; what comes next belongs to `generation`."""
         self._generation = generation
-        self.clear()
-
-    def clear(self) -> None:
-        """Delete everything."""
         self._close_segment()
         self._segments.clear()
         with _translated(self._folder):
@@ -230,6 +232,23 @@ class FileJournal:
             self._fd = None
 
 
+class OrphanJournal(FileJournal):
+    """Fulfils `actors.ports.Orphan`: the journal of a process that is gone."""
+
+    def __init__(self, folder: Path, generation: int) -> None:
+        super().__init__(folder, generation, sync=None)
+
+    def _is_ours(self, generation: int) -> bool:
+        # Of a purge that came before a later one this replica has yet to hear; it would take them for purged.
+        return generation == self._generation
+
+    def clear(self) -> None:
+        """Delete what was replayed; see the protocol."""
+        with _translated(self._folder):
+            while self._segments:
+                self._segments.popleft().path.unlink(missing_ok=True)
+
+
 class StandingJournal:
     """The journal of a process that lives but stands still: it is read, and left as it is."""
 
@@ -244,7 +263,7 @@ class StandingJournal:
         with _translated(self._folder):
             contents = [decode_segment(path.read_bytes()) for path in sorted(self._folder.glob("*.journal"))]
         for content in contents:
-            if content is not None and content.generation >= self._generation:
+            if content is not None and content.generation == self._generation:
                 yield from content.payments
 
     def clear(self) -> None:
@@ -267,15 +286,17 @@ class FileJournalShelf:
         self._taken: dict[Path, float] = {}
         """Journals that stand elsewhere too, and when they had been written last."""
 
-    def orphans(self, gone: Collection[str]) -> Iterator[FileJournal | StandingJournal]:
+    def orphans(self, gone: Collection[str]) -> Iterator[OrphanJournal | StandingJournal]:
         """Open those that nobody holds and, to be read, those whose replica is `gone` though its process lives."""
-        for folder in sorted(self._folder.iterdir()):
+        with _translated(self._folder):
+            folders = sorted(self._folder.iterdir())
+        for folder in folders:
             written_s = self._written_s(folder)
             # One that was written just now: its owner may be about to come back.
             if folder.name == self._own or written_s is None or self._now_ms() / 1000 - written_s < ORPHAN_AFTER_S:
                 continue
             try:
-                yield FileJournal(folder, self._generation, sync=None)
+                yield OrphanJournal(folder, self._generation)
             except JournalLockedError:
                 if folder.name in gone and self._taken.get(folder) != written_s:
                     yield StandingJournal(folder, self._generation, partial(self._taken.__setitem__, folder, written_s))

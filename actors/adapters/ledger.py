@@ -86,20 +86,22 @@ WHERE name = %s AND epoch = %s RETURNING (SELECT generation FROM gateway)
 
 # A later epoch is what keeps those who are gone from renewing their lease when they wake up.
 _ADOPT = """
-WITH gone AS (
-    UPDATE replica AS r SET epoch = epoch + 1, lease_until = '-infinity'
-    WHERE name <> %(me)s AND lease_until < now() AND EXISTS (SELECT FROM claim WHERE owner = r.name)
-    RETURNING name, watermark_ms
+WITH me AS (
+    SELECT name FROM replica WHERE name = %(me)s AND epoch = %(epoch)s FOR UPDATE
+), gone AS (
+    UPDATE replica AS r SET epoch = epoch + 1, lease_until = '-infinity' FROM me
+    WHERE r.name <> me.name AND lease_until < now() AND EXISTS (SELECT FROM claim WHERE owner = r.name)
+    RETURNING r.name, watermark_ms
 ), taken AS (
     SELECT c.correlation_id, gone.watermark_ms FROM claim AS c JOIN gone ON c.owner = gone.name
     ORDER BY c.correlation_id LIMIT %(most)s FOR UPDATE OF c SKIP LOCKED
 ), mine AS (
     UPDATE claim SET owner = %(me)s FROM taken WHERE claim.correlation_id = taken.correlation_id
-    RETURNING claim.correlation_id, claim.processor, taken.watermark_ms
+    RETURNING claim.correlation_id, claim.processor, claim.attempts, taken.watermark_ms
 ), held AS (
     UPDATE replica SET watermark_ms = least(watermark_ms, (SELECT min(watermark_ms) FROM mine)) WHERE name = %(me)s
 )
-SELECT correlation_id, amount_cents, accepted_at_ms, processor, watermark_ms
+SELECT correlation_id, amount_cents, accepted_at_ms, processor, attempts, watermark_ms
 FROM mine JOIN payment USING (correlation_id)
 """
 
@@ -198,7 +200,8 @@ class PostgresLedger:
         if row is None:
             raise LedgerUnavailableError(NOT_MIGRATED)
         registration = Registration(*row)
-        self._epoch = registration.epoch
+        # What is of an older generation may not be written, however new its registration.
+        self._epoch = registration.epoch if registration.generation == generation else 0
         return registration
 
     def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
@@ -215,10 +218,12 @@ class PostgresLedger:
     def adopt(self, claims_max: int) -> Adopted | None:
         """Take over from replicas that are gone; see the protocol."""
         with self._leaser.use() as connection:
-            rows = connection.execute(_ADOPT, {"me": self._replica, "most": claims_max}).fetchall()
+            rows = connection.execute(
+                _ADOPT, {"me": self._replica, "epoch": self._epoch, "most": claims_max}
+            ).fetchall()
         if not rows:
             return None
-        return Adopted(tuple(Claim(Payment(*row[:3]), row[3]) for row in rows), min(row[4] for row in rows))
+        return Adopted(tuple(_claim(row) for row in rows), min(row[5] for row in rows))
 
     def gone(self) -> tuple[str, ...]:
         """List replicas whose lease has ended; see the protocol."""
@@ -232,11 +237,11 @@ class PostgresLedger:
         """Read this replica's unsettled rows; see the protocol."""
         with self._leaser.use() as connection:
             rows = connection.execute(
-                "SELECT correlation_id, amount_cents, accepted_at_ms, processor FROM claim JOIN payment"
+                "SELECT correlation_id, amount_cents, accepted_at_ms, processor, attempts FROM claim JOIN payment"
                 " USING (correlation_id) WHERE owner = %s ORDER BY accepted_at_ms",
                 (self._replica,),
             ).fetchall()
-        return tuple(Claim(Payment(*row[:3]), row[3]) for row in rows)
+        return tuple(_claim(row) for row in rows)
 
     def latest(self, payments_max: int) -> tuple[Payment, ...]:
         """Read what was charged last; see the protocol."""
@@ -309,3 +314,7 @@ class PostgresLedger:
         if row is None:
             raise LedgerUnavailableError(NOT_MIGRATED)
         return tuple(row)
+
+
+def _claim(row: TupleRow) -> Claim:
+    return Claim(Payment(*row[:3]), processor=row[3], attempts=row[4])

@@ -20,8 +20,6 @@ logger = logging.getLogger(__name__)
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 ANSWER_BYTES_MAX = 64 * 1024
-LOOK_UPS_MAX = 16
-"""Look-ups at once."""
 
 
 class _OneAnswer(Headers):
@@ -46,12 +44,12 @@ class _Booked(msgspec.Struct):
 class HttpProcessorClient:
     """Fulfils `actors.ports.ProcessorClient`. Each call is sent once and has one deadline over all of it."""
 
-    def __init__(self, url: str, timeout_s: float, charges_max: int) -> None:
-        """`url` is the processor's base address; `charges_max` charges at once have a connection."""
+    def __init__(self, url: str, timeout_s: float, charges_max: int, look_ups_max: int) -> None:
+        """`url` is the processor's base address; this many charges and look-ups at once have a connection."""
         self._timeout_s = timeout_s
         # Look-ups have connections of their own, so that no charge waits for one until its deadline.
         self._charges = self._client(url, charges_max)
-        self._look_ups = self._client(url, LOOK_UPS_MAX)
+        self._look_ups = self._client(url, look_ups_max)
         self._encoder = msgspec.json.Encoder(decimal_format="number")
         self._decoder = msgspec.json.Decoder(_Booked)
 

@@ -78,6 +78,8 @@ class Claim:
 
     payment: Payment
     processor: str
+    attempts: int = 0
+    """How many times it was sent before it came to this processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,14 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Disowned:
-    """To the router: the rows of these ids are not this replica's; it does not charge them."""
+    """To the router: the rows of these ids are others', or of other amounts; these are not charged by this replica."""
+
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRefused:
+    """To the router: the rows of these ids belong to others by now."""
 
     correlation_ids: tuple[UUID, ...]
 

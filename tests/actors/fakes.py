@@ -178,9 +178,14 @@ class MemoryLedger:
         """Numbers of claims, moves and settlements in each committed batch."""
         self.failures = 0
         """How many of the next calls fail."""
+        self.lost_answers = 0
+        """How many of the next writes and adoptions take effect, and fail all the same."""
+        self._epoch = 0
 
     def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
         self._answer()
+        if (claims or moves) and self._epoch != self.tables.epochs.get(self.replica, 0):
+            raise LedgerUnavailableError("others have taken over")
         self.writes.append((len(claims), len(moves), len(settlements)))
         tables = self.tables
         assigned = []
@@ -203,6 +208,7 @@ class MemoryLedger:
             if settlement.correlation_id in tables.payments:
                 tables.settlements.setdefault(settlement.correlation_id, settlement)
             tables.claims.pop(settlement.correlation_id, None)
+        self._lose_the_answer()
         return WriteResult(tuple(assigned), known, moved)
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
@@ -219,6 +225,7 @@ class MemoryLedger:
         tables = self.tables
         tables.leases_until_s[self.replica] = self._now_s() + lease_s
         tables.epochs[self.replica] = tables.epochs.get(self.replica, 0) + 1
+        self._epoch = tables.epochs[self.replica] if generation == tables.generation else 0
         tables.acknowledged[self.replica] = generation
         now_ms = NOW_MS + round(self._now_s() * 1000)
         watermark_ms = min(tables.watermarks_ms.get(self.replica, now_ms), now_ms)
@@ -254,6 +261,7 @@ class MemoryLedger:
         for key in taken:
             tables.claims[key] = (self.replica, tables.claims[key][1])
         tables.watermarks_ms[self.replica] = min(tables.watermarks_ms[self.replica], oldest_stamp_ms)
+        self._lose_the_answer()
         return Adopted(tuple(Claim(tables.payments[key], tables.claims[key][1]) for key in taken), oldest_stamp_ms)
 
     def claims(self) -> tuple[Claim, ...]:
@@ -315,6 +323,11 @@ class MemoryLedger:
 
     def _owns(self, correlation_id: UUID) -> bool:
         return self.tables.claims.get(correlation_id, ("", ""))[0] == self.replica
+
+    def _lose_the_answer(self) -> None:
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise LedgerUnavailableError("planted: it took effect")
 
     def _answer(self) -> None:
         if self.failures:

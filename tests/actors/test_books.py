@@ -1,4 +1,4 @@
-from contextlib import nullcontext
+from threading import Semaphore
 from uuid import UUID
 
 from actors.books import SUMMARY_S_MAX, Books, PaymentStatus
@@ -24,7 +24,7 @@ class Desk:
             replica="1",
             processors=("default", "third"),
             runtime=self.runtime,
-            turns=nullcontext(),
+            turns=Semaphore(1),
         )
 
     def settle(self, number: int, stamp_ms: int, amount_cents: int = 1990) -> None:

@@ -13,7 +13,6 @@ from actors.domain.messages import (
     TakeOver,
 )
 from actors.domain.payment import Payment
-from actors.domain.recent import RecentPayments
 from actors.intake import IntakeActor
 from tests.actors.fakes import MemoryJournal, Recorder, VirtualRuntime, deliver, payment
 
@@ -30,7 +29,7 @@ class Intake:
             journal=self.journal,
             router=self.router,
             gossip=self.gossip,
-            recent=RecentPayments(1000),
+            recent_max=1000,
             runtime=self.runtime,
             open_max=open_max,
         )
@@ -153,11 +152,22 @@ def test_what_another_replica_accepted_is_known_here_but_does_not_replace_what_c
     intake = Intake()
     intake.post(payment(1, 100))
     intake.actor.on_receive(Known((payment(1, 200), payment(2, 300)), certain=False))
-    assert intake.post(payment(1, 100), payment(2, 300), payment(2, 1)) == [
-        AcceptAnswer.REPEATED,
-        AcceptAnswer.REPEATED,
-        AcceptAnswer.CONFLICT,
-    ]
+    assert intake.post(payment(1, 100), payment(2, 1)) == [AcceptAnswer.REPEATED, AcceptAnswer.CONFLICT]
+
+
+def test_what_is_only_heard_of_is_made_durable_here_too() -> None:
+    intake = Intake()
+    intake.actor.on_receive(Known((payment(1),), certain=False))
+    assert intake.post(payment(1)) == [AcceptAnswer.ACCEPTED]
+    assert intake.journal.appends == [(payment(1),)]
+
+
+def test_a_question_does_not_hold_back_the_answers_to_those_who_came_before_it() -> None:
+    intake = Intake()
+    intake.actor.actor_inbox.put(Envelope(Accept(payment(1), intake.answers.append, intake.runtime.now_s() + 5)))
+    intake.actor.actor_inbox.put(Envelope(Backlog()))
+    deliver(intake.actor)
+    assert intake.answers == [AcceptAnswer.ACCEPTED]
 
 
 def test_what_postgres_has_under_an_id_came_first_whatever_was_accepted_here() -> None:

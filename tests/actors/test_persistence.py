@@ -12,6 +12,7 @@ from actors.domain.messages import (
     Known,
     Move,
     Moved,
+    MoveRefused,
     Settle,
     Settled,
 )
@@ -127,7 +128,7 @@ def test_a_payment_that_another_replica_has_is_disowned() -> None:
     persistence = Persistence(MemoryLedger("1", other.ledger.tables))
     persistence.actor.on_receive(Assign(claims(1, 2)))
     persistence.advance(0.010)
-    assert persistence.router.messages == [Assigned(ids(2)), Disowned(ids(1))]
+    assert persistence.router.messages == [Assigned(ids(2)), Disowned((payment(1),))]
     assert persistence.intake.messages == [Committed(ids(1, 2)), Settled(ids(1))]
 
 
@@ -144,7 +145,7 @@ def test_another_amount_under_a_known_id_is_reported_and_never_charged() -> None
     persistence.ledger.write(claims(1), (), ())
     persistence.actor.on_receive(Assign(claims(1, amount_cents=5)))
     persistence.advance(0.010)
-    assert persistence.router.messages == [Disowned(ids(1))]
+    assert persistence.router.messages == [Disowned((payment(1, 5),))]
     assert Known((payment(1),), certain=True) in persistence.intake.messages
     assert persistence.ledger.tables.conflicts == {UUID(int=1): [5]}
     assert persistence.ledger.tables.payments[UUID(int=1)].amount_cents == 1990
@@ -155,7 +156,7 @@ def test_a_move_of_a_row_that_others_have_taken_is_given_up() -> None:
     persistence.ledger.tables.claims[UUID(int=1)] = ("2", "default")
     persistence.actor.on_receive(Move(UUID(int=1), "fallback", attempts=1))
     persistence.advance(0.010)
-    assert persistence.router.messages == [Disowned(ids(1))]
+    assert persistence.router.messages == [MoveRefused(ids(1))]
     assert persistence.ledger.tables.claims == {UUID(int=1): ("2", "default")}
 
 

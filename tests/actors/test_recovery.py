@@ -203,3 +203,12 @@ def test_rows_whose_adoption_was_not_answered_are_found_by_joining_again() -> No
     recovery.advance(2 * LEASE_S)
     assert ledger.cut
     assert recovery.router.messages == [Adopt((Claim(payment(1), "fallback"),), NOW_MS - 40)]
+
+
+def test_after_an_adoption_the_watermark_stays_low_also_while_nobody_can_tell() -> None:
+    recovery = Recovery(MemoryLedger("1", gone_replica(1).tables)).start()
+    recovery.advance(LEASE_S)
+    recovery.router.answers[OldestStamp] = GatewayUnavailableError("planted")
+    recovery.advance(2 * BEAT_S)
+    assert recovery.ledger.tables.claims == {payment(1).correlation_id: ("1", "fallback")}
+    assert recovery.ledger.tables.watermarks_ms["1"] <= NOW_MS - 40

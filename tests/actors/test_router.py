@@ -18,6 +18,7 @@ from actors.domain.messages import (
     LookUp,
     Move,
     Moved,
+    MoveRefused,
     OldestStamp,
     PaymentProgress,
     Returned,
@@ -107,7 +108,7 @@ def test_a_payment_is_forgotten_once_its_settlement_is_committed() -> None:
 def test_a_disowned_payment_is_never_charged() -> None:
     router = Router()
     router.tell(Route((payment(1),)))
-    router.tell(Disowned((ONE,)))
+    router.tell(Disowned((payment(1),)))
     router.tell(Assigned((ONE,)))
     assert router.default.messages == []
 
@@ -148,7 +149,7 @@ def test_a_refused_move_ends_what_this_replica_does_for_the_payment() -> None:
     router.ended(Outcome.FAILED)
     router.breaker("default", BreakerState.OPEN)
     router.advance(0.1)
-    router.tell(Disowned((ONE,)))
+    router.tell(MoveRefused((ONE,)))
     router.tell(Moved((ONE,)))
     assert router.fallback.messages == []
 
@@ -291,7 +292,7 @@ def test_messages_about_payments_that_are_not_driven_here_are_ignored() -> None:
         Assigned((ONE,)),
         Moved((ONE,)),
         Settled((ONE,)),
-        Disowned((ONE,)),
+        MoveRefused((ONE,)),
         LookedUp(ONE, NOW_MS, answered=True),
         ChargeEnded(ONE, Outcome.SETTLED, NOW_MS),
     ):
@@ -326,3 +327,20 @@ def test_a_charge_under_an_older_stamp_than_believed_lowers_the_oldest_stamp() -
     router.tell(Adopt((Claim(payment(1), "default"),), 2**63 - 1))
     router.ended(Outcome.SETTLED)
     assert router.actor.on_receive(OldestStamp()) == NOW_MS
+
+
+def test_another_amount_under_the_id_of_a_payment_on_its_way_changes_nothing_about_it() -> None:
+    router = Router().charging(1)
+    router.ended(Outcome.FAILED)
+    router.breaker("default", BreakerState.OPEN)
+    router.advance(0.1)
+    router.tell(Disowned((payment(1, 5),)))
+    router.tell(Moved((ONE,)))
+    assert router.fallback.messages == [Charge(payment(1))]
+
+
+def test_attempts_of_an_earlier_owner_count() -> None:
+    router = Router()
+    router.tell(Adopt((Claim(payment(1), "default", attempts=2),), NOW_MS))
+    router.ended(Outcome.SETTLED)
+    assert router.persistence.messages == [Settle(Settlement(ONE, "default", NOW_MS, attempts=3))]

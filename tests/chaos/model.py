@@ -19,7 +19,6 @@ from actors.domain.messages import Accept, AcceptAnswer
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
 from actors.domain.processors import Processor
-from actors.domain.recent import RecentPayments
 from actors.intake import IntakeActor
 from actors.persistence import PersistenceActor
 from actors.ports import LookUpAnswer, ProcessorClient
@@ -227,7 +226,7 @@ class Replica:
                 journal=self.journal,
                 router=boxes["router"],
                 gossip=Recorder(),
-                recent=RecentPayments(1000),
+                recent_max=1000,
                 runtime=runtime,
                 open_max=1000,
             ),
@@ -257,7 +256,7 @@ class Replica:
         return answers[0]
 
     def step(self, index: int) -> None:
-        """Let one actor handle one message. One that lost its lease starts anew, as its supervisor would have it."""
+        """Let one actor handle one message."""
         names = [name for name, box in self.mailboxes.items() if box.actor and not box.actor.actor_inbox.empty()]
         if names:
             self.mailboxes[names[index % len(names)]].step()

@@ -89,11 +89,11 @@ class Gateway(RuleBasedStateMachine):
         journal = self.world.journals[name]
         journal.broken = not journal.broken
 
-    @rule(name=st.sampled_from(REPLICAS), failures=st.integers(1, 3))
-    def lose_postgres(self, name: str, failures: int) -> None:
+    @rule(name=st.sampled_from(REPLICAS), failures=st.integers(0, 3), lost_answers=st.integers(0, 2))
+    def lose_postgres(self, name: str, failures: int, lost_answers: int) -> None:
         replica = self.replicas[name]
         if replica is not None:
-            replica.ledger.failures = failures
+            replica.ledger.failures, replica.ledger.lost_answers = failures, lost_answers
 
     @rule(name=st.sampled_from(REPLICAS), sent=st.booleans())
     def crash(self, name: str, sent: bool) -> None:  # noqa: FBT001  # drawn

@@ -344,7 +344,7 @@ def test_a_folder_that_was_taken_away_is_unavailable_until_it_is_back(journal: F
 def test_a_segment_that_cannot_be_read_or_deleted_is_unavailable(journal: FileJournal, folder: Path) -> None:
     journal.append(some(1))
     (folder / "000000000002.journal").mkdir()
-    for call in (lambda: list(journal.replay()), journal.clear, lambda: journal.purge(GENERATION + 1)):
+    for call in (lambda: list(journal.replay()), lambda: journal.purge(GENERATION + 1)):
         with pytest.raises(JournalUnavailableError, match="journal"):
             call()
 
@@ -414,14 +414,6 @@ def test_a_purged_journal_holds_only_what_comes_after(journal: FileJournal, fold
     journal.append(some(1, first=2))
     assert after_a_crash(folder, GENERATION + 1) == some(1, first=2)
     assert after_a_crash(folder, GENERATION + 2) == []
-
-
-def test_a_cleared_journal_holds_nothing_and_stays_in_its_generation(journal: FileJournal, folder: Path) -> None:
-    journal.append(some(2))
-    journal.clear()
-    assert (segments(folder), after_a_crash(folder)) == ([], [])
-    journal.append(some(1, first=2))
-    assert after_a_crash(folder) == some(1, first=2)
 
 
 def left_behind(folder: Path, payments: Sequence[Payment], age_s: float) -> None:

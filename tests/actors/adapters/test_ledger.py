@@ -93,8 +93,8 @@ def uid(number: int) -> UUID:
     return payment(number).correlation_id
 
 
-def claim(number: int, processor: str = "default", amount_cents: int = 1990) -> Claim:
-    return Claim(payment(number, amount_cents), processor)
+def claim(number: int, processor: str = "default", amount_cents: int = 1990, attempts: int = 0) -> Claim:
+    return Claim(payment(number, amount_cents), processor, attempts)
 
 
 def settlement(number: int, processor: str = "default", requested_at_ms: int = NOW_MS, attempts: int = 1) -> Settlement:
@@ -180,7 +180,7 @@ def test_a_known_payment_is_told_as_it_was_written_first(ledger: PostgresLedger,
 def test_a_move_names_the_new_processor(ledger: PostgresLedger) -> None:
     ledger.write([claim(1), claim(2)], [], [])
     assert ledger.write([], [Move(uid(1), "fallback", 3)], []) == WriteResult((), (), (uid(1),))
-    assert set(ledger.claims()) == {claim(1, "fallback"), claim(2)}
+    assert set(ledger.claims()) == {claim(1, "fallback", attempts=3), claim(2)}
 
 
 def test_only_the_owner_moves_a_payment(ledger: PostgresLedger, other: PostgresLedger) -> None:
@@ -482,7 +482,7 @@ def test_a_registration_waits_for_a_write_under_way_and_finds_all_of_it(
         rival.rollback()
         assert write.result(DEADLINE_S) == WriteResult((uid(2),), (), (uid(1),))
         assert registration.result(DEADLINE_S).epoch == 2
-        assert set(successor.claims()) == {claim(1, "fallback"), claim(2)}
+        assert set(successor.claims()) == {claim(1, "fallback", attempts=1), claim(2)}
 
 
 def test_the_lease_does_not_wait_for_a_crowd_of_readers(database_url: str, ledger: PostgresLedger) -> None:
@@ -536,25 +536,6 @@ def test_who_was_taken_for_dead_writes_nothing_but_settlements_when_it_wakes_up(
     assert [ledger.payment(uid(number)) for number in (1, 2, 3)] == [*records, None]
     assert other.write([], [], [settlement(1), settlement(2)]) == NOTHING
     assert [record_of(ledger, number).settlement for number in (1, 2)] == [settlement(1), settlement(2)]
-
-
-def test_a_write_that_waits_for_an_adoption_is_refused(
-    database_url: str, ledger: PostgresLedger, other: PostgresLedger
-) -> None:
-    other.register(0, 0)
-    other.write([claim(1)], [], [])
-    with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as blocker:
-        # The adoption ends the epoch, and then waits for this before it lowers its own watermark.
-        blocker.execute("SELECT FROM replica WHERE name = 'a' FOR UPDATE")
-        adoption = executor.submit(ledger.adopt, 100)
-        wait_until_blocked(database_url, 1)
-        write = executor.submit(other.write, [claim(2)], [Move(uid(1), "fallback", 1)], [])
-        wait_until_blocked(database_url, 2)
-        blocker.rollback()
-        adopted = adoption.result(DEADLINE_S)
-        assert isinstance(write.exception(DEADLINE_S), LedgerUnavailableError)
-    assert adopted is not None
-    assert (adopted.claims, ledger.claims(), ledger.payment(uid(2))) == ((claim(1),), (claim(1),), None)
 
 
 def test_totals_stay_open_for_what_was_taken_over(ledger: PostgresLedger, other: PostgresLedger) -> None:

@@ -120,7 +120,7 @@ def serving(*script: Behaviour) -> Iterator[Server]:
 
 @contextmanager
 def calling(url: str, timeout_s: float = AMPLE_S, charges_max: int = 4) -> Iterator[HttpProcessorClient]:
-    with closing(HttpProcessorClient(url, timeout_s, charges_max)) as client:
+    with closing(HttpProcessorClient(url, timeout_s, charges_max, look_ups_max=16)) as client:
         yield client
 
 
