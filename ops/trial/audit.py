@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 from http import HTTPStatus
@@ -46,13 +47,15 @@ class Report:
     """Processors whose own totals or fees differ from the books'."""
     summaries: Mapping[str, int]
     untrue_summaries: tuple[UntrueSummary, ...]
+    hollow: tuple[str, ...]
+    """Why the trial proves nothing, whatever its counts are."""
     lost_conflicts: frozenset[UUID] = field(default_factory=frozenset)
     """Other amounts that were answered 202 and stand nowhere: reported, but no promise."""
 
     @property
     def ok(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.broken or self.wrong_totals or self.untrue_summaries)
+        return not (self.broken or self.wrong_totals or self.untrue_summaries or self.hollow)
 
     @property
     def broken(self) -> frozenset[UUID]:
@@ -89,6 +92,7 @@ def audit(evidence: Evidence) -> Report:
         wrong_totals=tuple(_wrong_totals(books)),
         summaries={kind: answers[kind] for kind in ("final", "open", "unavailable", "wrong")},
         untrue_summaries=tuple(_untrue_summaries(evidence)),
+        hollow=tuple(_hollow(evidence, accepted, answers)),
         lost_conflicts=frozenset(
             offer.correlation_id
             for offer in evidence.offers
@@ -136,6 +140,17 @@ def _wrong_totals(books: Books) -> Iterator[str]:
         total_fee = (amount * totals.fee).quantize(CENT, ROUND_HALF_EVEN)
         if totals != ProcessorTotals(totals.processor, totals.fee, len(cents), amount, total_fee):
             yield totals.processor
+
+
+def _hollow(evidence: Evidence, accepted: AbstractSet[UUID], answers: Mapping[str, int]) -> Iterator[str]:
+    if not accepted:
+        yield "nothing was accepted"
+    if evidence.answers and not answers["final"]:
+        yield "no summary was final"
+    if answers["wrong"]:
+        yield f"{answers['wrong']} summaries were answered neither with 200 nor with 503"
+    if not all(answer.final for answer in evidence.answers_at_rest):
+        yield "a summary at rest is not final"
 
 
 def _kind(answer: SummaryAnswer) -> str:

@@ -17,7 +17,7 @@ LOWEST_PORT, HIGHEST_PORT = 10_000, 32_000
 def make_settings(state_dir: Path) -> Settings:
     """Choose free ports and the replicas' settings."""
     block = 4
-    port = _free_block(block + 4)
+    port = free_block(block + 4)
     processors, admins = (port + block, port + block + 1), (port + block + 2, port + block + 3)
     return Settings(
         port=port,
@@ -33,7 +33,8 @@ def make_settings(state_dir: Path) -> Settings:
     )
 
 
-def _free_block(size: int) -> int:
+def free_block(size: int) -> int:
+    """Find the first of so many consecutive ports that nobody uses now."""
     while True:
         first = SystemRandom().randrange(LOWEST_PORT, HIGHEST_PORT - size)
         if all(_is_free(first + offset) for offset in range(size)):

@@ -122,19 +122,19 @@ class Gateway(RuleBasedStateMachine):
     @invariant()
     def no_payment_is_charged_twice(self) -> None:
         default, fallback = (self.world.processors[processor.name].booked for processor in PROCESSORS)
-        assert default.keys() & fallback.keys() == set()
+        assert default.keys() & fallback.keys() == set(), "charged twice"
 
     @invariant()
     def every_accepted_payment_is_durable(self) -> None:
         journalled = {key for journal in self.world.journals.values() for key in journal.kept}
-        assert self.accepted.keys() - journalled - self.world.tables.payments.keys() == set()
+        assert self.accepted.keys() - journalled - self.world.tables.payments.keys() == set(), "not durable"
 
     @invariant()
     def every_settlement_is_what_its_processor_booked(self) -> None:
         for correlation_id, settlement in self.world.tables.settlements.items():
             booked = self.world.processors[settlement.processor].booked[correlation_id]
             payment = self.world.tables.payments[correlation_id]
-            assert (payment.amount_cents, settlement.requested_at_ms) == booked
+            assert (payment.amount_cents, settlement.requested_at_ms) == booked, "not as booked"
 
     @invariant()
     def a_final_summary_misses_no_charge(self) -> None:
@@ -144,7 +144,7 @@ class Gateway(RuleBasedStateMachine):
             late = [(payment.correlation_id, stamp) for _, payment, stamp in processor.late]
             booked = [(correlation_id, stamp) for correlation_id, (_, stamp) in processor.booked.items()]
             missing = [key for key, stamp in booked + late if stamp < final_before_ms and key not in tables.settlements]
-            assert missing == []
+            assert missing == [], "final too early"
 
     def teardown(self) -> None:
         """Everything works again: then everything that was accepted is settled."""
@@ -162,7 +162,7 @@ class Gateway(RuleBasedStateMachine):
             self.no_payment_is_charged_twice()
             self.a_final_summary_misses_no_charge()
         self.every_settlement_is_what_its_processor_booked()
-        assert self.accepted.keys() - self.world.tables.settlements.keys() == set()
+        assert self.accepted.keys() - self.world.tables.settlements.keys() == set(), "not settled"
 
     def _is_at_rest(self) -> bool:
         return self.accepted.keys() <= self.world.tables.settlements.keys() and not self.world.tables.claims

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ import msgpack
 
 from ops.settings import Settings
 from ops.stack import Stack
+from ops.trial.stage import free_block
 
 WAIT_S_MAX = 30.0
 REPLICAS = 3
@@ -159,8 +159,8 @@ def house(state_dir: Path, **environment: str) -> Iterator[House]:
 
 def make_settings(state_dir: Path, environment: dict[str, str]) -> Settings:
     """Choose free ports."""
-    port = _free_block(1 + REPLICAS)
-    ports = [_free_block(1) for _ in range(4)]
+    port = free_block(1 + REPLICAS)
+    ports = [free_block(1) for _ in range(4)]
     return Settings(
         port=port,
         replicas=REPLICAS,
@@ -169,22 +169,3 @@ def make_settings(state_dir: Path, environment: dict[str, str]) -> Settings:
         admin_ports=(ports[2], ports[3]),
         environment={**os.environ, **environment},
     )
-
-
-def _free_block(size: int) -> int:
-    """Find consecutive ports that nobody uses now, the first given by the system."""
-    while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-        if port + size <= 65536 and all(_is_free(port + offset) for offset in range(size)):
-            return port
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("0.0.0.0", port))  # noqa: S104  # it is closed at once
-        except OSError:
-            return False
-        return True

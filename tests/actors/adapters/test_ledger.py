@@ -538,6 +538,21 @@ def test_who_was_taken_for_dead_writes_nothing_but_settlements_when_it_wakes_up(
     assert [record_of(ledger, number).settlement for number in (1, 2)] == [settlement(1), settlement(2)]
 
 
+def test_who_joins_with_what_is_older_than_the_last_purge_writes_nothing(
+    newcomer: PostgresLedger, other: PostgresLedger
+) -> None:
+    newcomer.register(0, LEASE_S)
+    generation = newcomer.begin_purge()
+    for each in (newcomer, other):
+        each.acknowledge_purge(generation)
+    assert other.finish_purge(generation)
+    assert newcomer.register(0, LEASE_S).generation == generation
+    with pytest.raises(LedgerUnavailableError):
+        newcomer.write([claim(1)], [], [])
+    newcomer.register(generation, LEASE_S)
+    assert newcomer.write([claim(1)], [], []).assigned == (uid(1),)
+
+
 def test_totals_stay_open_for_what_was_taken_over(ledger: PostgresLedger, other: PostgresLedger) -> None:
     other.beat(other.register(0, LEASE_S).epoch, 0, NOW_MS - 500)
     other.write([claim(1)], [], [])

@@ -258,8 +258,19 @@ def test_another_amount_that_stands_nowhere_is_reported_and_breaks_nothing(good:
 def test_a_summary_that_is_not_final_may_say_anything(good: Evidence) -> None:
     answers = [answer((0, 0), (0, 0), final=False), answer((0, 0), (0, 0), status=503, final=False)]
     report = audit(replace(good, answers=answers))
-    assert report.ok
+    assert report.untrue_summaries == ()
     assert report.summaries == {"final": 0, "open": 1, "unavailable": 1, "wrong": 0}
+
+
+def test_a_trial_in_which_nothing_was_proven_is_not_ok(good: Evidence) -> None:
+    never_final = audit(replace(good, answers=[answer((0, 0), (0, 0), final=False)]))
+    assert (never_final.ok, never_final.hollow) == (False, ("no summary was final",))
+    idle = audit(replace(good, offers=[]))
+    assert "nothing was accepted" in idle.hollow
+    refused = audit(replace(good, answers=[answer((0, 0), (0, 0), status=404, final=False)]))
+    assert "1 summaries were answered neither with 200 nor with 503" in refused.hollow
+    restless = audit(replace(good, answers_at_rest=[answer((6, 2300), (0, 0), final=False)]))
+    assert restless.hollow == ("a summary at rest is not final",)
 
 
 @pytest.mark.parametrize(
