@@ -48,7 +48,7 @@ class Report:
     summaries: Mapping[str, int]
     untrue_summaries: tuple[UntrueSummary, ...]
     hollow: tuple[str, ...]
-    """Why the trial proves nothing, whatever its counts are."""
+    """Why the trial proves nothing, or that a part needed a restart, whatever the counts are."""
     lost_conflicts: frozenset[UUID] = field(default_factory=frozenset)
     """Other amounts that were answered 202 and stand nowhere: reported, but no promise."""
 
@@ -149,6 +149,7 @@ def _hollow(evidence: Evidence, accepted: AbstractSet[UUID], answers: Mapping[st
         yield "no summary was final"
     if answers["wrong"]:
         yield f"{answers['wrong']} summaries were answered neither with 200 nor with 503"
+    yield from (f"{name} ended by itself" for name in evidence.unexpected_ends)
     if not all(answer.final for answer in evidence.answers_at_rest):
         yield "a summary at rest is not final"
 

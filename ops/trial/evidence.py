@@ -102,6 +102,8 @@ class Evidence:
     """Of the windows that were asked for during the trial."""
     answers_at_rest: Sequence[SummaryAnswer] = ()
     """Of each living replica once all was settled."""
+    unexpected_ends: Sequence[str] = ()
+    """Parts that ended though no fault met them."""
 
 
 def read_books(stack: Stack) -> Books:

@@ -26,6 +26,7 @@ class Injector:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._current: list[PlannedFault] = []
+        self._ends: list[str] = []
         self._replicas = {replica.name: replica.url for replica in stack.replicas}
         self._targets = {target.name: target for target in _targets(stack)}
         self._threads = [threading.Thread(target=self._run, args=(name,), name=name) for name in self._targets]
@@ -42,6 +43,12 @@ class Injector:
         """The faults that are on now."""
         with self._lock:
             return list(self._current)
+
+    @property
+    def unexpected_ends(self) -> list[str]:
+        """Names of the parts that ended though no fault met them, one for each time."""
+        with self._lock:
+            return list(self._ends)
 
     def live_urls(self) -> list[str]:
         """The addresses of the replicas that are not away now."""
@@ -109,6 +116,8 @@ class Injector:
             end = target.unexpected_end()
             if end is not None:
                 self._say(end)
+                with self._lock:
+                    self._ends.append(target.name)
                 with self._reporting(target):
                     target.lift()
 

@@ -140,7 +140,8 @@ class Trial:
             part.wait_ready(READY_S_MAX)
         books = read_books(stack)
         at_rest = [self._ask_at_rest(url) for url in injector.live_urls()]
-        return Evidence(load.offers, books, watch.answers, at_rest), self._count_faults(stack, injector), rest_s
+        evidence = Evidence(load.offers, books, watch.answers, at_rest, injector.unexpected_ends)
+        return evidence, self._count_faults(stack, injector), rest_s
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(seconds):

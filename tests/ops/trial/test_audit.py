@@ -271,6 +271,7 @@ def test_a_trial_in_which_nothing_was_proven_is_not_ok(good: Evidence) -> None:
     assert "1 summaries were answered neither with 200 nor with 503" in refused.hollow
     restless = audit(replace(good, answers_at_rest=[answer((6, 2300), (0, 0), final=False)]))
     assert restless.hollow == ("a summary at rest is not final",)
+    assert audit(replace(good, unexpected_ends=["replica-1"])).hollow == ("replica-1 ended by itself",)
 
 
 @pytest.mark.parametrize(
