@@ -26,7 +26,7 @@ CONNECTIONS_MAX = 4
 PING_S_MAX = 0.5
 ASK_S_MAX = 3.0
 """For one question, with the wait for its connection."""
-WRITE_S_MAX = 10.0
+WRITE_S_MAX = 5.0
 """For one batch. A batch that is given up may be committed all the same; it is harmless to write it again."""
 
 # One statement is one transaction and one round trip. Ids are sorted, so that two replicas that write the same ones
