@@ -171,7 +171,7 @@ class Replica:
             GatewayUnavailableError: the replica is starting or stopping.
             LedgerUnavailableError: Postgres does not answer. A purge that has begun ends when it is back.
         """
-        if not self._at_work.is_set():
+        if not self._at_work.wait(PURGE_S_MAX):
             raise GatewayUnavailableError("the gateway is starting, purging or stopping")
         self._system.ledger.begin_purge()
         # In a greenlet of its own, which goes on whatever becomes of the client.
