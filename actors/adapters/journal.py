@@ -100,11 +100,9 @@ class FileJournal:
         self._segments: deque[_Segment] = deque()
         self._fd: int | None = None
         self._size_bytes = 0
-        try:
+        with _translated(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._lock_fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise JournalUnavailableError(f"{folder}: {error.strerror}") from error
         try:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
