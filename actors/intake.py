@@ -94,6 +94,11 @@ class IntakeActor(Actor):
             self._flush()
         return answer
 
+    def on_stop(self) -> None:
+        """Answer those whose group would have been written next."""
+        if self._replies:
+            self._flush()
+
     def _accept(self, message: Accept) -> None:
         if self._runtime.now_s() > message.wanted_until_s:
             return

@@ -106,6 +106,7 @@ class PersistenceActor(Actor):
             logger.warning("%d writes wait for Postgres (attempt %d): %s", self._waiting, self._failures, error)
             return
         self._failures = 0
+        self.progressed()
         self._size.committed(self._runtime.now_s() - started_s)
         del self._settlements[: len(settlements)], self._moves[: len(moves)]
         self._drop_claims(claims)

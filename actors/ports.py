@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
+from actors.domain.fleet import Opinion
 from actors.domain.messages import Claim, Move
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment, Settlement
@@ -255,16 +256,32 @@ class PeerChannel(Protocol):
 
 
 class HealthBoard(Protocol):
-    """Redis: what all replicas together know of processors. Raises `HealthUnavailableError`."""
+    """Redis: what all replicas together know of processors. Any of it may be gone at any time.
+
+    Every method raises `HealthUnavailableError` where Redis does not answer.
+    """
 
     def may_poll(self, processor: str, period_s: float) -> bool:
         """Take the fleet's one call of this period; False where another replica has it."""
 
-    def publish(self, health: "ProcessorHealth") -> None:
-        """Share an answer until its time to live ends."""
+    def may_probe(self, processor: str, period_s: float) -> bool:
+        """Take the fleet's one probe of this period; False where another replica has it."""
 
-    def read(self, processor: str) -> "ProcessorHealth | None":
-        """The answer that was shared last."""
+    def publish(self, health: "ProcessorHealth") -> None:
+        """Share the answer of a processor's health endpoint until its time to live ends."""
+
+    def exchange(self, opinions: Sequence[Opinion]) -> "SharedHealth":
+        """Share this replica's opinions, and read what is shared, in one round trip."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedHealth:
+    """What is shared now."""
+
+    answers: tuple["ProcessorHealth", ...]
+    """The latest answer of each processor's health endpoint, where there is one."""
+    opinions: tuple[Opinion, ...]
+    """Of the other replicas, none older than its time to live."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ class RecoveryActor(Actor):
 
     def _take_over(self, payments: Sequence[Payment]) -> bool:
         logger.warning("%d payments of the journal of a replica that is gone are taken over", len(payments))
+        self.progressed()
         try:
             return bool(self._intake.ask(TakeOver(tuple(payments)), TAKE_OVER_S_MAX))
         except GatewayUnavailableError:

@@ -1,14 +1,26 @@
 """One replica: its start, its end, what it does about a purge, and how it is."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import gevent
 from gevent.event import AsyncResult, Event
 from gevent.lock import BoundedSemaphore
 
-from actors.domain.messages import Accept, AcceptAnswer, Backlog, Census, Count, Drain, OldestStamp
+from actors.domain.breaker import BreakerState
+from actors.domain.messages import (
+    Accept,
+    AcceptAnswer,
+    Backlog,
+    Census,
+    Count,
+    DescribeProcessor,
+    Drain,
+    ForceBreaker,
+    OldestStamp,
+    ProcessorStatus,
+)
 from actors.domain.payment import Payment
 from actors.errors import (
     FielError,
@@ -217,6 +229,25 @@ class Replica:
         """
         census: Census = self._system.router.ask(Count(), ASK_S_MAX)
         return census
+
+    def processors(self) -> Mapping[str, ProcessorStatus]:
+        """Tell what this replica knows of each processor, by name.
+
+        Raises:
+            GatewayUnavailableError: an actor does not answer.
+        """
+        return {name: actor.ask(DescribeProcessor(), ASK_S_MAX) for name, actor in self._system.processors.items()}
+
+    def force_breaker(self, processor: str, state: BreakerState | None) -> bool:
+        """Hold the breaker of a processor on all replicas in a forced state; None lets it go.
+
+        Returns:
+            False where there is no such processor.
+
+        Raises:
+            GatewayUnavailableError: the gateway is starting, purging or stopping.
+        """
+        return bool(self._system.health.ask(ForceBreaker(processor, state), ASK_S_MAX))
 
     def dead_actors(self) -> tuple[str, ...]:
         """Names of the actors that should run and do not; empty before the start and while all is well."""

@@ -1,10 +1,11 @@
 """The router: holds every unsettled payment of this replica and decides what each does next."""
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from random import Random
 from uuid import UUID
 
 from actors.actor import Actor
@@ -35,10 +36,10 @@ from actors.domain.messages import (
     Route,
     Settle,
     Settled,
+    Tick,
 )
 from actors.domain.payment import Payment, Settlement
-from actors.domain.processors import Processor
-from actors.domain.routing import ProcessorView, by_cost, choose
+from actors.domain.routing import Choice, Reason, Routes
 from actors.ports import Recipient, Runtime
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,10 @@ logger = logging.getLogger(__name__)
 
 UNRESOLVED_S = 60.0
 """After this time an unknown outcome is reported, and still tried."""
+LOG_S = 1.0
+"""Changes of mind are logged at most so often."""
+UNLOGGED = frozenset({Reason.PROBE, Reason.RETRIES_SPENT, Reason.WAIT_FOR_ROOM})
+"""Reasons that say nothing about where most payments go."""
 
 
 class Phase(Enum):
@@ -68,6 +73,8 @@ ON_THE_WAY_TO_POSTGRES = frozenset({Phase.ASSIGNING, Phase.MOVING, Phase.SETTLIN
 class _Entry:
     life: Life
     phase: Phase
+    given_to: str | None = None
+    """The processor in whose view it counts as under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,8 @@ class RetryLimits:
     """How failures are tried again."""
 
     failures: Backoff = field(default_factory=lambda: Backoff(first_s=0.1, longest_s=5.0))
+    jitter: float = 0.25
+    """Each pause is drawn from within this share around its length."""
     horizon_s: float = 30.0
     """How long after an attempt a processor may still book it: longest delay, plus timeout, plus lease."""
 
@@ -85,22 +94,30 @@ class RouterActor(Actor):
     def __init__(
         self,
         *,
-        processors: Sequence[Processor],
+        routes: Routes,
         addresses: Mapping[str, Recipient],
         persistence: Recipient,
         runtime: Runtime,
         limits: RetryLimits,
+        chance: Random,
     ) -> None:
-        """`addresses` leads from each processor's name to its actor."""
+        """`addresses` leads from each processor's name to its actor; `chance` draws the jitter of the pauses."""
         super().__init__()
-        self._cheapest_first = by_cost(processors)
+        self._routes = routes
         self._addresses = addresses
         self._persistence = persistence
         self._runtime = runtime
         self._limits = limits
-        self._views = {processor.name: ProcessorView() for processor in processors}
+        self._chance = chance
         self._entries: dict[UUID, _Entry] = {}
-        self._last_choice: str | None = self._cheapest_first[0].name
+        self._held: deque[_Entry] = deque()
+        """Payments that are free and wait, in the order of their arrival."""
+        self._counted = 0
+        """Of those that are held, the first so many are in the counts of decisions."""
+        self._held_pinned: dict[str, deque[_Entry]] = {name: deque() for name in routes.views}
+        """Payments that wait for room on the one processor that may see them."""
+        self._logged = Choice(routes.cheapest_first[0].name, Reason.CHEAPEST)
+        self._logged_at_s = 0.0
 
     def on_receive(self, message: object) -> object:  # noqa: C901, PLR0912  # one line for each message
         """Handle one message of `actors.domain.messages`; ids that are not driven here are ignored."""
@@ -116,10 +133,11 @@ class RouterActor(Actor):
                         del self._entries[entry.life.payment.correlation_id]
             case MoveRefused(ids):
                 for entry in self._in_phase(ids, Phase.MOVING):
+                    self._take_back(entry, unsent=True)
                     del self._entries[entry.life.payment.correlation_id]
             case Moved(ids):
                 for entry in self._in_phase(ids, Phase.MOVING):
-                    self._dispatch(entry)
+                    self._charge(entry)
             case Settled(ids):
                 for correlation_id in ids:
                     self._entries.pop(correlation_id, None)
@@ -136,6 +154,8 @@ class RouterActor(Actor):
                     self._dispatch(entry)
             case AvailabilityChanged():
                 self._availability_changed(message)
+            case Tick():
+                pass  # The patience with an outage has ended: payments are released below.
             case OldestStamp():
                 stamps = (entry.life.oldest_stamp_ms for entry in self._entries.values())
                 return min((stamp for stamp in stamps if stamp is not None), default=None)
@@ -145,6 +165,7 @@ class RouterActor(Actor):
                 return self._count()
             case Describe(correlation_id):
                 return self._describe(correlation_id)
+        self._release()
         return None
 
     def _in_phase(self, correlation_ids: Sequence[UUID], phase: Phase) -> list[_Entry]:
@@ -152,8 +173,9 @@ class RouterActor(Actor):
         return [entry for entry in entries if entry is not None and entry.phase is phase]
 
     def _assign(self, payments: Sequence[Payment]) -> None:
-        # Where none takes payments, the row names the cheapest: the payment waits for that one.
-        processor = choose(self._cheapest_first, self._views) or self._cheapest_first[0].name
+        # Where none takes payments now, the row names the cheapest.
+        choice = self._routes.choose(waiting=len(self._held), spent=None, now_s=self._runtime.now_s())
+        processor = choice.processor or self._routes.cheapest_first[0].name
         for payment in payments:
             if payment.correlation_id not in self._entries:
                 self._entries[payment.correlation_id] = _Entry(Life(payment, processor), Phase.ASSIGNING)
@@ -174,43 +196,82 @@ class RouterActor(Actor):
     def _dispatch(self, entry: _Entry) -> None:
         """Take a payment that waits for nothing else on its way."""
         life = entry.life
-        if life.processor not in self._views:
+        view = self._routes.views.get(life.processor)
+        if view is None:
             # It may have been charged there, and nobody can ask.
             entry.phase = Phase.STRANDED
-        elif life.pinned:
-            if self._views[life.processor].takes_charges:
-                self._charge(entry)
-            else:
-                entry.phase = Phase.LOOKING_UP
-                self._addresses[life.processor].tell(LookUp(life.payment))
-        else:
-            self._send_anywhere(entry)
-
-    def _send_anywhere(self, entry: _Entry) -> None:
-        life = entry.life
-        target = choose(self._cheapest_first, self._views)
-        if target is None:
+        elif not life.pinned:
+            if self._routes.is_waited_for(life.processor, self._runtime.now_s()):
+                life.failures_here = 0  # They belong to the outage.
             entry.phase = Phase.HELD
-        elif target != life.processor:
-            entry.phase = Phase.MOVING
-            life.processor = target
-            self._persistence.tell(Move(life.payment.correlation_id, target, life.attempts))
+            self._held.append(entry)
+        elif not view.state.is_closed:
+            # No probe either: one that fails again and again would never be looked up, and so never be free.
+            entry.phase = Phase.LOOKING_UP
+            self._addresses[life.processor].tell(LookUp(life.payment))
+        elif view.has_room:
+            self._give(entry, life.processor)
         else:
+            entry.phase = Phase.HELD
+            self._held_pinned[life.processor].append(entry)
+
+    def _release(self) -> None:
+        """Give waiting payments to the processors that take them, in the order of their arrival."""
+        for name, pinned in self._held_pinned.items():
+            view = self._routes.views[name]
+            while pinned and (view.has_room or not view.state.is_closed):
+                self._dispatch(pinned.popleft())
+        while self._held:
+            entry = self._held[0]
+            life = entry.life
+            if self._entries.get(life.payment.correlation_id) is not entry:
+                self._drop_first()
+                continue
+            now_s = self._runtime.now_s()
+            spent = life.processor if self._routes.is_spent(life.processor, life.failures_here, now_s) else None
+            choice = self._routes.choose(waiting=len(self._held) - 1, spent=spent, now_s=now_s)
+            self._log(choice)
+            if choice.processor is None:
+                # Each payment that has to wait is counted once, for what the first of them waits for.
+                self._routes.decisions[None, choice.reason] += len(self._held) - self._counted
+                self._counted = len(self._held)
+                return
+            self._drop_first()
+            self._routes.decisions[choice.processor, choice.reason] += 1
+            self._give(entry, choice.processor)
+
+    def _drop_first(self) -> None:
+        self._held.popleft()
+        self._counted = max(0, self._counted - 1)
+
+    def _give(self, entry: _Entry, processor: str) -> None:
+        entry.given_to = processor
+        self._routes.views[processor].take()
+        life = entry.life
+        if processor == life.processor:
             self._charge(entry)
+        else:
+            entry.phase = Phase.MOVING
+            life.moved(processor)
+            self._persistence.tell(Move(life.payment.correlation_id, processor, life.attempts))
 
     def _charge(self, entry: _Entry) -> None:
         entry.phase = Phase.CHARGING
-        self._views[entry.life.processor].charge_sent()
         self._addresses[entry.life.processor].tell(Charge(entry.life.payment))
 
+    def _take_back(self, entry: _Entry, *, unsent: bool = False) -> None:
+        if entry.given_to is not None:
+            self._routes.views[entry.given_to].give_back(unsent=unsent)
+            entry.given_to = None
+
     def _returned(self, message: Returned) -> None:
-        # Sent on a view that was already old; without this it would go to and fro.
-        self._views[message.processor].permits = 0
         for entry in self._in_phase([payment.correlation_id for payment in message.payments], Phase.CHARGING):
+            self._take_back(entry)
             self._dispatch(entry)
 
     def _charge_ended(self, message: ChargeEnded) -> None:
         for entry in self._in_phase([message.correlation_id], Phase.CHARGING):
+            self._take_back(entry)
             entry.life.sent(message.requested_at_ms)
             match entry.life.ended(message.outcome, self._runtime.now_s()):
                 case Next.SETTLE:
@@ -238,29 +299,33 @@ class RouterActor(Actor):
 
     def _pause(self, entry: _Entry) -> None:
         entry.phase = Phase.PAUSING
-        pause_s = self._limits.failures.pause_s(entry.life.failures_in_row)
+        jitter = self._chance.uniform(1 - self._limits.jitter, 1 + self._limits.jitter)
+        pause_s = self._limits.failures.pause_s(entry.life.failures_in_row) * jitter
         self._runtime.call_later(pause_s, self.tell_self, RetryDue(entry.life.payment.correlation_id))
 
     def _availability_changed(self, message: AvailabilityChanged) -> None:
-        view = self._views[message.processor]
-        view.state, view.permits = message.state, message.permits
-        choice = choose(self._cheapest_first, self._views)
-        if choice != self._last_choice:
-            logger.info("payments go to %s: %s is %s", choice or "no processor", message.processor, message.state.value)
-            self._last_choice = choice
-        for entry in [entry for entry in self._entries.values() if entry.phase is Phase.HELD]:
-            if choose(self._cheapest_first, self._views) is None:
-                return
-            self._dispatch(entry)
+        view = self._routes.views[message.processor]
+        began = view.down_since_s is None and message.down_since_s is not None
+        view.state, view.limit, view.probes = message.state, message.limit, message.probes
+        view.capacity_per_s, view.down_since_s = message.capacity_per_s, message.down_since_s
+        ends_at_s = self._routes.patience_ends_at_s(message.processor)
+        if began and ends_at_s is not None:
+            self._runtime.call_later(max(0.0, ends_at_s - self._runtime.now_s()), self.tell_self, Tick())
+
+    def _log(self, choice: Choice) -> None:
+        now_s = self._runtime.now_s()
+        if choice.reason in UNLOGGED or choice == self._logged or now_s - self._logged_at_s < LOG_S:
+            return
+        self._logged, self._logged_at_s = choice, now_s
+        logger.info("payments go to %s: %s", choice.processor or "no processor", choice.reason.value)
 
     def _count(self) -> Census:
         phases = Counter(entry.phase for entry in self._entries.values())
         unsettled = {phase.value: phases[phase] for phase in Phase}
-        breakers = {name: view.state for name, view in self._views.items()}
         long_ago_s = self._runtime.now_s() - UNRESOLVED_S
         pinned = (entry.life.pinned_since_s for entry in self._entries.values())
         unresolved = sum(since_s is not None and since_s < long_ago_s for since_s in pinned)
-        return Census(unsettled, unresolved, breakers)
+        return Census(unsettled, unresolved, dict(self._routes.decisions))
 
     def _describe(self, correlation_id: UUID) -> PaymentProgress | None:
         entry = self._entries.get(correlation_id)

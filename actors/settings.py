@@ -31,6 +31,8 @@ class Settings:
     journal_dir: Path
     durability: Durability
     allow_purge: bool
+    allow_force: bool
+    """Whether an operator may force breakers over HTTP."""
     open_max: int
     """Accepted payments that may be unsettled here before clients get 503."""
     charge_timeout_s: float
@@ -38,7 +40,11 @@ class Settings:
     processor_delay_max_s: float
     """How long a processor may take to book a request that its client has given up."""
     in_flight_max: int
-    """Charges under way on one processor from this replica."""
+    """Charges under way on one processor from this replica, at most."""
+    outage_patience_s: float
+    """How long a cheaper processor that is down is waited for, from the start of its outage."""
+    backlog_patience_s: float
+    """In what time a cheaper processor that works has to be able to charge all that waits."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -55,10 +61,13 @@ class Settings:
             journal_dir=Path(environment.get("JOURNAL_DIR", "var/journal")),
             durability=_durability(environment.get("DURABILITY", Durability.FSYNC.value)),
             allow_purge=_flag(environment, "ALLOW_PURGE"),
-            open_max=_positive_int(environment, "OPEN_MAX", 60_000),
-            charge_timeout_s=_positive_int(environment, "CHARGE_TIMEOUT_MS", 10_000) / 1000,
-            processor_delay_max_s=_positive_int(environment, "PROCESSOR_DELAY_MAX_MS", 15_000) / 1000,
-            in_flight_max=_positive_int(environment, "IN_FLIGHT_MAX", 128),
+            allow_force=_flag(environment, "ALLOW_FORCE"),
+            open_max=_int(environment, "OPEN_MAX", 60_000),
+            charge_timeout_s=_int(environment, "CHARGE_TIMEOUT_MS", 10_000) / 1000,
+            processor_delay_max_s=_int(environment, "PROCESSOR_DELAY_MAX_MS", 15_000) / 1000,
+            in_flight_max=_int(environment, "IN_FLIGHT_MAX", 266),
+            outage_patience_s=_int(environment, "OUTAGE_PATIENCE_MS", 25_000, least=0) / 1000,
+            backlog_patience_s=_int(environment, "BACKLOG_PATIENCE_MS", 10_000, least=0) / 1000,
         )
 
 
@@ -89,8 +98,8 @@ def _flag(environment: Mapping[str, str], name: str) -> bool:
     return value == "1"
 
 
-def _positive_int(environment: Mapping[str, str], name: str, default: int) -> int:
+def _int(environment: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
     value = environment.get(name, str(default))
-    if not value.isdecimal() or int(value) < 1:
-        raise SettingsError(f"{name}={value!r} is no whole number above zero")
+    if not value.isdecimal() or int(value) < least:
+        raise SettingsError(f"{name}={value!r} is no whole number from {least} on")
     return int(value)

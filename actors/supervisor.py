@@ -1,7 +1,8 @@
-"""The supervisor: starts all actors in order, and starts all anew when one of them dies.
+"""The supervisor: starts all actors in order, starts all anew when one of them dies, and finds one that hangs.
 
 Whatever an actor held is in the journal or in Postgres. Starting all together means that there is one way to drive work
-again, after a crash as after a start of the process.
+again, after a crash as after a start of the process. An actor that hangs cannot be stopped: the process ends. One that
+hangs without ever yielding stops the supervisor too; gunicorn's `timeout` ends that process.
 """
 
 import logging
@@ -19,6 +20,13 @@ logger = logging.getLogger(__name__)
 
 CHECK_S = 0.1
 STOP_S_MAX = 2.0
+HANG_S_MAX = 20.0
+"""How long an actor may be busy with one message.
+
+Longer than all calls that one message may wait for, each answered at the last moment: 12 s for a heartbeat of the
+recovery with two processors (three questions of 1 s, three statements of 3 s), 8 s for a batch (5 s, and 3 s to report
+conflicts), 6 s for a round of health calls. A sync of the journal has no limit of its own: this is the one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +39,14 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class RestartLimits:
-    """How often the actors may be started anew."""
+    """How often the actors may be started anew, and how long each may take."""
 
     restarts_max: int = 5
     within_s: float = 60.0
     backoff: Backoff = Backoff(first_s=0.05, longest_s=2.0)  # noqa: RUF009  # frozen, so one for all is harmless
+    stop_s_max: float = STOP_S_MAX
+    hang_s_max: float = HANG_S_MAX
+    """Counted in checks, so that time in which the whole process stood still does not count."""
 
 
 class Supervisor:
@@ -58,7 +69,11 @@ class Supervisor:
         if self._closed:
             return
         for child in self._children:
-            child.address.bind(child.start())
+            try:
+                child.address.bind(child.start())
+            except Exception:
+                # The next check finds nobody there, as after a failing `on_start`.
+                logger.exception("%s cannot be made", child.address.name)
         self._watching = True
         self._runtime.call_later(CHECK_S, self.check)
 
@@ -74,18 +89,40 @@ class Supervisor:
     def _stop_children(self) -> list[str]:
         """End all; give the names of those that did not end in time."""
         self._watching = False
-        return [child.address.name for child in reversed(self._children) if not child.address.stop(STOP_S_MAX)]
+        return [
+            child.address.name for child in reversed(self._children) if not child.address.stop(self._limits.stop_s_max)
+        ]
 
     @property
     def dead(self) -> tuple[str, ...]:
-        """Names of the actors that should run and do not."""
-        return tuple(child.address.name for child in self._children if not child.address.is_alive)
+        """Names of the actors that should run and do not, or that seem to hang: half of `hang_s_max` has passed."""
+        return tuple(
+            child.address.name
+            for child in self._children
+            if not child.address.is_alive or self._is_busy_for(child.address, self._limits.hang_s_max / 2)
+        )
+
+    @staticmethod
+    def _is_busy_for(address: Address, duration_s: float) -> bool:
+        return address.looks * CHECK_S >= duration_s
 
     def check(self) -> None:
-        """Look once whether all are alive."""
+        """Look once whether all are alive and at work."""
         if not self._watching:
             return
-        dead = self.dead
+        addresses = [child.address for child in self._children]
+        for address in addresses:
+            address.look()
+        dead = [address.name for address in addresses if not address.is_alive]
+        stuck = [
+            f"{address.name} with {type(address.busy_with).__name__}"
+            for address in addresses
+            if address.is_alive and self._is_busy_for(address, self._limits.hang_s_max)
+        ]
+        if stuck:
+            self._watching = False
+            self._give_up(f"for {self._limits.hang_s_max} s busy with one message: {', '.join(stuck)}")
+            return
         if not dead:
             self._runtime.call_later(CHECK_S, self.check)
             return

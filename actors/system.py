@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from random import Random
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -17,7 +18,9 @@ from actors.adapters.runtime import GeventRuntime
 from actors.books import Books
 from actors.domain.batching import BatchLimits
 from actors.domain.breaker import Breaker, BreakerLimits
+from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
 from actors.domain.processors import Processor
+from actors.domain.routing import Patience, Routes
 from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
@@ -44,7 +47,8 @@ class System:
         self.settings = settings
         self.runtime = GeventRuntime()
         self.ledger = PostgresLedger(settings.database_url, settings.replica, self.runtime.now_ms)
-        self.board = RedisHealthBoard(settings.redis_url, settings.replica)
+        names = tuple(processor.name for processor in settings.processors)
+        self.board = RedisHealthBoard(settings.redis_url, settings.replica, names)
         self.probe = HttpHealthProbe(settings.processors, self.runtime.now_ms)
         self.clients = {
             processor.name: HttpProcessorClient(
@@ -98,10 +102,13 @@ class System:
             Child(
                 self.router,
                 lambda: RouterActor.start(
-                    processors=settings.processors,
+                    routes=Routes(
+                        settings.processors, Patience(settings.outage_patience_s, settings.backlog_patience_s)
+                    ),
                     addresses=self.processors,
                     persistence=self.persistence,
                     runtime=runtime,
+                    chance=Random(),  # noqa: S311  # jitter is no secret
                     limits=RetryLimits(horizon_s=settings.processor_delay_max_s + settings.charge_timeout_s + LEASE_S),
                 ),
             ),
@@ -139,7 +146,11 @@ class System:
             Child(
                 self.health,
                 lambda: HealthActor.start(
-                    processors=self.processors, board=self.board, probe=self.probe, runtime=runtime
+                    processors=self.processors,
+                    board=self.board,
+                    probe=self.probe,
+                    runtime=runtime,
+                    replica=settings.replica,
                 ),
             ),
         ]
@@ -150,10 +161,12 @@ class System:
             lambda: ProcessorActor.start(
                 name=processor.name,
                 client=self.clients[processor.name],
-                breaker=Breaker(BreakerLimits()),
+                breaker=Breaker(BreakerLimits(), Random()),  # noqa: S311  # jitter is no secret
+                concurrency=ConcurrencyLimit(ConcurrencyLimits(max=self.settings.in_flight_max)),
+                starts=StartRate(StartRateLimits()),
                 router=self.router,
+                health=self.health,
                 runtime=self.runtime,
-                in_flight_max=self.settings.in_flight_max,
             ),
         )
 

@@ -34,6 +34,8 @@ class Life:
     """How many times it was sent."""
     failures_in_row: int = 0
     """Attempts and look-ups since the last success; pauses grow with it."""
+    failures_here: int = 0
+    """Attempts in a row that failed on this processor, outages aside."""
     unknown_since_s: float | None = None
     """Monotonic time of the last attempt whose outcome is unknown; while set, the payment is pinned."""
     pinned_since_s: float | None = None
@@ -50,6 +52,11 @@ class Life:
         """Take over a payment of which only its row is known: its processor may have been charged."""
         self._pin(now_s)
         self.oldest_stamp_ms = oldest_stamp_ms
+
+    def moved(self, processor: str) -> None:
+        """Give a payment that is certainly not charged to another processor."""
+        self.processor = processor
+        self.failures_here = 0
 
     def sent(self, requested_at_ms: int) -> None:
         """Note an attempt that was made under this stamp."""
@@ -68,10 +75,10 @@ class Life:
                 return Next.LOOK_UP
             case Outcome.UNKNOWN:
                 self._pin(now_s)
-                self.failures_in_row += 1
+                self._count_failure()
                 return Next.RETRY
-            case Outcome.REFUSED | Outcome.FAILED:
-                self.failures_in_row += 1
+            case Outcome.REFUSED | Outcome.OVERLOADED | Outcome.FAILED:
+                self._count_failure()
                 return Next.RETRY if self.pinned else self._freed()
 
     def looked_up(self, *, missing: bool, now_s: float, horizon_s: float) -> Next:
@@ -83,6 +90,10 @@ class Life:
         if missing and self.unknown_since_s is not None and now_s - self.unknown_since_s >= horizon_s:
             return self._freed()
         return Next.RETRY
+
+    def _count_failure(self) -> None:
+        self.failures_in_row += 1
+        self.failures_here += 1
 
     def _pin(self, now_s: float) -> None:
         self.unknown_since_s = now_s

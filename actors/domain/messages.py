@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
-from actors.domain.breaker import BreakerState
+from actors.domain.breaker import BreakerState, Cause, Transition
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment, Settlement
+from actors.domain.routing import Reason
 
 
 class AcceptAnswer(Enum):
@@ -199,21 +200,85 @@ class LookedUp:
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityChanged:
-    """To the router: a processor's breaker changed its state, or the processor is draining, which counts as open."""
+    """To the router: what a processor takes from now on. One that is draining counts as open."""
 
     processor: str
     state: BreakerState
-    permits: int | None
-    """How many charges it takes now; None for any number."""
+    limit: int
+    """How many charges may be under way at once while it is closed."""
+    capacity_per_s: float
+    """How many charges a second it can be given at its latency."""
+    down_since_s: float | None
+    """Monotonic time at which the present outage began; None where there is none."""
+    probes: int
+    """How many charges it takes as probes now; 0 unless it is half open."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """To health: the breaker of a processor has changed here."""
+
+    processor: str
+    state: BreakerState
+    down: bool
+    """Whether it is open or half open by what this replica's own calls met."""
+    changed_at_s: float | None
+    """Monotonic time at which it last closed or opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeWanted:
+    """To health: a payment waits to probe this processor. Answered by `ProbeAnswered`."""
+
+    processor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswered:
+    """To a processor's actor: whether one probe may be sent now, as far as the whole fleet's budget goes."""
+
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeDue:
+    """To a processor's actor, from itself: it may ask for a probe again."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReported:
-    """To a processor's actor: what its own health endpoint said."""
+    """To a processor's actor: what its own health endpoint said, once for each answer."""
 
     processor: str
     failing: bool
     response_time_ms_min: int
+    asked_s_ago: float
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDown:
+    """To a processor's actor: a quorum of replicas has found it down."""
+
+
+@dataclass(frozen=True, slots=True)
+class GotThrough:
+    """To a processor's actor: another replica's breaker has closed since this one's opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForceBreaker:
+    """To health, from an operator, and then to the processor's actor on every replica: hold its breaker."""
+
+    processor: str
+    state: BreakerState | None
+    """`FORCED_OPEN` or `FORCED_CLOSED`; None lets it decide by itself again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """To health, from its helper: the call to a processor's health endpoint is over."""
+
+    processor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +299,14 @@ class RetryDue:
 @dataclass(frozen=True, slots=True)
 class Tick:
     """From an actor to itself: a period is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartDue:
+    """To a processor's actor, from itself: the next charge may start."""
+
+    due_s: float
+    """Monotonic time for which it was ordered; how late it comes is the lag of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,5 +353,38 @@ class Census:
     """Payments by what they wait for."""
     unresolved: int
     """Payments of which it has been unknown for long whether they were charged."""
-    breakers: Mapping[str, BreakerState]
-    """States by processor."""
+    decisions: Mapping[tuple[str | None, Reason], int]
+    """How often a payment was given to a processor, or to none, for each reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeProcessor:
+    """A question to a processor's actor: how is it? Answers a `ProcessorStatus`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatedTransition:
+    """A transition of a breaker with its instant."""
+
+    at_ms: int
+    """Wall clock, milliseconds since the epoch."""
+    transition: Transition
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorStatus:
+    """What one replica knows of one processor."""
+
+    state: BreakerState
+    under_way: int
+    """Charges that were sent and have not ended."""
+    limit: int
+    """How many may be under way at once."""
+    latency_s: float | None
+    """Smoothed duration of a charge; None where none has ended yet."""
+    starts_per_s_max: float
+    """How many charges a second may start, for the sake of new requests' CPU."""
+    transitions: tuple[DatedTransition, ...]
+    """The latest changes of its breaker's state, oldest first."""
+    transitions_by_cause: Mapping[tuple[BreakerState, Cause], int]
+    """How often the breaker changed to a state for a cause, since the start."""

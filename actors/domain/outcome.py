@@ -15,6 +15,8 @@ class Outcome(Enum):
     """Charged by an earlier request, under an instant that only the processor knows."""
     REFUSED = "refused"
     """Certainly not charged: never sent, or turned away before it was looked at."""
+    OVERLOADED = "overloaded"
+    """Certainly not charged: the processor has more requests than it takes (429)."""
     FAILED = "failed"
     """Not charged as far as the processor's contract says (5xx)."""
     UNKNOWN = "unknown"
@@ -28,14 +30,17 @@ class Outcome(Enum):
 
 def outcome_of_status(status: int) -> Outcome:
     """Read the HTTP status of a complete, well-formed answer to `POST /payments`."""
-    if status == HTTPStatus.OK:
-        return Outcome.SETTLED
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        return Outcome.ALREADY_CHARGED
+    match status:
+        case HTTPStatus.OK:
+            return Outcome.SETTLED
+        case HTTPStatus.UNPROCESSABLE_ENTITY:
+            return Outcome.ALREADY_CHARGED
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return Outcome.OVERLOADED
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Outcome.REFUSED
-    if status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}:
-        return Outcome.UNKNOWN  # Somebody in between says that it does not know.
-    if HTTPStatus.INTERNAL_SERVER_ERROR <= status < SERVER_ERRORS_END:
+    # 502 and 504: somebody in between says that it does not know.
+    in_between = status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
+    if HTTPStatus.INTERNAL_SERVER_ERROR <= status < SERVER_ERRORS_END and not in_between:
         return Outcome.FAILED
     return Outcome.UNKNOWN

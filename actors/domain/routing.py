@@ -1,10 +1,42 @@
-"""Which processor a payment goes to: the cheapest that takes charges."""
+"""Which processor a payment goes to, and why: the cheapest that works, or that is worth waiting for.
 
+Waiting costs nothing but time; a dearer processor costs a multiple of the fee.
+"""
+
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from math import inf
 
 from actors.domain.breaker import BreakerState
 from actors.domain.processors import Processor
+
+
+class Reason(Enum):
+    """Why a payment goes where it goes, or waits."""
+
+    CHEAPEST = "the cheapest works"
+    PROBE = "to see whether it works again"
+    OUTAGE = "cheaper ones have been down for too long"
+    BACKLOG = "cheaper ones would not drain in time"
+    RETRIES_SPENT = "a cheaper one failed it too often"
+    FORCED = "an operator keeps cheaper ones open"
+    WAIT_FOR_ROOM = "waits: as many as may be are under way"
+    WAIT_FOR_RECOVERY = "waits: the outage is young"
+    WAIT_FOR_ANY = "waits: none works"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a cheaper processor is waited for; chosen by simulation, see `docs/decisions/0002-routing.md`."""
+
+    outage_s: float = 25.0
+    """From the start of an outage; then payments go to a dearer processor."""
+    backlog_s: float = 10.0
+    """The time in which a processor that works has to be able to charge all that waits."""
+    retries_max: int = 3
+    """So often a payment is tried again on a processor that works; then it goes to another, where one works."""
 
 
 @dataclass(slots=True)
@@ -12,18 +44,44 @@ class ProcessorView:
     """What the router believes of one processor."""
 
     state: BreakerState = BreakerState.CLOSED
-    permits: int | None = None
-    """How many more charges it takes while half open; None for any number."""
+    limit: int = 0
+    """How many charges may be under way at once while it is closed."""
+    capacity_per_s: float = inf
+    """How many charges a second it can be given at its latency."""
+    down_since_s: float | None = None
+    """Monotonic time at which its present outage began."""
+    probes: int = 0
+    """How many more probes it takes while half open."""
+    under_way: int = 0
+    """Payments that the router has given to it, or moves to it, and that it has not ended."""
 
     @property
-    def takes_charges(self) -> bool:
-        """Whether a charge may be sent to it now."""
-        return self.state is not BreakerState.OPEN and self.permits != 0
+    def has_room(self) -> bool:
+        """Whether it takes another charge now."""
+        if self.state is BreakerState.HALF_OPEN:
+            return self.probes > 0
+        return self.state.is_closed and self.under_way < self.limit
 
-    def charge_sent(self) -> None:
-        """Count a charge against the permits."""
-        if self.permits:
-            self.permits -= 1
+    def take(self) -> None:
+        """Count a payment that is given to it."""
+        self.under_way += 1
+        if self.state is BreakerState.HALF_OPEN:
+            self.probes -= 1
+
+    def give_back(self, *, unsent: bool) -> None:
+        """Count a payment that it has no longer; one that never reached it was no probe."""
+        self.under_way -= 1
+        if unsent and self.state is BreakerState.HALF_OPEN:
+            self.probes += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Where a payment goes."""
+
+    processor: str | None
+    """None: it waits."""
+    reason: Reason
 
 
 def by_cost(processors: Sequence[Processor]) -> tuple[Processor, ...]:
@@ -31,9 +89,72 @@ def by_cost(processors: Sequence[Processor]) -> tuple[Processor, ...]:
     return tuple(sorted(processors, key=lambda processor: processor.fee))
 
 
-def choose(cheapest_first: Sequence[Processor], views: Mapping[str, ProcessorView]) -> str | None:
-    """Name the processor for a payment that is free to go to any; None where it has to wait."""
+def choose(
+    cheapest_first: Sequence[Processor],
+    views: Mapping[str, ProcessorView],
+    *,
+    waiting: int,
+    spent: str | None,
+    now_s: float,
+    patience: Patience,
+) -> Choice:
+    """Choose for a payment that is free to go to any processor.
+
+    `waiting` is how many others wait for room. `spent` is a processor whose retries this payment has used up: any other
+    that works and has room is better.
+    """
+    if spent is not None:
+        for processor in cheapest_first:
+            view = views[processor.name]
+            if processor.name != spent and view.state.is_closed and view.has_room:
+                return Choice(processor.name, Reason.RETRIES_SPENT)
+    passed = Reason.CHEAPEST
     for processor in cheapest_first:
-        if views[processor.name].takes_charges:
-            return processor.name
-    return None
+        view = views[processor.name]
+        if view.has_room:
+            return Choice(processor.name, Reason.PROBE if view.state is BreakerState.HALF_OPEN else passed)
+        if view.state.is_closed:
+            if waiting <= view.capacity_per_s * patience.backlog_s:
+                return Choice(None, Reason.WAIT_FOR_ROOM)
+            passed = Reason.BACKLOG
+        elif view.state is BreakerState.FORCED_OPEN:
+            passed = Reason.FORCED
+        else:
+            if view.down_since_s is None or now_s - view.down_since_s < patience.outage_s:
+                return Choice(None, Reason.WAIT_FOR_RECOVERY)
+            passed = Reason.OUTAGE
+    return Choice(None, Reason.WAIT_FOR_ANY)
+
+
+class Routes:
+    """The processors of a gateway as its router sees them: chooses, and counts what it chose and why."""
+
+    def __init__(self, processors: Sequence[Processor], patience: Patience) -> None:
+        self.cheapest_first = by_cost(processors)
+        self.views = {processor.name: ProcessorView() for processor in processors}
+        self.decisions: Counter[tuple[str | None, Reason]] = Counter()
+        """How often a payment was given to a processor, or to none, for each reason."""
+        self._patience = patience
+
+    def choose(self, *, waiting: int, spent: str | None, now_s: float) -> Choice:
+        """Choose for a free payment; see `choose`."""
+        return choose(
+            self.cheapest_first, self.views, waiting=waiting, spent=spent, now_s=now_s, patience=self._patience
+        )
+
+    def is_waited_for(self, processor: str, now_s: float) -> bool:
+        """Tell whether a processor is down and its outage young enough to be waited out."""
+        ends_at_s = self.patience_ends_at_s(processor)
+        return ends_at_s is not None and now_s < ends_at_s
+
+    def is_spent(self, processor: str, failures: int, now_s: float) -> bool:
+        """Tell whether a payment that failed so often in a row on a processor should rather go to another."""
+        if self.views[processor].state.is_closed:
+            return failures > self._patience.retries_max
+        # Else the only payment there is would be the probe for ever.
+        return failures > 0 and not self.is_waited_for(processor, now_s)
+
+    def patience_ends_at_s(self, processor: str) -> float | None:
+        """Tell when payments stop waiting for this processor; None while it works."""
+        down_since_s = self.views[processor].down_since_s
+        return None if down_since_s is None else down_since_s + self._patience.outage_s

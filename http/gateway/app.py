@@ -10,10 +10,11 @@ from gateway.metrics import MeasuredGateway, MetricsResource
 from gateway.payments import ANSWER_KINDS, PaymentBooks, PaymentGateway, PaymentResource, PaymentsResource
 from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
 from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailable
+from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsResource
 from gateway.summary import PurgeResource, PurgingGateway, SummaryBooks, SummaryResource
 
 
-class Gateway(PaymentGateway, PurgingGateway, ProbedGateway, MeasuredGateway, Protocol):
+class Gateway(PaymentGateway, PurgingGateway, ProbedGateway, MeasuredGateway, ProcessorsGateway, Protocol):
     """One replica, as its HTTP side sees it; `actors.replica.Replica` is one."""
 
 
@@ -21,7 +22,9 @@ class Books(PaymentBooks, SummaryBooks, Protocol):
     """What was charged where; `actors.books.Books` are such."""
 
 
-def create_app(gateway: Gateway, books: Books, *, allow_purge: bool) -> falcon.App[falcon.Request, falcon.Response]:
+def create_app(
+    gateway: Gateway, books: Books, *, allow_purge: bool, allow_force: bool
+) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application around a gateway and its books. Reads nothing but its arguments."""
     app = falcon.App()
     app.set_error_serializer(serialize)
@@ -33,6 +36,8 @@ def create_app(gateway: Gateway, books: Books, *, allow_purge: bool) -> falcon.A
     app.add_route("/payments/{correlation_id}", PaymentResource(books))
     app.add_route("/payments-summary", SummaryResource(books))
     app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))
+    app.add_route("/processors", ProcessorsResource(gateway))
+    app.add_route("/processors/{name}/breaker", BreakerResource(gateway, allowed=allow_force))
     app.add_route("/livez", LivenessResource(gateway))
     app.add_route("/readyz", ReadinessResource(gateway))
     app.add_route("/metrics", MetricsResource(gateway, answers))

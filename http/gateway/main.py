@@ -39,7 +39,7 @@ def application() -> falcon.App[falcon.Request, falcon.Response]:
     replica = Replica(system, _end_process)
     replica.start()
     _replicas.append(replica)
-    return create_app(replica, system.books, allow_purge=settings.allow_purge)
+    return create_app(replica, system.books, allow_purge=settings.allow_purge, allow_force=settings.allow_force)
 
 
 def begin_drain() -> None:

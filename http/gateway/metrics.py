@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from actors.domain.breaker import BreakerState
-from actors.domain.messages import Census
+from actors.domain.messages import Census, ProcessorStatus
 from actors.errors import GatewayUnavailableError
 from actors.replica import Readiness
 
@@ -19,6 +19,9 @@ class MeasuredGateway(Protocol):
 
     def census(self) -> Census:
         """Tell what this replica is busy with."""
+
+    def processors(self) -> Mapping[str, ProcessorStatus]:
+        """Tell what is known of each processor, by name."""
 
     def dead_actors(self) -> tuple[str, ...]:
         """Names of the actors that should run and do not."""
@@ -60,6 +63,7 @@ class _GatewayCollector(Collector):
         yield from _readiness(self._gateway.readiness())
         try:
             yield from _census(self._gateway.census())
+            yield from _processors(self._gateway.processors())
         except GatewayUnavailableError:
             return  # Absent says that it is not known; zero would say that nothing waits.
 
@@ -84,10 +88,37 @@ def _census(census: Census) -> Iterable[Metric]:
         "Payments of which it has been unknown for long whether they were charged",
         value=census.unresolved,
     )
+    decisions = CounterMetricFamily(
+        "fiel_routing_decisions", "Payments given to a processor, or to none, by reason", labels=["processor", "reason"]
+    )
+    for (processor, reason), count in census.decisions.items():
+        decisions.add_metric([processor or "none", reason.value], count)
+    yield decisions
+
+
+def _processors(processors: Mapping[str, ProcessorStatus]) -> Iterable[Metric]:
     breaker = GaugeMetricFamily(
         "fiel_breaker_state", "1 for the state that a processor's breaker is in", labels=["processor", "state"]
     )
-    for processor, current in census.breakers.items():
+    transitions = CounterMetricFamily(
+        "fiel_breaker_transitions",
+        "Changes of a breaker by the new state and the cause",
+        labels=["processor", "state", "cause"],
+    )
+    under_way = GaugeMetricFamily("fiel_charges_under_way", "Charges sent and not ended", labels=["processor"])
+    limit = GaugeMetricFamily("fiel_charges_limit", "Charges that may be under way at once", labels=["processor"])
+    latency = GaugeMetricFamily("fiel_charge_latency_seconds", "Smoothed duration of a charge", labels=["processor"])
+    starts = GaugeMetricFamily(
+        "fiel_charge_starts_per_second_max", "Charges that may start in a second", labels=["processor"]
+    )
+    for name, status in processors.items():
         for state in BreakerState:
-            breaker.add_metric([processor, state.value], state is current)
-    yield breaker
+            breaker.add_metric([name, state.value], state is status.state)
+        for (after, cause), count in status.transitions_by_cause.items():
+            transitions.add_metric([name, after.value, cause.value], count)
+        under_way.add_metric([name], status.under_way)
+        limit.add_metric([name], status.limit)
+        starts.add_metric([name], status.starts_per_s_max)
+        if status.latency_s is not None:
+            latency.add_metric([name], status.latency_s)
+    yield from (breaker, transitions, under_way, limit, latency, starts)

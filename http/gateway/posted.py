@@ -46,8 +46,8 @@ def read_payment(req: falcon.Request) -> tuple[UUID, int]:
         InvalidFieldError: naming `correlationId` or `amount`, `body` where the whole cannot be read or is over 16 KiB
             (413), `Content-Type` where it is neither JSON nor MessagePack (415).
     """
-    is_msgpack = _is_msgpack(req)
-    return parse_payment(_read_body(req), is_msgpack=is_msgpack)
+    is_msgpack = is_msgpack_body(req)
+    return parse_payment(read_body(req), is_msgpack=is_msgpack)
 
 
 def parse_payment(body: bytes, *, is_msgpack: bool) -> tuple[UUID, int]:
@@ -74,7 +74,7 @@ def parse_payment(body: bytes, *, is_msgpack: bool) -> tuple[UUID, int]:
         raise InvalidFieldError(_field_of(str(error)), _plain(str(error))) from error
 
 
-def _is_msgpack(req: falcon.Request) -> bool:
+def is_msgpack_body(req: falcon.Request) -> bool:
     """Tell whether the body is MessagePack rather than JSON; a body without a type is JSON."""
     content_type = req.content_type
     if content_type is None or content_type == JSON:
@@ -87,7 +87,7 @@ def _is_msgpack(req: falcon.Request) -> bool:
     raise InvalidFieldError("Content-Type", f"must be {JSON} or {MSGPACK}", falcon.HTTP_415)
 
 
-def _read_body(req: falcon.Request) -> bytes:
+def read_body(req: falcon.Request) -> bytes:
     """Read the whole body; of one that is too large, the rest is left."""
     try:
         if (req.content_length or 0) <= BODY_BYTES_MAX:

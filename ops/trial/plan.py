@@ -40,8 +40,14 @@ def make_plan(seed: int, seconds: float, profile: Profile) -> tuple[PlannedFault
     Faults of one process never overlap, those of one processor may.
     """
     plan = [
-        PlannedFault(0, spell.fault, target, seconds, _draw(spell.parameters, Random(f"{seed} {target}")))  # noqa: S311 - a plan has to repeat
-        for spell in profile.standing
+        PlannedFault(
+            round(begin * seconds, 3),
+            spell.fault,
+            target,
+            round((end - begin) * seconds, 3),
+            _draw(spell.parameters, Random(f"{seed} {target}")),  # noqa: S311 - a plan has to repeat
+        )
+        for (begin, end), spell in profile.acts
         for target in spell.targets
     ]
     if profile.gone is not None:

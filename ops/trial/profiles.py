@@ -30,8 +30,8 @@ class Profile:
 
     rate: float = 150
     """New payments a second, unless the command line says otherwise."""
-    standing: tuple[Spell, ...] = ()
-    """On from the first second to the last."""
+    acts: tuple[tuple[Range, Spell], ...] = ()
+    """What is on from one share of the trial's time to another, 0 being its begin and 1 its end."""
     spells: tuple[tuple[Range, tuple[Spell, ...]], ...] = ()
     """Streams of faults: the range of seconds from one to the next, and what is drawn from."""
     gone: str | None = None
@@ -80,10 +80,23 @@ PROCESS_SPELLS = REPLICA_SPELLS + SERVER_SPELLS
 MILD = tuple(spell for spell in PROCESSOR_SPELLS if spell.fault in ("failures", "drops", "late_commits"))
 MIX = (((1.5, 4.5), PROCESS_SPELLS), ((0.8, 3.2), PROCESSOR_SPELLS))
 
+
+def _failing(rate: float, *targets: str) -> Spell:
+    return Spell(fault="failures", targets=targets, parameters={"failureRate": (rate, rate)}, together=True)
+
+
+FORTY = (
+    ((0, 0.3), _failing(0.4, *PROCESSORS)),
+    ((0.35, 0.6), _failing(0.4, "default")),
+    ((0.65, 0.72), _failing(1, "default")),
+    ((0.72, 0.79), _failing(1, "fallback")),
+    ((0.79, 0.86), _failing(1, "default")),
+    ((0.86, 0.93), _failing(1, "fallback")),
+)
+"""Both fail 40 % of all calls, then default alone does, then outages alternate."""
+
 PROFILES: Mapping[str, Profile] = {
-    "forty": Profile(
-        standing=(Spell(fault="failures", targets=PROCESSORS, parameters={"failureRate": (0.4, 0.4)}, together=True),)
-    ),
+    "forty": Profile(acts=FORTY),
     "crashes": Profile(spells=(((0.8, 2.4), PROCESS_SPELLS), ((3, 6), MILD))),
     "mix": Profile(spells=MIX),
     "soak": Profile(rate=120, spells=MIX),

@@ -25,12 +25,15 @@ from ops.trial.options import Options
 from ops.trial.plan import make_plan
 from ops.trial.profiles import PROFILES
 from ops.trial.progress import Progress
+from ops.trial.routing import Change, breaker_figures, fee_figures, read_changes
 from ops.trial.stage import make_settings
 from ops.trial.watch import SummaryAnswer, Watch, ask_summary
 
 REST_S_MAX = 25.0
-"""20 s, and what a processor may take to book what was given up, with a margin."""
-"""How long after the last fault all that was accepted may take to settle."""
+"""How long after the last fault all that was accepted may take to settle.
+
+20 s, and what a processor may take to book what was given up, with a margin.
+"""
 REST_STEP_S = 0.1
 READY_S_MAX = 30.0
 SUMMARY_TRIES_MAX = 20
@@ -46,6 +49,8 @@ class Result:
     rest_s: float | None
     """From the end of the last fault until all was settled; None: not within `REST_S_MAX`."""
     commit: str | None
+    fees: Mapping[str, float]
+    breakers: Mapping[str, object]
 
     @property
     def ok(self) -> bool:
@@ -69,6 +74,8 @@ class Result:
                 "summaries": dict(report.summaries),
                 "untrue_summaries": len(report.untrue_summaries),
                 "faults": dict(sorted(self.faults.items())),
+                "fees": self.fees,
+                "breakers": self.breakers,
                 "rest_s": None if self.rest_s is None else round(self.rest_s, 2),
                 "seconds": self.options.seconds,
                 "seed": self.options.seed,
@@ -106,18 +113,19 @@ class Trial:
             self._stack = Stack(make_settings(Path(folder)))
             try:
                 with self._stack as stack:
-                    evidence, faults, rest_s = self._carry_out(stack)
+                    evidence, faults, rest_s, changes = self._carry_out(stack)
             except OpsError:
                 keep_state(self._options.out, Path(folder), self._plan)
                 raise
-            result = Result(self._options, audit(evidence), faults, rest_s, _commit())
+            fees, breakers = fee_figures(evidence.books.totals), breaker_figures(self._plan, changes)
+            result = Result(self._options, audit(evidence), faults, rest_s, _commit(), fees, breakers)
             if not result.ok:
                 keep_state(self._options.out, Path(folder), self._plan)
                 keep_findings(self._options.out, evidence, result.report)
                 (self._options.out / "result.json").write_text(result.line() + "\n")
         return result
 
-    def _carry_out(self, stack: Stack) -> tuple[Evidence, Mapping[str, int], float | None]:
+    def _carry_out(self, stack: Stack) -> tuple[Evidence, Mapping[str, int], float | None, list[Change]]:
         options = self._options
         # Half of the clients leave it to the kernel which replica they meet.
         urls = [stack.url] * len(stack.replica_urls) + stack.replica_urls
@@ -126,6 +134,7 @@ class Trial:
         watch = Watch(injector.live_urls, options.seed)
         progress = Progress(stack.database_url, load, injector, self._say)
         workers = (load, injector, watch, progress)
+        began_ms = time.time_ns() // 1_000_000
         try:
             for worker in workers:
                 worker.start()
@@ -141,7 +150,8 @@ class Trial:
         books = read_books(stack)
         at_rest = [self._ask_at_rest(url) for url in injector.live_urls()]
         evidence = Evidence(load.offers, books, watch.answers, at_rest, injector.unexpected_ends)
-        return evidence, self._count_faults(stack, injector), rest_s
+        changes = [change for url in injector.live_urls() for change in self._ask_for_changes(url, began_ms)]
+        return evidence, self._count_faults(stack, injector), rest_s, changes
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
@@ -182,6 +192,14 @@ class Trial:
         if answer is None:
             raise OpsError(f"{url} was not asked")
         return answer
+
+    def _ask_for_changes(self, url: str, began_ms: int) -> list[Change]:
+        """Ask a replica what its breakers have done, as far as it remembers."""
+        with open_line(url) as line:
+            try:
+                return list(read_changes(url, json.loads(line.ask("GET", "/processors").body), began_ms))
+            except LineError as error:
+                raise OpsError(f"{url} does not tell of its breakers: {error}") from error
 
     def _count_faults(self, stack: Stack, injector: Injector) -> Mapping[str, int]:
         """Count the faults of processes, and the requests that met each fault of a processor."""

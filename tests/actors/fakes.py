@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from actors.actor import Actor
+from actors.domain.fleet import Opinion
 from actors.domain.messages import Claim, Move
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment, Settlement
@@ -21,10 +22,12 @@ from actors.ports import (
     ProcessorHealth,
     ProcessorTotal,
     Registration,
+    SharedHealth,
     WriteResult,
 )
 
 NOW_MS = 1_750_000_000_000
+OPINION_TTL_S = 2.0
 
 
 def payment(number: int, amount_cents: int = 1990) -> Payment:
@@ -343,39 +346,65 @@ class ScriptedProcessor:
         self.look_ups: deque[LookUpAnswer] = deque()
         self.charges: list[tuple[Payment, int]] = []
         self.looked_up: list[UUID] = []
+        self.error: Exception | None = None
+        """Raised by every call, though the protocol allows none."""
 
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
+        self._fail()
         self.charges.append((payment, requested_at_ms))
         return self.outcomes.popleft() if self.outcomes else Outcome.SETTLED
 
     def look_up(self, payment: Payment) -> LookUpAnswer:
+        self._fail()
         self.looked_up.append(payment.correlation_id)
         return self.look_ups.popleft() if self.look_ups else LookUpAnswer(answered=True)
 
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
 
 class MemoryBoard:
-    """Redis without Redis; `clock` tells when a poll's period is over."""
+    """Redis without Redis, shared by replicas; `clock` tells when leases and opinions end."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.polls: dict[str, float] = {}
-        self.healths: dict[str, ProcessorHealth] = {}
+        self.leases: dict[str, float] = {}
+        """When they end, by key."""
+        self.answers: dict[str, ProcessorHealth] = {}
+        self.opinions: dict[tuple[str, str], tuple[float, Opinion]] = {}
+        """When it ends, and the opinion, by processor and replica."""
         self.gone = False
 
     def may_poll(self, processor: str, period_s: float) -> bool:
-        self._answer()
-        if self._clock() < self.polls.get(processor, 0.0):
-            return False
-        self.polls[processor] = self._clock() + period_s
-        return True
+        return self._lease(f"{processor} poll", period_s)
+
+    def may_probe(self, processor: str, period_s: float) -> bool:
+        return self._lease(f"{processor} probe", period_s)
 
     def publish(self, health: ProcessorHealth) -> None:
         self._answer()
-        self.healths[health.processor] = health
+        self.answers[health.processor] = health
 
-    def read(self, processor: str) -> ProcessorHealth | None:
+    def exchange(self, opinions: Sequence[Opinion]) -> SharedHealth:
         self._answer()
-        return self.healths.get(processor)
+        now_s, own = self._clock(), {opinion.replica for opinion in opinions}
+        for opinion in opinions:
+            self.opinions[opinion.processor, opinion.replica] = (now_s + OPINION_TTL_S, opinion)
+        others = [each for ends_s, each in self.opinions.values() if ends_s > now_s and each.replica not in own]
+        return SharedHealth(tuple(self.answers.values()), tuple(others))
+
+    def evict(self) -> None:
+        """Forget everything."""
+        for kept in (self.leases, self.answers, self.opinions):
+            kept.clear()
+
+    def _lease(self, key: str, period_s: float) -> bool:
+        self._answer()
+        if self._clock() < self.leases.get(key, 0.0):
+            return False
+        self.leases[key] = self._clock() + period_s
+        return True
 
     def _answer(self) -> None:
         if self.gone:

@@ -189,3 +189,12 @@ def test_payments_that_are_taken_up_from_postgres_count_against_the_bound() -> N
     intake = Intake(open_max=1)
     intake.actor.on_receive(Driven((payment(9).correlation_id,)))
     assert intake.post(payment(1)) == [AcceptAnswer.OVERLOADED]
+
+
+def test_at_its_end_those_who_wait_for_the_next_write_are_answered() -> None:
+    intake = Intake()
+    intake.actor.actor_inbox.put(Envelope(Backlog()))
+    intake.actor.on_receive(Accept(payment(1), intake.answers.append, intake.runtime.now_s()))
+    assert intake.answers == []
+    intake.actor.on_stop()
+    assert (intake.answers, intake.journal.appends) == ([AcceptAnswer.ACCEPTED], [(payment(1),)])

@@ -1,42 +1,67 @@
+from random import Random
 from uuid import UUID
 
 import pytest
 
-from actors.domain.breaker import Breaker, BreakerLimits, BreakerState
+from actors.domain.breaker import Breaker, BreakerLimits, BreakerState, Cause
 from actors.domain.messages import (
     AvailabilityChanged,
+    BreakerChanged,
     Charge,
     ChargeEnded,
+    DescribeProcessor,
     Drain,
+    ForceBreaker,
+    FoundDown,
+    GotThrough,
     HealthReported,
     LeaseRenewed,
     LookedUp,
     LookUp,
     OldestStamp,
+    ProbeAnswered,
+    ProbeWanted,
+    ProcessorStatus,
     Returned,
 )
 from actors.domain.outcome import Outcome
+from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
 from actors.ports import LookUpAnswer
-from actors.processor import LOOK_UPS_MAX, ProcessorActor
+from actors.processor import LOOK_UPS_MAX, PROBE_PAUSE_S, ProcessorActor
 from tests.actors.fakes import NOW_MS, Recorder, ScriptedProcessor, VirtualRuntime, deliver, payment
 
-LIMITS = BreakerLimits(consecutive_failures_max=2, cooldown_s_initial=0.5, cooldown_s_max=2.0, probes_max=1)
+LIMITS = BreakerLimits(
+    calls_min=2, cooldown_s_initial=0.5, cooldown_s_max=2.0, cooldown_jitter=0.0, half_open_s_max=5.0
+)
+CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 
 
 class Processor:
     """A processor's actor that is not started, with what stands around it. It has a lease for a minute."""
 
-    def __init__(self, in_flight_max: int = 10) -> None:
-        self.client, self.router, self.runtime = ScriptedProcessor(), Recorder(), VirtualRuntime()
+    def __init__(self, in_flight_max: int = 10, starts: StartRateLimits | None = None) -> None:
+        self.client, self.router, self.health, self.runtime = (
+            ScriptedProcessor(),
+            Recorder(),
+            Recorder(),
+            VirtualRuntime(),
+        )
         self.actor = ProcessorActor(
             name="default",
             client=self.client,
-            breaker=Breaker(LIMITS),
+            breaker=Breaker(LIMITS, Random(1)),
+            concurrency=ConcurrencyLimit(ConcurrencyLimits(min=1, initial=in_flight_max, max=in_flight_max)),
+            starts=StartRate(starts or StartRateLimits()),
             router=self.router,
+            health=self.health,
             runtime=self.runtime,
-            in_flight_max=in_flight_max,
         )
-        self.actor.on_receive(LeaseRenewed(self.runtime.now_s() + 60))
+        self.tell(LeaseRenewed(self.runtime.now_s() + 60))
+        self.router.take()
+
+    def tell(self, *messages: object) -> None:
+        for message in messages:
+            self.actor.on_receive(message)
 
     def run(self) -> None:
         """Let all that is under way come to its end."""
@@ -49,8 +74,7 @@ class Processor:
         deliver(self.actor)
 
     def charge(self, *numbers: int) -> None:
-        for number in numbers:
-            self.actor.on_receive(Charge(payment(number)))
+        self.tell(*[Charge(payment(number)) for number in numbers])
 
     def open(self) -> None:
         """Let the breaker open."""
@@ -58,6 +82,23 @@ class Processor:
         self.charge(101, 102)
         self.run()
         self.router.take()
+        self.health.take()
+
+    def half_open(self) -> None:
+        """Let the breaker open and cool down."""
+        self.open()
+        self.advance(0.5)
+        self.router.take()
+        self.health.take()
+
+    def states(self) -> list[BreakerState]:
+        """The states that the router was told of since the last call."""
+        return [told.state for told in self.router.take() if isinstance(told, AvailabilityChanged)]
+
+    def status(self) -> ProcessorStatus:
+        status = self.actor.on_receive(DescribeProcessor())
+        assert isinstance(status, ProcessorStatus)
+        return status
 
 
 def test_a_charge_is_sent_under_the_stamp_that_is_reported() -> None:
@@ -66,15 +107,7 @@ def test_a_charge_is_sent_under_the_stamp_that_is_reported() -> None:
     processor.charge(1)
     processor.run()
     assert processor.client.charges == [(payment(1), NOW_MS + 1500)]
-    assert processor.router.messages == [ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS + 1500)]
-
-
-def test_no_more_charges_are_under_way_than_allowed() -> None:
-    processor = Processor(in_flight_max=2)
-    processor.charge(1, 2, 3)
-    assert len(processor.runtime.spawned) == 2
-    processor.run()
-    assert [sent.correlation_id.int for sent, _ in processor.client.charges] == [1, 2, 3]
+    assert processor.router.messages[0] == ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS + 1500)
 
 
 def test_an_already_charged_payment_is_looked_up_at_once() -> None:
@@ -133,15 +166,32 @@ def test_without_a_lease_nothing_is_sent() -> None:
     assert [sent for sent, _ in processor.client.charges] == [payment(1)]
 
 
-@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED, Outcome.UNKNOWN])
-def test_failures_in_a_row_open_the_breaker_and_what_waits_goes_back(outcome: Outcome) -> None:
-    processor = Processor(in_flight_max=2)
+def test_the_router_is_told_at_once_how_many_charges_may_be_under_way() -> None:
+    processor = Processor(in_flight_max=7)
+    processor.tell(LeaseRenewed(processor.runtime.now_s() + 60))
+    assert processor.router.messages == []
+    processor = Processor(in_flight_max=7)
+    assert (processor.status().limit, processor.status().under_way) == (7, 0)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.OVERLOADED, Outcome.FAILED, Outcome.UNKNOWN])
+def test_failures_open_the_breaker_and_what_waits_goes_back(outcome: Outcome) -> None:
+    processor = Processor(starts=StartRateLimits(burst=2))
     processor.client.outcomes.extend([outcome] * 2)
-    processor.charge(1, 2, 3, 4)
+    processor.charge(1, 2, 3)
     processor.run()
-    assert AvailabilityChanged("default", BreakerState.OPEN, 0) in processor.router.messages
-    assert Returned("default", (payment(4),)) in processor.router.messages
-    assert len(processor.client.charges) == 3
+    assert len(processor.client.charges) == 2
+    messages = processor.router.take()
+    assert [told.state for told in messages if isinstance(told, AvailabilityChanged)][-1] is OPEN
+    assert messages[-1] == Returned("default", (payment(3),))
+
+
+def test_health_is_told_what_own_calls_have_found() -> None:
+    processor = Processor()
+    processor.client.outcomes.extend([Outcome.FAILED] * 2)
+    processor.charge(1, 2)
+    processor.run()
+    assert processor.health.take() == [BreakerChanged("default", OPEN, down=True, changed_at_s=1000.0)]
 
 
 def test_an_open_breaker_sends_nothing() -> None:
@@ -149,58 +199,164 @@ def test_an_open_breaker_sends_nothing() -> None:
     processor.open()
     processor.charge(1)
     assert not processor.runtime.spawned
-    assert processor.router.messages == [Returned("default", (payment(1),))]
+    assert processor.router.take() == [Returned("default", (payment(1),))]
 
 
-def test_after_the_cool_down_one_probe_is_let_through_and_its_success_closes() -> None:
+def test_after_the_cool_down_one_payment_may_probe() -> None:
     processor = Processor()
     processor.open()
     processor.advance(0.5)
-    assert processor.router.take() == [AvailabilityChanged("default", BreakerState.HALF_OPEN, 1)]
+    told = processor.router.take()
+    assert [(each.state, each.probes) for each in told if isinstance(each, AvailabilityChanged)] == [(HALF_OPEN, 1)]
+
+
+def test_a_probe_is_sent_when_the_fleet_grants_it_and_the_rest_goes_back() -> None:
+    processor = Processor()
+    processor.half_open()
     processor.charge(1, 2)
-    assert len(processor.runtime.spawned) == 1
+    assert not processor.runtime.spawned
+    assert processor.health.take() == [ProbeWanted("default")]
     assert processor.router.take() == [Returned("default", (payment(2),))]
+    processor.tell(ProbeAnswered(granted=True))
     processor.run()
-    assert processor.router.take() == [
-        ChargeEnded(UUID(int=1), Outcome.SETTLED, processor.runtime.now_ms()),
-        AvailabilityChanged("default", BreakerState.CLOSED, None),
-    ]
+    assert [sent.correlation_id.int for sent, _ in processor.client.charges] == [101, 102, 1]
+    assert processor.states()[-1] is CLOSED
+
+
+def test_a_probe_that_is_not_granted_is_asked_for_again_after_a_pause() -> None:
+    processor = Processor()
+    processor.half_open()
+    processor.charge(1)
+    processor.tell(ProbeAnswered(granted=False))
+    processor.health.take()
+    processor.advance(PROBE_PAUSE_S * 0.9)
+    assert processor.health.take() == []
+    processor.advance(PROBE_PAUSE_S * 0.2)
+    assert processor.health.take() == [ProbeWanted("default")]
+    assert not processor.runtime.spawned
+
+
+def test_where_another_replica_got_through_a_probe_needs_no_grant() -> None:
+    processor = Processor()
+    processor.open()
+    processor.tell(GotThrough())
+    processor.health.take()
+    processor.charge(1)
+    processor.run()
+    assert processor.states()[-1] is CLOSED
+    assert [type(told) for told in processor.health.take()] == [BreakerChanged]
 
 
 def test_a_failed_probe_opens_again_for_longer() -> None:
     processor = Processor()
-    processor.open()
-    processor.advance(0.5)
+    processor.half_open()
     processor.client.outcomes.append(Outcome.FAILED)
     processor.charge(1)
+    processor.tell(ProbeAnswered(granted=True))
     processor.run()
-    processor.router.take()
-    processor.advance(0.999)
-    assert processor.router.take() == []
-    processor.advance(0.001)
-    assert processor.router.take() == [AvailabilityChanged("default", BreakerState.HALF_OPEN, 1)]
+    assert processor.states()[-1] is OPEN
+    processor.advance(0.99)
+    assert processor.states() == []
+    processor.advance(0.02)
+    assert processor.states() == [HALF_OPEN]
 
 
-def test_a_health_answer_counts_against_the_processor_only_when_it_says_failing() -> None:
+def test_a_probe_that_hangs_is_followed_by_another() -> None:
     processor = Processor()
-    for _ in range(2):
-        processor.actor.on_receive(HealthReported("default", failing=False, response_time_ms_min=100))
-    assert processor.router.messages == []
-    for _ in range(2):
-        processor.actor.on_receive(HealthReported("default", failing=True, response_time_ms_min=100))
-    assert processor.router.messages == [AvailabilityChanged("default", BreakerState.OPEN, 0)]
+    processor.half_open()
+    processor.charge(1)
+    processor.tell(ProbeAnswered(granted=True))
+    assert len(processor.runtime.spawned) == 1
+    processor.advance(5.0)
+    assert processor.states()[-1] is OPEN
+    processor.advance(1.0)
+    assert processor.states() == [HALF_OPEN]
+    processor.charge(2)
+    processor.tell(ProbeAnswered(granted=True))
+    assert len(processor.runtime.spawned) == 2
+
+
+def test_a_failing_health_answer_opens_it_and_a_working_one_lets_it_probe() -> None:
+    processor = Processor()
+    processor.tell(HealthReported("default", failing=False, response_time_ms_min=100, asked_s_ago=0.1))
+    assert processor.states() == []
+    processor.tell(HealthReported("default", failing=True, response_time_ms_min=100, asked_s_ago=0.1))
+    assert processor.states() == [OPEN]
+    processor.tell(HealthReported("default", failing=False, response_time_ms_min=100, asked_s_ago=0.1))
+    assert processor.states() == [HALF_OPEN]
+
+
+def test_a_quorum_opens_it_without_being_its_own_opinion() -> None:
+    processor = Processor()
+    processor.tell(FoundDown())
+    assert processor.states() == [OPEN]
+    assert processor.health.take() == [BreakerChanged("default", OPEN, down=False, changed_at_s=1000.0)]
+
+
+def test_an_operator_forces_it_and_lets_it_go() -> None:
+    processor = Processor()
+    processor.tell(ForceBreaker("default", BreakerState.FORCED_OPEN))
+    processor.charge(1)
+    assert processor.router.messages[-1] == Returned("default", (payment(1),))
+    processor.tell(ForceBreaker("default", None))
+    assert processor.states() == [BreakerState.FORCED_OPEN, HALF_OPEN]
+
+
+def test_its_status_tells_what_changed_when_and_why() -> None:
+    processor = Processor()
+    processor.runtime.advance(1.5)
+    processor.tell(FoundDown())
+    processor.advance(0.5)
+    status = processor.status()
+    assert status.state is HALF_OPEN
+    told = [(each.at_ms - NOW_MS, each.transition.after, each.transition.cause) for each in status.transitions]
+    assert told == [(1500, OPEN, Cause.QUORUM), (2000, HALF_OPEN, Cause.COOLED_DOWN)]
+    assert status.transitions_by_cause == {(OPEN, Cause.QUORUM): 1, (HALF_OPEN, Cause.COOLED_DOWN): 1}
+
+
+def test_no_more_charges_start_at_once_than_the_cpu_has_time_for_and_the_rest_follows() -> None:
+    processor = Processor(in_flight_max=100, starts=StartRateLimits(burst=8))
+    processor.charge(*range(1, 51))
+    assert len(processor.runtime.spawned) == 8
+    for _ in range(100):
+        processor.run()
+        processor.advance(0.01)
+    assert [sent.correlation_id.int for sent, _ in processor.client.charges] == list(range(1, 51))
+
+
+def test_a_processor_that_says_too_many_gets_fewer() -> None:
+    processor = Processor(in_flight_max=10)
+    processor.client.outcomes.extend([Outcome.SETTLED] * 30 + [Outcome.OVERLOADED] * 10 + [Outcome.SETTLED] * 30)
+    for number in range(70):
+        processor.charge(number)
+        processor.advance(0.05)
+        processor.run()
+    assert processor.status().limit < 10
 
 
 def test_while_draining_what_is_under_way_ends_and_the_rest_goes_back() -> None:
-    processor = Processor(in_flight_max=1)
+    processor = Processor(starts=StartRateLimits(burst=1))
     processor.charge(1, 2)
-    processor.actor.on_receive(Drain())
+    processor.tell(Drain())
     processor.run()
     assert [sent for sent, _ in processor.client.charges] == [payment(1)]
-    assert processor.router.messages == [
-        AvailabilityChanged("default", BreakerState.OPEN, 0),
-        Returned("default", (payment(2),)),
-        ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS),
+    messages = [told for told in processor.router.take() if not isinstance(told, AvailabilityChanged)]
+    assert messages == [Returned("default", (payment(2),)), ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS)]
+    assert processor.states() == []
+
+
+def test_a_client_that_raises_what_it_should_not_leaves_the_outcome_unknown() -> None:
+    processor = Processor()
+    processor.client.error = ValueError("planted")
+    processor.charge(1)
+    processor.tell(LookUp(payment(2)))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="planted"):
+            processor.runtime.run_spawned()
+    deliver(processor.actor)
+    assert processor.router.take()[:2] == [
+        ChargeEnded(UUID(int=1), Outcome.UNKNOWN, NOW_MS),
+        LookedUp(UUID(int=2), None, answered=False),
     ]
 
 

@@ -1,5 +1,9 @@
 from decimal import Decimal
+from math import inf
+from random import Random
 from uuid import UUID
+
+import pytest
 
 from actors.domain.breaker import BreakerState
 from actors.domain.messages import (
@@ -29,29 +33,37 @@ from actors.domain.messages import (
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Settlement
 from actors.domain.processors import Processor
+from actors.domain.routing import Patience, Reason, Routes
 from actors.router import RetryLimits, RouterActor
 from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, deliver, payment
 
-ONE = UUID(int=1)
+ONE, TWO = UUID(int=1), UUID(int=2)
 HORIZON_S = 30.0
 
 
 class Router:
-    """A router that is not started, with two processors of which the dearer is listed first."""
+    """A router that is not started, with two processors of which the dearer is listed first.
 
-    def __init__(self) -> None:
+    Both work. By default it has no patience with an outage.
+    """
+
+    def __init__(self, outage_s: float = 0.0, jitter: float = 0.0) -> None:
         self.default, self.fallback, self.persistence = Recorder(), Recorder(), Recorder()
         self.runtime = VirtualRuntime()
+        processors = [
+            Processor("fallback", "http://f", Decimal("0.15")),
+            Processor("default", "http://d", Decimal("0.05")),
+        ]
         self.actor = RouterActor(
-            processors=[
-                Processor("fallback", "http://f", Decimal("0.15")),
-                Processor("default", "http://d", Decimal("0.05")),
-            ],
+            routes=Routes(processors, Patience(outage_s, backlog_s=5.0)),
             addresses={"default": self.default, "fallback": self.fallback},
             persistence=self.persistence,
             runtime=self.runtime,
-            limits=RetryLimits(horizon_s=HORIZON_S),
+            limits=RetryLimits(horizon_s=HORIZON_S, jitter=jitter),
+            chance=Random(1),
         )
+        self.breaker("default", BreakerState.CLOSED)
+        self.breaker("fallback", BreakerState.CLOSED)
 
     def tell(self, message: object) -> None:
         self.actor.on_receive(message)
@@ -60,20 +72,32 @@ class Router:
         self.runtime.advance(seconds)
         deliver(self.actor)
 
-    def charging(self, *numbers: int) -> "Router":
-        """Bring payments as far as to their charge on default."""
+    def post(self, *numbers: int) -> "Router":
+        """Bring payments as far as to their rows."""
         self.tell(Route(tuple(payment(number) for number in numbers)))
         self.tell(Assigned(tuple(UUID(int=number) for number in numbers)))
+        return self
+
+    def charging(self, *numbers: int) -> "Router":
+        """Bring payments as far as to their charge on default."""
+        self.post(*numbers)
         self.default.take()
         self.persistence.take()
         return self
 
-    def breaker(self, processor: str, state: BreakerState) -> None:
-        permits = {BreakerState.CLOSED: None, BreakerState.OPEN: 0, BreakerState.HALF_OPEN: 1}[state]
-        self.tell(AvailabilityChanged(processor, state, permits))
+    def breaker(self, processor: str, state: BreakerState, *, limit: int = 100, capacity_per_s: float = inf) -> None:
+        """Let a processor's actor announce itself; an outage begins now."""
+        down_since_s = self.runtime.now_s() if state in {BreakerState.OPEN, BreakerState.HALF_OPEN} else None
+        probes = int(state is BreakerState.HALF_OPEN)
+        self.tell(AvailabilityChanged(processor, state, limit, capacity_per_s, down_since_s, probes))
 
     def ended(self, outcome: Outcome, number: int = 1) -> None:
         self.tell(ChargeEnded(UUID(int=number), outcome, self.runtime.now_ms()))
+
+    def census(self) -> Census:
+        census = self.actor.on_receive(Count())
+        assert isinstance(census, Census)
+        return census
 
 
 def test_new_payments_are_written_with_the_cheapest_processor_before_anything_is_sent() -> None:
@@ -156,6 +180,7 @@ def test_a_refused_move_ends_what_this_replica_does_for_the_payment() -> None:
 
 def test_a_failed_charge_is_tried_again_after_a_growing_pause() -> None:
     router = Router().charging(1)
+    router.breaker("fallback", BreakerState.OPEN)
     for pause_s in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0):
         router.ended(Outcome.FAILED)
         router.advance(pause_s * 0.99)
@@ -240,8 +265,7 @@ def test_a_payment_that_is_under_way_is_not_adopted_again() -> None:
 
 
 def test_half_open_lets_one_payment_through_and_the_others_wait() -> None:
-    router = Router().charging(1, 2, 3)
-    router.breaker("fallback", BreakerState.OPEN)
+    router = Router(outage_s=60).charging(1, 2, 3)
     router.breaker("default", BreakerState.OPEN)
     router.tell(Returned("default", (payment(1), payment(2), payment(3))))
     assert router.default.take() == []
@@ -251,13 +275,169 @@ def test_half_open_lets_one_payment_through_and_the_others_wait() -> None:
     assert router.default.take() == [Charge(payment(2)), Charge(payment(3))]
 
 
-def test_what_a_processor_gives_back_is_not_sent_to_it_at_once_again() -> None:
-    router = Router().charging(1)
+def test_a_probe_whose_move_is_refused_is_given_to_another() -> None:
+    router = Router(outage_s=60)
+    router.breaker("default", BreakerState.FORCED_OPEN)
+    router.post(1, 2)
+    router.fallback.take()
     router.breaker("fallback", BreakerState.OPEN)
-    router.tell(Returned("default", (payment(1),)))
-    assert router.default.messages == []
+    router.tell(Returned("fallback", (payment(1), payment(2))))
+    router.persistence.take()
+    router.breaker("default", BreakerState.HALF_OPEN)
+    assert router.persistence.take() == [Move(ONE, "default", attempts=0)]
+    router.tell(MoveRefused((ONE,)))
+    assert router.persistence.take() == [Move(TWO, "default", attempts=0)]
+    router.tell(Moved((TWO,)))
+    assert router.default.take() == [Charge(payment(2))]
+
+
+def test_an_outage_of_the_cheapest_is_waited_out_and_fallback_is_never_paid() -> None:
+    router = Router(outage_s=20).charging(1)
+    router.breaker("default", BreakerState.OPEN)
+    router.ended(Outcome.FAILED)
+    router.post(2, 3)
+    router.advance(19.9)
+    assert (router.default.take(), router.fallback.take()) == ([], [])
     router.breaker("default", BreakerState.CLOSED)
-    assert router.default.messages == [Charge(payment(1))]
+    assert router.default.take() == [Charge(payment(2)), Charge(payment(3)), Charge(payment(1))]
+
+
+def test_the_patience_counts_from_the_start_of_the_outage_and_ends_without_any_news() -> None:
+    router = Router(outage_s=20)
+    router.breaker("default", BreakerState.OPEN)
+    router.advance(15)
+    router.post(1)
+    router.persistence.take()
+    router.advance(4.9)
+    assert router.persistence.take() == []
+    router.advance(0.2)
+    assert router.persistence.take() == [Move(ONE, "fallback", attempts=0)]
+
+
+def test_after_an_outage_that_was_paid_for_payments_return_to_the_cheapest() -> None:
+    router = Router()
+    router.breaker("default", BreakerState.OPEN)
+    router.post(1)
+    router.breaker("default", BreakerState.CLOSED)
+    router.post(2)
+    assert (router.fallback.take(), router.default.take()) == ([Charge(payment(1))], [Charge(payment(2))])
+
+
+def test_no_more_are_under_way_on_a_processor_than_it_takes_and_the_rest_follows_in_order() -> None:
+    router = Router()
+    router.breaker("default", BreakerState.CLOSED, limit=2)
+    router.post(1, 2, 3, 4)
+    assert router.default.take() == [Charge(payment(1)), Charge(payment(2))]
+    router.ended(Outcome.SETTLED, number=2)
+    assert router.default.take() == [Charge(payment(3))]
+    router.breaker("default", BreakerState.CLOSED, limit=3)
+    assert router.default.take() == [Charge(payment(4))]
+
+
+def test_what_a_slow_processor_cannot_charge_in_time_goes_to_the_next() -> None:
+    router = Router()
+    router.breaker("default", BreakerState.CLOSED, limit=1, capacity_per_s=0.5)
+    router.post(*range(1, 7))
+    assert [message for message in router.persistence.take() if isinstance(message, Move)] == [
+        Move(UUID(int=number), "fallback", attempts=0) for number in (2, 3)
+    ]
+    assert router.default.take() == [Charge(payment(1))]
+
+
+def test_after_three_retries_a_payment_goes_to_the_other_processor() -> None:
+    router = Router().charging(1)
+    for pause_s in (0.1, 0.2, 0.4):
+        router.ended(Outcome.FAILED)
+        router.advance(pause_s)
+        assert router.default.take() == [Charge(payment(1))]
+    router.ended(Outcome.FAILED)
+    router.advance(0.8)
+    assert router.persistence.take() == [Move(ONE, "fallback", attempts=4)]
+    router.tell(Moved((ONE,)))
+    assert router.fallback.take() == [Charge(payment(1))]
+
+
+def test_failures_that_belong_to_an_outage_use_up_no_retries() -> None:
+    router = Router(outage_s=60).charging(1)
+    for pause_s in (0.1, 0.2, 0.4):
+        router.ended(Outcome.FAILED)
+        router.advance(pause_s)
+    router.ended(Outcome.FAILED)
+    router.breaker("default", BreakerState.OPEN)
+    router.advance(0.8)
+    router.default.take()
+    router.breaker("default", BreakerState.CLOSED)
+    assert router.default.take() == [Charge(payment(1))]
+
+
+def test_a_payment_that_failed_as_a_probe_goes_elsewhere_once_the_patience_has_ended() -> None:
+    router = Router(outage_s=0)
+    router.breaker("default", BreakerState.HALF_OPEN)
+    router.post(1)
+    assert router.default.take() == [Charge(payment(1))]
+    router.ended(Outcome.FAILED)
+    router.breaker("default", BreakerState.HALF_OPEN)
+    router.persistence.take()
+    router.advance(0.1)
+    assert router.persistence.take() == [Move(ONE, "fallback", attempts=1)]
+
+
+@pytest.mark.parametrize("state", [BreakerState.OPEN, BreakerState.HALF_OPEN])
+def test_a_pinned_payment_is_never_a_probe(state: BreakerState) -> None:
+    router = Router()
+    router.breaker("default", state)
+    router.tell(Adopt((Claim(payment(1), "default"),), NOW_MS))
+    assert router.default.take() == [LookUp(payment(1))]
+
+
+def test_pauses_are_drawn_from_around_their_length() -> None:
+    router = Router(jitter=0.25).charging(*range(1, 101))
+    for number in range(1, 101):
+        router.ended(Outcome.FAILED, number)
+    router.advance(0.0749)
+    assert router.default.take() == []
+    router.advance(0.025)
+    assert 20 < len(router.default.take()) < 80
+    router.advance(0.0252)
+    assert len(router.default.take()) > 20
+
+
+@pytest.mark.parametrize("state", [BreakerState.CLOSED, BreakerState.OPEN])
+def test_a_pinned_payment_waits_for_room_or_is_looked_up_where_its_processor_is_down(state: BreakerState) -> None:
+    router = Router()
+    router.breaker("default", BreakerState.CLOSED, limit=1)
+    router.charging(1)
+    router.tell(Adopt((Claim(payment(2), "default"),), NOW_MS))
+    assert router.default.take() == []
+    router.breaker("default", state)
+    assert router.default.take() == [Charge(payment(2)) if state is BreakerState.CLOSED else LookUp(payment(2))]
+    assert router.persistence.take() == []
+
+
+def test_every_decision_is_counted_with_its_reason() -> None:
+    router = Router(outage_s=20)
+    router.post(1, 2)
+    router.breaker("default", BreakerState.OPEN)
+    router.post(3, 4, 5)
+    router.breaker("default", BreakerState.HALF_OPEN)
+    assert router.census().decisions == {
+        ("default", Reason.CHEAPEST): 2,
+        (None, Reason.WAIT_FOR_RECOVERY): 3,
+        ("default", Reason.PROBE): 1,
+    }
+
+
+def test_a_change_of_mind_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "actors.router")
+    router = Router(outage_s=20)
+    router.post(1)
+    router.breaker("default", BreakerState.OPEN)
+    router.post(2)
+    router.advance(20)
+    assert caplog.messages == [
+        "payments go to no processor: waits: the outage is young",
+        "payments go to fallback: cheaper ones have been down for too long",
+    ]
 
 
 def test_the_oldest_stamp_is_that_of_the_first_charge_that_may_be_missing_in_postgres() -> None:
@@ -279,11 +459,8 @@ def test_the_census_counts_payments_by_what_they_wait_for() -> None:
     router = Router().charging(1, 2)
     router.tell(Route((payment(3),)))
     router.breaker("fallback", BreakerState.OPEN)
-    census = router.actor.on_receive(Count())
-    assert isinstance(census, Census)
-    assert census.unsettled["its row"] == 1
-    assert census.unsettled["the processor's answer"] == 2
-    assert census.breakers == {"default": BreakerState.CLOSED, "fallback": BreakerState.OPEN}
+    assert router.census().unsettled["its row"] == 1
+    assert router.census().unsettled["the processor's answer"] == 2
 
 
 def test_messages_about_payments_that_are_not_driven_here_are_ignored() -> None:
@@ -308,18 +485,14 @@ def test_an_outcome_that_stays_unknown_is_counted_after_a_minute_and_still_tried
         router.advance(5)
         assert router.default.take() == [LookUp(payment(1))]
         router.tell(LookedUp(ONE, None, answered=False))
-    census = router.actor.on_receive(Count())
-    assert isinstance(census, Census)
-    assert census.unresolved == 1
+    assert router.census().unresolved == 1
 
 
 def test_a_payment_whose_processor_is_not_configured_any_more_waits_and_harms_nobody() -> None:
     router = Router()
     router.tell(Adopt((Claim(payment(1), "gone"), Claim(payment(2), "default")), NOW_MS))
     assert router.default.messages == [Charge(payment(2))]
-    census = router.actor.on_receive(Count())
-    assert isinstance(census, Census)
-    assert census.unsettled["its processor to be configured again"] == 1
+    assert router.census().unsettled["its processor to be configured again"] == 1
 
 
 def test_a_charge_under_an_older_stamp_than_believed_lowers_the_oldest_stamp() -> None:

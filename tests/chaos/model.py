@@ -7,6 +7,7 @@ fail, book without answering, or book late; every message and every call under w
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from random import Random
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -17,21 +18,36 @@ from actors.domain.batching import BatchLimits
 from actors.domain.breaker import Breaker, BreakerLimits
 from actors.domain.messages import Accept, AcceptAnswer
 from actors.domain.outcome import Outcome
+from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
 from actors.domain.payment import Payment
 from actors.domain.processors import Processor
+from actors.domain.routing import Patience, Routes
+from actors.health import HealthActor
 from actors.intake import IntakeActor
 from actors.persistence import PersistenceActor
 from actors.ports import LookUpAnswer, ProcessorClient
 from actors.processor import ProcessorActor
 from actors.recovery import LEASE_S, RecoveryActor
 from actors.router import RetryLimits, RouterActor
-from tests.actors.fakes import NOW_MS, MemoryJournal, MemoryLedger, MemoryShelf, MemoryTables, Recorder
+from tests.actors.fakes import (
+    NOW_MS,
+    MemoryBoard,
+    MemoryJournal,
+    MemoryLedger,
+    MemoryShelf,
+    MemoryTables,
+    Recorder,
+    ScriptedProbe,
+)
 
 PROCESSORS = (Processor("default", "http://d", Decimal("0.05")), Processor("fallback", "http://f", Decimal("0.15")))
 TIMEOUT_S = 1.0
 DELAY_S_MAX = 3.0
 HORIZON_S = DELAY_S_MAX + TIMEOUT_S + LEASE_S
 STEP_S = 0.05
+BREAKER = BreakerLimits(calls_min=1)
+"""Payments are few here: one failure opens a breaker."""
+PATIENCE = Patience(outage_s=0.2, backlog_s=1.0)
 
 
 class Clock:
@@ -164,6 +180,7 @@ class World:
     clock: Clock
     tables: MemoryTables
     processors: dict[str, ModelProcessor]
+    board: MemoryBoard
     journals: dict[str, MemoryJournal] = field(default_factory=dict)
 
 
@@ -182,12 +199,13 @@ class Replica:
         self.ledger = self.part_classes[MemoryLedger](name, world.tables, world.clock.now_s)
         self.journal = world.journals.setdefault(name, MemoryJournal())
         self.shelf = MemoryShelf()
-        names = ("persistence", "router", *world.processors, "recovery", "intake")
+        names = ("persistence", "router", *world.processors, "recovery", "intake", "health")
         self.mailboxes = {name: Mailbox() for name in names}
         for mailbox_name, actor in self._actors().items():
             self.mailboxes[mailbox_name].actor = actor
         self._actor("recovery").on_start()
         self._actor("intake").on_start()
+        self._actor("health").on_start()
 
     def _actor(self, name: str) -> Any:  # noqa: ANN401  # pykka's on_start is untyped
         return self.mailboxes[name].actor
@@ -205,11 +223,12 @@ class Replica:
                 replica=self.name,
             ),
             "router": self.part_classes[RouterActor](
-                processors=PROCESSORS,
+                routes=Routes(PROCESSORS, PATIENCE),
                 addresses=processors,
                 persistence=boxes["persistence"],
                 runtime=runtime,
                 limits=RetryLimits(horizon_s=HORIZON_S),
+                chance=Random(1),
             ),
             **{name: self._processor(name) for name in processors},
             "recovery": self.part_classes[RecoveryActor](
@@ -230,16 +249,25 @@ class Replica:
                 runtime=runtime,
                 open_max=1000,
             ),
+            "health": HealthActor(
+                processors=processors,
+                board=self.world.board,
+                probe=ScriptedProbe(),
+                runtime=runtime,
+                replica=self.name,
+            ),
         }
 
     def _processor(self, name: str) -> Actor:
         actor: Actor = self.part_classes[ProcessorActor](
             name=name,
             client=self.make_client(name),
-            breaker=Breaker(BreakerLimits()),
+            breaker=Breaker(BREAKER, Random(1)),
+            concurrency=ConcurrencyLimit(ConcurrencyLimits(min=1, initial=4, max=4)),
+            starts=StartRate(StartRateLimits()),
             router=self.mailboxes["router"],
+            health=self.mailboxes["health"],
             runtime=self.runtime,
-            in_flight_max=4,
         )
         return actor
 

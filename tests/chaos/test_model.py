@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from actors.domain.messages import AcceptAnswer
 from actors.domain.payment import Payment
 from actors.errors import LeaseLostError
-from tests.actors.fakes import MemoryLedger, MemoryTables
+from tests.actors.fakes import MemoryBoard, MemoryLedger, MemoryTables
 from tests.chaos.model import PROCESSORS, STEP_S, Clock, ModelProcessor, Replica, World
 
 REPLICAS = ("1", "2")
@@ -32,7 +32,7 @@ class Gateway(RuleBasedStateMachine):
         self.clock = Clock()
         self.behaviour = {processor.name: "ok" for processor in PROCESSORS}
         processors = {name: ModelProcessor(self.clock, self._draw(name)) for name in self.behaviour}
-        self.world = World(self.clock, MemoryTables(), processors)
+        self.world = World(self.clock, MemoryTables(), processors, MemoryBoard(self.clock.now_s))
         self.replicas: dict[str, Replica | None] = {name: self.replica_class(self.world, name) for name in REPLICAS}
         self.accepted: dict[UUID, int] = {}
         self.offered = 0
@@ -88,6 +88,10 @@ class Gateway(RuleBasedStateMachine):
     def fill_or_empty_the_disk(self, name: str) -> None:
         journal = self.world.journals[name]
         journal.broken = not journal.broken
+
+    @rule()
+    def lose_or_mend_redis(self) -> None:
+        self.world.board.gone = not self.world.board.gone
 
     @rule(name=st.sampled_from(REPLICAS), failures=st.integers(0, 3), lost_answers=st.integers(0, 2))
     def lose_postgres(self, name: str, failures: int, lost_answers: int) -> None:
@@ -155,6 +159,7 @@ class Gateway(RuleBasedStateMachine):
                 replica.stalled = False
         for journal in self.world.journals.values():
             journal.broken = False
+        self.world.board.gone = False
         self.behaviour.update(dict.fromkeys(self.behaviour, "ok"))
         end_s = self.clock.time_s + REST_S_MAX
         while self.clock.time_s < end_s and not self._is_at_rest():

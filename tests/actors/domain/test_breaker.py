@@ -1,128 +1,297 @@
-"""A breaker opens after failures in a row, tries again after a cool-down, and is never stuck."""
+"""A breaker opens by rates over a sliding window, probes after a cool-down, and is never stuck."""
 
 from copy import deepcopy
+from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.domain.breaker import Breaker, BreakerLimits, BreakerState
+from actors.domain.breaker import Breaker, BreakerLimits, BreakerState, Call, Cause, SlidingWindow, Transition
 
-LIMITS = BreakerLimits(consecutive_failures_max=3, cooldown_s_initial=1.0, cooldown_s_max=4.0, probes_max=2)
+LIMITS = BreakerLimits(
+    window_s=10.0,
+    calls_min=4,
+    failure_rate_max=0.5,
+    slow_call_s=3.0,
+    slow_call_rate_max=0.75,
+    cooldown_s_initial=1.0,
+    cooldown_s_max=4.0,
+    cooldown_jitter=0.0,
+    probes_max=2,
+    half_open_s_max=5.0,
+    settled_s=2.0,
+)
+CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 
 
 @pytest.fixture
 def breaker() -> Breaker:
-    return Breaker(LIMITS)
+    return Breaker(LIMITS, Random(1))
 
 
-def fail(breaker: Breaker, *instants_s: float) -> None:
-    for now_s in instants_s:
-        breaker.started(now_s)
-        breaker.failed(now_s)
+def run(breaker: Breaker, outcomes: str, *, began_s: float = 0.0, ended_s: float = 0.0) -> None:
+    """Let calls begin and end together: `+` succeeds, `-` fails."""
+    calls = [breaker.started(began_s) for _ in outcomes]
+    for call, outcome in zip(calls, outcomes, strict=True):
+        breaker.ended(call, succeeded=outcome == "+", now_s=ended_s)
+
+
+def opened(breaker: Breaker, at_s: float = 0.0) -> Breaker:
+    run(breaker, "----", began_s=at_s, ended_s=at_s)
+    assert breaker.state(at_s) is OPEN
+    return breaker
 
 
 def test_a_closed_breaker_lets_everything_through(breaker: Breaker) -> None:
-    assert (breaker.state(0.0), breaker.permits(0.0)) == (BreakerState.CLOSED, None)
+    assert (breaker.state(0.0), breaker.permits(0.0), breaker.down_since_s) == (CLOSED, None, None)
 
 
-def test_it_opens_with_the_last_of_the_failures_in_a_row(breaker: Breaker) -> None:
-    fail(breaker, 0.0, 0.0)
-    assert breaker.state(0.0) is BreakerState.CLOSED
-    fail(breaker, 0.0)
-    assert (breaker.state(0.0), breaker.permits(0.0)) == (BreakerState.OPEN, 0)
+@pytest.mark.parametrize(
+    ("outcomes", "state"),
+    [("---", CLOSED), ("+++--", CLOSED), ("++--", OPEN), ("+---", OPEN), ("++++++----", CLOSED), ("+++++-----", OPEN)],
+)
+def test_it_opens_from_the_failure_rate_on_once_there_are_enough_calls(
+    breaker: Breaker, outcomes: str, state: BreakerState
+) -> None:
+    run(breaker, outcomes)
+    assert breaker.state(0.0) is state
 
 
-def test_a_success_between_failures_starts_the_count_anew(breaker: Breaker) -> None:
-    fail(breaker, 0.0, 0.0)
-    breaker.succeeded(0.0)
-    fail(breaker, 0.0, 0.0)
-    assert breaker.state(0.0) is BreakerState.CLOSED
+def test_calls_that_ended_before_the_window_do_not_count(breaker: Breaker) -> None:
+    run(breaker, "++++++++")
+    run(breaker, "----", began_s=9.0, ended_s=9.0)
+    assert breaker.state(9.0) is CLOSED
+    run(breaker, "-", began_s=10.5, ended_s=10.5)
+    assert breaker.state(10.5) is OPEN
+
+
+def test_slow_calls_open_it_though_they_succeed(breaker: Breaker) -> None:
+    run(breaker, "+", ended_s=2.9)
+    run(breaker, "+++", ended_s=3.0)
+    assert breaker.take_transitions() == [Transition(CLOSED, OPEN, Cause.SLOW_CALL_RATE, 3.0)]
 
 
 def test_it_lets_probes_through_once_the_cool_down_is_over(breaker: Breaker) -> None:
-    fail(breaker, 10.0, 10.0, 10.0)
-    assert breaker.retry_at_s == 11.0
-    assert (breaker.state(10.999), breaker.permits(10.999)) == (BreakerState.OPEN, 0)
-    assert (breaker.state(11.0), breaker.permits(11.0)) == (BreakerState.HALF_OPEN, 2)
+    opened(breaker, 10.0)
+    assert breaker.changes_at_s == 11.0
+    assert (breaker.state(10.999), breaker.permits(10.999)) == (OPEN, 0)
+    assert (breaker.state(11.0), breaker.permits(11.0)) == (HALF_OPEN, 2)
 
 
 def test_only_a_few_probes_are_under_way_at_once(breaker: Breaker) -> None:
-    fail(breaker, 0.0, 0.0, 0.0)
+    opened(breaker)
     breaker.started(1.0)
     assert breaker.permits(1.0) == 1
     breaker.started(1.0)
     assert breaker.permits(1.0) == 0
 
 
-def test_a_probe_that_succeeds_closes_it(breaker: Breaker) -> None:
-    fail(breaker, 0.0, 0.0, 0.0)
-    breaker.started(1.0)
-    breaker.succeeded(1.0)
-    assert (breaker.state(1.0), breaker.permits(1.0)) == (BreakerState.CLOSED, None)
-    fail(breaker, 1.0, 1.0)
-    assert breaker.state(1.0) is BreakerState.CLOSED
+def test_a_probe_that_succeeds_closes_it_and_forgets_the_failures(breaker: Breaker) -> None:
+    opened(breaker)
+    run(breaker, "+", began_s=1.0, ended_s=1.5)
+    assert (breaker.state(1.5), breaker.permits(1.5), breaker.down_since_s) == (CLOSED, None, None)
+    run(breaker, "---", began_s=1.5, ended_s=1.5)
+    assert breaker.state(1.5) is CLOSED
+
+
+def test_a_slow_probe_does_not_close_it(breaker: Breaker) -> None:
+    opened(breaker)
+    run(breaker, "+", began_s=1.0, ended_s=4.0)
+    assert breaker.state(4.0) is not CLOSED
 
 
 def test_each_probe_that_fails_doubles_the_cool_down_up_to_its_maximum(breaker: Breaker) -> None:
-    fail(breaker, 0.0, 0.0, 0.0)
-    now_s, cooldowns_s = 0.0, [breaker.retry_at_s]
+    opened(breaker)
+    cooldowns_s = [breaker.changes_at_s]
     for _ in range(4):
-        now_s = breaker.retry_at_s
-        fail(breaker, now_s)
-        cooldowns_s.append(breaker.retry_at_s - now_s)
+        now_s = breaker.changes_at_s
+        assert now_s is not None
+        run(breaker, "-", began_s=now_s, ended_s=now_s)
+        assert breaker.changes_at_s is not None
+        cooldowns_s.append(breaker.changes_at_s - now_s)
     assert cooldowns_s == [1.0, 2.0, 4.0, 4.0, 4.0]
 
 
-def test_the_first_cool_down_after_a_recovery_is_short_again(breaker: Breaker) -> None:
-    fail(breaker, 0.0, 0.0, 0.0, 1.0)
-    breaker.started(3.0)
-    breaker.succeeded(3.0)
-    fail(breaker, 5.0, 5.0, 5.0)
-    assert breaker.retry_at_s == 6.0
+def test_the_jitter_stays_within_its_share_and_differs() -> None:
+    limits = BreakerLimits(calls_min=1, cooldown_s_initial=1.0, cooldown_jitter=0.25)
+    cooled_at_s = []
+    for seed in range(50):
+        breaker = Breaker(limits, Random(seed))
+        run(breaker, "-")
+        assert breaker.changes_at_s is not None
+        cooled_at_s.append(breaker.changes_at_s)
+    assert 0.75 <= min(cooled_at_s) < 0.85
+    assert 1.15 < max(cooled_at_s) <= 1.25
 
 
-def test_what_ends_while_it_is_open_changes_nothing(breaker: Breaker) -> None:
-    for _ in range(5):
-        breaker.started(0.0)
-    for _ in range(3):
-        breaker.failed(0.0)
-    breaker.failed(0.5)
-    breaker.succeeded(0.5)
-    assert (breaker.state(0.5), breaker.retry_at_s) == (BreakerState.OPEN, 1.0)
+def test_after_a_settled_recovery_the_next_outage_begins_anew_with_a_short_cool_down(breaker: Breaker) -> None:
+    opened(breaker)
+    run(breaker, "-", began_s=1.0, ended_s=1.0)
+    run(breaker, "+", began_s=3.0, ended_s=3.0)
+    opened(breaker, 5.0)
+    assert (breaker.down_since_s, breaker.changes_at_s) == (5.0, 6.0)
+
+
+def test_a_recovery_that_does_not_last_is_part_of_the_outage(breaker: Breaker) -> None:
+    opened(breaker)
+    run(breaker, "-", began_s=1.0, ended_s=1.0)
+    run(breaker, "+", began_s=3.0, ended_s=3.0)
+    opened(breaker, 4.9)
+    assert (breaker.down_since_s, breaker.changes_at_s) == (0.0, 6.9)
+
+
+def test_calls_from_before_it_opened_change_nothing(breaker: Breaker) -> None:
+    early = [breaker.started(0.0) for _ in range(3)]
+    opened(breaker)
+    breaker.ended(early[0], succeeded=True, now_s=0.5)
+    assert breaker.state(0.5) is OPEN
+    breaker.started(1.0)
+    breaker.ended(early[1], succeeded=False, now_s=1.0)
+    breaker.ended(early[2], succeeded=True, now_s=1.0)
+    assert (breaker.state(1.0), breaker.permits(1.0)) == (HALF_OPEN, 1)
+
+
+def test_a_probe_that_hangs_does_not_hold_up_the_next(breaker: Breaker) -> None:
+    opened(breaker)
+    hangs = breaker.started(1.0)
+    assert breaker.changes_at_s == 6.0
+    assert breaker.state(6.0) is OPEN
+    assert breaker.take_transitions()[-1].cause is Cause.PROBE_LATE
+    assert (breaker.state(8.0), breaker.permits(8.0)) == (HALF_OPEN, 2)
+    breaker.started(8.0)
+    breaker.ended(hangs, succeeded=False, now_s=8.5)
+    assert (breaker.state(8.5), breaker.permits(8.5)) == (HALF_OPEN, 1)
+
+
+def test_a_late_probe_that_comes_through_closes_it(breaker: Breaker) -> None:
+    opened(breaker)
+    late = breaker.started(1.0)
+    breaker.health_answered(failing=False, asked_s_ago=0.0, now_s=1.0)
+    assert breaker.state(3.9) is HALF_OPEN
+    breaker.ended(late, succeeded=True, now_s=3.9)
+    assert breaker.state(3.9) is CLOSED
+
+
+def test_half_open_without_a_probe_waits_for_one(breaker: Breaker) -> None:
+    opened(breaker)
+    assert (breaker.state(1e6), breaker.changes_at_s) == (HALF_OPEN, None)
+
+
+def test_its_own_health_answer_opens_it_unless_a_call_came_through_since(breaker: Breaker) -> None:
+    run(breaker, "+", began_s=5.0, ended_s=5.0)
+    breaker.health_answered(failing=True, asked_s_ago=1.5, now_s=6.0)
+    assert breaker.state(6.0) is CLOSED
+    breaker.health_answered(failing=True, asked_s_ago=0.5, now_s=6.0)
+    assert breaker.take_transitions() == [Transition(CLOSED, OPEN, Cause.HEALTH_FAILING, 6.0)]
+    assert not breaker.is_down_by_own_evidence
+
+
+def test_its_own_health_answer_ends_the_cool_down(breaker: Breaker) -> None:
+    opened(breaker)
+    breaker.health_answered(failing=True, asked_s_ago=0.0, now_s=0.1)
+    assert breaker.state(0.1) is OPEN
+    breaker.health_answered(failing=False, asked_s_ago=0.0, now_s=0.2)
+    assert breaker.state(0.2) is HALF_OPEN
+
+
+def test_a_quorum_opens_it_and_is_no_evidence_of_its_own_until_a_probe_fails(breaker: Breaker) -> None:
+    breaker.fleet_found_down(1.0)
+    assert (breaker.state(1.0), breaker.down_since_s, breaker.is_down_by_own_evidence) == (OPEN, 1.0, False)
+    run(breaker, "-", began_s=2.0, ended_s=2.0)
+    assert breaker.is_down_by_own_evidence
+
+
+def test_another_replicas_success_ends_the_cool_down_and_a_probe_decides(breaker: Breaker) -> None:
+    opened(breaker)
+    breaker.peer_got_through(0.3)
+    assert (breaker.state(0.3), breaker.permits(0.3)) == (HALF_OPEN, 2)
+
+
+@pytest.mark.parametrize("state", [BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED])
+def test_an_operator_holds_it_whatever_happens(breaker: Breaker, state: BreakerState) -> None:
+    breaker.force(state, 0.0)
+    run(breaker, "--------")
+    breaker.fleet_found_down(1.0)
+    breaker.health_answered(failing=True, asked_s_ago=0.0, now_s=1.0)
+    breaker.peer_got_through(1.0)
+    assert (breaker.state(1e6), breaker.down_since_s, breaker.changes_at_s) == (state, None, None)
+    assert breaker.permits(1e6) == (0 if state is BreakerState.FORCED_OPEN else None)
+
+
+def test_what_an_operator_lets_go_is_probed_after_forced_open_and_closed_after_forced_closed(breaker: Breaker) -> None:
+    breaker.force(BreakerState.FORCED_OPEN, 0.0)
+    breaker.force(None, 1.0)
+    assert (breaker.state(1.0), breaker.down_since_s) == (HALF_OPEN, 1.0)
+    breaker.force(BreakerState.FORCED_CLOSED, 2.0)
+    run(breaker, "--------", began_s=2.0, ended_s=2.0)
+    breaker.force(None, 2.0)
+    assert breaker.state(2.0) is CLOSED
+
+
+def test_an_order_that_changes_nothing_is_no_transition(breaker: Breaker) -> None:
+    breaker.force(None, 0.0)
+    breaker.force(BreakerState.FORCED_OPEN, 0.0)
+    breaker.force(BreakerState.FORCED_OPEN, 1.0)
+    assert len(breaker.take_transitions()) == 1
+
+
+def test_every_change_is_told_once_with_its_cause(breaker: Breaker) -> None:
+    opened(breaker)
+    run(breaker, "-", began_s=1.0, ended_s=1.25)
+    run(breaker, "+", began_s=3.25, ended_s=3.5)
+    assert breaker.take_transitions() == [
+        Transition(CLOSED, OPEN, Cause.FAILURE_RATE, 0.0),
+        Transition(OPEN, HALF_OPEN, Cause.COOLED_DOWN, 1.0),
+        Transition(HALF_OPEN, OPEN, Cause.PROBE_FAILED, 1.25),
+        Transition(OPEN, HALF_OPEN, Cause.COOLED_DOWN, 3.25),
+        Transition(HALF_OPEN, CLOSED, Cause.PROBE_SUCCEEDED, 3.5),
+    ]
+    assert breaker.take_transitions() == []
+
+
+def test_the_window_tells_calls_and_rates_of_its_last_seconds() -> None:
+    window = SlidingWindow(10.0)
+    window.record(0.0, failed=True, slow=False)
+    window.record(5.0, failed=False, slow=True)
+    assert window.rates(9.0) == (2, 0.5, 0.5)
+    assert window.rates(10.0) == (1, 0.0, 1.0)
+    assert window.rates(1e9) == (0, 0.0, 0.0)
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Calls start where they may, end in any order; failures are also reported from aside; time jumps."""
+    """Calls start where they may, end in any order; others report; operators interfere; time jumps ahead."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.breaker = Breaker(LIMITS)
+        self.breaker = Breaker(LIMITS, Random(7))
         self.now_s = 100.0
-        self.calls = 0
+        self.calls: list[Call] = []
 
     @precondition(lambda self: self.breaker.permits(self.now_s) != 0)
     @rule()
     def start(self) -> None:
-        self.breaker.started(self.now_s)
-        self.calls += 1
+        self.calls.append(self.breaker.started(self.now_s))
 
-    @precondition(lambda self: self.calls > 0)
-    @rule()
-    def succeed(self) -> None:
-        self.breaker.succeeded(self.now_s)
-        self.calls -= 1
+    @precondition(lambda self: self.calls)
+    @rule(index=st.integers(0, 1000), succeeded=st.booleans())
+    def end(self, index: int, succeeded: bool) -> None:  # noqa: FBT001  # drawn
+        call = self.calls.pop(index % len(self.calls))
+        self.breaker.ended(call, succeeded=succeeded, now_s=self.now_s)
 
-    @precondition(lambda self: self.calls > 0)
-    @rule()
-    def fail(self) -> None:
-        self.breaker.failed(self.now_s)
-        self.calls -= 1
+    @rule(failing=st.booleans(), asked_s_ago=st.floats(0, 10))
+    def hear_of_health(self, failing: bool, asked_s_ago: float) -> None:  # noqa: FBT001  # the same
+        self.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=self.now_s)
 
-    @rule()
-    def report_failing(self) -> None:
-        self.breaker.failed(self.now_s)
+    @rule(down=st.booleans())
+    def hear_of_the_fleet(self, down: bool) -> None:  # noqa: FBT001  # the same
+        (self.breaker.fleet_found_down if down else self.breaker.peer_got_through)(self.now_s)
+
+    @rule(state=st.sampled_from([None, BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED]))
+    def force(self, state: BreakerState | None) -> None:
+        self.breaker.force(state, self.now_s)
 
     @rule(seconds=st.one_of(st.floats(0, 5), st.sampled_from([0.0, 1.0, 2.0, 4.0, 3600.0, 1e9])))
     def pass_time(self, seconds: float) -> None:
@@ -132,28 +301,48 @@ class AnyOrder(RuleBasedStateMachine):
     def permits_belong_to_the_state(self) -> None:
         permits = self.breaker.permits(self.now_s)
         match self.breaker.state(self.now_s):
-            case BreakerState.CLOSED:
+            case BreakerState.CLOSED | BreakerState.FORCED_CLOSED:
                 assert permits is None
+            case BreakerState.FORCED_OPEN:
+                assert permits == 0
             case BreakerState.OPEN:
                 assert permits == 0
-                assert self.now_s < self.breaker.retry_at_s <= self.now_s + LIMITS.cooldown_s_max
+                assert self.breaker.changes_at_s is not None
+                assert self.now_s < self.breaker.changes_at_s <= self.now_s + LIMITS.cooldown_s_max
             case BreakerState.HALF_OPEN:
                 assert permits is not None
                 assert 0 <= permits <= LIMITS.probes_max
 
     @invariant()
     def it_is_never_stuck(self) -> None:
-        for calls_end in (Breaker.succeeded, Breaker.failed):
+        """Let time pass, however calls end or hang: it takes calls again, and closes when one comes through."""
+        if self.breaker.state(self.now_s) is BreakerState.FORCED_OPEN:
+            return
+        for succeeded in (True, False, None):
             breaker = deepcopy(self.breaker)
-            for _ in range(self.calls):
-                calls_end(breaker, self.now_s)
-            assert breaker.permits(self.now_s + LIMITS.cooldown_s_max) != 0
+            for call in self.calls if succeeded is not None else []:
+                breaker.ended(call, succeeded=bool(succeeded), now_s=self.now_s)
+            now_s = self.now_s
+            while breaker.permits(now_s) == 0:
+                assert breaker.changes_at_s is not None
+                now_s = max(now_s, breaker.changes_at_s)
+            assert now_s <= self.now_s + LIMITS.half_open_s_max + LIMITS.cooldown_s_max
+            if breaker.state(now_s) is HALF_OPEN:
+                run(breaker, "+", began_s=now_s, ended_s=now_s)
+                assert breaker.state(now_s) is CLOSED
+
+    @invariant()
+    def transitions_follow_each_other(self) -> None:
+        transitions = deepcopy(self.breaker).take_transitions()
+        assert all(earlier.after is later.before for earlier, later in pairwise(transitions))
+        assert [each.at_s for each in transitions] == sorted(each.at_s for each in transitions)
+        assert all(each.before is not each.after for each in transitions)
 
     @invariant()
     def asking_changes_nothing(self) -> None:
-        first = (self.breaker.state(self.now_s), self.breaker.permits(self.now_s), self.breaker.retry_at_s)
-        assert (self.breaker.state(self.now_s), self.breaker.permits(self.now_s), self.breaker.retry_at_s) == first
+        first = (self.breaker.state(self.now_s), self.breaker.permits(self.now_s), self.breaker.changes_at_s)
+        assert (self.breaker.state(self.now_s), self.breaker.permits(self.now_s), self.breaker.changes_at_s) == first
 
 
-AnyOrder.TestCase.settings = settings(deadline=None, max_examples=100, stateful_step_count=40)
+AnyOrder.TestCase.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
 TestAnyOrder = AnyOrder.TestCase

@@ -35,6 +35,7 @@ def test_a_payment_that_was_never_sent_is_free(life: Life) -> None:
         (Outcome.SETTLED, Next.SETTLE, False),
         (Outcome.ALREADY_CHARGED, Next.LOOK_UP, True),
         (Outcome.REFUSED, Next.REROUTE, False),
+        (Outcome.OVERLOADED, Next.REROUTE, False),
         (Outcome.FAILED, Next.REROUTE, False),
         (Outcome.UNKNOWN, Next.RETRY, True),
     ],
@@ -49,7 +50,15 @@ def test_a_first_outcome_means_what_the_table_says(
     assert (life.pinned, life.attempts) == (pinned, 1)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED])
+def test_failures_on_one_processor_are_counted_until_it_moves_to_another(life: Life) -> None:
+    for outcome in (Outcome.FAILED, Outcome.REFUSED, Outcome.OVERLOADED):
+        attempt(life, outcome)
+    assert (life.failures_here, life.failures_in_row) == (3, 3)
+    life.moved("fallback")
+    assert (life.processor, life.failures_here, life.failures_in_row) == ("fallback", 0, 3)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.OVERLOADED, Outcome.FAILED])
 def test_a_failure_proves_nothing_about_an_earlier_attempt(life: Life, outcome: Outcome) -> None:
     attempt(life, Outcome.UNKNOWN)
     assert attempt(life, outcome, now_s=10 * HORIZON_S) is Next.RETRY
@@ -146,7 +155,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.settled == (self.next is Next.SETTLE)
         assert (self.next is Next.LOOK_UP) == (outcome is Outcome.ALREADY_CHARGED)
         assert (self.next is Next.REROUTE) == (
-            outcome in {Outcome.REFUSED, Outcome.FAILED} and not self.doubtful_stamps_ms
+            outcome in {Outcome.REFUSED, Outcome.OVERLOADED, Outcome.FAILED} and not self.doubtful_stamps_ms
         )
 
     @precondition(lambda self: not self.settled and self.life.pinned)

@@ -12,7 +12,8 @@ from actors.domain.outcome import Outcome, outcome_of_status
     [
         ([200], Outcome.SETTLED),
         ([422], Outcome.ALREADY_CHARGED),
-        ([*range(400, 422), *range(423, 500)], Outcome.REFUSED),
+        ([*range(400, 422), *range(423, 429), *range(430, 500)], Outcome.REFUSED),
+        ([429], Outcome.OVERLOADED),
         ([500, 501, 503, *range(505, 600)], Outcome.FAILED),
         ([502, 504], Outcome.UNKNOWN),
         ([*range(100, 200), *range(201, 400)], Outcome.UNKNOWN),

@@ -1,6 +1,9 @@
-"""A payment that is free goes to the cheapest processor that takes charges."""
+"""A payment that is free goes to the cheapest processor that works, or waits for one that is worth it."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
+from math import inf
 
 import pytest
 from hypothesis import given, settings
@@ -8,67 +11,161 @@ from hypothesis import strategies as st
 
 from actors.domain.breaker import BreakerState
 from actors.domain.processors import Processor
-from actors.domain.routing import ProcessorView, by_cost, choose
+from actors.domain.routing import Choice, Patience, ProcessorView, Reason, Routes, by_cost, choose
 
 DEFAULT = Processor("default", "http://d", Decimal("0.05"))
 FALLBACK = Processor("fallback", "http://f", Decimal("0.15"))
-TWIN = Processor("twin", "http://t", Decimal("0.05"))
+THIRD = Processor("third", "http://t", Decimal("0.30"))
+TWIN = Processor("twin", "http://w", Decimal("0.05"))
+PATIENCE = Patience(outage_s=20.0, backlog_s=5.0)
+NOW_S = 100.0
+
+WORKS = ProcessorView(BreakerState.CLOSED, limit=10)
+FULL = replace(WORKS, under_way=10, capacity_per_s=100.0)
+FORCED = ProcessorView(BreakerState.FORCED_OPEN, limit=10)
+PROBED = ProcessorView(BreakerState.HALF_OPEN, limit=10, down_since_s=NOW_S - 5, probes=1)
+
+
+def down(seconds: float, state: BreakerState = BreakerState.OPEN) -> ProcessorView:
+    return ProcessorView(state, limit=10, down_since_s=NOW_S - seconds)
+
+
+def chosen(
+    default: ProcessorView, fallback: ProcessorView = WORKS, *, waiting: int = 0, spent: str | None = None
+) -> Choice:
+    views = {"default": default, "fallback": fallback}
+    return choose((DEFAULT, FALLBACK), views, waiting=waiting, spent=spent, now_s=NOW_S, patience=PATIENCE)
 
 
 @pytest.mark.parametrize(
-    ("state", "permits", "expected"),
+    ("default", "fallback", "expected"),
     [
-        (BreakerState.CLOSED, None, True),
-        (BreakerState.CLOSED, 3, True),
-        (BreakerState.CLOSED, 0, False),
-        (BreakerState.HALF_OPEN, 1, True),
-        (BreakerState.HALF_OPEN, 0, False),
-        (BreakerState.OPEN, None, False),
-        (BreakerState.OPEN, 0, False),
-        (BreakerState.OPEN, 1, False),
+        (WORKS, WORKS, Choice("default", Reason.CHEAPEST)),
+        (WORKS, down(50), Choice("default", Reason.CHEAPEST)),
+        (replace(WORKS, state=BreakerState.FORCED_CLOSED), WORKS, Choice("default", Reason.CHEAPEST)),
+        (down(0), WORKS, Choice(None, Reason.WAIT_FOR_RECOVERY)),
+        (down(19.9), WORKS, Choice(None, Reason.WAIT_FOR_RECOVERY)),
+        (down(19.9, BreakerState.HALF_OPEN), WORKS, Choice(None, Reason.WAIT_FOR_RECOVERY)),
+        (down(20), WORKS, Choice("fallback", Reason.OUTAGE)),
+        (down(20, BreakerState.HALF_OPEN), WORKS, Choice("fallback", Reason.OUTAGE)),
+        (PROBED, WORKS, Choice("default", Reason.PROBE)),
+        (replace(PROBED, down_since_s=0.0), WORKS, Choice("default", Reason.PROBE)),
+        (FORCED, WORKS, Choice("fallback", Reason.FORCED)),
+        (FORCED, FORCED, Choice(None, Reason.WAIT_FOR_ANY)),
+        (down(20), down(30), Choice(None, Reason.WAIT_FOR_ANY)),
+        (down(20), down(5), Choice(None, Reason.WAIT_FOR_RECOVERY)),
+        (down(20), PROBED, Choice("fallback", Reason.PROBE)),
+        (down(20), FULL, Choice(None, Reason.WAIT_FOR_ROOM)),
+        (FULL, WORKS, Choice(None, Reason.WAIT_FOR_ROOM)),
+        (ProcessorView(), WORKS, Choice(None, Reason.WAIT_FOR_ROOM)),
     ],
 )
-def test_a_processor_takes_charges_while_it_is_not_open_and_has_permits(
-    state: BreakerState,
-    permits: int | None,
-    expected: bool,  # noqa: FBT001  # a column of the table
+def test_the_cheapest_is_chosen_or_worth_waiting_for(
+    default: ProcessorView, fallback: ProcessorView, expected: Choice
 ) -> None:
-    assert ProcessorView(state, permits).takes_charges is expected
+    assert chosen(default, fallback) == expected
 
 
-def test_a_charge_uses_one_permit_up() -> None:
-    view = ProcessorView(BreakerState.HALF_OPEN, 2)
-    seen = []
-    for _ in range(4):
-        seen.append(view.permits)
-        view.charge_sent()
-    assert seen == [2, 1, 0, 0]
+def test_a_slow_processor_is_waited_for_as_long_as_it_can_charge_in_time_what_waits() -> None:
+    assert chosen(FULL, waiting=500) == Choice(None, Reason.WAIT_FOR_ROOM)
+    assert chosen(FULL, waiting=501) == Choice("fallback", Reason.BACKLOG)
 
 
-def test_permits_without_number_are_not_used_up() -> None:
-    view = ProcessorView()
-    view.charge_sent()
-    assert view.permits is None
+def test_what_would_not_drain_in_time_anywhere_waits() -> None:
+    assert chosen(FULL, FULL, waiting=501) == Choice(None, Reason.WAIT_FOR_ANY)
 
 
-def test_the_cheapest_comes_first_and_equal_fees_stay_as_listed() -> None:
+def test_after_its_retries_a_payment_goes_to_another_that_works() -> None:
+    assert chosen(WORKS, spent="default") == Choice("fallback", Reason.RETRIES_SPENT)
+    assert chosen(WORKS, spent="fallback") == Choice("default", Reason.RETRIES_SPENT)
+
+
+@pytest.mark.parametrize("fallback", [down(5), FULL, FORCED, PROBED])
+def test_after_its_retries_a_payment_stays_where_no_other_takes_it(fallback: ProcessorView) -> None:
+    assert chosen(WORKS, fallback, spent="default") == Choice("default", Reason.CHEAPEST)
+
+
+def test_of_three_the_cheapest_that_is_worth_it_is_chosen() -> None:
+    views = {"default": down(60), "fallback": FORCED, "third": WORKS}
+    choice = choose((DEFAULT, FALLBACK, THIRD), views, waiting=0, spent=None, now_s=NOW_S, patience=PATIENCE)
+    assert choice == Choice("third", Reason.FORCED)
+
+
+def test_processors_are_ordered_by_cost_and_equal_fees_as_listed() -> None:
     assert by_cost([FALLBACK, TWIN, DEFAULT]) == (TWIN, DEFAULT, FALLBACK)
     assert by_cost([FALLBACK, DEFAULT, TWIN]) == (DEFAULT, TWIN, FALLBACK)
 
 
-def test_nobody_is_chosen_where_nobody_takes_charges() -> None:
-    assert choose([DEFAULT], {"default": ProcessorView(BreakerState.OPEN)}) is None
+def test_what_is_given_counts_until_it_is_given_back() -> None:
+    view = replace(WORKS, limit=2)
+    view.take()
+    assert view.has_room
+    view.take()
+    assert not view.has_room
+    view.give_back(unsent=False)
+    assert view.has_room
 
 
-views = st.builds(ProcessorView, st.sampled_from(BreakerState), st.sampled_from([None, 0, 1, 5]))
-fleets = st.lists(st.tuples(st.decimals(0, 1, places=2), views), min_size=1, max_size=6)
+def test_a_probe_that_never_reached_its_processor_is_to_be_had_again() -> None:
+    view = replace(PROBED)
+    view.take()
+    assert not view.has_room
+    view.give_back(unsent=True)
+    assert view.has_room
+    view.take()
+    view.give_back(unsent=False)
+    assert not view.has_room
 
 
+def test_the_patience_with_an_outage_ends_after_its_length() -> None:
+    routes = Routes([DEFAULT], PATIENCE)
+    assert routes.patience_ends_at_s("default") is None
+    routes.views["default"].down_since_s = 7.0
+    assert routes.patience_ends_at_s("default") == 27.0
+
+
+views = st.builds(
+    ProcessorView,
+    st.sampled_from(BreakerState),
+    limit=st.integers(0, 3),
+    capacity_per_s=st.sampled_from([0.0, 1.0, 100.0, inf]),
+    down_since_s=st.one_of(st.none(), st.floats(0, NOW_S)),
+    probes=st.integers(0, 2),
+    under_way=st.integers(0, 4),
+)
+fleets = st.lists(st.tuples(st.sampled_from(["0.05", "0.15", "0.3"]), views), min_size=1, max_size=5)
+
+
+def _named(fleet: list[tuple[str, ProcessorView]]) -> tuple[list[Processor], Mapping[str, ProcessorView]]:
+    processors = [Processor(f"p{i}", f"http://p{i}", Decimal(fee)) for i, (fee, _) in enumerate(fleet)]
+    return processors, {f"p{i}": view for i, (_, view) in enumerate(fleet)}
+
+
+@given(fleet=fleets, waiting=st.integers(0, 2000), data=st.data())
 @settings(deadline=None)
-@given(fleets)
-def test_none_that_takes_charges_is_cheaper_than_the_chosen(fleet: list[tuple[Decimal, ProcessorView]]) -> None:
-    processors = [Processor(f"p{number}", "http://h", fee) for number, (fee, _) in enumerate(fleet)]
-    by_name = {f"p{number}": view for number, (_, view) in enumerate(fleet)}
-    taking = [processor for processor in processors if by_name[processor.name].takes_charges]
-    expected = min(taking, key=lambda processor: processor.fee).name if taking else None
-    assert choose(by_cost(processors), by_name) == expected
+def test_only_a_processor_with_room_is_chosen_and_no_cheaper_one_has_room(
+    fleet: list[tuple[str, ProcessorView]], waiting: int, data: st.DataObject
+) -> None:
+    processors, by_name = _named(fleet)
+    spent = data.draw(st.sampled_from([None, *by_name]))
+    choice = Routes(processors, PATIENCE)
+    choice.views.update(by_name)
+    told = choice.choose(waiting=waiting, spent=spent, now_s=NOW_S)
+    if told.processor is None:
+        assert told.reason in {Reason.WAIT_FOR_ROOM, Reason.WAIT_FOR_RECOVERY, Reason.WAIT_FOR_ANY}
+        return
+    assert by_name[told.processor].has_room
+    order = [processor.name for processor in by_cost(processors)]
+    cheaper = [name for name in order[: order.index(told.processor)] if by_name[name].has_room]
+    # A half-open one is no help to a payment that has just failed elsewhere.
+    assert all(name == spent or by_name[name].state is BreakerState.HALF_OPEN for name in cheaper)
+
+
+@given(fleet=fleets, waiting=st.integers(1, 2000))
+@settings(deadline=None)
+def test_without_patience_nothing_waits_while_any_has_room(
+    fleet: list[tuple[str, ProcessorView]], waiting: int
+) -> None:
+    processors, by_name = _named([(fee, replace(view, down_since_s=view.down_since_s or 0.0)) for fee, view in fleet])
+    choice = choose(by_cost(processors), by_name, waiting=waiting, spent=None, now_s=NOW_S, patience=Patience(0.0, 0.0))
+    assert (choice.processor is not None) == any(view.has_room for view in by_name.values())

@@ -1,0 +1,105 @@
+"""`GET /processors` and `PUT /processors/{name}/breaker`: how the processors are, and an operator's word in it."""
+
+from collections.abc import Mapping
+from enum import Enum
+from http import HTTPStatus
+from typing import Protocol
+
+import falcon
+import msgspec
+
+from actors.domain.breaker import BreakerState
+from actors.domain.instant import iso_from_ms
+from actors.domain.messages import ProcessorStatus
+from gateway.media import write_body
+from gateway.posted import is_msgpack_body, read_body
+from gateway.problems import InvalidFieldError
+
+
+class ProcessorsGateway(Protocol):
+    """Who knows the processors."""
+
+    def processors(self) -> Mapping[str, ProcessorStatus]:
+        """Tell what is known of each processor, by name."""
+
+    def force_breaker(self, processor: str, state: BreakerState | None) -> bool:
+        """Hold a breaker on all replicas, or let it go; False where there is no such processor."""
+
+
+class Wanted(Enum):
+    """What an operator may want of a breaker."""
+
+    FORCED_OPEN = BreakerState.FORCED_OPEN.value
+    FORCED_CLOSED = BreakerState.FORCED_CLOSED.value
+    AUTOMATIC = "automatic"
+
+    @property
+    def state(self) -> BreakerState | None:
+        """The state to hold it in; None lets it decide by itself."""
+        return None if self is Wanted.AUTOMATIC else BreakerState(self.value)
+
+
+class _Order(msgspec.Struct):
+    state: Wanted
+
+
+class ProcessorsResource:
+    """Tells what this replica knows of the processors."""
+
+    def __init__(self, gateway: ProcessorsGateway) -> None:
+        self._gateway = gateway
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer a map by name: breaker with its latest changes, charges under way and their limit, latency."""
+        write_body(req, resp, {name: _describe(status) for name, status in self._gateway.processors().items()})
+
+
+class BreakerResource:
+    """Lets an operator force a breaker, where that is allowed."""
+
+    def __init__(self, gateway: ProcessorsGateway, *, allowed: bool) -> None:
+        self._gateway = gateway
+        self._allowed = allowed
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """Take an order for all replicas, which have it within half a second.
+
+        It outlives every replica that restarts, as long as another one has it.
+        """
+        if not self._allowed:
+            raise falcon.HTTPForbidden(
+                title="Forcing is off",
+                description="breakers are forced only where the gateway is started with ALLOW_FORCE=1",
+            )
+        wanted = _read_order(req)
+        if not self._gateway.force_breaker(name, wanted.state):
+            raise falcon.HTTPNotFound(title="Unknown processor", description=f"there is no processor {name}")
+        resp.status = HTTPStatus.NO_CONTENT
+
+
+def _read_order(req: falcon.Request) -> Wanted:
+    decode = msgspec.msgpack.decode if is_msgpack_body(req) else msgspec.json.decode
+    try:
+        return decode(read_body(req), type=_Order).state
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        choices = ", ".join(wanted.value for wanted in Wanted)
+        raise InvalidFieldError("state", f"must be one of {choices}") from error
+
+
+def _describe(status: ProcessorStatus) -> dict[str, object]:
+    changes = [
+        {
+            "at": iso_from_ms(dated.at_ms),
+            "from": dated.transition.before.value,
+            "to": dated.transition.after.value,
+            "cause": dated.transition.cause.value,
+        }
+        for dated in status.transitions
+    ]
+    return {
+        "breaker": {"state": status.state.value, "changes": changes},
+        "underWay": status.under_way,
+        "limit": status.limit,
+        "latencyMs": None if status.latency_s is None else round(status.latency_s * 1000, 1),
+        "startsPerSecondMax": round(status.starts_per_s_max, 1),
+    }

@@ -1,0 +1,1 @@
+"""What `ops/bench` runs: named benchmarks, each with a baseline in the same call."""

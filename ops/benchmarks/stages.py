@@ -1,0 +1,106 @@
+"""Stage tables: how the two processors behave in each part of a run, and what is offered to the gateway meanwhile."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+DURATION_S = 60.0
+USERS_MAX = 550
+"""Users ramp from 1 to so many over the whole run."""
+USER_PERIOD_S = 1.003
+"""A user pays, waits for the answer, and sleeps for a second."""
+AMOUNT_CENTS = 1990
+FEES_PERCENT = {"default": 5, "fallback": 15}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How one processor behaves."""
+
+    delay_s: float = 0.0
+    failure_rate: float = 0.0
+    """Share of requests that it answers with 500, after the delay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Both processors from one moment to the next stage's."""
+
+    from_s: float
+    default: Condition
+    fallback: Condition
+
+
+Table = tuple[Stage, ...]
+"""Stages in the order of time, the first from 0."""
+
+WORKS = Condition()
+
+EVENT: Table = (
+    Stage(0, WORKS, WORKS),
+    Stage(10, Condition(0.1), WORKS),
+    Stage(20, Condition(0.1, 1), WORKS),
+    Stage(30, Condition(2.0, 1), Condition(1.0, 1)),
+    Stage(40, Condition(0.02), Condition(0.02)),
+    Stage(50, WORKS, Condition(5.0)),
+)
+"""The event's own."""
+
+STAGE_S = 10.0
+DELAYS_S = tuple(each.delay_s for stage in EVENT for each in (stage.default, stage.fallback))
+"""Drawn from for each processor and stage: half of them are 0, as in the event."""
+PARTIAL_RATE = 0.4
+FAILURE_RATES = (0.0, 0.0, 0.0, 0.0, PARTIAL_RATE, 1.0)
+"""Drawn from for each stage of the fallback; the default's share of 1 comes from its outages."""
+OUTAGES_MAX = 2
+OUTAGE_FIRST_S, OUTAGE_LAST_S = 5.0, 50.0
+"""An outage of the default begins between these."""
+OUTAGE_S_MIN, OUTAGE_S_MAX = 1.0, 30.0
+LASTING_SHARE = 0.25
+"""Share of the last outages that go on to the end."""
+
+
+def random_table(chance: Random) -> Table:
+    """Draw six stages of ten seconds, as in the event, and one or two outages of the default, of any length."""
+    drawn = [(number * STAGE_S, _condition(chance), _condition(chance, 1.0)) for number in range(6)]
+    outages = _outages(chance)
+    moments = sorted({from_s for from_s, _, _ in drawn} | {moment_s for outage in outages for moment_s in outage})
+    return tuple(_stage_at(moment_s, drawn, outages) for moment_s in moments if moment_s < DURATION_S)
+
+
+def random_tables(count: int, seed: int) -> list[Table]:
+    """Draw tables; the same seed gives the same ones, however many are asked for."""
+    return [random_table(Random(f"{seed} {number}")) for number in range(count)]  # noqa: S311  # no secret
+
+
+def arrivals(users: int = USERS_MAX) -> Iterator[tuple[float, int]]:
+    """Give the moment of each payment and the user that makes it, by user."""
+    for user in range(users):
+        moment_s = DURATION_S * user / max(users - 1, 1)
+        while moment_s < DURATION_S:
+            yield moment_s, user
+            moment_s += USER_PERIOD_S
+
+
+def _condition(chance: Random, failure_rate_max: float = PARTIAL_RATE) -> Condition:
+    rates = [rate for rate in FAILURE_RATES if rate <= failure_rate_max]
+    return Condition(chance.choice(DELAYS_S), chance.choice(rates))
+
+
+def _outages(chance: Random) -> list[tuple[float, float]]:
+    begins_s = sorted(
+        chance.uniform(OUTAGE_FIRST_S, OUTAGE_LAST_S) for _ in range(chance.randint(1, OUTAGES_MAX))
+    )
+    ends_s = [begin_s + chance.uniform(OUTAGE_S_MIN, OUTAGE_S_MAX) for begin_s in begins_s]
+    if chance.random() < LASTING_SHARE:
+        ends_s[-1] = DURATION_S
+    return list(zip(begins_s, ends_s, strict=True))
+
+
+def _stage_at(
+    moment_s: float, drawn: list[tuple[float, Condition, Condition]], outages: list[tuple[float, float]]
+) -> Stage:
+    _, default, fallback = max(one for one in drawn if one[0] <= moment_s)
+    if any(begin_s <= moment_s < end_s for begin_s, end_s in outages):
+        default = Condition(default.delay_s, 1.0)
+    return Stage(moment_s, default, fallback)
