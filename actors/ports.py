@@ -261,8 +261,8 @@ class HealthBoard(Protocol):
     Every method raises `HealthUnavailableError` where Redis does not answer.
     """
 
-    def may_poll(self, processor: str, period_s: float) -> bool:
-        """Take the fleet's one call of this period; False where another replica has it."""
+    def may_poll(self, processor: str, period_s: float) -> str | None:
+        """Take the fleet's one call of this period, and give the lease's token; None where another replica has it."""
 
     def may_probe(self, processor: str, period_s: float) -> bool:
         """Take the fleet's one probe of this period; False where another replica has it."""
@@ -281,7 +281,18 @@ class SharedHealth:
     answers: tuple["ProcessorHealth", ...]
     """The latest answer of each processor's health endpoint, where there is one."""
     opinions: tuple[Opinion, ...]
-    """Of the other replicas, none older than its time to live."""
+    """Of the other replicas, none older than its time to live; their ages include the time since they were shared."""
+    polls: tuple["PollLease", ...]
+    """Of each processor, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollLease:
+    """The right to call a processor's health endpoint, as somebody has taken it."""
+
+    processor: str
+    token: str
+    ends_s_in: float
 
 
 @dataclass(frozen=True, slots=True)

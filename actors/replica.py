@@ -245,7 +245,8 @@ class Replica:
             False where there is no such processor.
 
         Raises:
-            GatewayUnavailableError: the gateway is starting, purging or stopping.
+            GatewayUnavailableError: starting, purging, stopping, or no answer within `ASK_S_MAX`; the order may hold
+                all the same then, and may be given again.
         """
         return bool(self._system.health.ask(ForceBreaker(processor, state), ASK_S_MAX))
 

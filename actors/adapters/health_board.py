@@ -1,8 +1,10 @@
 """Shared health in Redis: MessagePack under `processor:{name}:health…`, each with a time to live."""
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 import msgpack
 import msgspec
@@ -11,13 +13,15 @@ import redis
 from actors.adapters.redis_client import connect
 from actors.domain.fleet import Opinion
 from actors.errors import HealthUnavailableError
-from actors.ports import ProcessorHealth, SharedHealth
+from actors.ports import PollLease, ProcessorHealth, SharedHealth
 
 HEALTH_TTL_S = 15
 OPINION_TTL_S = 2
 """A replica that has said nothing for so long has no opinion."""
 REPLICAS_KEY = "health:replicas"
 REPLICAS_TTL_S = 60
+SILENCES_MAX = 20
+"""After so many exchanges in which a replica had no opinion it is struck off the list; if it lives it comes back."""
 
 Shared = TypeVar("Shared", ProcessorHealth, Opinion)
 
@@ -29,18 +33,18 @@ class RedisHealthBoard:
         """Connects when it is first used."""
         self._replica = replica
         self._processors = processors
-        self._peers: list[str] = []
-        """Other replicas, as of the last exchange: a newcomer's opinion is read one exchange later."""
+        self._silences: dict[bytes, int] = {}
+        """In how many exchanges in a row each other replica had no opinion. A newcomer's is read one exchange later."""
         self._redis = connect(redis_url)
 
-    def may_poll(self, processor: str, period_s: float) -> bool:
+    def may_poll(self, processor: str, period_s: float) -> str | None:
         """Take this period's call; see the protocol."""
-        # A little longer than the period: the processor's own window must have ended.
-        return self._lease(f"{_key(processor)}:poll", period_s + 0.05)
+        token = secrets.token_hex(8)
+        return token if self._lease(_poll_key(processor), token, period_s) else None
 
     def may_probe(self, processor: str, period_s: float) -> bool:
         """Take this period's probe; see the protocol."""
-        return self._lease(f"{_key(processor)}:probe", period_s)
+        return self._lease(f"{_key(processor)}:probe", self._replica, period_s)
 
     def publish(self, health: ProcessorHealth) -> None:
         """Share an answer; see the protocol."""
@@ -49,25 +53,35 @@ class RedisHealthBoard:
 
     def exchange(self, opinions: Sequence[Opinion]) -> SharedHealth:
         """Share and read in one round trip; see the protocol."""
-        peers = self._peers
+        names, told_by = self._processors, [(name, peer) for name in self._processors for peer in self._silences]
+        polls = [_poll_key(name).encode() for name in names]
+        told = [_opinion_key(name, peer) for name, peer in told_by]
         with _translated():
             pipeline = self._redis.pipeline(transaction=False)
             for opinion in opinions:
-                pipeline.set(_opinion_key(opinion.processor, self._replica), _encode(opinion), ex=OPINION_TTL_S)
+                key = _opinion_key(opinion.processor, self._replica.encode())
+                pipeline.set(key, _encode(opinion), ex=OPINION_TTL_S)
+            gone = [peer for peer, silences in self._silences.items() if silences > SILENCES_MAX]
+            if gone:
+                pipeline.srem(REPLICAS_KEY, *gone)
             pipeline.sadd(REPLICAS_KEY, self._replica)
             pipeline.expire(REPLICAS_KEY, REPLICAS_TTL_S)
+            # Before the values, so that one which is replaced meanwhile looks older than it is, and not younger.
+            for timed_key in (*polls, *told):
+                pipeline.pttl(timed_key)
             pipeline.smembers(REPLICAS_KEY)
-            pipeline.mget([_key(name) for name in self._processors])
-            told_by = [(name, peer) for name in self._processors for peer in peers]
-            if told_by:
-                pipeline.mget([_opinion_key(name, peer) for name, peer in told_by])
-            answers: list[Any] = pipeline.execute()[len(opinions) + 2 :]
-        self._peers = sorted(member.decode() for member in answers[0] if member.decode() != self._replica)
-        opinions_told = answers[2] if told_by else ()
-        return SharedHealth(
-            tuple(_decode(answers[1], ProcessorHealth)),
-            tuple(_decode(opinions_told, Opinion)),
-        )
+            pipeline.mget([*polls, *told, *(_key(name).encode() for name in names)])
+            *before, members, values = pipeline.execute()
+        timed = len(polls) + len(told)
+        ttls_ms, answers = before[len(before) - timed :], values[timed:]
+        others = tuple(_opinions(told_by, values[len(polls) : timed], ttls_ms[len(polls) :]))
+        heard = {other.replica.encode() for other in others}
+        self._silences = {
+            peer: 0 if peer in heard else self._silences.get(peer, 0) + 1
+            for peer in (members | heard) - {self._replica.encode()}
+        }
+        leases = _leases(names, values[: len(polls)], ttls_ms[: len(polls)])
+        return SharedHealth(tuple(_answers(names, answers)), others, tuple(leases))
 
     def ping(self) -> None:
         """Ask for an answer, whatever it is."""
@@ -78,9 +92,9 @@ class RedisHealthBoard:
         """End all connections."""
         self._redis.close()
 
-    def _lease(self, key: str, period_s: float) -> bool:
+    def _lease(self, key: str, value: str, period_s: float) -> bool:
         with _translated():
-            return bool(self._redis.set(key, self._replica, nx=True, px=int(period_s * 1000)))
+            return bool(self._redis.set(key, value, nx=True, px=int(period_s * 1000)))
 
 
 @contextmanager
@@ -95,8 +109,37 @@ def _key(processor: str) -> str:
     return f"processor:{processor}:health"
 
 
-def _opinion_key(processor: str, replica: str) -> str:
-    return f"{_key(processor)}:of:{replica}"
+def _poll_key(processor: str) -> str:
+    return f"{_key(processor)}:poll"
+
+
+def _opinion_key(processor: str, replica: bytes) -> bytes:
+    return f"{_key(processor)}:of:".encode() + replica
+
+
+def _answers(names: Sequence[str], values: Sequence[bytes | None]) -> Iterator[ProcessorHealth]:
+    for name, value in zip(names, values, strict=True):
+        answer = _decode(value, ProcessorHealth)
+        if answer is not None and answer.processor == name:
+            yield answer
+
+
+def _opinions(
+    told_by: Sequence[tuple[str, bytes]], values: Sequence[bytes | None], ttls_ms: Sequence[int]
+) -> Iterator[Opinion]:
+    for (name, peer), value, ttl_ms in zip(told_by, values, ttls_ms, strict=True):
+        opinion = _decode(value, Opinion)
+        # Without a time to live it was evicted meanwhile, or is not ours.
+        if opinion is not None and (opinion.processor, opinion.replica.encode()) == (name, peer) and ttl_ms >= 0:
+            shared_s_ago = max(0.0, OPINION_TTL_S - ttl_ms / 1000)
+            changed_s_ago = None if opinion.changed_s_ago is None else opinion.changed_s_ago + shared_s_ago
+            yield replace(opinion, changed_s_ago=changed_s_ago)
+
+
+def _leases(names: Sequence[str], tokens: Sequence[bytes | None], ttls_ms: Sequence[int]) -> Iterator[PollLease]:
+    for name, token, ttl_ms in zip(names, tokens, ttls_ms, strict=True):
+        if token is not None and ttl_ms >= 0:
+            yield PollLease(name, token.decode(errors="replace"), ttl_ms / 1000)
 
 
 def _encode(shared: ProcessorHealth | Opinion) -> bytes:
@@ -104,11 +147,9 @@ def _encode(shared: ProcessorHealth | Opinion) -> bytes:
     return data
 
 
-def _decode(values: Sequence[bytes | None], shared_type: type[Shared]) -> Iterator[Shared]:
+def _decode(value: bytes | None, shared_type: type[Shared]) -> Shared | None:
     """Read what is there; what another version has written in another form says nothing."""
-    for value in values:
-        try:
-            if value is not None:
-                yield msgspec.convert(msgpack.unpackb(value), shared_type)
-        except (ValueError, TypeError, msgpack.UnpackException):
-            continue
+    try:
+        return None if value is None else msgspec.convert(msgpack.unpackb(value), shared_type)
+    except (ValueError, TypeError, msgpack.UnpackException):
+        return None

@@ -1,7 +1,7 @@
 """What several replicas together make of a processor: one replica's trouble is its own, a quorum's is the processor's.
 
-Ages instead of instants, so that replicas need not have one clock: an opinion is at most as old as the period in which
-it is exchanged.
+Ages instead of instants, so that replicas need not have one clock. Ages go on while an opinion lies on the board; the
+moment on the way there makes it look a little younger than it is.
 """
 
 from collections.abc import Collection
@@ -11,6 +11,8 @@ from actors.domain.breaker import BreakerState
 
 QUORUM_MIN = 2
 """Fewer than this never decide for others."""
+ON_THE_WAY_S = 0.1
+"""By this much an opinion may look younger than it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,13 @@ class Opinion:
 
 
 def is_down_for_all(own: Opinion, others: Collection[Opinion]) -> bool:
-    """Tell whether a quorum, a majority of the replicas that speak, has found a processor down.
+    """Tell whether a quorum, a majority of the replicas that speak, has found a processor down that this one uses.
 
-    Who found it down before this replica's own breaker closed has older news than this replica.
+    Who found it down before this replica's own breaker closed has older news than this replica: otherwise the first
+    that recovers would be opened again by those that have not noticed yet.
     """
-    down = sum(each.down and _is_later(each, own) for each in others) + own.down
-    return down >= max(QUORUM_MIN, (len(others) + 1) // 2 + 1)
+    down = sum(each.down and _is_later(each, own, by_s=ON_THE_WAY_S) for each in others)
+    return own.closed and down >= max(QUORUM_MIN, (len(others) + 1) // 2 + 1)
 
 
 def another_got_through(own: Opinion, others: Collection[Opinion]) -> bool:
@@ -56,13 +59,13 @@ def another_got_through(own: Opinion, others: Collection[Opinion]) -> bool:
 
 
 def latest_order(opinions: Collection[Opinion]) -> Order | None:
-    """Find the order that counts."""
+    """Find the order that counts: the same one on every replica, also of two that were given at once."""
     orders = [opinion.order for opinion in opinions if opinion.order is not None]
-    return max(orders, key=lambda order: order.given_at_ms, default=None)
+    return max(orders, key=lambda order: (order.given_at_ms, order.state.value if order.state else ""), default=None)
 
 
-def _is_later(one: Opinion, than: Opinion) -> bool:
-    """Tell whether what one replica believes is later news than what the other does."""
+def _is_later(one: Opinion, than: Opinion, *, by_s: float = 0.0) -> bool:
+    """Tell whether what one replica believes is later news, by more than `by_s`, than what the other does."""
     if than.changed_s_ago is None:
         return True
-    return one.changed_s_ago is not None and one.changed_s_ago < than.changed_s_ago
+    return one.changed_s_ago is not None and one.changed_s_ago + by_s < than.changed_s_ago

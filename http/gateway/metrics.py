@@ -1,6 +1,7 @@
 """`GET /metrics`: what this replica counts and how it is, in Prometheus' text format."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 import falcon
@@ -61,11 +62,11 @@ class _GatewayCollector(Collector):
             "fiel_dead_actors", "Actors that should run and do not", value=len(self._gateway.dead_actors())
         )
         yield from _readiness(self._gateway.readiness())
-        try:
+        # Absent says that it is not known; zero would say that nothing waits.
+        with suppress(GatewayUnavailableError):
             yield from _census(self._gateway.census())
+        with suppress(GatewayUnavailableError):
             yield from _processors(self._gateway.processors())
-        except GatewayUnavailableError:
-            return  # Absent says that it is not known; zero would say that nothing waits.
 
 
 def _readiness(readiness: Readiness) -> Iterable[Metric]:

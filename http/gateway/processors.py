@@ -62,9 +62,10 @@ class BreakerResource:
         self._allowed = allowed
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        """Take an order for all replicas, which have it within half a second.
+        """Take an order: it holds here at once, and within half a second on the replicas that Redis leads to.
 
-        It outlives every replica that restarts, as long as another one has it.
+        A replica whose actors start again takes it from the others, whose opinions stand in Redis for two seconds after
+        they were last told: a gateway of one replica, or of which none was at work for longer, starts without it.
         """
         if not self._allowed:
             raise falcon.HTTPForbidden(
@@ -81,7 +82,9 @@ def _read_order(req: falcon.Request) -> Wanted:
     decode = msgspec.msgpack.decode if is_msgpack_body(req) else msgspec.json.decode
     try:
         return decode(read_body(req), type=_Order).state
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if "state" not in str(error):
+            raise InvalidFieldError("body", "cannot be read as a map with a state") from error
         choices = ", ".join(wanted.value for wanted in Wanted)
         raise InvalidFieldError("state", f"must be one of {choices}") from error
 

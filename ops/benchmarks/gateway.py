@@ -5,7 +5,8 @@ Left out: the commit before a payment moves (some 10 ms), crashes, and the CPU o
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import partial
 from random import Random
 from uuid import UUID
@@ -16,47 +17,59 @@ from actors.domain.life import Life, Next
 from actors.domain.outcome import Outcome
 from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
 from actors.domain.payment import Payment
-from actors.domain.routing import ProcessorView
+from actors.domain.processors import Processor
+from actors.domain.routing import Patience, ProcessorView, Routes
 from actors.health import HURRY_S, POLL_S, PROBE_S, READ_S
 from actors.processor import PROBE_PAUSE_S
 from actors.router import RetryLimits
 from ops.benchmarks.simulation import SimulatedProcessor, Simulation
-from ops.benchmarks.stages import AMOUNT_CENTS
+from ops.benchmarks.stages import AMOUNT_CENTS, FEES_PERCENT
 
+PROCESSORS = tuple(Processor(name, "", Decimal(fee) / 100) for name, fee in FEES_PERCENT.items())
 REPLICAS = 3
 STARTS_PER_S = 350.0
 """Charges that the CPU of one replica allows: 900 to 1,000 µs a payment at 0.32 CPU, as a prototype was measured."""
 RETRIES = RetryLimits()
 
-Choose = Callable[[Life, Mapping[str, ProcessorView], int, float], str | None]
-"""From a free payment, the processors, how many others wait, and the time, to a processor; None: it waits."""
+Choose = Callable[[Life, Routes, int, float], str | None]
+"""From a free payment, its replica's routes, how many others wait, and the time, to a processor; None: it waits."""
+
+
+def choose_by_routes(life: Life, routes: Routes, waiting: int, now_s: float) -> str | None:
+    """Choose as the product does."""
+    spent = life.processor if routes.is_spent(life.processor, life.failures_here, now_s) else None
+    return routes.choose(waiting=waiting, spent=spent, now_s=now_s).processor
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What differs between the gateways that are compared."""
+    """What differs between the gateways that are compared; by default nothing from the product."""
 
-    name: str
-    choose: Choose
+    name: str = "fiel"
+    patience: Patience = field(default_factory=Patience)
     breaker: BreakerLimits | None = field(default_factory=BreakerLimits)
     """None: it has none."""
+    concurrency: ConcurrencyLimits = field(default_factory=ConcurrencyLimits)
+    choose: Choose = choose_by_routes
 
 
 class Gate:
     """One processor as one replica sees it: what `actors/processor.py` does."""
 
-    def __init__(self, name: str, replica: "Replica", processor: SimulatedProcessor, limits: BreakerLimits | None) -> None:
+    def __init__(
+        self, replica: "Replica", name: str, processor: SimulatedProcessor, view: ProcessorView, policy: Policy
+    ) -> None:
         self.name = name
-        self.view = ProcessorView()
-        self.breaker = Breaker(limits or BreakerLimits(), replica.chance)
-        if limits is None:
+        self.view = view
+        self.breaker = Breaker(policy.breaker or BreakerLimits(), replica.chance)
+        if policy.breaker is None:
             self.breaker.force(BreakerState.FORCED_CLOSED, 0.0)
         self.told_asked_at_s = -1.0
         """When the health answer was asked for that was told last."""
         self._replica = replica
         self._simulation = replica.simulation
         self._processor = processor
-        self._concurrency = ConcurrencyLimit(ConcurrencyLimits())
+        self._concurrency = ConcurrencyLimit(policy.concurrency)
         self._waiting: deque[Life] = deque()
         self._under_way = 0
         self._tick_at_s: float | None = None
@@ -106,8 +119,10 @@ class Gate:
 
     def _send(self) -> None:
         while self._waiting:
-            probe = self.breaker.permits(self._simulation.now_s) is not None
-            if not (self._may_probe() if probe else self._replica.may_start()):
+            permits = self.breaker.permits(self._simulation.now_s)
+            probe = permits is not None
+            # Where none is permitted, the tick of this very moment is still to come; it gives back what waits.
+            if permits == 0 or not (self._may_probe() if probe else self._replica.may_start()):
                 return
             self._under_way += 1
             life, call = self._waiting.popleft(), self.breaker.started(self._simulation.now_s)
@@ -157,18 +172,23 @@ class Replica:
         self.fleet = fleet
         self.simulation = fleet.simulation
         self.chance = fleet.chance
-        self.gates = {each: Gate(each, self, processor, policy.breaker) for each, processor in fleet.processors.items()}
         self._policy = policy
-        self._views = {each: gate.view for each, gate in self.gates.items()}
-        self._starts = StartRate(StartRateLimits(STARTS_PER_S, STARTS_PER_S, STARTS_PER_S))
+        self._routes = Routes(PROCESSORS, policy.patience)
+        views = self._routes.views
+        self.gates = {
+            each: Gate(self, each, processor, views[each], policy) for each, processor in fleet.processors.items()
+        }
+        self._starts = StartRate(
+            StartRateLimits(per_s_min=STARTS_PER_S, per_s_initial=STARTS_PER_S, per_s_max=STARTS_PER_S)
+        )
         self._start_ordered = False
         self._held: deque[Life] = deque()
         for gate in self.gates.values():
             gate.refresh()
 
     def accept(self, number: int) -> None:
-        """Take a new payment; the first processor is the cheapest."""
-        self._held.append(Life(Payment(UUID(int=number), AMOUNT_CENTS, 0), next(iter(self.gates))))
+        """Take a new payment."""
+        self._held.append(Life(Payment(UUID(int=number), AMOUNT_CENTS, 0), self._routes.cheapest_first[0].name))
         self._release()
 
     def ended(self, life: Life, outcome: Outcome) -> None:
@@ -204,7 +224,7 @@ class Replica:
     def exchange_for_ever(self) -> None:
         """Exchange, as often as the state of the breakers asks for."""
         self.exchange()
-        all_closed = all(view.state.is_closed for view in self._views.values())
+        all_closed = all(gate.view.state.is_closed for gate in self.gates.values())
         self.simulation.call_later(READ_S if all_closed else HURRY_S, self.exchange_for_ever)
 
     def may_start(self) -> bool:
@@ -224,8 +244,8 @@ class Replica:
     def _dispatch(self, life: Life) -> None:
         gate = self.gates[life.processor]
         if not life.pinned:
-            if not gate.view.state.is_closed:
-                life.failures_here = 0  # They belong to an outage, which is waited out.
+            if self._routes.is_waited_for(life.processor, self.simulation.now_s):
+                life.failures_here = 0  # They belong to the outage.
             self._held.append(life)
         elif gate.view.has_room:
             gate.give(life)
@@ -243,7 +263,7 @@ class Replica:
     def _release(self) -> None:
         while self._held:
             life = self._held[0]
-            processor = self._policy.choose(life, self._views, len(self._held) - 1, self.simulation.now_s)
+            processor = self._policy.choose(life, self._routes, len(self._held) - 1, self.simulation.now_s)
             if processor is None:
                 return
             self._held.popleft()
@@ -258,18 +278,16 @@ class Fleet:
     def __init__(
         self, simulation: Simulation, processors: Mapping[str, SimulatedProcessor], policy: Policy, chance: Random
     ) -> None:
-        """`processors` from the cheapest to the dearest."""
         self.simulation = simulation
         self.processors = processors
         self.chance = chance
         self.settled: dict[int, str] = {}
         """Where each settled payment was charged, by its number."""
-        self._opinions: dict[tuple[str, str], Opinion] = {}
+        self._opinions: dict[tuple[str, str], tuple[float, Opinion]] = {}
         self._probed_at_s = dict.fromkeys(processors, -PROBE_S)
-        self._health: dict[str, tuple[float, bool]] = {}
+        self._health = dict.fromkeys(processors, (-1.0, False))
         self.replicas = [Replica(str(number + 1), self, policy) for number in range(REPLICAS)]
         simulation.call_later(chance.uniform(0, POLL_S), self._poll)
-        self._health = dict.fromkeys(processors, (-1.0, False))
         for replica in self.replicas:
             simulation.call_later(chance.uniform(0, READ_S), replica.exchange_for_ever)
 
@@ -282,10 +300,11 @@ class Fleet:
 
     def share(self, opinion: Opinion) -> list[Opinion]:
         """Publish an opinion; gives those of others on the same processor, as old as they are."""
-        self._opinions[opinion.processor, opinion.replica] = opinion
+        now_s = self.simulation.now_s
+        self._opinions[opinion.processor, opinion.replica] = (now_s, opinion)
         return [
-            other
-            for (processor, replica), other in self._opinions.items()
+            _aged(other, now_s - shared_at_s)
+            for (processor, replica), (shared_at_s, other) in self._opinions.items()
             if processor == opinion.processor and replica != opinion.replica
         ]
 
@@ -297,3 +316,9 @@ class Fleet:
         for name, processor in self.processors.items():
             self._health[name] = (self.simulation.now_s, processor.failing)
         self.simulation.call_later(POLL_S, self._poll)
+
+
+def _aged(opinion: Opinion, age_s: float) -> Opinion:
+    """Let an opinion's age go on while it lies on the board."""
+    changed_s_ago = opinion.changed_s_ago
+    return opinion if changed_s_ago is None else replace(opinion, changed_s_ago=changed_s_ago + age_s)

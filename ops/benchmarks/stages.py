@@ -57,7 +57,7 @@ OUTAGE_FIRST_S, OUTAGE_LAST_S = 5.0, 50.0
 """An outage of the default begins between these."""
 OUTAGE_S_MIN, OUTAGE_S_MAX = 1.0, 30.0
 LASTING_SHARE = 0.25
-"""Share of the last outages that go on to the end."""
+"""Share of tables whose last outage goes on to the end; all other outages end before."""
 
 
 def random_table(chance: Random) -> Table:
@@ -88,10 +88,8 @@ def _condition(chance: Random, failure_rate_max: float = PARTIAL_RATE) -> Condit
 
 
 def _outages(chance: Random) -> list[tuple[float, float]]:
-    begins_s = sorted(
-        chance.uniform(OUTAGE_FIRST_S, OUTAGE_LAST_S) for _ in range(chance.randint(1, OUTAGES_MAX))
-    )
-    ends_s = [begin_s + chance.uniform(OUTAGE_S_MIN, OUTAGE_S_MAX) for begin_s in begins_s]
+    begins_s = sorted(chance.uniform(OUTAGE_FIRST_S, OUTAGE_LAST_S) for _ in range(chance.randint(1, OUTAGES_MAX)))
+    ends_s = [chance.uniform(begin_s + OUTAGE_S_MIN, min(begin_s + OUTAGE_S_MAX, DURATION_S)) for begin_s in begins_s]
     if chance.random() < LASTING_SHARE:
         ends_s[-1] = DURATION_S
     return list(zip(begins_s, ends_s, strict=True))

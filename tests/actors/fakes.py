@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from actors.ports import (
     LedgerSummary,
     LookUpAnswer,
     PaymentRecord,
+    PollLease,
     ProcessorHealth,
     ProcessorTotal,
     Registration,
@@ -27,7 +28,7 @@ from actors.ports import (
 )
 
 NOW_MS = 1_750_000_000_000
-OPINION_TTL_S = 2.0
+HEALTH_TTL_S, OPINION_TTL_S = 15.0, 2.0
 
 
 def payment(number: int, amount_cents: int = 1990) -> Payment:
@@ -365,46 +366,66 @@ class ScriptedProcessor:
 
 
 class MemoryBoard:
-    """Redis without Redis, shared by replicas; `clock` tells when leases and opinions end."""
+    """Redis without Redis, shared by replicas; what is on it ends by `clock`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.leases: dict[str, float] = {}
-        """When they end, by key."""
-        self.answers: dict[str, ProcessorHealth] = {}
+        self.taken = 0
+        """How many leases were taken."""
+        self.leases: dict[str, tuple[float, str]] = {}
+        """When it ends, and its token, by key."""
+        self.answers: dict[str, tuple[float, ProcessorHealth]] = {}
+        """When it ends, and the answer, by processor."""
         self.opinions: dict[tuple[str, str], tuple[float, Opinion]] = {}
         """When it ends, and the opinion, by processor and replica."""
         self.gone = False
 
-    def may_poll(self, processor: str, period_s: float) -> bool:
+    def may_poll(self, processor: str, period_s: float) -> str | None:
         return self._lease(f"{processor} poll", period_s)
 
     def may_probe(self, processor: str, period_s: float) -> bool:
-        return self._lease(f"{processor} probe", period_s)
+        return self._lease(f"{processor} probe", period_s) is not None
 
     def publish(self, health: ProcessorHealth) -> None:
         self._answer()
-        self.answers[health.processor] = health
+        self.answers[health.processor] = (self._clock() + HEALTH_TTL_S, health)
 
     def exchange(self, opinions: Sequence[Opinion]) -> SharedHealth:
         self._answer()
         now_s, own = self._clock(), {opinion.replica for opinion in opinions}
         for opinion in opinions:
             self.opinions[opinion.processor, opinion.replica] = (now_s + OPINION_TTL_S, opinion)
-        others = [each for ends_s, each in self.opinions.values() if ends_s > now_s and each.replica not in own]
-        return SharedHealth(tuple(self.answers.values()), tuple(others))
+        return SharedHealth(
+            tuple(answer for ends_s, answer in self.answers.values() if ends_s > now_s),
+            tuple(
+                self._aged(opinion, now_s + OPINION_TTL_S - ends_s)
+                for ends_s, opinion in self.opinions.values()
+                if ends_s > now_s and opinion.replica not in own
+            ),
+            tuple(
+                PollLease(key.removesuffix(" poll"), token, ends_s - now_s)
+                for key, (ends_s, token) in self.leases.items()
+                if ends_s > now_s and key.endswith(" poll")
+            ),
+        )
 
     def evict(self) -> None:
         """Forget everything."""
         for kept in (self.leases, self.answers, self.opinions):
             kept.clear()
 
-    def _lease(self, key: str, period_s: float) -> bool:
+    def _aged(self, opinion: Opinion, shared_s_ago: float) -> Opinion:
+        changed_s_ago = opinion.changed_s_ago
+        return replace(opinion, changed_s_ago=None if changed_s_ago is None else changed_s_ago + shared_s_ago)
+
+    def _lease(self, key: str, period_s: float) -> str | None:
         self._answer()
-        if self._clock() < self.leases.get(key, 0.0):
-            return False
-        self.leases[key] = self._clock() + period_s
-        return True
+        ends_s, _ = self.leases.get(key, (0.0, ""))
+        if self._clock() < ends_s:
+            return None
+        self.taken += 1
+        self.leases[key] = (self._clock() + period_s, str(self.taken))
+        return str(self.taken)
 
     def _answer(self) -> None:
         if self.gone:

@@ -22,11 +22,15 @@ DEFAULTS = Settings(
     journal_dir=Path("var/journal"),
     durability=Durability.FSYNC,
     allow_purge=False,
+    allow_force=False,
     open_max=60_000,
     charge_timeout_s=10.0,
     processor_delay_max_s=15.0,
-    in_flight_max=128,
+    in_flight_max=266,
+    outage_patience_s=25.0,
+    backlog_patience_s=10.0,
 )
+POSITIVE = ("OPEN_MAX", "CHARGE_TIMEOUT_MS", "PROCESSOR_DELAY_MAX_MS", "IN_FLIGHT_MAX")
 
 
 def test_what_is_not_set_has_a_default() -> None:
@@ -50,10 +54,16 @@ def test_what_is_not_set_has_a_default() -> None:
         ("ALLOW_PURGE", "1", replace(DEFAULTS, allow_purge=True)),
         ("ALLOW_PURGE", "0", DEFAULTS),
         ("ALLOW_PURGE", "", DEFAULTS),
+        ("ALLOW_FORCE", "1", replace(DEFAULTS, allow_force=True)),
+        ("ALLOW_FORCE", "0", DEFAULTS),
         ("OPEN_MAX", "1", replace(DEFAULTS, open_max=1)),
         ("CHARGE_TIMEOUT_MS", "250", replace(DEFAULTS, charge_timeout_s=0.25)),
         ("PROCESSOR_DELAY_MAX_MS", "1500", replace(DEFAULTS, processor_delay_max_s=1.5)),
         ("IN_FLIGHT_MAX", "7", replace(DEFAULTS, in_flight_max=7)),
+        ("OUTAGE_PATIENCE_MS", "1500", replace(DEFAULTS, outage_patience_s=1.5)),
+        ("OUTAGE_PATIENCE_MS", "0", replace(DEFAULTS, outage_patience_s=0.0)),
+        ("BACKLOG_PATIENCE_MS", "250", replace(DEFAULTS, backlog_patience_s=0.25)),
+        ("BACKLOG_PATIENCE_MS", "0", replace(DEFAULTS, backlog_patience_s=0.0)),
     ],
 )
 def test_each_variable_sets_one_thing(variable: str, value: str, expected: Settings) -> None:
@@ -73,12 +83,13 @@ def test_what_is_required_is_missed(variable: str) -> None:
         *(("REPLICA", value) for value in ("-", "a b", "a/b", "..", "a\n", "a'b")),
         ("PROCESSORS", "default"),
         *(("DURABILITY", value) for value in ("none", "FSYNC", "fsync ")),
-        *(("ALLOW_PURGE", value) for value in ("yes", "true", "2")),
+        *((variable, value) for variable in ("ALLOW_PURGE", "ALLOW_FORCE") for value in ("yes", "true", "2")),
         *(
             (variable, value)
-            for variable in ("OPEN_MAX", "CHARGE_TIMEOUT_MS", "PROCESSOR_DELAY_MAX_MS", "IN_FLIGHT_MAX")
-            for value in ("", "0", "-1", "1.5", "1e3", "many", " 1", "²")
+            for variable in (*POSITIVE, "OUTAGE_PATIENCE_MS", "BACKLOG_PATIENCE_MS")
+            for value in ("", "-1", "1.5", "1e3", "many", " 1", "²")
         ),
+        *((variable, "0") for variable in POSITIVE),
     ],
 )
 def test_what_is_malformed_is_refused_by_name(variable: str, value: str) -> None:

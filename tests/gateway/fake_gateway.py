@@ -3,14 +3,35 @@
 from uuid import UUID
 
 from actors.books import PaymentStatus, WindowSummary
-from actors.domain.breaker import BreakerState
-from actors.domain.messages import AcceptAnswer, Census
+from actors.domain.breaker import BreakerState, Cause, Transition
+from actors.domain.messages import AcceptAnswer, Census, DatedTransition, ProcessorStatus
 from actors.domain.payment import Payment
-from actors.errors import FielError
+from actors.domain.routing import Reason
+from actors.errors import FielError, GatewayUnavailableError
 from actors.replica import Readiness
 
 NOW_MS = 1_752_582_896_789
 ALL_WELL = Readiness(ready=True, parts={"journal": "ok", "actors": "ok", "postgres": "ok", "redis": "ok"})
+UNUSED = ProcessorStatus(
+    BreakerState.CLOSED,
+    under_way=0,
+    limit=266,
+    latency_s=None,
+    starts_per_s_max=800.0,
+    transitions=(),
+    transitions_by_cause={},
+)
+OPENED = ProcessorStatus(
+    BreakerState.OPEN,
+    under_way=3,
+    limit=12,
+    latency_s=0.0123,
+    starts_per_s_max=450.5,
+    transitions=(
+        DatedTransition(NOW_MS, Transition(BreakerState.CLOSED, BreakerState.OPEN, Cause.FAILURE_RATE, at_s=1000.0)),
+    ),
+    transitions_by_cause={(BreakerState.OPEN, Cause.FAILURE_RATE): 1},
+)
 NOTHING = WindowSummary({"default": 0, "fallback": 0}, {"default": 0, "fallback": 0}, final=True)
 
 
@@ -23,6 +44,8 @@ class FakeGateway:
         """What is answered to every payment, none of which is kept."""
         self.error: FielError | None = None
         """Raised instead of every answer."""
+        self.silent: tuple[str, ...] = ()
+        """Which of `census` and `processors` are not answered."""
         self.statuses: dict[UUID, PaymentStatus] = {}
         self.window = NOTHING
         self.asked: list[tuple[int | None, int | None]] = []
@@ -33,8 +56,12 @@ class FakeGateway:
         self.busy = Census(
             unsettled={"its row": 0, "the processor's answer": 3},
             unresolved=1,
-            breakers={"default": BreakerState.OPEN},
+            decisions={("default", Reason.CHEAPEST): 7, (None, Reason.WAIT_FOR_RECOVERY): 2},
         )
+        self.known = {"default": OPENED, "fallback": UNUSED}
+        """What is told of each processor."""
+        self.forced: list[tuple[str, BreakerState | None]] = []
+        """Orders that were taken."""
 
     def now_ms(self) -> int:
         return NOW_MS
@@ -62,8 +89,19 @@ class FakeGateway:
         self.purges += 1
 
     def census(self) -> Census:
-        self._fail()
+        self._fail("census")
         return self.busy
+
+    def processors(self) -> dict[str, ProcessorStatus]:
+        self._fail("processors")
+        return self.known
+
+    def force_breaker(self, processor: str, state: BreakerState | None) -> bool:
+        self._fail()
+        if processor not in self.known:
+            return False
+        self.forced.append((processor, state))
+        return True
 
     def dead_actors(self) -> tuple[str, ...]:
         return self.dead
@@ -71,6 +109,8 @@ class FakeGateway:
     def readiness(self) -> Readiness:
         return self.ready
 
-    def _fail(self) -> None:
+    def _fail(self, question: str = "") -> None:
         if self.error is not None:
             raise self.error
+        if question in self.silent:
+            raise GatewayUnavailableError(f"{question}: no answer")

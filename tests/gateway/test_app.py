@@ -44,9 +44,13 @@ MEDIA_TYPES = st.sampled_from(
     ]
 )
 PATHS = st.sampled_from(
-    ["/", "/payments", f"/payments/{ID}", "/payments/x", "/payments-summary", "/purge-payments", "/livez", "/readyz"]
+    [
+        *("/", "/payments", f"/payments/{ID}", "/payments/x", "/payments-summary", "/purge-payments", "/livez"),
+        *("/readyz", "/processors", "/processors/default/breaker"),
+    ]
 )
 METHODS = st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "CONNECT", "BREW"])
+ORDERS = st.fixed_dictionaries({"state": st.sampled_from(["forced-open", "forced-closed", "automatic", "open"])})
 INSTANTS = st.datetimes().map(lambda instant: instant.isoformat() + "Z")
 
 
@@ -69,7 +73,7 @@ BODIES = st.one_of(
 @pytest.fixture(scope="module")
 def fuzzed() -> falcon.testing.TestClient:
     gateway = FakeGateway()
-    return falcon.testing.TestClient(create_app(gateway, gateway, allow_purge=True))
+    return falcon.testing.TestClient(create_app(gateway, gateway, allow_purge=True, allow_force=True))
 
 
 def no_fault(answer: falcon.testing.Result) -> None:
@@ -88,6 +92,21 @@ def test_no_posted_body_is_a_fault_of_the_gateway(
     headers = {"Content-Type": media_type, "Accept": accept}
     answer = fuzzed.simulate_post("/payments", body=body, headers=headers)
     assert answer.status_code in {202, 400, 409, 413, 415}
+    no_fault(answer)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    body=BODIES | ORDERS.map(lambda order: json.dumps(order).encode()) | ORDERS.map(msgpack.packb),
+    media_type=MEDIA_TYPES,
+    accept=MEDIA_TYPES,
+)
+def test_no_order_is_a_fault_of_the_gateway(
+    fuzzed: falcon.testing.TestClient, body: bytes, media_type: str, accept: str
+) -> None:
+    headers = {"Content-Type": media_type, "Accept": accept}
+    answer = fuzzed.simulate_put("/processors/default/breaker", body=body, headers=headers)
+    assert answer.status_code in {204, 400, 413, 415}
     no_fault(answer)
 
 

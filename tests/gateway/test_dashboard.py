@@ -1,7 +1,9 @@
 import re
 
 import falcon.testing
+import pytest
 
+from actors.domain.breaker import BreakerState
 from gateway.dashboard import PAGE
 
 
@@ -19,8 +21,20 @@ def test_the_page_needs_nothing_from_elsewhere(client: falcon.testing.TestClient
 
 def test_all_that_the_page_asks_for_is_there(client: falcon.testing.TestClient) -> None:
     asked = set(re.findall(r"ask\([\"`](/[a-z-]+)", PAGE.read_text()))
-    assert {"/metrics", "/payments-summary", "/readyz"} == asked
+    assert {"/metrics", "/payments-summary", "/processors", "/readyz"} == asked
     assert {200} == {client.simulate_get(path).status_code for path in asked}
     named = set(re.findall(r"fiel_[a-z_]+", PAGE.read_text()))
     assert named
     assert all(name in client.simulate_get("/metrics").text for name in named)
+
+
+@pytest.mark.parametrize("state", BreakerState)
+def test_every_state_of_a_breaker_has_a_tone(state: BreakerState) -> None:
+    (tones,) = re.findall(r"const TONES = \{(.*?)\};", PAGE.read_text(), re.DOTALL)
+    assert state.value in re.findall(r"([a-z-]+)\"?: ", tones)
+
+
+def test_all_that_the_page_reads_of_a_processor_is_told(client: falcon.testing.TestClient) -> None:
+    (read,) = re.findall(r"function describeProcessor\(\{(.*?)\}\) \{", PAGE.read_text())
+    told = client.simulate_get("/processors").json["default"]
+    assert set(re.findall(r"[A-Za-z]+", read)) <= {*told, *told["breaker"]}

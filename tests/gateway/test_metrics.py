@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+from dataclasses import replace
 from uuid import uuid4
 
 import falcon.testing
@@ -5,12 +7,13 @@ import prometheus_client
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from actors.domain.breaker import BreakerState
+from actors.domain.breaker import BreakerState, Cause
 from actors.domain.messages import AcceptAnswer, Census
+from actors.domain.routing import Reason
 from actors.errors import GatewayUnavailableError
 from actors.replica import Readiness
 from gateway.payments import ANSWER_KINDS
-from tests.gateway.fake_gateway import FakeGateway
+from tests.gateway.fake_gateway import OPENED, UNUSED, FakeGateway
 
 Samples = dict[tuple[str, ...], float]
 
@@ -48,26 +51,80 @@ def test_every_answer_to_a_post_is_counted_once(client: falcon.testing.TestClien
     assert expected == posted(client)
 
 
-def test_what_waits_and_the_breakers_are_told_as_they_are_at_the_scrape(
+def family(samples: Samples, name: str) -> Samples:
+    """Give the samples of one name by the values of their labels, in the labels' alphabetical order."""
+    return {key[1:]: value for key, value in samples.items() if key[0] == name}
+
+
+def test_what_waits_and_why_is_told_as_it_is_at_the_scrape(
     client: falcon.testing.TestClient, gateway: FakeGateway
 ) -> None:
-    breakers = {"default": BreakerState.HALF_OPEN, 'od"d\n': BreakerState.OPEN}
-    gateway.busy = Census(unsettled={"its row": 2, "a pause": 0}, unresolved=5, breakers=breakers)
+    decisions = {("default", Reason.CHEAPEST): 9, ('od"d\n', Reason.OUTAGE): 4, (None, Reason.WAIT_FOR_ANY): 3}
+    gateway.busy = Census(unsettled={"its row": 2, "a pause": 0}, unresolved=5, decisions=decisions)
     samples = scrape(client)
-    waiting = {key[1:]: value for key, value in samples.items() if key[0] == "fiel_unsettled_payments"}
-    assert waiting == {("its row",): 2, ("a pause",): 0}
-    in_state = [key[1:] for key, value in samples.items() if key[0] == "fiel_breaker_state" and value]
-    assert in_state == [("default", "half-open"), ('od"d\n', "open")]
+    assert family(samples, "fiel_unsettled_payments") == {("its row",): 2, ("a pause",): 0}
     assert samples["fiel_unresolved_payments",] == 5
-    gateway.busy = Census(unsettled={"its row": 7}, unresolved=0, breakers={})
+    assert family(samples, "fiel_routing_decisions_total") == {
+        ("default", "the cheapest works"): 9,
+        ('od"d\n', "cheaper ones have been down for too long"): 4,
+        ("none", "waits: none works"): 3,
+    }
+    gateway.busy = Census(unsettled={"its row": 7}, unresolved=0, decisions={})
     assert scrape(client)["fiel_unsettled_payments", "its row"] == 7
 
 
-def test_what_the_router_does_not_tell_is_absent(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
-    gateway.error = GatewayUnavailableError("router does not answer")
-    names = {key[0] for key in scrape(client)}
-    assert names.isdisjoint({"fiel_unsettled_payments", "fiel_unresolved_payments", "fiel_breaker_state"})
-    assert names >= {"fiel_payments_posted_total", "fiel_ready", "fiel_part_up", "fiel_dead_actors"}
+def test_each_processor_is_told_as_it_is_at_the_scrape(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
+    changes = {(BreakerState.OPEN, Cause.FAILURE_RATE): 2, (BreakerState.CLOSED, Cause.PROBE_SUCCEEDED): 1}
+    gateway.known = {"default": replace(OPENED, transitions_by_cause=changes), 'od"d\n': UNUSED}
+    samples = scrape(client)
+    expected: Mapping[str, Samples] = {
+        "fiel_breaker_transitions_total": {
+            ("failure rate", "default", "open"): 2,
+            ("a probe succeeded", "default", "closed"): 1,
+        },
+        "fiel_charges_under_way": {("default",): 3, ('od"d\n',): 0},
+        "fiel_charges_limit": {("default",): 12, ('od"d\n',): 266},
+        "fiel_charge_latency_seconds": {("default",): 0.0123},
+        "fiel_charge_starts_per_second_max": {("default",): 450.5, ('od"d\n',): 800},
+    }
+    assert expected == {name: family(samples, name) for name in expected}
+
+
+@pytest.mark.parametrize("state", BreakerState)
+def test_a_breaker_is_in_one_state(
+    client: falcon.testing.TestClient, gateway: FakeGateway, state: BreakerState
+) -> None:
+    gateway.known = {"default": replace(OPENED, state=state)}
+    expected = {("default", each.value): float(each is state) for each in BreakerState}
+    assert expected == family(scrape(client), "fiel_breaker_state")
+
+
+ALWAYS_TOLD = {"fiel_payments_posted_total", "fiel_ready", "fiel_part_up", "fiel_dead_actors"}
+OF_THE_ROUTER = {"fiel_unsettled_payments", "fiel_unresolved_payments", "fiel_routing_decisions_total"}
+OF_PROCESSORS = {
+    "fiel_breaker_state",
+    "fiel_breaker_transitions_total",
+    "fiel_charges_under_way",
+    "fiel_charges_limit",
+    "fiel_charge_latency_seconds",
+    "fiel_charge_starts_per_second_max",
+}
+
+
+@pytest.mark.parametrize(
+    ("silent", "told"),
+    [
+        ((), ALWAYS_TOLD | OF_THE_ROUTER | OF_PROCESSORS),
+        (("census",), ALWAYS_TOLD | OF_PROCESSORS),
+        (("processors",), ALWAYS_TOLD | OF_THE_ROUTER),
+        (("census", "processors"), ALWAYS_TOLD),
+    ],
+)
+def test_what_an_actor_does_not_tell_is_absent(
+    client: falcon.testing.TestClient, gateway: FakeGateway, silent: tuple[str, ...], told: set[str]
+) -> None:
+    gateway.silent = silent
+    assert told == {key[0] for key in scrape(client) if key[0].startswith("fiel_")}
 
 
 @pytest.mark.parametrize("ready", [True, False])

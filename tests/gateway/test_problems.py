@@ -14,6 +14,8 @@ PROBLEM = "application/problem+json"
         ("POST", "/payments/c56a4180-65aa-42ec-a945-5fd21dec0538", "GET"),
         ("POST", "/payments-summary", "GET"),
         ("GET", "/purge-payments", "POST"),
+        ("POST", "/processors", "GET"),
+        ("POST", "/processors/default/breaker", "PUT"),
         ("POST", "/livez", "GET"),
         ("POST", "/readyz", "GET"),
         ("POST", "/metrics", "GET"),

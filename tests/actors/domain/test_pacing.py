@@ -1,0 +1,534 @@
+"""The limit of charges under way follows what a processor can do, the rate of their starts what the process can.
+
+The simulations run in virtual time, each against a model of a processor or of a process's CPU; their figures stand in
+the assertions, with room for another choice of constants.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
+from math import exp, inf
+from random import Random
+from statistics import mean, median, quantiles
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
+
+LIMITS = ConcurrencyLimits()
+RATES = StartRateLimits()
+
+
+@pytest.fixture
+def concurrency() -> ConcurrencyLimit:
+    return ConcurrencyLimit(LIMITS)
+
+
+@pytest.fixture
+def starts() -> StartRate:
+    return StartRate(RATES)
+
+
+def serve(concurrency: ConcurrencyLimit, latency_s: float, *, began_s: float, times: int = 1) -> float:
+    """Let as many charges as are allowed begin and end together, so many times; gives the time after."""
+    for _ in range(times):
+        began_s += latency_s
+        in_flight = concurrency.limit
+        for _ in range(in_flight):
+            concurrency.ended(in_flight=in_flight, latency_s=latency_s, overloaded=False, now_s=began_s)
+    return began_s
+
+
+def test_nothing_is_known_at_first(concurrency: ConcurrencyLimit) -> None:
+    assert (concurrency.limit, concurrency.latency_s, concurrency.capacity_per_s()) == (32, None, inf)
+
+
+def test_a_limit_that_is_used_doubles_in_a_round_trip_up_to_its_maximum(concurrency: ConcurrencyLimit) -> None:
+    limits, now_s = [], 0.0
+    for _ in range(5):
+        now_s = serve(concurrency, 0.1, began_s=now_s)
+        limits.append(concurrency.limit)
+    assert limits == [64, 128, 256, 266, 266]
+
+
+def test_a_limit_that_is_not_used_stays(concurrency: ConcurrencyLimit) -> None:
+    for number in range(1000):
+        concurrency.ended(in_flight=15, latency_s=0.1, overloaded=False, now_s=number * 0.1)
+    assert concurrency.limit == 32
+
+
+def test_without_congestion_the_capacity_is_what_the_greatest_limit_would_give(concurrency: ConcurrencyLimit) -> None:
+    concurrency.ended(in_flight=1, latency_s=0.5, overloaded=False, now_s=1.0)
+    assert (concurrency.latency_s, concurrency.capacity_per_s()) == (0.5, 266 / 0.5)
+
+
+def test_after_congestion_the_capacity_is_what_the_limit_gives(concurrency: ConcurrencyLimit) -> None:
+    concurrency.ended(in_flight=1, latency_s=0.5, overloaded=False, now_s=1.0)
+    concurrency.ended(in_flight=1, latency_s=0.0, overloaded=True, now_s=1.0)
+    assert (concurrency.limit, concurrency.capacity_per_s()) == (22, 22 / 0.5)
+
+
+def test_charges_that_take_no_time_are_no_congestion(concurrency: ConcurrencyLimit) -> None:
+    for number in range(1000):
+        concurrency.ended(in_flight=concurrency.limit, latency_s=0.0, overloaded=False, now_s=number * 0.01)
+    assert (concurrency.limit, concurrency.capacity_per_s()) == (266, inf)
+
+
+def test_an_overload_shrinks_the_limit_once_in_a_round_trip(concurrency: ConcurrencyLimit) -> None:
+    concurrency.ended(in_flight=1, latency_s=0.1, overloaded=False, now_s=0.0)
+    limits = []
+    for now_s in (1.0, 1.01, 1.09, 1.11, 1.15, 1.22):
+        concurrency.ended(in_flight=32, latency_s=0.001, overloaded=True, now_s=now_s)
+        limits.append(concurrency.limit)
+    assert limits == [22, 22, 22, 15, 15, 10]
+
+
+def test_after_an_overload_it_grows_slowly(concurrency: ConcurrencyLimit) -> None:
+    concurrency.ended(in_flight=32, latency_s=0.001, overloaded=True, now_s=0.0)
+    serve(concurrency, 0.1, began_s=0.0, times=4)
+    assert concurrency.limit in {26, 27}
+
+
+def test_overloads_never_take_it_below_its_minimum(concurrency: ConcurrencyLimit) -> None:
+    for number in range(100):
+        concurrency.ended(in_flight=32, latency_s=0.001, overloaded=True, now_s=float(number))
+    assert concurrency.limit == 4
+
+
+def test_a_latency_that_rises_is_probed_and_one_that_stays_in_the_probe_is_the_processors_own(
+    concurrency: ConcurrencyLimit,
+) -> None:
+    now_s = serve(concurrency, 0.1, began_s=0.0, times=8)
+    assert concurrency.limit == 266
+    now_s = serve(concurrency, 1.0, began_s=now_s, times=2)
+    assert concurrency.limit == 33
+    now_s = serve(concurrency, 1.0, began_s=now_s, times=3)
+    assert concurrency.limit == 266
+    serve(concurrency, 1.0, began_s=now_s, times=40)
+    assert concurrency.limit == 266
+
+
+def test_a_latency_that_falls_in_the_probe_was_a_queue(concurrency: ConcurrencyLimit) -> None:
+    now_s = serve(concurrency, 0.1, began_s=0.0, times=8)
+    now_s = serve(concurrency, 1.0, began_s=now_s, times=2)
+    assert concurrency.limit == 33
+    serve(concurrency, 0.25, began_s=now_s, times=9)
+    assert 266 / 4 < concurrency.limit < 266 / 4 * 1.5
+
+
+def test_an_overload_ends_a_probe(concurrency: ConcurrencyLimit) -> None:
+    now_s = serve(concurrency, 0.1, began_s=0.0, times=8)
+    now_s = serve(concurrency, 1.0, began_s=now_s, times=2)
+    assert concurrency.limit == 33
+    concurrency.ended(in_flight=33, latency_s=0.001, overloaded=True, now_s=now_s)
+    assert concurrency.limit == int(266 * 0.7)
+
+
+def test_a_reset_forgets_everything(concurrency: ConcurrencyLimit) -> None:
+    now_s = serve(concurrency, 0.1, began_s=0.0, times=8)
+    concurrency.ended(in_flight=32, latency_s=0.001, overloaded=True, now_s=now_s)
+    concurrency.reset()
+    assert (concurrency.limit, concurrency.latency_s, concurrency.capacity_per_s()) == (32, None, inf)
+    serve(concurrency, 2.0, began_s=now_s, times=2)
+    assert concurrency.limit == 128
+
+
+calls = st.tuples(
+    st.integers(1, 400),
+    st.one_of(st.floats(0, 10), st.sampled_from([0.0, 0.02, 2.0])),
+    st.booleans(),
+    st.one_of(st.floats(0, 1), st.sampled_from([0.0, 60.0, 1e9])),
+)
+
+
+@given(st.lists(calls, max_size=200), st.sampled_from([LIMITS, ConcurrencyLimits(min=1, initial=4, max=4)]))
+@settings(deadline=None)
+def test_whatever_happens_the_bounds_hold(
+    history: list[tuple[int, float, bool, float]], bounds: ConcurrencyLimits
+) -> None:
+    concurrency, now_s = ConcurrencyLimit(bounds), 0.0
+    for in_flight, latency_s, overloaded, seconds in history:
+        now_s += seconds
+        concurrency.ended(in_flight=in_flight, latency_s=latency_s, overloaded=overloaded, now_s=now_s)
+        assert bounds.min <= concurrency.limit <= bounds.max
+        assert concurrency.latency_s is None or 0 <= concurrency.latency_s <= 10
+        assert concurrency.capacity_per_s() > 0
+
+
+@given(st.lists(calls, max_size=60), st.sampled_from([0.02, 0.1, 2.0]))
+@settings(deadline=None, max_examples=40)
+def test_whatever_has_happened_a_limit_that_is_used_grows_to_its_maximum(
+    history: list[tuple[int, float, bool, float]], latency_s: float
+) -> None:
+    concurrency, now_s = ConcurrencyLimit(LIMITS), 0.0
+    for in_flight, before_s, overloaded, seconds in history:
+        now_s += seconds
+        concurrency.ended(in_flight=in_flight, latency_s=before_s, overloaded=overloaded, now_s=now_s)
+    for _ in range(400):
+        now_s = serve(concurrency, latency_s, began_s=now_s)
+        if concurrency.limit == LIMITS.max:
+            return
+    pytest.fail(f"still at {concurrency.limit}")
+
+
+@dataclass
+class Simulation:
+    """Replicas that charge on one processor: as many at a time as it has workers, the others queue or are refused."""
+
+    replicas: list[ConcurrencyLimit]
+    work_s: Callable[[float], float]
+    """How long a charge takes a worker, by the time at which it begins."""
+    demand_per_s: float = inf
+    """Of each replica."""
+    workers: Callable[[float], float] = lambda _: inf
+    at_once_max: float = inf
+    sigma: float = 0.0
+    """Of the logarithm of what a charge takes."""
+    seed: int = 1
+    now_s: float = 0.0
+    ended_s: list[float] = field(default_factory=list)
+    refused_s: list[float] = field(default_factory=list)
+    seen: list[tuple[float, int]] = field(default_factory=list)
+    """Times, and how many were under way at them over all replicas."""
+
+    def __post_init__(self) -> None:
+        self._chance = Random(self.seed)
+        self._order = count()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._in_flight = [0] * len(self.replicas)
+        self._begun = [0] * len(self.replicas)
+        self._working = 0
+        self._queue: deque[Callable[[], None]] = deque()
+        self._after(0.0, self._poll)
+
+    def run(self, until_s: float) -> "Simulation":
+        while self._events[0][0] <= until_s:
+            self.now_s, _, event = heappop(self._events)
+            event()
+        return self
+
+    def throughput_per_s(self, from_s: float, until_s: float) -> float:
+        return sum(from_s <= at_s < until_s for at_s in self.ended_s) / (until_s - from_s)
+
+    def in_flight(self, from_s: float, until_s: float) -> list[int]:
+        return [number for at_s, number in self.seen if from_s <= at_s < until_s]
+
+    def reaches_s(self, per_s: float, *, from_s: float = 0.0, over_s: float = 2.0) -> float:
+        """After how many seconds the throughput is as high, over a while."""
+        at_s = from_s
+        while self.throughput_per_s(at_s, at_s + over_s) < per_s:
+            at_s += over_s
+            assert at_s < self.now_s, "it never is"
+        return at_s + over_s - from_s
+
+    def _after(self, seconds: float, event: Callable[[], None]) -> None:
+        heappush(self._events, (self.now_s + seconds, next(self._order), event))
+
+    def _poll(self) -> None:
+        self.seen.append((self.now_s, sum(self._in_flight)))
+        for replica in range(len(self.replicas)):
+            self._fill(replica)
+        self._after(0.005, self._poll)
+
+    def _fill(self, replica: int) -> None:
+        while (
+            self._in_flight[replica] < self.replicas[replica].limit
+            and self._begun[replica] < self.demand_per_s * self.now_s
+        ):
+            self._begun[replica] += 1
+            self._in_flight[replica] += 1
+            self._begin(replica, self._in_flight[replica], self.now_s)
+
+    def _begin(self, replica: int, in_flight: int, began_s: float) -> None:
+        def end() -> None:
+            self._work_ended()
+            self._end(replica, in_flight, began_s, overloaded=False)
+
+        def work() -> None:
+            self._after(self.work_s(self.now_s) * exp(self._chance.gauss(0, self.sigma)), end)
+
+        if sum(self._in_flight) > self.at_once_max:
+            self._after(0.002, lambda: self._end(replica, in_flight, began_s, overloaded=True))
+        elif self._working < self.workers(self.now_s):
+            self._working += 1
+            work()
+        else:
+            self._queue.append(work)
+
+    def _work_ended(self) -> None:
+        self._working -= 1
+        while self._queue and self._working < self.workers(self.now_s):
+            self._working += 1
+            self._queue.popleft()()
+
+    def _end(self, replica: int, in_flight: int, began_s: float, *, overloaded: bool) -> None:
+        self._in_flight[replica] -= 1
+        (self.refused_s if overloaded else self.ended_s).append(self.now_s)
+        self._begun[replica] -= overloaded
+        self.replicas[replica].ended(
+            in_flight=in_flight, latency_s=self.now_s - began_s, overloaded=overloaded, now_s=self.now_s
+        )
+        if not overloaded:
+            self._fill(replica)
+
+
+def one(**limits: int) -> list[ConcurrencyLimit]:
+    return [ConcurrencyLimit(ConcurrencyLimits(**limits))]
+
+
+@pytest.mark.parametrize(("latency_s", "within_s"), [(0.02, 2.0), (0.1, 2.0), (2.0, 12.0)])
+def test_a_processor_gets_the_concurrency_that_its_latency_needs(latency_s: float, within_s: float) -> None:
+    simulation = Simulation(one(max=400), lambda _: latency_s, demand_per_s=180.0).run(40.0)
+    assert simulation.reaches_s(0.95 * 180) <= within_s
+    assert simulation.throughput_per_s(20.0, 40.0) >= 0.95 * 180
+
+
+def test_a_processor_that_becomes_slow_at_any_load_gets_more_and_when_it_is_fast_again_less_is_under_way() -> None:
+    def work_s(now_s: float) -> float:
+        return 2.0 if 10.0 <= now_s < 50.0 else 0.02
+
+    simulation = Simulation(one(), work_s, demand_per_s=120.0).run(70.0)
+    assert simulation.reaches_s(0.95 * 120, from_s=10.0) <= 20.0
+    assert simulation.throughput_per_s(30.0, 50.0) >= 0.95 * 120
+    assert simulation.reaches_s(0.95 * 120, from_s=50.0) <= 4.0
+    assert simulation.throughput_per_s(60.0, 70.0) == pytest.approx(120, rel=0.05)
+    assert max(simulation.in_flight(60.0, 70.0)) <= 10
+
+
+def test_a_processor_that_queues_is_used_fully_and_its_queue_stays_short() -> None:
+    simulation = Simulation(one(), lambda _: 0.1, workers=lambda now_s: 50 if now_s < 600.0 else 20, sigma=0.05).run(
+        690.0
+    )
+    for minute in range(10):
+        from_s, until_s = max(5.0, minute * 60.0), minute * 60.0 + 60.0
+        assert 40 <= mean(simulation.in_flight(from_s, until_s)) <= 80
+        assert max(simulation.in_flight(from_s, until_s)) <= 100
+        assert simulation.throughput_per_s(from_s, until_s) >= 0.9 * 500
+    assert 20 <= median(simulation.in_flight(605.0, 690.0)) <= 40
+    assert max(simulation.in_flight(605.0, 690.0)) <= 60
+    assert simulation.throughput_per_s(605.0, 690.0) >= 0.85 * 200
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.3])
+def test_three_replicas_do_not_bury_a_processor_that_queues(sigma: float) -> None:
+    replicas = [ConcurrencyLimit(LIMITS) for _ in range(3)]
+    simulation = Simulation(replicas, lambda _: 0.1, workers=lambda _: 50, sigma=sigma).run(120.0)
+    assert mean(simulation.in_flight(20.0, 120.0)) <= 250
+    assert simulation.throughput_per_s(20.0, 120.0) >= 0.9 * 500 / exp(sigma**2 / 2)
+
+
+def test_a_processor_that_refuses_above_a_number_is_kept_below_it() -> None:
+    simulation = Simulation(one(), lambda _: 0.1, at_once_max=100, sigma=0.05).run(60.0)
+    seen = simulation.in_flight(5.0, 60.0)
+    assert sum(number > 100 for number in seen) <= 0.02 * len(seen)
+    assert mean(seen) >= 75
+    assert len(simulation.refused_s) <= 0.02 * len(simulation.ended_s)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("sigma", [0.3, 0.5])
+def test_noise_does_not_make_the_limit_fall(sigma: float, seed: int) -> None:
+    simulation = Simulation(one(), lambda _: 0.1, sigma=sigma, seed=seed).run(30.0)
+    assert simulation.throughput_per_s(10.0, 30.0) >= 0.9 * 266 / (0.1 * exp(sigma**2 / 2))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_noise_does_not_keep_a_queue_from_being_found(seed: int) -> None:
+    simulation = Simulation(one(), lambda _: 0.1, workers=lambda _: 50, sigma=0.5, seed=seed).run(60.0)
+    assert mean(simulation.in_flight(10.0, 60.0)) <= 80
+    assert simulation.throughput_per_s(10.0, 60.0) >= 0.8 * 500 / exp(0.5**2 / 2)
+
+
+def test_a_burst_starts_at_once_and_then_one_by_one(starts: StartRate) -> None:
+    assert [starts.take(0.0) for _ in range(9)] == [True] * 8 + [False]
+    assert not starts.take(0.004)
+    assert starts.take(0.0051)
+    assert not starts.take(0.0051)
+
+
+def test_several_can_start_when_it_says_so(starts: StartRate) -> None:
+    while starts.take(0.0):
+        pass
+    next_at_s = starts.next_at_s(0.0)
+    assert next_at_s == pytest.approx(4 / 200)
+    assert sum(starts.take(next_at_s + 1e-9) for _ in range(9)) == 4
+
+
+def test_a_timer_is_never_due_too_soon_to_be_worth_it(starts: StartRate) -> None:
+    assert starts.next_at_s(5.0) == 5.010
+
+
+def test_new_payments_are_not_slowed_at_the_lowest_rate(starts: StartRate) -> None:
+    for number in range(100):
+        starts.lagged(0.07, number * 0.1)
+    assert starts.per_s == 100
+    assert all(starts.take(10.0 + number / 60) for number in range(6000))
+
+
+def test_lag_takes_a_share_of_the_rate_once_in_a_step(starts: StartRate) -> None:
+    rates_per_s = []
+    for now_s in (0.0, 0.05, 0.099, 0.1, 0.15, 0.3):
+        starts.lagged(0.02, now_s)
+        rates_per_s.append(starts.per_s)
+    assert rates_per_s == pytest.approx([140, 140, 140, 100, 100, 100])
+
+
+def test_without_lag_the_rate_grows_once_in_a_step_up_to_its_maximum(starts: StartRate) -> None:
+    rates_per_s = []
+    for now_s in (0.0, 0.05, 0.1, 0.2):
+        starts.lagged(0.009, now_s)
+        rates_per_s.append(starts.per_s)
+    assert rates_per_s == [205, 205, 210, 215]
+    for number in range(200):
+        starts.lagged(0.0, 1.0 + number * 0.11)
+    assert starts.per_s == 1000
+
+
+def test_the_worst_lag_of_a_step_counts(starts: StartRate) -> None:
+    starts.lagged(0.0, 0.0)
+    starts.lagged(0.05, 0.03)
+    starts.lagged(0.0, 0.11)
+    assert starts.per_s == pytest.approx(205 * 0.7)
+
+
+def test_a_clock_that_steps_back_gives_nothing_twice(starts: StartRate) -> None:
+    while starts.take(10.0):
+        pass
+    assert not starts.take(9.0)
+    assert not starts.take(10.0)
+    assert starts.take(10.01)
+
+
+seconds = st.one_of(st.floats(0, 0.2), st.sampled_from([0.0, 0.001, 3600.0, 1e9]))
+
+
+@given(st.lists(st.tuples(seconds, st.integers(0, 30), st.one_of(st.none(), st.floats(0, 10))), max_size=100))
+@settings(deadline=None)
+def test_in_no_interval_more_start_than_a_burst_and_the_greatest_rate(
+    steps: list[tuple[float, int, float | None]],
+) -> None:
+    starts, now_s, started = StartRate(RATES), 0.0, 0
+    worst, least = 0.0, inf
+    for passed_s, wanted, lag_s in steps:
+        now_s += passed_s
+        if lag_s is not None:
+            starts.lagged(lag_s, now_s)
+        # The most that any interval ending here has too many, as a running maximum.
+        least = min(least, started - RATES.per_s_max * now_s)
+        started += sum(starts.take(now_s) for _ in range(wanted))
+        worst = max(worst, started - RATES.per_s_max * now_s - least)
+        assert RATES.per_s_min <= starts.per_s <= RATES.per_s_max
+        assert now_s + RATES.wait_s_min <= starts.next_at_s(now_s) <= now_s + RATES.burst / RATES.per_s_min
+    assert worst <= RATES.burst + 1e-3 * len(steps)
+
+
+@given(st.lists(st.tuples(seconds, st.floats(0, 10)), max_size=50))
+@settings(deadline=None)
+def test_whatever_has_happened_the_rate_grows_again_and_starts_go_on(steps: list[tuple[float, float]]) -> None:
+    starts, now_s = StartRate(RATES), 0.0
+    for passed_s, lag_s in steps:
+        now_s += passed_s
+        starts.lagged(lag_s, now_s)
+    started = 0
+    for _ in range(200):
+        now_s += 0.11
+        starts.lagged(0.0, now_s)
+        started += starts.take(now_s)
+    assert (starts.per_s, started) == (RATES.per_s_max, 200)
+
+
+@dataclass
+class Process:
+    """An event loop with 32 ms of CPU in each 100 ms: answers requests, and charges them and a backlog of others."""
+
+    starts: StartRate | None
+    """None: as many start as may be under way."""
+    backlog: int
+    requests_per_s: float = 180.0
+    request_cpu_s: float = 0.0004
+    charge_cpu_s: float = 0.0007
+    charge_latency_s: float = 0.02
+    in_flight_max: int = 32
+    now_s: float = 0.0
+    delays_s: list[float] = field(default_factory=list)
+    """What requests waited for their answer while the backlog lasted."""
+    drained_s: float = inf
+
+    def __post_init__(self) -> None:
+        self._chance = Random(1)
+        self._order = count()
+        self._ready: list[tuple[float, int, Callable[[float], None]]] = []
+        self._cpu_used_s = 0.0
+        self._in_flight = 0
+        self._timer = False
+        self._at(0.0, self._request)
+
+    def run(self, until_s: float) -> "Process":
+        """Whatever is ready is done in the order in which it has become so, as an event loop does."""
+        while self._ready[0][0] < until_s:
+            ready_s, _, task = heappop(self._ready)
+            self._pass(max(0.0, ready_s - self.now_s), cpu=False)
+            task(ready_s)
+            self._start()
+        return self
+
+    def _at(self, at_s: float, task: Callable[[float], None]) -> None:
+        heappush(self._ready, (at_s, next(self._order), task))
+
+    def _pass(self, seconds: float, *, cpu: bool) -> None:
+        period = int(self.now_s / 0.1 + 1e-9)
+        self.now_s += seconds
+        self._cpu_used_s += seconds * cpu
+        if self._cpu_used_s >= 0.032:
+            self.now_s = max(self.now_s, (period + 1) * 0.1)
+        if int(self.now_s / 0.1 + 1e-9) > period:
+            self._cpu_used_s = 0.0
+
+    def _request(self, came_s: float) -> None:
+        self._at(came_s + self._chance.expovariate(self.requests_per_s), self._request)
+        self._pass(self.request_cpu_s, cpu=True)
+        if self.drained_s == inf:
+            self.delays_s.append(self.now_s - came_s)
+        self.backlog += 1
+
+    def _start(self) -> None:
+        if self.drained_s == inf and self.backlog <= 10:
+            self.drained_s = self.now_s
+        while self.backlog and self._in_flight < self.in_flight_max:
+            if self.starts is not None and not self.starts.take(self.now_s):
+                if not self._timer:
+                    self._timer = True
+                    self._at(self.starts.next_at_s(self.now_s), self._start_due)
+                return
+            self.backlog -= 1
+            self._in_flight += 1
+            self._at(self.now_s, self._charge)
+
+    def _start_due(self, due_s: float) -> None:
+        assert self.starts is not None
+        self._timer = False
+        self.starts.lagged(max(0.0, self.now_s - due_s), self.now_s)
+
+    def _charge(self, _: float) -> None:
+        self._pass(self.charge_cpu_s, cpu=True)
+        self._at(self.now_s + self.charge_latency_s, self._charged)
+
+    def _charged(self, _: float) -> None:
+        self._in_flight -= 1
+
+
+def p99_s(values_s: list[float]) -> float:
+    return quantiles(values_s, n=100)[98]
+
+
+def test_draining_a_backlog_leaves_the_cpu_that_requests_need() -> None:
+    paced = Process(StartRate(RATES), backlog=1500).run(40.0)
+    unpaced = Process(None, backlog=1500).run(40.0)
+    assert p99_s(unpaced.delays_s) >= 0.05
+    assert p99_s(paced.delays_s) <= p99_s(unpaced.delays_s) / 2
+    assert mean(paced.delays_s) <= mean(unpaced.delays_s) / 4
+    assert unpaced.drained_s < paced.drained_s <= 2.0 * unpaced.drained_s

@@ -1,0 +1,73 @@
+"""The command line of `ops/bench`."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ops.benchmarks import __main__ as bench
+from ops.process import ROOT
+
+SMALL = {
+    "routing": ["--tables", "1", "--users", "20"],
+    "breaker": ["--calls", "4000", "--outages", "2"],
+}
+
+
+def last_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    assert bench.main(arguments) == 0
+    result: dict[str, object] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return result
+
+
+def test_its_help_lists_the_names() -> None:
+    done = subprocess.run(  # noqa: S603  # our own script
+        [sys.executable, ROOT / "ops" / "bench", "--help"], check=True, capture_output=True, text=True
+    )
+    for name in ("routing", "breaker", "recovery"):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["none"], ["routing", "--tables", "x"]])
+def test_nonsense_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        bench.main(arguments)
+    assert ended.value.code == 2
+
+
+def test_routing_ends_with_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    result = last_line(capsys, "routing", *SMALL["routing"])
+    assert result["benchmark"] == "routing"
+    assert {"tables", "seed", "users", "policies", "ratio_to_baselines", "ratio_to_baseline"} <= result.keys()
+    policies = result["policies"]
+    assert isinstance(policies, dict)
+    assert list(policies) == ["fiel", "default only", "fallback at once", "three tries then fallback"]
+    assert {"event_profit", "event_on_default", "mean_share_of_best", "worst_share_of_best"} <= policies["fiel"].keys()
+
+
+def test_a_sweep_tells_the_best_value_of_each_parameter(capsys: pytest.CaptureFixture[str]) -> None:
+    result = last_line(capsys, "routing", "--sweep", "--tables", "0", "--users", "20")
+    best = result["best_by_parameter"]
+    assert isinstance(best, dict)
+    assert list(best) == ["outage_s", "backlog_s", "window_s", "failure_rate_max", "calls_min", "slow_call_s"]
+
+
+def test_breaker_ends_with_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    result = last_line(capsys, "breaker", *SMALL["breaker"])
+    assert result["benchmark"] == "breaker"
+    assert {"calls", "false_opens_per_million", "outages", "ratio_to_baseline", "ok"} <= result.keys()
+    opens, outages = result["false_opens_per_million"], result["outages"]
+    assert isinstance(opens, dict)
+    assert isinstance(outages, dict)
+    assert {name: list(rates) for name, rates in opens.items()} == {
+        "breaker": ["1%", "5%", "10%", "40%"],
+        "five in a row": ["1%", "5%", "10%", "40%"],
+    }
+    assert list(outages) == ["2/s", "20/s", "60/s", "180/s"]
+    assert {"open_s", "close_s", "probes_per_recovery"} <= outages["60/s"].keys()
+
+
+def test_a_missed_target_is_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["mine", "x"], {"mine": lambda given: {"given": given, "ok": False}}) == 1
+    assert json.loads(capsys.readouterr().out) == {"benchmark": "mine", "given": ["x"], "ok": False}
