@@ -304,13 +304,11 @@ class RouterActor(Actor):
         self._runtime.call_later(pause_s, self.tell_self, RetryDue(entry.life.payment.correlation_id))
 
     def _availability_changed(self, message: AvailabilityChanged) -> None:
-        view = self._routes.views[message.processor]
-        began = view.down_since_s is None and message.down_since_s is not None
-        view.state, view.limit, view.probes = message.state, message.limit, message.probes
-        view.capacity_per_s, view.down_since_s = message.capacity_per_s, message.down_since_s
-        ends_at_s = self._routes.patience_ends_at_s(message.processor)
-        if began and ends_at_s is not None:
-            self._runtime.call_later(max(0.0, ends_at_s - self._runtime.now_s()), self.tell_self, Tick())
+        view, now_s = self._routes.views[message.processor], self._runtime.now_s()
+        view.limit, view.probes, view.capacity_per_s = message.limit, message.probes, message.capacity_per_s
+        if view.changed(message.state, message.down_since_s, now_s):
+            ends_at_s = self._routes.patience_ends_at_s(message.processor)
+            self._runtime.call_later(max(0.0, ends_at_s - now_s), self.tell_self, Tick())
 
     def _log(self, choice: Choice) -> None:
         now_s = self._runtime.now_s()

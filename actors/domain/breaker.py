@@ -27,12 +27,12 @@ class BreakerState(Enum):
     @property
     def is_closed(self) -> bool:
         """Whether all calls are let through."""
-        return self in {BreakerState.CLOSED, BreakerState.FORCED_CLOSED}
+        return self is BreakerState.CLOSED or self is BreakerState.FORCED_CLOSED
 
     @property
     def is_forced(self) -> bool:
         """Whether an operator holds it."""
-        return self in {BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED}
+        return self is BreakerState.FORCED_OPEN or self is BreakerState.FORCED_CLOSED
 
 
 class Cause(Enum):
@@ -60,12 +60,14 @@ class BreakerLimits:
     """When a breaker opens, and for how long."""
 
     window_s: float = 1.0
-    """Calls that ended longer ago are forgotten."""
+    """Calls that ended longer ago are forgotten, once there are `calls_min` later ones."""
+    window_s_max: float = 15.0
+    """Calls that ended longer ago are forgotten in any case."""
     calls_min: int = 20
     """With fewer calls in the window no rate opens it."""
     failure_rate_max: float = 0.7
     """From this share of failures in the window on it opens."""
-    slow_call_s: float = 5.0
+    slow_call_s: float = 8.0
     """From this duration on a call is slow; a slow probe counts as failed."""
     slow_call_rate_max: float = 0.9
     """From this share of slow calls in the window on it opens."""
@@ -102,7 +104,7 @@ class Transition:
 
 
 SLICES = 10
-"""Parts of the window; it slides by one of them at a time."""
+"""Parts of the shortest window; it slides by one of them at a time."""
 
 
 @dataclass(slots=True)
@@ -114,11 +116,17 @@ class _Slice:
 
 
 class SlidingWindow:
-    """Counts of the calls that ended within the last `window_s`, in slices of a tenth of it."""
+    """Counts of the calls that ended last, in slices of a tenth of `window_s`.
 
-    def __init__(self, window_s: float) -> None:
+    It reaches back for `window_s`, and where that holds fewer than `calls_min`, as far as needed up to `window_s_max`:
+    so it forgets fast under load, and still sees an outage when payments are few.
+    """
+
+    def __init__(self, window_s: float, window_s_max: float, calls_min: int) -> None:
         self._slice_s = window_s / SLICES
-        self._slices: deque[_Slice] = deque(maxlen=SLICES)
+        self._slices: deque[_Slice] = deque()
+        self._slices_max = round(window_s_max / self._slice_s)
+        self._calls_min = calls_min
 
     def record(self, now_s: float, *, failed: bool, slow: bool) -> None:
         """Count a call that ended now."""
@@ -129,15 +137,21 @@ class SlidingWindow:
         current.calls += 1
         current.failures += failed
         current.slow += slow
+        while self._slices[0].number <= number - self._slices_max:
+            self._slices.popleft()
 
     def rates(self, now_s: float) -> tuple[int, float, float]:
         """Give the number of calls, the share that failed, and the share that was slow."""
-        oldest = int(now_s / self._slice_s) - SLICES + 1
-        live = [each for each in self._slices if each.number >= oldest]
-        calls = sum(each.calls for each in live)
-        if not calls:
-            return 0, 0.0, 0.0
-        return calls, sum(each.failures for each in live) / calls, sum(each.slow for each in live) / calls
+        number = int(now_s / self._slice_s)
+        calls = failures = slow = 0
+        for each in reversed(self._slices):
+            age = number - each.number
+            if age >= self._slices_max or (age >= SLICES and calls >= self._calls_min):
+                break
+            calls += each.calls
+            failures += each.failures
+            slow += each.slow
+        return (calls, failures / calls, slow / calls) if calls else (0, 0.0, 0.0)
 
     def clear(self) -> None:
         """Forget all calls."""
@@ -152,7 +166,7 @@ class Breaker:
         self._limits = limits
         self._chance = chance
         self._state = BreakerState.CLOSED
-        self._window = SlidingWindow(limits.window_s)
+        self._window = SlidingWindow(limits.window_s, limits.window_s_max, limits.calls_min)
         self._opened_by: Cause | None = None
         self._changed_at_s: float | None = None
         self._down_since_s: float | None = None

@@ -24,6 +24,7 @@ class Reason(Enum):
     FORCED = "an operator keeps cheaper ones open"
     WAIT_FOR_ROOM = "waits: as many as may be are under way"
     WAIT_FOR_RECOVERY = "waits: the outage is young"
+    WAIT_FOR_CHEAPER = "waits: cheaper ones may come back with this one"
     WAIT_FOR_ANY = "waits: none works"
 
 
@@ -31,10 +32,12 @@ class Reason(Enum):
 class Patience:
     """How long a cheaper processor is waited for; chosen by simulation, see `docs/decisions/0002-routing.md`."""
 
-    outage_s: float = 25.0
+    outage_s: float = 10.0
     """From the start of an outage; then payments go to a dearer processor."""
     backlog_s: float = 10.0
     """The time in which a processor that works has to be able to charge all that waits."""
+    return_s: float = 0.5
+    """From the end of a dearer one's own outage: where both were down, both often come back together."""
     retries_max: int = 3
     """So often a payment is tried again on a processor that works; then it goes to another, where one works."""
 
@@ -50,6 +53,8 @@ class ProcessorView:
     """How many charges a second it can be given at its latency."""
     down_since_s: float | None = None
     """Monotonic time at which its present outage began."""
+    up_since_s: float = -inf
+    """Monotonic time at which its last outage ended."""
     probes: int = 0
     """How many more probes it takes while half open."""
     under_way: int = 0
@@ -61,6 +66,14 @@ class ProcessorView:
         if self.state is BreakerState.HALF_OPEN:
             return self.probes > 0
         return self.state.is_closed and self.under_way < self.limit
+
+    def changed(self, state: BreakerState, down_since_s: float | None, now_s: float) -> bool:
+        """Take over what its breaker says; tell whether an outage has begun or ended."""
+        turned = (self.down_since_s is None) != (down_since_s is None)
+        if turned and down_since_s is None:
+            self.up_since_s = now_s
+        self.state, self.down_since_s = state, down_since_s
+        return turned
 
     def take(self) -> None:
         """Count a payment that is given to it."""
@@ -104,13 +117,15 @@ def choose(
     that works and has room is better.
     """
     if spent is not None:
-        for processor in cheapest_first:
-            view = views[processor.name]
-            if processor.name != spent and view.state.is_closed and view.has_room:
-                return Choice(processor.name, Reason.RETRIES_SPENT)
+        others = (each.name for each in cheapest_first if each.name != spent)
+        other = next((name for name in others if views[name].state.is_closed and views[name].has_room), None)
+        if other is not None:
+            return Choice(other, Reason.RETRIES_SPENT)
     passed = Reason.CHEAPEST
     for processor in cheapest_first:
         view = views[processor.name]
+        if passed is Reason.OUTAGE and view.state.is_closed and now_s - view.up_since_s < patience.return_s:
+            return Choice(None, Reason.WAIT_FOR_CHEAPER)
         if view.has_room:
             return Choice(processor.name, Reason.PROBE if view.state is BreakerState.HALF_OPEN else passed)
         if view.state.is_closed:
@@ -144,8 +159,7 @@ class Routes:
 
     def is_waited_for(self, processor: str, now_s: float) -> bool:
         """Tell whether a processor is down and its outage young enough to be waited out."""
-        ends_at_s = self.patience_ends_at_s(processor)
-        return ends_at_s is not None and now_s < ends_at_s
+        return self.views[processor].down_since_s is not None and now_s < self.patience_ends_at_s(processor)
 
     def is_spent(self, processor: str, failures: int, now_s: float) -> bool:
         """Tell whether a payment that failed so often in a row on a processor should rather go to another."""
@@ -154,7 +168,9 @@ class Routes:
         # Else the only payment there is would be the probe for ever.
         return failures > 0 and not self.is_waited_for(processor, now_s)
 
-    def patience_ends_at_s(self, processor: str) -> float | None:
-        """Tell when payments stop waiting for this processor; None while it works."""
-        down_since_s = self.views[processor].down_since_s
-        return None if down_since_s is None else down_since_s + self._patience.outage_s
+    def patience_ends_at_s(self, processor: str) -> float:
+        """Tell when payments stop waiting for this processor or, where it has just come back, for cheaper ones."""
+        view = self.views[processor]
+        if view.down_since_s is None:
+            return view.up_since_s + self._patience.return_s
+        return view.down_since_s + self._patience.outage_s

@@ -19,7 +19,7 @@ from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate,
 from actors.domain.payment import Payment
 from actors.domain.processors import Processor
 from actors.domain.routing import Patience, ProcessorView, Routes
-from actors.health import HURRY_S, POLL_S, PROBE_S, READ_S
+from actors.health import HURRY_S, LEASE_S, PROBE_OWN_S, PROBE_S, READ_S
 from actors.processor import PROBE_PAUSE_S
 from actors.router import RetryLimits
 from ops.benchmarks.simulation import SimulatedProcessor, Simulation
@@ -74,6 +74,7 @@ class Gate:
         self._under_way = 0
         self._tick_at_s: float | None = None
         self._probe_asked = self._probe_granted = False
+        self._probed_at_s = -PROBE_OWN_S
 
     def give(self, life: Life) -> None:
         """Take a payment, to be charged as soon as the pace allows."""
@@ -99,7 +100,10 @@ class Gate:
             self.view.under_way -= 1
             returned.append(self._waiting.pop())
         view = self.view
-        view.state, view.down_since_s, view.limit = state, self.breaker.down_since_s, self._concurrency.limit
+        if view.changed(state, self.breaker.down_since_s, now_s):
+            ends_at_s = self._replica.patience_ends_at_s(self.name)
+            self._simulation.call_at(max(ends_at_s, now_s), self._replica.go_on, self)
+        view.limit = self._concurrency.limit
         view.capacity_per_s = self._concurrency.capacity_per_s()
         view.probes = 0 if permits is None else permits - len(self._waiting)
         self._order_tick()
@@ -134,10 +138,13 @@ class Gate:
     def _may_probe(self) -> bool:
         if self._probe_asked:
             return False
-        if not (self._probe_granted or self._replica.fleet.may_probe(self.name)):
-            self._probe_asked = True
-            self._simulation.call_later(PROBE_PAUSE_S, self._probe_due)
-            return False
+        now_s = self._simulation.now_s
+        if not self._probe_granted:
+            if now_s - self._probed_at_s < PROBE_OWN_S or not self._replica.fleet.may_probe(self.name):
+                self._probe_asked = True
+                self._simulation.call_later(PROBE_PAUSE_S, self._probe_due)
+                return False
+            self._probed_at_s = now_s
         self._probe_granted = False
         return True
 
@@ -215,7 +222,7 @@ class Replica:
             if asked_at_s > gate.told_asked_at_s:
                 gate.told_asked_at_s = asked_at_s
                 gate.breaker.health_answered(failing=failing, asked_s_ago=now_s - asked_at_s, now_s=now_s)
-            if own.closed and is_down_for_all(own, others):
+            if is_down_for_all(own, others):
                 gate.breaker.fleet_found_down(now_s)
             elif another_got_through(own, others):
                 gate.breaker.peer_got_through(now_s)
@@ -226,6 +233,10 @@ class Replica:
         self.exchange()
         all_closed = all(gate.view.state.is_closed for gate in self.gates.values())
         self.simulation.call_later(READ_S if all_closed else HURRY_S, self.exchange_for_ever)
+
+    def patience_ends_at_s(self, processor: str) -> float:
+        """Tell when what waits for this processor has to be looked at again."""
+        return self._routes.patience_ends_at_s(processor)
 
     def may_start(self) -> bool:
         """Take the CPU of one charge; where none is left all processors are asked again as soon as there is some."""
@@ -287,7 +298,7 @@ class Fleet:
         self._probed_at_s = dict.fromkeys(processors, -PROBE_S)
         self._health = dict.fromkeys(processors, (-1.0, False))
         self.replicas = [Replica(str(number + 1), self, policy) for number in range(REPLICAS)]
-        simulation.call_later(chance.uniform(0, POLL_S), self._poll)
+        simulation.call_later(chance.uniform(0, LEASE_S), self._poll)
         for replica in self.replicas:
             simulation.call_later(chance.uniform(0, READ_S), replica.exchange_for_ever)
 
@@ -315,7 +326,7 @@ class Fleet:
     def _poll(self) -> None:
         for name, processor in self.processors.items():
             self._health[name] = (self.simulation.now_s, processor.failing)
-        self.simulation.call_later(POLL_S, self._poll)
+        self.simulation.call_later(LEASE_S, self._poll)
 
 
 def _aged(opinion: Opinion, age_s: float) -> Opinion:

@@ -13,6 +13,7 @@ from actors.domain.breaker import Breaker, BreakerLimits, BreakerState, Call, Ca
 
 LIMITS = BreakerLimits(
     window_s=10.0,
+    window_s_max=10.0,
     calls_min=4,
     failure_rate_max=0.5,
     slow_call_s=3.0,
@@ -253,12 +254,37 @@ def test_every_change_is_told_once_with_its_cause(breaker: Breaker) -> None:
 
 
 def test_the_window_tells_calls_and_rates_of_its_last_seconds() -> None:
-    window = SlidingWindow(10.0)
+    window = SlidingWindow(10.0, window_s_max=10.0, calls_min=100)
     window.record(0.0, failed=True, slow=False)
     window.record(5.0, failed=False, slow=True)
     assert window.rates(9.0) == (2, 0.5, 0.5)
     assert window.rates(10.0) == (1, 0.0, 1.0)
     assert window.rates(1e9) == (0, 0.0, 0.0)
+
+
+def test_the_window_reaches_back_for_enough_calls_where_they_are_few() -> None:
+    window = SlidingWindow(1.0, window_s_max=10.0, calls_min=3)
+    for second in range(6):
+        window.record(float(second), failed=second < 4, slow=False)
+    assert window.rates(5.0) == (3, pytest.approx(1 / 3), 0.0)
+    for _ in range(3):
+        window.record(5.5, failed=False, slow=False)
+    assert window.rates(5.5) == (4, 0.0, 0.0)
+    assert window.rates(14.0) == (3, 0.0, 0.0)
+    assert window.rates(16.0) == (0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("per_s", [1.5, 2, 5, 10, 20, 60, 200])
+def test_an_outage_is_seen_however_few_the_calls_are(per_s: float) -> None:
+    breaker, at_s = Breaker(BreakerLimits(), Random(1)), 0.0
+    outcomes = "+" * 40 + "-" * 20
+    for outcome in outcomes:
+        at_s += 1 / per_s
+        run(breaker, outcome, began_s=at_s, ended_s=at_s)
+    while breaker.state(at_s) is CLOSED and at_s < 60 / per_s + 1:
+        at_s += 1 / per_s
+        run(breaker, "-", began_s=at_s, ended_s=at_s)
+    assert next(each.cause for each in breaker.take_transitions()) is Cause.FAILURE_RATE
 
 
 class AnyOrder(RuleBasedStateMachine):

@@ -119,9 +119,42 @@ def test_a_probe_that_never_reached_its_processor_is_to_be_had_again() -> None:
 
 def test_the_patience_with_an_outage_ends_after_its_length() -> None:
     routes = Routes([DEFAULT], PATIENCE)
-    assert routes.patience_ends_at_s("default") is None
-    routes.views["default"].down_since_s = 7.0
+    assert not routes.is_waited_for("default", NOW_S)
+    assert routes.views["default"].changed(BreakerState.OPEN, 7.0, 7.0)
     assert routes.patience_ends_at_s("default") == 27.0
+    assert (routes.is_waited_for("default", 26.9), routes.is_waited_for("default", 27.0)) == (True, False)
+    assert not routes.views["default"].changed(BreakerState.HALF_OPEN, 7.0, 8.0)
+    assert routes.views["default"].changed(BreakerState.CLOSED, None, 9.0)
+    assert (routes.is_waited_for("default", 9.0), routes.patience_ends_at_s("default")) == (False, 9.5)
+
+
+def test_where_both_were_down_the_dearer_one_is_not_used_in_the_moment_of_its_return() -> None:
+    returned = replace(WORKS, up_since_s=NOW_S - 0.4)
+    assert chosen(down(30), returned) == Choice(None, Reason.WAIT_FOR_CHEAPER)
+    assert chosen(FORCED, returned) == Choice("fallback", Reason.FORCED)
+    assert chosen(returned, returned) == Choice("default", Reason.CHEAPEST)
+    assert chosen(down(30), replace(WORKS, up_since_s=NOW_S - 0.5)) == Choice("fallback", Reason.OUTAGE)
+
+
+@pytest.mark.parametrize(
+    ("state", "waits", "failures", "expected"),
+    [
+        (BreakerState.CLOSED, False, 3, False),
+        (BreakerState.CLOSED, False, 4, True),
+        (BreakerState.OPEN, True, 9, False),
+        (BreakerState.OPEN, False, 0, False),
+        (BreakerState.HALF_OPEN, False, 1, True),
+    ],
+)
+def test_retries_are_spent_by_failures_that_no_awaited_outage_explains(
+    state: BreakerState,
+    waits: bool,  # noqa: FBT001  # a column of the table
+    failures: int,
+    expected: bool,  # noqa: FBT001  # the same
+) -> None:
+    routes = Routes([DEFAULT], PATIENCE)
+    routes.views["default"].changed(state, None if state.is_closed else NOW_S - (5 if waits else 50), NOW_S)
+    assert routes.is_spent("default", failures, NOW_S) is expected
 
 
 views = st.builds(
@@ -152,7 +185,7 @@ def test_only_a_processor_with_room_is_chosen_and_no_cheaper_one_has_room(
     choice.views.update(by_name)
     told = choice.choose(waiting=waiting, spent=spent, now_s=NOW_S)
     if told.processor is None:
-        assert told.reason in {Reason.WAIT_FOR_ROOM, Reason.WAIT_FOR_RECOVERY, Reason.WAIT_FOR_ANY}
+        assert told.reason.value.startswith("waits")
         return
     assert by_name[told.processor].has_room
     order = [processor.name for processor in by_cost(processors)]
