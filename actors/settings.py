@@ -66,8 +66,8 @@ class Settings:
             charge_timeout_s=_int(environment, "CHARGE_TIMEOUT_MS", 10_000) / 1000,
             processor_delay_max_s=_int(environment, "PROCESSOR_DELAY_MAX_MS", 15_000) / 1000,
             in_flight_max=_int(environment, "IN_FLIGHT_MAX", 266),
-            outage_patience_s=_int(environment, "OUTAGE_PATIENCE_MS", 10_000, least=0) / 1000,
-            backlog_patience_s=_int(environment, "BACKLOG_PATIENCE_MS", 10_000, least=0) / 1000,
+            outage_patience_s=_int(environment, "OUTAGE_PATIENCE_MS", 11_000, least=0) / 1000,
+            backlog_patience_s=_int(environment, "BACKLOG_PATIENCE_MS", 5_000, least=0) / 1000,
         )
 
 

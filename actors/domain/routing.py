@@ -32,9 +32,9 @@ class Reason(Enum):
 class Patience:
     """How long a cheaper processor is waited for; chosen by simulation, see `docs/decisions/0002-routing.md`."""
 
-    outage_s: float = 10.0
+    outage_s: float = 11.0
     """From the start of an outage; then payments go to a dearer processor."""
-    backlog_s: float = 10.0
+    backlog_s: float = 5.0
     """The time in which a processor that works has to be able to charge all that waits."""
     return_s: float = 0.5
     """From the end of a dearer one's own outage: where both were down, both often come back together."""

@@ -27,8 +27,8 @@ DEFAULTS = Settings(
     charge_timeout_s=10.0,
     processor_delay_max_s=15.0,
     in_flight_max=266,
-    outage_patience_s=10.0,
-    backlog_patience_s=10.0,
+    outage_patience_s=11.0,
+    backlog_patience_s=5.0,
 )
 POSITIVE = ("OPEN_MAX", "CHARGE_TIMEOUT_MS", "PROCESSOR_DELAY_MAX_MS", "IN_FLIGHT_MAX")
 

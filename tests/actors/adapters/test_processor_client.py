@@ -176,7 +176,8 @@ def test_a_connection_is_used_again() -> None:
     [
         (200, Outcome.SETTLED),
         (422, Outcome.ALREADY_CHARGED),
-        *((status, Outcome.REFUSED) for status in (400, 401, 403, 404, 405, 413, 415, 429)),
+        *((status, Outcome.REFUSED) for status in (400, 401, 403, 404, 405, 413, 415)),
+        (429, Outcome.OVERLOADED),
         *((status, Outcome.FAILED) for status in (500, 503)),
         *((status, Outcome.UNKNOWN) for status in (502, 504)),
         *((status, Outcome.UNKNOWN) for status in (201, 202, 206, 300, 399, 600, 999)),
