@@ -35,6 +35,8 @@ class Settings:
     """Whether an operator may force breakers over HTTP."""
     open_max: int
     """Accepted payments that may be unsettled here before clients get 503."""
+    recent_max: int
+    """Ids whose amounts are remembered to answer repeated posts, and as many that other replicas told of."""
     charge_timeout_s: float
     """Deadline of one call to a processor, over all of it."""
     processor_delay_max_s: float
@@ -63,6 +65,7 @@ class Settings:
             allow_purge=_flag(environment, "ALLOW_PURGE"),
             allow_force=_flag(environment, "ALLOW_FORCE"),
             open_max=_int(environment, "OPEN_MAX", 60_000),
+            recent_max=_int(environment, "RECENT_MAX", 65_536),
             charge_timeout_s=_int(environment, "CHARGE_TIMEOUT_MS", 10_000) / 1000,
             processor_delay_max_s=_int(environment, "PROCESSOR_DELAY_MAX_MS", 15_000) / 1000,
             in_flight_max=_int(environment, "IN_FLIGHT_MAX", 266),

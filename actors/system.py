@@ -33,8 +33,6 @@ from actors.supervisor import Child
 
 SUMMARIES_MAX = 2
 """Summaries that ask Postgres at once; the others wait for their turn."""
-RECENT_MAX = 65_536
-"""Ids whose amounts a replica remembers, to answer repeated posts."""
 
 OwnedJournal = FileJournal
 """A journal that this process holds until it closes it."""
@@ -119,7 +117,7 @@ class System:
                     journal=journal,
                     router=self.router,
                     gossip=self.gossip,
-                    recent_max=RECENT_MAX,
+                    recent_max=settings.recent_max,
                     runtime=runtime,
                     open_max=settings.open_max,
                 ),
