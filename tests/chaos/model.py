@@ -160,6 +160,9 @@ class ReplicaRuntime:
     def spawn(self, function: Callable[..., object], *args: object) -> None:
         self.under_way.append(Call(self._clock.time_s, function, args))
 
+    def sleep(self, duration_s: float) -> None:
+        raise AssertionError(f"no actor sleeps, for {duration_s} s either")
+
     def fire(self) -> None:
         """Call what is due, in its order."""
         due = sorted((timer for timer in self.timers if timer.due_s <= self._clock.time_s), key=lambda call: call.due_s)
