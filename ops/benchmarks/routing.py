@@ -22,7 +22,10 @@ COLUMNS = "event: profit | event: on default | mean | worst | mean where default
 RULE = " | ".join(["---:"] * (COLUMNS.count("|") + 1))
 """Of the tables in markdown."""
 
-PATIENCE_GRID: Mapping[str, Sequence[Any]] = {"outage_s": (0, 5, 10, 11, 12, 15, 20, 25, 30), "backlog_s": (2, 5, 10, 20)}
+PATIENCE_GRID: Mapping[str, Sequence[Any]] = {
+    "outage_s": (0, 5, 10, 11, 12, 15, 20, 25, 30),
+    "backlog_s": (2, 5, 10, 20),
+}
 BREAKER_GRID: Mapping[str, Sequence[Any]] = {
     "window_s": (0.5, 1, 2),
     "failure_rate_max": (0.5, 0.7, 0.85),
