@@ -158,7 +158,7 @@ class Address:
             raise GatewayUnavailableError(f"{self.name} is not started")
         try:
             return self._ref.ask(message, timeout=timeout_s)
-        except (pykka.ActorDeadError, pykka.Timeout) as error:
+        except (pykka.ActorDeadError, pykka.Timeout, MailboxFullError) as error:
             raise GatewayUnavailableError(f"{self.name} does not answer") from error
 
     def stop(self, timeout_s: float) -> bool:

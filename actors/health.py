@@ -65,6 +65,8 @@ class _View:
 class HealthActor(Actor):
     """Owns the view that replicas share. Never on a payment's way; without Redis each replica goes by its own calls."""
 
+    REFUSED_WHEN_FULL = (ForceBreaker,)
+
     def __init__(
         self,
         *,

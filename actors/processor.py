@@ -29,6 +29,7 @@ from actors.domain.messages import (
     ProbeWanted,
     ProcessorStatus,
     Returned,
+    StallDue,
     StartDue,
     Tick,
 )
@@ -44,6 +45,7 @@ LOOK_UPS_MAX = 16
 """Look-ups under way at once."""
 PROBE_PAUSE_S = 0.1
 """After the fleet's budget had no probe left for this replica."""
+STALL_CHECK_S = 0.5
 TRANSITIONS_MAX = 256
 """Changes of the breaker's state that are remembered."""
 CAPACITY_STEP = 0.2
@@ -61,6 +63,8 @@ class _Sent:
 
 class ProcessorActor(Actor):
     """Charges payments on one processor, as many at a time as its pace allows, while its breaker and the lease do."""
+
+    REFUSED_WHEN_FULL = (DescribeProcessor,)
 
     def __init__(
         self,
@@ -93,6 +97,10 @@ class ProcessorActor(Actor):
         self._probe_asked = False
         self._probe_granted = False
         self._start_ordered = False
+        self._stall_ordered = False
+        self._ended_at_s = 0.0
+        self._left_over: set[UUID] = set()
+        """Charges from before the breaker opened that have not ended: they take no room from those after it."""
         self._tick_at_s: float | None = None
         self._transitions: deque[DatedTransition] = deque(maxlen=TRANSITIONS_MAX)
         self._transitions_by_cause: Counter[tuple[BreakerState, Cause]] = Counter()
@@ -116,6 +124,8 @@ class ProcessorActor(Actor):
                 self._breaker.fleet_found_down(now_s)
             case GotThrough():
                 self._breaker.peer_got_through(now_s)
+                # Worth a probe at once, also where one waits for the fleet's budget.
+                self._probe_granted = self._breaker.state(now_s) is BreakerState.HALF_OPEN
             case ForceBreaker(state=state):
                 self._breaker.force(state, now_s)
             case ProbeAnswered(granted):
@@ -127,6 +137,9 @@ class ProcessorActor(Actor):
             case StartDue(due_s):
                 self._start_ordered = False
                 self._starts.lagged(max(0.0, now_s - due_s), now_s)
+            case StallDue():
+                self._stall_ordered = False
+                self._check_stall(now_s)
             case Drain():
                 self._draining = True
             case Tick():
@@ -175,6 +188,7 @@ class ProcessorActor(Actor):
         sent = _Sent(payment, requested_at_ms, call, len(self._in_flight) + 1)
         self._in_flight[payment.correlation_id] = sent
         self._order_tick()
+        self._order_stall_check()
         self._runtime.spawn(self._charge, payment, requested_at_ms)
 
     def _return_all_but(self, kept: int) -> None:
@@ -193,6 +207,8 @@ class ProcessorActor(Actor):
     def _ended(self, message: ChargeEnded) -> None:
         now_s = self._runtime.now_s()
         sent = self._in_flight.pop(message.correlation_id)
+        self._ended_at_s = now_s
+        self._left_over.discard(message.correlation_id)
         succeeded = message.outcome.is_success
         self._breaker.ended(sent.call, succeeded=succeeded, now_s=now_s)
         overloaded = message.outcome is Outcome.OVERLOADED
@@ -204,6 +220,19 @@ class ProcessorActor(Actor):
         self._router.tell(message)
         if message.outcome is Outcome.ALREADY_CHARGED:
             self._to_look_up.appendleft(sent.payment)
+
+    def _check_stall(self, now_s: float) -> None:
+        fresh = [sent.call.started_s for key, sent in self._in_flight.items() if key not in self._left_over]
+        if fresh:
+            idle_s = now_s - max(self._ended_at_s, min(fresh))
+            usual_s = self._concurrency.latency_s or 0.0
+            self._breaker.stalled(calls=len(fresh), idle_s=idle_s, usual_s=usual_s, now_s=now_s)
+            self._order_stall_check()
+
+    def _order_stall_check(self) -> None:
+        if not self._stall_ordered:
+            self._stall_ordered = True
+            self._runtime.call_later(STALL_CHECK_S, self.tell_self, StallDue())
 
     def _probe_answered(self, *, granted: bool) -> None:
         if granted:
@@ -217,7 +246,7 @@ class ProcessorActor(Actor):
             self._runtime.spawn(self._look_up, self._to_look_up.popleft())
 
     def _look_up(self, payment: Payment) -> None:
-        answer = LookUpAnswer(answered=False)  # The same.
+        answer = LookUpAnswer(answered=False)
         try:
             answer = self._client.look_up(payment)
         finally:
@@ -244,6 +273,8 @@ class ProcessorActor(Actor):
         self._transitions_by_cause[after, cause] += 1
         # A probe that somebody else's success makes worth while costs the fleet's budget nothing.
         self._probe_granted = after is BreakerState.HALF_OPEN and cause is Cause.PEER_GOT_THROUGH
+        if before is BreakerState.CLOSED:
+            self._left_over = set(self._in_flight)
         if after is BreakerState.CLOSED:
             self._concurrency.reset()
 
@@ -255,10 +286,10 @@ class ProcessorActor(Actor):
         now = AvailabilityChanged(
             self._name,
             BreakerState.OPEN if self._draining else state,
-            self._concurrency.limit,
+            self._concurrency.limit + len(self._left_over),
             capacity_per_s,
             self._breaker.down_since_s,
-            self._breaker.permits(now_s) or 0 if state is BreakerState.HALF_OPEN else 0,
+            (self._breaker.permits(now_s) or 0) if state is BreakerState.HALF_OPEN else 0,
         )
         if changed or before is None or now != before:
             self._announced = now

@@ -181,7 +181,10 @@ class RecoveryActor(Actor):
 
     def _stamps_ms(self) -> list[int]:
         try:
-            stamps = [peer.ask(OldestStamp(), ASK_S_MAX) for peer in (*self._processors, self._router)]
+            stamps = []
+            for peer in (*self._processors, self._router):
+                stamps.append(peer.ask(OldestStamp(), ASK_S_MAX))
+                self.progressed()
         except GatewayUnavailableError:
             return [self._watermark_ms]
         return [stamp for stamp in stamps if stamp is not None]

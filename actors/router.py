@@ -91,6 +91,8 @@ class RetryLimits:
 class RouterActor(Actor):
     """Owns the view of all processors and the way of each payment from its row to its settlement."""
 
+    REFUSED_WHEN_FULL = (Count, Describe)
+
     def __init__(
         self,
         *,
@@ -155,7 +157,7 @@ class RouterActor(Actor):
             case AvailabilityChanged():
                 self._availability_changed(message)
             case Tick():
-                pass  # The patience with an outage has ended: payments are released below.
+                pass  # Some patience has ended: payments are released below.
             case OldestStamp():
                 stamps = (entry.life.oldest_stamp_ms for entry in self._entries.values())
                 return min((stamp for stamp in stamps if stamp is not None), default=None)

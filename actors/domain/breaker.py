@@ -40,6 +40,7 @@ class Cause(Enum):
 
     FAILURE_RATE = "failure rate"
     SLOW_CALL_RATE = "slow-call rate"
+    STALLED = "no call ends any more"
     HEALTH_FAILING = "its health answer says failing"
     QUORUM = "a quorum of replicas finds it down"
     PROBE_FAILED = "a probe failed"
@@ -51,7 +52,9 @@ class Cause(Enum):
     OPERATOR = "an operator"
 
 
-OWN_EVIDENCE = frozenset({Cause.FAILURE_RATE, Cause.SLOW_CALL_RATE, Cause.PROBE_FAILED, Cause.PROBE_LATE})
+OWN_EVIDENCE = frozenset(
+    {Cause.FAILURE_RATE, Cause.SLOW_CALL_RATE, Cause.STALLED, Cause.PROBE_FAILED, Cause.PROBE_LATE}
+)
 """Causes of opening that this replica's own calls gave; only such count for a quorum."""
 
 
@@ -71,13 +74,17 @@ class BreakerLimits:
     """From this duration on a call is slow; a slow probe counts as failed."""
     slow_call_rate_max: float = 0.9
     """From this share of slow calls in the window on it opens."""
+    stall_s: float = 1.5
+    """With `calls_min` calls under way of which none has ended for so long, it opens before they end."""
+    stall_latencies: float = 4.0
+    """The same in usual durations of a call: the longer of both counts."""
     cooldown_s_initial: float = 0.1
     """How long it stays open at first; doubles with each failed probe, up to `cooldown_s_max`."""
     cooldown_s_max: float = 0.6
     cooldown_jitter: float = 0.25
     """Each cool-down is drawn from within this share around its length, so that replicas do not probe in step."""
     probes_max: int = 1
-    """Probes under way at once while half open."""
+    """Probes under way at once of one time of being half open; those that hung come on top."""
     half_open_s_max: float = 0.5
     """So long after its first probe a half-open breaker opens again: a probe that hangs must not hold up the next."""
     settled_s: float = 2.0
@@ -253,13 +260,21 @@ class Breaker:
     def health_answered(self, *, failing: bool, asked_s_ago: float, now_s: float) -> None:
         """Take in what the processor's own health endpoint said, so long ago."""
         state = self.state(now_s)
-        if not failing and state is BreakerState.OPEN:
+        asked_at_s = now_s - asked_s_ago
+        # Only what was asked after the latest change, or after the latest call that came through, is news.
+        since_change = self._changed_at_s is None or asked_at_s >= self._changed_at_s
+        since_success = self._succeeded_at_s is None or asked_at_s >= self._succeeded_at_s
+        if not failing and state is BreakerState.OPEN and since_change:
             self._half_open(Cause.HEALTH_WORKING, now_s)
-        elif failing and state is BreakerState.CLOSED:
-            # What came through since it was asked is later news.
-            asked_at_s = now_s - asked_s_ago
-            if self._succeeded_at_s is None or self._succeeded_at_s <= asked_at_s:
-                self._open(Cause.HEALTH_FAILING, now_s)
+        elif failing and state is BreakerState.CLOSED and since_success:
+            self._open(Cause.HEALTH_FAILING, now_s)
+
+    def stalled(self, *, calls: int, idle_s: float, usual_s: float, now_s: float) -> None:
+        """Take in that so many calls are under way and none has ended for `idle_s`; `usual_s` is what one takes."""
+        limits = self._limits
+        enough = calls >= limits.calls_min and idle_s >= max(limits.stall_s, limits.stall_latencies * usual_s)
+        if enough and self.state(now_s) is BreakerState.CLOSED:
+            self._open(Cause.STALLED, now_s)
 
     def fleet_found_down(self, now_s: float) -> None:
         """Open because a quorum of replicas has found the processor down."""
@@ -277,8 +292,9 @@ class Breaker:
             if state is not self.state(now_s):
                 self._transition(state, Cause.OPERATOR, now_s)
         elif self._state is BreakerState.FORCED_OPEN:
+            self._opened_by, self._changed_at_s, self._down_since_s = Cause.OPERATOR, now_s, now_s
+            self._cooldown_s = self._limits.cooldown_s_initial
             self._half_open(Cause.OPERATOR, now_s)
-            self._down_since_s = now_s
         elif self._state is BreakerState.FORCED_CLOSED:
             self._window.clear()
             self._transition(BreakerState.CLOSED, Cause.OPERATOR, now_s)

@@ -310,6 +310,11 @@ class StartDue:
 
 
 @dataclass(frozen=True, slots=True)
+class StallDue:
+    """To a processor's actor, from itself: see whether charges still end."""
+
+
+@dataclass(frozen=True, slots=True)
 class OldestStamp:
     """A question to processors' actors, then the router: the oldest stamp of a charge that is not committed yet."""
 

@@ -66,7 +66,7 @@ class ConcurrencyLimit:
 
     def reset(self) -> None:
         """Begin anew, as after an outage."""
-        self._limit = float(self._limits.initial)
+        self._limit = float(min(max(self._limits.initial, self._limits.min), self._limits.max))
         self._slow_start_below = float(self._limits.max)
         self.latency_s: float | None = None
         """Smoothed duration of a charge; None where none has ended yet."""
@@ -174,9 +174,9 @@ class ConcurrencyLimit:
 class StartRateLimits:
     """The bounds of a `StartRate`, and how it moves between them."""
 
-    per_s_min: float = 100.0
-    """More than new payments need while all is well, so that these alone are never slowed."""
-    per_s_initial: float = 200.0
+    per_s_min: float = 200.0
+    """More than a third of the event's new payments, so that these alone are never slowed."""
+    per_s_initial: float = 300.0
     per_s_max: float = 1000.0
     burst: int = 8
     """So many may start at one moment."""

@@ -14,7 +14,7 @@ from statistics import mean
 from typing import Protocol
 
 from actors.domain.breaker import Breaker, BreakerLimits, BreakerState, Call
-from actors.health import PROBE_S
+from actors.health import PROBE_OWN_S
 from actors.processor import PROBE_PAUSE_S
 
 FAILURE_RATES = (0.01, 0.05, 0.1, 0.4)
@@ -124,7 +124,7 @@ def time_to_close(breaker: Breaker, now_s: float, works_from_s: float, chance: R
         changes_at_s = breaker.changes_at_s
         if state is BreakerState.OPEN and changes_at_s is not None:
             now_s = changes_at_s
-        elif now_s - probed_s < PROBE_S:
+        elif now_s - probed_s < PROBE_OWN_S:
             now_s += PROBE_PAUSE_S
         else:
             probed_s, call = now_s, breaker.started(now_s)

@@ -236,6 +236,35 @@ def test_a_probe_that_is_not_granted_is_asked_for_again_after_a_pause() -> None:
     assert not processor.runtime.spawned
 
 
+def test_where_no_charge_ends_any_more_it_opens_and_what_hangs_takes_no_room_afterwards() -> None:
+    processor = Processor(in_flight_max=4)
+    processor.charge(1, 2, 3, 4)
+    processor.advance(1.4)
+    assert processor.states() == []
+    processor.advance(0.7)
+    told = [message for message in processor.router.take() if isinstance(message, AvailabilityChanged)]
+    assert [message.state for message in told][:1] == [OPEN]
+    assert processor.status().transitions[0].transition.cause is Cause.STALLED
+    assert (told[-1].limit, processor.status().under_way) == (8, 4)
+    processor.run()
+    assert [message.limit for message in processor.router.take() if isinstance(message, AvailabilityChanged)][-1] == 4
+
+
+def test_a_few_charges_that_hang_are_no_outage() -> None:
+    processor = Processor()
+    processor.charge(1)
+    processor.advance(60)
+    assert processor.states() == []
+
+
+def test_a_probe_that_waits_for_the_fleets_budget_goes_when_another_replica_got_through() -> None:
+    processor = Processor()
+    processor.half_open()
+    processor.charge(1)
+    processor.tell(GotThrough())
+    assert len(processor.runtime.spawned) == 1
+
+
 def test_where_another_replica_got_through_a_probe_needs_no_grant() -> None:
     processor = Processor()
     processor.open()
@@ -283,6 +312,8 @@ def test_a_failing_health_answer_opens_it_and_a_working_one_lets_it_probe() -> N
     processor.tell(HealthReported("default", failing=True, response_time_ms_min=100, asked_s_ago=0.1))
     assert processor.states() == [OPEN]
     processor.tell(HealthReported("default", failing=False, response_time_ms_min=100, asked_s_ago=0.1))
+    assert processor.states() == []
+    processor.tell(HealthReported("default", failing=False, response_time_ms_min=100, asked_s_ago=0.0))
     assert processor.states() == [HALF_OPEN]
 
 

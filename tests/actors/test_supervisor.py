@@ -329,6 +329,8 @@ def test_a_full_mailbox_refuses_and_stopping_works_all_the_same() -> None:
             all_.first.tell("waits")
         with pytest.raises(MailboxFullError):
             _overfill(all_.first)
+        with pytest.raises(GatewayUnavailableError):
+            all_.first.ask("is refused too", WAIT_S_MAX)
         ref = all_.first._ref  # noqa: SLF001  # to see it end
         assert ref is not None
         stopped = ref.stop(block=False)

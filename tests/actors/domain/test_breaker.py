@@ -194,8 +194,21 @@ def test_its_own_health_answer_ends_the_cool_down(breaker: Breaker) -> None:
     opened(breaker)
     breaker.health_answered(failing=True, asked_s_ago=0.0, now_s=0.1)
     assert breaker.state(0.1) is OPEN
-    breaker.health_answered(failing=False, asked_s_ago=0.0, now_s=0.2)
+    breaker.health_answered(failing=False, asked_s_ago=0.3, now_s=0.2)
+    assert breaker.state(0.2) is OPEN
+    breaker.health_answered(failing=False, asked_s_ago=0.1, now_s=0.2)
     assert breaker.state(0.2) is HALF_OPEN
+
+
+@pytest.mark.parametrize(
+    ("calls", "idle_s", "usual_s", "state"),
+    [(3, 60.0, 0.0, CLOSED), (4, 1.4, 0.0, CLOSED), (4, 1.5, 0.0, OPEN), (4, 7.9, 2.0, CLOSED), (4, 8.0, 2.0, OPEN)],
+)
+def test_it_opens_where_no_call_ends_for_much_longer_than_usual(
+    breaker: Breaker, calls: int, idle_s: float, usual_s: float, state: BreakerState
+) -> None:
+    breaker.stalled(calls=calls, idle_s=idle_s, usual_s=usual_s, now_s=100.0)
+    assert breaker.state(100.0) is state
 
 
 def test_a_quorum_opens_it_and_is_no_evidence_of_its_own_until_a_probe_fails(breaker: Breaker) -> None:
@@ -225,7 +238,7 @@ def test_an_operator_holds_it_whatever_happens(breaker: Breaker, state: BreakerS
 def test_what_an_operator_lets_go_is_probed_after_forced_open_and_closed_after_forced_closed(breaker: Breaker) -> None:
     breaker.force(BreakerState.FORCED_OPEN, 0.0)
     breaker.force(None, 1.0)
-    assert (breaker.state(1.0), breaker.down_since_s) == (HALF_OPEN, 1.0)
+    assert (breaker.state(1.0), breaker.down_since_s, breaker.is_down_by_own_evidence) == (HALF_OPEN, 1.0, False)
     breaker.force(BreakerState.FORCED_CLOSED, 2.0)
     run(breaker, "--------", began_s=2.0, ended_s=2.0)
     breaker.force(None, 2.0)

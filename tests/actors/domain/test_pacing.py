@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
 
 LIMITS = ConcurrencyLimits()
-RATES = StartRateLimits()
+RATES = StartRateLimits(per_s_min=100, per_s_initial=200)
 
 
 @pytest.fixture
