@@ -1,37 +1,44 @@
-"""The intake: makes payments durable in groups, answers their clients, bounds what waits."""
+"""The intake: makes payments durable in groups, answers their clients, and gives them to the router as it wants them."""
 
 import logging
-from collections.abc import Callable, Sequence
-from uuid import UUID
+from collections.abc import Callable, Iterable
+from typing import assert_never
 
 from actors.actor import Actor
-from actors.domain.messages import (
+from actors.domain.dispatcher import WINDOW_MAX
+from actors.domain.known_ids import KnownIds
+from actors.domain.payment import Payment
+from actors.errors import JournalUnavailableError
+from actors.messages.gossip import Spread
+from actors.messages.intake import (
     Accept,
     AcceptAnswer,
-    Accepted,
-    Backlog,
-    Committed,
-    Driven,
-    Known,
-    Route,
-    Settled,
+    AcceptedByPeers,
+    DeliveryDue,
+    FirstAmountsFound,
+    GetAcceptedCents,
+    IntakeMessage,
+    Recorded,
     TakeOver,
+    Want,
 )
-from actors.domain.payment import Payment
-from actors.domain.recent import RecentPayments
-from actors.errors import JournalUnavailableError
+from actors.messages.router import Route
 from actors.ports import Journal, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
 
 GROUP_MAX = 256
 """Payments that one write and one sync make durable."""
+DELIVERY_S = 0.010
+"""How long payments are gathered for the router; as long as a commit waits for company where payments are few."""
+DELIVERY_MAX = 250
+"""Payments that the router is given at once, so that reading them from the disk does not hold up clients."""
 
 
 class IntakeActor(Actor):
-    """Owns the journal and what waits for Postgres."""
+    """Owns the journal. It is the queue of the gateway: what the router does not want yet waits there, on the disk."""
 
-    REFUSED_WHEN_FULL = (Accept,)
+    REFUSED_WHEN_FULL = (Accept, GetAcceptedCents)
 
     def __init__(
         self,
@@ -45,57 +52,66 @@ class IntakeActor(Actor):
     ) -> None:
         """Take over `journal`.
 
-        `recent_max` ids are remembered with their amounts, and as many that other replicas told of; `open_max` accepted
-        payments may be unsettled before clients are refused.
+        `recent_max` ids are remembered with their amounts, and as many that other replicas told of; the journal may
+        hold `open_max` payments before clients are refused.
         """
         super().__init__()
         self._journal = journal
         self._router = router
         self._gossip = gossip
-        self._recent = RecentPayments(recent_max)
-        self._heard = RecentPayments(recent_max)
+        self._recent = KnownIds(recent_max)
+        self._heard = KnownIds(recent_max)
         self._runtime = runtime
         self._open_max = open_max
-        self._open: set[UUID] = set()
-        self._uncommitted: set[UUID] = set()
-        self._group: dict[UUID, Payment] = {}
+        self._wanted = WINDOW_MAX
+        """How many payments the router waits for; it begins with an empty window."""
+        self._delivery_due = False
+        self._group: list[Payment] = []
         self._replies: list[tuple[Callable[[AcceptAnswer], None], AcceptAnswer]] = []
+        self._untold: list[Payment] = []
+        """Payments that the other replicas have not been told of."""
 
     def on_start(self) -> None:
-        """Hand over what the journal of an earlier run still holds."""
-        payments = tuple(self._journal.replay())
-        self._remember(self._recent, payments)
-        if payments:
-            logger.info("the journal holds %d payments of an earlier run", len(payments))
-            self._hand_over(payments)
+        """Let everything that the journal of an earlier run holds wait for the router."""
+        found = 0
+        for payment in self._journal.rewind():
+            self._recent.remember(payment.correlation_id, payment.amount_cents)
+            found += 1
+            if found % GROUP_MAX == 0:
+                self.progressed()
+        if found:
+            logger.info("the journal holds %d payments of an earlier run", found)
+            self._order_delivery()
 
-    def on_receive(self, message: object) -> object:
-        """Handle one message of `actors.domain.messages`."""
-        answer: object = None
+    def on_receive(self, message: IntakeMessage) -> object:
+        """Handle one message."""
         match message:
             case Accept():
                 self._accept(message)
-            case Known(payments, certain):
-                # What is only heard never stands in for the journal: the same amount again is made durable here too.
-                self._remember(self._recent if certain else self._heard, payments)
-            case Committed(correlation_ids):
-                self._uncommitted.difference_update(correlation_ids)
+            case Recorded(correlation_ids):
                 self._journal.committed(correlation_ids)
-            case Driven(correlation_ids):
-                self._open.update(correlation_ids)
-            case Settled(correlation_ids):
-                self._open.difference_update(correlation_ids)
+            case DeliveryDue():
+                self._deliver()
+            case Want(payments_wanted):
+                self._wanted += payments_wanted
+                if self._journal.waiting:
+                    self._order_delivery()
+            case AcceptedByPeers(payments):
+                # What is only heard never stands in for the journal: the same amount is made durable here too.
+                self._remember(self._heard, payments)
+            case FirstAmountsFound(payments):
+                self._remember(self._recent, payments)
             case TakeOver(payments):
-                answer = self._take_over(payments)
-            case Backlog():
-                answer = len(self._uncommitted)
-        # One write and one sync for all that came meanwhile.
-        if self._replies and (self.actor_inbox.empty() or len(self._replies) >= GROUP_MAX):
-            self._flush()
-        return answer
+                return self._take_over(payments)
+            case GetAcceptedCents(correlation_id):
+                cents = self._recent.get(correlation_id)
+                return self._heard.get(correlation_id) if cents is None else cents
+            case _:
+                assert_never(message)
+        return None
 
-    def on_stop(self) -> None:
-        """Answer those whose group would have been written next."""
+    def on_drained(self) -> None:
+        """Make durable what came meanwhile, with one write and one sync, and answer."""
         if self._replies:
             self._flush()
 
@@ -103,21 +119,24 @@ class IntakeActor(Actor):
         if self._runtime.now_s() > message.wanted_until_s:
             return
         payment = message.payment
-        known_cents = self._recent.amount_cents(payment.correlation_id)
-        heard_cents = self._heard.amount_cents(payment.correlation_id)
+        known_cents = self._recent.get(payment.correlation_id)
+        heard_cents = self._heard.get(payment.correlation_id)
         if known_cents == payment.amount_cents:
-            self._answer_with_group(message.reply, AcceptAnswer.REPEATED)
+            # Not before the first one is durable: it may stand in the same group.
+            self._replies.append((message.reply, AcceptAnswer.REPEATED))
         elif known_cents is not None or heard_cents not in {None, payment.amount_cents}:
-            self._answer_with_group(message.reply, AcceptAnswer.CONFLICT)
-        elif len(self._open) + len(self._group) >= self._open_max:
+            self._replies.append((message.reply, AcceptAnswer.CONFLICT))
+        elif self._journal.held + len(self._group) >= self._open_max:
             message.reply(AcceptAnswer.OVERLOADED)
         else:
             self._recent.remember(payment.correlation_id, payment.amount_cents)
-            self._group[payment.correlation_id] = payment
-            self._answer_with_group(message.reply, AcceptAnswer.ACCEPTED)
+            self._group.append(payment)
+            self._replies.append((message.reply, AcceptAnswer.ACCEPTED))
+        if len(self._replies) >= GROUP_MAX:
+            self._flush()
 
     @staticmethod
-    def _remember(memory: RecentPayments, payments: Sequence[Payment]) -> None:
+    def _remember(memory: KnownIds, payments: Iterable[Payment]) -> None:
         for payment in payments:
             memory.remember(payment.correlation_id, payment.amount_cents)
 
@@ -127,16 +146,12 @@ class IntakeActor(Actor):
         except JournalUnavailableError as error:
             logger.warning("%d payments of another journal stay there: %s", len(payments), error)
             return False
-        self._hand_over(payments)
+        self._order_delivery()
         return True
 
-    def _answer_with_group(self, reply: Callable[[AcceptAnswer], None], answer: AcceptAnswer) -> None:
-        # A repeated post may not be answered before the first one is durable.
-        self._replies.append((reply, answer))
-
     def _flush(self) -> None:
-        group, replies = tuple(self._group.values()), self._replies
-        self._group, self._replies = {}, []
+        group, replies = self._group, self._replies
+        self._group, self._replies = [], []
         try:
             if group:
                 self._journal.append(group)
@@ -150,11 +165,21 @@ class IntakeActor(Actor):
         for reply, answer in replies:
             reply(answer)
         if group:
-            self._hand_over(group)
-            self._gossip.tell(Accepted(group))
+            self._untold += group
+            self._order_delivery()
 
-    def _hand_over(self, payments: tuple[Payment, ...]) -> None:
-        ids = [payment.correlation_id for payment in payments]
-        self._open.update(ids)
-        self._uncommitted.update(ids)
-        self._router.tell(Route(payments))
+    def _order_delivery(self) -> None:
+        if not self._delivery_due:
+            self._delivery_due = True
+            self._runtime.call_later(DELIVERY_S, self.tell_self, DeliveryDue())
+
+    def _deliver(self) -> None:
+        self._delivery_due = False
+        payments = self._journal.take(min(self._wanted, DELIVERY_MAX))
+        self._wanted -= len(payments)
+        self._router.tell(Route(tuple(payments), self._journal.waiting))
+        if self._untold:
+            self._gossip.tell(Spread(tuple(self._untold)))
+            self._untold = []
+        if self._wanted and self._journal.waiting:
+            self._order_delivery()

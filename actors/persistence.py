@@ -2,29 +2,20 @@
 
 import logging
 from collections import deque
+from collections.abc import Sequence
+from typing import assert_never
 from uuid import UUID
 
 from actors.actor import Actor
-from actors.domain.batching import Backoff, BatchLimits, BatchSize
-from actors.domain.messages import (
-    Adopt,
-    Assign,
-    Assigned,
-    Backlog,
-    Claim,
-    Committed,
-    Disowned,
-    Known,
-    Move,
-    Moved,
-    MoveRefused,
-    Settle,
-    Settled,
-    Tick,
-)
-from actors.domain.payment import Payment, Settlement
+from actors.domain.backoff import Backoff
+from actors.domain.batching import BatchLimits, BatchSize, CommitWindow
+from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.records import KnownPayment, WriteResult
 from actors.errors import LedgerUnavailableError
-from actors.ports import Ledger, Recipient, Runtime, WriteResult
+from actors.messages.intake import FirstAmountsFound, Recorded
+from actors.messages.persistence import CommitDue, GetUnwritten, PersistenceMessage, Write
+from actors.messages.router import Adopt, Written
+from actors.ports import PaymentStore, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +28,7 @@ class PersistenceActor(Actor):
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        payments: PaymentStore,
         intake: Recipient,
         router: Recipient,
         runtime: Runtime,
@@ -45,38 +36,44 @@ class PersistenceActor(Actor):
         replica: str,
     ) -> None:
         super().__init__()
-        self._ledger = ledger
+        self._payments = payments
         self._intake = intake
         self._router = router
         self._runtime = runtime
-        self._limits = limits
         self._replica = replica
         self._size = BatchSize(limits.items_max)
+        self._window = CommitWindow(limits)
         self._claims: deque[Claim] = deque()
         self._moves: list[Move] = []
         self._settlements: list[Settlement] = []
         self._failures = 0
-        self._tick_due = False
+        self._commit_due = False
 
-    def on_receive(self, message: object) -> object:
-        """Handle one message of `actors.domain.messages`."""
+    def on_receive(self, message: PersistenceMessage) -> object:
+        """Handle one message."""
         match message:
-            case Assign(claims):
+            case Write(claims, moves, settlements):
                 self._claims.extend(claims)
-            case Move():
-                self._moves.append(message)
-            case Settle(settlement):
-                self._settlements.append(settlement)
-            case Tick():
-                self._tick_due = False
+                self._moves.extend(moves)
+                self._settlements.extend(settlements)
+                self._window.added(len(claims) + len(moves) + len(settlements), self._runtime.now_s())
+            case CommitDue():
+                self._commit_due = False
                 self._commit()
-            case Backlog():
+            case GetUnwritten():
                 return self._waiting
+            case _:
+                assert_never(message)
+        return None
+
+    def on_drained(self) -> None:
+        """Commit full batches; let others wait for company."""
         while self._waiting >= self._size.items and not self._failures:
             self._commit()
-        if self._waiting and not self._tick_due:
-            self._schedule()
-        return None
+        if self._waiting and not self._commit_due:
+            self._commit_due = True
+            wait_s = COMMIT_BACKOFF.pause_s(self._failures) if self._failures else self._window.wait_s
+            self._runtime.call_later(wait_s, self.tell_self, CommitDue())
 
     def on_stop(self) -> None:
         """Write what waits, once; what fails now is found again in the journal or by asking the processors."""
@@ -87,11 +84,6 @@ class PersistenceActor(Actor):
     def _waiting(self) -> int:
         return len(self._claims) + len(self._moves) + len(self._settlements)
 
-    def _schedule(self) -> None:
-        self._tick_due = True
-        delay_s = COMMIT_BACKOFF.pause_s(self._failures) if self._failures else self._limits.wait_s_max
-        self._runtime.call_later(delay_s, self.tell_self, Tick())
-
     def _commit(self) -> None:
         size = self._size.items
         settlements = self._settlements[:size]
@@ -99,7 +91,7 @@ class PersistenceActor(Actor):
         claims = self._next_claims(size - len(settlements) - len(moves))
         started_s = self._runtime.now_s()
         try:
-            result = self._ledger.write(claims, moves, settlements)
+            result = self._payments.write(claims, moves, settlements)
         except LedgerUnavailableError as error:
             self._failures += 1
             self._size.failed()
@@ -132,47 +124,39 @@ class PersistenceActor(Actor):
         self, claims: list[Claim], moves: list[Move], settlements: list[Settlement], result: WriteResult
     ) -> None:
         if claims:
-            self._intake.tell(Committed(tuple(claim.payment.correlation_id for claim in claims)))
-        if result.assigned:
-            self._router.tell(Assigned(result.assigned))
-        if result.known:
-            self._sort_out(claims, result)
-        if result.moved:
-            self._router.tell(Moved(result.moved))
-        if len(result.moved) < len(moves):
-            refused = tuple({move.correlation_id for move in moves}.difference(result.moved))
-            self._router.tell(MoveRefused(refused))
-            self._intake.tell(Settled(refused))
-        if settlements:
-            settled = Settled(tuple(settlement.correlation_id for settlement in settlements))
-            self._router.tell(settled)
-            self._intake.tell(settled)
+            self._intake.tell(Recorded(tuple(claim.payment.correlation_id for claim in claims)))
+        rejected = self._sort_out(claims, result.known) if result.known else ()
+        moves_rejected = {move.correlation_id for move in moves}.difference(result.moved)
+        settled = tuple(settlement.correlation_id for settlement in settlements)
+        self._router.tell(Written(result.claimed, rejected, result.moved, tuple(moves_rejected), settled))
 
-    def _sort_out(self, claims: list[Claim], result: WriteResult) -> None:
-        """Decide about ids that had a row: ours from before an interruption, somebody else's, or another amount."""
+    def _sort_out(self, claims: list[Claim], known: Sequence[KnownPayment]) -> tuple[Payment, ...]:
+        """Decide about ids that had a row: ours from before an interruption, somebody else's, or another amount.
+
+        Returns:
+            The payments that are not this replica's to charge.
+        """
         offered = {claim.payment.correlation_id: claim.payment for claim in claims}
         conflicts: list[Payment] = []
         first: list[Payment] = []
         ours: list[Claim] = []
-        others: list[Payment] = []
-        for known in result.known:
-            payment = offered[known.payment.correlation_id]
-            if payment.amount_cents != known.payment.amount_cents:
+        rejected: list[Payment] = []
+        for row in known:
+            payment = offered[row.payment.correlation_id]
+            if payment.amount_cents != row.payment.amount_cents:
                 conflicts.append(payment)
-                first.append(known.payment)
-            elif known.owner == self._replica and known.processor is not None:
-                ours.append(Claim(known.payment, known.processor))
+                first.append(row.payment)
+            elif row.owner == self._replica and row.processor is not None:
+                ours.append(Claim(row.payment, row.processor))
                 continue
-            others.append(payment)
+            rejected.append(payment)
         if ours:
             # Perhaps this replica sent it before the interruption: only its row is known.
             self._router.tell(Adopt(tuple(ours), oldest_stamp_ms=0))
-        if others:
-            self._router.tell(Disowned(tuple(others)))
-            self._intake.tell(Settled(tuple(payment.correlation_id for payment in others)))
         if conflicts:
-            self._intake.tell(Known(tuple(first), certain=True))
+            self._intake.tell(FirstAmountsFound(tuple(first)))
             self._report(conflicts)
+        return tuple(rejected)
 
     def _report(self, conflicts: list[Payment]) -> None:
         for payment in conflicts:
@@ -182,6 +166,6 @@ class PersistenceActor(Actor):
                 payment.amount_cents,
             )
         try:
-            self._ledger.report_conflicts(conflicts)
+            self._payments.report_conflicts(conflicts)
         except LedgerUnavailableError as error:
             logger.warning("%d conflicting payments stand in the log alone: %s", len(conflicts), error)

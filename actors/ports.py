@@ -1,14 +1,23 @@
 """What actors need of others, as small protocols: adapters fulfil them, and so do the fakes of the tests."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from actors.domain.fleet import Opinion
-from actors.domain.messages import Claim, Move
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Payment, Settlement
+from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.quorum import Opinion
+from actors.domain.records import (
+    Adopted,
+    Beat,
+    LedgerSummary,
+    LookUpAnswer,
+    PaymentRecord,
+    ProcessorHealth,
+    Registration,
+    SharedHealth,
+    WriteResult,
+)
 
 
 class Recipient(Protocol):
@@ -39,7 +48,7 @@ class Runtime(Protocol):
         """Wall clock in milliseconds since the epoch, for business instants; never runs backwards."""
 
     def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
-        """Call the function once, after the delay, beside whatever runs then."""
+        """Call a function that does not wait for anything once, after the delay."""
 
     def spawn(self, function: Callable[..., object], *args: object) -> None:
         """Run the function beside the caller."""
@@ -49,7 +58,15 @@ class Runtime(Protocol):
 
 
 class Journal(Protocol):
-    """The append-only record of payments that Postgres does not have yet."""
+    """The append-only record of accepted payments that Postgres does not have yet, and the queue that they wait in."""
+
+    @property
+    def waiting(self) -> int:
+        """How many payments were appended and not taken yet."""
+
+    @property
+    def held(self) -> int:
+        """How many records are not committed: those that wait, and those that were taken."""
 
     def append(self, payments: Sequence[Payment]) -> None:
         """Make all of them durable, or none.
@@ -58,11 +75,34 @@ class Journal(Protocol):
             JournalUnavailableError: it could not be written; nothing of the group is kept.
         """
 
+    def take(self, payments_max: int) -> list[Payment]:
+        """Give the next payments in the order of their arrival, each once.
+
+        Raises:
+            JournalUnavailableError: they could not be read; they wait on.
+        """
+
     def committed(self, correlation_ids: Sequence[UUID]) -> None:
         """Note that Postgres has these; whole segments of them are deleted. Unknown ids are ignored."""
 
-    def replay(self) -> Iterator[Payment]:
-        """Give every payment that it still holds, oldest first. Called by each new intake before it appends."""
+    def rewind(self) -> Iterator[Payment]:
+        """Let all that is not committed wait again, and give all that is on the disk, oldest first.
+
+        Called by each new intake before it appends, and read to its end.
+        """
+
+
+class OwnedJournal(Journal, Protocol):
+    """A journal that this process holds until it closes it."""
+
+    def check(self) -> None:
+        """Raise JournalUnavailableError where it cannot be written."""
+
+    def purge(self, generation: int) -> None:
+        """Delete everything; what comes next belongs to `generation`."""
+
+    def close(self) -> None:
+        """Release the lock, so that another process can open the journal."""
 
 
 class Orphan(Protocol):
@@ -75,7 +115,7 @@ class Orphan(Protocol):
         """Give up what it holds: another journal has it now."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release its lock."""
 
 
 class JournalShelf(Protocol):
@@ -94,104 +134,15 @@ class ProcessorClient(Protocol):
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
         """Send one payment once and tell what came of it, within a deadline over the whole call."""
 
-    def look_up(self, payment: Payment) -> "LookUpAnswer":
+    def look_up(self, payment: Payment) -> LookUpAnswer:
         """Ask for one payment, within a deadline over the whole call. One of another amount is no usable answer."""
 
-
-@dataclass(frozen=True, slots=True)
-class LookUpAnswer:
-    """What a processor says of a payment."""
-
-    answered: bool
-    """False where it gave no usable answer."""
-    requested_at_ms: int | None = None
-    """The instant of the charge; None where there is none."""
+    def close(self) -> None:
+        """Close the connections that wait for use."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownPayment:
-    """A row that was there before it was offered again."""
-
-    payment: Payment
-    owner: str | None
-    """The replica that drives it; None once it is settled."""
-    processor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """What one transaction did."""
-
-    assigned: tuple[UUID, ...]
-    """Offered claims that are rows of this replica now."""
-    known: tuple[KnownPayment, ...]
-    """Offered claims whose ids had a row already."""
-    moved: tuple[UUID, ...]
-    """Offered moves whose rows belong to this replica and name the new processor now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """A replica's place in Postgres, taken at its start."""
-
-    epoch: int
-    """Rises with every registration under this name."""
-    generation: int
-    """Of the whole gateway: rises with every purge; what is older is gone."""
-    watermark_ms: int
-    """As of the last heartbeat under this name: no unsettled charge bears an older stamp."""
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """What a heartbeat learnt."""
-
-    renewed: bool
-    """False where another process has taken the name."""
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Adopted:
-    """Rows that were taken over from replicas that are gone."""
-
-    claims: tuple[Claim, ...]
-    oldest_stamp_ms: int
-    """No charge of theirs that is missing in Postgres bears an older stamp."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessorTotal:
-    """What was charged on one processor within a window."""
-
-    processor: str
-    requests: int
-    amount_cents: int
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerSummary:
-    """Totals of a window, and how far they are final."""
-
-    totals: tuple[ProcessorTotal, ...]
-    final_before_ms: int
-    """Every charge with an older stamp is in the totals."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentRecord:
-    """What Postgres knows of one payment."""
-
-    payment: Payment
-    processor: str
-    owner: str | None
-    settlement: Settlement | None
-    conflicting_amounts_cents: tuple[int, ...]
-    """Other amounts that were offered under the same id, none of them charged."""
-
-
-class Ledger(Protocol):
-    """Postgres, the record of everything. Every method raises `LedgerUnavailableError` where it does not answer."""
+class PaymentStore(Protocol):
+    """Payments in Postgres. Every method raises `LedgerUnavailableError` where it does not answer."""
 
     def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
         """Commit all of it in one transaction. May be called again with the same after an error."""
@@ -199,8 +150,18 @@ class Ledger(Protocol):
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Keep, beside the payment that came first, that another amount was offered under its id."""
 
-    def generation(self) -> int:
-        """The number of the last purge."""
+    def latest(self, payments_max: int) -> tuple[Payment, ...]:
+        """Read some of the payments that were charged last, on whichever replica, oldest first."""
+
+    def payment(self, correlation_id: UUID) -> PaymentRecord | None:
+        """Read one payment with what became of it."""
+
+    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
+        """Add up by processor the charges stamped within the bounds, both inclusive."""
+
+
+class LeaseStore(Protocol):
+    """Replicas and their leases in Postgres. Every method raises `LedgerUnavailableError` where it does not answer."""
 
     def register(self, generation: int, lease_s: float) -> Registration:
         """Take this replica's name, with a lease; what it holds is of this generation."""
@@ -218,19 +179,17 @@ class Ledger(Protocol):
         """
 
     def gone(self) -> tuple[str, ...]:
-        """Names of the replicas whose lease has ended."""
+        """Name the replicas whose lease has ended."""
 
-    def claims(self) -> tuple[Claim, ...]:
-        """All unsettled rows of this replica, oldest first."""
+    def claims(self, claims_max: int) -> tuple[Claim, ...]:
+        """Read unsettled rows of this replica, oldest first."""
 
-    def latest(self, payments_max: int) -> tuple[Payment, ...]:
-        """Some of the payments that were charged last, on whichever replica, oldest first."""
 
-    def payment(self, correlation_id: UUID) -> PaymentRecord | None:
-        """One payment with what became of it."""
+class PurgeStore(Protocol):
+    """Purges in Postgres. Every method raises `LedgerUnavailableError` where it does not answer."""
 
-    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
-        """Totals by processor of the charges stamped within the bounds, both inclusive."""
+    def generation(self) -> int:
+        """Read the number of the last purge."""
 
     def begin_purge(self) -> int:
         """Open a new generation and tell its number; replicas see it with their next heartbeat."""
@@ -267,46 +226,24 @@ class HealthBoard(Protocol):
     def may_probe(self, processor: str, period_s: float) -> bool:
         """Take the fleet's one probe of this period; False where another replica has it."""
 
-    def publish(self, health: "ProcessorHealth") -> None:
+    def publish(self, health: ProcessorHealth) -> None:
         """Share the answer of a processor's health endpoint until its time to live ends."""
 
-    def exchange(self, opinions: Sequence[Opinion]) -> "SharedHealth":
+    def exchange(self, opinions: Sequence[Opinion]) -> SharedHealth:
         """Share this replica's opinions, and read what is shared, in one round trip."""
 
+    def ping(self) -> None:
+        """Ask for an answer, whatever it is."""
 
-@dataclass(frozen=True, slots=True)
-class SharedHealth:
-    """What is shared now."""
-
-    answers: tuple["ProcessorHealth", ...]
-    """The latest answer of each processor's health endpoint, where there is one."""
-    opinions: tuple[Opinion, ...]
-    """Of the other replicas, none older than its time to live; their ages include the time since they were shared."""
-    polls: tuple["PollLease", ...]
-    """Of each processor, where there is one."""
-
-
-@dataclass(frozen=True, slots=True)
-class PollLease:
-    """The right to call a processor's health endpoint, as somebody has taken it."""
-
-    processor: str
-    token: str
-    ends_s_in: float
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessorHealth:
-    """The answer of a processor's health endpoint."""
-
-    processor: str
-    failing: bool
-    response_time_ms_min: int
-    asked_at_ms: int
+    def close(self) -> None:
+        """End all connections."""
 
 
 class HealthProbe(Protocol):
     """The way to the processors' health endpoints."""
 
-    def ask(self, processor: str) -> "ProcessorHealth | None":
+    def ask(self, processor: str) -> ProcessorHealth | None:
         """Ask one processor; None where it gave no usable answer or refused to be asked again so soon."""
+
+    def close(self) -> None:
+        """End all connections."""

@@ -1,79 +1,60 @@
-"""One payment processor as the gateway sees it: its breaker, its charges under way, its pace."""
+"""One payment processor as the gateway sees it: owns its breaker, charges payments, looks them up."""
 
 import logging
 from collections import Counter, deque
-from dataclasses import dataclass
-from math import isclose
-from uuid import UUID
+from typing import assert_never
 
 from actors.actor import Actor
-from actors.domain.breaker import Breaker, BreakerState, Call, Cause, Transition
-from actors.domain.messages import (
-    AvailabilityChanged,
-    BreakerChanged,
-    Charge,
-    ChargeEnded,
-    DatedTransition,
-    DescribeProcessor,
-    Drain,
-    ForceBreaker,
-    FoundDown,
-    GotThrough,
-    HealthReported,
-    LeaseRenewed,
-    LookedUp,
-    LookUp,
-    OldestStamp,
-    ProbeAnswered,
-    ProbeDue,
-    ProbeWanted,
-    ProcessorStatus,
-    Returned,
-    StallDue,
-    StartDue,
-    Tick,
-)
+from actors.domain.breaker import BreakerState, Cause, Transition
+from actors.domain.charge_gate import ChargeGate, GateWork, Sent
+from actors.domain.lifecycle import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
-from actors.domain.pacing import ConcurrencyLimit, StartRate
 from actors.domain.payment import Payment
-from actors.ports import LookUpAnswer, ProcessorClient, Recipient, Runtime
+from actors.domain.records import LookUpAnswer
+from actors.messages.health import BreakerChanged, ProbeWanted
+from actors.messages.processor import (
+    Charge,
+    DatedTransition,
+    Drain,
+    EndsDue,
+    GetOldestSent,
+    GetProcessorStatus,
+    HealthReported,
+    HoldBreaker,
+    LeaseRenewed,
+    LookUp,
+    PeerRecovered,
+    ProbeAnswered,
+    ProcessorMessage,
+    ProcessorStatus,
+    QuorumFoundDown,
+    StartDue,
+)
+from actors.messages.router import AvailabilityChanged, ChargesEnded, LookUpsEnded
+from actors.ports import ProcessorClient, Recipient, Runtime
+from actors.timer import Timer
 
 logger = logging.getLogger(__name__)
 
-
 LOOK_UPS_MAX = 16
 """Look-ups under way at once."""
-PROBE_PAUSE_S = 0.1
-"""After the fleet's budget had no probe left for this replica."""
-STALL_CHECK_S = 0.5
+GATHER_S = 0.005
+"""How long the ends of charges are gathered, so that they are handled together."""
 TRANSITIONS_MAX = 256
 """Changes of the breaker's state that are remembered."""
-CAPACITY_STEP = 0.2
-"""A change of capacity by less than this share is not announced."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    payment: Payment
-    requested_at_ms: int
-    call: Call
-    in_flight: int
-    """How many were under way when it was sent, itself included."""
 
 
 class ProcessorActor(Actor):
-    """Charges payments on one processor, as many at a time as its pace allows, while its breaker and the lease do."""
+    """Tells the charge gate what has happened, and carries out what it decides, once for all messages that waited."""
 
-    REFUSED_WHEN_FULL = (DescribeProcessor,)
+    REFUSED_WHEN_FULL = (GetProcessorStatus,)
 
     def __init__(
         self,
         *,
         name: str,
         client: ProcessorClient,
-        breaker: Breaker,
-        concurrency: ConcurrencyLimit,
-        starts: StartRate,
+        gate: ChargeGate,
         router: Recipient,
         health: Recipient,
         runtime: Runtime,
@@ -81,189 +62,121 @@ class ProcessorActor(Actor):
         super().__init__()
         self._name = name
         self._client = client
-        self._breaker = breaker
-        self._concurrency = concurrency
-        self._starts = starts
+        self._gate = gate
         self._router = router
         self._health = health
         self._runtime = runtime
-        self._waiting: deque[Payment] = deque()
-        self._in_flight: dict[UUID, _Sent] = {}
+        self._timer = Timer(runtime, self.tell_self, StartDue())
+        self._ends: list[tuple[Sent, Outcome, float]] = []
+        """Charges that have ended, with the time of their end."""
+        self._look_up_ends: list[LookUpEnded] = []
+        self._ends_due = False
         self._to_look_up: deque[Payment] = deque()
         self._looking_up = 0
-        self._lease_until_s = 0.0
         self._draining = False
-        self._announced: AvailabilityChanged | None = None
-        self._probe_asked = False
-        self._probe_granted = False
-        self._start_ordered = False
-        self._stall_ordered = False
-        self._ended_at_s = 0.0
-        self._left_over: set[UUID] = set()
-        """Charges from before the breaker opened that have not ended: they take no room from those after it."""
-        self._tick_at_s: float | None = None
         self._transitions: deque[DatedTransition] = deque(maxlen=TRANSITIONS_MAX)
         self._transitions_by_cause: Counter[tuple[BreakerState, Cause]] = Counter()
 
-    def on_receive(self, message: object) -> object:  # noqa: C901, PLR0912  # one line for each message
-        """Handle one message of `actors.domain.messages`."""
-        now_s = self._runtime.now_s()
+    def on_start(self) -> None:
+        """Announce what the processor takes."""
+        self.on_drained()
+
+    def on_receive(self, message: ProcessorMessage) -> object:  # noqa: C901, PLR0912  # one line for each message
+        """Handle one message."""
+        gate, now_s = self._gate, self._runtime.now_s()
         match message:
-            case Charge(payment):
-                self._waiting.append(payment)
-            case ChargeEnded():
-                self._ended(message)
-            case LookUp(payment):
-                self._to_look_up.append(payment)
-            case LookedUp():
-                self._looking_up -= 1
-                self._router.tell(message)
-            case HealthReported(failing=failing, asked_s_ago=asked_s_ago):
-                self._breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
-            case FoundDown():
-                self._breaker.fleet_found_down(now_s)
-            case GotThrough():
-                self._breaker.peer_got_through(now_s)
-                # Worth a probe at once, also where one waits for the fleet's budget.
-                self._probe_granted = self._breaker.state(now_s) is BreakerState.HALF_OPEN
-            case ForceBreaker(state=state):
-                self._breaker.force(state, now_s)
-            case ProbeAnswered(granted):
-                self._probe_answered(granted=granted)
-            case ProbeDue():
-                self._probe_asked = False
+            case Charge(payments):
+                gate.given(payments)
+            case LookUp(payments):
+                self._to_look_up.extend(payments)
+            case EndsDue():
+                self._take_ends()
+            case StartDue():
+                self._timer.fired()
             case LeaseRenewed(until_s):
-                self._lease_until_s = until_s
-            case StartDue(due_s):
-                self._start_ordered = False
-                self._starts.lagged(max(0.0, now_s - due_s), now_s)
-            case StallDue():
-                self._stall_ordered = False
-                self._check_stall(now_s)
+                gate.leased(until_s)
             case Drain():
                 self._draining = True
-            case Tick():
-                self._tick_at_s = None
-            case OldestStamp():
-                return min((sent.requested_at_ms for sent in self._in_flight.values()), default=None)
-            case DescribeProcessor():
+                gate.drain()
+            case HealthReported(failing, asked_s_ago):
+                gate.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
+            case QuorumFoundDown():
+                gate.breaker.fleet_found_down(now_s)
+            case PeerRecovered():
+                gate.peer_recovered(now_s)
+            case HoldBreaker(state):
+                gate.breaker.force(state, now_s)
+            case ProbeAnswered(granted):
+                gate.probe_answered(granted=granted, now_s=now_s)
+            case GetOldestSent():
+                return gate.oldest_stamp_ms()
+            case GetProcessorStatus():
                 return self._status()
-        self._watch_breaker()
-        self._send_waiting()
-        self._look_up_waiting()
+            case _:
+                assert_never(message)
         return None
 
-    def _send_waiting(self) -> None:
-        while self._waiting:
-            now_s = self._runtime.now_s()
-            permits = 0 if self._draining else self._breaker.permits(now_s)
-            if permits is not None and len(self._waiting) > permits:
-                self._return_all_but(permits)
-            # Asked before each: after a pause of the whole process the rows may belong to others.
-            elif now_s >= self._lease_until_s or not self._may_start(now_s, probe=permits is not None):
-                return
-            else:
-                self._send(self._waiting.popleft(), now_s)
-
-    def _may_start(self, now_s: float, *, probe: bool) -> bool:
-        if probe:
-            if self._probe_granted:
-                self._probe_granted = False
-                return True
-            if not self._probe_asked:
-                self._probe_asked = True
-                self._health.tell(ProbeWanted(self._name))
-            return False
-        if self._starts.take(now_s):
-            return True
-        if not self._start_ordered:
-            self._start_ordered = True
-            due_s = self._starts.next_at_s(now_s)
-            self._runtime.call_later(due_s - now_s, self.tell_self, StartDue(due_s))
-        return False
-
-    def _send(self, payment: Payment, now_s: float) -> None:
-        requested_at_ms = self._runtime.now_ms()
-        call = self._breaker.started(now_s)
-        sent = _Sent(payment, requested_at_ms, call, len(self._in_flight) + 1)
-        self._in_flight[payment.correlation_id] = sent
-        self._order_tick()
-        self._order_stall_check()
-        self._runtime.spawn(self._charge, payment, requested_at_ms)
-
-    def _return_all_but(self, kept: int) -> None:
-        returned = [self._waiting.pop() for _ in range(len(self._waiting) - kept)]
-        self._router.tell(Returned(self._name, tuple(reversed(returned))))
-
-    def _charge(self, payment: Payment, requested_at_ms: int) -> None:
-        outcome = Outcome.UNKNOWN  # Also where the client raises what it should not.
-        try:
-            # Asked again, as late as possible: the process may have stood still since the actor decided.
-            leased = self._runtime.now_s() < self._lease_until_s
-            outcome = self._client.charge(payment, requested_at_ms) if leased else Outcome.REFUSED
-        finally:
-            self.tell_self(ChargeEnded(payment.correlation_id, outcome, requested_at_ms))
-
-    def _ended(self, message: ChargeEnded) -> None:
+    def on_drained(self) -> None:
+        """Carry out what follows from all that was received."""
         now_s = self._runtime.now_s()
-        sent = self._in_flight.pop(message.correlation_id)
-        self._ended_at_s = now_s
-        self._left_over.discard(message.correlation_id)
-        succeeded = message.outcome.is_success
-        self._breaker.ended(sent.call, succeeded=succeeded, now_s=now_s)
-        overloaded = message.outcome is Outcome.OVERLOADED
-        if succeeded or overloaded:
-            # The others end as fast or as slowly as they fail, which tells nothing of the pace.
-            self._concurrency.ended(
-                in_flight=sent.in_flight, latency_s=now_s - sent.call.started_s, overloaded=overloaded, now_s=now_s
-            )
-        self._router.tell(message)
-        if message.outcome is Outcome.ALREADY_CHARGED:
-            self._to_look_up.appendleft(sent.payment)
-
-    def _check_stall(self, now_s: float) -> None:
-        fresh = [sent.call.started_s for key, sent in self._in_flight.items() if key not in self._left_over]
-        if fresh:
-            idle_s = now_s - max(self._ended_at_s, min(fresh))
-            usual_s = self._concurrency.latency_s or 0.0
-            self._breaker.stalled(calls=len(fresh), idle_s=idle_s, usual_s=usual_s, now_s=now_s)
-            self._order_stall_check()
-
-    def _order_stall_check(self) -> None:
-        if not self._stall_ordered:
-            self._stall_ordered = True
-            self._runtime.call_later(STALL_CHECK_S, self.tell_self, StallDue())
-
-    def _probe_answered(self, *, granted: bool) -> None:
-        if granted:
-            self._probe_asked, self._probe_granted = False, True
-        else:
-            self._runtime.call_later(PROBE_PAUSE_S, self.tell_self, ProbeDue())
-
-    def _look_up_waiting(self) -> None:
+        self._carry_out(self._gate.decide(now_s, self._runtime.now_ms()), now_s)
+        self._timer.set(self._gate.wakes_at_s())
         while self._to_look_up and self._looking_up < LOOK_UPS_MAX and not self._draining:
             self._looking_up += 1
             self._runtime.spawn(self._look_up, self._to_look_up.popleft())
+
+    def _carry_out(self, work: GateWork, now_s: float) -> None:
+        for transition in work.transitions:
+            self._note(transition, now_s)
+        if work.transitions:
+            breaker = self._gate.breaker
+            down = breaker.is_down_by_own_evidence
+            self._health.tell(BreakerChanged(self._name, breaker.state(now_s), down, breaker.changed_at_s))
+        if work.not_sent:
+            ends = (ChargeEnded(each.correlation_id, Outcome.NOT_SENT, 0) for each in work.not_sent)
+            self._router.tell(ChargesEnded(tuple(ends)))
+        if work.availability is not None:
+            self._router.tell(AvailabilityChanged(work.availability))
+        if work.wants_probe:
+            self._health.tell(ProbeWanted(self._name))
+        for sent in work.starts:
+            self._runtime.spawn(self._charge, sent)
+
+    def _charge(self, sent: Sent) -> None:
+        outcome = Outcome.UNKNOWN  # Also where the client raises what it should not.
+        try:
+            # Asked again, as late as possible: the process may have stood still since the gate decided.
+            leased = self._gate.may_send(self._runtime.now_s())
+            outcome = self._client.charge(sent.payment, sent.requested_at_ms) if leased else Outcome.REFUSED
+        finally:
+            self._ends.append((sent, outcome, self._runtime.now_s()))
+            self._gather()
 
     def _look_up(self, payment: Payment) -> None:
         answer = LookUpAnswer(answered=False)
         try:
             answer = self._client.look_up(payment)
         finally:
-            self.tell_self(LookedUp(payment.correlation_id, answer.requested_at_ms, answer.answered))
+            self._look_up_ends.append(LookUpEnded(payment.correlation_id, answer.answered, answer.requested_at_ms))
+            self._gather()
 
-    def _watch_breaker(self) -> None:
-        """Tell everybody what has changed since the last message."""
-        now_s = self._runtime.now_s()
-        state = self._breaker.state(now_s)
-        transitions = self._breaker.take_transitions()
-        for transition in transitions:
-            self._note(transition, now_s)
-        if transitions:
-            changed_at_s, down = self._breaker.changed_at_s, self._breaker.is_down_by_own_evidence
-            self._health.tell(BreakerChanged(self._name, state, down, changed_at_s))
-        self._announce(state, now_s, changed=bool(transitions))
-        self._order_tick()
+    def _gather(self) -> None:
+        if not self._ends_due:
+            self._ends_due = True
+            self._runtime.call_later(GATHER_S, self.tell_self, EndsDue())
+
+    def _take_ends(self) -> None:
+        self._ends_due = False
+        ends, self._ends = self._ends, []
+        look_ups, self._look_up_ends = self._look_up_ends, []
+        for sent, outcome, ended_at_s in ends:
+            self._gate.ended(sent, outcome, ended_at_s)
+        if ends:
+            ended = (ChargeEnded(sent.payment.correlation_id, outcome, sent.requested_at_ms) for sent, outcome, _ in ends)
+            self._router.tell(ChargesEnded(tuple(ended)))
+        if look_ups:
+            self._looking_up -= len(look_ups)
+            self._router.tell(LookUpsEnded(tuple(look_ups)))
 
     def _note(self, transition: Transition, now_s: float) -> None:
         before, after, cause = transition.before, transition.after, transition.cause
@@ -271,44 +184,15 @@ class ProcessorActor(Actor):
         at_ms = self._runtime.now_ms() - round((now_s - transition.at_s) * 1000)
         self._transitions.append(DatedTransition(at_ms, transition))
         self._transitions_by_cause[after, cause] += 1
-        # A probe that somebody else's success makes worth while costs the fleet's budget nothing.
-        self._probe_granted = after is BreakerState.HALF_OPEN and cause is Cause.PEER_GOT_THROUGH
-        if before is BreakerState.CLOSED:
-            self._left_over = set(self._in_flight)
-        if after is BreakerState.CLOSED:
-            self._concurrency.reset()
-
-    def _announce(self, state: BreakerState, now_s: float, *, changed: bool) -> None:
-        before = self._announced
-        capacity_per_s = self._concurrency.capacity_per_s()
-        if before is not None and isclose(capacity_per_s, before.capacity_per_s, rel_tol=CAPACITY_STEP):
-            capacity_per_s = before.capacity_per_s
-        now = AvailabilityChanged(
-            self._name,
-            BreakerState.OPEN if self._draining else state,
-            self._concurrency.limit + len(self._left_over),
-            capacity_per_s,
-            self._breaker.down_since_s,
-            (self._breaker.permits(now_s) or 0) if state is BreakerState.HALF_OPEN else 0,
-        )
-        if changed or before is None or now != before:
-            self._announced = now
-            self._router.tell(now)
-
-    def _order_tick(self) -> None:
-        """Come back when time alone changes the breaker's state."""
-        at_s = self._breaker.changes_at_s
-        if at_s is not None and at_s != self._tick_at_s:
-            self._tick_at_s = at_s
-            self._runtime.call_later(at_s - self._runtime.now_s(), self.tell_self, Tick())
 
     def _status(self) -> ProcessorStatus:
+        gate = self._gate
         return ProcessorStatus(
-            self._breaker.state(self._runtime.now_s()),
-            len(self._in_flight),
-            self._concurrency.limit,
-            self._concurrency.latency_s,
-            self._starts.per_s,
+            gate.breaker.state(self._runtime.now_s()),
+            gate.under_way,
+            gate.concurrency.limit,
+            gate.concurrency.latency_s,
+            gate.rate.per_s,
             tuple(self._transitions),
             dict(self._transitions_by_cause),
         )

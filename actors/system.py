@@ -1,174 +1,273 @@
 """The composition root: builds every part of a replica, and is the only file that knows them all."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from random import Random
+from typing import Protocol
 
-import gevent
 from gevent.lock import BoundedSemaphore
 
 from actors.actor import Address
 from actors.adapters.health_board import RedisHealthBoard
 from actors.adapters.health_probe import HttpHealthProbe
-from actors.adapters.journal import FileJournal, FileJournalShelf
-from actors.adapters.ledger import PostgresLedger
+from actors.adapters.journal.orphans import FileJournalShelf
+from actors.adapters.journal.sync import AdaptiveSync
+from actors.adapters.journal.writer import FileJournal
 from actors.adapters.peer_channel import RedisPeerChannel
+from actors.adapters.postgres.connections import Connections
+from actors.adapters.postgres.leases import PostgresLeases
+from actors.adapters.postgres.payments import PostgresPayments
+from actors.adapters.postgres.purge import PostgresPurge
 from actors.adapters.processor_client import HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
-from actors.books import Books
 from actors.domain.batching import BatchLimits
 from actors.domain.breaker import Breaker, BreakerLimits
-from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
+from actors.domain.charge_gate import ChargeGate
+from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
+from actors.domain.dispatcher import Dispatcher, RetryLimits
 from actors.domain.processors import Processor
+from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.routing import Patience, Routes
 from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
+from actors.lease import LEASE_S, LeaseActor
 from actors.persistence import PersistenceActor
+from actors.ports import (
+    HealthBoard,
+    HealthProbe,
+    Journal,
+    JournalShelf,
+    LeaseStore,
+    OwnedJournal,
+    PaymentStore,
+    PeerChannel,
+    ProcessorClient,
+    PurgeStore,
+    Runtime,
+)
 from actors.processor import LOOK_UPS_MAX, ProcessorActor
-from actors.recovery import LEASE_S, RecoveryActor
-from actors.router import RetryLimits, RouterActor
+from actors.queries import PaymentQueries, Turns
+from actors.router import RouterActor
 from actors.settings import Durability, Settings
 from actors.supervisor import Child
 
 SUMMARIES_MAX = 2
 """Summaries that ask Postgres at once; the others wait for their turn."""
 
-OwnedJournal = FileJournal
-"""A journal that this process holds until it closes it."""
+
+class Database(Protocol):
+    """The connections that the stores share."""
+
+    def open(self) -> None:
+        """Begin to connect; returns at once."""
+
+    def ping(self) -> None:
+        """Ask for an answer, whatever it is."""
+
+    def close(self) -> None:
+        """End all connections."""
 
 
-class System:
-    """The parts of one replica. `actors.replica.Replica` starts and stops them."""
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a replica is built of beside its actors. Tests, simulations and benchmarks put in their own."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.runtime = GeventRuntime()
-        self.ledger = PostgresLedger(settings.database_url, settings.replica, self.runtime.now_ms)
-        names = tuple(processor.name for processor in settings.processors)
-        self.board = RedisHealthBoard(settings.redis_url, settings.replica, names)
-        self.probe = HttpHealthProbe(settings.processors, self.runtime.now_ms)
-        self.clients = {
+    runtime: Runtime
+    database: Database
+    payments: PaymentStore
+    leases: LeaseStore
+    purges: PurgeStore
+    board: HealthBoard
+    probe: HealthProbe
+    clients: Mapping[str, ProcessorClient]
+    """By the processors' names."""
+    turns: Turns
+    """Lets few summaries ask at once."""
+    open_journal: Callable[[int], OwnedJournal]
+    """Opens the replica's own journal for a generation."""
+    open_channel: Callable[[int], PeerChannel]
+    open_shelf: Callable[[int], JournalShelf]
+    breaker_limits: BreakerLimits = BreakerLimits()  # noqa: RUF009  # frozen, so one for all is harmless
+    concurrency_limits: ConcurrencyLimits
+    rate_limits: RateLimits = RateLimits()  # noqa: RUF009  # the same
+    batch_limits: BatchLimits = BatchLimits()  # noqa: RUF009  # the same
+    rng: Random
+
+
+def production_parts(settings: Settings) -> Parts:
+    """Build the parts that talk to the real world."""
+    runtime = GeventRuntime()
+    connections = Connections(settings.database_url, settings.replica)
+    names = tuple(processor.name for processor in settings.processors)
+    return Parts(
+        runtime=runtime,
+        database=connections,
+        payments=PostgresPayments(connections),
+        leases=PostgresLeases(connections, runtime.now_ms),
+        purges=PostgresPurge(connections),
+        board=RedisHealthBoard(settings.redis_url, settings.replica, names),
+        probe=HttpHealthProbe(settings.processors, runtime.now_ms),
+        clients={
             processor.name: HttpProcessorClient(
                 processor.url, settings.charge_timeout_s, settings.in_flight_max, LOOK_UPS_MAX
             )
             for processor in settings.processors
-        }
-        self.intake, self.router, self.persistence = Address("intake"), Address("router"), Address("persistence")
-        self.recovery, self.health, self.gossip = Address("recovery"), Address("health"), Address("gossip")
-        self.processors = {processor.name: Address(processor.name) for processor in settings.processors}
-        self.books = Books(
-            ledger=self.ledger,
+        },
+        turns=BoundedSemaphore(SUMMARIES_MAX),
+        open_journal=lambda generation: _open_journal(settings, generation),
+        open_channel=lambda generation: RedisPeerChannel(settings.redis_url, generation),
+        open_shelf=lambda generation: FileJournalShelf(
+            settings.journal_dir, settings.replica, generation, runtime.now_ms
+        ),
+        concurrency_limits=ConcurrencyLimits(max=settings.in_flight_max),
+        rng=Random(),  # noqa: S311  # jitter is no secret
+    )
+
+
+def _open_journal(settings: Settings, generation: int) -> FileJournal:
+    folder: Path = settings.journal_dir / settings.replica
+    return FileJournal(folder, generation, AdaptiveSync() if settings.durability is Durability.FSYNC else None)
+
+
+class System:
+    """The actors of one replica and how they are wired. `actors.replica.Replica` starts and stops them."""
+
+    def __init__(
+        self, settings: Settings, parts: Parts, make_address: Callable[[str], Address] = Address
+    ) -> None:
+        """`make_address` makes the mailbox of each actor; a simulation puts in one that it empties by itself."""
+        self.settings = settings
+        self.parts = parts
+        self.intake, self.router, self.persistence = (make_address(each) for each in ("intake", "router", "persistence"))
+        self.lease, self.health, self.gossip = (make_address(each) for each in ("lease", "health", "gossip"))
+        self.processors = {processor.name: make_address(processor.name) for processor in settings.processors}
+        self.queries = PaymentQueries(
+            payments=parts.payments,
+            intake=self.intake,
             router=self.router,
             replica=settings.replica,
             processors=tuple(self.processors),
-            runtime=self.runtime,
-            turns=BoundedSemaphore(SUMMARIES_MAX),
+            runtime=parts.runtime,
+            turns=parts.turns,
         )
-
-    def open_journal(self, generation: int) -> FileJournal:
-        """Open this replica's journal; see `FileJournal` for what it raises."""
-        sync = _sync_beside_the_loop if self.settings.durability is Durability.FSYNC else None
-        return FileJournal(self.settings.journal_dir / self.settings.replica, generation, sync)
 
     def close(self) -> None:
         """End all connections, after the actors have ended."""
-        for client in self.clients.values():
+        for client in self.parts.clients.values():
             client.close()
-        self.probe.close()
-        self.board.close()
-        self.ledger.close()
+        self.parts.probe.close()
+        self.parts.board.close()
+        self.parts.database.close()
 
-    def children(self, journal: FileJournal, generation: int, purged: Callable[[], None]) -> list[Child]:
+    def children(self, journal: Journal, generation: int, purged: Callable[[], None]) -> list[Child]:
         """List the actors in the order of their start: who is told something starts before who tells it.
 
         `purged` is called when Postgres shows that what belongs to `generation` was purged.
         """
-        settings, runtime = self.settings, self.runtime
         return [
-            Child(
-                self.persistence,
-                lambda: PersistenceActor.start(
-                    ledger=self.ledger,
-                    intake=self.intake,
-                    router=self.router,
-                    runtime=runtime,
-                    limits=BatchLimits(),
-                    replica=settings.replica,
-                ),
-            ),
-            Child(
-                self.router,
-                lambda: RouterActor.start(
-                    routes=Routes(
-                        settings.processors, Patience(settings.outage_patience_s, settings.backlog_patience_s)
-                    ),
-                    addresses=self.processors,
-                    persistence=self.persistence,
-                    runtime=runtime,
-                    chance=Random(),  # noqa: S311  # jitter is no secret
-                    limits=RetryLimits(horizon_s=settings.processor_delay_max_s + settings.charge_timeout_s + LEASE_S),
-                ),
-            ),
-            *(self._processor_child(processor) for processor in settings.processors),
-            Child(
-                self.intake,
-                lambda: IntakeActor.start(
-                    journal=journal,
-                    router=self.router,
-                    gossip=self.gossip,
-                    recent_max=settings.recent_max,
-                    runtime=runtime,
-                    open_max=settings.open_max,
-                ),
-            ),
-            Child(
-                self.gossip,
-                lambda: GossipActor.start(
-                    channel=RedisPeerChannel(settings.redis_url, generation), intake=self.intake, runtime=runtime
-                ),
-            ),
-            Child(
-                self.recovery,
-                lambda: RecoveryActor.start(
-                    ledger=self.ledger,
-                    router=self.router,
-                    processors=tuple(self.processors.values()),
-                    intake=self.intake,
-                    shelf=FileJournalShelf(settings.journal_dir, settings.replica, generation, runtime.now_ms),
-                    runtime=runtime,
-                    generation=generation,
-                    purged=purged,
-                ),
-            ),
-            Child(
-                self.health,
-                lambda: HealthActor.start(
-                    processors=self.processors,
-                    board=self.board,
-                    probe=self.probe,
-                    runtime=runtime,
-                    replica=settings.replica,
-                ),
-            ),
+            self._persistence(),
+            self._router(),
+            *(self._processor(processor) for processor in self.settings.processors),
+            self._intake(journal),
+            self._gossip(generation),
+            self._lease(generation, purged),
+            self._health(),
         ]
 
-    def _processor_child(self, processor: Processor) -> Child:
+    def _persistence(self) -> Child:
         return Child(
-            self.processors[processor.name],
-            lambda: ProcessorActor.start(
-                name=processor.name,
-                client=self.clients[processor.name],
-                breaker=Breaker(BreakerLimits(), Random()),  # noqa: S311  # jitter is no secret
-                concurrency=ConcurrencyLimit(ConcurrencyLimits(max=self.settings.in_flight_max)),
-                starts=StartRate(StartRateLimits()),
+            self.persistence,
+            lambda: PersistenceActor(
+                payments=self.parts.payments,
+                intake=self.intake,
                 router=self.router,
-                health=self.health,
-                runtime=self.runtime,
+                runtime=self.parts.runtime,
+                limits=self.parts.batch_limits,
+                replica=self.settings.replica,
             ),
         )
 
+    def _router(self) -> Child:
+        settings = self.settings
+        patience = Patience(settings.outage_patience_s, settings.backlog_patience_s)
+        retries = RetryLimits(horizon_s=settings.processor_delay_max_s + settings.charge_timeout_s + LEASE_S)
+        return Child(
+            self.router,
+            lambda: RouterActor(
+                dispatcher=Dispatcher(Routes(settings.processors, patience), retries, self.parts.rng),
+                processors=self.processors,
+                intake=self.intake,
+                persistence=self.persistence,
+                runtime=self.parts.runtime,
+            ),
+        )
 
-def _sync_beside_the_loop(fd: int) -> None:
-    """Sync a file in gevent's thread pool, so that other requests go on meanwhile."""
-    gevent.get_hub().threadpool.apply(os.fdatasync, (fd,))
+    def _processor(self, processor: Processor) -> Child:
+        parts, name = self.parts, processor.name
+        return Child(
+            self.processors[name],
+            lambda: ProcessorActor(
+                name=name,
+                client=parts.clients[name],
+                gate=ChargeGate(
+                    name,
+                    Breaker(parts.breaker_limits, parts.rng),
+                    ConcurrencyLimit(parts.concurrency_limits),
+                    RateLimiter(parts.rate_limits),
+                ),
+                router=self.router,
+                health=self.health,
+                runtime=parts.runtime,
+            ),
+        )
+
+    def _intake(self, journal: Journal) -> Child:
+        return Child(
+            self.intake,
+            lambda: IntakeActor(
+                journal=journal,
+                router=self.router,
+                gossip=self.gossip,
+                recent_max=self.settings.recent_max,
+                runtime=self.parts.runtime,
+                open_max=self.settings.open_max,
+            ),
+        )
+
+    def _gossip(self, generation: int) -> Child:
+        return Child(
+            self.gossip,
+            lambda: GossipActor(
+                channel=self.parts.open_channel(generation), intake=self.intake, runtime=self.parts.runtime
+            ),
+        )
+
+    def _lease(self, generation: int, purged: Callable[[], None]) -> Child:
+        return Child(
+            self.lease,
+            lambda: LeaseActor(
+                leases=self.parts.leases,
+                payments=self.parts.payments,
+                router=self.router,
+                processors=tuple(self.processors.values()),
+                intake=self.intake,
+                shelf=self.parts.open_shelf(generation),
+                runtime=self.parts.runtime,
+                generation=generation,
+                purged=purged,
+            ),
+        )
+
+    def _health(self) -> Child:
+        return Child(
+            self.health,
+            lambda: HealthActor(
+                processors=self.processors,
+                board=self.parts.board,
+                probe=self.parts.probe,
+                runtime=self.parts.runtime,
+                replica=self.settings.replica,
+            ),
+        )

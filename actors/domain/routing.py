@@ -42,50 +42,48 @@ class Patience:
     """So often a payment is tried again on a processor that works; then it goes to another, where one works."""
 
 
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What a processor takes, as its charge gate announces it."""
+
+    processor: str
+    state: BreakerState
+    """Of its breaker; `OPEN` also while the replica drains."""
+    takes: int
+    """How many payments may be with it at once, those whose claims are being written included."""
+    capacity_per_s: float
+    """How many charges a second it can be given at its latency."""
+    down_since_s: float | None
+    """Monotonic time at which its present outage began; None where there is none."""
+
+
 @dataclass(slots=True)
 class ProcessorView:
-    """What the router believes of one processor."""
+    """What the router knows of one processor."""
 
     state: BreakerState = BreakerState.CLOSED
-    limit: int = 0
-    """How many charges may be under way at once while it is closed."""
+    takes: int = 0
+    """How many payments may be with it at once."""
     capacity_per_s: float = inf
     """How many charges a second it can be given at its latency."""
     down_since_s: float | None = None
     """Monotonic time at which its present outage began."""
     up_since_s: float = -inf
     """Monotonic time at which its last outage ended."""
-    probes: int = 0
-    """How many more probes it takes while half open."""
-    under_way: int = 0
-    """Payments that the router has given to it, or moves to it, and that it has not ended."""
+    given: int = 0
+    """Payments that are with it, those whose claims are being written included."""
 
     @property
     def has_room(self) -> bool:
-        """Whether it takes another charge now."""
-        if self.state is BreakerState.HALF_OPEN:
-            return self.probes > 0
-        return self.state.is_closed and self.under_way < self.limit
+        """Whether it takes another payment now."""
+        return self.given < self.takes
 
-    def changed(self, state: BreakerState, down_since_s: float | None, now_s: float) -> bool:
-        """Take over what its breaker says; tell whether an outage has begun or ended."""
-        turned = (self.down_since_s is None) != (down_since_s is None)
-        if turned and down_since_s is None:
+    def update(self, now: Availability, now_s: float) -> None:
+        """Take over what its gate has announced."""
+        if self.down_since_s is not None and now.down_since_s is None:
             self.up_since_s = now_s
-        self.state, self.down_since_s = state, down_since_s
-        return turned
-
-    def take(self) -> None:
-        """Count a payment that is given to it."""
-        self.under_way += 1
-        if self.state is BreakerState.HALF_OPEN:
-            self.probes -= 1
-
-    def give_back(self, *, unsent: bool) -> None:
-        """Count a payment that it has no longer; one that never reached it was no probe."""
-        self.under_way -= 1
-        if unsent and self.state is BreakerState.HALF_OPEN:
-            self.probes += 1
+        self.state, self.takes = now.state, now.takes
+        self.capacity_per_s, self.down_since_s = now.capacity_per_s, now.down_since_s
 
 
 @dataclass(frozen=True, slots=True)

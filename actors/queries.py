@@ -1,14 +1,17 @@
-"""The books: what was charged where, as Postgres tells it."""
+"""Answers what was charged where, and how far a payment is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-from actors.domain.messages import Describe, PaymentProgress
+from actors.domain.dispatcher import Driven
 from actors.domain.processors import EVENT_NAMES
+from actors.domain.records import LedgerSummary, PaymentRecord
 from actors.errors import GatewayUnavailableError
-from actors.ports import Ledger, LedgerSummary, PaymentRecord, Recipient, Runtime
+from actors.messages.intake import GetAcceptedCents
+from actors.messages.router import GetDriven
+from actors.ports import PaymentStore, Recipient, Runtime
 
 ASK_S_MAX = 1.0
 SUMMARY_S_MAX = 1.0
@@ -30,9 +33,12 @@ class WindowSummary:
 class PaymentStatus:
     """A payment and how far it is."""
 
-    record: PaymentRecord
-    progress: PaymentProgress | None
-    """Where this replica drives it: what the router knows."""
+    correlation_id: UUID
+    amount_cents: int
+    record: PaymentRecord | None = None
+    """What Postgres knows; None where it has no row yet."""
+    driven: Driven | None = None
+    """What the router knows, where this replica drives it."""
 
 
 class Turns(Protocol):
@@ -45,13 +51,14 @@ class Turns(Protocol):
         """End one's turn."""
 
 
-class Books:
+class PaymentQueries:
     """Answers questions about payments that were accepted, on whichever replica."""
 
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        payments: PaymentStore,
+        intake: Recipient,
         router: Recipient,
         replica: str,
         processors: Sequence[str],
@@ -59,7 +66,8 @@ class Books:
         turns: Turns,
     ) -> None:
         """`processors` are the names that a summary shows beside the event's two; `turns` lets few in at once."""
-        self._ledger = ledger
+        self._payments = payments
+        self._intake = intake
         self._router = router
         self._replica = replica
         self._names = dict.fromkeys((*EVENT_NAMES, *processors))
@@ -67,21 +75,21 @@ class Books:
         self._turns = turns
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
-        """Tell how far a payment is; None where Postgres has no such payment (yet).
+        """Tell how far a payment is; None where neither Postgres nor this replica's memory has it.
 
         Raises:
             LedgerUnavailableError: Postgres does not answer.
         """
-        record = self._ledger.payment(correlation_id)
-        if record is None:
-            return None
-        progress = None
-        if record.owner == self._replica:
-            try:
-                progress = self._router.ask(Describe(correlation_id), ASK_S_MAX)
-            except GatewayUnavailableError:
-                progress = None
-        return PaymentStatus(record, progress)
+        record = self._payments.payment(correlation_id)
+        if record is not None:
+            ours = record.owner == self._replica
+            driven: Driven | None = self._ask(self._router, GetDriven(correlation_id)) if ours else None
+            return PaymentStatus(correlation_id, record.payment.amount_cents, record, driven)
+        driven = self._ask(self._router, GetDriven(correlation_id))
+        if driven is not None:
+            return PaymentStatus(correlation_id, driven.payment.amount_cents, driven=driven)
+        cents: int | None = self._ask(self._intake, GetAcceptedCents(correlation_id))
+        return None if cents is None else PaymentStatus(correlation_id, cents)
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
         """Add up the charges stamped within the bounds, both inclusive, each optional.
@@ -96,17 +104,24 @@ class Books:
         ended_ms = now_ms if to_ms is None else min(to_ms, now_ms)
         deadline_s = self._runtime.now_s() + SUMMARY_S_MAX
         while True:
-            totals = self._ask(from_ms, to_ms)
+            totals = self._totals(from_ms, to_ms)
             final = totals.final_before_ms > ended_ms
             if final or self._runtime.now_s() >= deadline_s:
                 return self._by_name(totals, final=final)
             self._runtime.sleep(SUMMARY_STEP_S)
 
-    def _ask(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
+    @staticmethod
+    def _ask(recipient: Recipient, question: object) -> Any:  # noqa: ANN401  # as in the protocol
+        try:
+            return recipient.ask(question, ASK_S_MAX)
+        except GatewayUnavailableError:
+            return None
+
+    def _totals(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
         if not self._turns.acquire(timeout=SUMMARY_S_MAX):
             raise GatewayUnavailableError("too many ask for a summary at once")
         try:
-            return self._ledger.summary(from_ms, to_ms)
+            return self._payments.summary(from_ms, to_ms)
         finally:
             self._turns.release()
 

@@ -1,0 +1,237 @@
+"""Decides which payments that were given to a processor are sent to it, and how many more it takes.
+
+The only place that knows how much room a processor has: its breaker, the concurrency limit, the pace of starts, the budget
+of probes, the replica's lease, and whether calls still end. Pure: events and the time go in, `GateWork` comes out.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import inf, isclose
+from uuid import UUID
+
+from actors.domain.breaker import Breaker, BreakerState, Call, Cause, Transition
+from actors.domain.concurrency_limit import ConcurrencyLimit
+from actors.domain.outcome import Outcome
+from actors.domain.payment import Payment
+from actors.domain.rate_limiter import RateLimiter
+from actors.domain.routing import Availability
+
+CLAIMED_AHEAD_MAX = 32
+"""Payments beyond the concurrency limit whose claims may be written, so that no charge waits for a commit."""
+PROBE_PAUSE_S = 0.1
+"""How long to wait before asking again where the budget of probes, which all replicas share, is used up."""
+STALL_CHECK_S = 0.5
+CAPACITY_STEP = 0.2
+"""A change of the capacity by less than this share is not announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A charge that is under way."""
+
+    payment: Payment
+    requested_at_ms: int
+    call: Call
+    in_flight: int
+    """How many charges were under way when it was sent, itself included."""
+
+
+@dataclass(slots=True)
+class GateWork:
+    """What the gate wants to be done now."""
+
+    starts: list[Sent] = field(default_factory=list)
+    """Charges to be sent, in this order."""
+    not_sent: list[Payment] = field(default_factory=list)
+    """Payments that were given to the processor, and that it does not take any more."""
+    wants_probe: bool = False
+    """Whether the budget of probes is to be asked for one."""
+    transitions: list[Transition] = field(default_factory=list)
+    """Changes of the breaker since the last decision."""
+    availability: Availability | None = None
+    """What the processor takes from now on; None where that has not changed."""
+
+
+class ChargeGate:
+    """Owns what is given to one processor, from a replica, until its charges have ended."""
+
+    def __init__(self, name: str, breaker: Breaker, concurrency: ConcurrencyLimit, rate: RateLimiter) -> None:
+        self.breaker = breaker
+        self.concurrency = concurrency
+        self.rate = rate
+        self._name = name
+        self._waiting: deque[Payment] = deque()
+        self._in_flight: dict[UUID, Sent] = {}
+        self._left_over: set[UUID] = set()
+        """Charges from before the breaker opened that have not ended: they take no room from those after it."""
+        self._lease_until_s = -inf
+        self._draining = False
+        self._ended_at_s = 0.0
+        self._probe_asked = False
+        self._probe_granted = False
+        self._probe_again_at_s: float | None = None
+        self._start_due_s: float | None = None
+        """When the rate limiter allows the next start; how late that comes is the lag of the process."""
+        self._stall_check_at_s: float | None = None
+        self._announced: Availability | None = None
+
+    # What has happened.
+
+    def given(self, payments: Iterable[Payment]) -> None:
+        """Take payments that are to be charged."""
+        self._waiting.extend(payments)
+
+    def ended(self, sent: Sent, outcome: Outcome, ended_at_s: float) -> None:
+        """Take in that a charge is over."""
+        del self._in_flight[sent.payment.correlation_id]
+        self._left_over.discard(sent.payment.correlation_id)
+        self._ended_at_s = ended_at_s
+        self.breaker.ended(sent.call, succeeded=outcome.is_success, now_s=ended_at_s)
+        overloaded = outcome is Outcome.OVERLOADED
+        if outcome.is_success or overloaded:
+            # The others end as fast or as slowly as they fail, which tells nothing of the pace.
+            latency_s = ended_at_s - sent.call.started_s
+            self.concurrency.ended(
+                in_flight=sent.in_flight, latency_s=latency_s, overloaded=overloaded, now_s=ended_at_s
+            )
+
+    def probe_answered(self, *, granted: bool, now_s: float) -> None:
+        """Take in whether the budget of probes has one for this replica."""
+        if granted:
+            self._probe_asked, self._probe_granted = False, True
+        else:
+            self._probe_again_at_s = now_s + PROBE_PAUSE_S
+
+    def peer_recovered(self, now_s: float) -> None:
+        """Take in that another replica's breaker has closed: worth a probe at once, whatever the budget."""
+        self.breaker.peer_got_through(now_s)
+        self._probe_granted = self.breaker.state(now_s) is BreakerState.HALF_OPEN
+
+    def leased(self, until_s: float) -> None:
+        """Take in that this replica may send until then."""
+        self._lease_until_s = until_s
+
+    def may_send(self, now_s: float) -> bool:
+        """Tell whether the replica's lease lasts; asked again right before each send."""
+        return now_s < self._lease_until_s
+
+    def drain(self) -> None:
+        """Send nothing more."""
+        self._draining = True
+
+    # What is to be done.
+
+    def decide(self, now_s: float, now_ms: int) -> GateWork:
+        """Decide all that can be decided now; `now_ms` is the stamp of the charges that start."""
+        self._note_lag(now_s)
+        self._check_stall(now_s)
+        if self._probe_again_at_s is not None and now_s >= self._probe_again_at_s:
+            self._probe_asked, self._probe_again_at_s = False, None
+        work = GateWork()
+        self._note_transitions(work, now_s)
+        self._refuse(work, now_s)
+        while self._waiting and self._may_start(work, now_s):
+            self._start(work, self._waiting.popleft(), now_s, now_ms)
+        self._announce(work, now_s)
+        return work
+
+    def wakes_at_s(self) -> float | None:
+        """Tell when time alone will change what is decided; None where it never does."""
+        times_s = (self.breaker.changes_at_s, self._start_due_s, self._probe_again_at_s, self._stall_check_at_s)
+        return min((time_s for time_s in times_s if time_s is not None), default=None)
+
+    # Questions.
+
+    def oldest_stamp_ms(self) -> int | None:
+        """Tell the oldest stamp of a charge that is under way; None where none is."""
+        return min((sent.requested_at_ms for sent in self._in_flight.values()), default=None)
+
+    @property
+    def under_way(self) -> int:
+        """How many charges were sent and have not ended."""
+        return len(self._in_flight)
+
+    # How it is decided.
+
+    def _refuse(self, work: GateWork, now_s: float) -> None:
+        """Give back what the breaker does not let through, the latest first."""
+        permits = 0 if self._draining else self.breaker.permits(now_s)
+        if permits is not None:
+            while len(self._waiting) > permits:
+                work.not_sent.append(self._waiting.pop())
+            work.not_sent.reverse()
+
+    def _may_start(self, work: GateWork, now_s: float) -> bool:
+        if not self.may_send(now_s):
+            return False
+        permits = self.breaker.permits(now_s)
+        if permits is not None:
+            return permits > 0 and self._may_probe(work)
+        if len(self._in_flight) - len(self._left_over) >= self.concurrency.limit:
+            return False
+        if self.rate.take(now_s):
+            return True
+        if self._start_due_s is None:
+            self._start_due_s = self.rate.next_at_s(now_s)
+        return False
+
+    def _may_probe(self, work: GateWork) -> bool:
+        if self._probe_granted:
+            self._probe_granted = False
+            return True
+        if not self._probe_asked:
+            self._probe_asked = work.wants_probe = True
+        return False
+
+    def _start(self, work: GateWork, payment: Payment, now_s: float, now_ms: int) -> None:
+        sent = Sent(payment, now_ms, self.breaker.started(now_s), len(self._in_flight) + 1)
+        self._in_flight[payment.correlation_id] = sent
+        if self._stall_check_at_s is None:
+            self._stall_check_at_s = now_s + STALL_CHECK_S
+        work.starts.append(sent)
+
+    def _note_lag(self, now_s: float) -> None:
+        if self._start_due_s is not None and now_s >= self._start_due_s:
+            self.rate.lagged(now_s - self._start_due_s, now_s)
+            self._start_due_s = None
+
+    def _check_stall(self, now_s: float) -> None:
+        if self._stall_check_at_s is None or now_s < self._stall_check_at_s:
+            return
+        fresh = [sent.call.started_s for key, sent in self._in_flight.items() if key not in self._left_over]
+        self._stall_check_at_s = now_s + STALL_CHECK_S if fresh else None
+        if fresh:
+            idle_s = now_s - max(self._ended_at_s, min(fresh))
+            usual_s = self.concurrency.latency_s or 0.0
+            self.breaker.stalled(calls=len(fresh), idle_s=idle_s, usual_s=usual_s, now_s=now_s)
+
+    def _note_transitions(self, work: GateWork, now_s: float) -> None:
+        self.breaker.state(now_s)  # Time alone may have changed it.
+        work.transitions = self.breaker.take_transitions()
+        for transition in work.transitions:
+            half_open = transition.after is BreakerState.HALF_OPEN
+            # A probe that somebody else's success makes worth while costs the shared budget nothing.
+            self._probe_granted = half_open and transition.cause is Cause.PEER_GOT_THROUGH
+            if transition.before is BreakerState.CLOSED:
+                self._left_over = set(self._in_flight)
+            if transition.after is BreakerState.CLOSED:
+                self.concurrency.reset()
+
+    def _announce(self, work: GateWork, now_s: float) -> None:
+        state = BreakerState.OPEN if self._draining else self.breaker.state(now_s)
+        before, capacity_per_s = self._announced, self.concurrency.capacity_per_s()
+        if before is not None and isclose(capacity_per_s, before.capacity_per_s, rel_tol=CAPACITY_STEP):
+            capacity_per_s = before.capacity_per_s
+        availability = Availability(
+            self._name, state, self._takes(state, now_s), capacity_per_s, self.breaker.down_since_s
+        )
+        if availability != before:
+            self._announced = work.availability = availability
+
+    def _takes(self, state: BreakerState, now_s: float) -> int:
+        if state.is_closed:
+            return self.concurrency.limit + len(self._left_over) + CLAIMED_AHEAD_MAX
+        if state is BreakerState.HALF_OPEN:
+            return len(self._in_flight) + max(len(self._waiting), self.breaker.permits(now_s) or 0)
+        return 0

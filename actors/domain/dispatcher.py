@@ -1,0 +1,371 @@
+"""Decides what is done next with every payment that a replica drives: which processor, when, and how many.
+
+Pure: messages and the time go in, `Work` comes out, and all of it has to be carried out.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
+from random import Random
+from uuid import UUID
+
+from actors.domain.backoff import Backoff
+from actors.domain.lifecycle import (
+    ENDED,
+    WRITING,
+    Adopted,
+    ChargeEnded,
+    Chosen,
+    Claimed,
+    ClaimRejected,
+    Effect,
+    Event,
+    Lifecycle,
+    LookUpChosen,
+    LookUpEnded,
+    Moved,
+    MoveRejected,
+    PauseEnded,
+    Settled,
+    State,
+    Unconfigured,
+)
+from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.routing import Availability, Choice, Reason, Routes
+
+WINDOW_MAX = 1000
+"""Payments of the journal that are in memory at once; the others wait on the disk."""
+ADOPTED_MAX = 2 * WINDOW_MAX
+"""Rows of other replicas are adopted while fewer payments than this are in memory."""
+DRIVEN_MAX = 5 * WINDOW_MAX
+"""Payments in memory at once, with those whose outcome is unknown: they must not keep new ones from being charged."""
+WANTED_MIN = 100
+"""Fewer new payments are not worth asking the intake for, unless it owes none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLimits:
+    """How failures are tried again."""
+
+    failures: Backoff = field(default_factory=lambda: Backoff(first_s=0.1, longest_s=5.0))
+    jitter: float = 0.25
+    """Each pause is drawn from within this share around its length."""
+    horizon_s: float = 30.0
+    """How long after an attempt a processor may still book it: longest delay, plus timeout, plus lease."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What the dispatcher wants to be done now."""
+
+    claims: list[Claim] = field(default_factory=list)
+    """Rows to be written."""
+    moves: list[Move] = field(default_factory=list)
+    settlements: list[Settlement] = field(default_factory=list)
+    charges: dict[str, list[Payment]] = field(default_factory=dict)
+    """Payments to be charged, by processor."""
+    look_ups: dict[str, list[Payment]] = field(default_factory=dict)
+    """Payments that a processor is to be asked for."""
+    recorded: list[UUID] = field(default_factory=list)
+    """Ids that came from the journal though their rows are committed."""
+    wanted: int = 0
+    """How many more payments of the journal are wanted."""
+    choices: list[Choice] = field(default_factory=list)
+    """The choices that were made, without repetitions, for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """How far a payment is that this replica drives."""
+
+    payment: Payment
+    state: State
+    processor: str | None
+    attempts: int
+    pinned: bool
+
+
+class Dispatcher:
+    """Holds every payment that this replica drives. Ids that it does not drive are ignored."""
+
+    def __init__(self, routes: Routes, retries: RetryLimits, rng: Random) -> None:
+        """`rng` draws the jitter of the pauses."""
+        self.routes = routes
+        self._retries = retries
+        self._rng = rng
+        self._lives: dict[UUID, Lifecycle] = {}
+        self._pinned = 0
+        """How many of them are pinned."""
+        self._asked = 0
+        """Payments that the intake was asked for and has not given yet."""
+        self._behind = 0
+        """Payments that wait in the journal for being asked for."""
+        self._held: deque[Lifecycle] = deque()
+        """Payments that are free to go to any processor, in the order of their arrival."""
+        self._counted = 0
+        """How many payments at the head of `_held` are already counted as waiting."""
+        self._held_pinned: dict[str, deque[Lifecycle]] = {name: deque() for name in routes.views}
+        """Pinned payments that wait for room at their processor."""
+        self._rivals: dict[UUID, list[Payment]] = {}
+        """Payments under an id that is driven here with another amount, until its row is decided."""
+        self._pauses: list[tuple[float, int, UUID]] = []
+        """A heap of the ends of pauses."""
+        self._numbers = count()
+        self._work = Work()
+
+    # What has happened.
+
+    def accepted(self, payments: Iterable[Payment], behind: int, now_s: float) -> None:
+        """Take payments of the journal; `behind` them so many more wait there."""
+        self._behind = behind
+        for payment in payments:
+            self._asked -= 1
+            self._accept(payment, now_s)
+
+    def adopted(self, claims: Iterable[Claim], oldest_stamp_ms: int, now_s: float) -> None:
+        """Take rows whose payments may have been charged, under no older stamp than this."""
+        for claim in claims:
+            key = claim.payment.correlation_id
+            life = self._lives.get(key)
+            if life is not None and life.row is None and life.payment.amount_cents != claim.payment.amount_cents:
+                # The row came first. Postgres compares the amounts, and the other one is reported.
+                self._apply(life, ClaimRejected(), now_s)
+                self._work.claims.append(Claim(life.payment, claim.processor))
+            life = self._lives.setdefault(key, Lifecycle(claim.payment, self._retries.horizon_s))
+            self._apply(life, Adopted(claim.processor, claim.attempts, oldest_stamp_ms), now_s)
+            self._offer_rivals(key, now_s)
+
+    def claimed(self, ids: Iterable[UUID], now_s: float) -> None:
+        """Note rows that are committed and belong to this replica."""
+        for key in ids:
+            self._apply_to(key, Claimed(), now_s)
+            self._offer_rivals(key, now_s)
+
+    def claims_rejected(self, payments: Iterable[Payment], now_s: float) -> None:
+        """Note payments whose ids have rows of other replicas, or with other amounts."""
+        for payment in payments:
+            life = self._lives.get(payment.correlation_id)
+            if life is not None and life.payment == payment:
+                self._apply(life, ClaimRejected(), now_s)
+                self._offer_rivals(payment.correlation_id, now_s)
+
+    def moved(self, ids: Iterable[UUID], now_s: float) -> None:
+        """Note rows that name their new processors."""
+        for key in ids:
+            self._apply_to(key, Moved(), now_s)
+
+    def moves_rejected(self, ids: Iterable[UUID], now_s: float) -> None:
+        """Note rows that belong to other replicas by now."""
+        for key in ids:
+            self._apply_to(key, MoveRejected(), now_s)
+
+    def settled(self, ids: Iterable[UUID], now_s: float) -> None:
+        """Note settlements that are committed."""
+        for key in ids:
+            self._apply_to(key, Settled(), now_s)
+
+    def charges_ended(self, ends: Iterable[ChargeEnded], now_s: float) -> None:
+        """Note attempts that are over; those that were not sent keep their order before all that are held."""
+        not_sent: list[ChargeEnded] = []
+        for end in ends:
+            if end.outcome.was_sent:
+                self._apply_to(end.correlation_id, end, now_s)
+            else:
+                not_sent.append(end)
+        for end in reversed(not_sent):
+            self._apply_to(end.correlation_id, end, now_s)
+
+    def look_ups_ended(self, ends: Iterable[LookUpEnded], now_s: float) -> None:
+        """Note what processors said of payments."""
+        for end in ends:
+            self._apply_to(end.correlation_id, end, now_s)
+
+    def availability_changed(self, availability: Availability, now_s: float) -> None:
+        """Note what a processor takes from now on."""
+        self.routes.views[availability.processor].update(availability, now_s)
+
+    # What is to be done.
+
+    def decide(self, now_s: float) -> Work:
+        """Decide all that can be decided now; the caller carries out the whole of it."""
+        while self._pauses and self._pauses[0][0] <= now_s:
+            self._end_pause(heappop(self._pauses)[2], now_s)
+        self._release_pinned(now_s)
+        self._release_held(now_s)
+        self._ask_for_more()
+        work, self._work = self._work, Work()
+        return work
+
+    def wakes_at_s(self, now_s: float) -> float | None:
+        """Tell when time alone will change what is decided; None where it never does."""
+        ends_s = [self._pauses[0][0]] if self._pauses else []
+        if self._held:
+            patience = (self.routes.patience_ends_at_s(name) for name in self.routes.views)
+            ends_s += [end_s for end_s in patience if end_s > now_s]
+        return min(ends_s, default=None)
+
+    # Questions.
+
+    def oldest_stamp_ms(self) -> int | None:
+        """Tell the oldest stamp of a charge that is not committed; None where there is none."""
+        stamps = (life.oldest_stamp_ms for life in self._lives.values())
+        return min((stamp_ms for stamp_ms in stamps if stamp_ms is not None), default=None)
+
+    def being_written(self) -> int:
+        """Tell how many payments wait for Postgres."""
+        return sum(life.state in WRITING for life in self._lives.values())
+
+    def adoption_room(self) -> int:
+        """Tell how many more payments may be adopted."""
+        return max(0, ADOPTED_MAX - len(self._lives) - self._asked)
+
+    def counts(self) -> Mapping[str, int]:
+        """Count the payments by what they wait for, those in the journal included."""
+        states = Counter(life.state for life in self._lives.values())
+        return {"journalled": self._behind} | {state.value: states[state] for state in State if state not in ENDED}
+
+    def unknown_for(self, duration_s: float, now_s: float) -> int:
+        """Count the payments of which it has been unknown for so long whether they were charged."""
+        since_s = (life.pinned_since_s for life in self._lives.values())
+        return sum(each is not None and each < now_s - duration_s for each in since_s)
+
+    def describe(self, correlation_id: UUID) -> Driven | None:
+        """Tell how far a payment is; None where it is not driven here."""
+        life = self._lives.get(correlation_id)
+        return life and Driven(life.payment, life.state, life.processor, life.attempts, life.pinned)
+
+    # How it is decided.
+
+    def _accept(self, payment: Payment, now_s: float) -> None:
+        key = payment.correlation_id
+        life = self._lives.get(key)
+        if life is None:
+            self._lives[key] = life = Lifecycle(payment, self._retries.horizon_s)
+            self._held.append(life)
+        elif life.payment.amount_cents != payment.amount_cents:
+            self._rivals.setdefault(key, []).append(payment)
+            self._offer_rivals(key, now_s)
+        elif life.row is not None:
+            self._work.recorded.append(key)
+
+    def _offer_rivals(self, key: UUID, now_s: float) -> None:
+        """Let Postgres compare amounts, once it is decided whether this replica drives the id."""
+        life = self._lives.get(key)
+        if key not in self._rivals or (life is not None and life.row is None):
+            return
+        for rival in self._rivals.pop(key):
+            if life is None:
+                self._accept(rival, now_s)
+            else:
+                assert life.row is not None
+                self._work.claims.append(Claim(rival, life.row))
+
+    def _apply_to(self, key: UUID, event: Event, now_s: float) -> None:
+        life = self._lives.get(key)
+        if life is not None:
+            self._apply(life, event, now_s)
+
+    def _apply(self, life: Lifecycle, event: Event, now_s: float) -> None:
+        """Carry an event through a payment's life: the only place that changes what is counted of it."""
+        room_before, pinned_before = life.taking_room_at, life.pinned
+        effect = life.transition(event, now_s)
+        room_after = life.taking_room_at
+        if room_before != room_after:
+            if room_before is not None:
+                self.routes.views[room_before].given -= 1
+            if room_after is not None:
+                self.routes.views[room_after].given += 1
+        self._pinned += life.pinned - pinned_before
+        self._order(life, effect, now_s)
+
+    def _order(self, life: Lifecycle, effect: Effect, now_s: float) -> None:  # noqa: C901  # one line for each effect
+        work, payment = self._work, life.payment
+        match effect:
+            case Effect.NONE:
+                pass
+            case Effect.HOLD | Effect.HOLD_FIRST:
+                self._hold(life, now_s, first=effect is Effect.HOLD_FIRST)
+            case Effect.CLAIM:
+                work.claims.append(life.claim())
+            case Effect.MOVE:
+                work.moves.append(life.move())
+            case Effect.CHARGE:
+                work.charges.setdefault(life.row or "", []).append(payment)
+            case Effect.LOOK_UP:
+                work.look_ups.setdefault(life.row or "", []).append(payment)
+            case Effect.PAUSE:
+                jitter = self._rng.uniform(1 - self._retries.jitter, 1 + self._retries.jitter)
+                end_s = now_s + self._retries.failures.pause_s(life.failures_in_row) * jitter
+                heappush(self._pauses, (end_s, next(self._numbers), payment.correlation_id))
+            case Effect.SETTLE:
+                work.settlements.append(life.settlement())
+            case Effect.FORGET:
+                self._pinned -= life.pinned
+                del self._lives[payment.correlation_id]
+
+    def _hold(self, life: Lifecycle, now_s: float, *, first: bool) -> None:
+        if life.row is not None and life.row not in self.routes.views:
+            # It may have been charged there, or be moved from there, and nobody can ask.
+            self._apply(life, Unconfigured(), now_s)
+        elif life.pinned:
+            assert life.row is not None
+            queue = self._held_pinned[life.row]
+            (queue.appendleft if first else queue.append)(life)
+        elif first:
+            self._held.appendleft(life)
+        else:
+            self._held.append(life)
+
+    def _end_pause(self, key: UUID, now_s: float) -> None:
+        life = self._lives.get(key)
+        if life is not None:
+            name = life.processor
+            in_outage = name in self.routes.views and self.routes.is_waited_for(name, now_s)
+            self._apply(life, PauseEnded(in_outage), now_s)
+
+    def _release_pinned(self, now_s: float) -> None:
+        for name, queue in self._held_pinned.items():
+            view = self.routes.views[name]
+            while queue and (view.has_room or not view.state.is_closed):
+                # No probe either: one that fails again and again would never be looked up, and so never be free.
+                event = Chosen(name) if view.state.is_closed else LookUpChosen()
+                self._apply(queue.popleft(), event, now_s)
+
+    def _release_held(self, now_s: float) -> None:
+        """Give held payments to the processors that take them, in the order of their arrival."""
+        while self._held:
+            life = self._held[0]
+            if life.state is not State.HELD or life.pinned or self._lives.get(life.payment.correlation_id) is not life:
+                self._drop_first()
+                continue
+            choice = self._choose(life, now_s)
+            if not self._work.choices or self._work.choices[-1] != choice:
+                self._work.choices.append(choice)
+            if choice.processor is None:
+                self.routes.decisions[None, choice.reason] += len(self._held) - self._counted
+                self._counted = len(self._held)
+                return
+            self._drop_first()
+            self.routes.decisions[choice.processor, choice.reason] += 1
+            self._apply(life, Chosen(choice.processor), now_s)
+
+    def _choose(self, life: Lifecycle, now_s: float) -> Choice:
+        spent = None
+        if life.processor is not None and self.routes.is_spent(life.processor, life.failures_here, now_s):
+            spent = life.processor
+        return self.routes.choose(waiting=len(self._held) - 1 + self._behind, spent=spent, now_s=now_s)
+
+    def _drop_first(self) -> None:
+        self._held.popleft()
+        self._counted = max(0, self._counted - 1)
+
+    def _ask_for_more(self) -> None:
+        """Ask for as many payments of the journal as there is room for."""
+        expected = len(self._lives) + self._asked
+        wanted = min(WINDOW_MAX - (expected - self._pinned), DRIVEN_MAX - expected)
+        if wanted >= WANTED_MIN or (wanted > 0 and not self._asked):
+            self._asked += wanted
+            self._work.wanted = wanted
+

@@ -1,0 +1,20 @@
+"""What gossip is told."""
+
+from dataclasses import dataclass
+
+from actors.domain.payment import Payment
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Tell the other replicas that these were accepted here."""
+
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadDue:
+    """From itself: what was gathered is to be told, and what others told to be heard."""
+
+
+GossipMessage = Spread | SpreadDue

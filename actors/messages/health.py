@@ -1,0 +1,48 @@
+"""What health is told and asked."""
+
+from dataclasses import dataclass
+
+from actors.domain.breaker import BreakerState
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """The breaker of a processor has changed here."""
+
+    processor: str
+    state: BreakerState
+    down: bool
+    """Whether it is open or half open by what this replica's own calls met."""
+    changed_at_s: float | None
+    """Monotonic time at which it last closed or opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeWanted:
+    """A payment waits to probe this processor. Its actor is told `ProbeAnswered`."""
+
+    processor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForceBreaker:
+    """An operator wants a breaker held on all replicas. Answers whether there is such a processor."""
+
+    processor: str
+    state: BreakerState | None
+    """`FORCED_OPEN` or `FORCED_CLOSED`; None lets it decide by itself again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollEnded:
+    """From its helper: the call to a processor's health endpoint is over."""
+
+    processor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeDue:
+    """From itself: the shared view is to be read again."""
+
+
+HealthMessage = BreakerChanged | ProbeWanted | ForceBreaker | PollEnded | ExchangeDue

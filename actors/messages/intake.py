@@ -1,0 +1,85 @@
+"""What the intake is told and asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from uuid import UUID
+
+from actors.domain.payment import Payment
+
+
+class AcceptAnswer(Enum):
+    """What a client is told of the payment that it posted."""
+
+    ACCEPTED = "accepted"
+    """It is durable now."""
+    REPEATED = "repeated"
+    """It was accepted before, with the same amount."""
+    CONFLICT = "conflict"
+    """Its id was accepted before with another amount; this one is not kept."""
+    OVERLOADED = "overloaded"
+    """The journal holds as many payments as it may; nothing was kept."""
+    JOURNAL_UNAVAILABLE = "journal unavailable"
+    """It could not be made durable; nothing was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Make this payment durable, then answer."""
+
+    payment: Payment
+    reply: Callable[[AcceptAnswer], None]
+    wanted_until_s: float
+    """Monotonic time after which nobody waits for the answer: the payment is not kept then."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Make these payments of another replica's journal durable here. Answers whether they are."""
+
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Give the router as many more payments, as soon as there are some."""
+
+    payments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Postgres has rows for these ids; the journal need not keep them."""
+
+    correlation_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAmountsFound:
+    """Postgres tells which amounts came first under these ids, whatever was believed before."""
+
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedByPeers:
+    """Other replicas say that they accepted these."""
+
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDue:
+    """From itself: the payments that were gathered for the router are due."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetAcceptedCents:
+    """A question: with which amount was this id accepted, as far as this replica remembers? Answers cents or None."""
+
+    correlation_id: UUID
+
+
+IntakeMessage = (
+    Accept | TakeOver | Want | Recorded | FirstAmountsFound | AcceptedByPeers | DeliveryDue | GetAcceptedCents
+)

@@ -1,0 +1,16 @@
+"""What the lease's actor is told."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BeatDue:
+    """From itself: the lease is to be taken or renewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """End the lease for good, since the replica stops."""
+
+
+LeaseMessage = BeatDue | Leave

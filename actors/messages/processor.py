@@ -1,0 +1,132 @@
+"""What a processor's actor is told and asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from actors.domain.breaker import BreakerState, Cause, Transition
+from actors.domain.payment import Payment
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Send these payments."""
+
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Ask whether and when these payments were charged."""
+
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndsDue:
+    """From its helpers: charges or look-ups have ended, and were gathered for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartDue:
+    """From itself: time alone has changed what may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRenewed:
+    """This replica may send until then."""
+
+    until_s: float
+    """On the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Send nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReported:
+    """The processor's own health endpoint has answered; told once for each answer."""
+
+    failing: bool
+    asked_s_ago: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumFoundDown:
+    """A quorum of replicas has found the processor down."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRecovered:
+    """Another replica's breaker has closed since this one's opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldBreaker:
+    """An operator wants the breaker in this state."""
+
+    state: BreakerState | None
+    """`FORCED_OPEN` or `FORCED_CLOSED`; None lets it decide by itself again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswered:
+    """The budget of probes, which all replicas share, has one for this replica, or not."""
+
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GetOldestSent:
+    """A question: what is the oldest stamp of a charge that is under way? Answers milliseconds or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetProcessorStatus:
+    """A question: how is the processor? Answers a `ProcessorStatus`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatedTransition:
+    """A transition of a breaker with its instant."""
+
+    at_ms: int
+    """Wall clock, milliseconds since the epoch."""
+    transition: Transition
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorStatus:
+    """What one replica knows of one processor."""
+
+    state: BreakerState
+    under_way: int
+    """Charges that were sent and have not ended."""
+    limit: int
+    """How many may be under way at once."""
+    latency_s: float | None
+    """Smoothed duration of a charge; None where none has ended yet."""
+    starts_per_s_max: float
+    """How many charges a second may start, for the sake of new requests' CPU."""
+    transitions: tuple[DatedTransition, ...]
+    """The latest changes of its breaker's state, oldest first."""
+    transitions_by_cause: Mapping[tuple[BreakerState, Cause], int]
+    """How often the breaker changed to a state for a cause, since the start."""
+
+
+ProcessorMessage = (
+    Charge
+    | LookUp
+    | EndsDue
+    | StartDue
+    | LeaseRenewed
+    | Drain
+    | HealthReported
+    | QuorumFoundDown
+    | PeerRecovered
+    | HoldBreaker
+    | ProbeAnswered
+    | GetOldestSent
+    | GetProcessorStatus
+)

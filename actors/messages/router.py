@@ -1,0 +1,123 @@
+"""What the router is told and asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from actors.domain.lifecycle import ChargeEnded, LookUpEnded
+from actors.domain.payment import Claim, Payment
+from actors.domain.routing import Availability, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Take these payments, which are durable, to processors."""
+
+    payments: tuple[Payment, ...]
+    behind: int
+    """How many more wait in the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Drive these payments, of which only the rows are known."""
+
+    claims: tuple[Claim, ...]
+    oldest_stamp_ms: int
+    """No charge of theirs bears an older stamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A batch is committed."""
+
+    claimed: tuple[UUID, ...]
+    """Rows that belong to this replica now."""
+    claims_rejected: tuple[Payment, ...]
+    """Payments whose ids have rows of other replicas, or with other amounts."""
+    moved: tuple[UUID, ...]
+    """Rows that name their new processors now."""
+    moves_rejected: tuple[UUID, ...]
+    """Rows that belong to other replicas by now."""
+    settled: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChargesEnded:
+    """These attempts are over."""
+
+    ends: tuple[ChargeEnded, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpsEnded:
+    """A processor was asked for these payments."""
+
+    ends: tuple[LookUpEnded, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityChanged:
+    """A processor takes more or fewer payments from now on."""
+
+    availability: Availability
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionDue:
+    """From itself: a pause or a patience has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetOldestStamp:
+    """A question: what is the oldest stamp of a charge that is not committed yet? Answers milliseconds or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetBeingWritten:
+    """A question: how many payments wait for Postgres?"""
+
+
+@dataclass(frozen=True, slots=True)
+class GetAdoptionRoom:
+    """A question: how many more payments may be adopted?"""
+
+
+@dataclass(frozen=True, slots=True)
+class GetDriven:
+    """A question: how far is this payment? Answers a `Driven`, or None where this replica does not drive it."""
+
+    correlation_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class GetRouterStats:
+    """A question: what is the replica busy with? Answers `RouterStats`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterStats:
+    """What one replica is busy with."""
+
+    unsettled: Mapping[str, int]
+    """Payments by what they wait for."""
+    unresolved: int
+    """Payments of which it has been unknown for long whether they were charged."""
+    decisions: Mapping[tuple[str | None, Reason], int]
+    """How often a payment was given to a processor, or to none, for each reason."""
+
+
+RouterMessage = (
+    Route
+    | Adopt
+    | Written
+    | ChargesEnded
+    | LookUpsEnded
+    | AvailabilityChanged
+    | DecisionDue
+    | GetOldestStamp
+    | GetBeingWritten
+    | GetAdoptionRoom
+    | GetDriven
+    | GetRouterStats
+)

@@ -1,0 +1,77 @@
+"""Tells whether a replica takes payments, and how its parts are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from actors.errors import FielError, GatewayUnavailableError, JournalUnavailableError
+from actors.messages.router import RouterStats
+from actors.ports import OwnedJournal
+from actors.router import UNRESOLVED_S
+from actors.supervisor import Supervisor
+from actors.system import Parts
+
+OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether this replica takes payments, and how its parts are."""
+
+    ready: bool
+    parts: dict[str, str]
+    """State of each part by name; `ok` where nothing is wrong."""
+
+    @property
+    def degraded(self) -> bool:
+        """Whether a part is missing that payments are accepted without."""
+        return self.ready and any(state != OK for state in self.parts.values())
+
+
+def check_readiness(
+    parts: Parts,
+    journal: OwnedJournal | None,
+    supervisor: Supervisor | None,
+    stats: Callable[[], RouterStats],
+    *,
+    is_draining: bool,
+) -> Readiness:
+    """Ask every part how it is. `journal` and `supervisor` are None until the replica has started."""
+    states = {
+        "journal": _state_of(lambda: _check_journal(journal)),
+        "actors": _state_of(lambda: _check_actors(supervisor)),
+        "postgres": _state_of(parts.database.ping),
+        "redis": _state_of(parts.board.ping),
+        "payments": _state_of(lambda: _check_payments(stats())),
+    }
+    if is_draining:
+        states["gateway"] = "draining"
+    ready = not is_draining and states["journal"] == states["actors"] == OK
+    return Readiness(ready, states)
+
+
+def _check_journal(journal: OwnedJournal | None) -> None:
+    if journal is None:
+        raise JournalUnavailableError("not open yet: waiting for Postgres")
+    journal.check()
+
+
+def _check_actors(supervisor: Supervisor | None) -> None:
+    if supervisor is None:
+        raise GatewayUnavailableError("not started yet")
+    if supervisor.dead:
+        raise GatewayUnavailableError(f"dead: {', '.join(supervisor.dead)}")
+
+
+def _check_payments(stats: RouterStats) -> None:
+    if stats.unresolved:
+        raise GatewayUnavailableError(
+            f"of {stats.unresolved} it is unknown for over {UNRESOLVED_S:.0f} s whether they were charged"
+        )
+
+
+def _state_of(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except FielError as error:
+        return str(error) or type(error).__name__
+    return OK

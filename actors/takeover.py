@@ -1,0 +1,76 @@
+"""Takes over what replicas that are gone have left: their rows in Postgres, and their journals."""
+
+import logging
+from collections.abc import Sequence
+from itertools import islice
+
+from actors.domain.payment import Payment
+from actors.domain.records import Adopted
+from actors.errors import GatewayUnavailableError, JournalUnavailableError
+from actors.messages.intake import TakeOver
+from actors.messages.router import Adopt, GetAdoptionRoom
+from actors.ports import JournalShelf, LeaseStore, Orphan, Recipient
+
+logger = logging.getLogger(__name__)
+
+ADOPTED_AT_ONCE_MAX = 500
+"""Rows that are adopted with one statement."""
+TAKEN_AT_ONCE_MAX = 1000
+"""Payments of another journal that are written at once."""
+TAKE_OVER_S_MAX = 2.0
+ASK_S_MAX = 1.0
+
+
+class Takeover:
+    """Used by the lease's actor, which alone knows when replicas count as gone; it waits for what it asks."""
+
+    def __init__(self, *, leases: LeaseStore, router: Recipient, intake: Recipient, shelf: JournalShelf) -> None:
+        self._leases = leases
+        self._router = router
+        self._intake = intake
+        self._shelf = shelf
+
+    def adopt_rows(self) -> Adopted | None:
+        """Adopt unsettled rows of replicas that are gone, as many as the router has room for.
+
+        Raises:
+            LedgerUnavailableError: the rows may be this replica's now all the same.
+        """
+        try:
+            room = int(self._router.ask(GetAdoptionRoom(), ASK_S_MAX))
+        except GatewayUnavailableError:
+            return None
+        adopted = self._leases.adopt(min(room, ADOPTED_AT_ONCE_MAX)) if room else None
+        if adopted is not None:
+            logger.warning("%d unsettled payments of replicas that are gone are taken over", len(adopted.claims))
+            self._router.tell(Adopt(adopted.claims, adopted.oldest_stamp_ms))
+        return adopted
+
+    def adopt_journals(self) -> None:
+        """Copy the journals of replicas that are gone into the own one.
+
+        Raises:
+            LedgerUnavailableError: nobody can tell who is gone.
+        """
+        try:
+            for orphan in self._shelf.orphans(self._leases.gone()):
+                try:
+                    self._copy(orphan)
+                finally:
+                    orphan.close()
+        except JournalUnavailableError as error:
+            logger.warning("the journal of a replica that is gone is left alone: %s", error)
+
+    def _copy(self, orphan: Orphan) -> None:
+        payments = orphan.replay()
+        while chunk := tuple(islice(payments, TAKEN_AT_ONCE_MAX)):
+            if not self._take_over(chunk):
+                return
+        orphan.clear()
+
+    def _take_over(self, payments: Sequence[Payment]) -> bool:
+        logger.warning("%d payments of the journal of a replica that is gone are taken over", len(payments))
+        try:
+            return bool(self._intake.ask(TakeOver(tuple(payments)), TAKE_OVER_S_MAX))
+        except GatewayUnavailableError:
+            return False
