@@ -5,7 +5,8 @@ from collections import deque
 from uuid import UUID
 
 from actors.actor import Actor
-from actors.domain.batching import Backoff, BatchLimits, BatchSize
+from actors.domain.backoff import Backoff
+from actors.domain.batching import BatchLimits, BatchSize
 from actors.domain.messages import (
     Adopt,
     Assign,

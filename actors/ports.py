@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from actors.domain.fleet import Opinion
 from actors.domain.messages import Claim, Move
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment, Settlement
+from actors.domain.quorum import Opinion
 
 
 class Recipient(Protocol):

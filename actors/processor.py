@@ -8,6 +8,7 @@ from uuid import UUID
 
 from actors.actor import Actor
 from actors.domain.breaker import Breaker, BreakerState, Call, Cause, Transition
+from actors.domain.concurrency_limit import ConcurrencyLimit
 from actors.domain.messages import (
     AvailabilityChanged,
     BreakerChanged,
@@ -34,8 +35,8 @@ from actors.domain.messages import (
     Tick,
 )
 from actors.domain.outcome import Outcome
-from actors.domain.pacing import ConcurrencyLimit, StartRate
 from actors.domain.payment import Payment
+from actors.domain.rate_limiter import RateLimiter
 from actors.ports import LookUpAnswer, ProcessorClient, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class ProcessorActor(Actor):
         client: ProcessorClient,
         breaker: Breaker,
         concurrency: ConcurrencyLimit,
-        starts: StartRate,
+        starts: RateLimiter,
         router: Recipient,
         health: Recipient,
         runtime: Runtime,
@@ -121,9 +122,9 @@ class ProcessorActor(Actor):
             case HealthReported(failing=failing, asked_s_ago=asked_s_ago):
                 self._breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
             case FoundDown():
-                self._breaker.fleet_found_down(now_s)
+                self._breaker.quorum_found_down(now_s)
             case GotThrough():
-                self._breaker.peer_got_through(now_s)
+                self._breaker.peer_recovered(now_s)
                 # Worth a probe at once, also where one waits for the fleet's budget.
                 self._probe_granted = self._breaker.state(now_s) is BreakerState.HALF_OPEN
             case ForceBreaker(state=state):
@@ -226,7 +227,7 @@ class ProcessorActor(Actor):
         if fresh:
             idle_s = now_s - max(self._ended_at_s, min(fresh))
             usual_s = self._concurrency.latency_s or 0.0
-            self._breaker.stalled(calls=len(fresh), idle_s=idle_s, usual_s=usual_s, now_s=now_s)
+            self._breaker.stalled(calls=len(fresh), idle_s=idle_s, latency_s=usual_s, now_s=now_s)
             self._order_stall_check()
 
     def _order_stall_check(self) -> None:
@@ -260,7 +261,7 @@ class ProcessorActor(Actor):
         for transition in transitions:
             self._note(transition, now_s)
         if transitions:
-            changed_at_s, down = self._breaker.changed_at_s, self._breaker.is_down_by_own_evidence
+            changed_at_s, down = self._breaker.changed_at_s, self._breaker.is_down_by_own_calls
             self._health.tell(BreakerChanged(self._name, state, down, changed_at_s))
         self._announce(state, now_s, changed=bool(transitions))
         self._order_tick()
@@ -272,7 +273,7 @@ class ProcessorActor(Actor):
         self._transitions.append(DatedTransition(at_ms, transition))
         self._transitions_by_cause[after, cause] += 1
         # A probe that somebody else's success makes worth while costs the fleet's budget nothing.
-        self._probe_granted = after is BreakerState.HALF_OPEN and cause is Cause.PEER_GOT_THROUGH
+        self._probe_granted = after is BreakerState.HALF_OPEN and cause is Cause.PEER_RECOVERED
         if before is BreakerState.CLOSED:
             self._left_over = set(self._in_flight)
         if after is BreakerState.CLOSED:

@@ -9,7 +9,7 @@ from random import Random
 from uuid import UUID
 
 from actors.actor import Actor
-from actors.domain.batching import Backoff
+from actors.domain.backoff import Backoff
 from actors.domain.life import Life, Next
 from actors.domain.messages import (
     Adopt,

@@ -13,7 +13,7 @@ from typing import Any
 import pykka
 
 from actors.actor import Address
-from actors.domain.batching import Backoff
+from actors.domain.backoff import Backoff
 from actors.ports import Runtime
 
 logger = logging.getLogger(__name__)

@@ -17,9 +17,11 @@ from actors.adapters.processor_client import HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
 from actors.books import Books
 from actors.domain.batching import BatchLimits
-from actors.domain.breaker import Breaker, BreakerLimits
-from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
+from actors.domain.breaker import Breaker
+from actors.domain.breaker_limits import BreakerLimits
+from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.processors import Processor
+from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.routing import Patience, Routes
 from actors.gossip import GossipActor
 from actors.health import HealthActor
@@ -161,7 +163,7 @@ class System:
                 client=self.clients[processor.name],
                 breaker=Breaker(BreakerLimits(), Random()),  # noqa: S311  # jitter is no secret
                 concurrency=ConcurrencyLimit(ConcurrencyLimits(max=self.settings.in_flight_max)),
-                starts=StartRate(StartRateLimits()),
+                starts=RateLimiter(RateLimits()),
                 router=self.router,
                 health=self.health,
                 runtime=self.runtime,

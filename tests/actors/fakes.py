@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from actors.actor import Actor
-from actors.domain.fleet import Opinion
 from actors.domain.messages import Claim, Move
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment, Settlement
+from actors.domain.quorum import Opinion
 from actors.errors import HealthUnavailableError, JournalUnavailableError, LedgerUnavailableError, PeersUnavailableError
 from actors.ports import (
     Adopted,
