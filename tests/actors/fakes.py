@@ -37,9 +37,9 @@ def payment(number: int, amount_cents: int = 1990) -> Payment:
 
 
 def deliver(actor: Actor) -> None:
-    """Let an actor that is not started handle what is in its mailbox, until nothing is."""
+    """Let an actor that is not started handle its messages until its mailbox is empty."""
     while not actor.actor_inbox.empty():
-        actor.on_receive(actor.actor_inbox.get().message)
+        actor.handle_waiting()
 
 
 class Recorder:
