@@ -1,118 +1,185 @@
 """What all actors of Fiel have in common: a mailbox that clients cannot flood, and an address that outlives them."""
 
+import abc
 import contextlib
 import logging
 import queue
 import sys
+import time
+from math import inf
 from typing import Any, ClassVar, cast
 
 import pykka
 from greenlet import GreenletExit
+from pykka import messages
 
 from actors.errors import GatewayUnavailableError, MailboxFullError
 
 logger = logging.getLogger(__name__)
 
 EXITS = (KeyboardInterrupt, SystemExit, GreenletExit)
-"""Raised to end more than the actor that they happen to meet."""
+"""Exceptions that end more than the actor that they are raised in."""
 
 
 class Start:
     """What an actor is busy with before it takes its first message."""
 
 
-class BoundedInbox:
-    """A mailbox that refuses some messages when it is full, and knows what its actor is busy with.
+class Drained:
+    """What an actor is busy with in `Actor.on_drained`."""
 
-    The others always pass: they belong to payments that were accepted, of which there is a bounded number, and one that
-    were lost would leave its payment waiting for ever.
+
+DRAINED = Drained()
+
+
+class BoundedInbox:
+    """A mailbox that refuses some types of messages when it is full, and knows what its actor is busy with.
+
+    Other messages are always accepted. They belong to accepted payments, whose number is bounded, and if one of them
+    were lost, its payment would wait for ever.
     """
 
     def __init__(self, size_max: int, refused: tuple[type, ...]) -> None:
         self.busy_with: object = Start()
-        """The message that the actor took out last; None while it waits for the next."""
-        self.looks = 0
-        """How many times in a row `look` found it busy with that."""
+        """The message that the actor is handling; None while it waits for the next."""
+        self.busy_checks = 0
+        """How many times in a row `check_busy` has found the actor busy with `busy_with`."""
         self._size_max = size_max
         self._refused = refused
         # SimpleQueue is gevent's own after monkey-patching, and several times cheaper than Queue.
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def put(self, envelope: Any, /) -> None:  # noqa: ANN401  # pykka's envelope is generic in the message
-        """Append an envelope, or raise MailboxFullError."""
-        if isinstance(envelope.message, self._refused) and self._queue.qsize() >= self._size_max:
+        """Append an envelope.
+
+        Raises:
+            MailboxFullError: the mailbox is full, and the message is of a type that it refuses then.
+        """
+        if self._refused and isinstance(envelope.message, self._refused) and self._queue.qsize() >= self._size_max:
             raise MailboxFullError
         self._queue.put(envelope)
 
-    def get(self) -> Any:  # noqa: ANN401  # the same
-        """Wait for the next envelope."""
-        self.busy_with, self.looks = None, 0
+    def get(self) -> Any:  # noqa: ANN401  # pykka's envelope is generic in the message
+        """Wait for the next envelope and return it."""
+        self.busy_with, self.busy_checks = None, 0
         envelope = self._queue.get()
         self.busy_with = envelope.message
         return envelope
 
-    def look(self) -> None:
-        """Count in `looks` whether the actor is busy."""
+    def check_busy(self) -> None:
+        """Count in `busy_checks` whether the actor is busy."""
         if self.busy_with is not None:
-            self.looks += 1
+            self.busy_checks += 1
 
     def empty(self) -> bool:
-        """Tell whether nothing waits."""
+        """Return whether no message waits."""
         return self._queue.empty()
 
 
 class Actor(pykka.ThreadingActor):
     """An actor of Fiel. What its mailbox holds is lost with it; Postgres and the journal are the record.
 
-    Whatever it raises ends it, and it alone: nobody knows what state it has left.
+    It handles its messages in slices. A slice ends when the mailbox is empty or after `SLICE_S_MAX`, with one call of
+    `on_drained`: the place for what is done once for many messages. Any error in a handler ends the actor, and no other
+    actor, since its state may be broken.
     """
 
     use_daemon_thread = True
     actor_inbox: BoundedInbox
     INBOX_MAX: ClassVar[int] = 4096
-    """Messages that may wait before those in `REFUSED_WHEN_FULL` are refused."""
+    """How many messages may wait before those of the types in `REFUSED_WHEN_FULL` are refused."""
     REFUSED_WHEN_FULL: ClassVar[tuple[type, ...]] = ()
+    SLICE_S_MAX: ClassVar[float] = 0.001
+    """No further message is handled in a slice that has lasted this long; then other greenlets get their turn."""
 
-    @classmethod
-    def _create_actor_inbox(cls) -> BoundedInbox:  # a static method in pykka, which knows no bound
-        return BoundedInbox(cls.INBOX_MAX, cls.REFUSED_WHEN_FULL)
+    def __init__(self) -> None:
+        super().__init__()
+        self._reply_to: pykka.Future[Any] | None = None
+        """Where the answer to the message that is being handled goes; None if nobody waits for one."""
+        self._is_drained = True
+        """Whether `on_drained` has been called since the last message was handled."""
 
-    def _actor_loop(self) -> None:
-        # pykka's own goes on after an error in an `ask`, stops all actors after a `gevent.Timeout` in a handler, and
-        # takes for alive what such a timeout has ended in `on_start` or, leaked, between two messages.
-        reply_to: pykka.Future[Any] | None = None
-        try:
-            self.on_start()
-            while not self.actor_stopped.is_set():
-                reply_to = None
-                envelope = self.actor_inbox.get()
-                reply_to = envelope.reply_to
-                answer = self._handle_receive(envelope.message)
-                if reply_to is not None:
-                    reply_to.set(answer)
-        except EXITS:
-            self._stop()
-            raise
-        except BaseException:  # noqa: BLE001  # it ends here, and the supervisor sees that
-            self._handle_failure(*sys.exc_info())
-            if reply_to is not None:
-                error = pykka.ActorDeadError(f"{self} failed")
-                reply_to.set_exception((type(error), error, None))
-        finally:
-            self._actor_loop_teardown()
+    @abc.abstractmethod
+    def on_receive(self, message: Any) -> object:  # noqa: ANN401  # each actor says which messages it takes
+        """Handle one message. What is returned answers an `ask`. An unknown message is an error."""
+
+    def on_drained(self) -> None:
+        """Do what has to follow the messages of a slice once for all of them."""
+
+    def handle_waiting(self) -> None:
+        """Handle all messages in the mailbox as one slice, if there are any.
+
+        Tests and simulations drive an actor that is not started with it.
+        """
+        if not self.actor_inbox.empty():
+            self._handle_slice(self.actor_inbox.get(), inf)
 
     def progressed(self) -> None:
-        """Tell the supervisor, in a loop that may take longer than `HANG_S_MAX`, that the actor does not hang."""
-        self.actor_inbox.looks = 0
+        """Tell the supervisor, from a loop that may take longer than `HANG_S_MAX`, that the actor does not hang."""
+        self.actor_inbox.busy_checks = 0
 
     def tell_self(self, message: object) -> None:
-        """Put a message into the own mailbox, from a timer or a helper that may outlive the actor."""
+        """Put a message into the actor's own mailbox, from a timer or a greenlet that may outlive the actor."""
         with contextlib.suppress(pykka.ActorDeadError):
             self.actor_ref.tell(message)
 
+    @classmethod
+    def _create_actor_inbox(cls) -> BoundedInbox:  # a static method in pykka, whose inboxes have no bound
+        return BoundedInbox(cls.INBOX_MAX, cls.REFUSED_WHEN_FULL)
+
+    def _actor_loop(self) -> None:
+        # pykka's own loop goes on after an error in an `ask`. A `gevent.Timeout` in a handler makes it stop all actors.
+        # One in `on_start` or between two messages ends it, but the actor still counts as alive.
+        try:
+            self.on_start()
+            while not self.actor_stopped.is_set():
+                self._handle_slice(self.actor_inbox.get(), self.SLICE_S_MAX)
+                if not self.actor_inbox.empty():
+                    time.sleep(0)  # gevent's after monkey-patching: other greenlets get their turn.
+        except EXITS:
+            self._stop()
+            raise
+        except BaseException:  # noqa: BLE001  # it ends the actor, and the supervisor sees that
+            self._handle_failure(*sys.exc_info())
+            if self._reply_to is not None:
+                error = pykka.ActorDeadError(f"{self} failed")
+                self._reply_to.set_exception((type(error), error, None))
+        finally:
+            self._actor_loop_teardown()
+
+    def _handle_slice(self, envelope: Any, slice_s_max: float) -> None:  # noqa: ANN401  # generic in the message
+        """Handle this message and those that wait behind it, until none waits or the slice has lasted long enough."""
+        inbox, until_s = self.actor_inbox, time.monotonic() + slice_s_max
+        self._handle(envelope)
+        while not inbox.empty() and not self.actor_stopped.is_set() and time.monotonic() < until_s:
+            self._handle(inbox.get())
+        self._end_slice()
+
+    def _handle(self, envelope: Any) -> None:  # noqa: ANN401  # generic in the message
+        self._reply_to = envelope.reply_to
+        answer: object = None
+        if isinstance(envelope.message, messages._ActorStop):  # noqa: SLF001  # pykka has no public name for it
+            self._end_slice()
+            self._stop()
+        else:
+            self._is_drained = False
+            answer = self.on_receive(envelope.message)
+        if self._reply_to is not None:
+            self._reply_to.set(answer)
+            self._reply_to = None
+
+    def _end_slice(self) -> None:
+        if not self._is_drained:
+            self._is_drained = True
+            self.actor_inbox.busy_with, self.actor_inbox.busy_checks = DRAINED, 0
+            self.on_drained()
+
 
 class Address:
-    """A name to send to. The actor behind it may be replaced; what is sent meanwhile is lost, and driven again."""
+    """A name to send messages to. The actor behind it may be replaced.
+
+    What is sent while there is no actor is lost. The next actor finds its work in the journal and in Postgres.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -120,40 +187,40 @@ class Address:
         self._inbox: BoundedInbox | None = None
 
     def bind(self, ref: pykka.ActorRef[Any]) -> None:
-        """Let the address lead to this actor from now on."""
+        """Send to this actor from now on."""
         self._ref = ref
         self._inbox = cast("BoundedInbox", ref.actor_inbox)
 
     @property
     def is_alive(self) -> bool:
-        """Whether an actor receives what is sent."""
+        """Whether there is an actor that receives what is sent."""
         return self._ref is not None and self._ref.is_alive()
 
     @property
     def busy_with(self) -> object:
-        """What the actor is busy with; None while it waits for the next message."""
+        """The message that the actor is handling; None while it waits for the next."""
         return None if self._inbox is None else self._inbox.busy_with
 
     @property
-    def looks(self) -> int:
-        """How many times in a row `look` found the actor busy with one and the same message."""
-        return 0 if self._inbox is None else self._inbox.looks
+    def busy_checks(self) -> int:
+        """How many times in a row `check_busy` has found the actor busy with the same message."""
+        return 0 if self._inbox is None else self._inbox.busy_checks
 
-    def look(self) -> None:
-        """Count in `looks` whether the actor is busy; for one caller, at regular intervals."""
+    def check_busy(self) -> None:
+        """Count in `busy_checks` whether the actor is busy. The supervisor calls this at regular intervals."""
         if self._inbox is not None:
-            self._inbox.look()
+            self._inbox.check_busy()
 
     def tell(self, message: object) -> None:
-        """Send and go on; see `actors.ports.Recipient`."""
+        """Send a message without waiting, as `actors.ports.Recipient` describes it."""
         try:
             if self._ref is not None:
                 self._ref.tell(message)
         except pykka.ActorDeadError:
-            logger.debug("%s is gone: %r is not delivered", self.name, message)
+            logger.debug("%s has ended: %r is not delivered", self.name, message)
 
     def ask(self, message: object, timeout_s: float) -> Any:  # noqa: ANN401  # as in the protocol
-        """Send and wait for the answer; see `actors.ports.Recipient`."""
+        """Send a message and wait for the answer, as `actors.ports.Recipient` describes it."""
         if self._ref is None:
             raise GatewayUnavailableError(f"{self.name} is not started")
         try:
@@ -162,7 +229,7 @@ class Address:
             raise GatewayUnavailableError(f"{self.name} does not answer") from error
 
     def stop(self, timeout_s: float) -> bool:
-        """End the actor, after what waits in its mailbox; tell whether it has ended."""
+        """End the actor when it has handled what waits in its mailbox; return whether it has ended in time."""
         if self._ref is not None:
             with contextlib.suppress(pykka.ActorDeadError, pykka.Timeout):
                 self._ref.stop(timeout=timeout_s)

@@ -7,7 +7,6 @@ from math import inf
 
 from actors.actor import Actor
 from actors.domain.breaker import BreakerState
-from actors.domain.fleet import Opinion, Order, another_got_through, is_down_for_all, latest_order
 from actors.domain.messages import (
     BreakerChanged,
     ForceBreaker,
@@ -19,6 +18,7 @@ from actors.domain.messages import (
     ProbeWanted,
     Tick,
 )
+from actors.domain.quorum import Opinion, Order, latest_order, peer_recovered, quorum_found_down
 from actors.errors import HealthUnavailableError
 from actors.ports import HealthBoard, HealthProbe, PollLease, ProcessorHealth, Recipient, Runtime
 
@@ -166,9 +166,9 @@ class HealthActor(Actor):
             view.order = order
             processor.tell(ForceBreaker(own.processor, order.state))
         changed_at_s = view.breaker.changed_at_s
-        if is_down_for_all(own, others):
+        if quorum_found_down(own, others):
             processor.tell(FoundDown())
-        elif changed_at_s != view.told_through_at_s and another_got_through(own, others):
+        elif changed_at_s != view.told_through_at_s and peer_recovered(own, others):
             view.told_through_at_s = changed_at_s
             processor.tell(GotThrough())
 

@@ -13,7 +13,7 @@ from typing import Any
 import pykka
 
 from actors.actor import Address
-from actors.domain.batching import Backoff
+from actors.domain.backoff import Backoff
 from actors.ports import Runtime
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Supervisor:
 
     @staticmethod
     def _is_busy_for(address: Address, duration_s: float) -> bool:
-        return address.looks * CHECK_S >= duration_s
+        return address.busy_checks * CHECK_S >= duration_s
 
     def check(self) -> None:
         """Look once whether all are alive and at work."""
@@ -112,7 +112,7 @@ class Supervisor:
             return
         addresses = [child.address for child in self._children]
         for address in addresses:
-            address.look()
+            address.check_busy()
         dead = [address.name for address in addresses if not address.is_alive]
         stuck = [
             f"{address.name} with {type(address.busy_with).__name__}"

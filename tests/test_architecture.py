@@ -60,6 +60,8 @@ RULES = {
     "actors.settings": Rule(("actors.domain", "actors.errors"), never=DRIVERS),
     "actors.adapters": Rule((*DOWN_TO_PORTS, "actors.adapters"), never=("pykka",)),
     "actors": Rule((*DOWN_TO_PORTS, "actors.actor"), never=DRIVERS),
+    # It measures its own slices, and gives other greenlets their turn.
+    "actors.actor": Rule(("actors.errors",), never=tuple(driver for driver in DRIVERS if driver != "time")),
     "actors.system": Rule(("actors",)),
     "actors.replica": Rule((*DOWN_TO_PORTS, "actors.router", "actors.supervisor", "actors.system")),
     "gateway": Rule(

@@ -11,7 +11,7 @@ import msgspec
 import redis
 
 from actors.adapters.redis_client import connect
-from actors.domain.fleet import Opinion
+from actors.domain.quorum import Opinion
 from actors.errors import HealthUnavailableError
 from actors.ports import PollLease, ProcessorHealth, SharedHealth
 

@@ -1,13 +1,7 @@
 """What a payment is: an identity, an amount in cents, and when it was accepted."""
 
 from dataclasses import dataclass
-from decimal import Decimal
 from uuid import UUID
-
-from actors.errors import InvalidAmountError
-
-AMOUNT_MIN = Decimal("0.01")
-AMOUNT_MAX = Decimal(10**12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +25,3 @@ class Settlement:
     """The `requestedAt` under which the processor booked it, milliseconds since the epoch."""
     attempts: int
     """How many times it was sent to a processor until then."""
-
-
-def amount_cents(amount: Decimal) -> int:
-    """Turn a decimal amount into whole cents.
-
-    Raises:
-        InvalidAmountError: not finite, not positive, more than two decimals, below 0.01 or above 10¹².
-    """
-    if not amount.is_finite():
-        raise InvalidAmountError("must be a finite number")
-    if amount <= 0:
-        raise InvalidAmountError("must be greater than zero")
-    if not AMOUNT_MIN <= amount <= AMOUNT_MAX:
-        raise InvalidAmountError("must be between 0.01 and 1000000000000.00")
-    # The remainder is never rounded to zero, while a product would be after 28 digits.
-    if amount % AMOUNT_MIN:
-        raise InvalidAmountError("must have at most two decimals")
-    return int(amount * 100)
-
-
-def decimal_amount(cents: int) -> Decimal:
-    """Turn cents into a decimal with exactly two places."""
-    return Decimal(cents).scaleb(-2)

@@ -11,7 +11,8 @@ import msgspec
 from actors.books import PaymentStatus
 from actors.domain.instant import iso_from_ms
 from actors.domain.messages import AcceptAnswer
-from actors.domain.payment import Payment, decimal_amount
+from actors.domain.money import decimal_amount
+from actors.domain.payment import Payment
 from actors.errors import GatewayUnavailableError
 from gateway.media import write_body
 from gateway.posted import read_payment

@@ -8,7 +8,7 @@ import falcon
 import msgspec
 from gunicorn.http.errors import ParseException
 
-from actors.domain.payment import amount_cents
+from actors.domain.money import amount_cents
 from actors.errors import InvalidAmountError
 from gateway.media import JSON, MSGPACK, MSGPACK_ALIASES
 from gateway.problems import InvalidFieldError

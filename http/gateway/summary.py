@@ -7,7 +7,7 @@ import falcon
 
 from actors.books import WindowSummary
 from actors.domain.instant import Rounding, ms_from_iso
-from actors.domain.payment import decimal_amount
+from actors.domain.money import decimal_amount
 from gateway.media import write_body
 from gateway.problems import InvalidFieldError
 

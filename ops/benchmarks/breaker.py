@@ -13,7 +13,8 @@ from random import Random
 from statistics import mean
 from typing import Protocol
 
-from actors.domain.breaker import Breaker, BreakerLimits, BreakerState, Call
+from actors.domain.breaker import Breaker, BreakerState, Call
+from actors.domain.breaker_limits import BreakerLimits
 from actors.health import PROBE_OWN_S
 from actors.processor import PROBE_PAUSE_S
 

@@ -11,13 +11,15 @@ from functools import partial
 from random import Random
 from uuid import UUID
 
-from actors.domain.breaker import Breaker, BreakerLimits, BreakerState, Call, Cause
-from actors.domain.fleet import Opinion, another_got_through, is_down_for_all
+from actors.domain.breaker import Breaker, BreakerState, Call, Cause
+from actors.domain.breaker_limits import BreakerLimits
+from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.life import Life, Next
 from actors.domain.outcome import Outcome
-from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
 from actors.domain.payment import Payment
 from actors.domain.processors import Processor
+from actors.domain.quorum import Opinion, peer_recovered, quorum_found_down
+from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.routing import Patience, ProcessorView, Routes
 from actors.health import HURRY_S, LEASE_S, PROBE_OWN_S, PROBE_S, READ_S
 from actors.processor import PROBE_PAUSE_S
@@ -89,7 +91,7 @@ class Gate:
         transitions = self.breaker.take_transitions()
         for transition in transitions:
             # A probe that another replica's success makes worth while costs the fleet's budget nothing.
-            self._probe_granted = transition.cause is Cause.PEER_GOT_THROUGH
+            self._probe_granted = transition.cause is Cause.PEER_RECOVERED
             if transition.after is BreakerState.CLOSED:
                 self._concurrency.reset()
         if transitions:
@@ -116,7 +118,7 @@ class Gate:
         return Opinion(
             self._replica.name,
             self.name,
-            down=self.breaker.is_down_by_own_evidence,
+            down=self.breaker.is_down_by_own_calls,
             closed=self.view.state.is_closed,
             changed_s_ago=None if changed_at_s is None else self._simulation.now_s - changed_at_s,
         )
@@ -185,8 +187,8 @@ class Replica:
         self.gates = {
             each: Gate(self, each, processor, views[each], policy) for each, processor in fleet.processors.items()
         }
-        self._starts = StartRate(
-            StartRateLimits(per_s_min=STARTS_PER_S, per_s_initial=STARTS_PER_S, per_s_max=STARTS_PER_S)
+        self._starts = RateLimiter(
+            RateLimits(per_s_min=STARTS_PER_S, per_s_initial=STARTS_PER_S, per_s_max=STARTS_PER_S)
         )
         self._start_ordered = False
         self._held: deque[Life] = deque()
@@ -222,10 +224,10 @@ class Replica:
             if asked_at_s > gate.told_asked_at_s:
                 gate.told_asked_at_s = asked_at_s
                 gate.breaker.health_answered(failing=failing, asked_s_ago=now_s - asked_at_s, now_s=now_s)
-            if is_down_for_all(own, others):
-                gate.breaker.fleet_found_down(now_s)
-            elif another_got_through(own, others):
-                gate.breaker.peer_got_through(now_s)
+            if quorum_found_down(own, others):
+                gate.breaker.quorum_found_down(now_s)
+            elif peer_recovered(own, others):
+                gate.breaker.peer_recovered(now_s)
             self.go_on(gate)
 
     def exchange_for_ever(self) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any
 
-from actors.domain.breaker import BreakerLimits
-from actors.domain.pacing import ConcurrencyLimits
+from actors.domain.breaker_limits import BreakerLimits
+from actors.domain.concurrency_limit import ConcurrencyLimits
 from ops.benchmarks.gateway import Policy
 from ops.benchmarks.policies import default_only, fallback_at_once, three_tries
 from ops.benchmarks.runs import Figures, best_cents, simulate

@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from actors.actor import Actor
-from actors.domain.fleet import Opinion
 from actors.domain.messages import Claim, Move
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment, Settlement
+from actors.domain.quorum import Opinion
 from actors.errors import HealthUnavailableError, JournalUnavailableError, LedgerUnavailableError, PeersUnavailableError
 from actors.ports import (
     Adopted,
@@ -37,9 +37,9 @@ def payment(number: int, amount_cents: int = 1990) -> Payment:
 
 
 def deliver(actor: Actor) -> None:
-    """Let an actor that is not started handle what is in its mailbox, until nothing is."""
+    """Let an actor that is not started handle its messages until its mailbox is empty."""
     while not actor.actor_inbox.empty():
-        actor.on_receive(actor.actor_inbox.get().message)
+        actor.handle_waiting()
 
 
 class Recorder:

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.domain.breaker import BreakerState
-from actors.domain.fleet import Opinion
 from actors.domain.messages import (
     BreakerChanged,
     ForceBreaker,
@@ -21,6 +20,7 @@ from actors.domain.messages import (
     ProbeAnswered,
     ProbeWanted,
 )
+from actors.domain.quorum import Opinion
 from actors.health import DEAF_S, HOLD_S, HOLD_S_MAX, HURRY_S, LEASE_S, POLL_S, PROBE_OWN_S, READ_S, HealthActor
 from actors.ports import ProcessorHealth, SharedHealth
 from tests.actors.fakes import NOW_MS, MemoryBoard, Recorder, ScriptedProbe, VirtualRuntime, deliver

@@ -3,7 +3,9 @@ from uuid import UUID
 
 import pytest
 
-from actors.domain.breaker import Breaker, BreakerLimits, BreakerState, Cause
+from actors.domain.breaker import Breaker, BreakerState, Cause
+from actors.domain.breaker_limits import BreakerLimits
+from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.messages import (
     AvailabilityChanged,
     BreakerChanged,
@@ -25,7 +27,7 @@ from actors.domain.messages import (
     Returned,
 )
 from actors.domain.outcome import Outcome
-from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
+from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.ports import LookUpAnswer
 from actors.processor import LOOK_UPS_MAX, PROBE_PAUSE_S, ProcessorActor
 from tests.actors.fakes import NOW_MS, Recorder, ScriptedProcessor, VirtualRuntime, deliver, payment
@@ -39,7 +41,7 @@ CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.H
 class Processor:
     """A processor's actor that is not started, with what stands around it. It has a lease for a minute."""
 
-    def __init__(self, in_flight_max: int = 10, starts: StartRateLimits | None = None) -> None:
+    def __init__(self, in_flight_max: int = 10, starts: RateLimits | None = None) -> None:
         self.client, self.router, self.health, self.runtime = (
             ScriptedProcessor(),
             Recorder(),
@@ -51,7 +53,7 @@ class Processor:
             client=self.client,
             breaker=Breaker(LIMITS, Random(1)),
             concurrency=ConcurrencyLimit(ConcurrencyLimits(min=1, initial=in_flight_max, max=in_flight_max)),
-            starts=StartRate(starts or StartRateLimits()),
+            starts=RateLimiter(starts or RateLimits()),
             router=self.router,
             health=self.health,
             runtime=self.runtime,
@@ -176,7 +178,7 @@ def test_the_router_is_told_at_once_how_many_charges_may_be_under_way() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.OVERLOADED, Outcome.FAILED, Outcome.UNKNOWN])
 def test_failures_open_the_breaker_and_what_waits_goes_back(outcome: Outcome) -> None:
-    processor = Processor(starts=StartRateLimits(burst=2))
+    processor = Processor(starts=RateLimits(burst=2))
     processor.client.outcomes.extend([outcome] * 2)
     processor.charge(1, 2, 3)
     processor.run()
@@ -346,7 +348,7 @@ def test_its_status_tells_what_changed_when_and_why() -> None:
 
 
 def test_no_more_charges_start_at_once_than_the_cpu_has_time_for_and_the_rest_follows() -> None:
-    processor = Processor(in_flight_max=100, starts=StartRateLimits(burst=8))
+    processor = Processor(in_flight_max=100, starts=RateLimits(burst=8))
     processor.charge(*range(1, 51))
     assert len(processor.runtime.spawned) == 8
     for _ in range(100):
@@ -366,7 +368,7 @@ def test_a_processor_that_says_too_many_gets_fewer() -> None:
 
 
 def test_while_draining_what_is_under_way_ends_and_the_rest_goes_back() -> None:
-    processor = Processor(starts=StartRateLimits(burst=1))
+    processor = Processor(starts=RateLimits(burst=1))
     processor.charge(1, 2)
     processor.tell(Drain())
     processor.run()

@@ -15,12 +15,14 @@ from pykka._envelope import Envelope
 
 from actors.actor import Actor
 from actors.domain.batching import BatchLimits
-from actors.domain.breaker import Breaker, BreakerLimits
+from actors.domain.breaker import Breaker
+from actors.domain.breaker_limits import BreakerLimits
+from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.messages import Accept, AcceptAnswer
 from actors.domain.outcome import Outcome
-from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
 from actors.domain.payment import Payment
 from actors.domain.processors import Processor
+from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.routing import Patience, Routes
 from actors.health import HealthActor
 from actors.intake import IntakeActor
@@ -267,7 +269,7 @@ class Replica:
             client=self.make_client(name),
             breaker=Breaker(BREAKER, Random(1)),
             concurrency=ConcurrencyLimit(ConcurrencyLimits(min=1, initial=4, max=4)),
-            starts=StartRate(StartRateLimits()),
+            starts=RateLimiter(RateLimits()),
             router=self.mailboxes["router"],
             health=self.mailboxes["health"],
             runtime=self.runtime,

@@ -8,9 +8,11 @@ import msgpack
 import pykka
 import pytest
 
-from actors.domain.breaker import Breaker, BreakerLimits, BreakerState
+from actors.domain.breaker import Breaker, BreakerState
+from actors.domain.breaker_limits import BreakerLimits
+from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.instant import iso_from_ms
-from actors.domain.pacing import ConcurrencyLimit, ConcurrencyLimits, StartRate, StartRateLimits
+from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.errors import GatewayUnavailableError
 from actors.health import HealthActor
 from actors.processor import ProcessorActor
@@ -172,7 +174,7 @@ def start_actors(system: System) -> None:
                 client=ScriptedProcessor(),
                 breaker=Breaker(BreakerLimits(), Random(1)),
                 concurrency=ConcurrencyLimit(ConcurrencyLimits(max=7)),
-                starts=StartRate(StartRateLimits()),
+                starts=RateLimiter(RateLimits()),
                 router=Recorder(),
                 health=system.health,
                 runtime=runtime,

@@ -22,7 +22,7 @@ from actors.adapters.health_board import (
     RedisHealthBoard,
 )
 from actors.domain.breaker import BreakerState
-from actors.domain.fleet import Opinion, Order
+from actors.domain.quorum import Opinion, Order
 from actors.errors import HealthUnavailableError
 from actors.ports import HealthBoard, ProcessorHealth, SharedHealth
 from tests.actors.fakes import MemoryBoard

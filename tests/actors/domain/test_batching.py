@@ -1,26 +1,14 @@
-"""Pauses double up to a limit, and batches shrink while commits are slow and grow again after."""
+"""Batches shrink while commits are slow, and grow again afterwards."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.domain.batching import Backoff, BatchLimits, BatchSize
+from actors.domain.batching import BatchLimits, BatchSize
 
 
 def test_a_batch_has_the_limits_of_the_design() -> None:
     assert BatchLimits() == BatchLimits(items_max=100, wait_s_max=0.010)
-
-
-def test_pauses_double_from_the_first_to_the_longest() -> None:
-    backoff = Backoff(first_s=0.5, longest_s=3.0)
-    assert [backoff.pause_s(failures) for failures in range(1, 6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
-
-
-@settings(deadline=None)
-@given(st.floats(1e-3, 10), st.floats(1, 1000), st.integers(1, 10**6))
-def test_a_pause_never_shrinks_nor_exceeds_the_longest(first_s: float, factor: float, failures: int) -> None:
-    backoff = Backoff(first_s, first_s * factor)
-    assert first_s <= backoff.pause_s(failures) <= backoff.pause_s(failures + 1) <= backoff.longest_s
 
 
 def test_a_batch_begins_with_all_that_it_may_hold() -> None:

@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.domain.breaker import Breaker, BreakerLimits, BreakerState, Call, Cause, SlidingWindow, Transition
+from actors.domain.breaker import Breaker, BreakerState, Call, Cause, Transition
+from actors.domain.breaker_limits import BreakerLimits
 
 LIMITS = BreakerLimits(
     window_s=10.0,
@@ -23,7 +24,7 @@ LIMITS = BreakerLimits(
     cooldown_jitter=0.0,
     probes_max=2,
     half_open_s_max=5.0,
-    settled_s=2.0,
+    recovery_s=2.0,
 )
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 
@@ -116,7 +117,7 @@ def test_each_probe_that_fails_doubles_the_cool_down_up_to_its_maximum(breaker: 
     assert cooldowns_s == [1.0, 2.0, 4.0, 4.0, 4.0]
 
 
-def test_the_jitter_stays_within_its_share_and_differs() -> None:
+def test_the_jitter_of_cool_downs_stays_within_its_share_and_differs() -> None:
     limits = BreakerLimits(calls_min=1, cooldown_s_initial=1.0, cooldown_jitter=0.25)
     cooled_at_s = []
     for seed in range(50):
@@ -128,7 +129,7 @@ def test_the_jitter_stays_within_its_share_and_differs() -> None:
     assert 1.15 < max(cooled_at_s) <= 1.25
 
 
-def test_after_a_settled_recovery_the_next_outage_begins_anew_with_a_short_cool_down(breaker: Breaker) -> None:
+def test_an_opening_long_after_the_recovery_is_a_new_outage_with_a_short_cool_down(breaker: Breaker) -> None:
     opened(breaker)
     run(breaker, "-", began_s=1.0, ended_s=1.0)
     run(breaker, "+", began_s=3.0, ended_s=3.0)
@@ -187,7 +188,7 @@ def test_its_own_health_answer_opens_it_unless_a_call_came_through_since(breaker
     assert breaker.state(6.0) is CLOSED
     breaker.health_answered(failing=True, asked_s_ago=0.5, now_s=6.0)
     assert breaker.take_transitions() == [Transition(CLOSED, OPEN, Cause.HEALTH_FAILING, 6.0)]
-    assert not breaker.is_down_by_own_evidence
+    assert not breaker.is_down_by_own_calls
 
 
 def test_its_own_health_answer_ends_the_cool_down(breaker: Breaker) -> None:
@@ -201,26 +202,26 @@ def test_its_own_health_answer_ends_the_cool_down(breaker: Breaker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls", "idle_s", "usual_s", "state"),
+    ("calls", "idle_s", "latency_s", "state"),
     [(3, 60.0, 0.0, CLOSED), (4, 1.4, 0.0, CLOSED), (4, 1.5, 0.0, OPEN), (4, 7.9, 2.0, CLOSED), (4, 8.0, 2.0, OPEN)],
 )
 def test_it_opens_where_no_call_ends_for_much_longer_than_usual(
-    breaker: Breaker, calls: int, idle_s: float, usual_s: float, state: BreakerState
+    breaker: Breaker, calls: int, idle_s: float, latency_s: float, state: BreakerState
 ) -> None:
-    breaker.stalled(calls=calls, idle_s=idle_s, usual_s=usual_s, now_s=100.0)
+    breaker.stalled(calls=calls, idle_s=idle_s, latency_s=latency_s, now_s=100.0)
     assert breaker.state(100.0) is state
 
 
-def test_a_quorum_opens_it_and_is_no_evidence_of_its_own_until_a_probe_fails(breaker: Breaker) -> None:
-    breaker.fleet_found_down(1.0)
-    assert (breaker.state(1.0), breaker.down_since_s, breaker.is_down_by_own_evidence) == (OPEN, 1.0, False)
+def test_a_quorum_opens_it_and_only_a_failed_probe_is_evidence_of_its_own(breaker: Breaker) -> None:
+    breaker.quorum_found_down(1.0)
+    assert (breaker.state(1.0), breaker.down_since_s, breaker.is_down_by_own_calls) == (OPEN, 1.0, False)
     run(breaker, "-", began_s=2.0, ended_s=2.0)
-    assert breaker.is_down_by_own_evidence
+    assert breaker.is_down_by_own_calls
 
 
 def test_another_replicas_success_ends_the_cool_down_and_a_probe_decides(breaker: Breaker) -> None:
     opened(breaker)
-    breaker.peer_got_through(0.3)
+    breaker.peer_recovered(0.3)
     assert (breaker.state(0.3), breaker.permits(0.3)) == (HALF_OPEN, 2)
 
 
@@ -228,17 +229,17 @@ def test_another_replicas_success_ends_the_cool_down_and_a_probe_decides(breaker
 def test_an_operator_holds_it_whatever_happens(breaker: Breaker, state: BreakerState) -> None:
     breaker.force(state, 0.0)
     run(breaker, "--------")
-    breaker.fleet_found_down(1.0)
+    breaker.quorum_found_down(1.0)
     breaker.health_answered(failing=True, asked_s_ago=0.0, now_s=1.0)
-    breaker.peer_got_through(1.0)
+    breaker.peer_recovered(1.0)
     assert (breaker.state(1e6), breaker.down_since_s, breaker.changes_at_s) == (state, None, None)
     assert breaker.permits(1e6) == (0 if state is BreakerState.FORCED_OPEN else None)
 
 
-def test_what_an_operator_lets_go_is_probed_after_forced_open_and_closed_after_forced_closed(breaker: Breaker) -> None:
+def test_what_an_operator_releases_is_probed_after_forced_open_and_closed_after_forced_closed(breaker: Breaker) -> None:
     breaker.force(BreakerState.FORCED_OPEN, 0.0)
     breaker.force(None, 1.0)
-    assert (breaker.state(1.0), breaker.down_since_s, breaker.is_down_by_own_evidence) == (HALF_OPEN, 1.0, False)
+    assert (breaker.state(1.0), breaker.down_since_s, breaker.is_down_by_own_calls) == (HALF_OPEN, 1.0, False)
     breaker.force(BreakerState.FORCED_CLOSED, 2.0)
     run(breaker, "--------", began_s=2.0, ended_s=2.0)
     breaker.force(None, 2.0)
@@ -264,27 +265,6 @@ def test_every_change_is_told_once_with_its_cause(breaker: Breaker) -> None:
         Transition(HALF_OPEN, CLOSED, Cause.PROBE_SUCCEEDED, 3.5),
     ]
     assert breaker.take_transitions() == []
-
-
-def test_the_window_tells_calls_and_rates_of_its_last_seconds() -> None:
-    window = SlidingWindow(10.0, window_s_max=10.0, calls_min=100)
-    window.record(0.0, failed=True, slow=False)
-    window.record(5.0, failed=False, slow=True)
-    assert window.rates(9.0) == (2, 0.5, 0.5)
-    assert window.rates(10.0) == (1, 0.0, 1.0)
-    assert window.rates(1e9) == (0, 0.0, 0.0)
-
-
-def test_the_window_reaches_back_for_enough_calls_where_they_are_few() -> None:
-    window = SlidingWindow(1.0, window_s_max=10.0, calls_min=3)
-    for second in range(6):
-        window.record(float(second), failed=second < 4, slow=False)
-    assert window.rates(5.0) == (3, 1 / 3, 0.0)
-    for _ in range(3):
-        window.record(5.5, failed=False, slow=False)
-    assert window.rates(5.5) == (4, 0.0, 0.0)
-    assert window.rates(14.0) == (3, 0.0, 0.0)
-    assert window.rates(16.0) == (0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("per_s", [1.5, 2, 5, 10, 20, 60, 200])
@@ -325,8 +305,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=self.now_s)
 
     @rule(down=st.booleans())
-    def hear_of_the_fleet(self, down: bool) -> None:  # noqa: FBT001  # the same
-        (self.breaker.fleet_found_down if down else self.breaker.peer_got_through)(self.now_s)
+    def hear_from_peers(self, down: bool) -> None:  # noqa: FBT001  # the same
+        (self.breaker.quorum_found_down if down else self.breaker.peer_recovered)(self.now_s)
 
     @rule(state=st.sampled_from([None, BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED]))
     def force(self, state: BreakerState | None) -> None:

@@ -4,7 +4,8 @@ from random import Random
 
 import pytest
 
-from actors.domain.breaker import Breaker, BreakerLimits
+from actors.domain.breaker import Breaker
+from actors.domain.breaker_limits import BreakerLimits
 from ops.benchmarks.breaker import FiveInRow, ProductSwitch, Switch, count_opens, time_to_close, time_to_open
 
 
@@ -50,7 +51,7 @@ def test_an_outage_that_no_call_meets_is_never_noticed(chance: Random) -> None:
 
 def test_the_first_probe_after_an_outage_closes(chance: Random) -> None:
     breaker = Breaker(BreakerLimits(), chance)
-    breaker.fleet_found_down(0.0)
+    breaker.quorum_found_down(0.0)
     close_s, before, after = time_to_close(breaker, 0.0, 6.0, chance)
     assert 0 <= close_s < 2 * BreakerLimits().cooldown_s_max
     assert 6 <= before <= 20

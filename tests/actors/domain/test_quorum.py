@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.domain.breaker import Breaker, BreakerLimits, BreakerState, Call, Cause, Transition
-from actors.domain.fleet import ON_THE_WAY_S, Opinion, Order, another_got_through, is_down_for_all, latest_order
+from actors.domain.breaker import Breaker, BreakerState, Call, Cause, Transition
+from actors.domain.breaker_limits import BreakerLimits
+from actors.domain.quorum import TRANSIT_S_MAX, Opinion, Order, latest_order, peer_recovered, quorum_found_down
 
 FORCED_OPEN, FORCED_CLOSED = BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED
 
@@ -41,7 +42,7 @@ def told(changed_s_ago: float = 5.0, replica: str = "b") -> Opinion:
         (up(4.0), [down(), down()], False),
         (up(4.0), [down(3.0), down()], False),
         (up(5.0), [down(5.0), down(5.0)], False),
-        (up(5.0), [down(5.0 - ON_THE_WAY_S / 2), down(1.0)], False),
+        (up(5.0), [down(5.0 - TRANSIT_S_MAX / 2), down(1.0)], False),
         (down(), [down(1.0), down(1.0)], False),
     ],
     ids=[
@@ -61,12 +62,12 @@ def told(changed_s_ago: float = 5.0, replica: str = "b") -> Opinion:
         "this one is open already",
     ],
 )
-def test_a_majority_with_later_news_and_two_at_least(
+def test_a_quorum_is_a_majority_with_newer_opinions_and_two_at_least(
     own: Opinion,
     others: list[Opinion],
     expected: bool,  # noqa: FBT001  # a parameter
 ) -> None:
-    assert is_down_for_all(own, others) is expected
+    assert quorum_found_down(own, others) is expected
 
 
 @pytest.mark.parametrize(
@@ -92,12 +93,12 @@ def test_a_majority_with_later_news_and_two_at_least(
         "alone",
     ],
 )
-def test_who_closed_since_got_through(
+def test_a_peer_has_recovered_if_its_breaker_closed_since_this_one_opened(
     own: Opinion,
     others: list[Opinion],
     expected: bool,  # noqa: FBT001  # a parameter
 ) -> None:
-    assert another_got_through(own, others) is expected
+    assert peer_recovered(own, others) is expected
 
 
 ages_s = st.none() | st.floats(0, 100)
@@ -114,13 +115,13 @@ opinions = st.builds(
 @given(st.lists(opinions, max_size=5), ages_s)
 def test_fewer_than_two_never_decide_for_another(others: list[Opinion], age_s: float | None) -> None:
     if sum(each.down for each in others) < 2:
-        assert not is_down_for_all(up(age_s), others)
+        assert not quorum_found_down(up(age_s), others)
 
 
 @given(st.lists(opinions, max_size=5), st.floats(0, 100))
-def test_news_from_before_it_closed_never_opens_it(others: list[Opinion], age_s: float) -> None:
+def test_an_opinion_from_before_it_closed_never_opens_it(others: list[Opinion], age_s: float) -> None:
     older = [replace(each, changed_s_ago=age_s + (each.changed_s_ago or 0.0)) for each in others]
-    assert not is_down_for_all(up(age_s), older)
+    assert not quorum_found_down(up(age_s), older)
 
 
 def test_of_orders_the_latest_counts_and_none_is_no_order() -> None:
@@ -131,9 +132,9 @@ def test_of_orders_the_latest_counts_and_none_is_no_order() -> None:
 
 
 @given(st.lists(opinions, max_size=5), st.randoms(use_true_random=False))
-def test_all_replicas_find_the_same_order(told_by_all: list[Opinion], chance: Random) -> None:
+def test_all_replicas_find_the_same_order(told_by_all: list[Opinion], rng: Random) -> None:
     expected = latest_order(told_by_all)
-    chance.shuffle(told_by_all)
+    rng.shuffle(told_by_all)
     assert latest_order(told_by_all) == expected
 
 
@@ -165,14 +166,14 @@ class Member:
     transitions: list[Transition] = field(default_factory=list)
 
 
-class FleetInTime:
+class Cluster:
     """Three replicas that call a processor all the time, and read each other's opinions every quarter of a second."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, rng: Random) -> None:
         self.now_s = 100.0
         self.board: dict[str, tuple[float, Opinion]] = {}
         self.members = [
-            Member(name, Breaker(BreakerLimits(), chance), self.now_s + chance.uniform(0, READ_S)) for name in "abc"
+            Member(name, Breaker(BreakerLimits(), rng), self.now_s + rng.uniform(0, READ_S)) for name in "abc"
         ]
 
     def run(self, phase: Phase) -> None:
@@ -198,13 +199,13 @@ class FleetInTime:
         breaker = member.breaker
         closed = breaker.state(self.now_s).is_closed
         changed_s_ago = None if breaker.changed_at_s is None else self.now_s - breaker.changed_at_s
-        own = Opinion(member.name, "default", breaker.is_down_by_own_evidence, closed, changed_s_ago)
+        own = Opinion(member.name, "default", breaker.is_down_by_own_calls, closed, changed_s_ago)
         self.board[member.name] = (self.now_s, own)
         others = [self._aged(*each) for name, each in self.board.items() if name != member.name]
-        if is_down_for_all(own, others):
-            breaker.fleet_found_down(self.now_s)
-        elif another_got_through(own, others):
-            breaker.peer_got_through(self.now_s)
+        if quorum_found_down(own, others):
+            breaker.quorum_found_down(self.now_s)
+        elif peer_recovered(own, others):
+            breaker.peer_recovered(self.now_s)
 
     def _aged(self, shared_at_s: float, opinion: Opinion) -> Opinion:
         changed_s_ago = opinion.changed_s_ago
@@ -228,47 +229,45 @@ phases = st.builds(Phase, st.integers(1, steps(3.0)), st.tuples(answers, answers
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(phases, max_size=6), st.randoms(use_true_random=False))
-def test_whatever_happened_all_are_closed_soon_after_it_works_again_and_stay_so(
-    past: list[Phase], chance: Random
-) -> None:
-    fleet = FleetInTime(chance)
+def test_whatever_happened_all_are_closed_soon_after_it_works_again_and_stay_so(past: list[Phase], rng: Random) -> None:
+    cluster = Cluster(rng)
     for phase in past:
-        fleet.run(phase)
-    fleet.run(Phase(steps(RECOVERY_S_MAX), (WORKS, WORKS, WORKS)))
-    assert fleet.states == [BreakerState.CLOSED] * 3
-    settled_at_s = fleet.now_s
-    fleet.run(Phase(steps(5.0), (WORKS, WORKS, WORKS)))
-    later = [each for member in fleet.members for each in member.transitions if each.at_s >= settled_at_s]
+        cluster.run(phase)
+    cluster.run(Phase(steps(RECOVERY_S_MAX), (WORKS, WORKS, WORKS)))
+    assert cluster.states == [BreakerState.CLOSED] * 3
+    recovered_at_s = cluster.now_s
+    cluster.run(Phase(steps(5.0), (WORKS, WORKS, WORKS)))
+    later = [each for member in cluster.members for each in member.transitions if each.at_s >= recovered_at_s]
     assert later == []
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(phases, max_size=6), st.randoms(use_true_random=False))
-def test_the_trouble_of_one_replica_opens_nobody_elses_breaker(past: list[Phase], chance: Random) -> None:
-    fleet = FleetInTime(chance)
+def test_the_trouble_of_one_replica_opens_nobody_elses_breaker(past: list[Phase], rng: Random) -> None:
+    cluster = Cluster(rng)
     for phase in past:
-        fleet.run(replace(phase, answers=(WORKS, phase.answers[1], WORKS)))
-    assert [fleet.members[index].transitions for index in (0, 2)] == [[], []]
+        cluster.run(replace(phase, answers=(WORKS, phase.answers[1], WORKS)))
+    assert [cluster.members[index].transitions for index in (0, 2)] == [[], []]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_two_of_three_open_the_third_within_a_read_period(seed: int) -> None:
-    fleet = FleetInTime(Random(seed))
-    fleet.run(Phase(steps(5.0), (WORKS, WORKS, WORKS)))
-    fleet.run(Phase(steps(1.5), (FAILS, WORKS, FAILS)))
-    first = fleet.members[1].transitions[0]
-    both_s = max(fleet.members[index].transitions[0].at_s for index in (0, 2))
+    cluster = Cluster(Random(seed))
+    cluster.run(Phase(steps(5.0), (WORKS, WORKS, WORKS)))
+    cluster.run(Phase(steps(1.5), (FAILS, WORKS, FAILS)))
+    first = cluster.members[1].transitions[0]
+    both_s = max(cluster.members[index].transitions[0].at_s for index in (0, 2))
     assert first.cause is Cause.QUORUM
     assert first.at_s - both_s <= 2 * READ_S + STEP_S
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_first_that_recovers_is_not_opened_again_by_those_that_have_not_noticed(seed: int) -> None:
-    fleet = FleetInTime(Random(seed))
-    fleet.run(Phase(steps(5.0), (FAILS, FAILS, FAILS)))
-    works_at_s = fleet.now_s
-    fleet.run(Phase(steps(3.0), (WORKS, WORKS, WORKS)))
-    for member in fleet.members:
+    cluster = Cluster(Random(seed))
+    cluster.run(Phase(steps(5.0), (FAILS, FAILS, FAILS)))
+    works_at_s = cluster.now_s
+    cluster.run(Phase(steps(3.0), (WORKS, WORKS, WORKS)))
+    for member in cluster.members:
         since = [each.after for each in member.transitions if each.at_s >= works_at_s]
         assert since[-1] is BreakerState.CLOSED
         assert since.count(BreakerState.CLOSED) == 1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.domain.payment import amount_cents, decimal_amount
+from actors.domain.money import amount_cents, decimal_amount
 from actors.errors import InvalidAmountError
 
 CENTS_MAX = 10**14

@@ -1,0 +1,24 @@
+"""The window covers a short time under load, and a longer one when calls are rare."""
+
+from actors.domain.sliding_window import SlidingWindow
+
+
+def test_the_window_tells_calls_and_rates_of_its_last_seconds() -> None:
+    window = SlidingWindow(10.0, window_s_max=10.0, calls_min=100)
+    window.record(0.0, failed=True, slow=False)
+    window.record(5.0, failed=False, slow=True)
+    assert window.rates(9.0) == (2, 0.5, 0.5)
+    assert window.rates(10.0) == (1, 0.0, 1.0)
+    assert window.rates(1e9) == (0, 0.0, 0.0)
+
+
+def test_the_window_reaches_back_for_enough_calls_where_they_are_few() -> None:
+    window = SlidingWindow(1.0, window_s_max=10.0, calls_min=3)
+    for second in range(6):
+        window.record(float(second), failed=second < 4, slow=False)
+    assert window.rates(5.0) == (3, 1 / 3, 0.0)
+    for _ in range(3):
+        window.record(5.5, failed=False, slow=False)
+    assert window.rates(5.5) == (4, 0.0, 0.0)
+    assert window.rates(14.0) == (3, 0.0, 0.0)
+    assert window.rates(16.0) == (0, 0.0, 0.0)
