@@ -114,6 +114,12 @@ class Actor(pykka.ThreadingActor):
         if not self.actor_inbox.empty():
             self._handle_slice(self.actor_inbox.get(), inf)
 
+    def launch(self) -> "pykka.ActorRef[Any]":
+        """Start the actor, as pykka's own `start` does with one that it makes itself."""
+        pykka.ActorRegistry.register(self.actor_ref)
+        self._start_actor_loop()
+        return self.actor_ref
+
     def progressed(self) -> None:
         """Tell the supervisor, from a loop that may take longer than `HANG_S_MAX`, that the actor does not hang."""
         self.actor_inbox.busy_checks = 0

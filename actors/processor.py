@@ -101,7 +101,7 @@ class ProcessorActor(Actor):
             case HealthReported(failing, asked_s_ago):
                 gate.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
             case QuorumFoundDown():
-                gate.breaker.fleet_found_down(now_s)
+                gate.breaker.quorum_found_down(now_s)
             case PeerRecovered():
                 gate.peer_recovered(now_s)
             case HoldBreaker(state):
@@ -130,7 +130,7 @@ class ProcessorActor(Actor):
             self._note(transition, now_s)
         if work.transitions:
             breaker = self._gate.breaker
-            down = breaker.is_down_by_own_evidence
+            down = breaker.is_down_by_own_calls
             self._health.tell(BreakerChanged(self._name, breaker.state(now_s), down, breaker.changed_at_s))
         if work.not_sent:
             ends = (ChargeEnded(each.correlation_id, Outcome.NOT_SENT, 0) for each in work.not_sent)

@@ -8,11 +8,8 @@ hangs without ever yielding stops the supervisor too; gunicorn's `timeout` ends 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import pykka
-
-from actors.actor import Address
+from actors.actor import Actor, Address
 from actors.domain.backoff import Backoff
 from actors.ports import Runtime
 
@@ -34,7 +31,8 @@ class Child:
     """One actor under supervision."""
 
     address: Address
-    start: Callable[[], pykka.ActorRef[Any]]
+    make: Callable[[], Actor]
+    """Makes the actor, which is not started yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +68,12 @@ class Supervisor:
             return
         for child in self._children:
             try:
-                child.address.bind(child.start())
+                child.address.bind(child.make().launch())
             except Exception:
                 # The next check finds nobody there, as after a failing `on_start`.
                 logger.exception("%s cannot be made", child.address.name)
         self._watching = True
-        self._runtime.call_later(CHECK_S, self.check)
+        self._runtime.call_later(CHECK_S, self._runtime.spawn, self.check)
 
     def stop(self) -> list[str]:
         """End all for good, in reverse order; each handles what waits in its mailbox first. May be called again.
@@ -124,7 +122,7 @@ class Supervisor:
             self._give_up(f"for {self._limits.hang_s_max} s busy with one message: {', '.join(stuck)}")
             return
         if not dead:
-            self._runtime.call_later(CHECK_S, self.check)
+            self._runtime.call_later(CHECK_S, self._runtime.spawn, self.check)
             return
         hanging = self._stop_children()
         if hanging:
@@ -139,4 +137,4 @@ class Supervisor:
         self._restarts_s.append(now_s)
         pause_s = self._limits.backoff.pause_s(len(self._restarts_s))
         logger.error("%s died: all actors start anew in %.2f s", ", ".join(dead), pause_s)
-        self._runtime.call_later(pause_s, self.start)
+        self._runtime.call_later(pause_s, self._runtime.spawn, self.start)

@@ -1,9 +1,16 @@
 """Time and concurrency from gevent and the system's clocks."""
 
+import sys
 import time
 from collections.abc import Callable
 
 import gevent
+from gevent.queue import SimpleQueue
+
+STANDING_MAX = 32
+"""Helpers that wait for the next function at once; more are made when they are needed, and end after it."""
+
+Job = tuple[Callable[..., object], tuple[object, ...]]
 
 
 class GeventRuntime:
@@ -11,6 +18,9 @@ class GeventRuntime:
 
     def __init__(self) -> None:
         self._last_ms = 0
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._free = 0
+        """How many helpers wait for a job that was not given to them yet."""
 
     def now_s(self) -> float:
         """Monotonic time, for durations."""
@@ -22,13 +32,35 @@ class GeventRuntime:
         return self._last_ms
 
     def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
-        """Call the function once, after the delay."""
-        gevent.spawn_later(delay_s, function, *args)
+        """Call a function that does not wait for anything once, after the delay."""
+        # In the loop itself: a greenlet for each timer would cost several times as much.
+        timer = gevent.get_hub().loop.timer(max(0.0, delay_s))
+
+        def fire() -> None:
+            timer.close()
+            function(*args)
+
+        timer.start(fire)
 
     def spawn(self, function: Callable[..., object], *args: object) -> None:
-        """Run the function beside the caller."""
-        gevent.spawn(function, *args)
+        """Run the function beside the caller, in a greenlet that stands ready where there is one."""
+        self._jobs.put((function, args))
+        if self._free:
+            self._free -= 1
+        else:
+            gevent.spawn(self._help)
 
     def sleep(self, duration_s: float) -> None:
         """Wait, while others go on."""
         gevent.sleep(duration_s)
+
+    def _help(self) -> None:
+        while True:
+            function, args = self._jobs.get()
+            try:
+                function(*args)
+            except Exception:
+                gevent.get_hub().handle_error(self, *sys.exc_info())
+            if self._free >= STANDING_MAX:
+                return
+            self._free += 1

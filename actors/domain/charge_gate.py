@@ -105,7 +105,7 @@ class ChargeGate:
 
     def peer_recovered(self, now_s: float) -> None:
         """Take in that another replica's breaker has closed: worth a probe at once, whatever the budget."""
-        self.breaker.peer_got_through(now_s)
+        self.breaker.peer_recovered(now_s)
         self._probe_granted = self.breaker.state(now_s) is BreakerState.HALF_OPEN
 
     def leased(self, until_s: float) -> None:
@@ -203,8 +203,8 @@ class ChargeGate:
         self._stall_check_at_s = now_s + STALL_CHECK_S if fresh else None
         if fresh:
             idle_s = now_s - max(self._ended_at_s, min(fresh))
-            usual_s = self.concurrency.latency_s or 0.0
-            self.breaker.stalled(calls=len(fresh), idle_s=idle_s, usual_s=usual_s, now_s=now_s)
+            latency_s = self.concurrency.latency_s or 0.0
+            self.breaker.stalled(calls=len(fresh), idle_s=idle_s, latency_s=latency_s, now_s=now_s)
 
     def _note_transitions(self, work: GateWork, now_s: float) -> None:
         self.breaker.state(now_s)  # Time alone may have changed it.

@@ -13,8 +13,10 @@ class Outcome(Enum):
     """Charged, under the instant that was sent."""
     ALREADY_CHARGED = "already charged"
     """Charged by an earlier request, under an instant that only the processor knows."""
+    NOT_SENT = "not sent"
+    """Certainly not charged: the replica kept it back, since the processor takes nothing now."""
     REFUSED = "refused"
-    """Certainly not charged: never sent, or turned away before it was looked at."""
+    """Certainly not charged: nobody was reached, or it was turned away before it was looked at."""
     OVERLOADED = "overloaded"
     """Certainly not charged: the processor has more requests than it takes (429)."""
     FAILED = "failed"
@@ -23,9 +25,14 @@ class Outcome(Enum):
     """Perhaps charged, perhaps charged later: no answer, or one that makes no sense."""
 
     @property
+    def was_sent(self) -> bool:
+        """Whether there was an attempt at all."""
+        return self is not Outcome.NOT_SENT
+
+    @property
     def is_success(self) -> bool:
         """Whether the processor did its work; the breaker counts the rest as failures."""
-        return self in {Outcome.SETTLED, Outcome.ALREADY_CHARGED}
+        return self is Outcome.SETTLED or self is Outcome.ALREADY_CHARGED
 
 
 def outcome_of_status(status: int) -> Outcome:

@@ -25,3 +25,22 @@ class Settlement:
     """The `requestedAt` under which the processor booked it, milliseconds since the epoch."""
     attempts: int
     """How many times it was sent to a processor until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A payment and the only processor that may have been charged, as its row in Postgres says."""
+
+    payment: Payment
+    processor: str
+    attempts: int = 0
+    """How many times it was sent before it came to this processor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The change of a row: this payment, which is certainly not charged, goes to another processor."""
+
+    correlation_id: UUID
+    processor: str
+    attempts: int
