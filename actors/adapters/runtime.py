@@ -1,4 +1,4 @@
-"""Time and concurrency from gevent and the system's clocks."""
+"""Provides time and concurrency with gevent and the system's clocks."""
 
 import time
 from collections.abc import Callable
@@ -13,22 +13,18 @@ class GeventRuntime:
         self._last_ms = 0
 
     def now_s(self) -> float:
-        """Monotonic time, for durations."""
         return time.monotonic()
 
     def now_ms(self) -> int:
-        """Wall clock; where it is set back, the last instant is repeated until it has passed again."""
+        # If the clock is set back, the last instant is repeated until it has passed again.
         self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
         return self._last_ms
 
     def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
-        """Call the function once, after the delay."""
         gevent.spawn_later(delay_s, function, *args)
 
     def spawn(self, function: Callable[..., object], *args: object) -> None:
-        """Run the function beside the caller."""
         gevent.spawn(function, *args)
 
     def sleep(self, duration_s: float) -> None:
-        """Wait, while others go on."""
         gevent.sleep(duration_s)
