@@ -1,4 +1,4 @@
-"""Gossip: tells the other replicas which ids were accepted here, so that they too refuse them with another amount."""
+"""Gossip: tells the other replicas which payments were accepted, so that they refuse their ids with other amounts."""
 
 import logging
 
@@ -11,12 +11,16 @@ from actors.ports import PeerChannel, Recipient, Runtime
 logger = logging.getLogger(__name__)
 
 EXCHANGE_S = 0.25
-HEARD_MAX = 20_000
-"""Payments that wait to be told, or are taken in, at once; what is beyond is not told."""
+"""Time between two exchanges with the other replicas."""
+UNTOLD_MAX = 20_000
+"""Payments that may wait to be told to the other replicas. Further ones are not told."""
 
 
 class GossipActor(Actor):
-    """Owns what is not told yet. Without Redis nothing is: Postgres still refuses a second payment under one id."""
+    """Keeps the accepted payments that the other replicas have not been told of yet.
+
+    Without Redis they are not told at all. Postgres still refuses a second payment with the same id.
+    """
 
     def __init__(self, *, channel: PeerChannel, intake: Recipient, runtime: Runtime) -> None:
         super().__init__()
@@ -26,18 +30,18 @@ class GossipActor(Actor):
         self._untold: list[Payment] = []
 
     def on_start(self) -> None:
-        """Begin with what was told lately."""
+        """Read at once what other replicas have told lately."""
         self.tell_self(Tick())
 
     def on_stop(self) -> None:
-        """Let go of the channel."""
+        """Close the channel."""
         self._channel.close()
 
     def on_receive(self, message: object) -> object:
         """Handle one message of `actors.domain.messages`."""
         match message:
             case Accepted(payments):
-                self._untold.extend(payments[: HEARD_MAX - len(self._untold)])
+                self._untold.extend(payments[: UNTOLD_MAX - len(self._untold)])
             case Tick():
                 self._exchange()
                 self._runtime.call_later(EXCHANGE_S, self.tell_self, Tick())

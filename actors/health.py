@@ -1,4 +1,4 @@
-"""Health: asks the processors how they are, once for the whole fleet, and shares what all replicas know of them."""
+"""Health: asks the processors for their health on behalf of all replicas, and shares what the replicas know of them."""
 
 import logging
 from collections.abc import Mapping
@@ -25,23 +25,24 @@ from actors.ports import HealthBoard, HealthProbe, PollLease, ProcessorHealth, R
 logger = logging.getLogger(__name__)
 
 READ_S = 0.25
+"""Time between two exchanges with the board while all breakers are closed."""
 HURRY_S = 0.1
-"""The period while a breaker is not closed: news of a recovery should spread at once."""
+"""Time between two exchanges while a breaker is not closed, since news of a recovery should spread at once."""
 POLL_S = 5.0
-"""A processor answers one call in this time; the next two would hang."""
+"""A processor answers one health call in this time. It lets further ones hang."""
 HOLD_S = 1.0
-"""A call is made when its lease has been on the board for so long: then every replica that reads the board knows of the
-call, and the lease may be evicted."""
+"""How long a lease has to be on the board before its call is made. Then every replica that reads the board knows of the
+call, and it does no harm if Redis evicts the lease."""
 HOLD_S_MAX = 1.3
-"""Later it is not made any more."""
-DEAF_S = 0.8
-"""Who has not read the board for longer may have missed a lease."""
+"""The call is not made any more when its lease was taken longer ago than this."""
+READ_GAP_S_MAX = 0.8
+"""A replica that has not read the board for longer than this may have missed a lease."""
 LEASE_S = POLL_S + (HOLD_S_MAX - HOLD_S) + 0.1
-"""From one lease to the next: however long each is held, and Redis takes to answer, the calls are `POLL_S` apart."""
+"""Time between two leases. It keeps calls `POLL_S` apart, however long each lease is held and Redis takes to answer."""
 PROBE_S = 0.3
-"""All replicas together send one probe in this time to a processor that is down: four in any second at most."""
+"""All replicas together send one probe in this time to a processor that is down, so at most four in any second."""
 PROBE_OWN_S = 1.05
-"""One replica sends one in this time: then three keep to the budget also without Redis, or when it forgets."""
+"""One replica sends one probe in this time, so that three keep to the budget even if Redis is gone or forgets."""
 
 
 @dataclass(slots=True)
@@ -50,20 +51,25 @@ class _View:
 
     breaker: BreakerChanged
     order: Order | None = None
-    told_asked_at_ms: int | None = None
-    """Of the answer that was passed on last."""
-    told_through_at_s: float | None = None
-    """Which change of the own breaker `GotThrough` was told after: once for each, since the next one outdates it."""
+    reported_asked_at_ms: int | None = None
+    """`asked_at_ms` of the answer that was reported last to the processor's actor."""
+    recovery_told_at_s: float | None = None
+    """`changed_at_s` of the breaker when `GotThrough` was sent last. It is sent once for each change of the breaker."""
     poll_due_s: float = 0.0
-    """Its health endpoint is not asked before, as far as the leases go that this replica has seen."""
+    """The earliest time at which this replica may take a lease for a health call, judging by the leases it has seen."""
     lease: tuple[str, float] | None = None
-    """Token of the own lease that is held now, and since when."""
+    """Token of the lease that this replica holds, and when it took the lease."""
     polling: bool = False
+    """Whether a health call of this replica is under way."""
     probed_at_s: float | None = None
+    """When this replica last allowed a probe."""
 
 
 class HealthActor(Actor):
-    """Owns the view that replicas share. Never on a payment's way; without Redis each replica goes by its own calls."""
+    """Keeps this replica's opinion of each processor, and exchanges opinions with the other replicas through Redis.
+
+    No payment waits for it. Without Redis each replica relies on its own calls alone.
+    """
 
     REFUSED_WHEN_FULL = (ForceBreaker,)
 
@@ -76,7 +82,7 @@ class HealthActor(Actor):
         runtime: Runtime,
         replica: str,
     ) -> None:
-        """`processors` leads from each processor's name to its actor."""
+        """`processors` maps each processor's name to its actor."""
         super().__init__()
         self._processors = processors
         self._board = board
@@ -90,7 +96,7 @@ class HealthActor(Actor):
         self._read_at_s = -inf
 
     def on_start(self) -> None:
-        """Begin at once."""
+        """Exchange opinions at once."""
         self.tell_self(Tick())
 
     def on_receive(self, message: object) -> object:
@@ -102,7 +108,7 @@ class HealthActor(Actor):
                 self._runtime.call_later(READ_S if all_closed else HURRY_S, self.tell_self, Tick())
             case BreakerChanged(processor):
                 self._views[processor].breaker = message
-                # At once, since others may be waiting for just this.
+                # Other replicas may be waiting for this news.
                 self._exchange()
             case ProbeWanted(processor):
                 self._processors[processor].tell(ProbeAnswered(self._may_probe(processor)))
@@ -117,21 +123,21 @@ class HealthActor(Actor):
         own = {name: self._opinion(name) for name in self._processors}
         try:
             shared = self._board.exchange(list(own.values()))
-            self._listened(began_s)
+            self._note_read(began_s)
             leases = {lease.processor: lease for lease in shared.polls}
             for answer in shared.answers:
-                self._take_in(answer)
+                self._report(answer)
             for name, opinion in own.items():
                 self._compare(opinion, [each for each in shared.opinions if each.processor == name])
-                self._poll_where_due(name, leases.get(name), began_s)
-            self._note(available=True)
+                self._poll_if_due(name, leases.get(name), began_s)
+            self._note_availability(available=True)
         except HealthUnavailableError as error:
-            self._note(available=False, reason=str(error))
+            self._note_availability(available=False, reason=str(error))
 
-    def _listened(self, began_s: float) -> None:
-        """Note that the board was read. Who has (again) begun to waits as if a lease had just been taken."""
+    def _note_read(self, began_s: float) -> None:
+        """Note that the board was read. After a gap, wait as if another replica had just taken a lease."""
         now_s = self._runtime.now_s()
-        if now_s - self._read_at_s > DEAF_S:
+        if now_s - self._read_at_s > READ_GAP_S_MAX:
             for view in self._views.values():
                 view.poll_due_s = now_s + LEASE_S
         self._read_at_s = began_s
@@ -148,12 +154,12 @@ class HealthActor(Actor):
             order=view.order,
         )
 
-    def _take_in(self, answer: ProcessorHealth) -> None:
+    def _report(self, answer: ProcessorHealth) -> None:
         view = self._views.get(answer.processor)
-        # Not compared by time: it may come from a replica with another clock.
-        if view is None or answer.asked_at_ms == view.told_asked_at_ms:
+        # Times are not compared, since the answer may come from a replica with another clock.
+        if view is None or answer.asked_at_ms == view.reported_asked_at_ms:
             return
-        view.told_asked_at_ms = answer.asked_at_ms
+        view.reported_asked_at_ms = answer.asked_at_ms
         asked_s_ago = max(0.0, (self._runtime.now_ms() - answer.asked_at_ms) / 1000)
         self._processors[answer.processor].tell(
             HealthReported(answer.processor, answer.failing, answer.response_time_ms_min, asked_s_ago)
@@ -168,19 +174,22 @@ class HealthActor(Actor):
         changed_at_s = view.breaker.changed_at_s
         if quorum_found_down(own, others):
             processor.tell(FoundDown())
-        elif changed_at_s != view.told_through_at_s and peer_recovered(own, others):
-            view.told_through_at_s = changed_at_s
+        elif changed_at_s != view.recovery_told_at_s and peer_recovered(own, others):
+            view.recovery_told_at_s = changed_at_s
             processor.tell(GotThrough())
 
-    def _poll_where_due(self, name: str, lease: PollLease | None, read_at_s: float) -> None:
-        """Take the lease, hold it for a while, then ask: any replica that goes on reading has seen it by then."""
+    def _poll_if_due(self, name: str, lease: PollLease | None, read_at_s: float) -> None:
+        """Take the lease, or ask for the processor's health when the lease has been held long enough.
+
+        By then every replica that keeps reading the board has seen the lease.
+        """
         view, now_s = self._views[name], self._runtime.now_s()
         if lease is not None:
             view.poll_due_s = max(view.poll_due_s, now_s + lease.ends_s_in)
         if view.lease is not None:
             token, taken_at_s = view.lease
             if lease is None or lease.token != token:
-                view.lease = None  # It was evicted, and others may not know of it.
+                view.lease = None  # Redis has evicted it, and other replicas may not know of it.
             elif read_at_s - taken_at_s >= HOLD_S:
                 view.lease, view.polling = None, True
                 self._runtime.spawn(self._poll, name, taken_at_s)
@@ -190,7 +199,7 @@ class HealthActor(Actor):
 
     def _poll(self, name: str, taken_at_s: float) -> None:
         try:
-            # The process may have stood still meanwhile.
+            # The process may have been suspended since the lease was taken.
             in_time = self._runtime.now_s() - taken_at_s <= HOLD_S_MAX
             answer = self._probe.ask(name) if in_time else None
             if answer is not None:
@@ -222,7 +231,7 @@ class HealthActor(Actor):
         self._exchange()
         return True
 
-    def _note(self, *, available: bool, reason: str = "") -> None:
+    def _note_availability(self, *, available: bool, reason: str = "") -> None:
         if available != self._available:
             self._available = available
             logger.warning("shared health is %s", "back" if available else f"gone: {reason}")

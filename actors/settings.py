@@ -1,4 +1,4 @@
-"""What an operator can set, read once from the environment."""
+"""The settings of a replica, read once from the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ DEFAULT_PROCESSORS = "default=http://localhost:8001,0.05 fallback=http://localho
 
 
 class Durability(Enum):
-    """What a 2xx survives."""
+    """What a payment that was answered with 2xx survives."""
 
     FSYNC = "fsync"
-    """The loss of power."""
+    """It survives the loss of power."""
     PROCESS = "process"
-    """The death of every process."""
+    """It survives the death of every process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +34,26 @@ class Settings:
     allow_force: bool
     """Whether an operator may force breakers over HTTP."""
     open_max: int
-    """Accepted payments that may be unsettled here before clients get 503."""
+    """How many accepted payments may be unsettled on this replica. Beyond that, clients get 503."""
     recent_max: int
-    """Ids whose amounts are remembered to answer repeated posts, and as many that other replicas told of."""
+    """How many ids are remembered with their amounts to answer repeated posts; as many more from other replicas."""
     charge_timeout_s: float
-    """Deadline of one call to a processor, over all of it."""
+    """Deadline for one whole call to a processor."""
     processor_delay_max_s: float
-    """How long a processor may take to book a request that its client has given up."""
+    """How long after its client has given up a request may still be booked by the processor."""
     in_flight_max: int
-    """Charges under way on one processor from this replica, at most."""
+    """How many charges of this replica may be under way on one processor."""
     outage_patience_s: float
-    """How long a cheaper processor that is down is waited for, from the start of its outage."""
+    """How long payments wait for a cheaper processor that is down, counted from the start of its outage."""
     backlog_patience_s: float
-    """In what time a cheaper processor that works has to be able to charge all that waits."""
+    """Longest backlog, in seconds of work, tolerated on a cheaper processor before a dearer one is used."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the variables that the README lists.
 
         Raises:
-            SettingsError: naming the variable that is missing or malformed.
+            SettingsError: a variable is missing or malformed; the message names it.
         """
         return cls(
             replica=_name(environment.get("REPLICA", "1")),

@@ -1,8 +1,9 @@
-"""The supervisor: starts all actors in order, starts all anew when one of them dies, and finds one that hangs.
+"""The supervisor: starts all actors in order, restarts all when one of them dies, and finds one that hangs.
 
-Whatever an actor held is in the journal or in Postgres. Starting all together means that there is one way to drive work
-again, after a crash as after a start of the process. An actor that hangs cannot be stopped: the process ends. One that
-hangs without ever yielding stops the supervisor too; gunicorn's `timeout` ends that process.
+Whatever an actor held is in the journal or in Postgres. All actors are restarted together, so that a crash of an actor
+is recovered from in the same way as a start of the process. An actor that hangs cannot be stopped, so the supervisor
+ends the process. If an actor hangs without ever yielding, the supervisor cannot run; then gunicorn's `timeout` ends the
+process.
 """
 
 import logging
@@ -16,13 +17,15 @@ from actors.ports import Runtime
 logger = logging.getLogger(__name__)
 
 CHECK_S = 0.1
+"""Time between two checks of all actors."""
 STOP_S_MAX = 2.0
+"""How long each actor may take to stop."""
 HANG_S_MAX = 20.0
 """How long an actor may be busy with one message.
 
-Longer than all calls that one message may wait for, each answered at the last moment: 12 s for a heartbeat of the
-recovery with two processors (three questions of 1 s, three statements of 3 s), 8 s for a batch (5 s, and 3 s to report
-conflicts), 6 s for a round of health calls. A sync of the journal has no limit of its own: this is the one.
+This is longer than all calls that one message may wait for, if each is answered at the last moment: 12 s for a
+heartbeat of the recovery with two processors (three questions of 1 s, three statements of 3 s), 8 s for a batch (5 s,
+and 3 s to report conflicts), 6 s for a round of health calls. A sync of the journal has no other limit than this one.
 """
 
 
@@ -37,23 +40,24 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class RestartLimits:
-    """How often the actors may be started anew, and how long each may take."""
+    """How often the actors may be restarted, and how long each of them may take."""
 
     restarts_max: int = 5
     within_s: float = 60.0
-    backoff: Backoff = Backoff(first_s=0.05, longest_s=2.0)  # noqa: RUF009  # frozen, so one for all is harmless
+    """`restarts_max` applies to any period of this length."""
+    backoff: Backoff = Backoff(first_s=0.05, longest_s=2.0)  # noqa: RUF009  # frozen, so it can be shared
     stop_s_max: float = STOP_S_MAX
     hang_s_max: float = HANG_S_MAX
-    """Counted in checks, so that time in which the whole process stood still does not count."""
+    """Measured in checks, so that time in which the whole process was suspended does not count."""
 
 
 class Supervisor:
-    """Watches over the actors of one replica."""
+    """Starts, watches, restarts and stops the actors of one replica."""
 
     def __init__(
         self, children: Sequence[Child], runtime: Runtime, limits: RestartLimits, give_up: Callable[[str], None]
     ) -> None:
-        """`give_up` is called with the reason when restarting does not help; it is expected to end the process."""
+        """`give_up` is called with the reason when restarts do not help. It is expected to end the process."""
         self._children = children
         self._runtime = runtime
         self._limits = limits
@@ -63,29 +67,29 @@ class Supervisor:
         self._closed = False
 
     def start(self) -> None:
-        """Start all, in the order given, and watch them."""
+        """Start all actors in the order given, and watch them."""
         if self._closed:
             return
         for child in self._children:
             try:
                 child.address.bind(child.make().launch())
             except Exception:
-                # The next check finds nobody there, as after a failing `on_start`.
-                logger.exception("%s cannot be made", child.address.name)
+                # The next check finds that the actor is not alive, as after an error in `on_start`.
+                logger.exception("%s cannot be created", child.address.name)
         self._watching = True
         self._runtime.call_later(CHECK_S, self._runtime.spawn, self.check)
 
     def stop(self) -> list[str]:
-        """End all for good, in reverse order; each handles what waits in its mailbox first. May be called again.
+        """End all actors for good, in reverse order. Each handles what waits in its mailbox first. May be called again.
 
         Returns:
-            Names of those that did not end in time.
+            Names of the actors that did not end in time.
         """
         self._closed = True
         return self._stop_children()
 
     def _stop_children(self) -> list[str]:
-        """End all; give the names of those that did not end in time."""
+        """End all actors, and return the names of those that did not end in time."""
         self._watching = False
         return [
             child.address.name for child in reversed(self._children) if not child.address.stop(self._limits.stop_s_max)
@@ -93,7 +97,7 @@ class Supervisor:
 
     @property
     def dead(self) -> tuple[str, ...]:
-        """Names of the actors that should run and do not, or that seem to hang: half of `hang_s_max` has passed."""
+        """Names of the actors that are not alive, or have been busy with one message for half of `hang_s_max`."""
         return tuple(
             child.address.name
             for child in self._children
@@ -105,7 +109,7 @@ class Supervisor:
         return address.busy_checks * CHECK_S >= duration_s
 
     def check(self) -> None:
-        """Look once whether all are alive and at work."""
+        """Check once whether all actors are alive and none hangs; restart all of them or give up if not."""
         if not self._watching:
             return
         addresses = [child.address for child in self._children]
@@ -126,7 +130,7 @@ class Supervisor:
             return
         hanging = self._stop_children()
         if hanging:
-            # It would go on beside its successor, with an outdated view of what is to be charged where.
+            # It would keep running beside its successor, with outdated knowledge of what is to be charged where.
             self._give_up(f"{', '.join(dead)} died, and {', '.join(hanging)} did not stop")
             return
         now_s = self._runtime.now_s()
@@ -136,5 +140,5 @@ class Supervisor:
             return
         self._restarts_s.append(now_s)
         pause_s = self._limits.backoff.pause_s(len(self._restarts_s))
-        logger.error("%s died: all actors start anew in %.2f s", ", ".join(dead), pause_s)
+        logger.error("%s died: all actors are restarted in %.2f s", ", ".join(dead), pause_s)
         self._runtime.call_later(pause_s, self._runtime.spawn, self.start)

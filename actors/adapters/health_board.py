@@ -17,42 +17,41 @@ from actors.ports import PollLease, ProcessorHealth, SharedHealth
 
 HEALTH_TTL_S = 15
 OPINION_TTL_S = 2
-"""A replica that has said nothing for so long has no opinion."""
+"""An opinion disappears if its replica does not renew it within this time."""
 REPLICAS_KEY = "health:replicas"
 REPLICAS_TTL_S = 60
 SILENCES_MAX = 20
-"""After so many exchanges in which a replica had no opinion it is struck off the list; if it lives it comes back."""
+"""A replica without an opinion in more exchanges than this is removed from the list. If it lives, it returns."""
 
 Shared = TypeVar("Shared", ProcessorHealth, Opinion)
 
 
 class RedisHealthBoard:
-    """Fulfils `actors.ports.HealthBoard`. Redis may evict any key at any time: it is only asked again."""
+    """Fulfils `actors.ports.HealthBoard`. It tolerates that Redis evicts any key at any time."""
 
     def __init__(self, redis_url: str, replica: str, processors: Sequence[str]) -> None:
-        """Connects when it is first used."""
+        """The connection is made on first use."""
         self._replica = replica
         self._processors = processors
         self._silences: dict[bytes, int] = {}
-        """In how many exchanges in a row each other replica had no opinion. A newcomer's is read one exchange later."""
+        """For each other replica, the number of exchanges in a row in which it had no opinion.
+
+        The opinion of a replica that is new here is read in the exchange after the one that finds it.
+        """
         self._redis = connect(redis_url)
 
     def may_poll(self, processor: str, period_s: float) -> str | None:
-        """Take this period's call; see the protocol."""
         token = secrets.token_hex(8)
         return token if self._lease(_poll_key(processor), token, period_s) else None
 
     def may_probe(self, processor: str, period_s: float) -> bool:
-        """Take this period's probe; see the protocol."""
         return self._lease(f"{_key(processor)}:probe", self._replica, period_s)
 
     def publish(self, health: ProcessorHealth) -> None:
-        """Share an answer; see the protocol."""
         with _translated():
             self._redis.set(_key(health.processor), _encode(health), ex=HEALTH_TTL_S)
 
     def exchange(self, opinions: Sequence[Opinion]) -> SharedHealth:
-        """Share and read in one round trip; see the protocol."""
         names, told_by = self._processors, [(name, peer) for name in self._processors for peer in self._silences]
         polls = [_poll_key(name).encode() for name in names]
         told = [_opinion_key(name, peer) for name, peer in told_by]
@@ -66,7 +65,7 @@ class RedisHealthBoard:
                 pipeline.srem(REPLICAS_KEY, *gone)
             pipeline.sadd(REPLICAS_KEY, self._replica)
             pipeline.expire(REPLICAS_KEY, REPLICAS_TTL_S)
-            # Before the values, so that one which is replaced meanwhile looks older than it is, and not younger.
+            # Read before the values: a value that is replaced in between looks older than it is, never newer.
             for timed_key in (*polls, *told):
                 pipeline.pttl(timed_key)
             pipeline.smembers(REPLICAS_KEY)
@@ -84,12 +83,11 @@ class RedisHealthBoard:
         return SharedHealth(tuple(_answers(names, answers)), others, tuple(leases))
 
     def ping(self) -> None:
-        """Ask for an answer, whatever it is."""
+        """Check that Redis answers."""
         with _translated():
             self._redis.ping()
 
     def close(self) -> None:
-        """End all connections."""
         self._redis.close()
 
     def _lease(self, key: str, value: str, period_s: float) -> bool:
@@ -129,7 +127,7 @@ def _opinions(
 ) -> Iterator[Opinion]:
     for (name, peer), value, ttl_ms in zip(told_by, values, ttls_ms, strict=True):
         opinion = _decode(value, Opinion)
-        # Without a time to live it was evicted meanwhile, or is not ours.
+        # A key without a time to live was evicted in between, or was not written by Fiel.
         if opinion is not None and (opinion.processor, opinion.replica.encode()) == (name, peer) and ttl_ms >= 0:
             shared_s_ago = max(0.0, OPINION_TTL_S - ttl_ms / 1000)
             changed_s_ago = None if opinion.changed_s_ago is None else opinion.changed_s_ago + shared_s_ago
@@ -148,7 +146,7 @@ def _encode(shared: ProcessorHealth | Opinion) -> bytes:
 
 
 def _decode(value: bytes | None, shared_type: type[Shared]) -> Shared | None:
-    """Read what is there; what another version has written in another form says nothing."""
+    """Decode a value. One that another version has written in another form counts as absent."""
     try:
         return None if value is None else msgspec.convert(msgpack.unpackb(value), shared_type)
     except (ValueError, TypeError, msgpack.UnpackException):

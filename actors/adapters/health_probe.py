@@ -1,4 +1,4 @@
-"""The processors' own health endpoints."""
+"""Asks the processors' own health endpoints."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -11,7 +11,7 @@ from actors.domain.processors import Processor
 from actors.ports import ProcessorHealth
 
 TIMEOUT_S = 2.0
-"""Over a whole call. Shorter than the processor's window: a call that was queued there is given up."""
+"""Deadline for a whole call. It is shorter than the processor's rate limit, so a call that hangs there is given up."""
 
 
 class _Health(msgspec.Struct):
@@ -23,16 +23,15 @@ class HttpHealthProbe:
     """Fulfils `actors.ports.HealthProbe`."""
 
     def __init__(self, processors: Sequence[Processor], now_ms: Callable[[], int]) -> None:
-        """`now_ms` is the wall clock that answers are stamped with."""
+        """`now_ms` is the wall clock for the times in the answers."""
         self._urls = {processor.name: f"{processor.url}/payments/service-health" for processor in processors}
         self._now_ms = now_ms
         self._session = requests.Session()
 
     def ask(self, processor: str) -> ProcessorHealth | None:
-        """Ask one processor; see the protocol."""
         asked_at_ms = self._now_ms()
         try:
-            # The library's timeout is per receive: a dripping answer would hold the caller for long.
+            # The timeout of requests applies to each receive, so an answer that drips in could hold the caller.
             with gevent.Timeout(TIMEOUT_S, requests.Timeout("the whole call")):
                 response = self._session.get(self._urls[processor], timeout=TIMEOUT_S)
             response.raise_for_status()

@@ -1,4 +1,4 @@
-"""One payment processor over HTTP (the contract of the event)."""
+"""Calls one payment processor over HTTP, by the contract of the event."""
 
 import logging
 from decimal import Decimal
@@ -24,38 +24,37 @@ ANSWER_BYTES_MAX = 64 * 1024
 
 
 class _OneAnswer(Headers):
-    """Headers of the only answer to a request: what follows a complete one would replace its status."""
+    """The headers of an answer. A second answer to one request is an error: its status would replace the first."""
 
     def clear(self) -> None:
         raise ValueError("a second answer to one request")
 
 
 class _DeadlineError(Exception):
-    """The deadline over a whole call has passed (an `Exception`: a bare `gevent.Timeout` would stop every actor)."""
+    """The deadline for a whole call has passed. Unlike `gevent.Timeout` this is an `Exception`, as any other error."""
 
 
 class _Booked(msgspec.Struct):
-    """A payment as a processor tells it."""
+    """A payment as a processor describes it."""
 
     correlationId: UUID  # noqa: N815  # the contract's name
     amount: Decimal
-    requestedAt: str  # noqa: N815  # the same
+    requestedAt: str  # noqa: N815  # the contract's name
 
 
 class HttpProcessorClient:
-    """Fulfils `actors.ports.ProcessorClient`. Each call is sent once and has one deadline over all of it."""
+    """Fulfils `actors.ports.ProcessorClient`. Each call is sent once, and has one deadline for the whole of it."""
 
     def __init__(self, url: str, timeout_s: float, charges_max: int, look_ups_max: int) -> None:
-        """`url` is the processor's base address; this many charges and look-ups at once have a connection."""
+        """`url` is the base address. `charges_max` and `look_ups_max` limit the connections for each kind of call."""
         self._timeout_s = timeout_s
-        # Look-ups have connections of their own, so that no charge waits for one until its deadline.
+        # Look-ups have their own connections, so that a charge never waits for a slow look-up.
         self._charges = self._client(url, charges_max)
         self._look_ups = self._client(url, look_ups_max)
         self._encoder = msgspec.json.Encoder(decimal_format="number")
         self._decoder = msgspec.json.Decoder(_Booked)
 
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
-        """Send one payment once; see the protocol."""
         body = self._encoder.encode(
             {
                 "correlationId": payment.correlation_id,
@@ -67,23 +66,22 @@ class HttpProcessorClient:
             status, _ = self._call(self._charges, "POST", "/payments", body)
         except (ConnectionRefusedError, gaierror):
             return Outcome.REFUSED
-        except Exception as error:  # noqa: BLE001  # whatever else went wrong, the payment may have arrived
+        except Exception as error:  # noqa: BLE001  # after any other error the payment may have arrived
             logger.debug("charge of %s: %r", payment.correlation_id, error)
             return Outcome.UNKNOWN
         return outcome_of_status(status)
 
     def look_up(self, payment: Payment) -> LookUpAnswer:
-        """Ask for one payment; see the protocol."""
         correlation_id = payment.correlation_id
         try:
             status, body = self._call(self._look_ups, "GET", f"/payments/{correlation_id}", b"")
-            if status == 404:  # noqa: PLR2004  # the status itself
+            if status == 404:  # noqa: PLR2004  # an HTTP status
                 return LookUpAnswer(answered=True)
-            if status != 200:  # noqa: PLR2004  # the same
+            if status != 200:  # noqa: PLR2004  # an HTTP status
                 return LookUpAnswer(answered=False)
             booked = self._decoder.decode(body)
             requested_at_ms = ms_from_iso(booked.requestedAt)
-        except Exception as error:  # noqa: BLE001  # no answer that says anything
+        except Exception as error:  # noqa: BLE001  # after any error nothing is known
             logger.debug("look-up of %s: %r", correlation_id, error)
             return LookUpAnswer(answered=False)
         if (booked.correlationId, booked.amount) != (correlation_id, decimal_amount(payment.amount_cents)):
@@ -92,12 +90,13 @@ class HttpProcessorClient:
         return LookUpAnswer(answered=True, requested_at_ms=requested_at_ms)
 
     def close(self) -> None:
-        """Close the connections that wait for use."""
+        """Close the idle connections."""
         self._charges.close()
         self._look_ups.close()
 
     def _client(self, url: str, connections_max: int) -> HTTPClient:
-        # Its own timeouts are per receive, so that a dripping server would hold a call for long: the deadline decides.
+        # The library's timeouts apply to each receive, so a server that drips could hold a call for long. `_call` has a
+        # deadline for the whole call.
         return HTTPClient.from_url(
             url,
             concurrency=connections_max,

@@ -1,4 +1,4 @@
-"""Time and concurrency from gevent and the system's clocks."""
+"""Provides time and concurrency with gevent and the system's clocks."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ Job = tuple[Callable[..., object], tuple[object, ...]]
 
 
 class GeventRuntime:
-    """Fulfils `actors.ports.Runtime`."""
+    """Fulfils `actors.ports.Runtime`. What is spawned runs in a standing greenlet where one is free."""
 
     def __init__(self) -> None:
         self._last_ms = 0
@@ -23,17 +23,15 @@ class GeventRuntime:
         """How many helpers wait for a job that was not given to them yet."""
 
     def now_s(self) -> float:
-        """Monotonic time, for durations."""
         return time.monotonic()
 
     def now_ms(self) -> int:
-        """Wall clock; where it is set back, the last instant is repeated until it has passed again."""
+        # If the clock is set back, the last instant is repeated until it has passed again.
         self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
         return self._last_ms
 
     def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
-        """Call a function that does not wait for anything once, after the delay."""
-        # In the loop itself: a greenlet for each timer would cost several times as much.
+        # In the event loop itself: a greenlet for each timer would cost several times as much.
         timer = gevent.get_hub().loop.timer(max(0.0, delay_s))
 
         def fire() -> None:
@@ -43,7 +41,6 @@ class GeventRuntime:
         timer.start(fire)
 
     def spawn(self, function: Callable[..., object], *args: object) -> None:
-        """Run the function beside the caller, in a greenlet that stands ready where there is one."""
         self._jobs.put((function, args))
         if self._free:
             self._free -= 1
@@ -51,7 +48,6 @@ class GeventRuntime:
             gevent.spawn(self._help)
 
     def sleep(self, duration_s: float) -> None:
-        """Wait, while others go on."""
         gevent.sleep(duration_s)
 
     def _help(self) -> None:

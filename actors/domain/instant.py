@@ -1,4 +1,4 @@
-"""Business instants: milliseconds since the epoch, and their ISO 8601 form in UTC."""
+"""Converts instants between milliseconds since the epoch and ISO 8601 in UTC."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,26 +7,26 @@ from enum import Enum
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _BELOW_MICROSECOND = re.compile(r"[.,]\d{6}\d*[1-9]")
-"""Digits of a fraction that `datetime` leaves out."""
+"""Matches a fraction with digits below a microsecond, which `datetime` drops."""
 
 
 class Rounding(Enum):
-    """What becomes of a fraction finer than a millisecond."""
+    """How an instant between two milliseconds is rounded."""
 
     DOWN = "down"
     UP = "up"
 
 
 def iso_from_ms(instant_ms: int) -> str:
-    """Write an instant as `2025-07-15T12:34:56.700Z`."""
+    """Return an instant in the form `2025-07-15T12:34:56.700Z`."""
     return (_EPOCH + instant_ms * _MILLISECOND).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def ms_from_iso(text: str, rounding: Rounding = Rounding.DOWN) -> int:
-    """Read an ISO 8601 date and time; one without a zone is UTC, as payment processors write it.
+    """Parse an ISO 8601 date and time. Without a zone it is UTC, as payment processors write it.
 
     Raises:
-        ValueError: the text is no date and time, or no year that has milliseconds since the epoch.
+        ValueError: the text is not a date and time, or is outside of the years that `datetime` knows.
     """
     if "T" not in text.upper():
         raise ValueError("must be an ISO 8601 date and time")

@@ -1,28 +1,29 @@
-"""What a processor's answer to a charge means (the outcome table of the design)."""
+"""What a processor's answer to a charge means, as the outcome table of the design says."""
 
 from enum import Enum
 from http import HTTPStatus
 
 SERVER_ERRORS_END = 600
+"""Statuses from 500 up to this one (excluded) are server errors."""
 
 
 class Outcome(Enum):
-    """What is known of one charge after it ended."""
+    """What is known about a charge that has ended."""
 
     SETTLED = "settled"
-    """Charged, under the instant that was sent."""
+    """The payment was charged, with the instant that was sent."""
     ALREADY_CHARGED = "already charged"
-    """Charged by an earlier request, under an instant that only the processor knows."""
+    """The payment was charged by an earlier request, with an instant that only the processor knows."""
     NOT_SENT = "not sent"
     """Certainly not charged: the replica kept it back, since the processor takes nothing now."""
     REFUSED = "refused"
-    """Certainly not charged: nobody was reached, or it was turned away before it was looked at."""
+    """Certainly not charged: the connection was refused, or the request was turned away before it was looked at."""
     OVERLOADED = "overloaded"
-    """Certainly not charged: the processor has more requests than it takes (429)."""
+    """The payment was certainly not charged, because the processor has too many requests (429)."""
     FAILED = "failed"
-    """Not charged as far as the processor's contract says (5xx)."""
+    """The payment was not charged, as the processor's contract says of 5xx."""
     UNKNOWN = "unknown"
-    """Perhaps charged, perhaps charged later: no answer, or one that makes no sense."""
+    """The payment may have been charged, or may be charged later: there was no answer, or not one that makes sense."""
 
     @property
     def was_sent(self) -> bool:
@@ -31,12 +32,12 @@ class Outcome(Enum):
 
     @property
     def is_success(self) -> bool:
-        """Whether the processor did its work; the breaker counts the rest as failures."""
+        """Whether the processor did its work. The breaker counts all other outcomes as failures."""
         return self is Outcome.SETTLED or self is Outcome.ALREADY_CHARGED
 
 
 def outcome_of_status(status: int) -> Outcome:
-    """Read the HTTP status of a complete, well-formed answer to `POST /payments`."""
+    """Return what the HTTP status of a complete, well-formed answer to `POST /payments` means."""
     match status:
         case HTTPStatus.OK:
             return Outcome.SETTLED
@@ -46,8 +47,8 @@ def outcome_of_status(status: int) -> Outcome:
             return Outcome.OVERLOADED
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Outcome.REFUSED
-    # 502 and 504: somebody in between says that it does not know.
-    in_between = status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
-    if HTTPStatus.INTERNAL_SERVER_ERROR <= status < SERVER_ERRORS_END and not in_between:
+    # With 502 and 504 a proxy says that it does not know what the processor did.
+    from_proxy = status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
+    if HTTPStatus.INTERNAL_SERVER_ERROR <= status < SERVER_ERRORS_END and not from_proxy:
         return Outcome.FAILED
     return Outcome.UNKNOWN

@@ -1,4 +1,4 @@
-"""The payment processors that a gateway may charge, as the operator lists them."""
+"""The payment processors that the operator has configured."""
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -7,25 +7,25 @@ from urllib.parse import urlsplit
 from actors.errors import SettingsError
 
 EVENT_NAMES = ("default", "fallback")
-"""The two processors of the event; its summary always names both."""
+"""The two processors of the event. The summary always names both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """One payment processor."""
+    """A configured payment processor."""
 
     name: str
     url: str
-    """Base address, such as `http://payment-processor-default:8080`."""
+    """Base address, for example `http://payment-processor-default:8080`."""
     fee: Decimal
-    """Share of the amount that it keeps, 0.05 for 5 %."""
+    """Share of the amount that the processor keeps; 0.05 is 5 %."""
 
 
 def parse_processors(text: str) -> tuple[Processor, ...]:
-    """Read `"default=http://host:8080,0.05 fallback=http://host:8080,0.15"`.
+    """Parse a list like `"default=http://host:8080,0.05 fallback=http://host:8080,0.15"`.
 
     Raises:
-        SettingsError: empty, a name twice, an address that is not http, a fee outside [0, 1).
+        SettingsError: the list is empty, a name occurs twice, an address is not http, or a fee is outside of [0, 1).
     """
     processors = tuple(_parse_one(item) for item in text.split())
     if not processors:

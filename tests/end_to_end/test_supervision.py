@@ -121,7 +121,7 @@ def test_after_an_actor_has_failed_amid_traffic_the_same_process_goes_on(
     with PersistentClient(part.url, payments, connections=8) as client:
         wait_until(lambda: len(client.accepted) > 50)
         order(faulty, number, fault)
-    wait_for_log(part, "persistence died: all actors start anew")
+    wait_for_log(part, "persistence died: all actors are restarted")
     check_refusals(client)
     check_charged_once(faulty, payments, before)
     wait_until(lambda: get(f"{part.url}/readyz")[0] == 200)

@@ -344,15 +344,15 @@ def assert_all_is_well(named: dict[str, RedisHealthBoard]) -> None:
 def test_any_key_may_vanish_at_any_time(
     redis_boards: Callable[[str], RedisHealthBoard], client: "redis.Redis", seed: int
 ) -> None:
-    chance = Random(seed)
+    rng = Random(seed)
     named = {name: redis_boards(name) for name in "abc"}
     for _ in range(60):
-        name = chance.choice("abc")
+        name = rng.choice("abc")
         use(named[name], name)
         for key in sorted(client.scan_iter()):
-            if chance.random() < 0.3:
+            if rng.random() < 0.3:
                 client.delete(key)
-        if chance.random() < 0.1:
+        if rng.random() < 0.1:
             client.flushall()
     assert_all_is_well(named)
 
