@@ -1,7 +1,11 @@
 """What a payment is: an identity, an amount in cents, and when it was accepted."""
 
+import struct
 from dataclasses import dataclass
 from uuid import UUID
+
+JOURNAL_BODY = struct.Struct("<16sQQ")
+"""Layout of a payment in the journal: id, amount in cents, instant of acceptance in milliseconds; little-endian."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,17 @@ class Payment:
     amount_cents: int
     accepted_at_ms: int
     """Wall clock of the accepting replica, milliseconds since the epoch."""
+
+
+def to_journal(payment: Payment) -> bytes:
+    """Encode a payment as the body of a journal record."""
+    return JOURNAL_BODY.pack(payment.correlation_id.bytes, payment.amount_cents, payment.accepted_at_ms)
+
+
+def from_journal(body: bytes) -> Payment:
+    """Decode the body of a journal record, which must be `JOURNAL_BODY.size` bytes long."""
+    id_bytes, amount_cents, accepted_at_ms = JOURNAL_BODY.unpack(body)
+    return Payment(UUID(bytes=id_bytes), amount_cents, accepted_at_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,58 @@
+"""How a file is synced: by the caller while that is quick, and by a thread while the disk is slow."""
+
+import os
+from collections.abc import Callable
+from time import perf_counter
+
+from gevent.threadpool import ThreadPool
+
+INLINE_S_MAX = 0.0005
+"""A sync that took longer holds up the event loop too long, and the next ones go to a thread."""
+THREAD_S_MAX = 0.005
+"""A sync in a thread that took longer, its wait for the interpreter included, comes from a disk that is still slow."""
+RETRY_S = 1.0
+"""How long syncs stay in a thread before the next one is tried by the caller."""
+
+
+class AdaptiveSync:
+    """Makes what was written to a file descriptor survive the loss of power.
+
+    A quick sync costs less than handing it to a thread. A slow one in the caller would hold up every other greenlet.
+    """
+
+    def __init__(
+        self,
+        sync: Callable[[int], None] = os.fdatasync,
+        now_s: Callable[[], float] = perf_counter,
+        run_in_thread: Callable[[Callable[[int], float], tuple[int]], float] | None = None,
+    ) -> None:
+        """Sync with `sync`, timed by `now_s`.
+
+        `run_in_thread` calls a function with its arguments and waits for the result; where none is given, a thread that
+        serves nothing else does.
+        """
+        self._sync = sync
+        self._now_s = now_s
+        self._run_in_thread = run_in_thread
+        self._inline_from_s = now_s()
+        """From when on the caller may sync by itself."""
+
+    def __call__(self, fd: int) -> None:
+        """Sync the file.
+
+        Raises:
+            OSError: nobody knows what the file holds.
+        """
+        if self._now_s() >= self._inline_from_s:
+            if self._timed_sync(fd) > INLINE_S_MAX:
+                self._inline_from_s = self._now_s() + RETRY_S
+        else:
+            if self._run_in_thread is None:
+                self._run_in_thread = ThreadPool(1).apply
+            if self._run_in_thread(self._timed_sync, (fd,)) > THREAD_S_MAX:
+                self._inline_from_s = self._now_s() + RETRY_S
+
+    def _timed_sync(self, fd: int) -> float:
+        began_s = self._now_s()
+        self._sync(fd)
+        return self._now_s() - began_s

@@ -1,0 +1,101 @@
+"""A journal that nobody drives is taken over by another replica; one that somebody may drive is left alone."""
+
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from actors.adapters.journal.orphans import ORPHAN_AFTER_S, FileJournalShelf, OrphanJournal
+from actors.adapters.journal.segment import encode_header, encode_record
+from actors.adapters.journal.writer import FileJournal
+from actors.domain.payment import Payment
+from actors.errors import JournalLockedError
+from tests.actors.adapters.journal.journals import GENERATION, NEWER_SEGMENT, segments, some
+from tests.actors.fakes import NOW_MS, payment
+
+
+def left_behind(folder: Path, payments: Sequence[Payment], age_s: float) -> None:
+    """Make a journal that was written so long before `NOW_MS` and that nobody holds."""
+    with closing(FileJournal(folder, GENERATION, None)) as journal:
+        if payments:
+            journal.append(payments)
+    for path in folder.glob("*.journal"):
+        os.utime(path, times=(NOW_MS / 1000 - age_s,) * 2)
+
+
+def orphans(shelf: Path) -> dict[UUID, list[Payment]]:
+    """What can be taken over there, by its first payment."""
+    found = {}
+    for orphan in FileJournalShelf(shelf, "own", GENERATION, lambda: NOW_MS).orphans(()):
+        with closing(orphan):
+            payments = list(orphan.replay())
+            found[payments[0].correlation_id] = payments
+    return found
+
+
+def test_a_journal_that_was_left_is_offered_to_others(tmp_path: Path) -> None:
+    left_behind(tmp_path / "a", some(2), 2 * ORPHAN_AFTER_S)
+    left_behind(tmp_path / "b", some(1, first=2), 2 * ORPHAN_AFTER_S)
+    assert orphans(tmp_path) == {payment(0).correlation_id: some(2), payment(2).correlation_id: some(1, first=2)}
+
+
+def test_ones_own_journal_an_empty_one_and_one_in_recent_use_are_not_offered(tmp_path: Path) -> None:
+    left_behind(tmp_path / "own", some(1), 2 * ORPHAN_AFTER_S)
+    left_behind(tmp_path / "empty", [], 2 * ORPHAN_AFTER_S)
+    left_behind(tmp_path / "recent", some(1, first=1), ORPHAN_AFTER_S / 2)
+    (tmp_path / "no folder").touch()
+    assert orphans(tmp_path) == {}
+
+
+def test_a_journal_whose_owner_lives_is_not_offered(tmp_path: Path) -> None:
+    left_behind(tmp_path / "a", some(1), 2 * ORPHAN_AFTER_S)
+    with closing(FileJournal(tmp_path / "a", GENERATION, None)):
+        assert orphans(tmp_path) == {}
+
+
+def test_an_orphan_is_held_while_it_is_open_and_gone_once_it_is_cleared(tmp_path: Path) -> None:
+    left_behind(tmp_path / "a", some(1), 2 * ORPHAN_AFTER_S)
+    (orphan,) = FileJournalShelf(tmp_path, "own", GENERATION, lambda: NOW_MS).orphans(())
+    with closing(orphan):
+        with pytest.raises(JournalLockedError):
+            FileJournal(tmp_path / "a", GENERATION, None)
+        assert list(orphan.replay()) == some(1)
+        orphan.clear()
+    assert orphans(tmp_path) == {}
+
+
+def test_the_journal_of_a_process_that_has_lost_its_lease_is_read_once_and_left_as_it_is(tmp_path: Path) -> None:
+    shelf = FileJournalShelf(tmp_path, "own", GENERATION, lambda: NOW_MS)
+    with closing(FileJournal(tmp_path / "other", GENERATION, sync=None)) as held:
+        held.append(some(2))
+        make_old(tmp_path / "other")
+        assert list(shelf.orphans(())) == []
+        (frozen,) = shelf.orphans(("other",))
+        assert list(frozen.replay()) == some(2)
+        frozen.clear()
+        frozen.close()
+        assert list(shelf.orphans(("other",))) == []
+        held.append(some(1, first=2))
+        make_old(tmp_path / "other", seconds=50)
+        (frozen,) = shelf.orphans(("other",))
+        assert list(frozen.replay()) == some(3)
+
+
+def test_an_orphan_gives_up_what_was_replayed_and_nothing_else(tmp_path: Path) -> None:
+    left_behind(tmp_path / "a", some(1), 2 * ORPHAN_AFTER_S)
+    later = tmp_path / "a" / "000000000002.journal"
+    later.write_bytes(encode_header(GENERATION + 1) + encode_record(payment(1)))
+    newer = tmp_path / "a" / "000000000003.journal"
+    newer.write_bytes(NEWER_SEGMENT)
+    with closing(OrphanJournal(tmp_path / "a", GENERATION)) as orphan:
+        assert list(orphan.replay()) == some(1)
+        orphan.clear()
+    assert segments(tmp_path / "a") == [later.name, newer.name]
+
+
+def make_old(folder: Path, seconds: int = 100) -> None:
+    for path in folder.glob("*.journal"):
+        os.utime(path, (NOW_MS / 1000 - seconds, NOW_MS / 1000 - seconds))

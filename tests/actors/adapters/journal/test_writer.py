@@ -1,0 +1,289 @@
+"""What an append has confirmed is there again after any death; what it has refused never is."""
+
+import errno
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from actors.adapters.journal.segment import HEADER, RECORD_BYTES
+from actors.adapters.journal.writer import FileJournal
+from actors.errors import JournalUnavailableError
+from tests.actors.adapters.journal.journals import (
+    GENERATION,
+    NEWER_SEGMENT,
+    RECORDS_PER_SEGMENT,
+    after_a_crash,
+    ids,
+    segments,
+    some,
+)
+from tests.actors.fakes import payment
+
+ROOT = Path(__file__).parents[4]
+
+# A limit on the size of files stands for a full disk: a write is cut in the middle, the next one fails.
+FULL_DISK = """
+import os, resource, sys
+from pathlib import Path
+from actors.adapters.journal.segment import HEADER, RECORD_BYTES
+from actors.adapters.journal.writer import FileJournal
+from actors.errors import JournalUnavailableError
+from tests.actors.fakes import payment
+
+journal = FileJournal(Path(sys.argv[1]), 5, os.fsync)
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (HEADER.size + 3 * RECORD_BYTES + 10, hard))
+for number in range(0, 12, 2):
+    try:
+        journal.append([payment(number), payment(number + 1)])
+    except JournalUnavailableError:
+        print("refused")
+    else:
+        print("kept")
+"""
+
+
+def test_an_empty_folder_holds_nothing(journal: FileJournal) -> None:
+    assert list(journal.rewind()) == []
+
+
+def test_what_was_appended_is_found_in_order(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(3))
+    journal.append(some(2, first=3))
+    assert after_a_crash(folder) == some(5)
+    assert list(journal.rewind()) == some(5)
+
+
+def test_a_second_rewind_gives_the_same(journal: FileJournal) -> None:
+    journal.append(some(3))
+    assert [list(journal.rewind()), list(journal.rewind())] == [some(3), some(3)]
+
+
+def test_what_is_appended_after_a_rewind_follows_it(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(2))
+    list(journal.rewind())
+    journal.append(some(2, first=2))
+    assert after_a_crash(folder) == some(4)
+
+
+def test_a_closed_journal_is_found_by_the_next_owner(folder: Path) -> None:
+    for number in range(3):
+        with closing(FileJournal(folder, GENERATION, None)) as journal:
+            assert list(journal.rewind()) == some(number)
+            journal.append([payment(number)])
+
+
+def test_a_full_segment_is_followed_by_a_new_one(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(RECORDS_PER_SEGMENT))
+    journal.append(some(1, first=RECORDS_PER_SEGMENT))
+    assert segments(folder) == ["000000000001.journal", "000000000002.journal"]
+    assert after_a_crash(folder) == some(RECORDS_PER_SEGMENT + 1)
+
+
+def test_a_segment_disappears_once_all_of_it_is_committed(journal: FileJournal, folder: Path) -> None:
+    first, second = some(RECORDS_PER_SEGMENT), some(1, first=RECORDS_PER_SEGMENT)
+    journal.append(first)
+    journal.append(second)
+    assert journal.take(len(first)) == first
+    journal.committed(ids(first[1:]))
+    assert len(segments(folder)) == 2
+    journal.committed(ids(first[:1]))
+    assert segments(folder) == ["000000000002.journal"]
+    assert after_a_crash(folder) == second
+
+
+def test_the_segment_in_use_stays_until_the_journal_is_closed(folder: Path) -> None:
+    with closing(FileJournal(folder, GENERATION, None)) as journal:
+        journal.append(some(2))
+        journal.committed(ids(journal.take(2)))
+        journal.append(some(1, first=2))
+        assert payment(2) in after_a_crash(folder)
+        journal.committed(ids(journal.take(1)))
+    assert segments(folder) == []
+
+
+def test_segments_of_an_earlier_run_disappear_when_they_are_committed(folder: Path) -> None:
+    for number in range(2):
+        with closing(FileJournal(folder, GENERATION, None)) as journal:
+            list(journal.rewind())
+            journal.append([payment(number)])
+    with closing(FileJournal(folder, GENERATION, None)) as journal:
+        assert list(journal.rewind()) == some(2)
+        assert journal.take(2) == some(2)
+        journal.committed(ids(some(1)))
+        assert segments(folder) == ["000000000002.journal"]
+        journal.committed(ids(some(2)))
+        assert segments(folder) == []
+        journal.append([payment(2)])
+        assert after_a_crash(folder) == [payment(2)]
+
+
+def test_a_segment_in_the_middle_disappears_too(journal: FileJournal, folder: Path) -> None:
+    for number in range(3):
+        journal.append(some(RECORDS_PER_SEGMENT, first=number * RECORDS_PER_SEGMENT))
+    journal.take(RECORDS_PER_SEGMENT)
+    journal.committed(ids(journal.take(RECORDS_PER_SEGMENT)))
+    assert segments(folder) == ["000000000001.journal", "000000000003.journal"]
+
+
+def test_what_was_not_taken_is_not_committed(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(RECORDS_PER_SEGMENT))
+    journal.append(some(1, first=RECORDS_PER_SEGMENT))
+    journal.committed(ids(some(RECORDS_PER_SEGMENT)))
+    assert (journal.waiting, journal.held, len(segments(folder))) == (RECORDS_PER_SEGMENT + 1,) * 2 + (2,)
+
+
+def test_unknown_ids_are_ignored(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(1))
+    journal.take(1)
+    journal.committed(ids(some(5, first=10)))
+    assert after_a_crash(folder) == some(1)
+
+
+def test_an_id_in_two_segments_is_committed_in_both(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(RECORDS_PER_SEGMENT))
+    journal.append([*some(1), *some(RECORDS_PER_SEGMENT, first=RECORDS_PER_SEGMENT)])
+    journal.append([payment(10**6)])
+    assert len(journal.take(2 * RECORDS_PER_SEGMENT + 1)) == 2 * RECORDS_PER_SEGMENT + 1
+    journal.committed(ids(some(2 * RECORDS_PER_SEGMENT)))
+    assert after_a_crash(folder) == [payment(10**6)]
+
+
+def test_everything_is_synced_before_an_append_returns(folder: Path) -> None:
+    synced_bytes: list[int] = []
+    with closing(FileJournal(folder, GENERATION, lambda fd: synced_bytes.append(os.fstat(fd).st_size))) as journal:
+        for number in range(3):
+            journal.append(some(2, first=2 * number))
+            assert synced_bytes[-1] == HEADER.size + 2 * (number + 1) * RECORD_BYTES
+
+
+def test_a_group_is_synced_once(folder: Path) -> None:
+    syncs: list[int] = []
+    with closing(FileJournal(folder, GENERATION, syncs.append)) as journal:
+        journal.append(some(1))
+        syncs.clear()
+        journal.append(some(100, first=1))
+        assert len(syncs) == 1
+
+
+class FailingSync:
+    """Fails while it is told to."""
+
+    def __init__(self) -> None:
+        self.failing = False
+
+    def __call__(self, fd: int) -> None:
+        if self.failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        os.fsync(fd)
+
+
+def test_what_could_not_be_synced_is_not_found(folder: Path) -> None:
+    sync = FailingSync()
+    with closing(FileJournal(folder, GENERATION, sync)) as journal:
+        journal.append(some(2))
+        sync.failing = True
+        for _ in range(2):
+            with pytest.raises(JournalUnavailableError):
+                journal.append(some(2, first=2))
+            assert after_a_crash(folder) == some(2)
+        sync.failing = False
+        journal.append(some(2, first=4))
+        assert after_a_crash(folder) == [*some(2), *some(2, first=4)]
+        journal.committed(ids(journal.take(4)))
+    assert segments(folder) == []
+
+
+def test_after_a_failed_sync_nothing_is_written_to_the_same_file(folder: Path) -> None:
+    sync = FailingSync()
+    with closing(FileJournal(folder, GENERATION, sync)) as journal:
+        journal.append(some(1))
+        sync.failing = True
+        with pytest.raises(JournalUnavailableError):
+            journal.append(some(1, first=1))
+        sync.failing = False
+        before = (folder / "000000000001.journal").read_bytes()
+        journal.append(some(1, first=2))
+        assert (folder / "000000000001.journal").read_bytes() == before
+
+
+class StoppedError(BaseException):
+    """Stands for whatever ends a greenlet that waits for a sync."""
+
+
+def test_what_was_being_synced_when_its_writer_was_stopped_is_not_kept(folder: Path) -> None:
+    stopping = False
+
+    def sync(fd: int) -> None:  # noqa: ARG001  # as in the journal
+        if stopping:
+            raise StoppedError
+
+    with closing(FileJournal(folder, GENERATION, sync, memory_max=0)) as journal:
+        journal.append(some(1))
+        stopping = True
+        with pytest.raises(StoppedError):
+            journal.append(some(2, first=1))
+        stopping = False
+        journal.append(some(1, first=3))
+        assert journal.take(9) == [payment(0), payment(3)]
+        assert after_a_crash(folder) == [payment(0), payment(3)]
+
+
+def test_of_a_full_disk_groups_are_kept_whole_or_not_at_all(folder: Path) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)  # noqa: S603  # our own script
+    outcomes = done.stdout.split()
+    assert set(outcomes) == {"kept", "refused"}
+    kept = [number for number, outcome in enumerate(outcomes) if outcome == "kept"]
+    assert after_a_crash(folder) == [each for number in kept for each in some(2, first=2 * number)]
+
+
+def test_a_folder_that_was_taken_away_is_unavailable_until_it_is_back(journal: FileJournal, folder: Path) -> None:
+    journal.check()
+    hidden = folder.rename(folder.with_name("hidden"))
+    with pytest.raises(JournalUnavailableError):
+        journal.check()
+    with pytest.raises(JournalUnavailableError):
+        journal.append(some(1))
+    hidden.rename(folder)
+    journal.check()
+    journal.append(some(1, first=1))
+    assert after_a_crash(folder) == some(1, first=1)
+
+
+def test_a_segment_that_cannot_be_read_or_deleted_is_unavailable(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(1))
+    (folder / "000000000002.journal").mkdir()
+    for call in (lambda: list(journal.rewind()), lambda: journal.purge(GENERATION + 1)):
+        with pytest.raises(JournalUnavailableError, match="journal"):
+            call()
+
+
+def test_a_rewind_that_was_unavailable_has_lost_nothing(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(2))
+    obstacle = folder / "000000000000.journal"
+    obstacle.mkdir()
+    with pytest.raises(JournalUnavailableError):
+        list(journal.rewind())
+    obstacle.rmdir()
+    assert list(journal.rewind()) == some(2)
+
+
+def test_a_purged_journal_holds_only_what_comes_after(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(2))
+    journal.purge(GENERATION + 1)
+    assert segments(folder) == []
+    assert (journal.take(9), journal.waiting, journal.held, list(journal.rewind())) == ([], 0, 0, [])
+    journal.append(some(1, first=2))
+    assert after_a_crash(folder, GENERATION + 1) == some(1, first=2)
+    assert after_a_crash(folder, GENERATION + 2) == []
+
+
+def test_a_purge_leaves_a_segment_of_a_newer_format(journal: FileJournal, folder: Path) -> None:
+    (folder / "000000000001.journal").write_bytes(NEWER_SEGMENT)
+    journal.purge(GENERATION + 1)
+    assert (folder / "000000000001.journal").read_bytes() == NEWER_SEGMENT
