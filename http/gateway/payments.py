@@ -14,7 +14,7 @@ from actors.domain.messages import AcceptAnswer
 from actors.domain.payment import Payment, decimal_amount
 from actors.errors import GatewayUnavailableError
 from gateway.media import write_body
-from gateway.posted import read_payment
+from gateway.payment_body import read_payment
 from gateway.problems import InvalidFieldError, unavailable
 
 REFUSED = "refused"
