@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -23,8 +24,8 @@ class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn's response, except that the head waits for the first piece of the body."""
 
     response_length: int | None
-    _second = 0
-    _date = ""
+    closes = False
+    """Whether the head has told the client that the connection ends."""
 
     def start_response(
         self, status: str, headers: Sequence[tuple[str, str]], exc_info: Any = None  # noqa: ANN401  # as in PEP 3333
@@ -62,8 +63,9 @@ class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
                     self.headers.append(("Content-Length", str(len(whole))))
                     self.chunked = False
                 if self.response_length == len(whole):
-                    self.sent = len(whole)
-                    self._send(self._head() + whole)
+                    head = self._head()
+                    self.headers_sent = True
+                    self.sock.sendall(head + whole)
                     return
             body = (whole,)
         for piece in body:
@@ -97,19 +99,21 @@ class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
     def _head(self) -> bytes:
         if self.status is None:
             raise AssertionError("the app returned without having called start_response")
-        connection = "close" if self.should_close() else "keep-alive"
+        # What gunicorn says is only asked for where the client cannot tell the end of the body.
+        delimited = self.response_length is not None or self.chunked
+        self.closes = self.must_close or self.req.close or (not delimited and self.should_close())
+        connection = "close" if self.closes else "keep-alive"
         framing = "Transfer-Encoding: chunked\r\n" if self.chunked else ""
         protocol = "HTTP/1.1" if self.req.version > _HTTP_1_0 else "HTTP/1.0"
         fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers])
         return (
-            f"{protocol} {self.status}\r\nServer: {self.version}\r\nDate: {self._now()}\r\n"
+            f"{protocol} {self.status}\r\nServer: {self.version}\r\nDate: {_date(int(time.time()))}\r\n"
             f"Connection: {connection}\r\n{framing}{fields}\r\n"
         ).encode("latin-1")
 
-    @classmethod
-    def _now(cls) -> str:
-        """Give the date, which is formatted once a second."""
-        second = int(time.time())
-        if second != cls._second:
-            cls._second, cls._date = second, util.http_date(second)
-        return cls._date
+
+@lru_cache(1)
+def _date(second: int) -> str:
+    """Format the date, once a second."""
+    date: str = util.http_date(second)
+    return date

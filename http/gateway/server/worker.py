@@ -183,7 +183,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
                 self.handle_error(head, connection, addr, error)
             return False
         connection.served = True
-        return not response.should_close()
+        return not (response.closes or response.must_close)
 
     def _start_server(self, listener: socket.socket) -> StreamServer:
         listener.setblocking(True)  # noqa: FBT003  # the name of the method says it
