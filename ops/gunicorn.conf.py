@@ -13,7 +13,7 @@ from gunicorn.workers.base import Worker  # noqa: E402
 
 bind = os.environ.get("BIND", "0.0.0.0:9999").split(",")
 reuse_port = True
-worker_class = "gateway.worker.GatewayWorker"
+worker_class = "gateway.server.worker.GatewayWorker"
 workers = 1
 worker_connections = 2000
 keepalive = 75

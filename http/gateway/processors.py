@@ -12,7 +12,7 @@ from actors.domain.breaker import BreakerState
 from actors.domain.instant import iso_from_ms
 from actors.domain.messages import ProcessorStatus
 from gateway.media import write_body
-from gateway.posted import is_msgpack_body, read_body
+from gateway.payment_body import is_msgpack_body, read_body
 from gateway.problems import InvalidFieldError
 
 

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.wsgi_io import Connection
+from gateway.server.connection import Connection
 
 DEADLINE_S = 20.0
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIG = """
 from gevent import monkey
 
@@ -29,7 +29,7 @@ bind = "127.0.0.1:0"
 control_socket_disable = True
 keepalive = 60
 """
-FAST = "gateway.worker.GatewayWorker"
+FAST = "gateway.server.worker.GatewayWorker"
 STOCK = "gevent"
 HOST = b"Host: pay.example\r\n"
 

@@ -1,4 +1,4 @@
-"""What a client posts as a payment: JSON, MessagePack, or MessagePack's compact form `[16 bytes of UUID, amount]`."""
+"""The body of a posted payment: JSON, MessagePack, or MessagePack's compact form `[16 bytes of UUID, amount]`."""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -35,6 +35,8 @@ _ARRAY_TYPES = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
 """First bytes of MessagePack arrays."""
 _NUMBER_TYPES = frozenset({*range(0x80), *range(0xCA, 0xD4), *range(0xE0, 0x100)})
 """First bytes of MessagePack integers and floats."""
+_PLAIN_AMOUNT = re.compile(rb"([1-9][0-9]{0,10})\.([0-9]{2})")
+"""Amounts from 1.00 to 99999999999.99 with two decimals, in two groups that are the amount in cents together."""
 _NOT_FINITE = re.compile(rb'"amount"\s*:\s*-?(?:NaN|Infinity)\b')
 """What some clients write for numbers that JSON does not have."""
 
@@ -62,7 +64,11 @@ def parse_payment(body: bytes, *, is_msgpack: bool) -> tuple[UUID, int]:
         if not is_msgpack:
             # As text, so that all of it must be UTF-8, members included that nobody reads.
             posted = _json_decoder.decode(body.decode())
-            return posted.correlationId, amount_cents(_json_amount(bytes(posted.amount)))
+            raw = bytes(posted.amount)
+            # Nearly all amounts are written like 19.90, and need no decimal arithmetic.
+            if (plain := _PLAIN_AMOUNT.fullmatch(raw)) is not None:
+                return posted.correlationId, int(b"".join(plain.groups()))
+            return posted.correlationId, amount_cents(_json_amount(raw))
         decoder = _compact_decoder if body[0] in _ARRAY_TYPES else _msgpack_decoder
         packed: _Posted | _PostedCompact = decoder.decode(body)
         return packed.correlationId, amount_cents(_msgpack_amount(bytes(packed.amount)))

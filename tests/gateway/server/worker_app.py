@@ -7,7 +7,7 @@ from typing import Any
 
 from gevent.os import tp_read
 
-from gateway.worker import GatewayWorker
+from gateway.server.worker import GatewayWorker
 
 OBJECTS = ("wsgi.errors", "wsgi.early_hints", "gunicorn.socket")
 ENTERED_FD, RELEASE_FD = (int(fd) for fd in os.environ.get("HOLD_FDS", "-1,-1").split(","))

@@ -1,9 +1,9 @@
-"""The gunicorn worker of the gateway: gevent's, with a fast way for plain requests.
+"""The gunicorn worker of the gateway: gevent's, with a fast path for plain requests.
 
-A plain request (see `gateway.wsgi_io`) is parsed by httptools and answered with one send. Anything else goes the stock
-way: what has been read is given back, gunicorn's own worker parses and answers it, and the connection ends with that
-answer. A worker whose configuration asks for more than the fast way does (see `_fast_way_fits`) is the stock worker
-altogether.
+A plain request (see `gateway.server.request_head`) is parsed once for all requests with an equal head, and answered
+with one send. Any other request takes the gunicorn path: what has been read is given back, gunicorn's own gevent worker
+parses and answers it, and the connection ends with that answer. A worker whose configuration asks for more than the
+fast path does (see `_fast_path_fits`) is gunicorn's gevent worker altogether.
 """
 
 import errno
@@ -11,7 +11,6 @@ import io
 import os
 import socket
 import time
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 from types import FrameType
@@ -26,48 +25,29 @@ from gunicorn.glogging import Logger
 from gunicorn.http import Request
 from gunicorn.http.wsgi import (
     _make_early_hints_callback,
-    base_environ,
 )
 from gunicorn.workers.ggevent import GeventWorker
 
-from gateway.wsgi_io import (
-    HEAD_BYTES_MAX,
-    PLAIN_HEAD_BEGUN,
-    RECV_BYTES,
-    Connection,
-    HeadParser,
-    PlainRequest,
-    PlainResponse,
-)
+from gateway.server.connection import RECV_BYTES, Address, Connection, ListenerAddress, connection_environ
+from gateway.server.request_head import HEAD_BYTES_MAX, PLAIN_HEAD_BEGUN, HeadParser, PlainHead
+from gateway.server.response import PlainResponse
 
-Address = tuple[str, int]
 _HEAD_END = b"\r\n\r\n"
-_STOCK_FIELDS = ("EXPECT", "HTTP2-SETTINGS", "TE", "TRAILER", "TRANSFER-ENCODING", "UPGRADE")
 _CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 _SWEEP_INTERVAL_S = 0.25
 _STOP_POLL_S = 0.05
 _FIELDS_MAX = 32768
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerAddress:
-    """Stands in for a listener, which may be closed before a connection that it accepted is handled."""
-
-    address: Address
-
-    def getsockname(self) -> Address:
-        """Give the address that was listened on."""
-        return self.address
+_READABLE = 1
+"""What libev calls the event that a socket has something to read."""
 
 
 class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no types
-    """Serves a WSGI app; `worker_class = "gateway.worker.GatewayWorker"`."""
+    """Serves a WSGI app; `worker_class = "gateway.server.worker.GatewayWorker"`."""
 
     REQUEST_DEADLINE_S = 10.0
-    """From a request's first byte to its last; on the stock way, to the last byte of its answer."""
+    """From a request's first byte to its last; on the gunicorn path, to the last byte of its answer."""
     NEWCOMER_GRACE_S = 0.5
     """How long after the stop begins a connection that was never served may still send its first request."""
-
     REQUESTS_S_MAX = 2.5
     """How long a stop waits for requests under way; the application needs what `graceful_timeout` leaves."""
 
@@ -76,12 +56,13 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         cfg = self.cfg
-        self._fast = _fast_way_fits(cfg, self.log) and all(each.FAMILY != socket.AF_UNIX for each in self.sockets)
+        self._keepalive_s: float = cfg.keepalive
+        self._fast = _fast_path_fits(cfg, self.log) and all(each.FAMILY != socket.AF_UNIX for each in self.sockets)
         self._head_bytes_max = min(
             limit for limit in (HEAD_BYTES_MAX, cfg.limit_request_line, cfg.limit_request_field_size) if limit > 0
         )
         self._heads = HeadParser(
-            (*_STOCK_FIELDS, *cfg.secure_scheme_headers),
+            cfg.secure_scheme_headers,
             cfg.limit_request_fields if cfg.limit_request_fields > 0 else _FIELDS_MAX,
         )
         self._connections: set[Connection] = set()
@@ -116,9 +97,11 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         client.setblocking(True)  # noqa: FBT003  # the name of the method says it
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(client)
+        readable = gevent.get_hub().loop.io(client.fileno(), _READABLE)
         self._connections.add(connection)
         try:
-            unusual = self._serve(connection, self._connection_environ(listener, connection, addr), addr)
+            template = connection_environ(self.cfg, listener, connection, addr)
+            unusual = self._serve(connection, readable, template, addr)
             if unusual:
                 connection.unread(unusual)
                 super().handle(listener, connection, addr)
@@ -128,21 +111,25 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             self.log.debug("Connection lost: %s", error)
         finally:
             self._connections.discard(connection)
+            readable.close()
             client.close()
 
     def handle_request(self, listener_name: Address, req: Request, sock: socket.socket, addr: Address) -> None:
-        """Answer a request of the stock way; beside a fast way it is its connection's last."""
+        """Answer a request of the gunicorn path; beside the fast path it is its connection's last."""
         if self._fast:
             req.force_close()
         super().handle_request(listener_name, req, sock, addr)
 
-    def _serve(self, connection: Connection, template: dict[str, Any], addr: Address) -> bytes:
+    def _serve(self, connection: Connection, readable: Any, template: dict[str, Any], addr: Address) -> bytes:  # noqa: ANN401  # libev's watcher has no type
         """Answer plain requests; returns what has been read of the first one that is not, or nothing at the end."""
+        hub = gevent.get_hub()
         data = b""
         while True:
             if not data:
                 connection.idle = True
-                connection.deadline = time.monotonic() + self.cfg.keepalive
+                connection.deadline = time.monotonic() + self._keepalive_s
+                # To wait at once is cheaper than to find that nothing has come yet.
+                hub.wait(readable)
                 data = connection.sock.recv(RECV_BYTES)
                 connection.idle = False
                 if not data:
@@ -153,29 +140,27 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
                     return data
                 data += connection.recv(RECV_BYTES)
             head_end = fields_end + len(_HEAD_END)
-            if head_end > self._head_bytes_max:
+            head = self._heads.parse(data[:head_end]) if head_end <= self._head_bytes_max else None
+            if head is None:
                 return data
-            request = self._heads.parse(data[:head_end], template.copy())
-            if request is None:
-                return data
-            end = head_end + request.content_length
+            end = head_end + head.content_length
             while len(data) < end:
                 data += connection.recv(RECV_BYTES)
-            request.body = io.BytesIO(data[head_end:end])
+            environ = {**template, **head.environ, "wsgi.input": io.BytesIO(data[head_end:end])}
             data = data[end:]
-            if not self._answer(connection, request, addr, more=bool(data)):
+            if not self._answer(connection, head, environ, addr, more=bool(data)):
                 return b""
 
-    def _answer(self, connection: Connection, request: PlainRequest, addr: Address, *, more: bool) -> bool:
+    def _answer(
+        self, connection: Connection, head: PlainHead, environ: dict[str, Any], addr: Address, *, more: bool
+    ) -> bool:
         """Let the app answer; returns whether the connection can serve another request.
 
         When the worker stops, requests that came in one go (`more`) are still answered together.
         """
         connection.deadline = inf
-        response = PlainResponse(request, connection, self.cfg)
-        environ = request.environ
-        environ["wsgi.input"] = request.body
-        environ["wsgi.early_hints"] = _make_early_hints_callback(request, connection, response)
+        response = PlainResponse(head, connection, self.cfg)
+        environ["wsgi.early_hints"] = _make_early_hints_callback(head, connection, response)
         self.nr += 1
         if self.nr >= self.max_requests and self.alive:
             self.log.info("Autorestarting worker after current request.")
@@ -193,36 +178,15 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             if isinstance(error, OSError) and error.errno in _CLIENT_GONE:
                 self.log.debug("Client gone: %s", error)
             elif response.headers_sent:
-                self.log.exception("Error handling request %s %s", request.method, request.uri)
+                self.log.exception("Error handling request %s %s", head.method, head.uri)
             else:
-                self.handle_error(request, connection, addr, error)
+                self.handle_error(head, connection, addr, error)
             return False
         connection.served = True
-        return not response.should_close()
-
-    def _connection_environ(
-        self, listener: ListenerAddress | socket.socket, connection: Connection, addr: Address
-    ) -> dict[str, Any]:
-        """Build what is the same in the environ of all plain requests of a connection."""
-        environ: dict[str, Any] = base_environ(self.cfg)
-        host, port = listener.getsockname()[:2]
-        environ.update(
-            {
-                "wsgi.multithread": True,
-                "wsgi.url_scheme": "http",
-                "gunicorn.socket": connection,
-                "REMOTE_ADDR": addr[0],
-                "REMOTE_PORT": str(addr[1]),
-                "SCRIPT_NAME": "",
-                "SERVER_NAME": host,
-                "SERVER_PORT": str(port),
-                "SERVER_PROTOCOL": "HTTP/1.1",
-            }
-        )
-        return environ
+        return not (response.closes or response.must_close)
 
     def _start_server(self, listener: socket.socket) -> StreamServer:
-        listener.setblocking(True)  # noqa: FBT003  # the same
+        listener.setblocking(True)  # noqa: FBT003  # the name of the method says it
         server = StreamServer(
             listener, handle=partial(self.handle, ListenerAddress(listener.getsockname()[:2])), spawn=self._pool
         )
@@ -260,11 +224,11 @@ def _accept_backlog(server: StreamServer) -> None:
         server.do_handle(*accepted)
 
 
-def _fast_way_fits(cfg: Config, log: Logger) -> bool:
-    """Tell whether plain HTTP/1 is all that the configuration asks for.
+def _fast_path_fits(cfg: Config, log: Logger) -> bool:
+    """Tell whether the configuration asks for plain HTTP/1 and nothing else.
 
     TLS, HTTP/2, the PROXY and uwsgi protocols, an access log or a logger class, `pre_request` and `post_request` hooks,
-    `SCRIPT_NAME` and connections without keep-alive make the worker the stock one, as do unix sockets.
+    `SCRIPT_NAME`, connections without keep-alive and unix sockets make the worker gunicorn's gevent worker.
     """
     defaults = ("protocol", "proxy_protocol", "http2_cleartext", "pre_request", "post_request")
     return (
