@@ -1,5 +1,5 @@
-"""What people run: up, test, migrations, and the processes behind them."""
+"""The commands that people run (up, test, chaos, bench, migrations) and what they are made of."""
 
 
 class OpsError(Exception):
-    """One line for whoever ran the command: what is wrong, and what to do about it."""
+    """A command cannot go on; the message is one line that says what is wrong and what to do about it."""

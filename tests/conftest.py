@@ -9,7 +9,7 @@ import psycopg
 import pytest
 import redis
 
-from ops.embedded import PostgreSQL, Redis
+from ops.stack.embedded import PostgresServer, RedisServer
 from ops.migrate import migrate
 
 
@@ -21,7 +21,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield given
         return
     folder = tmp_path_factory.mktemp("postgres")
-    server = PostgreSQL(folder / "data", log=folder / "log")
+    server = PostgresServer(folder / "data", log=folder / "log")
     try:
         server.start()
         server.wait_ready()
@@ -66,7 +66,7 @@ def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield given
         return
     folder = tmp_path_factory.mktemp("redis")
-    server = Redis(folder, log=folder / "log")
+    server = RedisServer(folder, log=folder / "log")
     try:
         server.start()
         server.wait_ready()

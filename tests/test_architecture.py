@@ -159,7 +159,7 @@ def test_every_layer_has_modules() -> None:
             "actors.adapters.ledger.PostgresLedger",
         ),
         ("http/gateway/app.py", "from actors.router import RouterActor", "actors.router.RouterActor"),
-        ("http/gateway/app.py", "from ops.stack import Stack", "ops.stack.Stack"),
+        ("http/gateway/app.py", "from ops.stack.stack import Stack", "ops.stack.Stack"),
         ("http/gateway/app.py", "import psycopg", "psycopg"),
         ("ops/simulator/ledger.py", "from actors.domain.payment import Payment", "actors.domain.payment.Payment"),
         ("ops/stack.py", "from tests.conftest import postgres_url", "tests.conftest.postgres_url"),

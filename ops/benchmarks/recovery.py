@@ -2,13 +2,12 @@
 
 import argparse
 import json
-import os
 import tempfile
 import threading
 import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
@@ -16,11 +15,10 @@ from statistics import median
 
 import msgspec
 
-from ops.settings import Settings
-from ops.stack import Stack
-from ops.trial.line import administer
-from ops.trial.load import Load
-from ops.trial.stage import make_settings
+from ops.chaostest.client import administer
+from ops.chaostest.load_generator import LoadGenerator
+from ops.stack.settings import StackOptions
+from ops.stack.stack import Stack
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SLOW_S = 2.0
@@ -65,7 +63,10 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     parser.add_argument("--rate", type=float, default=180, help="payments a second; default: 180")
     parser.add_argument("--lengths", type=_floats, default=LENGTHS_S, help="seconds of each outage, as in 2,5,60")
     given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="fiel-bench-") as folder, Stack(_settings(Path(folder))) as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="fiel-bench-") as folder,
+        Stack(StackOptions.on_reserved_ports(Path(folder))) as stack,
+    ):
         recoveries = list(_measure(stack, given.rate, given.lengths))
     first = [each.first_s for each in recoveries if each.first_s is not None]
     full = [each.full_s for each in recoveries if each.full_s is not None]
@@ -84,14 +85,9 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _settings(state_dir: Path) -> Settings:
-    """Choose free ports, and the timeouts that the product has by default."""
-    return replace(make_settings(state_dir), environment=dict(os.environ))
-
-
 def _measure(stack: Stack, rate: float, lengths_s: Sequence[float]) -> list[Recovery]:
     seconds = sum(lengths_s) + CALM_S * (len(lengths_s) + 1)
-    load = Load(stack.replica_urls, rate=rate, seconds=seconds, seed=1)
+    load = LoadGenerator(stack.replica_urls, rate=rate, seconds=seconds, seed=1)
     load.start()
     try:
         _pause(CALM_S)

@@ -11,7 +11,7 @@ from decimal import Decimal, DecimalException
 from pathlib import Path
 
 from ops.simulator.ledger_file import LedgerFile, LedgerFileError
-from ops.simulator.server import PortError, Server, Settings
+from ops.simulator.server import PortError, Server, SimulatorOptions
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -31,7 +31,7 @@ def main() -> int:
     admin_port = arguments.admin_port
     if admin_port is None:
         admin_port = arguments.port + ADMIN_PORT_OFFSET if arguments.port else 0
-    settings = Settings(arguments.fee, arguments.host, arguments.port, admin_port, arguments.token)
+    settings = SimulatorOptions(arguments.fee, arguments.host, arguments.port, admin_port, arguments.token)
     try:
         with ExitStack() as stack:
             ledger_file = stack.enter_context(LedgerFile(arguments.ledger)) if arguments.ledger else None
@@ -43,7 +43,7 @@ def main() -> int:
     return 0
 
 
-async def _serve(settings: Settings, ledger_file: LedgerFile | None) -> None:
+async def _serve(settings: SimulatorOptions, ledger_file: LedgerFile | None) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

@@ -64,9 +64,9 @@ class UniformDelay(Struct, tag_field="kind", tag="uniform", frozen=True, forbid_
         if self.min_ms > self.max_ms:
             raise ValueError("minMs is above maxMs")
 
-    def draw_ms(self, chance: Random) -> float:
+    def draw_ms(self, rng: Random) -> float:
         """Take one delay."""
-        return chance.uniform(self.min_ms, self.max_ms)
+        return rng.uniform(self.min_ms, self.max_ms)
 
 
 class LognormalDelay(
@@ -78,9 +78,9 @@ class LognormalDelay(
     sigma: Annotated[float, Meta(ge=0, le=10)]
     max_ms: Milliseconds = DELAY_MS_MAX
 
-    def draw_ms(self, chance: Random) -> float:
+    def draw_ms(self, rng: Random) -> float:
         """Take one delay."""
-        return min(self.max_ms, chance.lognormvariate(math.log(self.median_ms), self.sigma))
+        return min(self.max_ms, rng.lognormvariate(math.log(self.median_ms), self.sigma))
 
 
 class Faults(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False, rename="camel"):

@@ -19,7 +19,7 @@ class PortError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SimulatorOptions:
     """What a processor is started with; port 0 is any free one."""
 
     fee: Decimal
@@ -81,7 +81,9 @@ class Listener:
 class Server:
     """A processor that listens."""
 
-    def __init__(self, settings: Settings, ledger_file: LedgerFile | None = None, timers: Timers | None = None) -> None:
+    def __init__(
+        self, settings: SimulatorOptions, ledger_file: LedgerFile | None = None, timers: Timers | None = None
+    ) -> None:
         timers = timers or asyncio.get_running_loop()
         self.processor = Processor(settings.fee, timers, ledger_file)
         self._everything = Listener(settings.host, settings.port, self._handle, timers)

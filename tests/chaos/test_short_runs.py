@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.process import ROOT
+from ops.environment import ROOT
 
 TIMEOUT_S = 150
 
@@ -18,7 +18,7 @@ TIMEOUT_S = 150
 def test_every_promise_is_kept(profile: str, seconds: int, seed: int, tmp_path: Path) -> None:
     arguments = ["--profile", profile, "--seconds", str(seconds), "--seed", str(seed), "--out", str(tmp_path / "out")]
     done = subprocess.run(  # noqa: S603  # ours
-        [sys.executable, "-m", "ops.trial", *arguments],
+        [sys.executable, "-m", "ops.chaostest", *arguments],
         check=False,
         stdout=subprocess.PIPE,
         text=True,
@@ -40,7 +40,7 @@ def test_every_promise_is_kept(profile: str, seconds: int, seed: int, tmp_path: 
 
 def test_a_trial_that_is_given_up_ends_all_that_it_started(tmp_path: Path) -> None:
     with subprocess.Popen(  # ours
-        [sys.executable, "-m", "ops.trial", "--profile", "crashes", "--seconds", "600"],
+        [sys.executable, "-m", "ops.chaostest", "--profile", "crashes", "--seconds", "600"],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import pytest
 
-from ops.parts import Replica
-from ops.stack import Stack
+from ops.stack.services import ReplicaProcess
+from ops.stack.stack import Stack
 from tests.end_to_end import planted
 from tests.end_to_end.house import WAIT_S_MAX, House, Posted, get, make_settings, wait_until
 
@@ -86,15 +86,15 @@ def order(one: House, number: int, fault: str) -> None:
     whole.rename(path)
 
 
-def wait_for_log(part: Replica, text: str) -> None:
+def wait_for_log(part: ReplicaProcess, text: str) -> None:
     wait_until(lambda: text in part.output(), lambda: f"{text!r} in{part.tail()}")
 
 
-def starts(part: Replica) -> int:
+def starts(part: ReplicaProcess) -> int:
     return part.output().count("is at work")
 
 
-def wait_for_new_process(part: Replica, starts_before: int) -> None:
+def wait_for_new_process(part: ReplicaProcess, starts_before: int) -> None:
     wait_until(lambda: starts(part) > starts_before, part.tail)
 
 

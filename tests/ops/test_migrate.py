@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from ops import OpsError
+from ops.environment import ROOT
 from ops.migrate import migrate, read_migrations
-from ops.process import ROOT
 
 FIRST = "CREATE TABLE thing (id integer); CREATE INDEX ON thing (id);"
 SECOND = "INSERT INTO thing VALUES (2);"

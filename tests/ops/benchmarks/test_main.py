@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ops.benchmarks import __main__ as bench
-from ops.process import ROOT
+from ops.environment import ROOT
 
 SMALL = {
     "routing": ["--tables", "1", "--users", "20"],

@@ -15,7 +15,7 @@ import msgspec
 import uvloop
 
 from ops.simulator.ledger_file import LedgerFile
-from ops.simulator.server import Server, Settings
+from ops.simulator.server import Server, SimulatorOptions
 
 DEADLINE_S = 20
 TOKEN = "123"
@@ -155,7 +155,7 @@ class Simulator:
 @asynccontextmanager
 async def simulator(ledger_file: LedgerFile | None = None, fee: str = "0.05") -> AsyncIterator[Simulator]:
     timers = ManualTimers()
-    server = Server(Settings(Decimal(fee), token=TOKEN), ledger_file, timers)
+    server = Server(SimulatorOptions(Decimal(fee), token=TOKEN), ledger_file, timers)
     await server.start()
     running = Simulator(server, timers)
     try:

@@ -1,0 +1,189 @@
+"""The checker: compares what clients were told, what processors booked and what the gateway recorded.
+
+It is pure: it reads a history and does no input or output.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+from http import HTTPStatus
+from itertools import accumulate
+from uuid import UUID
+
+from ops.chaostest.history import BookedCharge, FinalState, History, PaymentRow, ProcessorTotals, SettlementRow
+from ops.chaostest.summary_probe import ChargeTotals, SummaryAnswer
+from ops.chaostest.workload import OfferedPayment
+
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class UntrueSummary:
+    """A summary that a replica called final, and what the processors booked in the same window instead."""
+
+    answer: SummaryAnswer
+    expected: Mapping[str, ChargeTotals]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What the checker found in a history; the sets hold ids of payments."""
+
+    offered: int
+    accepted: int
+    """How many offered payments were answered 202; the others were refused or never answered."""
+    settled: int
+    unknown: frozenset[UUID]
+    """Accepted payments that a replica still has a claim on, so that their outcome is not known yet."""
+    lost: frozenset[UUID]
+    """Accepted payments that no processor has charged, or that Postgres has no settlement of."""
+    duplicated: frozenset[UUID]
+    """Payments that were charged more than once."""
+    mismatched: frozenset[UUID]
+    """Payments whose amount, processor or instant differs between the records, or that were refused without reason."""
+    phantom: frozenset[UUID]
+    """Payments that were charged or recorded but never offered, or that only one of processor and Postgres knows."""
+    wrong_totals: tuple[str, ...]
+    """Processors whose own totals or fees differ from the settlements in Postgres."""
+    summaries: Mapping[str, int]
+    """How many summaries were final, open (not final), unavailable (503) or wrong (another status)."""
+    untrue_summaries: tuple[UntrueSummary, ...]
+    inconclusive: tuple[str, ...]
+    """Reasons why the run proves nothing, or which service needed a restart, whatever the counts are."""
+    lost_conflicts: frozenset[UUID] = field(default_factory=frozenset)
+    """Payments posted with another amount that was answered 202 but is recorded nowhere; no promise forbids that."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every promise was kept, and the run proves it."""
+        return not (self.broken or self.wrong_totals or self.untrue_summaries or self.inconclusive)
+
+    @property
+    def broken(self) -> frozenset[UUID]:
+        """The payments for which a promise was broken."""
+        return self.unknown | self.lost | self.duplicated | self.mismatched | self.phantom
+
+
+def check_history(history: History) -> CheckResult:
+    """Check every payment, every processor and every summary of a run."""
+    state, offers = history.final_state, {offer.correlation_id: offer for offer in history.offers}
+    charges: dict[UUID, list[BookedCharge]] = defaultdict(list)
+    for charge in state.charges:
+        charges[charge.correlation_id].append(charge)
+    settlements = {row.correlation_id: row for row in state.settlements}
+    claimed = {row.correlation_id for row in state.claims}
+    accepted = {offer.correlation_id for offer in history.offers if offer.accepted}
+    unknown = accepted & claimed
+    conflicts = {(row.correlation_id, row.amount_cents) for row in state.conflicts}
+    answers = Counter(_kind(answer) for answer in history.answers)
+    return CheckResult(
+        offered=len(offers),
+        accepted=len(accepted),
+        settled=len(settlements),
+        unknown=frozenset(unknown),
+        lost=frozenset(accepted - unknown - (charges.keys() & settlements.keys())),
+        duplicated=frozenset(correlation_id for correlation_id, found in charges.items() if len(found) > 1),
+        mismatched=frozenset(_mismatched(offers, state.payments, settlements, charges)),
+        phantom=frozenset(
+            charges.keys() - offers.keys()
+            | {row.correlation_id for row in state.payments} - offers.keys()
+            | settlements.keys() - charges.keys()
+            | charges.keys() - settlements.keys() - accepted
+        ),
+        wrong_totals=tuple(_wrong_totals(state)),
+        summaries={kind: answers[kind] for kind in ("final", "open", "unavailable", "wrong")},
+        untrue_summaries=tuple(_untrue_summaries(history)),
+        inconclusive=tuple(_hollow(history, accepted, answers)),
+        lost_conflicts=frozenset(
+            offer.correlation_id
+            for offer in history.offers
+            for attempt in offer.attempts
+            if attempt.amount_cents == offer.other_cents
+            and attempt.status == HTTPStatus.ACCEPTED
+            and (offer.correlation_id, offer.other_cents) not in conflicts
+        ),
+    )
+
+
+def _mismatched(
+    offers: Mapping[UUID, OfferedPayment],
+    payments: Sequence[PaymentRow],
+    settlements: Mapping[UUID, SettlementRow],
+    charges: Mapping[UUID, Sequence[BookedCharge]],
+) -> Iterator[UUID]:
+    rows = {row.correlation_id: row for row in payments}
+    for correlation_id, offer in offers.items():
+        settlement, payment = settlements.get(correlation_id), rows.get(correlation_id)
+        found = charges.get(correlation_id, ())
+        amounts = {row.amount_cents for row in (settlement, payment, *found) if row is not None}
+        if amounts - {offer.amount_cents} or (settlement is not None and payment is None) or _was_refused(offer):
+            yield correlation_id
+        elif settlement is not None and found:
+            charged = {(charge.processor, charge.requested_at_us) for charge in found}
+            if (settlement.processor, settlement.requested_at_ms * 1000) not in charged:
+                yield correlation_id
+
+
+def _was_refused(offer: OfferedPayment) -> bool:
+    """Tell whether a client was refused with a 4xx although it posted its payment with one amount only."""
+    return offer.other_cents is None and any(
+        attempt.status is not None
+        and attempt.status != HTTPStatus.ACCEPTED
+        and attempt.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        for attempt in offer.attempts
+    )
+
+
+def _wrong_totals(state: FinalState) -> Iterator[str]:
+    for totals in state.totals:
+        cents = [row.amount_cents for row in state.settlements if row.processor == totals.processor]
+        amount = sum(cents) * CENT
+        total_fee = (amount * totals.fee).quantize(CENT, ROUND_HALF_EVEN)
+        if totals != ProcessorTotals(totals.processor, totals.fee, len(cents), amount, total_fee):
+            yield totals.processor
+
+
+def _hollow(history: History, accepted: AbstractSet[UUID], answers: Mapping[str, int]) -> Iterator[str]:
+    if not accepted:
+        yield "nothing was accepted"
+    if history.answers and not answers["final"]:
+        yield "no summary was final"
+    if answers["wrong"]:
+        yield f"{answers['wrong']} summaries were answered neither with 200 nor with 503"
+    yield from (f"{name} ended by itself" for name in history.unexpected_ends)
+    if not all(answer.final for answer in history.final_answers):
+        yield "a summary at rest is not final"
+
+
+def _kind(answer: SummaryAnswer) -> str:
+    if answer.status == HTTPStatus.OK:
+        return "final" if answer.final else "open"
+    return "unavailable" if answer.status == HTTPStatus.SERVICE_UNAVAILABLE else "wrong"
+
+
+def _untrue_summaries(history: History) -> Iterator[UntrueSummary]:
+    # A final answer must stay true for ever, so it can be compared with what has been charged at the end of the run.
+    state = history.final_state
+    charges = {each.processor: _ChargesByInstant(each.processor, state.charges) for each in state.totals}
+    final = [answer for answer in history.answers if _kind(answer) == "final"]
+    for answer in (*final, *history.final_answers):
+        expected = {name: booked.totals(answer.from_ms, answer.to_ms) for name, booked in charges.items()}
+        if dict(answer.totals) != expected:
+            yield UntrueSummary(answer, expected)
+
+
+class _ChargesByInstant:
+    """The charges of one processor in the order of their instants, with running sums of their amounts."""
+
+    def __init__(self, processor: str, charges: Sequence[BookedCharge]) -> None:
+        mine = sorted((each.requested_at_us, each.amount_cents) for each in charges if each.processor == processor)
+        self._instants_us = [instant_us for instant_us, _ in mine]
+        self._sums_cents = [0, *accumulate(cents for _, cents in mine)]
+
+    def totals(self, from_ms: int | None, to_ms: int | None) -> ChargeTotals:
+        first = 0 if from_ms is None else bisect_left(self._instants_us, from_ms * 1000)
+        last = len(self._instants_us) if to_ms is None else bisect_right(self._instants_us, to_ms * 1000)
+        return ChargeTotals(last - first, self._sums_cents[last] - self._sums_cents[first])

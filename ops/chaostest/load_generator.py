@@ -1,0 +1,190 @@
+"""The clients of a chaos run: they post the workload at a steady rate and retry until they have a definite answer."""
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from queue import Empty, SimpleQueue
+from random import Random
+
+from ops.chaostest.client import HttpAnswer, NoAnswerError, SingleConnection
+from ops.chaostest.threads import ThreadGroup
+from ops.chaostest.workload import Attempt, OfferedPayment, draw_workload
+
+CONNECTIONS = 40
+REQUESTS_PER_CONNECTION_MAX = 100
+"""After this many requests a client reconnects, so that replicas that were restarted get their share again."""
+PAUSE_S, PAUSE_S_MAX = 0.1, 1.0
+"""The shortest and the longest backoff before a retry."""
+OTHER_AMOUNT_TRIES_MAX = 40
+WAITING_MAX = 2 * CONNECTIONS
+"""No new payment is offered while this many posts wait for a free connection."""
+
+
+class Purpose(Enum):
+    """Why a payment is posted."""
+
+    FIRST = "first"
+    """To have it charged: repeated until there is a definite answer, unless the client gives up."""
+    REPEAT = "repeat"
+    """To see that a second post changes nothing: sent once."""
+    OTHER_AMOUNT = "other amount"
+    """To see that another amount under the same id is refused: sent once, when the first amount is committed."""
+
+
+@dataclass(slots=True)
+class _Post:
+    offer: OfferedPayment
+    purpose: Purpose
+    tries: int = 0
+
+
+class LoadGenerator:
+    """All clients of a run, from `start` to `stop`, which are called once each."""
+
+    def __init__(self, urls: Sequence[str], *, rate: float, seconds: float, seed: int) -> None:
+        """Make clients that are not started yet.
+
+        Args:
+            urls: the addresses to post to; one that is listed twice gets twice as many connections.
+            rate: new payments per second.
+            seconds: how long new payments are offered.
+            seed: decides which payments are offered.
+        """
+        self.offers: list[OfferedPayment] = []
+        """The payments offered so far, in order; may be read at any time."""
+        self._urls = urls
+        self._gap_s = 1 / rate
+        self._seconds = seconds
+        self._until_s = 0.0
+        self._seed = seed
+        self._source = draw_workload(seed)
+        self._due: SimpleQueue[_Post | None] = SimpleQueue()
+        self._later: SimpleQueue[tuple[float, _Post]] = SimpleQueue()
+        self._unfinished = 0
+        self._lock = threading.Lock()
+        self._threads = ThreadGroup()
+        self._threads.add("dispatcher", self._dispatch)
+        for number in range(CONNECTIONS):
+            self._threads.add(f"client-{number}", self._serve, number)
+
+    def start(self) -> None:
+        """Start to offer payments."""
+        self._until_s = time.monotonic() + self._seconds
+        self._threads.start()
+
+    @property
+    def unfinished(self) -> int:
+        """How many posts still wait for their time or for a definite answer."""
+        with self._lock:
+            return self._unfinished
+
+    def stop(self) -> None:
+        """End all clients, even those without a definite answer; may be called again."""
+        self._threads.stop()
+
+    def _dispatch(self) -> None:
+        waiting: list[tuple[float, int, _Post]] = []
+        order = itertools.count()
+        next_s = time.monotonic()
+        while not self._threads.stopping.is_set():
+            now_s = time.monotonic()
+            while waiting and waiting[0][0] <= now_s:
+                self._due.put(heapq.heappop(waiting)[2])
+            if next_s <= now_s < self._until_s:
+                # When clients are held up for more than a second, the payments of that time are not made up for.
+                next_s = max(next_s + self._gap_s, now_s - 1)
+                if self._due.qsize() < WAITING_MAX:
+                    self._offer(next(self._source))
+            wake_s = min(waiting[0][0] if waiting else now_s + 0.1, next_s if now_s < self._until_s else now_s + 0.1)
+            try:
+                due_s, post = self._later.get(timeout=max(0.0005, wake_s - time.monotonic()))
+            except Empty:
+                continue
+            heapq.heappush(waiting, (due_s, next(order), post))
+        for _ in range(CONNECTIONS):
+            self._due.put(None)
+
+    def _offer(self, offer: OfferedPayment) -> None:
+        self._begin(_Post(offer, Purpose.FIRST))
+        if offer.repeat_after_s is not None:
+            self._begin(_Post(offer, Purpose.REPEAT), min(offer.repeat_after_s, self._until_s - time.monotonic()))
+        self.offers.append(offer)
+
+    def _begin(self, post: _Post, after_s: float = 0) -> None:
+        with self._lock:
+            self._unfinished += 1
+        if after_s > 0:
+            self._later.put((time.monotonic() + after_s, post))
+        else:
+            self._due.put(post)
+
+    def _serve(self, number: int) -> None:
+        rng = Random(f"{self._seed} client {number}")  # noqa: S311 - no secret
+        connection, requests = SingleConnection(rng.choice(self._urls)), 0
+        while (post := self._due.get()) is not None and not self._threads.stopping.is_set():
+            requests += 1
+            again, works = self._carry_out(post, connection)
+            if not works or requests > REQUESTS_PER_CONNECTION_MAX:
+                connection.close()
+                connection, requests = SingleConnection(rng.choice(self._urls)), 0
+            if again:
+                post.tries += 1
+                pause_s = min(PAUSE_S_MAX, PAUSE_S * 2 ** min(post.tries, 10)) * rng.uniform(0.5, 1)
+                self._later.put((time.monotonic() + pause_s, post))
+            else:
+                self._end(post)
+        connection.close()
+
+    def _end(self, post: _Post) -> None:
+        offer = post.offer
+        if post.purpose is Purpose.FIRST and offer.accepted and offer.other_cents is not None:
+            self._begin(_Post(offer, Purpose.OTHER_AMOUNT), PAUSE_S)
+        with self._lock:
+            self._unfinished -= 1
+
+    def _carry_out(self, post: _Post, connection: SingleConnection) -> tuple[bool, bool]:
+        """Post once; return whether to try again later, and whether the connection can be kept."""
+        offer = post.offer
+        match post.purpose:
+            case Purpose.FIRST:
+                attempt = _post(offer, offer.amount_cents, connection)
+                indefinite = attempt.status is None or attempt.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+                return indefinite and not offer.gives_up, not indefinite
+            case Purpose.REPEAT:
+                return False, _post(offer, offer.amount_cents, connection).status is not None
+            case Purpose.OTHER_AMOUNT:
+                # Until the first amount is committed, the gateway may still prefer the other one.
+                committed = _is_committed(offer, connection)
+                if committed and offer.other_cents is not None:
+                    return False, _post(offer, offer.other_cents, connection).status is not None
+                return post.tries < OTHER_AMOUNT_TRIES_MAX, committed is not None
+
+
+def _post(offer: OfferedPayment, amount_cents: int, connection: SingleConnection) -> Attempt:
+    at_ms = time.time_ns() // 1_000_000
+    body = offer.body_format.encode(offer.correlation_id, amount_cents)
+    try:
+        answer = connection.ask("POST", "/payments", body, {"Content-Type": offer.body_format.content_type})
+        error = "" if answer.status == HTTPStatus.ACCEPTED else _reason(answer)
+        attempt = Attempt(at_ms, connection.url, amount_cents, answer.status, error)
+    except NoAnswerError as error:
+        attempt = Attempt(at_ms, connection.url, amount_cents, None, str(error))
+    offer.attempts.append(attempt)
+    return attempt
+
+
+def _reason(answer: HttpAnswer) -> str:
+    return answer.body.decode(errors="replace")[:200]
+
+
+def _is_committed(offer: OfferedPayment, connection: SingleConnection) -> bool | None:
+    """Ask the gateway whether a payment is committed to Postgres; return None without an answer."""
+    try:
+        return connection.ask("GET", f"/payments/{offer.correlation_id}").status == HTTPStatus.OK
+    except NoAnswerError:
+        return None

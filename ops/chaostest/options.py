@@ -1,0 +1,49 @@
+"""The command line of `ops/chaos`."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.chaostest.profiles import PROFILES
+from ops.environment import ROOT
+
+SECONDS_MIN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ChaosOptions:
+    """The options of one chaos run."""
+
+    seconds: float
+    """How long payments are offered."""
+    seed: int
+    profile: str
+    out: Path
+    """The folder in which a failing run leaves its findings."""
+    rate: float
+    """New payments per second."""
+
+
+def parse_chaos_options(arguments: Sequence[str]) -> ChaosOptions:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="ops/chaos",
+        description="Put a whole gateway under load and a seeded schedule of faults, then check every payment. "
+        "The last line is the result as JSON; exit status 1 where a promise broke.",
+    )
+    parser.add_argument("--seconds", type=float, default=60, help="how long payments are offered; default: 60")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same faults; default: 1")
+    parser.add_argument("--profile", choices=PROFILES, default="mix", help="default: mix")
+    parser.add_argument("--rate", type=float, help="new payments a second; default: the profile's")
+    parser.add_argument(
+        "--out", type=Path, help="the folder that a failing run leaves; default: var/chaos/PROFILE-SEED"
+    )
+    given = parser.parse_args(arguments)
+    if given.seconds < SECONDS_MIN:
+        parser.error(f"--seconds is at least {SECONDS_MIN}")
+    rate = PROFILES[given.profile].rate if given.rate is None else given.rate
+    if rate <= 0:
+        parser.error("--rate is above 0")
+    out = given.out or ROOT / "var" / "chaos" / f"{given.profile}-{given.seed}"
+    return ChaosOptions(given.seconds, given.seed, given.profile, out.absolute(), rate)

@@ -1,0 +1,106 @@
+"""The profiles: which faults a chaos run injects, and how often."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Range = tuple[float, float]
+"""The least and the greatest value of a uniform draw."""
+
+REPLICAS = tuple(f"replica-{number}" for number in (1, 2, 3))
+PROCESSORS = ("default", "fallback")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultChoice:
+    """A kind of fault that can be drawn: into what it is injected, for how long, with which parameters."""
+
+    fault: str
+    targets: tuple[str, ...]
+    durations_s: tuple[Range, ...] = ((0, 0),)
+    """Ranges of seconds; one of them is drawn, then a value in it."""
+    parameters: Mapping[str, Range] = field(default_factory=dict)
+    """For processors: what the simulator is told to inject, each drawn from a range."""
+    weight: float = 1
+    """How often it is drawn, in proportion to the weights of the others."""
+    together: bool = False
+    """Whether it is injected into all targets at once rather than into one of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The load of a run, and the faults that are injected meanwhile."""
+
+    rate: float = 150
+    """New payments per second, unless the command line says otherwise."""
+    fixed_faults: tuple[tuple[Range, FaultChoice], ...] = ()
+    """Faults with the time in which they are active, as two shares of the length of the run."""
+    random_faults: tuple[tuple[Range, tuple[FaultChoice, ...]], ...] = ()
+    """Independent series of faults: the range of seconds between two starts, and what is drawn from."""
+    lost_replica: str | None = None
+    """A replica that is killed after a third of the time and never started again."""
+
+
+def _processor(fault: str, weight: float, durations_s: tuple[Range, ...], **parameters: Range) -> FaultChoice:
+    return FaultChoice(fault=fault, targets=PROCESSORS, durations_s=durations_s, parameters=parameters, weight=weight)
+
+
+SHORT_S, LONG_S = (1, 4), (4, 8)
+
+# A delay plus a late commit stays below what replicas are told to expect (`stack_options.PROCESSOR_DELAY_MS_MAX`).
+PROCESSOR_FAULTS = (
+    _processor("failures", 3, (SHORT_S, LONG_S), failureRate=(0.1, 0.4)),
+    _processor("outage", 1.5, (SHORT_S, LONG_S), failureRate=(1, 1)),
+    _processor("delays", 2, (SHORT_S, LONG_S), delayMs=(20, 1400)),
+    _processor("drops", 1, (SHORT_S,), commitThenDropRate=(0.1, 0.6)),
+    _processor("hangs", 1, (SHORT_S,), commitThenHangRate=(0.05, 0.4)),
+    _processor("late_commits", 1.5, (SHORT_S,), lateCommitRate=(0.1, 0.5), lateCommitMs=(100, 1400)),
+    _processor("garbled", 1, (SHORT_S,), garbageRate=(0.1, 0.6)),
+    _processor("drips", 1, (SHORT_S,), dripRate=(0.1, 0.5), dripIntervalMs=(5, 60)),
+    _processor("refusal", 1, (SHORT_S, LONG_S), refuse=(1, 1)),
+)
+
+# A dead replica keeps its payments for as long as its lease lasts; after that, other replicas adopt them.
+WITHIN_LEASE_S, PAST_LEASE_S = (0.1, 2), (6, 15)
+
+REPLICA_FAULTS = (
+    FaultChoice(fault="kill", targets=REPLICAS, durations_s=(WITHIN_LEASE_S, PAST_LEASE_S), weight=4),
+    FaultChoice(fault="pause", targets=REPLICAS, durations_s=((2, 6), (6, 12), (12, 30)), weight=3),
+    FaultChoice(fault="stop", targets=REPLICAS, durations_s=((0, 3),), weight=2),
+    FaultChoice(fault="kill", targets=REPLICAS, durations_s=((0.2, 2),), weight=0.7, together=True),
+)
+SERVER_FAULTS = (
+    FaultChoice(fault="kill", targets=("postgres",), durations_s=((0, 2),), weight=1),
+    FaultChoice(fault="stop", targets=("postgres",), durations_s=((0, 1), (5, 10)), weight=1),
+    FaultChoice(fault="pause", targets=("postgres",), durations_s=((1, 10),), weight=1),
+    FaultChoice(fault="cut", targets=("postgres",), weight=2),
+    FaultChoice(fault="kill", targets=("redis",), durations_s=((0, 3),), weight=0.7),
+    FaultChoice(fault="flush", targets=("redis",), weight=0.5),
+    FaultChoice(fault="pause", targets=("redis",), durations_s=((1, 5),), weight=0.7),
+)
+PROCESS_FAULTS = REPLICA_FAULTS + SERVER_FAULTS
+
+MILD = tuple(choice for choice in PROCESSOR_FAULTS if choice.fault in ("failures", "drops", "late_commits"))
+MIX = (((1.5, 4.5), PROCESS_FAULTS), ((0.8, 3.2), PROCESSOR_FAULTS))
+
+
+def _failing(rate: float, *targets: str) -> FaultChoice:
+    return FaultChoice(fault="failures", targets=targets, parameters={"failureRate": (rate, rate)}, together=True)
+
+
+FORTY = (
+    ((0, 0.3), _failing(0.4, *PROCESSORS)),
+    ((0.35, 0.6), _failing(0.4, "default")),
+    ((0.65, 0.72), _failing(1, "default")),
+    ((0.72, 0.79), _failing(1, "fallback")),
+    ((0.79, 0.86), _failing(1, "default")),
+    ((0.86, 0.93), _failing(1, "fallback")),
+)
+"""Both processors fail 40 % of all calls, then default alone does, then each of them fails altogether in turns."""
+
+PROFILES: Mapping[str, Profile] = {
+    "forty": Profile(fixed_faults=FORTY),
+    "crashes": Profile(random_faults=(((0.8, 2.4), PROCESS_FAULTS), ((3, 6), MILD))),
+    "mix": Profile(random_faults=MIX),
+    "soak": Profile(rate=120, random_faults=MIX),
+    "gone": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((1.5, 4.5), PROCESSOR_FAULTS)), lost_replica="replica-2"),
+}

@@ -1,0 +1,119 @@
+"""The result of a chaos run, and the folder that a failed one leaves behind.
+
+The folder holds the schedule of faults, the result, logs, journals and all records of each broken payment.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from ops.chaostest.checker import CheckResult
+from ops.chaostest.history import History
+from ops.chaostest.options import ChaosOptions
+from ops.chaostest.schedule import ScheduledFault
+
+
+@dataclass(frozen=True, slots=True)
+class ChaosResult:
+    """The result of a chaos run."""
+
+    options: ChaosOptions
+    check: CheckResult
+    faults: Mapping[str, int]
+    """How often each kind of fault was injected."""
+    rest_s: float | None
+    """Seconds from the end of the last fault until everything was settled; None where that took too long."""
+    commit: str | None
+    """The commit of the checkout, where git can tell."""
+    fees: Mapping[str, float]
+    breakers: Mapping[str, object]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every promise was kept, and everything was settled in time."""
+        return self.check.ok and self.rest_s is not None
+
+    def to_json(self) -> str:
+        """Write the line of JSON that a run ends with."""
+        check = self.check
+        return json.dumps(
+            {
+                "offered": check.offered,
+                "refused": check.offered - check.accepted,
+                "accepted": check.accepted,
+                "settled": check.settled,
+                "unknown": len(check.unknown),
+                "lost": len(check.lost),
+                "duplicated": len(check.duplicated),
+                "mismatched": len(check.mismatched) + len(check.wrong_totals),
+                "phantom": len(check.phantom),
+                "summaries": dict(check.summaries),
+                "untrue_summaries": len(check.untrue_summaries),
+                "faults": dict(sorted(self.faults.items())),
+                "fees": self.fees,
+                "breakers": self.breakers,
+                "rest_s": None if self.rest_s is None else round(self.rest_s, 2),
+                "seconds": self.options.seconds,
+                "seed": self.options.seed,
+                "profile": self.options.profile,
+                "commit": self.commit,
+                "ok": self.ok,
+            }
+        )
+
+
+class _HasId(Protocol):
+    @property
+    def correlation_id(self) -> UUID: ...
+
+
+BROKEN_MAX = 200
+"""How many broken payments get a file of their own; `broken.json` names all of them."""
+KEPT = ("log", "journal")
+"""The folders of the stack's state that are copied."""
+
+
+def keep_state(out: Path, state_dir: Path, schedule: Sequence[ScheduledFault]) -> None:
+    """Copy logs and journals to `out` and write the schedule there, replacing what an earlier run left."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for name in KEPT:
+        if (state_dir / name).exists():
+            shutil.copytree(state_dir / name, out / name)
+    _write(out / "plan.json", schedule)
+
+
+def keep_findings(out: Path, history: History, found: CheckResult) -> None:
+    """Write which payments are broken, and for each of them its rows, its charges and what its client saw."""
+    kinds = ("unknown", "lost", "duplicated", "mismatched", "phantom", "lost_conflicts")
+    _write(out / "broken.json", {kind: sorted(map(str, getattr(found, kind))) for kind in kinds})
+    _write(out / "untrue-summaries.json", found.untrue_summaries)
+    _write(out / "totals.json", {"wrong": found.wrong_totals, "processors": history.final_state.totals})
+    state = history.final_state
+    tables: dict[str, Sequence[_HasId]] = {
+        "offers": history.offers,
+        "charges": state.charges,
+        "payment": state.payments,
+        "claim": state.claims,
+        "settlement": state.settlements,
+        "conflict": state.conflicts,
+    }
+    broken = sorted(found.broken | found.lost_conflicts)[:BROKEN_MAX]
+    known: dict[UUID, dict[str, list[_HasId]]] = {each: {name: [] for name in tables} for each in broken}
+    for name, rows in tables.items():
+        for row in rows:
+            if row.correlation_id in known:
+                known[row.correlation_id][name].append(row)
+    (out / "broken").mkdir(exist_ok=True)
+    for correlation_id, records in known.items():
+        _write(out / "broken" / f"{correlation_id}.json", records)
+
+
+def _write(path: Path, content: object) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")

@@ -1,0 +1,177 @@
+"""One chaos run, from the first process to the result."""
+
+import json
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psycopg
+
+from ops import OpsError
+from ops.chaostest.checker import check_history
+from ops.chaostest.client import NoAnswerError, administer, open_connection
+from ops.chaostest.history import History, read_final_state
+from ops.chaostest.load_generator import LoadGenerator
+from ops.chaostest.nemesis import Nemesis
+from ops.chaostest.options import ChaosOptions
+from ops.chaostest.profiles import PROFILES
+from ops.chaostest.progress import ProgressTable
+from ops.chaostest.report import ChaosResult, keep_findings, keep_state
+from ops.chaostest.routing_figures import BreakerChange, breaker_figures, fee_figures, read_changes
+from ops.chaostest.schedule import make_schedule
+from ops.chaostest.stack_options import make_stack_options
+from ops.chaostest.summary_probe import SummaryAnswer, SummaryProbe, ask_summary
+from ops.environment import ROOT
+from ops.stack.stack import Stack, StackInterrupted
+
+REST_S_MAX = 25.0
+"""How long settling everything that was accepted may take after the last fault.
+
+The target is 20 s; the rest is for a processor that books a charge late, and a margin.
+"""
+REST_STEP_S = 0.1
+READY_S_MAX = 30.0
+SUMMARY_TRIES_MAX = 20
+
+
+class ChaosRunner:
+    """Does one chaos run; `run` is called once, and ends everything that it started in any case."""
+
+    def __init__(self, options: ChaosOptions, say: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self._stopped = threading.Event()
+        self._schedule = make_schedule(options.seed, options.seconds, PROFILES[options.profile])
+        self._stack: Stack | None = None
+
+    def ask_to_stop(self) -> None:
+        """Let `run` give up and raise StackInterrupted; may be called by a signal handler."""
+        self._stopped.set()
+        if self._stack is not None:
+            self._stack.ask_to_stop()
+
+    def run(self) -> ChaosResult:
+        """Start a stack, offer the workload, inject the faults, end them, and check every payment.
+
+        Raises:
+            OpsError: a service did not start, or did not come back; its logs are kept.
+            StackInterrupted: `ask_to_stop` was called.
+        """
+        out = self._options.out
+        with tempfile.TemporaryDirectory(prefix="fiel-chaos-") as folder:
+            self._stack = Stack(make_stack_options(Path(folder)))
+            try:
+                with self._stack as stack:
+                    history, faults, rest_s, changes = self._carry_out(stack)
+            except OpsError:
+                keep_state(out, Path(folder), self._schedule)
+                raise
+            fees, breakers = fee_figures(history.final_state.totals), breaker_figures(self._schedule, changes)
+            check = check_history(history)
+            result = ChaosResult(self._options, check, faults, rest_s, _commit(), fees, breakers)
+            if not result.ok:
+                keep_state(out, Path(folder), self._schedule)
+                keep_findings(out, history, check)
+                (out / "result.json").write_text(result.to_json() + "\n")
+        return result
+
+    def _carry_out(self, stack: Stack) -> tuple[History, Mapping[str, int], float | None, list[BreakerChange]]:
+        options = self._options
+        # Half of the connections go to the shared port, where the kernel chooses the replica.
+        urls = [stack.url] * len(stack.replica_urls) + stack.replica_urls
+        clients = LoadGenerator(urls, rate=options.rate, seconds=options.seconds, seed=options.seed)
+        nemesis = Nemesis(stack, self._schedule, self._say)
+        probe = SummaryProbe(nemesis.live_urls, options.seed)
+        progress = ProgressTable(stack.database_url, clients, nemesis, self._say)
+        workers = (clients, nemesis, probe, progress)
+        began_ms = time.time_ns() // 1_000_000
+        try:
+            for worker in workers:
+                worker.start()
+            self._wait(options.seconds)
+            nemesis.end_all()
+            rest_s = self._wait_for_rest(stack, clients, time.monotonic())
+        finally:
+            for worker in reversed(workers):
+                worker.stop()
+        for service in nemesis.healthy_services():
+            service.wait_ready(READY_S_MAX)
+        state = read_final_state(stack)
+        final_answers = [self._ask_final_summary(url) for url in nemesis.live_urls()]
+        history = History(clients.offers, state, probe.answers, final_answers, nemesis.unexpected_ends)
+        changes = [change for url in nemesis.live_urls() for change in self._ask_for_changes(url, began_ms)]
+        return history, self._count_faults(stack, nemesis), rest_s, changes
+
+    def _wait(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise StackInterrupted
+
+    def _wait_for_rest(self, stack: Stack, clients: LoadGenerator, began_s: float) -> float | None:
+        """Wait until every client has its answer and all that was accepted is settled; return the seconds it took."""
+        while time.monotonic() - began_s < REST_S_MAX:
+            self._wait(REST_STEP_S)
+            if not clients.unfinished and self._all_settled(stack.database_url, clients):
+                return time.monotonic() - began_s
+        return None
+
+    def _all_settled(self, database_url: str, clients: LoadGenerator) -> bool:
+        accepted = {offer.correlation_id for offer in clients.offers if offer.accepted}
+        try:
+            with psycopg.connect(database_url, connect_timeout=5) as connection:
+                row = connection.execute("SELECT (SELECT count(*) FROM claim), count(*) FROM settlement").fetchone()
+                if row is None or row[0] > 0 or row[1] < len(accepted):
+                    return False
+                settled = {row[0] for row in connection.execute("SELECT correlation_id FROM settlement")}
+        except psycopg.Error:
+            return False
+        return accepted <= settled
+
+    def _ask_final_summary(self, url: str) -> SummaryAnswer:
+        """Ask a replica for the summary over all time, again until it says that the summary is final."""
+        answer: SummaryAnswer | None = None
+        with open_connection(url) as connection:
+            for _ in range(SUMMARY_TRIES_MAX):
+                try:
+                    answer = ask_summary(connection, None, None)
+                except NoAnswerError as error:
+                    raise OpsError(f"{url} gives no summary at rest: {error}") from error
+                if answer.final:
+                    return answer
+                self._wait(REST_STEP_S)
+        if answer is None:
+            raise OpsError(f"{url} was not asked")
+        return answer
+
+    def _ask_for_changes(self, url: str, began_ms: int) -> list[BreakerChange]:
+        """Ask a replica for the changes of its breakers, as far back as it keeps them."""
+        with open_connection(url) as connection:
+            try:
+                processors = json.loads(connection.ask("GET", "/processors").body)
+            except NoAnswerError as error:
+                raise OpsError(f"{url} does not tell of its breakers: {error}") from error
+        return list(read_changes(url, processors, began_ms))
+
+    def _count_faults(self, stack: Stack, nemesis: Nemesis) -> Mapping[str, int]:
+        """Count the faults of processes, and the requests into which a simulator injected a fault."""
+        counts = Counter(nemesis.counts)
+        for simulator in stack.simulators:
+            counts.update(json.loads(administer(simulator.admin_url, "GET", "/admin/faults"))["injected"])
+        return counts
+
+
+def _commit() -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git there is
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,123 @@
+"""The summary probe: asks replicas for summaries of windows that have ended, while payments and faults go on."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from http import HTTPStatus
+from random import Random
+from urllib.parse import quote
+
+from ops.chaostest.client import NoAnswerError, SingleConnection
+from ops.chaostest.threads import ThreadGroup
+
+ASKERS = 50
+"""How many threads ask at the same time."""
+PERIOD_S = 1.0
+"""How often each thread asks; together they ask 50 times a second."""
+RECENT_MS_MAX = 20_000
+"""How long ago a window may have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeTotals:
+    """How many charges there are, and the sum of their amounts."""
+
+    requests: int
+    cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryAnswer:
+    """A window with inclusive bounds, and the summary that a replica gave for it."""
+
+    url: str
+    asked_at_ms: int
+    from_ms: int | None
+    to_ms: int | None
+    status: int
+    final: bool
+    """Whether the replica said that the summary of this window can no longer change."""
+    totals: Mapping[str, ChargeTotals]
+    """The totals by the name of the processor."""
+
+
+def ask_summary(connection: SingleConnection, from_ms: int | None, to_ms: int | None) -> SummaryAnswer:
+    """Ask a replica for one summary; None leaves a bound of the window open.
+
+    Raises:
+        NoAnswerError: the replica did not answer.
+    """
+    bounds = [f"{name}={quote(iso(bound))}" for name, bound in (("from", from_ms), ("to", to_ms)) if bound is not None]
+    asked_at_ms = now_ms()
+    answer = connection.ask("GET", "/payments-summary" + ("?" + "&".join(bounds) if bounds else ""))
+    totals = {}
+    if answer.status == HTTPStatus.OK:
+        for name, figures in json.loads(answer.body, parse_float=Decimal).items():
+            totals[name] = ChargeTotals(figures["totalRequests"], int(figures["totalAmount"] * 100))
+    final = answer.headers.get("fiel-summary-final") == "true"
+    return SummaryAnswer(connection.url, asked_at_ms, from_ms, to_ms, answer.status, final, totals)
+
+
+def iso(at_ms: int) -> str:
+    """Write an instant in UTC with milliseconds, as in 2025-07-15T12:34:56.789Z."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at_ms % 1000:03}Z"
+
+
+def now_ms() -> int:
+    """Return the wall-clock time in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class SummaryProbe:
+    """Threads that ask for summaries from `start` to `stop`, which are called once each."""
+
+    def __init__(self, urls: Callable[[], Sequence[str]], seed: int) -> None:
+        """`urls` returns the addresses of the replicas that can be asked at the moment."""
+        self.answers: list[SummaryAnswer] = []
+        self._urls = urls
+        self._seed = seed
+        self._began_ms = now_ms()
+        self._threads = ThreadGroup()
+        for number in range(ASKERS):
+            self._threads.add(f"summary-probe-{number}", self._ask, number)
+
+    def start(self) -> None:
+        """Start to ask."""
+        self._threads.start()
+
+    def stop(self) -> None:
+        """Stop asking; may be called again."""
+        self._threads.stop()
+
+    def _ask(self, number: int) -> None:
+        rng = Random(f"{self._seed} watch {number}")  # noqa: S311 - no secret
+        connections: dict[str, SingleConnection] = {}
+        due_s = time.monotonic() + rng.uniform(0, PERIOD_S)
+        while not self._threads.stopping.wait(max(0.0, due_s - time.monotonic())):
+            due_s = max(due_s, time.monotonic() - PERIOD_S) + PERIOD_S
+            urls = self._urls()
+            if urls:
+                url = rng.choice(urls)
+                connection = connections.setdefault(url, SingleConnection(url))
+                try:
+                    self.answers.append(ask_summary(connection, *draw_window(rng, self._began_ms, now_ms())))
+                except NoAnswerError:
+                    continue
+        for connection in connections.values():
+            connection.close()
+
+
+def draw_window(rng: Random, began_ms: int, now_ms: int) -> tuple[int | None, int]:
+    """Draw a window that has ended; half of them are as the event asks for them, others are short, long or open."""
+    draw = rng.random()
+    if draw < 0.5:  # noqa: PLR2004 - a half
+        return now_ms - 15_000, now_ms - 1_500
+    to_ms = max(began_ms, now_ms - rng.randint(1, RECENT_MS_MAX))
+    if draw < 0.6:  # noqa: PLR2004 - a tenth
+        return None, to_ms
+    if draw < 0.8:  # noqa: PLR2004 - a fifth
+        return began_ms, to_ms
+    return max(began_ms, to_ms - rng.randint(0, 5_000)), to_ms

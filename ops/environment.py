@@ -1,0 +1,153 @@
+"""Makes the virtual environment `.venv` of this checkout where it is missing or out of date, and runs modules in it.
+
+This file uses the standard library alone, and syntax that any Python 3 can parse, so that a Python that is too old
+can say so.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout."""
+
+PYTHON_PATH = f"{ROOT}{os.pathsep}{ROOT / 'http'}"
+"""The folders in which Python has to look for the project's packages."""
+
+REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
+NEEDED_MODULES = ("venv", "ensurepip")
+OUTPUT_LINES_MAX = 20
+
+
+class EnvironmentSetupError(Exception):
+    """The environment cannot be made; the message is one line that says why, and what to do about it."""
+
+
+def check_python(version: "tuple[int, ...]" = sys.version_info[:2]) -> None:
+    """Check that Python is at least 3.11 and can make virtual environments.
+
+    Raises:
+        EnvironmentSetupError: Python is too old, or lacks a module for it.
+    """
+    found = f"{version[0]}.{version[1]}"
+    if version < (3, 11):
+        raise EnvironmentSetupError(
+            f"Python {found} is too old: run this with 3.11 or newer, as in `python3.12 {sys.argv[0]}`"
+        )
+    for module in NEEDED_MODULES:
+        if importlib.util.find_spec(module) is None:
+            raise EnvironmentSetupError(f"Python {found} lacks {module}: install it (`apt install python{found}-venv`)")
+
+
+def ensure_environment(root: Path = ROOT) -> Path:
+    """Return the Python of an environment in which the requirement files are installed, making it where needed.
+
+    Several processes may call this at the same time: one installs, the others wait.
+
+    Raises:
+        EnvironmentSetupError: the environment cannot be made.
+    """
+    check_python()
+    python = root / ".venv" / "bin" / "python"
+    with _lock(root / "var" / "environment.lock"):
+        stamp = root / ".venv" / "stamp"
+        if not (python.exists() and stamp.exists() and stamp.read_text() == current_stamp(root)):
+            # Written last and deleted first, so that an interrupted installation has no stamp and is started again.
+            stamp.unlink(missing_ok=True)
+            _install(root, python)
+            stamp.write_text(current_stamp(root))
+    return python
+
+
+def current_stamp(root: Path, python: str = sys.version) -> str:
+    """Return a hash of all that an environment depends on: requirement files, interpreter, place of the checkout."""
+    digest = hashlib.sha256(f"{python}\n{root}\n".encode())
+    for name in REQUIREMENTS:
+        digest.update((root / name).read_bytes())
+    return digest.hexdigest()
+
+
+def environment_variables() -> "dict[str, str]":
+    """Return the environment variables that the project's modules run with."""
+    return {**os.environ, "PYTHONPATH": PYTHON_PATH}
+
+
+def run_module(command: str, module: str, *arguments: str) -> None:
+    """Replace this process by `python -m module arguments`, run in the environment and in the checkout.
+
+    `command` is what the person typed; error messages begin with it.
+    """
+    # subprocess.run ends its child on any exception, SystemExit included: an installation ends with this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        python = str(ensure_environment())
+    except EnvironmentSetupError as error:
+        sys.exit(f"{command}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{command}: interrupted; the next start begins the installation again")
+    os.chdir(ROOT)
+    os.execve(python, [python, "-m", module, *arguments], environment_variables())  # noqa: S606 - no shell is wanted
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> "Iterator[None]":
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("waiting for another process, which is installing")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _install(root: Path, python: Path) -> None:
+    _say("installing the requirements into .venv (once, a minute or so)")
+    # These variables would make pip install into another environment than the new one.
+    variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    pip = [str(python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    _run([sys.executable, "-m", "venv", "--clear", str(root / ".venv")], variables, "cannot make .venv, see above")
+    _run(
+        [*pip, "-r", str(root / REQUIREMENTS[-1])],
+        variables,
+        "cannot install the requirements, see above: check the connection to the package index, then run it again",
+    )
+
+
+def _run(command: "list[str]", variables: "dict[str, str]", fault: str) -> None:
+    done = subprocess.run(  # noqa: S603 - venv or pip, with paths of ours
+        command,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=variables,
+    )
+    if done.returncode != 0:
+        for line in done.stdout.splitlines()[-OUTPUT_LINES_MAX:]:
+            _say(f"    {line}")
+        raise EnvironmentSetupError(fault)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress for the person who waits
+
+
+def main() -> None:
+    """Make the environment and print the path of its Python."""
+    try:
+        print(ensure_environment())  # noqa: T201 - what the command is for
+    except EnvironmentSetupError as error:
+        sys.exit(f"ops.environment: {error}")
+
+
+if __name__ == "__main__":
+    main()

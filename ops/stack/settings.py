@@ -1,0 +1,169 @@
+"""The options of a stack, and the checks that have to pass before anything of it is started."""
+
+import argparse
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import psycopg
+
+from actors.domain.processors import Processor, parse_processors
+from actors.errors import SettingsError
+from ops import OpsError
+from ops.environment import ROOT
+from ops.stack.embedded import redis_error
+from ops.stack.ports import reserve_ports
+
+REPLICAS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackOptions:
+    """Where a stack listens and keeps its state, and which of its services are provided by others."""
+
+    port: int = 9999
+    """Shared by all replicas; replica N also listens on `port` + N of the loopback address."""
+    replicas: int = 3
+    state_dir: Path = ROOT / "var"
+    fresh: bool = False
+    """Delete what an earlier start left in `state_dir`."""
+    database_url: str | None = None
+    """URL of the PostgreSQL server to use; None starts an embedded one."""
+    redis_url: str | None = None
+    """URL of the Redis server to use; None starts an embedded one."""
+    processors: str | None = None
+    """The payment processors to use, written as `parse_processors` reads them; None starts two simulated ones."""
+    processor_ports: tuple[int, int] = (8001, 8002)
+    """Where the simulated processors take payments."""
+    admin_ports: tuple[int, int] = (9001, 9002)
+    """Where the simulated processors can still be administered while they refuse connections."""
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    """The environment variables of replicas and simulated processors."""
+    application: str = "gateway.main:application()"
+    """What gunicorn serves in each replica; tests name an application with planted faults here."""
+
+    @classmethod
+    def on_reserved_ports(cls, state_dir: Path, environment: Mapping[str, str] | None = None) -> Self:
+        """Make options for three replicas on ports that this process has reserved.
+
+        Args:
+            state_dir: where the stack keeps its data and logs.
+            environment: variables to set in replicas and processors, on top of those of this process.
+
+        Raises:
+            OpsError: no ports are free.
+        """
+        replicas = 3
+        ports = reserve_ports(1 + replicas + 4)
+        first, second, first_admin, second_admin = ports[1 + replicas :]
+        return cls(
+            port=ports[0],
+            replicas=replicas,
+            state_dir=state_dir,
+            processor_ports=(first, second),
+            admin_ports=(first_admin, second_admin),
+            environment={**os.environ, **(environment or {})},
+        )
+
+    @property
+    def replica_ports(self) -> tuple[int, ...]:
+        """The port on the loopback address that belongs to each replica alone."""
+        return tuple(self.port + number for number in range(1, self.replicas + 1))
+
+
+def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]) -> StackOptions:
+    """Read the command line and the environment variables of `ops/up`; an empty variable counts as not set."""
+    parser = argparse.ArgumentParser(
+        prog="ops/up",
+        description="Start the gateway: PostgreSQL, Redis, two simulated payment processors, replicas.",
+        epilog="DATABASE_URL, REDIS_URL and PROCESSORS (name=url,fee ...) replace the embedded services.",
+    )
+    parser.add_argument("--port", type=int, default=9999, help="default: 9999; replica N also has PORT + N")
+    parser.add_argument("--replicas", type=int, default=3, help="default: 3")
+    parser.add_argument("--fresh", action="store_true", help="delete the payments of earlier starts")
+    parser.add_argument("--state-dir", type=Path, default=ROOT / "var", help="default: var/ of the checkout")
+    parser.add_argument("--processor-ports", type=_two_ports, default=(8001, 8002), metavar="A,B")
+    parser.add_argument("--admin-ports", type=_two_ports, default=(9001, 9002), metavar="A,B")
+    given = parser.parse_args(arguments)
+    if not 1 <= given.replicas <= REPLICAS_MAX:
+        parser.error(f"--replicas is 1 to {REPLICAS_MAX}")
+    return StackOptions(
+        port=given.port,
+        replicas=given.replicas,
+        state_dir=given.state_dir.absolute(),
+        fresh=given.fresh,
+        database_url=environment.get("DATABASE_URL") or None,
+        redis_url=environment.get("REDIS_URL") or None,
+        processors=environment.get("PROCESSORS") or None,
+        processor_ports=given.processor_ports,
+        admin_ports=given.admin_ports,
+        environment=dict(environment),
+    )
+
+
+def check_stack_options(options: StackOptions) -> tuple[Processor, ...]:
+    """Check that ports are free and servers of others can be reached; return the payment processors.
+
+    Raises:
+        OpsError: the first check that failed.
+    """
+    processors = _processors(options)
+    check_ports(options)
+    if options.database_url is not None:
+        _check_database(options.database_url)
+    if options.redis_url is not None:
+        fault = redis_error(options.redis_url)
+        if fault is not None:
+            raise OpsError(f"cannot reach REDIS_URL ({fault}): start that Redis, or unset it for an embedded one")
+    return processors
+
+
+def check_ports(options: StackOptions) -> None:
+    """Check that every port of the stack is free.
+
+    Raises:
+        OpsError: a port is in use; the message names the port and the option that changes it.
+    """
+    wanted = [("0.0.0.0", options.port, "--port")]  # noqa: S104 - what a gateway is for
+    wanted += [("127.0.0.1", port, "--port") for port in options.replica_ports]
+    if options.processors is None:
+        wanted += [("127.0.0.1", port, "--processor-ports") for port in options.processor_ports]
+        wanted += [("127.0.0.1", port, "--admin-ports") for port in options.admin_ports]
+    for host, port, option in wanted:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            # With SO_REUSEADDR, connections that are still closing do not make a port busy; a listening socket does.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except (OSError, OverflowError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                raise OpsError(
+                    f"port {port} is not free ({reason}): stop what listens there, or choose another with {option}"
+                ) from error
+
+
+def _processors(options: StackOptions) -> tuple[Processor, ...]:
+    default, fallback = options.processor_ports
+    simulated = f"default=http://127.0.0.1:{default},0.05 fallback=http://127.0.0.1:{fallback},0.15"
+    try:
+        return parse_processors(simulated if options.processors is None else options.processors)
+    except SettingsError as error:
+        raise OpsError(str(error)) from error
+
+
+def _check_database(url: str) -> None:
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.Error as error:
+        fault = " ".join(str(error).split())
+        raise OpsError(
+            f"cannot reach DATABASE_URL ({fault}): start that PostgreSQL, or unset it for an embedded one"
+        ) from error
+
+
+def _two_ports(text: str) -> tuple[int, int]:
+    first, second = text.split(",")
+    return int(first), int(second)

@@ -1,0 +1,218 @@
+"""Starts, watches and stops all services of one gateway on this machine."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from actors.domain.processors import Processor
+from ops import OpsError
+from ops.migrate import migrate
+from ops.stack.embedded import PostgresServer, RedisServer
+from ops.stack.process import POLL_S, ManagedProcess, Restarter
+from ops.stack.services import ReplicaProcess, SimulatorProcess, service_environment
+from ops.stack.settings import StackOptions, check_stack_options
+
+START_S_MAX = 60
+"""How long each service may take until it is ready."""
+WATCH_STEP_S = 0.2
+"""How often `watch` checks all services."""
+
+REPLICAS_STOP_S_MAX = 6.0
+"""How long all replicas together may take to stop."""
+SERVERS_STOP_S_MAX = 1.0
+"""How long the simulators, then Redis, then PostgreSQL may take to stop; so a stack stops within 9 s."""
+
+
+class StackInterrupted(Exception):  # noqa: N818 - the person's wish, not an error
+    """The work was abandoned because `ask_to_stop` was called."""
+
+
+class Stack:
+    """All services of one gateway, from `start` to `stop`, which are called once each.
+
+    In between, services may be killed, paused and restarted; they are restarted on their own only while `watch` runs.
+    `postgres` and `redis` are None, and `simulators` is empty, where the options name servers of others instead.
+    """
+
+    def __init__(self, options: StackOptions, report: Callable[[str], None] = lambda _: None) -> None:
+        self.options = options
+        self.postgres: PostgresServer | None = None
+        self.redis: RedisServer | None = None
+        self.simulators: list[SimulatorProcess] = []
+        self.replicas: list[ReplicaProcess] = []
+        self.database_url = options.database_url or ""
+        self.redis_url = options.redis_url or ""
+        self.processors: tuple[Processor, ...] = ()
+        self._report = report
+        self._stopping = threading.Event()
+        self._hurrying = threading.Event()
+        self._lock: int | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL that all replicas share."""
+        return f"http://127.0.0.1:{self.options.port}"
+
+    @property
+    def replica_urls(self) -> list[str]:
+        """The URL of each replica alone, in the order of their numbers."""
+        return [replica.url for replica in self.replicas]
+
+    @property
+    def services(self) -> list[ManagedProcess]:
+        """All services in the order of their start."""
+        servers = [service for service in (self.postgres, self.redis) if service is not None]
+        return [*servers, *self.simulators, *self.replicas]
+
+    def replica(self, number: int) -> ReplicaProcess:
+        """Return a replica by its number, which counts from 1."""
+        return self.replicas[number - 1]
+
+    def simulator(self, name: str) -> SimulatorProcess:
+        """Return the simulated processor called `name`."""
+        return next(simulator for simulator in self.simulators if simulator.name == name)
+
+    def __enter__(self) -> Self:
+        """Start the stack."""
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop the stack."""
+        self.stop()
+
+    def start(self) -> None:
+        """Start all services; return when every replica is ready. Call `stop` also after a failure.
+
+        Raises:
+            OpsError: something is missing, a port is in use, or a service did not start.
+            StackInterrupted: `ask_to_stop` was called.
+        """
+        state_dir = self.options.state_dir
+        self._lock = _lock_state(state_dir)
+        self.processors = check_stack_options(self.options)
+        if self.options.fresh:
+            _delete_state(state_dir)
+        if not self.database_url:
+            self.postgres = PostgresServer(state_dir / "postgres", log=state_dir / "log" / "postgres.log")
+            self.database_url = self.postgres.url
+        if not self.redis_url:
+            self.redis = RedisServer(state_dir / "redis", log=state_dir / "log" / "redis.log")
+            self.redis_url = self.redis.url
+        if self.options.processors is None:
+            ports = zip(self.processors, self.options.processor_ports, self.options.admin_ports, strict=True)
+            self.simulators = [SimulatorProcess(*service, self.options) for service in ports]
+        self._start_all(self.services)
+        with self._timed("migrations") as say:
+            say(f"{len(migrate(self.database_url, wait_s=10))} applied")
+        env = self._replica_environment()
+        self.replicas = [ReplicaProcess(number, self.options, env) for number in range(1, self.options.replicas + 1)]
+        self._start_all(self.replicas)
+
+    def watch(self) -> None:
+        """Restart services that end, with backoff, until `ask_to_stop`; report each with the end of its log."""
+        restarters = [Restarter(service) for service in self.services]
+        while not self._stopping.wait(WATCH_STEP_S):
+            for restarter in restarters:
+                restarter.check(time.monotonic(), self._report)
+
+    def ask_to_stop(self) -> None:
+        """Let `start` or `watch` return; when called again, let `stop` kill at once what it would wait for.
+
+        It may be called by a signal handler.
+        """
+        if self._stopping.is_set():
+            self._hurrying.set()
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """Let the replicas finish their work, then end all other services, within 10 s; may be called again."""
+        self._stopping.set()
+        self._stop_all(self.replicas, REPLICAS_STOP_S_MAX)
+        self._stop_all(self.simulators, SERVERS_STOP_S_MAX)
+        for server in (self.redis, self.postgres):
+            if server is not None:
+                self._stop_all([server], SERVERS_STOP_S_MAX)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _start_all(self, services: Sequence[ManagedProcess]) -> None:
+        began: dict[ManagedProcess, float] = {}
+        for service in services:
+            began[service] = time.monotonic()
+            service.start()
+        while began:
+            for service in list(began):
+                spent_s = time.monotonic() - began[service]
+                if service.ready():
+                    self._say(service.name, "ready", spent_s)
+                    del began[service]
+                else:
+                    service.check_alive()
+                    if spent_s > START_S_MAX:
+                        raise OpsError(f"{service.name} is not ready after {START_S_MAX} s:{service.tail()}")
+            if self._stopping.wait(POLL_S):
+                raise StackInterrupted
+
+    def _stop_all(self, services: Sequence[ManagedProcess], timeout_s: float) -> None:
+        began = time.monotonic()
+        alive = [service for service in services if service.pid is not None]
+        for service in alive:
+            service.terminate()
+        waiting = list(alive)
+        while waiting and time.monotonic() - began < timeout_s and not self._hurrying.is_set():
+            for service in [service for service in waiting if service.pid is None]:
+                self._say(service.name, "ended", time.monotonic() - began)
+                waiting.remove(service)
+            time.sleep(POLL_S)
+        for service in waiting:
+            service.kill()
+            self._say(service.name, "killed", time.monotonic() - began)
+        for service in services:
+            service.stop()
+
+    def _replica_environment(self) -> dict[str, str]:
+        return service_environment(self.options) | {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "PROCESSORS": " ".join(f"{each.name}={each.url},{each.fee}" for each in self.processors),
+            "JOURNAL_DIR": str(self.options.state_dir / "journal"),
+        }
+
+    @contextlib.contextmanager
+    def _timed(self, name: str) -> Iterator[Callable[[str], None]]:
+        began = time.monotonic()
+        yield lambda state: self._say(name, state, time.monotonic() - began)
+
+    def _say(self, name: str, state: str, spent_s: float) -> None:
+        self._report(f"{name:<12}{state:<12}{spent_s:6.2f} s")
+
+
+def _lock_state(state_dir: Path) -> int:
+    state_dir.mkdir(parents=True, exist_ok=True)
+    lock = os.open(state_dir / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise OpsError(f"another ops/up runs on {state_dir}: stop it, or choose another --state-dir") from None
+    return lock
+
+
+def _delete_state(state_dir: Path) -> None:
+    PostgresServer(state_dir / "postgres", log=state_dir / "log" / "postgres.log").erase()
+    for name in ("redis", "journal", "simulator", "log"):
+        if (state_dir / name).exists():
+            shutil.rmtree(state_dir / name)

@@ -1,0 +1,96 @@
+"""Clients try again until they have a definite answer, and post another amount only after the first is committed."""
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from ops.chaostest.load_generator import LoadGenerator
+from ops.chaostest.workload import OfferedPayment
+
+Reply = tuple[int, dict[str, str], bytes] | None
+Serve = Callable[[Callable[[str, str, bytes], Reply]], str]
+DEADLINE_S = 60
+
+
+def read_id(body: bytes) -> UUID:
+    if body.startswith(b"{"):
+        return UUID(json.loads(body)["correlationId"])
+    posted = msgspec.msgpack.decode(body)
+    return UUID(posted["correlationId"]) if isinstance(posted, dict) else UUID(bytes=posted[0])
+
+
+class Gateway:
+    """Answers 503 first, then hangs up, then accepts; lists a payment once it was accepted."""
+
+    def __init__(self) -> None:
+        self.posts: dict[UUID, int] = defaultdict(int)
+        self.offered: dict[UUID, set[bytes]] = defaultdict(set)
+        self._lock = threading.Lock()
+
+    def reply(self, method: str, path: str, body: bytes) -> Reply:
+        with self._lock:
+            if method == "GET":
+                return (200 if self.posts[UUID(path.rpartition("/")[2])] > 2 else 404), {}, b"{}"
+            correlation_id = read_id(body)
+            self.posts[correlation_id] += 1
+            self.offered[correlation_id].add(body)
+            match self.posts[correlation_id]:
+                case 1:
+                    return 503, {}, b"too many payments are waiting"
+                case 2:
+                    return None
+                case _:
+                    return (202 if len(self.offered[correlation_id]) == 1 else 409), {}, b""
+
+
+@pytest.fixture
+def offers(serve: Serve) -> list[OfferedPayment]:
+    """The payments that one second of load offered, with their attempts."""
+    clients = LoadGenerator([serve(Gateway().reply)], rate=200, seconds=1, seed=3)
+    clients.start()
+    try:
+        deadline_s = time.monotonic() + DEADLINE_S
+        while not clients.offers or clients.unfinished:
+            assert time.monotonic() < deadline_s
+            threading.Event().wait(0.02)
+        return clients.offers
+    finally:
+        clients.stop()
+
+
+def test_a_client_tries_again_until_it_has_a_definite_answer(offers: list[OfferedPayment]) -> None:
+    careful = [offer for offer in offers if not offer.gives_up and offer.repeat_after_s is None]
+    assert careful
+    for offer in careful:
+        *before, last = [attempt.status for attempt in offer.attempts if attempt.amount_cents == offer.amount_cents]
+        assert last == 202
+        assert set(before) == {503, None}
+
+
+def test_a_client_that_gives_up_posts_once(offers: list[OfferedPayment]) -> None:
+    hasty = [offer for offer in offers if offer.gives_up and offer.repeat_after_s is None]
+    assert hasty
+    assert {len(offer.attempts) for offer in hasty} == {1}
+
+
+def test_some_payments_are_posted_again_with_the_same_amount(offers: list[OfferedPayment]) -> None:
+    repeated = [offer for offer in offers if offer.repeat_after_s is not None and not offer.gives_up]
+    assert repeated
+    for offer in repeated:
+        assert {attempt.amount_cents for attempt in offer.attempts} == {offer.amount_cents}
+        assert offer.accepted
+
+
+def test_another_amount_is_posted_only_after_the_first_is_committed(offers: list[OfferedPayment]) -> None:
+    others = [offer for offer in offers if offer.other_cents is not None and offer.accepted]
+    assert others
+    for offer in others:
+        before, other = offer.attempts[-2:]
+        assert (before.amount_cents, before.status) == (offer.amount_cents, 202)
+        assert (other.amount_cents, other.status) == (offer.other_cents, 409)

@@ -1,0 +1,111 @@
+"""Scheduled faults start, end and are all ended with the load, on real processes."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from ops.chaostest.nemesis import Nemesis
+from ops.chaostest.schedule import ScheduledFault
+from ops.stack.process import ManagedProcess
+from ops.stack.stack import Stack
+
+DEADLINE_S = 30
+LONG_S = 600.0
+
+
+class FakeStack:
+    """A stack whose only service is one process that stands for a replica."""
+
+    postgres = redis = None
+    simulators = ()
+
+    def __init__(self, replica: ManagedProcess) -> None:
+        self.replicas = self.services = [replica]
+
+
+class FakeReplica(ManagedProcess):
+    url = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def replica(tmp_path: Path) -> Iterator[ManagedProcess]:
+    part = FakeReplica("replica-1", [sys.executable, "-c", "import signal; signal.pause()"], log=tmp_path / "log")
+    part.start()
+    yield part
+    part.kill()
+
+
+@pytest.fixture
+def inject(replica: ManagedProcess) -> Iterator[Callable[..., Nemesis]]:
+    nemeses: list[Nemesis] = []
+
+    def start(*schedule: ScheduledFault) -> Nemesis:
+        nemeses.append(Nemesis(cast("Stack", FakeStack(replica)), schedule, said.append))
+        nemeses[-1].start()
+        return nemeses[-1]
+
+    said: list[str] = []
+    yield start
+    for nemesis in nemeses:
+        nemesis.stop()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline_s
+        threading.Event().wait(0.01)
+
+
+def is_paused(part: ManagedProcess) -> bool:
+    return part.pid is not None and Path(f"/proc/{part.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def test_a_killed_process_is_started_again_when_its_fault_ends(
+    replica: ManagedProcess, inject: Callable[..., Nemesis]
+) -> None:
+    first = replica.pid
+    nemesis = inject(ScheduledFault(0, "kill", "replica-1", 0.3))
+    wait_until(lambda: replica.pid not in (None, first))
+    wait_until(lambda: not nemesis.current)
+    assert nemesis.counts == {"kill_replica": 1}
+
+
+def test_a_replica_with_an_active_fault_is_not_among_the_live_ones(
+    replica: ManagedProcess, inject: Callable[..., Nemesis]
+) -> None:
+    nemesis = inject(ScheduledFault(0, "pause", "replica-1", LONG_S))
+    wait_until(lambda: is_paused(replica))
+    assert nemesis.live_urls() == []
+    nemesis.end_all()
+    assert nemesis.live_urls() == ["http://127.0.0.1:1"]
+    wait_until(lambda: not is_paused(replica))
+
+
+def test_ending_all_faults_starts_a_killed_process_unless_its_fault_lasts_for_ever(
+    replica: ManagedProcess, inject: Callable[..., Nemesis]
+) -> None:
+    nemesis = inject(ScheduledFault(0, "kill", "replica-1", LONG_S))
+    wait_until(lambda: replica.pid is None)
+    nemesis.end_all()
+    assert replica.pid is not None
+
+    nemesis = inject(ScheduledFault(0, "kill", "replica-1", None))
+    wait_until(lambda: replica.pid is None)
+    nemesis.end_all()
+    assert replica.pid is None
+    assert nemesis.healthy_services() == []
+
+
+def test_a_process_that_ends_without_a_fault_is_started_again(
+    replica: ManagedProcess, inject: Callable[..., Nemesis]
+) -> None:
+    first = replica.pid
+    inject()
+    replica.kill()
+    wait_until(lambda: replica.pid not in (None, first))

@@ -1,0 +1,98 @@
+"""A schedule depends on seed, length and profile alone, and ends with a stack that can come to rest."""
+
+import itertools
+import math
+
+import msgspec
+import pytest
+
+from ops.chaostest.faults import merge
+from ops.chaostest.profiles import PROCESSORS, PROFILES, Profile
+from ops.chaostest.schedule import ScheduledFault, make_schedule
+from ops.chaostest.stack_options import PROCESSOR_DELAY_MS_MAX
+from ops.simulator.faults import Faults
+
+SECONDS = 120
+SEEDS = range(20)
+
+
+@pytest.fixture(params=PROFILES)
+def profile(request: pytest.FixtureRequest) -> Profile:
+    return PROFILES[request.param]
+
+
+def overlap(one: ScheduledFault, other: ScheduledFault) -> bool:
+    return one.at_s < other.ends_at_s and other.at_s < one.ends_at_s
+
+
+def test_the_same_seed_gives_the_same_schedule(profile: Profile) -> None:
+    assert make_schedule(7, SECONDS, profile) == make_schedule(7, SECONDS, profile)
+
+
+def test_another_seed_gives_another_schedule() -> None:
+    assert make_schedule(7, SECONDS, PROFILES["mix"]) != make_schedule(8, SECONDS, PROFILES["mix"])
+
+
+def test_every_fault_ends_with_the_load_except_the_one_that_lasts_for_ever(profile: Profile) -> None:
+    for seed in SEEDS:
+        schedule = make_schedule(seed, SECONDS, profile)
+        lasting = [fault for fault in schedule if fault.ends_at_s > SECONDS + 0.001]
+        expected = [] if profile.lost_replica is None else [(profile.lost_replica, "kill", None)]
+        assert expected == [(fault.target, fault.fault, fault.duration_s) for fault in lasting]
+
+
+def test_faults_of_one_process_never_overlap(profile: Profile) -> None:
+    for seed in SEEDS:
+        schedule = [fault for fault in make_schedule(seed, SECONDS, profile) if fault.target not in PROCESSORS]
+        for one, other in itertools.combinations(schedule, 2):
+            assert one.target != other.target or not overlap(one, other), (seed, one, other)
+
+
+def test_faults_of_processors_may_overlap() -> None:
+    schedule = [fault for fault in make_schedule(1, SECONDS, PROFILES["mix"]) if fault.target in PROCESSORS]
+    assert any(one.target == other.target and overlap(one, other) for one, other in itertools.combinations(schedule, 2))
+
+
+def test_no_charge_is_delayed_for_longer_than_the_replicas_expect(profile: Profile) -> None:
+    for seed in SEEDS:
+        for fault in make_schedule(seed, SECONDS, profile):
+            assert fault.parameters.get("delayMs", 0) < PROCESSOR_DELAY_MS_MAX / 2
+            assert fault.parameters.get("lateCommitMs", 0) < PROCESSOR_DELAY_MS_MAX / 2
+
+
+def test_a_simulator_accepts_all_faults_that_are_active_at_once(profile: Profile) -> None:
+    for seed in SEEDS:
+        schedule = [fault for fault in make_schedule(seed, SECONDS, profile) if fault.target in PROCESSORS]
+        for fault in schedule:
+            active = [other for other in schedule if other.target == fault.target and overlap(fault, other)]
+            faults = msgspec.convert(msgspec.to_builtins(merge(active)), Faults)
+            assert math.fsum(rate for _, rate in faults.rates()) <= 1
+
+
+def test_the_profile_mix_has_every_kind_of_fault() -> None:
+    profile = PROFILES["mix"]
+    drawn = {fault.kind for seed in SEEDS for fault in make_schedule(seed, SECONDS, profile)}
+    listed = {
+        ScheduledFault(0, choice.fault, choice.targets[0], 0).kind
+        for _, choices in profile.random_faults
+        for choice in choices
+    }
+    assert listed == {kind.replace("fallback", "default") for kind in drawn}
+
+
+def test_half_an_hour_of_the_soak_brings_more_than_five_hundred_faults_of_processes() -> None:
+    schedule = make_schedule(1, 1800, PROFILES["soak"])
+    assert sum(fault.target not in PROCESSORS for fault in schedule) > 500
+
+
+def test_rates_that_add_up_to_more_than_one_are_scaled_down() -> None:
+    active = [
+        ScheduledFault(0, "outage", "default", 1, {"failureRate": 1}),
+        ScheduledFault(0, "drops", "default", 1, {"commitThenDropRate": 1}),
+    ]
+    merged = merge(active)
+    assert merged == {"failureRate": pytest.approx(0.5), "commitThenDropRate": pytest.approx(0.5)}
+
+
+def test_without_active_faults_a_simulator_injects_none() -> None:
+    assert msgspec.convert(merge([]), Faults) == Faults()

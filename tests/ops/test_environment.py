@@ -1,0 +1,99 @@
+"""The virtual environment is made only when it is missing, out of date or unfinished."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops import environment
+from ops.environment import ROOT
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Requirement files that ask for nothing, so that pip needs no network."""
+    root = tmp_path / "a checkout"
+    root.mkdir()
+    for name in environment.REQUIREMENTS:
+        (root / name).write_text("")
+    return root
+
+
+def marked(root: Path) -> Path:
+    """Leave a file in the environment that is lost when the environment is made again."""
+    mark = root / ".venv" / "mark"
+    mark.write_text("")
+    return mark
+
+
+def test_the_stamp_tells_requirements_interpreters_and_places_apart(checkout: Path, tmp_path: Path) -> None:
+    stamp = environment.current_stamp(checkout)
+    assert environment.current_stamp(checkout) == stamp
+    assert environment.current_stamp(checkout, python="3.99") != stamp
+    (checkout / "requirements.txt").write_text("falcon==1.0")
+    assert environment.current_stamp(checkout) != stamp
+    (checkout / "requirements.txt").write_text("")
+    assert environment.current_stamp(checkout) == stamp
+    assert environment.current_stamp(checkout.rename(tmp_path / "moved")) != stamp
+
+
+def test_an_environment_is_made_once_and_again_after_a_change_or_an_interruption(checkout: Path) -> None:
+    python = environment.ensure_environment(checkout)
+    assert subprocess.run([python, "-c", ""], check=False).returncode == 0  # noqa: S603 - what was just made
+    mark = marked(checkout)
+    assert environment.ensure_environment(checkout) == python
+    assert mark.exists()
+    (checkout / "requirements.txt").write_text("# changed")
+    environment.ensure_environment(checkout)
+    assert not mark.exists()
+    mark = marked(checkout)
+    (checkout / ".venv" / "stamp").unlink()
+    environment.ensure_environment(checkout)
+    assert not mark.exists()
+
+
+def test_a_failing_installation_is_reported_and_tried_again_next_time(
+    checkout: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / "requirements.txt").write_text("")
+    (checkout / "requirements-dev.txt").write_text("./no-such-package")
+    with pytest.raises(environment.EnvironmentSetupError, match="cannot install the requirements"):
+        environment.ensure_environment(checkout)
+    assert "no-such-package" in capfd.readouterr().err
+    assert not (checkout / ".venv" / "stamp").exists()
+
+
+def test_a_python_that_is_too_old_is_refused() -> None:
+    with pytest.raises(
+        environment.EnvironmentSetupError, match=r"Python 3\.10 is too old: run this with 3\.11 or newer"
+    ):
+        environment.check_python((3, 10))
+
+
+def test_a_python_without_ensurepip_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "NEEDED_MODULES", ("venv", "no_such_module"))
+    with pytest.raises(
+        environment.EnvironmentSetupError, match=r"lacks no_such_module: install it \(`apt install python3"
+    ):
+        environment.check_python()
+
+
+def test_modules_find_both_source_roots_and_the_http_of_the_standard_library() -> None:
+    script = "import http, gateway, actors; print(http.__file__)"
+    done = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment.environment_variables(),
+        cwd="/",
+    )
+    assert done.stderr == ""
+    assert Path(done.stdout.strip()) == Path(os.__file__).parent / "http" / "__init__.py"
+
+
+@pytest.mark.parametrize("name", ["up", "test", "chaos", "bench"])
+def test_the_commands_are_executable(name: str) -> None:
+    assert os.access(ROOT / "ops" / name, os.X_OK)
