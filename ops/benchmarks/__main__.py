@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -35,4 +36,6 @@ def main(arguments: Sequence[str] | None = None, benchmarks: Benchmarks = BENCHM
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does, so that what a benchmark started ends with it in good order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

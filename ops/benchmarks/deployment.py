@@ -15,7 +15,16 @@ import psycopg
 import requests
 
 from ops import OpsError
-from ops.benchmarks.usage import Usage, children, command_line, environment, peak_pss_bytes, read_usage
+from ops.benchmarks.control_group import ControlGroup
+from ops.benchmarks.usage import (
+    Usage,
+    children,
+    command_line,
+    environment,
+    peak_pss_bytes,
+    process_tree,
+    read_usage,
+)
 from ops.process import Process
 from ops.trial.stage import free_block
 
@@ -36,8 +45,11 @@ SERVERS = {"postgres": "postgres", "redis-server": "redis", "valkey-server": "re
 class Deployment(Process):
     """The processes that one `ops/up` starts, in a fresh state, on free ports. Used in a `with` statement."""
 
-    def __init__(self, checkout: Path, *, replicas: int) -> None:
-        """Prepare `replicas` replicas of the gateway in `checkout`, with all they write in a temporary folder."""
+    def __init__(self, checkout: Path, *, replicas: int, group: ControlGroup | None = None) -> None:
+        """Prepare `replicas` replicas of the gateway in `checkout`, with all they write in a temporary folder.
+
+        The processes of all replicas join `group` as soon as they are seen.
+        """
         self._folder = tempfile.TemporaryDirectory(prefix="fiel-bench-")
         folder = Path(self._folder.name)
         port = free_block(replicas + 5)
@@ -55,6 +67,7 @@ class Deployment(Process):
         command += [f"--{name}={value}" for name, value in options.items()]
         env = {name: value for name, value in os.environ.items() if name not in REPLACEMENTS}
         super().__init__("ops/up", command, log=folder / "up.log", env=env)
+        self._group = group
         # Loopback needs no proxy, whatever the environment says.
         self._http = requests.Session()
         self._http.trust_env = False
@@ -77,6 +90,9 @@ class Deployment(Process):
 
     def ready(self) -> bool:
         """Tell whether `ops/up` has announced that every replica serves."""
+        # It is asked every few milliseconds until then: early enough to see a replica before it has loaded much.
+        if self._group is not None:
+            self._group.add(each for pid in self._find_parts().get("replicas", ()) for each in process_tree(pid))
         return self.pid is not None and "ready http" in self.output()
 
     def usage(self) -> dict[str, Usage]:
@@ -84,7 +100,9 @@ class Deployment(Process):
         return {name: read_usage(pids) for name, pids in self._parts.items()}
 
     def replica_peak_bytes(self) -> int:
-        """Return the peak memory of the largest replica, with all its processes; see `peak_pss_bytes`."""
+        """Return the peak memory of the largest replica, with all its processes; of the group, where there is one."""
+        if self._group is not None:
+            return self._group.peak_bytes()
         return max(map(peak_pss_bytes, self._parts["replicas"]))
 
     def check_unchanged(self) -> None:
