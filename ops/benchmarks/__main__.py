@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from ops.benchmarks import breaker, recovery, routing
+from ops.benchmarks import breaker, cost, memory, recovery, routing
 
 Benchmarks = Mapping[str, Callable[[Sequence[str]], dict[str, object]]]
 """By name, what runs with the rest of the command line and gives its figures; `ok` decides on the exit."""
@@ -14,6 +15,8 @@ BENCHMARKS: Benchmarks = {
     "routing": routing.run,
     "breaker": breaker.run,
     "recovery": recovery.run,
+    "cost": cost.run,
+    "memory": memory.run,
 }
 
 
@@ -33,4 +36,6 @@ def main(arguments: Sequence[str] | None = None, benchmarks: Benchmarks = BENCHM
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does, so that what a benchmark started ends with it in good order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

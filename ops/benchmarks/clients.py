@@ -1,0 +1,154 @@
+"""Clients that post payments at a fixed rate on connections that stand, and cost little CPU themselves."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from random import Random
+from typing import cast
+from uuid import UUID
+
+import httptools
+
+CONNECTIONS_PER_REPLICA = 20
+ANSWER_S_MAX = 10.0
+"""What has no answer that long after the last post has failed."""
+REQUEST = (
+    b"POST /payments HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 71\r\n\r\n"
+    b'{"correlationId":"%s","amount":19.90}'
+)
+
+
+@dataclass(slots=True)
+class Answers:
+    """What clients were told."""
+
+    offered: int
+    accepted: list[str] = field(default_factory=list)
+    """Correlation ids of the payments that were answered with 202."""
+    latencies_s: list[float] = field(default_factory=list)
+    """From the post to its answer, waiting for a free connection included; of every answer, whatever it says."""
+
+    @property
+    def failed(self) -> int:
+        """Count the payments that got another answer than 202, or none."""
+        return self.offered - len(self.accepted)
+
+
+class Clients:
+    """Clients of replicas, which offer each replica an equal share. All methods run in one event loop."""
+
+    def __init__(self, ports: Sequence[int], seed: int = 1) -> None:
+        """Prepare clients for the replicas that listen on these loopback ports; `seed` decides on the ids."""
+        self._queues: list[asyncio.Queue[_Post]] = [asyncio.Queue() for _ in ports]
+        self._chance = Random(seed)  # noqa: S311 - it has to repeat
+        self._tasks = [
+            asyncio.create_task(_serve(port, queue))
+            for port, queue in zip(ports, self._queues, strict=True)
+            for _ in range(CONNECTIONS_PER_REPLICA)
+        ]
+
+    async def offer(self, rate: float, payments: int) -> Answers:
+        """Post payments at `rate` a second, whether or not earlier ones were answered; return when all were."""
+        answers = Answers(payments)
+        began_s = time.monotonic()
+        for number in range(payments):
+            pause_s = began_s + number / rate - time.monotonic()
+            if pause_s > 0:
+                await asyncio.sleep(pause_s)
+            correlation_id = str(UUID(int=self._chance.getrandbits(128), version=4))
+            self._queues[number % len(self._queues)].put_nowait(_Post(correlation_id, time.monotonic(), answers))
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                await asyncio.gather(*(queue.join() for queue in self._queues))
+        except TimeoutError:
+            pass  # What has no answer counts as failed.
+        return answers
+
+    async def close(self) -> None:
+        """Hang up."""
+        for task in self._tasks:
+            task.cancel()
+        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    correlation_id: str
+    posted_at_s: float
+    answers: Answers
+
+
+async def _serve(port: int, posts: "asyncio.Queue[_Post]") -> None:
+    """Carry out one post after the other on one connection, which is made anew after it broke."""
+    connection = _Connection()
+    try:
+        while True:
+            post = await posts.get()
+            try:
+                if not connection.is_open:
+                    _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", port)
+                status = await connection.ask(REQUEST % post.correlation_id.encode())
+            except OSError:
+                continue
+            finally:
+                posts.task_done()
+            post.answers.latencies_s.append(time.monotonic() - post.posted_at_s)
+            if status == HTTPStatus.ACCEPTED:
+                post.answers.accepted.append(post.correlation_id)
+    finally:
+        connection.close()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with one request at a time."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.WriteTransport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer: asyncio.Future[int] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def ask(self, request: bytes) -> int:
+        """Send a request; returns the status of its answer.
+
+        Raises:
+            OSError: the connection broke before there was one.
+        """
+        self._answer = asyncio.get_running_loop().create_future()
+        if self._transport is None:
+            raise ConnectionError
+        self._transport.write(request)
+        return await self._answer
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are none of asyncio's classes, though they do all that those do.
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.close()
+
+    def on_message_complete(self) -> None:
+        """Answer who asks; the parser calls it at the end of each response."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(self._parser.get_status_code())
+        if not self._parser.should_keep_alive():
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionError(str(exc)))
