@@ -1,11 +1,13 @@
 """Gossip: tells the other replicas which payments were accepted, so that they refuse their ids with other amounts."""
 
 import logging
+from typing import assert_never
 
 from actors.actor import Actor
-from actors.domain.messages import Accepted, Known, Tick
 from actors.domain.payment import Payment
 from actors.errors import PeersUnavailableError
+from actors.messages.gossip import GossipMessage, Spread, SpreadDue
+from actors.messages.intake import AcceptedByPeers
 from actors.ports import PeerChannel, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
@@ -31,20 +33,22 @@ class GossipActor(Actor):
 
     def on_start(self) -> None:
         """Read at once what other replicas have told lately."""
-        self.tell_self(Tick())
+        self.tell_self(SpreadDue())
 
     def on_stop(self) -> None:
         """Close the channel."""
         self._channel.close()
 
-    def on_receive(self, message: object) -> object:
-        """Handle one message of `actors.domain.messages`."""
+    def on_receive(self, message: GossipMessage) -> object:
+        """Handle one message."""
         match message:
-            case Accepted(payments):
+            case Spread(payments):
                 self._untold.extend(payments[: UNTOLD_MAX - len(self._untold)])
-            case Tick():
+            case SpreadDue():
                 self._exchange()
-                self._runtime.call_later(EXCHANGE_S, self.tell_self, Tick())
+                self._runtime.call_later(EXCHANGE_S, self.tell_self, SpreadDue())
+            case _:
+                assert_never(message)
         return None
 
     def _exchange(self) -> None:
@@ -57,4 +61,4 @@ class GossipActor(Actor):
             logger.debug("%d payments are not told to the other replicas: %s", len(untold), error)
             return
         if heard:
-            self._intake.tell(Known(tuple(heard), certain=False))
+            self._intake.tell(AcceptedByPeers(tuple(heard)))

@@ -4,23 +4,23 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import assert_never
 
 from actors.actor import Actor
 from actors.domain.breaker import BreakerState
-from actors.domain.messages import (
-    BreakerChanged,
-    ForceBreaker,
-    FoundDown,
-    GotThrough,
-    HealthReported,
-    Polled,
-    ProbeAnswered,
-    ProbeWanted,
-    Tick,
-)
 from actors.domain.quorum import Opinion, Order, latest_order, peer_recovered, quorum_found_down
+from actors.domain.records import PollLease, ProcessorHealth
 from actors.errors import HealthUnavailableError
-from actors.ports import HealthBoard, HealthProbe, PollLease, ProcessorHealth, Recipient, Runtime
+from actors.messages.health import (
+    BreakerChanged,
+    ExchangeDue,
+    ForceBreaker,
+    HealthMessage,
+    PollEnded,
+    ProbeWanted,
+)
+from actors.messages.processor import HealthReported, HoldBreaker, PeerRecovered, ProbeAnswered, QuorumFoundDown
+from actors.ports import HealthBoard, HealthProbe, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class _View:
     reported_asked_at_ms: int | None = None
     """`asked_at_ms` of the answer that was reported last to the processor's actor."""
     recovery_told_at_s: float | None = None
-    """`changed_at_s` of the breaker when `GotThrough` was sent last. It is sent once for each change of the breaker."""
+    """`changed_at_s` of the breaker when `PeerRecovered` was sent last. It is sent once for each change of the breaker."""
     poll_due_s: float = 0.0
     """The earliest time at which this replica may take a lease for a health call, judging by the leases it has seen."""
     lease: tuple[str, float] | None = None
@@ -97,25 +97,27 @@ class HealthActor(Actor):
 
     def on_start(self) -> None:
         """Exchange opinions at once."""
-        self.tell_self(Tick())
+        self.tell_self(ExchangeDue())
 
-    def on_receive(self, message: object) -> object:
-        """Handle one message of `actors.domain.messages`."""
+    def on_receive(self, message: HealthMessage) -> object:
+        """Handle one message."""
         match message:
-            case Tick():
+            case ExchangeDue():
                 self._exchange()
                 all_closed = all(view.breaker.state.is_closed for view in self._views.values())
-                self._runtime.call_later(READ_S if all_closed else HURRY_S, self.tell_self, Tick())
+                self._runtime.call_later(READ_S if all_closed else HURRY_S, self.tell_self, ExchangeDue())
             case BreakerChanged(processor):
                 self._views[processor].breaker = message
                 # Other replicas may be waiting for this news.
                 self._exchange()
             case ProbeWanted(processor):
                 self._processors[processor].tell(ProbeAnswered(self._may_probe(processor)))
-            case Polled(processor):
+            case PollEnded(processor):
                 self._views[processor].polling = False
             case ForceBreaker(processor, state):
                 return self._force(processor, state)
+            case _:
+                assert_never(message)
         return None
 
     def _exchange(self) -> None:
@@ -161,22 +163,20 @@ class HealthActor(Actor):
             return
         view.reported_asked_at_ms = answer.asked_at_ms
         asked_s_ago = max(0.0, (self._runtime.now_ms() - answer.asked_at_ms) / 1000)
-        self._processors[answer.processor].tell(
-            HealthReported(answer.processor, answer.failing, answer.response_time_ms_min, asked_s_ago)
-        )
+        self._processors[answer.processor].tell(HealthReported(answer.failing, asked_s_ago))
 
     def _compare(self, own: Opinion, others: list[Opinion]) -> None:
         view, processor = self._views[own.processor], self._processors[own.processor]
         order = latest_order([own, *others])
         if order is not None and order != view.order:
             view.order = order
-            processor.tell(ForceBreaker(own.processor, order.state))
+            processor.tell(HoldBreaker(order.state))
         changed_at_s = view.breaker.changed_at_s
         if quorum_found_down(own, others):
-            processor.tell(FoundDown())
+            processor.tell(QuorumFoundDown())
         elif changed_at_s != view.recovery_told_at_s and peer_recovered(own, others):
             view.recovery_told_at_s = changed_at_s
-            processor.tell(GotThrough())
+            processor.tell(PeerRecovered())
 
     def _poll_if_due(self, name: str, lease: PollLease | None, read_at_s: float) -> None:
         """Take the lease, or ask for the processor's health when the lease has been held long enough.
@@ -207,7 +207,7 @@ class HealthActor(Actor):
         except HealthUnavailableError as error:
             logger.debug("the health of %s is not shared: %s", name, error)
         finally:
-            self.tell_self(Polled(name))
+            self.tell_self(PollEnded(name))
 
     def _may_probe(self, name: str) -> bool:
         view, now_s = self._views[name], self._runtime.now_s()
@@ -227,7 +227,7 @@ class HealthActor(Actor):
             return False
         known_ms = 0 if view.order is None else view.order.given_at_ms
         view.order = Order(state, max(self._runtime.now_ms(), known_ms + 1))
-        self._processors[name].tell(ForceBreaker(name, state))
+        self._processors[name].tell(HoldBreaker(state))
         self._exchange()
         return True
 

@@ -172,7 +172,9 @@ class ProcessorActor(Actor):
         for sent, outcome, ended_at_s in ends:
             self._gate.ended(sent, outcome, ended_at_s)
         if ends:
-            ended = (ChargeEnded(sent.payment.correlation_id, outcome, sent.requested_at_ms) for sent, outcome, _ in ends)
+            ended = (
+                ChargeEnded(sent.payment.correlation_id, outcome, sent.requested_at_ms) for sent, outcome, _ in ends
+            )
             self._router.tell(ChargesEnded(tuple(ended)))
         if look_ups:
             self._looking_up -= len(look_ups)

@@ -222,6 +222,4 @@ class Replica:
 
     def readiness(self) -> Readiness:
         """Ask every part how it is."""
-        return check_readiness(
-            self._parts, self._journal, self._supervisor, self.stats, is_draining=self._draining
-        )
+        return check_readiness(self._parts, self._journal, self._supervisor, self.stats, is_draining=self._draining)

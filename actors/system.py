@@ -134,13 +134,13 @@ def _open_journal(settings: Settings, generation: int) -> FileJournal:
 class System:
     """The actors of one replica and how they are wired. `actors.replica.Replica` starts and stops them."""
 
-    def __init__(
-        self, settings: Settings, parts: Parts, make_address: Callable[[str], Address] = Address
-    ) -> None:
+    def __init__(self, settings: Settings, parts: Parts, make_address: Callable[[str], Address] = Address) -> None:
         """`make_address` makes the mailbox of each actor; a simulation puts in one that it empties by itself."""
         self.settings = settings
         self.parts = parts
-        self.intake, self.router, self.persistence = (make_address(each) for each in ("intake", "router", "persistence"))
+        self.intake, self.router, self.persistence = (
+            make_address(each) for each in ("intake", "router", "persistence")
+        )
         self.lease, self.health, self.gossip = (make_address(each) for each in ("lease", "health", "gossip"))
         self.processors = {processor.name: make_address(processor.name) for processor in settings.processors}
         self.queries = PaymentQueries(

@@ -12,8 +12,8 @@ import redis
 
 from actors.adapters.redis_client import connect
 from actors.domain.quorum import Opinion
+from actors.domain.records import PollLease, ProcessorHealth, SharedHealth
 from actors.errors import HealthUnavailableError
-from actors.ports import PollLease, ProcessorHealth, SharedHealth
 
 HEALTH_TTL_S = 15
 OPINION_TTL_S = 2

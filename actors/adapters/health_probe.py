@@ -8,7 +8,7 @@ import msgspec
 import requests
 
 from actors.domain.processors import Processor
-from actors.ports import ProcessorHealth
+from actors.domain.records import ProcessorHealth
 
 TIMEOUT_S = 2.0
 """Deadline for a whole call. It is shorter than the processor's rate limit, so a call that hangs there is given up."""

@@ -15,7 +15,7 @@ from actors.domain.instant import iso_from_ms, ms_from_iso
 from actors.domain.money import decimal_amount
 from actors.domain.outcome import Outcome, outcome_of_status
 from actors.domain.payment import Payment
-from actors.ports import LookUpAnswer
+from actors.domain.records import LookUpAnswer
 
 logger = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ from actors.domain.lifecycle import (
     Unconfigured,
 )
 from actors.domain.payment import Claim, Move, Payment, Settlement
-from actors.domain.routing import Availability, Choice, Reason, Routes
+from actors.domain.routing import Availability, Choice, Routes
 
 WINDOW_MAX = 1000
 """Payments of the journal that are in memory at once; the others wait on the disk."""
@@ -280,7 +280,7 @@ class Dispatcher:
         self._pinned += life.pinned - pinned_before
         self._order(life, effect, now_s)
 
-    def _order(self, life: Lifecycle, effect: Effect, now_s: float) -> None:  # noqa: C901  # one line for each effect
+    def _order(self, life: Lifecycle, effect: Effect, now_s: float) -> None:  # one line for each effect
         work, payment = self._work, life.payment
         match effect:
             case Effect.NONE:
@@ -368,4 +368,3 @@ class Dispatcher:
         if wanted >= WANTED_MIN or (wanted > 0 and not self._asked):
             self._asked += wanted
             self._work.wanted = wanted
-

@@ -7,25 +7,25 @@ import falcon
 
 from gateway.dashboard import DashboardResource
 from gateway.metrics import MeasuredGateway, MetricsResource
-from gateway.payments import ANSWER_KINDS, PaymentBooks, PaymentGateway, PaymentResource, PaymentsResource
+from gateway.payments import ANSWER_KINDS, PaymentGateway, PaymentLookUp, PaymentResource, PaymentsResource
 from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
 from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailable
 from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsResource
-from gateway.summary import PurgeResource, PurgingGateway, SummaryBooks, SummaryResource
+from gateway.summary import PurgeResource, PurgingGateway, SummaryQueries, SummaryResource
 
 
 class Gateway(PaymentGateway, PurgingGateway, ProbedGateway, MeasuredGateway, ProcessorsGateway, Protocol):
     """One replica, as its HTTP side sees it; `actors.replica.Replica` is one."""
 
 
-class Books(PaymentBooks, SummaryBooks, Protocol):
-    """What was charged where; `actors.books.Books` are such."""
+class Queries(PaymentLookUp, SummaryQueries, Protocol):
+    """Who tells what was charged where; `actors.queries.PaymentQueries` does."""
 
 
 def create_app(
-    gateway: Gateway, books: Books, *, allow_purge: bool, allow_force: bool
+    gateway: Gateway, queries: Queries, *, allow_purge: bool, allow_force: bool
 ) -> falcon.App[falcon.Request, falcon.Response]:
-    """Build the WSGI application around a gateway and its books. Reads nothing but its arguments."""
+    """Build the WSGI application around a gateway and its queries. Reads nothing but its arguments."""
     app = falcon.App()
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
@@ -33,8 +33,8 @@ def create_app(
     answers = Counter(dict.fromkeys(ANSWER_KINDS, 0))
     app.add_route("/", DashboardResource())
     app.add_route("/payments", PaymentsResource(gateway, answers))
-    app.add_route("/payments/{correlation_id}", PaymentResource(books))
-    app.add_route("/payments-summary", SummaryResource(books))
+    app.add_route("/payments/{correlation_id}", PaymentResource(queries))
+    app.add_route("/payments-summary", SummaryResource(queries))
     app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))
     app.add_route("/processors", ProcessorsResource(gateway))
     app.add_route("/processors/{name}/breaker", BreakerResource(gateway, allowed=allow_force))

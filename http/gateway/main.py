@@ -10,7 +10,7 @@ from gunicorn.errors import AppImportError
 from actors.errors import SettingsError
 from actors.replica import Replica
 from actors.settings import Settings
-from actors.system import System
+from actors.system import System, production_parts
 from gateway.app import create_app
 
 logger = logging.getLogger(__name__)
@@ -35,11 +35,11 @@ def application() -> falcon.App[falcon.Request, falcon.Response]:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         raise AppImportError(str(error)) from error
-    system = System(settings)
+    system = System(settings, production_parts(settings))
     replica = Replica(system, _end_process)
     replica.start()
     _replicas.append(replica)
-    return create_app(replica, system.books, allow_purge=settings.allow_purge, allow_force=settings.allow_force)
+    return create_app(replica, system.queries, allow_purge=settings.allow_purge, allow_force=settings.allow_force)
 
 
 def begin_drain() -> None:

@@ -10,15 +10,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from actors.domain.breaker import BreakerState
-from actors.domain.messages import Census, ProcessorStatus
 from actors.errors import GatewayUnavailableError
-from actors.replica import Readiness
+from actors.messages.processor import ProcessorStatus
+from actors.messages.router import RouterStats
+from actors.readiness import Readiness
 
 
 class MeasuredGateway(Protocol):
     """What the metrics need of the gateway."""
 
-    def census(self) -> Census:
+    def stats(self) -> RouterStats:
         """Tell what this replica is busy with."""
 
     def processors(self) -> Mapping[str, ProcessorStatus]:
@@ -64,7 +65,7 @@ class _GatewayCollector(Collector):
         yield from _readiness(self._gateway.readiness())
         # Absent says that it is not known; zero would say that nothing waits.
         with suppress(GatewayUnavailableError):
-            yield from _census(self._gateway.census())
+            yield from _stats(self._gateway.stats())
         with suppress(GatewayUnavailableError):
             yield from _processors(self._gateway.processors())
 
@@ -77,22 +78,22 @@ def _readiness(readiness: Readiness) -> Iterable[Metric]:
     yield up
 
 
-def _census(census: Census) -> Iterable[Metric]:
+def _stats(stats: RouterStats) -> Iterable[Metric]:
     unsettled = GaugeMetricFamily(
         "fiel_unsettled_payments", "Payments of this replica by what they wait for", labels=["waiting_for"]
     )
-    for waiting_for, count in census.unsettled.items():
+    for waiting_for, count in stats.unsettled.items():
         unsettled.add_metric([waiting_for], count)
     yield unsettled
     yield GaugeMetricFamily(
         "fiel_unresolved_payments",
         "Payments of which it has been unknown for long whether they were charged",
-        value=census.unresolved,
+        value=stats.unresolved,
     )
     decisions = CounterMetricFamily(
         "fiel_routing_decisions", "Payments given to a processor, or to none, by reason", labels=["processor", "reason"]
     )
-    for (processor, reason), count in census.decisions.items():
+    for (processor, reason), count in stats.decisions.items():
         decisions.add_metric([processor or "none", reason.value], count)
     yield decisions
 

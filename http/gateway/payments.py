@@ -7,12 +7,12 @@ from uuid import UUID
 import falcon
 import msgspec
 
-from actors.books import PaymentStatus
 from actors.domain.instant import iso_from_ms
-from actors.domain.messages import AcceptAnswer
 from actors.domain.money import decimal_amount
 from actors.domain.payment import Payment
 from actors.errors import GatewayUnavailableError
+from actors.messages.intake import AcceptAnswer
+from actors.queries import PaymentStatus
 from gateway.media import write_body
 from gateway.payment_body import read_payment
 from gateway.problems import InvalidFieldError, unavailable
@@ -35,8 +35,8 @@ class PaymentGateway(Protocol):
         """Make a payment durable."""
 
 
-class PaymentBooks(Protocol):
-    """Who tells of one payment."""
+class PaymentLookUp(Protocol):
+    """Who tells how far one payment is."""
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
         """Tell how far a payment is."""
@@ -82,8 +82,8 @@ class PaymentsResource:
 class PaymentResource:
     """Tells how far one payment is."""
 
-    def __init__(self, books: PaymentBooks) -> None:
-        self._books = books
+    def __init__(self, queries: PaymentLookUp) -> None:
+        self._queries = queries
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
         """Answer the payment's state, processor, instants and attempts."""
@@ -92,29 +92,30 @@ class PaymentResource:
             parsed = msgspec.convert(correlation_id, UUID)
         except msgspec.ValidationError:
             raise InvalidFieldError("correlationId", "must be a UUID") from None
-        status = self._books.payment(parsed)
+        status = self._queries.payment(parsed)
         if status is None:
             raise falcon.HTTPNotFound(
                 title="Unknown payment",
-                description=f"{parsed} is not in the books; one accepted just now is, as soon as its batch is written",
+                description=f"no payment was accepted under {parsed}, as far as this replica knows",
             )
         write_body(req, resp, describe(status))
 
 
 def describe(status: PaymentStatus) -> dict[str, object]:
-    """Make the map that `GET /payments/{correlationId}` answers."""
-    record, progress = status.record, status.progress
-    settlement = record.settlement
+    """Make the map that `GET /payments/{correlationId}` answers; what nobody knows yet is null."""
+    record, driven = status.record, status.driven
+    payment = record.payment if record else driven.payment if driven else None
+    settlement = record.settlement if record else None
     answer: dict[str, object] = {
-        "correlationId": record.payment.correlation_id,
-        "amount": decimal_amount(record.payment.amount_cents),
-        "state": "settled" if settlement else "unknown" if progress and progress.pinned else "accepted",
-        "processor": record.processor,
-        "acceptedAt": iso_from_ms(record.payment.accepted_at_ms),
+        "correlationId": status.correlation_id,
+        "amount": decimal_amount(status.amount_cents),
+        "state": "settled" if settlement else "unknown" if driven and driven.pinned else "accepted",
+        "processor": record.processor if record else None,
+        "acceptedAt": iso_from_ms(payment.accepted_at_ms) if payment else None,
         "requestedAt": iso_from_ms(settlement.requested_at_ms) if settlement else None,
-        "attempts": settlement.attempts if settlement else progress.attempts if progress else None,
-        "replica": record.owner,
+        "attempts": settlement.attempts if settlement else driven.attempts if driven else None,
+        "replica": record.owner if record else None,
     }
-    if record.conflicting_amounts_cents:
+    if record and record.conflicting_amounts_cents:
         answer["refusedAmounts"] = [decimal_amount(cents) for cents in record.conflicting_amounts_cents]
     return answer

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import falcon
 
-from actors.replica import Readiness
+from actors.readiness import Readiness
 from gateway.media import write_body
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from actors.domain.breaker import BreakerState
 from actors.domain.instant import iso_from_ms
-from actors.domain.messages import ProcessorStatus
+from actors.messages.processor import ProcessorStatus
 from gateway.media import write_body
 from gateway.payment_body import is_msgpack_body, read_body
 from gateway.problems import InvalidFieldError

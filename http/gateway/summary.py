@@ -5,9 +5,9 @@ from typing import Protocol
 
 import falcon
 
-from actors.books import WindowSummary
 from actors.domain.instant import Rounding, ms_from_iso
 from actors.domain.money import decimal_amount
+from actors.queries import WindowSummary
 from gateway.media import write_body
 from gateway.problems import InvalidFieldError
 
@@ -15,7 +15,7 @@ FINAL_HEADER = "Fiel-Summary-Final"
 """`false` where charges stamped within the window may still be missing."""
 
 
-class SummaryBooks(Protocol):
+class SummaryQueries(Protocol):
     """Who adds up."""
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
@@ -32,8 +32,8 @@ class PurgingGateway(Protocol):
 class SummaryResource:
     """Tells what was charged where."""
 
-    def __init__(self, books: SummaryBooks) -> None:
-        self._books = books
+    def __init__(self, queries: SummaryQueries) -> None:
+        self._queries = queries
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer totals by processor of the charges stamped from `from` to `to`, both inclusive, each optional."""
@@ -41,7 +41,7 @@ class SummaryResource:
         from_ms, to_ms = _bound(req, "from", Rounding.UP), _bound(req, "to", Rounding.DOWN)
         if from_ms is not None and to_ms is not None and from_ms > to_ms:
             raise InvalidFieldError("from", "must not be later than to")
-        summary = self._books.summary(from_ms, to_ms)
+        summary = self._queries.summary(from_ms, to_ms)
         resp.set_header(FINAL_HEADER, "true" if summary.final else "false")
         answer = {
             name: {"totalRequests": requests, "totalAmount": decimal_amount(summary.amounts_cents[name])}

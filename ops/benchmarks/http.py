@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import falcon
 
-from actors.domain.messages import AcceptAnswer
+from actors.messages.intake import AcceptAnswer
 from actors.domain.payment import Payment
 from gateway.payments import PaymentsResource
 from ops.process import ROOT

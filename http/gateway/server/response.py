@@ -28,7 +28,10 @@ class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
     """Whether the head has told the client that the connection ends."""
 
     def start_response(
-        self, status: str, headers: Sequence[tuple[str, str]], exc_info: Any = None  # noqa: ANN401  # as in PEP 3333
+        self,
+        status: str,
+        headers: Sequence[tuple[str, str]],
+        exc_info: Any = None,  # noqa: ANN401  # as in PEP 3333
     ) -> Callable[[bytes], None]:
         """Take status and fields; gives the `write` of PEP 3333."""
         code = _PLAIN_STATUSES.get(status)

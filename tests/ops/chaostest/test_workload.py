@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from gateway.posted import parse_payment
+from gateway.payment_body import parse_payment
 from ops.chaostest.workload import Attempt, BodyFormat, OfferedPayment, draw_workload
 
 
