@@ -21,7 +21,7 @@ from actors.domain.messages import (
     ProbeWanted,
 )
 from actors.domain.quorum import Opinion
-from actors.health import READ_GAP_S_MAX, HOLD_S, HOLD_S_MAX, HURRY_S, LEASE_S, POLL_S, PROBE_OWN_S, READ_S, HealthActor
+from actors.health import HOLD_S, HOLD_S_MAX, HURRY_S, LEASE_S, POLL_S, PROBE_OWN_S, READ_GAP_S_MAX, READ_S, HealthActor
 from actors.ports import ProcessorHealth, SharedHealth
 from tests.actors.fakes import NOW_MS, MemoryBoard, Recorder, ScriptedProbe, VirtualRuntime, deliver
 
@@ -38,7 +38,7 @@ Message = TypeVar("Message")
 class WatchedBoard(MemoryBoard):
     """A board that knows when it was read."""
 
-    def __init__(self, cluster: "Cluster") -> None:
+    def __init__(self, cluster: "HealthCluster") -> None:
         super().__init__(lambda: cluster.time_s)
         self.read_at_s: list[float] = []
 
@@ -50,7 +50,7 @@ class WatchedBoard(MemoryBoard):
 class WatchedProbe(ScriptedProbe):
     """Health endpoints that know when they were asked."""
 
-    def __init__(self, cluster: "Cluster") -> None:
+    def __init__(self, cluster: "HealthCluster") -> None:
         super().__init__()
         self._cluster = cluster
         self.asked_at_s: dict[str, list[float]] = {name: [] for name in PROCESSORS}
@@ -60,24 +60,24 @@ class WatchedProbe(ScriptedProbe):
         return super().ask(processor)
 
 
-class Replica:
+class Member:
     """The health actor of one replica, which is not started, and recorders of what it tells the processors' actors."""
 
-    def __init__(self, cluster: "Cluster", name: str) -> None:
+    def __init__(self, cluster: "HealthCluster", name: str) -> None:
         self.runtime = VirtualRuntime()
         self.runtime.time_s = cluster.time_s
         self.processors = {name: Recorder() for name in PROCESSORS}
         self.actor = HealthActor(
             processors=self.processors, board=cluster.board, probe=cluster.probe, runtime=self.runtime, replica=name
         )
-        self.helpers_wait = False
+        self.calls_wait = False
         self.actor.on_start()
         self.run_until(cluster.time_s)
 
     def run_until(self, time_s: float) -> None:
         self.runtime.advance(time_s - self.runtime.time_s)
         deliver(self.actor)
-        if not self.helpers_wait:
+        if not self.calls_wait:
             self.runtime.run_spawned()
             deliver(self.actor)
 
@@ -94,13 +94,13 @@ class Replica:
         return answer.granted
 
 
-class Cluster:
+class HealthCluster:
     """Several replicas in virtual time, with the board that they share."""
 
     def __init__(self, replicas: str = "123") -> None:
         self.time_s = 1000.0
         self.board, self.probe = WatchedBoard(self), WatchedProbe(self)
-        self.members: dict[str, Replica] = {}
+        self.members: dict[str, Member] = {}
         self.suspended: set[str] = set()
         """Replicas whose process is suspended."""
         for name in replicas:
@@ -108,7 +108,7 @@ class Cluster:
 
     def start(self, name: str) -> None:
         """Start a replica, or start it again in the place of the one before."""
-        self.members[name] = Replica(self, name)
+        self.members[name] = Member(self, name)
         self.suspended.discard(name)
 
     def stop(self, name: str) -> None:
@@ -118,7 +118,7 @@ class Cluster:
         self.suspended.discard(name)
         if name in self.members:
             self.members[name].runtime.time_s = self.time_s
-            self.members[name].helpers_wait = False
+            self.members[name].calls_wait = False
 
     def advance(self, seconds: float) -> None:
         end_s = self.time_s + seconds
@@ -144,7 +144,7 @@ def answer(asked_at_ms: int = NOW_MS, *, failing: bool = True) -> ProcessorHealt
 
 
 def test_each_processor_is_asked_once_in_its_period_over_all_replicas() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     cluster.advance(60.0)
     for name in PROCESSORS:
         gaps_s = [later - earlier for earlier, later in pairwise(cluster.asked_at_s(name))]
@@ -154,7 +154,7 @@ def test_each_processor_is_asked_once_in_its_period_over_all_replicas() -> None:
 
 
 def test_one_answer_reaches_every_replica_once_with_its_age() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     cluster.board.publish(answer(NOW_MS - 1500))
     cluster.advance(2 * READ_S)
     assert [[message] for (message,) in cluster.told(HealthReported)] == [
@@ -166,7 +166,7 @@ def test_one_answer_reaches_every_replica_once_with_its_age() -> None:
 
 
 def test_an_answer_counts_whatever_the_clock_of_the_replica_that_asked() -> None:
-    cluster = Cluster("1")
+    cluster = HealthCluster("1")
     cluster.board.publish(answer(NOW_MS + 3_600_000))
     cluster.advance(READ_S)
     assert [told.asked_s_ago for told in cluster.members["1"].told(HealthReported)] == [0.0]
@@ -176,7 +176,7 @@ def test_an_answer_counts_whatever_the_clock_of_the_replica_that_asked() -> None
 
 
 def test_what_was_asked_is_shared_and_an_evicted_answer_is_not_told_again() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     cluster.probe.answers["default"] = answer()
     cluster.advance(ROUND_S + READ_S)
     assert len(cluster.asked_at_s()) == 1
@@ -187,7 +187,7 @@ def test_what_was_asked_is_shared_and_an_evicted_answer_is_not_told_again() -> N
 
 
 def test_without_redis_nobody_asks_and_after_its_return_all_read_the_board_first() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     cluster.board.gone = True
     cluster.advance(2 * ROUND_S)
     assert cluster.asked_at_s() == []
@@ -199,7 +199,7 @@ def test_without_redis_nobody_asks_and_after_its_return_all_read_the_board_first
 
 
 def test_a_lease_that_vanishes_while_it_is_held_leads_to_no_call() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     while "default poll" not in cluster.board.leases:
         cluster.advance(0.05)
     cluster.advance(HOLD_S / 2)
@@ -211,7 +211,7 @@ def test_a_lease_that_vanishes_while_it_is_held_leads_to_no_call() -> None:
 
 
 def test_after_a_call_an_empty_board_leads_to_no_second_one() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     while not cluster.asked_at_s():
         cluster.advance(0.05)
     for _ in range(10):
@@ -221,7 +221,7 @@ def test_after_a_call_an_empty_board_leads_to_no_second_one() -> None:
 
 
 def test_after_a_replica_dies_during_its_call_another_makes_the_next_one_a_period_later() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     while not cluster.asked_at_s():
         cluster.advance(0.05)
     cluster.stop("1")
@@ -237,7 +237,7 @@ def test_after_a_replica_dies_during_its_call_another_makes_the_next_one_a_perio
 def test_a_replica_that_was_suspended_while_others_asked_does_not_ask_again_though_the_board_is_empty(
     seconds: float,
 ) -> None:
-    cluster = Cluster("1")
+    cluster = HealthCluster("1")
     cluster.advance(2 * READ_S / 3)
     cluster.start("2")
     cluster.suspended.add("2")
@@ -255,8 +255,8 @@ def test_a_replica_that_was_suspended_while_others_asked_does_not_ask_again_thou
 
 
 def test_a_call_that_comes_too_late_is_not_made() -> None:
-    cluster = Cluster("1")
-    cluster.members["1"].helpers_wait = True
+    cluster = HealthCluster("1")
+    cluster.members["1"].calls_wait = True
     while not cluster.members["1"].runtime.spawned:
         cluster.advance(0.05)
     cluster.advance(HOLD_S_MAX)
@@ -268,9 +268,9 @@ def test_a_call_that_comes_too_late_is_not_made() -> None:
 
 
 def test_a_call_that_takes_long_neither_holds_up_health_nor_is_made_twice() -> None:
-    cluster = Cluster("1")
+    cluster = HealthCluster("1")
     member = cluster.members["1"]
-    member.helpers_wait = True
+    member.calls_wait = True
     cluster.advance(3 * ROUND_S)
     assert len(member.runtime.spawned) == len(PROCESSORS)
     assert cluster.board.read_at_s[-1] >= cluster.time_s - READ_S
@@ -281,12 +281,12 @@ events = st.one_of(
     st.tuples(st.just("pass"), st.floats(0.01, 3.0)),
     st.tuples(st.just("pass until somebody takes a lease"), st.floats(0.0, HOLD_S_MAX)),
     st.tuples(st.just("forget"), st.sampled_from(["leases", "answers", "opinions", "all"])),
-    st.tuples(st.sampled_from(["die", "start", "stand still", "leave helpers waiting", "wake"]), members),
+    st.tuples(st.sampled_from(["die", "start", "suspend", "leave calls waiting", "wake"]), members),
     st.tuples(st.sampled_from(["lose Redis", "find Redis"]), st.none()),
 )
 
 
-def happen(cluster: Cluster, event: str, what: object) -> None:  # noqa: C901, PLR0912  # one line for each event
+def happen(cluster: HealthCluster, event: str, what: object) -> None:  # noqa: C901, PLR0912  # one line for each event
     match event, what:
         case "pass", float(seconds):
             cluster.advance(seconds)
@@ -307,10 +307,10 @@ def happen(cluster: Cluster, event: str, what: object) -> None:  # noqa: C901, P
             cluster.stop(name)
         case "start", str(name):
             cluster.start(name)
-        case "stand still", str(name):
+        case "suspend", str(name):
             cluster.suspended.add(name)
-        case "leave helpers waiting", str(name) if name in cluster.members:
-            cluster.members[name].helpers_wait = True
+        case "leave calls waiting", str(name) if name in cluster.members:
+            cluster.members[name].calls_wait = True
         case "wake", str(name):
             cluster.wake(name)
         case "lose Redis" | "find Redis", _:
@@ -322,7 +322,7 @@ def happen(cluster: Cluster, event: str, what: object) -> None:  # noqa: C901, P
 def test_whatever_dies_and_whatever_is_forgotten_no_processor_is_asked_twice_in_a_period(
     past: list[tuple[str, object]], offset_s: float
 ) -> None:
-    cluster = Cluster("1")
+    cluster = HealthCluster("1")
     cluster.advance(offset_s)
     cluster.start("2")
     cluster.start("3")
@@ -345,7 +345,7 @@ def test_whatever_dies_and_whatever_is_forgotten_no_processor_is_asked_twice_in_
 
 
 def test_the_board_is_read_in_its_period_and_more_often_while_a_breaker_is_not_closed() -> None:
-    cluster = Cluster("1")
+    cluster = HealthCluster("1")
     cluster.advance(10 * READ_S)
     assert len(cluster.board.read_at_s) == 11
     cluster.members["1"].change(OPEN)
@@ -364,7 +364,7 @@ def test_the_board_is_read_in_its_period_and_more_often_while_a_breaker_is_not_c
 def test_however_breakers_change_there_is_one_chain_of_timers_and_the_board_is_read_in_time(
     changes: list[tuple[BreakerState, float]],
 ) -> None:
-    cluster = Cluster("1")
+    cluster = HealthCluster("1")
     for state, seconds in changes:
         cluster.members["1"].change(state)
         cluster.advance(seconds)
@@ -374,7 +374,7 @@ def test_however_breakers_change_there_is_one_chain_of_timers_and_the_board_is_r
 
 
 def test_a_change_of_a_breaker_is_shared_at_once() -> None:
-    cluster = Cluster("1")
+    cluster = HealthCluster("1")
     cluster.members["1"].change(OPEN, down=True)
     _, shared = cluster.board.opinions["default", "1"]
     assert shared == Opinion("1", "default", down=True, closed=False, changed_s_ago=0.0)
@@ -382,7 +382,7 @@ def test_a_change_of_a_breaker_is_shared_at_once() -> None:
 
 def test_that_redis_is_gone_is_logged_once_and_so_is_its_return(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    cluster = Cluster("1")
+    cluster = HealthCluster("1")
     for gone in (True, False, True):
         cluster.board.gone = gone
         cluster.advance(1.0)
@@ -397,7 +397,7 @@ def test_that_redis_is_gone_is_logged_once_and_so_is_its_return(caplog: pytest.L
 
 
 def test_two_of_three_that_found_a_processor_down_open_the_third_and_only_for_that_processor() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     cluster.members["1"].change(OPEN, down=True)
     cluster.members["2"].change(OPEN, down=True)
     cluster.advance(READ_S)
@@ -408,14 +408,14 @@ def test_two_of_three_that_found_a_processor_down_open_the_third_and_only_for_th
 
 @pytest.mark.parametrize("replicas", ["123", "12", "1"])
 def test_one_replica_alone_opens_no_other_breaker(replicas: str) -> None:
-    cluster = Cluster(replicas)
+    cluster = HealthCluster(replicas)
     cluster.members["1"].change(OPEN, down=True)
     cluster.advance(5.0)
     assert cluster.told(FoundDown) == [[] for _ in replicas]
 
 
 def test_a_breaker_that_a_quorum_opened_does_not_count_towards_a_quorum() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     cluster.members["1"].change(OPEN, down=True)
     cluster.members["2"].change(OPEN, down=False)
     cluster.advance(5.0)
@@ -423,7 +423,7 @@ def test_a_breaker_that_a_quorum_opened_does_not_count_towards_a_quorum() -> Non
 
 
 def test_a_restarted_replica_follows_the_quorum() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     for name in "12":
         cluster.members[name].change(OPEN, down=True)
     cluster.advance(60.0)
@@ -433,7 +433,7 @@ def test_a_restarted_replica_follows_the_quorum() -> None:
 
 
 def test_the_opinion_of_a_replica_that_is_gone_ends() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     cluster.members["1"].change(OPEN, down=True)
     cluster.stop("1")
     cluster.advance(5.0)
@@ -443,7 +443,7 @@ def test_the_opinion_of_a_replica_that_is_gone_ends() -> None:
 
 
 def test_an_opinion_ages_while_its_replica_is_suspended() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     for name in "12":
         cluster.members[name].change(OPEN, down=True)
         cluster.suspended.add(name)
@@ -456,7 +456,7 @@ def test_an_opinion_ages_while_its_replica_is_suspended() -> None:
 
 
 def test_when_a_replica_recovers_the_others_are_told_at_once_and_once() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     for name in "123":
         cluster.members[name].change(OPEN, down=True)
         cluster.advance(0.4)
@@ -470,7 +470,7 @@ def test_when_a_replica_recovers_the_others_are_told_at_once_and_once() -> None:
 
 
 def test_after_a_failed_probe_an_earlier_success_is_no_news_and_a_later_one_is() -> None:
-    cluster = Cluster("12")
+    cluster = HealthCluster("12")
     for name in "12":
         cluster.members[name].change(OPEN, down=True)
     cluster.advance(0.4)
@@ -487,7 +487,7 @@ def test_after_a_failed_probe_an_earlier_success_is_no_news_and_a_later_one_is()
 
 
 def test_with_an_empty_board_opinions_are_back_with_the_next_exchange() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     cluster.members["1"].change(OPEN, down=True)
     cluster.members["2"].change(OPEN, down=True)
     cluster.board.evict()
@@ -498,12 +498,12 @@ def test_with_an_empty_board_opinions_are_back_with_the_next_exchange() -> None:
 # An operator's orders.
 
 
-def order(cluster: Cluster, name: str, state: BreakerState | None) -> object:
+def order(cluster: HealthCluster, name: str, state: BreakerState | None) -> object:
     return cluster.members[name].actor.on_receive(ForceBreaker("default", state))
 
 
 def test_an_order_reaches_every_replica_once() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     assert order(cluster, "1", FORCED_OPEN) is True
     cluster.advance(1.0)
     assert cluster.told(ForceBreaker) == [[ForceBreaker("default", FORCED_OPEN)]] * 3
@@ -513,12 +513,12 @@ def test_an_order_reaches_every_replica_once() -> None:
 
 
 def test_an_order_for_a_processor_that_nobody_knows_is_refused() -> None:
-    cluster = Cluster("1")
+    cluster = HealthCluster("1")
     assert cluster.members["1"].actor.on_receive(ForceBreaker("nobody", FORCED_OPEN)) is False
 
 
 def test_of_two_orders_in_one_millisecond_all_replicas_keep_the_same() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     cluster.board.gone = True
     order(cluster, "1", FORCED_OPEN)
     order(cluster, "2", FORCED_CLOSED)
@@ -528,7 +528,7 @@ def test_of_two_orders_in_one_millisecond_all_replicas_keep_the_same() -> None:
 
 
 def test_an_order_counts_against_an_earlier_one_that_a_faster_clock_has_given() -> None:
-    cluster = Cluster("12")
+    cluster = HealthCluster("12")
     cluster.members["1"].runtime.now_ms = lambda: NOW_MS + 3_600_000  # type: ignore[method-assign]
     order(cluster, "1", FORCED_OPEN)
     cluster.advance(1.0)
@@ -538,7 +538,7 @@ def test_an_order_counts_against_an_earlier_one_that_a_faster_clock_has_given() 
 
 
 def test_an_order_outlives_an_empty_board_and_the_replica_that_took_it() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     order(cluster, "1", FORCED_OPEN)
     cluster.advance(1.0)
     cluster.board.evict()
@@ -551,12 +551,12 @@ def test_an_order_outlives_an_empty_board_and_the_replica_that_took_it() -> None
 
 
 def test_a_probe_is_granted_to_one_of_several() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     assert [cluster.members[name].wants_probe() for name in "123"] == [True, False, False]
 
 
 def test_without_redis_each_replica_has_its_share() -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     cluster.board.gone = True
     assert [cluster.members[name].wants_probe() for name in "123"] == [True, True, True]
     cluster.advance(PROBE_OWN_S - 0.01)
@@ -571,7 +571,7 @@ changes = st.sampled_from(["nothing", "nothing", "forget", "lose Redis", "find R
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.floats(0.0, 0.3), changes, st.permutations("123")), min_size=1, max_size=60))
 def test_whatever_becomes_of_redis_the_cluster_keeps_to_its_budget(wants: list[tuple[float, str, list[str]]]) -> None:
-    cluster = Cluster()
+    cluster = HealthCluster()
     granted_at_s: list[float] = []
     for seconds, change, names in wants:
         cluster.advance(seconds)
@@ -583,7 +583,7 @@ def test_whatever_becomes_of_redis_the_cluster_keeps_to_its_budget(wants: list[t
 
 @pytest.mark.parametrize("gone", [False, True], ids=["with Redis", "without"])
 def test_the_cluster_makes_use_of_its_budget(gone: bool) -> None:  # noqa: FBT001  # a parameter
-    cluster = Cluster()
+    cluster = HealthCluster()
     cluster.board.gone = gone
     granted = 0
     for _ in range(200):

@@ -16,7 +16,7 @@ WAIT_S_MAX = 10.0
 
 
 class LeakedError(BaseException):
-    """No `Exception`, and no exit."""
+    """An error that is neither an `Exception` nor meant to end the process."""
 
 
 ERRORS = [ValueError("planted"), LeakedError("planted"), gevent.Timeout(0)]
@@ -24,7 +24,7 @@ ERRORS = [ValueError("planted"), LeakedError("planted"), gevent.Timeout(0)]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Keeps who is told of it busy until it is opened."""
+    """Keeps the actor that receives it busy until it is opened."""
 
     opened: threading.Event = field(default_factory=threading.Event)
     reached: threading.Event = field(default_factory=threading.Event)
@@ -32,14 +32,14 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The same, and the actor tells that it has come one step further each time that `ordered` is set."""
+    """Keeps the actor that receives it busy with two steps. Each begins with `ordered` and ends with `done`."""
 
     ordered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     done: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
 
 class Echo(Actor):
-    """Answers what it is asked, and dies of an exception that it is told."""
+    """Answers a question with the question, and raises an exception that it receives."""
 
     INBOX_MAX = 3
     REFUSED_WHEN_FULL = (str,)
@@ -84,7 +84,7 @@ class BadStop(Echo):
         raise LeakedError("planted")
 
 
-class Troupe:
+class SupervisedPair:
     """Two actors under a supervisor, in virtual time."""
 
     def __init__(self, second: type[Echo] = Echo) -> None:
@@ -110,8 +110,8 @@ class Troupe:
 
 
 @contextmanager
-def troupe(second: type[Echo] = Echo) -> Iterator[Troupe]:
-    made = Troupe(second)
+def supervised_pair(second: type[Echo] = Echo) -> Iterator[SupervisedPair]:
+    made = SupervisedPair(second)
     made.supervisor.start()
     try:
         yield made
@@ -121,59 +121,59 @@ def troupe(second: type[Echo] = Echo) -> Iterator[Troupe]:
 
 
 def test_after_a_death_all_are_started_anew_behind_the_same_addresses() -> None:
-    with troupe() as all_:
-        first_ref = all_.first._ref  # noqa: SLF001  # whether it is another one
-        all_.kill(all_.second)
-        assert len(all_.supervisor.dead) == 2
-        all_.runtime.advance(1)
-        assert len(all_.supervisor.dead) == 0
-        assert all_.first._ref is not first_ref  # noqa: SLF001  # the same
-        assert all_.second.ask("still there", WAIT_S_MAX) == "still there"
+    with supervised_pair() as pair:
+        first_ref = pair.first._ref  # noqa: SLF001  # whether it is another one
+        pair.kill(pair.second)
+        assert len(pair.supervisor.dead) == 2
+        pair.runtime.advance(1)
+        assert len(pair.supervisor.dead) == 0
+        assert pair.first._ref is not first_ref  # noqa: SLF001  # whether it is another one
+        assert pair.second.ask("still there", WAIT_S_MAX) == "still there"
 
 
 def test_too_many_deaths_end_the_process_with_a_reason() -> None:
-    with troupe() as all_:
+    with supervised_pair() as pair:
         for _ in range(3):
-            all_.kill(all_.first)
-            all_.runtime.advance(5)
-        assert all_.reasons == ["first died 3 times in 60 s"]
+            pair.kill(pair.first)
+            pair.runtime.advance(5)
+        assert pair.reasons == ["first died 3 times in 60 s"]
 
 
 def test_deaths_that_lie_far_apart_are_forgiven() -> None:
-    with troupe() as all_:
+    with supervised_pair() as pair:
         for _ in range(5):
-            all_.kill(all_.first)
-            all_.runtime.advance(61)
-        assert all_.reasons == []
+            pair.kill(pair.first)
+            pair.runtime.advance(61)
+        assert pair.reasons == []
 
 
 @pytest.mark.parametrize("second", [BadStart, LeakyStart, TimedOutStart])
 def test_an_actor_that_fails_at_its_start_is_found(second: type[Echo]) -> None:
-    with troupe(second) as all_:
-        ref = all_.second._ref  # noqa: SLF001  # to wait for the very actor that dies
+    with supervised_pair(second) as pair:
+        ref = pair.second._ref  # noqa: SLF001  # to wait for the very actor that dies
         assert ref is not None
         assert ref.actor_stopped.wait(WAIT_S_MAX)
-        assert all_.supervisor.dead == ("second",)
+        assert pair.supervisor.dead == ("second",)
 
 
 def test_an_actor_that_cannot_be_made_is_tried_again_and_ends_the_process() -> None:
-    with troupe(BadMake) as all_:
-        assert all_.supervisor.dead == ("second",)
-        all_.runtime.advance(30)
-        assert all_.reasons == ["second died 3 times in 60 s"]
+    with supervised_pair(BadMake) as pair:
+        assert pair.supervisor.dead == ("second",)
+        pair.runtime.advance(30)
+        assert pair.reasons == ["second died 3 times in 60 s"]
 
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_whatever_an_actor_raises_when_told_ends_it_alone_and_is_logged(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with troupe() as all_:
-        ref = all_.second._ref  # noqa: SLF001  # to wait for the very actor that dies
+    with supervised_pair() as pair:
+        ref = pair.second._ref  # noqa: SLF001  # to wait for the very actor that dies
         assert ref is not None
-        all_.second.tell(error)
+        pair.second.tell(error)
         assert ref.actor_stopped.wait(WAIT_S_MAX)
-        assert all_.supervisor.dead == ("second",)
-        assert all_.first.ask("still there", WAIT_S_MAX) == "still there"
+        assert pair.supervisor.dead == ("second",)
+        assert pair.first.ask("still there", WAIT_S_MAX) == "still there"
     assert [record.exc_info[1] for record in caplog.records if record.exc_info] == [error]
 
 
@@ -181,30 +181,30 @@ def test_whatever_an_actor_raises_when_told_ends_it_alone_and_is_logged(
 def test_whatever_an_actor_raises_when_asked_ends_it_alone_and_the_asker_learns_that_it_is_gone(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with troupe() as all_:
+    with supervised_pair() as pair:
         with pytest.raises(GatewayUnavailableError, match="second does not answer"):
-            all_.second.ask(error, WAIT_S_MAX)
-        assert all_.supervisor.dead == ("second",)
-        assert all_.first.ask("still there", WAIT_S_MAX) == "still there"
+            pair.second.ask(error, WAIT_S_MAX)
+        assert pair.supervisor.dead == ("second",)
+        assert pair.first.ask("still there", WAIT_S_MAX) == "still there"
     assert [record.exc_info[1] for record in caplog.records if record.exc_info] == [error]
 
 
 def test_after_a_failed_question_all_are_started_anew() -> None:
-    with troupe() as all_:
+    with supervised_pair() as pair:
         with pytest.raises(GatewayUnavailableError):
-            all_.second.ask(LeakedError("planted"), WAIT_S_MAX)
-        all_.runtime.advance(1)
-        assert all_.supervisor.dead == ()
-        assert all_.second.ask("there again", WAIT_S_MAX) == "there again"
+            pair.second.ask(LeakedError("planted"), WAIT_S_MAX)
+        pair.runtime.advance(1)
+        assert pair.supervisor.dead == ()
+        assert pair.second.ask("there again", WAIT_S_MAX) == "there again"
 
 
 def test_an_actor_that_has_failed_leaves_no_other_asker_waiting() -> None:
-    with troupe() as all_:
-        ref = all_.second._ref  # noqa: SLF001  # to ask without waiting
+    with supervised_pair() as pair:
+        ref = pair.second._ref  # noqa: SLF001  # to ask without waiting
         assert ref is not None
         gate = Gate()
-        all_.second.tell(gate)
-        all_.second.tell(ValueError("planted"))
+        pair.second.tell(gate)
+        pair.second.tell(ValueError("planted"))
         answer = ref.ask("behind it", block=False)
         gate.opened.set()
         with pytest.raises(pykka.ActorDeadError):
@@ -227,17 +227,17 @@ def test_an_exit_stays_an_exit() -> None:
 
 
 def test_an_actor_that_is_busy_with_one_message_for_too_long_is_shown_and_then_ends_the_process() -> None:
-    with troupe() as all_:
+    with supervised_pair() as pair:
         gate = Gate()
-        all_.first.tell(gate)
+        pair.first.tell(gate)
         assert gate.reached.wait(WAIT_S_MAX)
         shown = []
         for seconds in (9, 2):
-            all_.runtime.advance(seconds)
-            shown.append(all_.supervisor.dead)
-        assert (shown, all_.reasons) == ([(), ("first",)], [])
-        all_.runtime.advance(30)
-        assert all_.reasons == ["for 20 s busy with one message: first with Gate"]
+            pair.runtime.advance(seconds)
+            shown.append(pair.supervisor.dead)
+        assert (shown, pair.reasons) == ([(), ("first",)], [])
+        pair.runtime.advance(30)
+        assert pair.reasons == ["for 20 s busy with one message: first with Gate"]
         gate.opened.set()
 
 
@@ -248,70 +248,70 @@ def test_an_actor_that_hangs_at_its_start_is_found() -> None:
         def on_start(self) -> None:
             gate.opened.wait(WAIT_S_MAX)
 
-    with troupe(SlowStart) as all_:
-        all_.runtime.advance(30)
-        assert all_.reasons == ["for 20 s busy with one message: second with Start"]
+    with supervised_pair(SlowStart) as pair:
+        pair.runtime.advance(30)
+        assert pair.reasons == ["for 20 s busy with one message: second with Start"]
         gate.opened.set()
 
 
 def test_actors_that_wait_or_get_on_do_not_hang() -> None:
-    with troupe() as all_:
+    with supervised_pair() as pair:
         steps = Steps()
-        all_.second.tell(steps)
+        pair.second.tell(steps)
         for _ in range(2):
-            all_.runtime.advance(15)
+            pair.runtime.advance(15)
             steps.ordered.release()
             assert steps.done.acquire(timeout=WAIT_S_MAX)
-        all_.second.ask("done with it", WAIT_S_MAX)
-        all_.runtime.advance(15)
-        assert all_.supervisor.dead == ()
-        all_.runtime.advance(60)
-        assert all_.reasons == []
+        pair.second.ask("done with it", WAIT_S_MAX)
+        pair.runtime.advance(15)
+        assert pair.supervisor.dead == ()
+        pair.runtime.advance(60)
+        assert pair.reasons == []
 
 
 def test_time_in_which_the_whole_process_stood_still_does_not_count() -> None:
-    with troupe() as all_:
+    with supervised_pair() as pair:
         gate = Gate()
-        all_.first.tell(gate)
+        pair.first.tell(gate)
         assert gate.reached.wait(WAIT_S_MAX)
-        all_.runtime.time_s += 60
-        all_.runtime.advance(1)
-        assert (all_.reasons, all_.supervisor.dead) == ([], ())
+        pair.runtime.time_s += 60
+        pair.runtime.advance(1)
+        assert (pair.reasons, pair.supervisor.dead) == ([], ())
         gate.opened.set()
 
 
-def test_a_stop_tells_who_hangs_and_ends_the_others_the_dead_included() -> None:
-    with troupe() as all_:
+def test_a_stop_names_the_actors_that_hang_and_ends_the_others() -> None:
+    with supervised_pair() as pair:
         gate = Gate()
-        all_.first.tell(gate)
+        pair.first.tell(gate)
         assert gate.reached.wait(WAIT_S_MAX)
         with pytest.raises(GatewayUnavailableError):
-            all_.second.ask(ValueError("planted"), WAIT_S_MAX)
-        assert all_.supervisor.stop() == ["first"]
+            pair.second.ask(ValueError("planted"), WAIT_S_MAX)
+        assert pair.supervisor.stop() == ["first"]
         gate.opened.set()
 
 
 def test_an_actor_that_fails_while_it_stops_has_stopped() -> None:
-    with troupe(BadStop) as all_:
-        assert all_.supervisor.stop() == []
+    with supervised_pair(BadStop) as pair:
+        assert pair.supervisor.stop() == []
 
 
 def test_a_death_beside_an_actor_that_hangs_ends_the_process() -> None:
-    with troupe() as all_:
+    with supervised_pair() as pair:
         gate = Gate()
-        all_.first.tell(gate)
+        pair.first.tell(gate)
         assert gate.reached.wait(WAIT_S_MAX)
-        all_.kill(all_.second)
-        assert all_.reasons == ["second died, and first did not stop"]
+        pair.kill(pair.second)
+        assert pair.reasons == ["second died, and first did not stop"]
         gate.opened.set()
 
 
 def test_after_the_stop_nothing_is_started_again() -> None:
-    with troupe() as all_:
-        all_.kill(all_.first)
-        all_.supervisor.stop()
-        all_.runtime.advance(60)
-        assert all_.supervisor.dead == ("first", "second")
+    with supervised_pair() as pair:
+        pair.kill(pair.first)
+        pair.supervisor.stop()
+        pair.runtime.advance(60)
+        assert pair.supervisor.dead == ("first", "second")
 
 
 def _overfill(address: Address) -> None:
@@ -321,30 +321,30 @@ def _overfill(address: Address) -> None:
 
 
 def test_a_full_mailbox_refuses_and_stopping_works_all_the_same() -> None:
-    with troupe() as all_:
+    with supervised_pair() as pair:
         gate = Gate()
-        all_.first.ask("handled", WAIT_S_MAX)
-        all_.first.tell(gate)
+        pair.first.ask("handled", WAIT_S_MAX)
+        pair.first.tell(gate)
         for _ in range(Echo.INBOX_MAX - 1):
-            all_.first.tell("waits")
+            pair.first.tell("waits")
         with pytest.raises(MailboxFullError):
-            _overfill(all_.first)
+            _overfill(pair.first)
         with pytest.raises(GatewayUnavailableError):
-            all_.first.ask("is refused too", WAIT_S_MAX)
-        ref = all_.first._ref  # noqa: SLF001  # to see it end
+            pair.first.ask("is refused too", WAIT_S_MAX)
+        ref = pair.first._ref  # noqa: SLF001  # to see it end
         assert ref is not None
         stopped = ref.stop(block=False)
         gate.opened.set()
         assert stopped.get(timeout=WAIT_S_MAX)
-        assert not all_.first.is_alive
+        assert not pair.first.is_alive
 
 
-def test_what_is_told_to_a_dead_actor_is_lost_and_a_question_is_refused() -> None:
-    with troupe() as all_:
-        all_.supervisor.stop()
-        all_.first.tell("nobody hears it")
+def test_a_message_to_a_dead_actor_is_lost_and_a_question_is_refused() -> None:
+    with supervised_pair() as pair:
+        pair.supervisor.stop()
+        pair.first.tell("nobody hears it")
         with pytest.raises(GatewayUnavailableError):
-            all_.first.ask("nobody answers", WAIT_S_MAX)
+            pair.first.ask("nobody answers", WAIT_S_MAX)
 
 
 def test_an_address_that_leads_nowhere_yet_behaves_like_a_dead_actor() -> None:

@@ -73,7 +73,7 @@ def test_a_payment_is_heard_as_it_was_told(channel: RedisPeerChannel) -> None:
     assert channel.hear() == told
 
 
-def test_who_comes_later_hears_what_was_told_lately(redis_url: str, channel: RedisPeerChannel) -> None:
+def test_a_replica_that_starts_later_hears_what_was_told_lately(redis_url: str, channel: RedisPeerChannel) -> None:
     channel.tell(some(3))
     with closing(RedisPeerChannel(redis_url, GENERATION)) as late:
         assert late.hear() == some(3)

@@ -23,7 +23,7 @@ def down(changed_s_ago: float = 5.0, replica: str = "b") -> Opinion:
 
 
 def told(changed_s_ago: float = 5.0, replica: str = "b") -> Opinion:
-    """An opinion of one whose breaker is open because it was told so, not by its own calls."""
+    """The opinion of a replica whose breaker was opened by others, not by its own calls."""
     return Opinion(replica, "default", down=False, closed=False, changed_s_ago=changed_s_ago)
 
 
@@ -166,7 +166,7 @@ class Member:
     transitions: list[Transition] = field(default_factory=list)
 
 
-class Cluster:
+class SimulatedReplicas:
     """Three replicas that call a processor all the time, and read each other's opinions every quarter of a second."""
 
     def __init__(self, rng: Random) -> None:
@@ -230,44 +230,44 @@ phases = st.builds(Phase, st.integers(1, steps(3.0)), st.tuples(answers, answers
 @settings(max_examples=150, deadline=None)
 @given(st.lists(phases, max_size=6), st.randoms(use_true_random=False))
 def test_whatever_happened_all_are_closed_soon_after_it_works_again_and_stay_so(past: list[Phase], rng: Random) -> None:
-    cluster = Cluster(rng)
+    simulation = SimulatedReplicas(rng)
     for phase in past:
-        cluster.run(phase)
-    cluster.run(Phase(steps(RECOVERY_S_MAX), (WORKS, WORKS, WORKS)))
-    assert cluster.states == [BreakerState.CLOSED] * 3
-    recovered_at_s = cluster.now_s
-    cluster.run(Phase(steps(5.0), (WORKS, WORKS, WORKS)))
-    later = [each for member in cluster.members for each in member.transitions if each.at_s >= recovered_at_s]
+        simulation.run(phase)
+    simulation.run(Phase(steps(RECOVERY_S_MAX), (WORKS, WORKS, WORKS)))
+    assert simulation.states == [BreakerState.CLOSED] * 3
+    recovered_at_s = simulation.now_s
+    simulation.run(Phase(steps(5.0), (WORKS, WORKS, WORKS)))
+    later = [each for member in simulation.members for each in member.transitions if each.at_s >= recovered_at_s]
     assert later == []
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(phases, max_size=6), st.randoms(use_true_random=False))
 def test_the_trouble_of_one_replica_opens_nobody_elses_breaker(past: list[Phase], rng: Random) -> None:
-    cluster = Cluster(rng)
+    simulation = SimulatedReplicas(rng)
     for phase in past:
-        cluster.run(replace(phase, answers=(WORKS, phase.answers[1], WORKS)))
-    assert [cluster.members[index].transitions for index in (0, 2)] == [[], []]
+        simulation.run(replace(phase, answers=(WORKS, phase.answers[1], WORKS)))
+    assert [simulation.members[index].transitions for index in (0, 2)] == [[], []]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_two_of_three_open_the_third_within_a_read_period(seed: int) -> None:
-    cluster = Cluster(Random(seed))
-    cluster.run(Phase(steps(5.0), (WORKS, WORKS, WORKS)))
-    cluster.run(Phase(steps(1.5), (FAILS, WORKS, FAILS)))
-    first = cluster.members[1].transitions[0]
-    both_s = max(cluster.members[index].transitions[0].at_s for index in (0, 2))
+    simulation = SimulatedReplicas(Random(seed))
+    simulation.run(Phase(steps(5.0), (WORKS, WORKS, WORKS)))
+    simulation.run(Phase(steps(1.5), (FAILS, WORKS, FAILS)))
+    first = simulation.members[1].transitions[0]
+    both_s = max(simulation.members[index].transitions[0].at_s for index in (0, 2))
     assert first.cause is Cause.QUORUM
     assert first.at_s - both_s <= 2 * READ_S + STEP_S
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_first_that_recovers_is_not_opened_again_by_those_that_have_not_noticed(seed: int) -> None:
-    cluster = Cluster(Random(seed))
-    cluster.run(Phase(steps(5.0), (FAILS, FAILS, FAILS)))
-    works_at_s = cluster.now_s
-    cluster.run(Phase(steps(3.0), (WORKS, WORKS, WORKS)))
-    for member in cluster.members:
+    simulation = SimulatedReplicas(Random(seed))
+    simulation.run(Phase(steps(5.0), (FAILS, FAILS, FAILS)))
+    works_at_s = simulation.now_s
+    simulation.run(Phase(steps(3.0), (WORKS, WORKS, WORKS)))
+    for member in simulation.members:
         since = [each.after for each in member.transitions if each.at_s >= works_at_s]
         assert since[-1] is BreakerState.CLOSED
         assert since.count(BreakerState.CLOSED) == 1
