@@ -34,7 +34,7 @@ class Settings:
     allow_force: bool
     """Whether an operator may force breakers over HTTP."""
     open_max: int
-    """How many accepted payments may be unsettled on this replica. Beyond that, clients get 503."""
+    """How many payments the journal of this replica may hold. Beyond that, clients get 503."""
     recent_max: int
     """How many ids are remembered with their amounts to answer repeated posts; as many more from other replicas."""
     charge_timeout_s: float
@@ -64,7 +64,7 @@ class Settings:
             durability=_durability(environment.get("DURABILITY", Durability.FSYNC.value)),
             allow_purge=_flag(environment, "ALLOW_PURGE"),
             allow_force=_flag(environment, "ALLOW_FORCE"),
-            open_max=_int(environment, "OPEN_MAX", 60_000),
+            open_max=_int(environment, "OPEN_MAX", 1_000_000),
             recent_max=_int(environment, "RECENT_MAX", 65_536),
             charge_timeout_s=_int(environment, "CHARGE_TIMEOUT_MS", 10_000) / 1000,
             processor_delay_max_s=_int(environment, "PROCESSOR_DELAY_MAX_MS", 15_000) / 1000,
