@@ -9,8 +9,8 @@ import psycopg
 import pytest
 import redis
 
-from ops.stack.embedded import PostgresServer, RedisServer
 from ops.migrate import migrate
+from ops.stack.embedded import PostgresServer, RedisServer
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,1 @@
-"""A payment processor that behaves as the event's do, with every fault on a switch."""
+"""A payment processor that behaves as those of the event do, and injects faults on request."""

@@ -1,4 +1,4 @@
-"""The processor's HTTP endpoints: who may call what, and how it is answered."""
+"""The HTTP endpoints of a processor: who may call them, and how they answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,15 +8,15 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from ops.simulator.connection import Connection, Request
+from ops.simulator.connection import ClientConnection, Request
 from ops.simulator.faults import DELAY_MS_MAX, Fault, Faults
-from ops.simulator.processor import Processor
+from ops.simulator.processor import PaymentProcessor
 from ops.simulator.wire import (
     WireError,
     decode,
     decode_payment,
     decode_window,
-    encode_audit,
+    encode_charges,
     encode_faults,
     encode_message,
     encode_payment,
@@ -27,17 +27,17 @@ _ADMIN = "/admin/"
 _PAYMENT = "/payments/"
 
 
-class Door(Protocol):
-    """The port on which payments come in."""
+class PaymentPort(Protocol):
+    """The port on which a processor takes payments."""
 
     def shut(self) -> None:
-        """Refuse connections from now on, and close those that are open once what was answered is sent."""
+        """Refuse new connections, and close open ones when the answers that were given have been sent."""
 
     async def open(self) -> None:
-        """Listen again; may be called while open.
+        """Listen again; does nothing while the port is open.
 
         Raises:
-            OSError: somebody else has taken the port.
+            OSError: another program has taken the port meanwhile.
         """
 
 
@@ -54,16 +54,16 @@ class _Failure(Struct):
 
 
 class Api:
-    """Reads a request, has the processor do it, writes the answer."""
+    """Parses requests, passes them to the processor and encodes its answers."""
 
-    def __init__(self, processor: Processor, door: Door, token: str) -> None:
+    def __init__(self, processor: PaymentProcessor, payment_port: PaymentPort, token: str) -> None:
         self._processor = processor
-        self._door = door
+        self._payment_port = payment_port
         self._token = token.encode()
-        # One change of the faults after the other: opening the door takes several turns of the loop.
+        # Changes of the faults are made one at a time, because opening the port takes several turns of the loop.
         self._changing_faults = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._routes: dict[tuple[str, str], Callable[[Request, Connection], None]] = {
+        self._routes: dict[tuple[str, str], Callable[[Request, ClientConnection], None]] = {
             ("POST", "/payments"): self._pay,
             ("GET", "/payments/service-health"): self._tell_health,
             ("GET", "/admin/payments-summary"): self._sum_up,
@@ -77,8 +77,8 @@ class Api:
         }
         self._paths = {path for _, path in self._routes}
 
-    def handle(self, request: Request, client: Connection) -> None:
-        """Serve any endpoint."""
+    def handle(self, request: Request, client: ClientConnection) -> None:
+        """Answer a request to any endpoint."""
         if request.path.startswith(_ADMIN) and request.headers.get(b"x-rinha-token") != self._token:
             client.answer(HTTPStatus.UNAUTHORIZED)
             return
@@ -95,20 +95,20 @@ class Api:
         except WireError as error:
             client.answer(HTTPStatus.BAD_REQUEST, encode_message(str(error)))
 
-    def handle_admin(self, request: Request, client: Connection) -> None:
-        """Serve the administrative endpoints alone."""
+    def handle_admin(self, request: Request, client: ClientConnection) -> None:
+        """Answer a request to an administrative endpoint, and any other one with 404."""
         if request.path.startswith(_ADMIN):
             self.handle(request, client)
         else:
             client.answer(HTTPStatus.NOT_FOUND)
 
-    def _pay(self, request: Request, client: Connection) -> None:
+    def _pay(self, request: Request, client: ClientConnection) -> None:
         self._processor.pay(decode_payment(request.body), client)
 
-    def _tell_health(self, _request: Request, client: Connection) -> None:
+    def _tell_health(self, _request: Request, client: ClientConnection) -> None:
         self._processor.tell_health(client)
 
-    def _find(self, correlation_id: str, client: Connection) -> None:
+    def _find(self, correlation_id: str, client: ClientConnection) -> None:
         try:
             payment = self._processor.ledger.find(UUID(correlation_id))
         except ValueError:
@@ -118,47 +118,47 @@ class Api:
         else:
             client.answer(HTTPStatus.NOT_FOUND)
 
-    def _sum_up(self, request: Request, client: Connection) -> None:
+    def _sum_up(self, request: Request, client: ClientConnection) -> None:
         summary = self._processor.ledger.summary(*decode_window(request.query))
         client.answer(HTTPStatus.OK, encode_summary(summary, self._processor.fee))
 
-    def _list_payments(self, _request: Request, client: Connection) -> None:
-        client.answer(HTTPStatus.OK, encode_audit(self._processor.ledger), "application/x-ndjson")
+    def _list_payments(self, _request: Request, client: ClientConnection) -> None:
+        client.answer(HTTPStatus.OK, encode_charges(self._processor.ledger), "application/x-ndjson")
 
-    def _purge(self, _request: Request, client: Connection) -> None:
+    def _purge(self, _request: Request, client: ClientConnection) -> None:
         self._processor.purge()
         client.answer(HTTPStatus.OK, encode_message("payments purged"))
 
-    def _set_token(self, request: Request, client: Connection) -> None:
+    def _set_token(self, request: Request, client: ClientConnection) -> None:
         self._token = decode(request.body, _Token).token.encode()
         client.answer(HTTPStatus.NO_CONTENT)
 
-    def _set_delay(self, request: Request, client: Connection) -> None:
+    def _set_delay(self, request: Request, client: ClientConnection) -> None:
         self._processor.delay_ms = decode(request.body, _Delay).delay
         client.answer(HTTPStatus.OK, encode_message("delay set"))
 
-    def _set_failure(self, request: Request, client: Connection) -> None:
+    def _set_failure(self, request: Request, client: ClientConnection) -> None:
         self._processor.failing = decode(request.body, _Failure).failure
         client.answer(HTTPStatus.OK, encode_message("failure set"))
 
-    def _tell_faults(self, _request: Request, client: Connection) -> None:
+    def _tell_faults(self, _request: Request, client: ClientConnection) -> None:
         client.answer(HTTPStatus.OK, encode_faults(self._processor.faults, self._processor.injected))
 
-    def _set_faults(self, request: Request, client: Connection) -> None:
+    def _set_faults(self, request: Request, client: ClientConnection) -> None:
         task = asyncio.ensure_future(self._change_faults(decode(request.body, Faults), client))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _change_faults(self, faults: Faults, client: Connection) -> None:
+    async def _change_faults(self, faults: Faults, client: ClientConnection) -> None:
         async with self._changing_faults:
             if not faults.refuse:
                 try:
-                    await self._door.open()
+                    await self._payment_port.open()
                 except OSError as error:
-                    client.answer(HTTPStatus.SERVICE_UNAVAILABLE, encode_message(f"can't listen again: {error}"))
+                    client.answer(HTTPStatus.SERVICE_UNAVAILABLE, encode_message(f"cannot listen again: {error}"))
                     return
             elif not self._processor.faults.refuse:
                 self._processor.injected[Fault.REFUSE] += 1
-                self._door.shut()
+                self._payment_port.shut()
             self._processor.faults = faults
             client.answer(HTTPStatus.OK, encode_faults(faults, self._processor.injected))

@@ -1,4 +1,4 @@
-"""One client's HTTP/1.1 connection: keep-alive, pipelining, and the ways of answering badly."""
+"""A client's HTTP/1.1 connection with keep-alive and pipelining, and with every way of answering wrongly."""
 
 import asyncio
 from collections import deque
@@ -15,48 +15,52 @@ JSON = "application/json"
 
 
 class Timers(Protocol):
-    """The clock and the alarm of an event loop."""
+    """The clock and the timers of an event loop."""
 
     def time(self) -> float:
-        """Tell the monotonic time in seconds."""
+        """Return the monotonic time in seconds."""
 
     def call_later(self, delay: float, callback: Callable[[], object], /) -> object:
-        """Call back in `delay` seconds."""
+        """Call `callback` after `delay` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One parsed request."""
+    """A parsed HTTP request."""
 
     method: str
     path: str
     query: str
     headers: dict[bytes, bytes]
-    """By lower-case name."""
+    """Headers by their names in lower case."""
     body: bytes
     keep_alive: bool
 
 
-class Connection(asyncio.Protocol):
-    """Hands requests on one by one, the next when the one before is answered.
+class ClientConnection(asyncio.Protocol):
+    """Passes the requests of a client to a handler one by one, each after the one before it was answered.
 
-    Each request is ended once, by `answer`, `drip`, `blurt`, `drop` or `hang`; they do nothing once the client is gone.
+    The handler ends each request with one call of `answer`, `drip`, `send_garbage`, `drop` or `hang`. These methods do
+    nothing once the client has left.
     """
 
     def __init__(
-        self, handle: Callable[[Request, "Connection"], None], connections: set["Connection"], timers: Timers
+        self,
+        handle: Callable[[Request, "ClientConnection"], None],
+        connections: set["ClientConnection"],
+        timers: Timers,
     ) -> None:
         self.on_lost: Callable[[], None] | None = None
-        """Called when the client leaves before the request at hand is answered."""
+        """Called when the client leaves before the current request is answered."""
         self._handle = handle
         self._connections = connections
         self._timers = timers
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
-        self._deaf = False
+        self._ignoring_input = False
         self._paused = False
         self._serving = False
-        # None stands for what is no request.
+        # None stands for bytes that are no valid request.
         self._pending: deque[Request | None] = deque()
         self._current: Request | None = None
         self._unparsed_bytes = 0
@@ -65,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._body = b""
 
     def answer(self, status: int, body: bytes = b"", content_type: str = JSON) -> None:
-        """Answer the request at hand."""
+        """Answer the current request."""
         if request := self._end_request():
             self._write(_response(status, body, content_type, keep_alive=request.keep_alive))
             if not request.keep_alive:
@@ -73,40 +77,40 @@ class Connection(asyncio.Protocol):
             self._serve()
 
     def drip(self, status: int, body: bytes, interval_s: float) -> None:
-        """Answer the request at hand one byte at a time."""
+        """Answer the current request one byte at a time."""
         if self._current:
             response = _response(status, body, JSON, keep_alive=self._current.keep_alive)
             self._drip(memoryview(response), interval_s)
 
-    def blurt(self, garbage: bytes) -> None:
-        """Answer the request at hand with bytes that are no answer, and close."""
+    def send_garbage(self, garbage: bytes) -> None:
+        """Send bytes that are no HTTP answer, and close the connection."""
         if self._end_request():
             self._write(garbage)
             self._close()
 
     def drop(self) -> None:
-        """Close without an answer to what is at hand; what was answered before still goes out."""
+        """Close without answering the current request; earlier answers are still sent."""
         self._end_request()
         self._close()
 
     def abort(self) -> None:
-        """End the connection at once, and with it what is not yet sent."""
+        """End the connection at once; what is not sent yet is lost."""
         self._end_request()
         if self._transport:
             self._transport.abort()
 
     def hang(self) -> None:
-        """Never answer again; the connection stays until the client leaves."""
+        """Never answer again, but keep the connection open until the client leaves."""
         self._end_request()
         self._stop_reading_requests()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; the event loop calls this."""
+        """Take over a new connection; the event loop calls this."""
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """End; the event loop calls this."""
+        """Clean up after the connection has ended; the event loop calls this."""
         self._transport = None
         self._connections.discard(self)
         self._pending.clear()
@@ -115,8 +119,8 @@ class Connection(asyncio.Protocol):
         self._end_request()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came and serve what is complete; the event loop calls this."""
-        if self._deaf:
+        """Parse received bytes and handle complete requests; the event loop calls this."""
+        if self._ignoring_input:
             return
         self._unparsed_bytes += len(data)
         try:
@@ -125,7 +129,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             broken = True
         if broken:
-            self._deaf = True
+            self._ignoring_input = True
             self._pending.append(None)
         self._serve()
         if len(self._pending) > PIPELINED_MAX and self._transport:
@@ -133,25 +137,25 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def on_message_begin(self) -> None:
-        """Begin a request; the parser calls this."""
+        """Start a new request; the parser calls this."""
         self._url = b""
         self._headers = {}
         self._body = b""
 
     def on_url(self, url: bytes) -> None:
-        """Take a piece of the target; the parser calls this."""
+        """Add a piece of the URL; the parser calls this."""
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; the parser calls this."""
+        """Add a header; the parser calls this."""
         self._headers[name.lower()] = value
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body; the parser calls this."""
+        """Add a piece of the body; the parser calls this."""
         self._body += body
 
     def on_message_complete(self) -> None:
-        """Put a request in line; the parser calls this."""
+        """Queue a complete request; the parser calls this."""
         self._unparsed_bytes = 0
         path, _, query = self._url.decode("latin-1").partition("?")
         method = self._parser.get_method().decode("latin-1")
@@ -159,7 +163,7 @@ class Connection(asyncio.Protocol):
         self._pending.append(Request(method, path, query, self._headers, self._body, keep_alive))
 
     def _serve(self) -> None:
-        # A loop, where an answer given at once would otherwise nest one request in the other.
+        # This is a loop, because handling a request inside the answer to the one before would nest without limit.
         if self._serving:
             return
         self._serving = True
@@ -203,9 +207,9 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _stop_reading_requests(self) -> None:
-        self._deaf = True
+        self._ignoring_input = True
         self._pending.clear()
-        # A paused transport doesn't notice that its client leaves.
+        # A paused transport would not notice that the client leaves.
         if self._paused and self._transport:
             self._paused = False
             self._transport.resume_reading()

@@ -1,4 +1,4 @@
-"""What goes wrong with which payment: decided by a seed, so that the same requests meet the same faults."""
+"""Decides which faults are injected into which payment request; a seed makes the decisions repeatable."""
 
 import math
 from dataclasses import dataclass
@@ -19,72 +19,72 @@ GARBAGE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n{",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
 )
-"""Answers that are none: no HTTP, a broken status line, a body cut short, a broken chunk."""
+"""Invalid answers: no HTTP at all, a broken status line, a truncated body, a broken chunk."""
 
 
 class Fault(Enum):
-    """What can be injected; the value is its name in the counts."""
+    """The kinds of fault; the value is the name under which injected faults are counted."""
 
     FAILURE = "failure"
-    """500, nothing kept."""
+    """Answer 500 and book nothing."""
     COMMIT_THEN_DROP = "commitThenDrop"
-    """Kept, the connection closed without an answer."""
+    """Book the charge and close the connection without an answer."""
     COMMIT_THEN_HANG = "commitThenHang"
-    """Kept, never answered; the connection stays until the client leaves."""
+    """Book the charge and never answer; the connection stays open until the client leaves."""
     LATE_COMMIT = "lateCommit"
-    """The connection closed without an answer, kept only a while later."""
+    """Close the connection without an answer, and book the charge some time later."""
     GARBAGE = "garbage"
-    """Kept, answered with what is no HTTP."""
+    """Book the charge and answer with bytes that are no HTTP."""
     DRIP = "drip"
-    """Kept, answered byte by byte."""
+    """Book the charge and answer one byte at a time."""
     REFUSE = "refuse"
-    """Nobody listens on the port; counted once for each time it closes."""
+    """Close the port, so that connections are refused; counted once for each time it is closed."""
     DELAY = "delay"
-    """Time added to the configured delay."""
+    """Take longer than the configured delay."""
 
 
 class FixedDelay(Struct, tag_field="kind", tag="fixed", frozen=True, forbid_unknown_fields=True):
-    """Always the same delay."""
+    """A constant delay."""
 
     ms: Milliseconds
 
-    def draw_ms(self, _chance: Random) -> float:
-        """Take one delay."""
+    def draw_ms(self, _rng: Random) -> float:
+        """Draw one delay in milliseconds."""
         return self.ms
 
 
 class UniformDelay(Struct, tag_field="kind", tag="uniform", frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Any delay between two bounds."""
+    """A delay that is uniformly distributed between two bounds."""
 
     min_ms: Milliseconds
     max_ms: Milliseconds
 
     def __post_init__(self) -> None:
-        """Check the bounds."""
+        """Check that the bounds are in order."""
         if self.min_ms > self.max_ms:
             raise ValueError("minMs is above maxMs")
 
     def draw_ms(self, rng: Random) -> float:
-        """Take one delay."""
+        """Draw one delay in milliseconds."""
         return rng.uniform(self.min_ms, self.max_ms)
 
 
 class LognormalDelay(
     Struct, tag_field="kind", tag="lognormal", frozen=True, forbid_unknown_fields=True, rename="camel"
 ):
-    """Mostly short delays with a long tail, cut off at `max_ms`."""
+    """A lognormal delay: mostly short, with a long tail that is cut off at `max_ms`."""
 
     median_ms: Annotated[float, Meta(gt=0, le=DELAY_MS_MAX)]
     sigma: Annotated[float, Meta(ge=0, le=10)]
     max_ms: Milliseconds = DELAY_MS_MAX
 
     def draw_ms(self, rng: Random) -> float:
-        """Take one delay."""
+        """Draw one delay in milliseconds."""
         return min(self.max_ms, rng.lognormvariate(math.log(self.median_ms), self.sigma))
 
 
 class Faults(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False, rename="camel"):
-    """The whole set of faults; a rate is the share of all payment requests, and one request meets one fault at most."""
+    """The faults to inject; a rate is the share of payment requests, each of which gets at most one such fault."""
 
     seed: int = 0
     failure_rate: Rate = 0
@@ -99,12 +99,12 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Fals
     delay: FixedDelay | UniformDelay | LognormalDelay | None = None
 
     def __post_init__(self) -> None:
-        """Check that the rates leave room for each other."""
+        """Check that the rates add up to at most 1."""
         if math.fsum(rate for _, rate in self.rates()) > 1:
             raise ValueError("the rates sum to more than 1")
 
     def rates(self) -> tuple[tuple[Fault, float], ...]:
-        """Pair each fault of a payment with its rate."""
+        """Return each fault that has a rate, with its rate."""
         return (
             (Fault.FAILURE, self.failure_rate),
             (Fault.COMMIT_THEN_DROP, self.commit_then_drop_rate),
@@ -116,17 +116,17 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Fals
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What one payment request meets."""
+class Injection:
+    """What is injected into one payment request."""
 
     fault: Fault | None
     delay_ms: float
     garbage: bytes
-    """What to answer where the fault is garbage."""
+    """The bytes to answer with if the fault is GARBAGE."""
 
 
-class FaultPlan:
-    """The fates of payment requests, one after the other."""
+class InjectionPlan:
+    """Draws what is injected into one payment request after another."""
 
     def __init__(self, faults: Faults) -> None:
         self._delay = faults.delay
@@ -135,14 +135,14 @@ class FaultPlan:
         for fault, rate in faults.rates():
             share += rate
             self._thresholds.append((share, fault))
-        # Two sources, so that a delay doesn't change which faults a seed brings.
-        self._fault_chance = Random(f"{faults.seed} faults")  # noqa: S311 - it has to repeat, not to be secret
-        self._delay_chance = Random(f"{faults.seed} delays")  # noqa: S311 - the same
+        # Two generators, so that adding a delay does not change which requests get which fault.
+        self._fault_rng = Random(f"{faults.seed} faults")  # noqa: S311 - it has to repeat, not to be secret
+        self._delay_rng = Random(f"{faults.seed} delays")  # noqa: S311 - it has to repeat, not to be secret
 
-    def draw(self) -> Fate:
-        """Decide the next request's fate."""
-        lot = self._fault_chance.random()
-        garbage = GARBAGE[int(self._fault_chance.random() * len(GARBAGE))]
-        fault = next((fault for share, fault in self._thresholds if lot < share), None)
-        delay_ms = self._delay.draw_ms(self._delay_chance) if self._delay else 0.0
-        return Fate(fault, delay_ms, garbage)
+    def draw(self) -> Injection:
+        """Draw what is injected into the next request."""
+        draw = self._fault_rng.random()
+        garbage = GARBAGE[int(self._fault_rng.random() * len(GARBAGE))]
+        fault = next((fault for share, fault in self._thresholds if draw < share), None)
+        delay_ms = self._delay.draw_ms(self._delay_rng) if self._delay else 0.0
+        return Injection(fault, delay_ms, garbage)

@@ -1,4 +1,4 @@
-"""What one processor has charged: pure, in memory, exact to the cent."""
+"""The charges of one processor, in memory and exact to the cent."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -12,46 +12,46 @@ _EXACT = Context(prec=28, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True, slots=True)
-class Payment:
-    """One charge, as it was asked for."""
+class LedgerEntry:
+    """One charge as it was requested."""
 
     correlation_id: UUID
     amount_cents: int
     requested_at: datetime
-    """In UTC, to the microsecond."""
+    """The instant that the request gave, in UTC and to the microsecond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How much was charged in a window."""
+    """Number and sum of the charges in a window."""
 
     total_requests: int
     total_cents: int
 
 
 class Ledger:
-    """The charges by id, and in the order of their instants."""
+    """The charges, to be found by id and summed up by instant."""
 
     def __init__(self) -> None:
-        self._payments: dict[UUID, Payment] = {}
-        # Two lists side by side, so that a window costs two searches and the sum of one slice.
+        self._payments: dict[UUID, LedgerEntry] = {}
+        # Two parallel lists in the order of instants: a window costs two binary searches and the sum of one slice.
         self._instants: list[datetime] = []
         self._cents: list[int] = []
 
     def __len__(self) -> int:
-        """Count the charges."""
+        """Return the number of charges."""
         return len(self._payments)
 
-    def __iter__(self) -> Iterator[Payment]:
-        """Go through the charges in the order of their insertion."""
+    def __iter__(self) -> Iterator[LedgerEntry]:
+        """Iterate over the charges in the order of their insertion."""
         return iter(self._payments.values())
 
-    def find(self, correlation_id: UUID) -> Payment | None:
-        """Look one charge up."""
+    def find(self, correlation_id: UUID) -> LedgerEntry | None:
+        """Return the charge with this id, or None."""
         return self._payments.get(correlation_id)
 
-    def insert(self, payment: Payment) -> bool:
-        """Keep a charge; False, and nothing changed, where its id is known already."""
+    def insert(self, payment: LedgerEntry) -> bool:
+        """Add a charge; return False and change nothing where its id is known already."""
         if payment.correlation_id in self._payments:
             return False
         self._payments[payment.correlation_id] = payment
@@ -61,14 +61,14 @@ class Ledger:
         return True
 
     def summary(self, since: datetime | None, until: datetime | None) -> Summary:
-        """Sum up a window, both bounds inclusive; with either bound missing, sum up everything."""
+        """Sum up the charges of a window with inclusive bounds; where a bound is None, sum up all charges."""
         if since is None or until is None:
             return Summary(len(self._cents), sum(self._cents))
         window = self._cents[bisect_left(self._instants, since) : bisect_right(self._instants, until)]
         return Summary(len(window), sum(window))
 
     def purge(self) -> None:
-        """Forget everything."""
+        """Delete all charges."""
         self._payments.clear()
         self._instants.clear()
         self._cents.clear()
@@ -87,7 +87,7 @@ def cents_of(amount: Decimal) -> int:
 
 
 def amount_of(cents: int) -> Decimal:
-    """Write whole cents as an amount with two decimals, exactly."""
+    """Convert whole cents to an amount with two decimals."""
     return Decimal(f"{cents}E-2")
 
 

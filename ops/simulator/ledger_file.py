@@ -1,4 +1,4 @@
-"""The charges on disk, so that a restarted processor still knows them."""
+"""Keeps the charges of a processor on disk, so that it knows them after a restart."""
 
 import os
 from datetime import datetime
@@ -7,17 +7,17 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from ops.simulator.ledger import Payment
+from ops.simulator.ledger import LedgerEntry
 
 
 class LedgerFileError(Exception):
-    """The ledger's file can't be read as one."""
+    """The file is not a valid ledger."""
 
 
 class LedgerFile:
-    """An append-only file, one line to a charge: id, cents, instant.
+    """An append-only file with one line per charge: id, cents, instant.
 
-    A line is in the kernel's hands when `append` returns; it survives the death of the process, not the loss of power.
+    What `append` has written survives the death of the process, but not a loss of power.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,7 +25,7 @@ class LedgerFile:
         self._file = path.open("a+b", buffering=0)
 
     def __enter__(self) -> Self:
-        """Use the file for a while."""
+        """Return the file itself."""
         return self
 
     def __exit__(
@@ -34,11 +34,11 @@ class LedgerFile:
         """Close the file."""
         self.close()
 
-    def load(self) -> list[Payment]:
-        """Read all charges; a last line that was torn by a crash is cut off the file.
+    def load(self) -> list[LedgerEntry]:
+        """Read all charges; an incomplete last line, left by a crash, is removed from the file.
 
         Raises:
-            LedgerFileError: another line than the last is broken.
+            LedgerFileError: a line before the last is invalid.
         """
         self._file.seek(0)
         content = self._file.read()
@@ -48,11 +48,11 @@ class LedgerFile:
         lines = content[:whole_bytes].decode("ascii", "replace").splitlines()
         return [self._parse(number, line) for number, line in enumerate(lines, 1)]
 
-    def append(self, payment: Payment) -> None:
+    def append(self, payment: LedgerEntry) -> None:
         """Write one charge.
 
         Raises:
-            OSError: it could not be written whole; what was written of it is taken back.
+            OSError: the line could not be written completely; the part that was written is removed again.
         """
         line = f"{payment.correlation_id} {payment.amount_cents} {payment.requested_at.isoformat()}\n".encode()
         written_bytes = self._file.write(line)
@@ -61,16 +61,16 @@ class LedgerFile:
             raise OSError(f"{self._path}: the disk took {written_bytes} of {len(line)} bytes")
 
     def purge(self) -> None:
-        """Forget everything."""
+        """Delete all charges."""
         self._file.truncate(0)
 
     def close(self) -> None:
         """Close the file; may be called again."""
         self._file.close()
 
-    def _parse(self, number: int, line: str) -> Payment:
+    def _parse(self, number: int, line: str) -> LedgerEntry:
         try:
             correlation_id, cents, requested_at = line.split(" ")
-            return Payment(UUID(correlation_id), int(cents), datetime.fromisoformat(requested_at))
+            return LedgerEntry(UUID(correlation_id), int(cents), datetime.fromisoformat(requested_at))
         except ValueError as error:
             raise LedgerFileError(f"{self._path}:{number}: not a line of a ledger: {line!r}") from error

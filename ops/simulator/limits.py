@@ -1,4 +1,4 @@
-"""How many calls a processor takes: pure state machines that know neither clock nor socket."""
+"""The limits on the calls that a processor takes, as pure state machines without clock or sockets."""
 
 from collections import deque
 from collections.abc import Hashable
@@ -8,14 +8,14 @@ from typing import Generic, TypeVar
 Caller = TypeVar("Caller")
 HashableCaller = TypeVar("HashableCaller", bound=Hashable)
 
-AT_ONCE_MAX = 800
+RUNNING_MAX = 800
 QUEUED_MAX = 500
 HEALTH_WINDOW_S = 5.0
 HEALTH_QUEUED_MAX = 2
 
 
 class Admission(Enum):
-    """What becomes of a call that arrives."""
+    """What is done with a new call: run it now, let it wait, or refuse it."""
 
     NOW = auto()
     LATER = auto()
@@ -23,17 +23,17 @@ class Admission(Enum):
 
 
 class ConcurrencyLimiter(Generic[Caller]):
-    """So many calls at once, so many waiting in the order of their arrival, the rest refused."""
+    """Limits how many calls run and how many wait, in the order of their arrival; any others are refused."""
 
-    def __init__(self, at_once_max: int = AT_ONCE_MAX, queued_max: int = QUEUED_MAX) -> None:
-        self._at_once_max = at_once_max
+    def __init__(self, running_max: int = RUNNING_MAX, queued_max: int = QUEUED_MAX) -> None:
+        self._running_max = running_max
         self._queued_max = queued_max
         self._running = 0
         self._waiting: deque[Caller] = deque()
 
     def enter(self, caller: Caller) -> Admission:
-        """Let a call in, make it wait, or refuse it."""
-        if self._running < self._at_once_max:
+        """Decide about a new call, and count it as running or waiting."""
+        if self._running < self._running_max:
             self._running += 1
             return Admission.NOW
         if len(self._waiting) < self._queued_max:
@@ -42,7 +42,7 @@ class ConcurrencyLimiter(Generic[Caller]):
         return Admission.REFUSED
 
     def leave(self) -> Caller | None:
-        """End one running call; the caller that takes its place, if one waits, is running from now on."""
+        """End one running call; return the waiting caller that runs now in its place, or None."""
         if self._waiting:
             return self._waiting.popleft()
         self._running -= 1
@@ -50,9 +50,9 @@ class ConcurrencyLimiter(Generic[Caller]):
 
 
 class HealthLimiter(Generic[HashableCaller]):
-    """One call per fixed window; a few more wait, one for each window to come.
+    """Allows one call per window of fixed length, and lets a few more wait for one of the next windows each.
 
-    Windows are counted from `started_at_s`, whether or not anybody calls. Instants are monotonic seconds.
+    The first window starts at `started_at_s`. All instants are monotonic seconds.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class HealthLimiter(Generic[HashableCaller]):
         self._window_s = window_s
         self._queued_max = queued_max
         self._spent_window = -1
-        # A dict for its order, and because a caller that hangs up is taken out of the middle.
+        # A dict keeps the order, and lets a caller that hangs up be removed from the middle.
         self._waiting: dict[HashableCaller, None] = {}
 
     def arrive(self, caller: HashableCaller, now_s: float) -> Admission:
-        """Answer a call now, in a later window, or refuse it; nobody overtakes those who wait."""
+        """Decide about a new call; it never overtakes one that waits."""
         if not self._waiting and self._spend(now_s):
             return Admission.NOW
         if len(self._waiting) < self._queued_max:
@@ -75,19 +75,19 @@ class HealthLimiter(Generic[HashableCaller]):
         return Admission.REFUSED
 
     def release(self, now_s: float) -> HashableCaller | None:
-        """Take the caller that is to be answered now, where one waits and the window is unspent."""
+        """Return the caller to answer now, or None while nobody waits or the window has had its call."""
         if not self._waiting or not self._spend(now_s):
             return None
         caller = next(iter(self._waiting))
         del self._waiting[caller]
         return caller
 
-    def hang_up(self, caller: HashableCaller) -> None:
-        """Give up a caller's place in the queue, if it has one."""
+    def cancel(self, caller: HashableCaller) -> None:
+        """Remove a caller from the queue, if it is in there."""
         self._waiting.pop(caller, None)
 
     def wait_s(self, now_s: float) -> float | None:
-        """Tell how long until `release` has somebody; None while nobody waits."""
+        """Return the seconds until `release` has a caller to answer; None while nobody waits."""
         if not self._waiting:
             return None
         return max(0.0, self._started_at_s + (self._spent_window + 1) * self._window_s - now_s)

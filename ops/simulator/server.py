@@ -1,4 +1,4 @@
-"""The processor's two ports: one for everything, one for its administration alone."""
+"""The two ports of a processor: one for all endpoints, one for the administrative ones alone."""
 
 import asyncio
 import errno
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ops.simulator.api import Api
-from ops.simulator.connection import Connection, Request, Timers
+from ops.simulator.connection import ClientConnection, Request, Timers
 from ops.simulator.ledger_file import LedgerFile
-from ops.simulator.processor import Processor
+from ops.simulator.processor import PaymentProcessor
 
 BACKLOG = 1024
 
 
 class PortError(Exception):
-    """A port can't be listened to."""
+    """A port cannot be listened on."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """What a processor is started with; port 0 is any free one."""
+    """What a simulator is started with; port 0 stands for any free port."""
 
     fee: Decimal
     host: str = "127.0.0.1"
@@ -30,27 +30,29 @@ class SimulatorOptions:
 
 
 class Listener:
-    """One port and the connections on it; a `Door`."""
+    """A port and its connections; fulfils the protocol `PaymentPort`."""
 
-    def __init__(self, host: str, port: int, handle: Callable[[Request, Connection], None], timers: Timers) -> None:
+    def __init__(
+        self, host: str, port: int, handle: Callable[[Request, ClientConnection], None], timers: Timers
+    ) -> None:
         self.host = host
         self.port = port
-        """The port in use, once open."""
+        """The port, known once it is open."""
         self._handle = handle
         self._timers = timers
         self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
+        self._connections: set[ClientConnection] = set()
 
     async def open(self) -> None:
-        """Listen; may be called while open.
+        """Listen on the port; does nothing while it is open.
 
         Raises:
-            OSError: the port is taken.
+            OSError: the port is in use.
         """
         if self._server:
             return
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._handle, self._connections, self._timers),
+            lambda: ClientConnection(self._handle, self._connections, self._timers),
             self.host,
             self.port,
             backlog=BACKLOG,
@@ -58,15 +60,16 @@ class Listener:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def shut(self) -> None:
-        """Refuse connections from now on, and close those that are open once what was answered is sent."""
+        """Refuse new connections, and close open ones when the answers that were given have been sent."""
         if self._server:
             self._server.close()
             self._server = None
-        # Not now but next: who asked for it is still to be answered, and connections may be on their way in.
+        # In the next turn of the loop, because the client that asked for it still has to be answered, and because
+        # connections that were just accepted have to be closed too.
         asyncio.get_running_loop().call_soon(self._drop_connections)
 
     async def close(self) -> None:
-        """Shut, and end all connections without waiting for their clients to read."""
+        """Stop listening, and end all connections without waiting until their clients have read their answers."""
         self.shut()
         while self._connections:
             for connection in tuple(self._connections):
@@ -78,35 +81,35 @@ class Listener:
             connection.drop()
 
 
-class Server:
-    """A processor that listens."""
+class SimulatorServer:
+    """A simulated processor with its two ports."""
 
     def __init__(
-        self, settings: SimulatorOptions, ledger_file: LedgerFile | None = None, timers: Timers | None = None
+        self, options: SimulatorOptions, ledger_file: LedgerFile | None = None, timers: Timers | None = None
     ) -> None:
         timers = timers or asyncio.get_running_loop()
-        self.processor = Processor(settings.fee, timers, ledger_file)
-        self._everything = Listener(settings.host, settings.port, self._handle, timers)
-        self._admin = Listener(settings.host, settings.admin_port, self._handle_admin, timers)
-        self._api = Api(self.processor, self._everything, settings.token)
+        self.processor = PaymentProcessor(options.fee, timers, ledger_file)
+        self._all_endpoints = Listener(options.host, options.port, self._handle, timers)
+        self._admin = Listener(options.host, options.admin_port, self._handle_admin, timers)
+        self._api = Api(self.processor, self._all_endpoints, options.token)
 
     @property
     def port(self) -> int:
-        """The port for everything, once started."""
-        return self._everything.port
+        """The port for all endpoints, known once the server is started."""
+        return self._all_endpoints.port
 
     @property
     def admin_port(self) -> int:
-        """The port for the administration, once started."""
+        """The port for the administrative endpoints, known once the server is started."""
         return self._admin.port
 
     async def start(self) -> None:
         """Listen on both ports.
 
         Raises:
-            PortError: one of them is taken; neither is left open.
+            PortError: a port is in use; neither stays open.
         """
-        for listener in (self._everything, self._admin):
+        for listener in (self._all_endpoints, self._admin):
             try:
                 await listener.open()
             except OSError as error:
@@ -115,12 +118,12 @@ class Server:
                 raise PortError(f"can't listen on {listener.host}:{listener.port}: {reason}") from error
 
     async def stop(self) -> None:
-        """Close both ports and all connections; what is still delayed is never charged."""
-        await self._everything.close()
+        """Close both ports and all connections; payments that are still being delayed are never charged."""
+        await self._all_endpoints.close()
         await self._admin.close()
 
-    def _handle(self, request: Request, client: Connection) -> None:
+    def _handle(self, request: Request, client: ClientConnection) -> None:
         self._api.handle(request, client)
 
-    def _handle_admin(self, request: Request, client: Connection) -> None:
+    def _handle_admin(self, request: Request, client: ClientConnection) -> None:
         self._api.handle_admin(request, client)

@@ -1,4 +1,4 @@
-"""How a processor's messages look on the wire."""
+"""Decodes the requests to a processor and encodes its answers."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from ops.simulator.faults import Fault, Faults
-from ops.simulator.ledger import Payment, Summary, amount_of, cents_of, fee_of
+from ops.simulator.ledger import LedgerEntry, Summary, amount_of, cents_of, fee_of
 
 Body = TypeVar("Body")
 
@@ -18,7 +18,7 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class WireError(Exception):
-    """What came can't be understood; its text tells the sender why."""
+    """A request is malformed; the message tells its sender why."""
 
 
 class _PaymentBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -31,10 +31,10 @@ _decode_payment = msgspec.json.Decoder(_PaymentBody).decode
 
 
 def decode(content: bytes, kind: type[Body]) -> Body:
-    """Read a JSON body.
+    """Decode a JSON body into an object of type `kind`.
 
     Raises:
-        WireError: it isn't one, or not of this kind.
+        WireError: the body is no JSON, or does not fit the type.
     """
     try:
         return msgspec.json.decode(content, type=kind)
@@ -42,21 +42,21 @@ def decode(content: bytes, kind: type[Body]) -> Body:
         raise WireError(str(error)) from error
 
 
-def decode_payment(content: bytes) -> Payment:
-    """Read the body of `POST /payments`.
+def decode_payment(content: bytes) -> LedgerEntry:
+    """Decode the body of `POST /payments`.
 
     Raises:
-        WireError: it is no payment.
+        WireError: the body is no payment.
     """
     try:
         body = _decode_payment(content)
-        return Payment(body.correlation_id, cents_of(body.amount), _in_utc(body.requested_at))
+        return LedgerEntry(body.correlation_id, cents_of(body.amount), _in_utc(body.requested_at))
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError) as error:
         raise WireError(str(error)) from error
 
 
 def decode_window(query: str) -> tuple[datetime | None, datetime | None]:
-    """Read `from` and `to` out of a query string.
+    """Decode `from` and `to` of a query string; None stands for a missing one.
 
     Raises:
         WireError: one of them is no instant.
@@ -72,17 +72,17 @@ def decode_window(query: str) -> tuple[datetime | None, datetime | None]:
 
 
 def encode_message(text: str) -> bytes:
-    """Write the short answer that says what happened."""
+    """Encode an answer that says in one sentence what happened."""
     return _encode({"message": text})
 
 
 def encode_health(*, failing: bool, delay_ms: int) -> bytes:
-    """Write the answer of `GET /payments/service-health`."""
+    """Encode the answer to `GET /payments/service-health`."""
     return _encode({"failing": failing, "minResponseTime": delay_ms})
 
 
-def encode_payment(payment: Payment) -> bytes:
-    """Write the answer of `GET /payments/{id}`; its instant has neither zone nor trailing zeros."""
+def encode_payment(payment: LedgerEntry) -> bytes:
+    """Encode the answer to `GET /payments/{id}`, with an instant without zone and trailing zeros."""
     instant = payment.requested_at.replace(tzinfo=None).isoformat()
     return _encode(
         {
@@ -94,7 +94,7 @@ def encode_payment(payment: Payment) -> bytes:
 
 
 def encode_summary(summary: Summary, fee: Decimal) -> bytes:
-    """Write the answer of `GET /admin/payments-summary`, for a processor that takes `fee` of each amount."""
+    """Encode the answer to `GET /admin/payments-summary`; `fee` is the share of each amount."""
     return _encode(
         {
             "totalRequests": summary.total_requests,
@@ -105,8 +105,8 @@ def encode_summary(summary: Summary, fee: Decimal) -> bytes:
     )
 
 
-def encode_audit(payments: Iterable[Payment]) -> bytes:
-    """Write charges one to a line, instants with a zone and milliseconds (more digits only where they were sent)."""
+def encode_charges(payments: Iterable[LedgerEntry]) -> bytes:
+    """Encode charges, one JSON object per line; instants have microseconds only where the request had them."""
     return b"".join(
         _encode(
             {
@@ -121,7 +121,7 @@ def encode_audit(payments: Iterable[Payment]) -> bytes:
 
 
 def encode_faults(faults: Faults, injected: Mapping[Fault, int]) -> bytes:
-    """Write the answer of `GET /admin/faults`: the set, and how often each kind was injected so far."""
+    """Encode the answer to `GET /admin/faults`: the faults, and how often each kind has been injected."""
     counts = {fault.value: injected[fault] for fault in Fault}
     return _encode({**msgspec.to_builtins(faults), "injected": counts})
 

@@ -1,4 +1,4 @@
-"""Two short trials with fixed seeds: what a change may not break before anybody looks at it."""
+"""Two short chaos runs with fixed seeds, so that a change that breaks a promise is noticed early."""
 
 import json
 import os
@@ -17,7 +17,7 @@ TIMEOUT_S = 150
 @pytest.mark.parametrize(("profile", "seconds", "seed"), [("forty", 8, 1), ("crashes", 18, 5)])
 def test_every_promise_is_kept(profile: str, seconds: int, seed: int, tmp_path: Path) -> None:
     arguments = ["--profile", profile, "--seconds", str(seconds), "--seed", str(seed), "--out", str(tmp_path / "out")]
-    done = subprocess.run(  # noqa: S603  # ours
+    done = subprocess.run(  # noqa: S603  # our own command
         [sys.executable, "-m", "ops.chaostest", *arguments],
         check=False,
         stdout=subprocess.PIPE,
@@ -38,19 +38,19 @@ def test_every_promise_is_kept(profile: str, seconds: int, seed: int, tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_trial_that_is_given_up_ends_all_that_it_started(tmp_path: Path) -> None:
-    with subprocess.Popen(  # ours
+def test_a_run_that_is_interrupted_ends_every_process_that_it_started(tmp_path: Path) -> None:
+    with subprocess.Popen(
         [sys.executable, "-m", "ops.chaostest", "--profile", "crashes", "--seconds", "600"],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
-    ) as trial:
-        assert trial.stdout is not None
-        trial.stdout.readline()  # the head of the table: all is started
-        trial.send_signal(signal.SIGINT)
-        rest, _ = trial.communicate(timeout=TIMEOUT_S)
-    assert trial.returncode == 1
+    ) as run:
+        assert run.stdout is not None
+        run.stdout.readline()  # The head of the table is printed when everything is started.
+        run.send_signal(signal.SIGINT)
+        rest, _ = run.communicate(timeout=TIMEOUT_S)
+    assert run.returncode == 1
     assert rest.splitlines()[-1].startswith("given up")
     assert list(tmp_path.iterdir()) == []
     for process in Path("/proc").iterdir():
@@ -61,5 +61,5 @@ def test_a_trial_that_is_given_up_ends_all_that_it_started(tmp_path: Path) -> No
 def _command(process: Path) -> str:
     try:
         return (process / "cmdline").read_bytes().decode(errors="replace")
-    except OSError:  # it ended meanwhile
+    except OSError:  # It has just ended.
         return ""

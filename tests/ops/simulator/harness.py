@@ -1,4 +1,4 @@
-"""A simulated processor on real sockets, whose clock the test turns."""
+"""A simulated processor on real sockets, with a clock that the test moves."""
 
 import asyncio
 import heapq
@@ -15,7 +15,7 @@ import msgspec
 import uvloop
 
 from ops.simulator.ledger_file import LedgerFile
-from ops.simulator.server import Server, SimulatorOptions
+from ops.simulator.server import SimulatorOptions, SimulatorServer
 
 DEADLINE_S = 20
 TOKEN = "123"
@@ -34,7 +34,7 @@ def in_loop(test: Callable[Arguments, Coroutine[Any, Any, None]]) -> Callable[Ar
 
 
 class ManualTimers:
-    """Timers that go off when the test says so; a delay of zero goes off with the next turn of the loop."""
+    """Timers that fire when the test moves the clock; a delay of zero fires in the next turn of the loop."""
 
     def __init__(self) -> None:
         self._now_s = 1_000.0
@@ -66,7 +66,7 @@ class ManualTimers:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RawAnswer:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -76,7 +76,7 @@ class Answer:
         return msgspec.json.decode(self.body)
 
 
-class Client:
+class RawClient:
     """One connection to the simulator."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -84,7 +84,7 @@ class Client:
         self._writer = writer
 
     @classmethod
-    async def connect(cls, port: int) -> "Client":
+    async def connect(cls, port: int) -> "RawClient":
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     def send(self, method: str, target: str, body: object = None, token: str | None = TOKEN) -> None:
@@ -96,11 +96,11 @@ class Client:
     def send_raw(self, content: bytes) -> None:
         self._writer.write(content)
 
-    async def receive(self) -> Answer:
+    async def receive(self) -> RawAnswer:
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.split(": ", 1) for line in head[1:] if line)
         body = await self._reader.readexactly(int(headers.get("Content-Length", 0)))
-        return Answer(int(head[0].split(" ")[1]), headers, body)
+        return RawAnswer(int(head[0].split(" ")[1]), headers, body)
 
     async def receive_raw(self, size: int) -> bytes:
         return await self._reader.readexactly(size)
@@ -108,7 +108,7 @@ class Client:
     async def rest(self) -> bytes:
         return await self._reader.read()
 
-    async def call(self, method: str, target: str, body: object = None, token: str | None = TOKEN) -> Answer:
+    async def call(self, method: str, target: str, body: object = None, token: str | None = TOKEN) -> RawAnswer:
         self.send(method, target, body, token)
         return await self.receive()
 
@@ -118,20 +118,20 @@ class Client:
             await self._writer.wait_closed()
 
 
-class Simulator:
+class RunningSimulator:
     """A running simulator, and clients that are closed with it."""
 
-    def __init__(self, server: Server, timers: ManualTimers) -> None:
+    def __init__(self, server: SimulatorServer, timers: ManualTimers) -> None:
         self.server = server
         self.timers = timers
-        self._clients: list[Client] = []
+        self._clients: list[RawClient] = []
 
-    async def client(self, port: int | None = None) -> Client:
-        client = await Client.connect(port or self.server.port)
+    async def client(self, port: int | None = None) -> RawClient:
+        client = await RawClient.connect(port or self.server.port)
         self._clients.append(client)
         return client
 
-    async def admin(self, method: str, target: str, body: object = None) -> Answer:
+    async def admin(self, method: str, target: str, body: object = None) -> RawAnswer:
         return await (await self.client(self.server.admin_port)).call(method, target, body)
 
     async def inject(self, **faults: object) -> None:
@@ -153,11 +153,13 @@ class Simulator:
 
 
 @asynccontextmanager
-async def simulator(ledger_file: LedgerFile | None = None, fee: str = "0.05") -> AsyncIterator[Simulator]:
+async def simulator(
+    ledger_file: LedgerFile | None = None, fee: str = "0.05", port: int = 0
+) -> AsyncIterator[RunningSimulator]:
     timers = ManualTimers()
-    server = Server(SimulatorOptions(Decimal(fee), token=TOKEN), ledger_file, timers)
+    server = SimulatorServer(SimulatorOptions(Decimal(fee), port=port, token=TOKEN), ledger_file, timers)
     await server.start()
-    running = Simulator(server, timers)
+    running = RunningSimulator(server, timers)
     try:
         yield running
     finally:

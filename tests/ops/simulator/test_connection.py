@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 
 from ops.simulator.connection import PIPELINED_MAX, REQUEST_BYTES_MAX
-from ops.simulator.ledger import Payment
+from ops.simulator.ledger import LedgerEntry
 from tests.ops.simulator.harness import correlation_id, in_loop, payment, simulator
 
 NOON = datetime(2025, 7, 15, 12, tzinfo=UTC)
@@ -111,7 +111,7 @@ async def test_a_client_that_does_not_read_keeps_nobody_from_stopping() -> None:
     async with simulator() as processor:
         ledger = processor.server.processor.ledger
         for number in range(100_000):
-            ledger.insert(Payment(UUID(int=number), 1990, NOON))
+            ledger.insert(LedgerEntry(UUID(int=number), 1990, NOON))
         client = await processor.client()
         client.send("GET", "/admin/payments")
         await client.receive_raw(1)

@@ -6,34 +6,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.simulator.faults import GARBAGE, Fate, Fault, FaultPlan, Faults, FixedDelay, LognormalDelay, UniformDelay
+from ops.simulator.faults import (
+    GARBAGE,
+    Fault,
+    Faults,
+    FixedDelay,
+    Injection,
+    InjectionPlan,
+    LognormalDelay,
+    UniformDelay,
+)
 
 
-def fates(faults: Faults, number: int) -> list[Fate]:
-    plan = FaultPlan(faults)
+def injections(faults: Faults, number: int) -> list[Injection]:
+    plan = InjectionPlan(faults)
     return [plan.draw() for _ in range(number)]
 
 
 def test_without_rates_nothing_goes_wrong() -> None:
-    assert {(None, 0.0)} == {(fate.fault, fate.delay_ms) for fate in fates(Faults(), 1000)}
+    assert {(None, 0.0)} == {(injection.fault, injection.delay_ms) for injection in injections(Faults(), 1000)}
 
 
 @given(st.integers())
-def test_the_same_seed_brings_the_same_fates(seed: int) -> None:
+def test_the_same_seed_draws_the_same_faults(seed: int) -> None:
     faults = Faults(seed=seed, failure_rate=0.3, garbage_rate=0.3, delay=LognormalDelay(10, 1))
 
-    assert fates(faults, 50) == fates(faults, 50)
+    assert injections(faults, 50) == injections(faults, 50)
 
 
-def test_another_seed_brings_other_fates() -> None:
-    assert fates(Faults(seed=1, failure_rate=0.5), 100) != fates(Faults(seed=2, failure_rate=0.5), 100)
+def test_another_seed_draws_other_faults() -> None:
+    assert injections(Faults(seed=1, failure_rate=0.5), 100) != injections(Faults(seed=2, failure_rate=0.5), 100)
 
 
-def test_a_delay_does_not_change_which_faults_a_seed_brings() -> None:
-    without = fates(Faults(seed=3, failure_rate=0.5), 100)
-    delayed = fates(Faults(seed=3, failure_rate=0.5, delay=UniformDelay(1, 2)), 100)
+def test_a_delay_does_not_change_which_faults_a_seed_draws() -> None:
+    without = injections(Faults(seed=3, failure_rate=0.5), 100)
+    delayed = injections(Faults(seed=3, failure_rate=0.5, delay=UniformDelay(1, 2)), 100)
 
-    assert [fate.fault for fate in without] == [fate.fault for fate in delayed]
+    assert [injection.fault for injection in without] == [injection.fault for injection in delayed]
 
 
 def test_each_fault_comes_as_often_as_its_rate_says() -> None:
@@ -47,27 +56,27 @@ def test_each_fault_comes_as_often_as_its_rate_says() -> None:
         drip_rate=0.1,
     )
 
-    counts = Counter(fate.fault for fate in fates(faults, 10_000))
+    counts = Counter(injection.fault for injection in injections(faults, 10_000))
 
     for fault, rate in (*faults.rates(), (None, 0.1)):
         assert rate * 10_000 == pytest.approx(counts[fault], abs=200), fault
 
 
 @pytest.mark.parametrize("fault", [fault for fault, _ in Faults().rates()], ids=lambda fault: fault.value)
-def test_a_rate_of_one_spares_nobody(fault: Fault) -> None:
+def test_a_rate_of_one_is_injected_into_every_request(fault: Fault) -> None:
     faults = msgspec.convert({f"{fault.value}Rate": 1}, Faults)
 
-    assert {fault} == {fate.fault for fate in fates(faults, 1000)}
+    assert {fault} == {injection.fault for injection in injections(faults, 1000)}
 
 
-def test_all_forms_of_garbage_come() -> None:
-    assert set(GARBAGE) == {fate.garbage for fate in fates(Faults(garbage_rate=1), 1000)}
+def test_every_kind_of_garbage_is_drawn() -> None:
+    assert set(GARBAGE) == {injection.garbage for injection in injections(Faults(garbage_rate=1), 1000)}
 
 
 def test_delays_follow_their_distribution() -> None:
-    fixed = {fate.delay_ms for fate in fates(Faults(delay=FixedDelay(7)), 10)}
-    uniform = [fate.delay_ms for fate in fates(Faults(delay=UniformDelay(10, 20)), 1000)]
-    lognormal = [fate.delay_ms for fate in fates(Faults(delay=LognormalDelay(100, 1, max_ms=500)), 1000)]
+    fixed = {injection.delay_ms for injection in injections(Faults(delay=FixedDelay(7)), 10)}
+    uniform = [injection.delay_ms for injection in injections(Faults(delay=UniformDelay(10, 20)), 1000)]
+    lognormal = [injection.delay_ms for injection in injections(Faults(delay=LognormalDelay(100, 1, max_ms=500)), 1000)]
 
     assert {7} == fixed
     assert min(uniform) >= 10
@@ -95,6 +104,6 @@ def test_delays_follow_their_distribution() -> None:
         b'{"delay": {"kind": "lognormal", "medianMs": 0, "sigma": 1}}',
     ],
 )
-def test_a_set_that_makes_no_sense_is_refused(content: bytes) -> None:
+def test_invalid_faults_are_refused(content: bytes) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(content, type=Faults)

@@ -4,15 +4,16 @@ from uuid import UUID
 import pytest
 
 from ops.simulator.faults import GARBAGE
-from tests.ops.simulator.harness import Simulator, correlation_id, in_loop, payment, simulator
+from ops.stack.ports import reserve_ports
+from tests.ops.simulator.harness import RunningSimulator, correlation_id, in_loop, payment, simulator
 
 
-async def look_up(processor: Simulator, body: dict[str, object]) -> int:
+async def look_up(processor: RunningSimulator, body: dict[str, object]) -> int:
     return (await (await processor.client()).call("GET", f"/payments/{correlation_id(body)}")).status
 
 
 @in_loop
-async def test_the_set_is_told_and_replaced_as_a_whole() -> None:
+async def test_the_faults_can_be_read_and_are_replaced_as_a_whole() -> None:
     async with simulator() as processor:
         await processor.inject(seed=7, failureRate=0.25, delay={"kind": "uniform", "minMs": 1, "maxMs": 2})
         told = (await processor.admin("GET", "/admin/faults")).json
@@ -26,7 +27,7 @@ async def test_the_set_is_told_and_replaced_as_a_whole() -> None:
 
 @pytest.mark.parametrize("faults", [{"failureRate": 2}, {"failRate": 0.1}, {"delay": {"kind": "none"}}, b"{"])
 @in_loop
-async def test_a_set_that_makes_no_sense_is_400_and_changes_nothing(faults: object) -> None:
+async def test_invalid_faults_are_400_and_changes_nothing(faults: object) -> None:
     async with simulator() as processor:
         await processor.inject(seed=7)
 
@@ -159,7 +160,7 @@ async def test_drip_answers_byte_by_byte_and_goes_on_with_the_connection() -> No
 
 
 @in_loop
-async def test_a_fault_of_the_answer_meets_known_ids_too() -> None:
+async def test_a_fault_of_the_answer_is_injected_for_known_ids_too() -> None:
     async with simulator() as processor:
         client, body = await processor.client(), payment()
         await client.call("POST", "/payments", body)
@@ -190,8 +191,8 @@ async def test_an_injected_delay_is_added_to_the_configured_one() -> None:
 
 
 @in_loop
-async def test_refuse_closes_what_is_open_and_turns_away_what_comes_until_it_is_taken_back() -> None:
-    async with simulator() as processor:
+async def test_refuse_closes_open_connections_and_refuses_new_ones_until_it_is_ended() -> None:
+    async with simulator(port=reserve_ports(1)[0]) as processor:
         port = processor.server.port
         body = payment()
         await processor.admin("PUT", "/admin/configurations/delay", {"delay": 100})
@@ -217,7 +218,7 @@ async def test_refuse_closes_what_is_open_and_turns_away_what_comes_until_it_is_
 
 
 @in_loop
-async def test_whoever_shuts_the_port_through_it_still_gets_an_answer() -> None:
+async def test_the_client_that_closes_the_port_still_gets_an_answer() -> None:
     async with simulator() as processor:
         client = await processor.client()
 
@@ -227,8 +228,8 @@ async def test_whoever_shuts_the_port_through_it_still_gets_an_answer() -> None:
 
 
 @in_loop
-async def test_a_port_taken_meanwhile_is_503_and_refusing_goes_on() -> None:
-    async with simulator() as processor:
+async def test_a_port_that_was_taken_meanwhile_is_503_and_refusing_goes_on() -> None:
+    async with simulator(port=reserve_ports(1)[0]) as processor:
         await processor.inject(refuse=True)
         squatter = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", processor.server.port)
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.simulator.ledger import Ledger, Payment, Summary, amount_of, cents_of, fee_of
+from ops.simulator.ledger import Ledger, LedgerEntry, Summary, amount_of, cents_of, fee_of
 
 NOON = datetime(2025, 7, 15, 12, tzinfo=UTC)
 
 
-def at(milliseconds: int, cents: int = 1990) -> Payment:
-    return Payment(uuid4(), cents, NOON + timedelta(milliseconds=milliseconds))
+def at(milliseconds: int, cents: int = 1990) -> LedgerEntry:
+    return LedgerEntry(uuid4(), cents, NOON + timedelta(milliseconds=milliseconds))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_id_is_kept_once_with_what_came_first() -> None:
     first = at(0)
 
     assert ledger.insert(first)
-    assert not ledger.insert(Payment(first.correlation_id, 1, NOON + timedelta(days=1)))
+    assert not ledger.insert(LedgerEntry(first.correlation_id, 1, NOON + timedelta(days=1)))
 
     assert first == ledger.find(first.correlation_id)
     assert [first] == list(ledger)

@@ -4,21 +4,21 @@ from uuid import UUID
 
 import pytest
 
-from ops.simulator.ledger import Payment
+from ops.simulator.ledger import LedgerEntry
 from ops.simulator.ledger_file import LedgerFile, LedgerFileError
 
-FIRST = Payment(UUID(int=1), 1990, datetime(2025, 7, 15, 12, 34, 56, 789_000, tzinfo=UTC))
-SECOND = Payment(UUID(int=2), -5, datetime(2025, 7, 15, tzinfo=UTC))
-THIRD = Payment(UUID(int=3), 10**20, datetime(1, 1, 1, tzinfo=UTC))
+FIRST = LedgerEntry(UUID(int=1), 1990, datetime(2025, 7, 15, 12, 34, 56, 789_000, tzinfo=UTC))
+SECOND = LedgerEntry(UUID(int=2), -5, datetime(2025, 7, 15, tzinfo=UTC))
+THIRD = LedgerEntry(UUID(int=3), 10**20, datetime(1, 1, 1, tzinfo=UTC))
 
 
-def write(path: Path, *payments: Payment) -> None:
+def write(path: Path, *payments: LedgerEntry) -> None:
     with LedgerFile(path) as file:
         for payment in payments:
             file.append(payment)
 
 
-def read(path: Path) -> list[Payment]:
+def read(path: Path) -> list[LedgerEntry]:
     with LedgerFile(path) as file:
         return file.load()
 

@@ -16,8 +16,8 @@ def test_calls_run_then_queue_then_are_refused() -> None:
     assert admissions == {NOW: 800, LATER: 500, REFUSED: 100}
 
 
-def test_whoever_waits_longest_takes_the_place_of_whoever_leaves() -> None:
-    limiter: ConcurrencyLimiter[str] = ConcurrencyLimiter(at_once_max=1, queued_max=2)
+def test_the_call_that_waits_longest_runs_when_another_ends() -> None:
+    limiter: ConcurrencyLimiter[str] = ConcurrencyLimiter(running_max=1, queued_max=2)
     assert [limiter.enter(caller) for caller in "abcd"] == [NOW, LATER, LATER, REFUSED]
 
     assert limiter.leave() == "b"
@@ -30,7 +30,7 @@ def test_whoever_waits_longest_takes_the_place_of_whoever_leaves() -> None:
 
 @given(st.lists(st.booleans()))
 def test_never_more_run_or_wait_than_allowed(arrivals: list[bool]) -> None:
-    limiter: ConcurrencyLimiter[int] = ConcurrencyLimiter(at_once_max=2, queued_max=3)
+    limiter: ConcurrencyLimiter[int] = ConcurrencyLimiter(running_max=2, queued_max=3)
     running = waiting = 0
     for caller, arrives in enumerate(arrivals):
         if arrives:
@@ -82,13 +82,13 @@ def test_nobody_overtakes_those_who_wait() -> None:
     assert limiter.release(105.0) == "b"
 
 
-def test_whoever_hangs_up_leaves_the_place_to_another() -> None:
+def test_a_caller_that_hangs_up_makes_room_for_another() -> None:
     limiter: HealthLimiter[str] = HealthLimiter(started_at_s=100.0)
     for caller in "abc":
         limiter.arrive(caller, 101.0)
 
-    limiter.hang_up("b")
-    limiter.hang_up("b")
+    limiter.cancel("b")
+    limiter.cancel("b")
 
     assert limiter.arrive("d", 102.0) is LATER
     assert limiter.release(105.0) == "c"
@@ -127,6 +127,6 @@ def test_no_window_answers_twice(steps: list[tuple[float, str]]) -> None:
                 if released is not None:
                     assert released == waiting.pop(0)
             case "hang up" if waiting:
-                limiter.hang_up(waiting.pop())
+                limiter.cancel(waiting.pop())
         assert len(waiting) <= 2
     assert all(number <= 1 for number in answers.values())

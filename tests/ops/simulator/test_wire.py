@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.simulator.ledger import Payment, Summary
+from ops.simulator.ledger import LedgerEntry, Summary
 from ops.simulator.wire import (
     WireError,
     decode_payment,
     decode_window,
-    encode_audit,
+    encode_charges,
     encode_payment,
     encode_summary,
 )
@@ -23,8 +23,8 @@ def body(amount: str = "19.90", instant: str = "2025-07-15T12:34:56.789Z", corre
     return f'{{"correlationId": "{correlation_id}", "amount": {amount}, "requestedAt": "{instant}"}}'.encode()
 
 
-def at(*parts: int) -> Payment:
-    return Payment(UUID(ID), 1990, datetime(*parts, tzinfo=UTC))  # type: ignore[arg-type,misc] # the parts are no tzinfo
+def at(*parts: int) -> LedgerEntry:
+    return LedgerEntry(UUID(ID), 1990, datetime(*parts, tzinfo=UTC))  # type: ignore[arg-type,misc] # the parts are no tzinfo
 
 
 def test_a_payment_is_read() -> None:
@@ -79,7 +79,7 @@ def test_no_bytes_bring_another_error(content: bytes) -> None:
         (at(2025, 7, 15, 12, 34, 50), "2025-07-15T12:34:50"),
     ],
 )
-def test_a_payment_is_told_without_zone_and_trailing_zeros(payment: Payment, instant: str) -> None:
+def test_a_payment_is_told_without_zone_and_trailing_zeros(payment: LedgerEntry, instant: str) -> None:
     assert f'{{"correlationId":"{ID}","amount":19.90,"requestedAt":"{instant}"}}'.encode() == encode_payment(payment)
 
 
@@ -89,7 +89,7 @@ def test_an_audit_line_has_cents_milliseconds_and_a_zone() -> None:
         f'{{"correlationId":"{ID}","amountCents":1990,"requestedAt":"2025-07-15T12:34:56.700001Z"}}\n'
     )
 
-    lines = encode_audit([at(2025, 7, 15, 12, 34, 56, 700_000), at(2025, 7, 15, 12, 34, 56, 700_001)])
+    lines = encode_charges([at(2025, 7, 15, 12, 34, 56, 700_000), at(2025, 7, 15, 12, 34, 56, 700_001)])
 
     assert expected.encode() == lines
 
