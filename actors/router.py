@@ -61,7 +61,7 @@ class RouterActor(Actor):
         self._persistence = persistence
         self._runtime = runtime
         self._timer = Timer(runtime, self.tell_self, DecisionDue())
-        self._logged: Choice | None = None
+        self._logged = Choice(dispatcher.routes.cheapest_first[0].name, Reason.CHEAPEST)
         self._logged_at_s = 0.0
 
     def on_receive(self, message: RouterMessage) -> object:  # noqa: C901  # one line for each message

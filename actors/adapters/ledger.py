@@ -6,11 +6,11 @@ from uuid import UUID
 
 from psycopg.rows import TupleRow
 
-from actors.adapters.postgres import Line, Pool
-from actors.domain.messages import Claim, Move
+from actors.adapters.pgold import Line, Pool
+from actors.domain.payment import Claim, Move
 from actors.domain.payment import Payment, Settlement
 from actors.errors import LedgerUnavailableError
-from actors.ports import (
+from actors.domain.records import (
     Adopted,
     Beat,
     KnownPayment,

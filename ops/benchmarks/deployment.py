@@ -25,8 +25,8 @@ from ops.benchmarks.usage import (
     process_tree,
     read_usage,
 )
-from ops.process import Process
-from ops.trial.stage import free_block
+from ops.stack.process import Process
+from ops.stack.ports import reserve_ports
 
 READY_S_MAX = 600
 """The first start in a checkout installs its environment."""
@@ -52,7 +52,7 @@ class Deployment(Process):
         """
         self._folder = tempfile.TemporaryDirectory(prefix="fiel-bench-")
         folder = Path(self._folder.name)
-        port = free_block(replicas + 5)
+        port = reserve_ports(replicas + 5)[0]
         first = port + replicas + 1
         self.ports = [port + number for number in range(1, replicas + 1)]
         self._admin_ports = (first + 2, first + 3)

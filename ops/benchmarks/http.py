@@ -22,7 +22,7 @@ import falcon
 from actors.messages.intake import AcceptAnswer
 from actors.domain.payment import Payment
 from gateway.payments import PaymentsResource
-from ops.process import ROOT
+from ops.stack.process import ROOT
 
 WORKERS = {"gateway": "gateway.server.worker.GatewayWorker", "gevent": "gevent"}
 """Worker classes by name; the second is the baseline."""

@@ -1,0 +1,1 @@
+def PostgresPayments(c): return c

@@ -1,0 +1,1 @@
+def PostgresPurge(c): return c
