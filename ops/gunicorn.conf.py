@@ -1,4 +1,4 @@
-"""How gunicorn runs one replica: one process, many greenlets."""
+"""The configuration of gunicorn for one replica: one worker process with many greenlets."""
 
 from gevent import monkey
 
@@ -26,8 +26,8 @@ loglevel = "warning"
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Let SIGTERM turn the replica unready before it closes, and keep what start-up made out of garbage collection."""
-    from gateway import main  # noqa: PLC0415  # it exists in the worker alone
+    """Let SIGTERM make the replica unready before it closes, and exempt all present objects from garbage collection."""
+    from gateway import main  # noqa: PLC0415  # it may be imported in the worker only
 
     def terminate(signum: int, frame: FrameType | None) -> None:
         main.begin_drain()
@@ -39,7 +39,7 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def worker_exit(_server: object, _worker: Worker) -> None:
-    """Stop the actors; gunicorn itself would never do so."""
-    from gateway import main  # noqa: PLC0415  # the same
+    """Stop the actors, which gunicorn knows nothing of."""
+    from gateway import main  # noqa: PLC0415  # it may be imported in the worker only
 
     main.drain()
