@@ -31,6 +31,8 @@ GROUP_MAX = 256
 """Payments that one write and one sync make durable."""
 DELIVERY_S = 0.010
 """How long payments are gathered for the router; as long as a commit waits for company where payments are few."""
+UNREADABLE_S = 1.0
+"""Time after which a journal that could not be read is tried again."""
 DELIVERY_MAX = 250
 """Payments that the router is given at once, so that reading them from the disk does not hold up clients."""
 
@@ -168,14 +170,19 @@ class IntakeActor(Actor):
             self._untold += group
             self._order_delivery()
 
-    def _order_delivery(self) -> None:
+    def _order_delivery(self, in_s: float = DELIVERY_S) -> None:
         if not self._delivery_due:
             self._delivery_due = True
-            self._runtime.call_later(DELIVERY_S, self.tell_self, DeliveryDue())
+            self._runtime.call_later(in_s, self.tell_self, DeliveryDue())
 
     def _deliver(self) -> None:
         self._delivery_due = False
-        payments = self._journal.take(min(self._wanted, DELIVERY_MAX))
+        try:
+            payments = self._journal.take(min(self._wanted, DELIVERY_MAX))
+        except JournalUnavailableError as error:
+            logger.warning("%d payments wait in the journal: %s", self._journal.waiting, error)
+            self._order_delivery(UNREADABLE_S)
+            return
         self._wanted -= len(payments)
         self._router.tell(Route(tuple(payments), self._journal.waiting))
         if self._untold:

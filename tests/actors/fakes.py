@@ -7,12 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from actors.actor import Actor
-from actors.domain.messages import Claim, Move
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Payment, Settlement
+from actors.domain.payment import Claim, Move, Payment, Settlement
 from actors.domain.quorum import Opinion
-from actors.errors import HealthUnavailableError, JournalUnavailableError, LedgerUnavailableError, PeersUnavailableError
-from actors.ports import (
+from actors.domain.records import (
     Adopted,
     Beat,
     KnownPayment,
@@ -26,6 +24,7 @@ from actors.ports import (
     SharedHealth,
     WriteResult,
 )
+from actors.errors import HealthUnavailableError, JournalUnavailableError, LedgerUnavailableError, PeersUnavailableError
 
 NOW_MS = 1_750_000_000_000
 HEALTH_TTL_S, OPINION_TTL_S = 15.0, 2.0
@@ -268,12 +267,11 @@ class MemoryLedger:
         self._lose_the_answer()
         return Adopted(tuple(Claim(tables.payments[key], tables.claims[key][1]) for key in taken), oldest_stamp_ms)
 
-    def claims(self) -> tuple[Claim, ...]:
+    def claims(self, claims_max: int) -> tuple[Claim, ...]:
         self._answer()
         claims = self.tables.claims.items()
-        return tuple(
-            Claim(self.tables.payments[key], processor) for key, (owner, processor) in claims if owner == self.replica
-        )
+        own = (Claim(self.tables.payments[key], processor) for key, (owner, processor) in claims if owner == self.replica)
+        return tuple(own)[:claims_max]
 
     def latest(self, payments_max: int) -> tuple[Payment, ...]:
         self._answer()
@@ -360,6 +358,9 @@ class ScriptedProcessor:
         self.looked_up.append(payment.correlation_id)
         return self.look_ups.popleft() if self.look_ups else LookUpAnswer(answered=True)
 
+    def close(self) -> None:
+        self.error = ConnectionError("closed")
+
     def _fail(self) -> None:
         if self.error is not None:
             raise self.error
@@ -409,6 +410,12 @@ class MemoryBoard:
             ),
         )
 
+    def ping(self) -> None:
+        self._answer()
+
+    def close(self) -> None:
+        self.gone = True
+
     def evict(self) -> None:
         """Forget everything."""
         for kept in (self.leases, self.answers, self.opinions):
@@ -442,6 +449,9 @@ class ScriptedProbe:
     def ask(self, processor: str) -> ProcessorHealth | None:
         self.asked.append(processor)
         return self.answers.get(processor)
+
+    def close(self) -> None:
+        self.answers.clear()
 
 
 class MemoryChannel:
