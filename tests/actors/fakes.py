@@ -270,7 +270,9 @@ class MemoryLedger:
     def claims(self, claims_max: int) -> tuple[Claim, ...]:
         self._answer()
         claims = self.tables.claims.items()
-        own = (Claim(self.tables.payments[key], processor) for key, (owner, processor) in claims if owner == self.replica)
+        own = (
+            Claim(self.tables.payments[key], processor) for key, (owner, processor) in claims if owner == self.replica
+        )
         return tuple(own)[:claims_max]
 
     def latest(self, payments_max: int) -> tuple[Payment, ...]:

@@ -77,9 +77,7 @@ def settlement(number: int) -> Settlement:
     return Settlement(UUID(int=number), "default", NOW_MS, attempts=1)
 
 
-def written(
-    claimed: tuple[UUID, ...] = (), moved: tuple[UUID, ...] = (), settled: tuple[UUID, ...] = ()
-) -> Written:
+def written(claimed: tuple[UUID, ...] = (), moved: tuple[UUID, ...] = (), settled: tuple[UUID, ...] = ()) -> Written:
     return Written(claimed, claims_rejected=(), moved=moved, moves_rejected=(), settled=settled)
 
 
