@@ -31,6 +31,9 @@ class Replica:
         MemoryLeases(self.tables, fence).register(0, lease_s=60)
         return MemoryPurge(self.tables, fence)
 
+    def begin_drain(self) -> None:
+        self.is_draining = True
+
     def acknowledged(self, name: str = "1") -> int:
         return self.tables.leases[name].generation
 
@@ -164,7 +167,7 @@ def test_a_replica_that_drains_while_it_waits_for_postgres_gives_up_following() 
     replica = Replica()
     replica.purges.begin_purge()
     replica.purges.failures = 1_000
-    replica.runtime.call_later(10 * RETRY_S, setattr, replica, "is_draining", True)
+    replica.runtime.call_later(10 * RETRY_S, replica.begin_drain)
     replica.purger.follow()
     assert replica.steps == []
 
@@ -211,7 +214,6 @@ def test_two_purges_at_once_are_followed_one_after_the_other(
             purger.purge()
     assert replica.steps == ["stop"]
     purges.may_answer.set()
-    last = gevent.spawn(purger.follow)
-    assert last.join(timeout=5) is None
+    gevent.spawn(purger.follow).join(timeout=5)
     assert purger.generation == 2
     assert replica.steps == ["stop", "start"] * 2

@@ -2,8 +2,8 @@ import falcon.testing
 import msgpack
 import pytest
 
-from actors.books import WindowSummary
 from actors.errors import LedgerUnavailableError
+from actors.queries import WindowSummary
 from gateway.app import create_app
 from tests.gateway.fake_gateway import NOW_MS, FakeGateway
 
