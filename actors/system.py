@@ -233,6 +233,7 @@ class System:
                 recent_max=self.settings.recent_max,
                 runtime=self.parts.runtime,
                 open_max=self.settings.open_max,
+                limits=self.parts.batch_limits,
             ),
         )
 
