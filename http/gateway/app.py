@@ -11,21 +11,22 @@ from gateway.payments import ANSWER_KINDS, PaymentBooks, PaymentGateway, Payment
 from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
 from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailable
 from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsResource
-from gateway.summary import PurgeResource, PurgingGateway, SummaryBooks, SummaryResource
+from gateway.purge import PurgeResource, PurgingGateway
+from gateway.summary import SummaryBooks, SummaryResource
 
 
 class Gateway(PaymentGateway, PurgingGateway, ProbedGateway, MeasuredGateway, ProcessorsGateway, Protocol):
-    """One replica, as its HTTP side sees it; `actors.replica.Replica` is one."""
+    """What the HTTP side needs of a replica; `actors.replica.Replica` fulfils it."""
 
 
 class Books(PaymentBooks, SummaryBooks, Protocol):
-    """What was charged where; `actors.books.Books` are such."""
+    """What the HTTP side asks about accepted payments; `actors.books.Books` fulfils it."""
 
 
 def create_app(
     gateway: Gateway, books: Books, *, allow_purge: bool, allow_force: bool
 ) -> falcon.App[falcon.Request, falcon.Response]:
-    """Build the WSGI application around a gateway and its books. Reads nothing but its arguments."""
+    """Build the WSGI application around a gateway and its books; it reads nothing but its arguments."""
     app = falcon.App()
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:

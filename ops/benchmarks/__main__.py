@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from ops.benchmarks import breaker, recovery, routing
+from ops.benchmarks import breaker, http, recovery, routing
 
 Benchmarks = Mapping[str, Callable[[Sequence[str]], dict[str, object]]]
 """By name, what runs with the rest of the command line and gives its figures; `ok` decides on the exit."""
@@ -14,6 +14,7 @@ BENCHMARKS: Benchmarks = {
     "routing": routing.run,
     "breaker": breaker.run,
     "recovery": recovery.run,
+    "http": http.run,
 }
 
 

@@ -23,12 +23,17 @@ _HTTP_1_0 = (1, 0)
 class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn's response, except that the head waits for the first piece of the body."""
 
+    status: str | None
+    headers_sent: bool
     response_length: int | None
     closes = False
     """Whether the head has told the client that the connection ends."""
 
     def start_response(
-        self, status: str, headers: Sequence[tuple[str, str]], exc_info: Any = None  # noqa: ANN401  # as in PEP 3333
+        self,
+        status: str,
+        headers: Sequence[tuple[str, str]],
+        exc_info: Any = None,  # noqa: ANN401  # as in PEP 3333
     ) -> Callable[[bytes], None]:
         """Take status and fields; gives the `write` of PEP 3333."""
         code = _PLAIN_STATUSES.get(status)
