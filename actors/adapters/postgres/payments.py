@@ -1,1 +1,0 @@
-def PostgresPayments(c): return c

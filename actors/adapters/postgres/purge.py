@@ -1,1 +1,0 @@
-def PostgresPurge(c): return c
