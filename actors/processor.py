@@ -169,8 +169,9 @@ class ProcessorActor(Actor):
         self._ends_due = False
         ends, self._ends = self._ends, []
         look_ups, self._look_up_ends = self._look_up_ends, []
+        now_s = self._runtime.now_s()
         for sent, outcome, ended_at_s in ends:
-            self._gate.ended(sent, outcome, ended_at_s)
+            self._gate.ended(sent, outcome, ended_at_s=ended_at_s, now_s=now_s)
         if ends:
             ended = (
                 ChargeEnded(sent.payment.correlation_id, outcome, sent.requested_at_ms) for sent, outcome, _ in ends
