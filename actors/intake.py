@@ -1,4 +1,4 @@
-"""The intake: makes payments durable in groups, answers their clients, and gives them to the router as it wants them."""
+"""The intake: makes payments durable in groups, answers their clients, and gives the router what it wants."""
 
 import logging
 from collections.abc import Callable, Iterable

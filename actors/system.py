@@ -22,7 +22,8 @@ from actors.adapters.postgres.purge import PostgresPurge
 from actors.adapters.processor_client import HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
 from actors.domain.batching import BatchLimits
-from actors.domain.breaker import Breaker, BreakerLimits
+from actors.domain.breaker import Breaker
+from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.dispatcher import Dispatcher, RetryLimits

@@ -1,7 +1,8 @@
 """Decides which payments that were given to a processor are sent to it, and how many more it takes.
 
-The only place that knows how much room a processor has: its breaker, the concurrency limit, the pace of starts, the budget
-of probes, the replica's lease, and whether calls still end. Pure: events and the time go in, `GateWork` comes out.
+The only place that knows how much room a processor has: its breaker, the concurrency limit, the pace of starts, the
+budget of probes, the replica's lease, and whether calls still end. Pure: events and the time go in, `GateWork` comes
+out.
 """
 
 from collections import deque
