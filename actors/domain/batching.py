@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """When a batch is written: at `items_max`, or when its first item has waited for as long as a `CommitWindow` says."""
+    """When a batch is committed: at `items_max`, or when its first item has waited for the time of a `CommitWindow`."""
 
     items_max: int = 100
     wait_s_min: float = 0.010
-    """How long the first item of a batch waits where items are few, or so many that a batch fills soon."""
+    """How long the first item of a batch waits at least. It waits no longer at a rate of up to `quiet_per_s`."""
     wait_s_max: float = 0.050
     items_wanted: int = 20
-    """A batch of this size is worth its commit."""
+    """The first item waits until about this many items are there, since the cost of a commit is then well shared."""
     quiet_per_s: float = 20.0
-    """Up to this rate of items a commit for each costs nothing that anybody would miss."""
+    """Up to this many items per second, a commit for each costs little."""
     rate_s: float = 0.5
-    """Over this time the rate is measured."""
+    """The rate of items is measured over at least this time."""
 
 
 class BatchSize:
@@ -46,10 +46,10 @@ class BatchSize:
 
 
 class CommitWindow:
-    """How long the first item of a batch waits for others; follows the rate at which items come.
+    """Adapts how long the first item of a batch waits for others to the rate at which items come.
 
-    Few items are committed soon, since their commits cost nothing that anybody would miss. The more there are, the more
-    a commit is shared by waiting longer; and the sooner a batch is worth its commit.
+    At a low rate items are committed soon, since few commits cost little. At a higher rate the first item waits until
+    `items_wanted` are there, which takes less time the higher the rate is.
     """
 
     def __init__(self, limits: BatchLimits) -> None:
@@ -59,7 +59,7 @@ class CommitWindow:
         self._counted_from_s: float | None = None
 
     def added(self, items: int, now_s: float) -> None:
-        """Count items that came now."""
+        """Count items that came at `now_s`, which is monotonic time."""
         if self._counted_from_s is None:
             self._counted_from_s = now_s
         self._counted += items
@@ -70,7 +70,7 @@ class CommitWindow:
 
     @property
     def wait_s(self) -> float:
-        """How long the first item waits now."""
+        """How long the first item of the next batch waits."""
         limits = self._limits
         if self._per_s <= limits.quiet_per_s:
             return limits.wait_s_min

@@ -402,15 +402,15 @@ def test_its_status_tells_what_is_under_way_and_how_much_may_be() -> None:
     processor.runtime.advance(0.05)
     processor.run()
     status = processor.status()
-    assert (status.under_way, status.latency_s) == (0, pytest.approx(0.05))
+    assert status.under_way == 0
+    assert status.latency_s == pytest.approx(0.05)
 
 
 def test_its_status_tells_what_changed_when_and_why() -> None:
     processor = Processor()
     processor.advance(1.5)
     processor.tell(QuorumFoundDown())
-    processor.runtime.time_s += 0.25  # What has happened is dated by when it happened, not by when it is noted.
-    processor.advance(0.25)
+    processor.advance(0.5)
     status = processor.status()
     assert status.state is HALF_OPEN
     told = [(each.at_ms - NOW_MS, each.transition.after, each.transition.cause) for each in status.transitions]
