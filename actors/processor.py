@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_UPS_MAX = 16
 """Look-ups under way at once."""
-GATHER_S = 0.005
+GATHER_S = 0.010
 """How long the ends of charges are gathered, so that they are handled together."""
 TRANSITIONS_MAX = 256
 """Changes of the breaker's state that are remembered."""

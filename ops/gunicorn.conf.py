@@ -1,4 +1,4 @@
-"""How gunicorn runs one replica: one process, many greenlets."""
+"""The configuration of gunicorn for one replica: one worker process with many greenlets."""
 
 from gevent import monkey
 
@@ -17,7 +17,7 @@ worker_class = "gateway.server.worker.GatewayWorker"
 workers = 1
 worker_connections = 2000
 keepalive = 75
-graceful_timeout = 8  # for the last requests (worker.py), then for the actors (replica.py)
+graceful_timeout = 8  # for the last requests (gateway/server/worker.py), then for the actors (actors/replica.py)
 timeout = 30
 control_socket_disable = True
 accesslog = None
@@ -25,9 +25,15 @@ errorlog = "-"
 loglevel = "warning"
 
 
+def pre_fork(_server: object, _worker: Worker) -> None:
+    """Keep what the master has made out of garbage collection, which would write to pages that the worker shares."""
+    gc.collect()
+    gc.freeze()
+
+
 def post_worker_init(worker: Worker) -> None:
-    """Let SIGTERM turn the replica unready before it closes, and keep what start-up made out of garbage collection."""
-    from gateway import main  # noqa: PLC0415  # it exists in the worker alone
+    """Let SIGTERM make the replica unready before it closes, and exempt all present objects from garbage collection."""
+    from gateway import main  # noqa: PLC0415  # it may be imported in the worker only
 
     def terminate(signum: int, frame: FrameType | None) -> None:
         main.begin_drain()
@@ -39,7 +45,7 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def worker_exit(_server: object, _worker: Worker) -> None:
-    """Stop the actors; gunicorn itself would never do so."""
-    from gateway import main  # noqa: PLC0415  # the same
+    """Stop the actors, which gunicorn knows nothing of."""
+    from gateway import main  # noqa: PLC0415  # it may be imported in the worker only
 
     main.drain()

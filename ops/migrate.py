@@ -1,7 +1,7 @@
-"""Bring a database to the schema of this checkout: `DATABASE_URL=... python -m ops.migrate`.
+"""Migrates a database to the schema of this checkout: `DATABASE_URL=... python -m ops.migrate`.
 
-Numbered files are applied in order, each once, each in a transaction of its own. It waits for a PostgreSQL that is
-just starting, and runners that come at the same time wait for one another.
+The numbered files are applied in order, each once and in a transaction of its own. A PostgreSQL that is just starting
+is waited for, and several processes that migrate at the same time wait for one another.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS schema_migration (
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file of the migrations folder."""
+    """A file of the migrations folder."""
 
     version: int
     name: str
@@ -42,15 +42,15 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the file, in hexadecimal."""
+        """The SHA-256 of the file, in hexadecimal."""
         return hashlib.sha256(self.sql).hexdigest()
 
 
 def read_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
-    """Read the files of `directory` in their order.
+    """Read the migrations of `directory` in the order of their numbers.
 
     Raises:
-        OpsError: a name that is not `NNNN_name.sql`, a number twice, or one left out.
+        OpsError: a file is not named `NNNN_name.sql`, or a number is used twice or left out.
     """
     migrations = []
     for path in sorted(directory.glob("*.sql")):
@@ -66,21 +66,24 @@ def read_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
 
 
 def migrate(database_url: str, *, directory: Path = MIGRATIONS, wait_s: float = 30) -> list[str]:
-    """Apply what `database_url` lacks and return the names; may be called again, and by several at once.
+    """Apply the migrations that the database lacks and return their names.
+
+    It may be called again, and by several processes at the same time.
 
     Raises:
-        OpsError: no connection within `wait_s`; a faulty file; an applied one that has changed or is not there.
+        OpsError: there was no connection within `wait_s` seconds, a migration failed, or one that was applied earlier
+            has changed or is missing.
     """
     migrations = read_migrations(directory)
     with _connect(database_url, wait_s) as connection:
         try:
             connection.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_WAIT])
-            # Held until the connection ends.
+            # The lock is held until the connection ends.
             connection.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
             connection.execute(CREATE_TABLE)
             return [_apply(connection, migration) for migration in _missing(connection, migrations)]
         except psycopg.Error as error:
-            raise OpsError(f"migration failed: {_line(error)}") from error
+            raise OpsError(f"migration failed: {_one_line(error)}") from error
 
 
 def _connect(database_url: str, wait_s: float) -> psycopg.Connection:
@@ -91,10 +94,10 @@ def _connect(database_url: str, wait_s: float) -> psycopg.Connection:
         except psycopg.OperationalError as error:
             if time.monotonic() >= deadline:
                 raise OpsError(
-                    f"cannot reach PostgreSQL at DATABASE_URL: {_line(error)}: start it, or correct DATABASE_URL"
+                    f"cannot reach PostgreSQL at DATABASE_URL: {_one_line(error)}: start it, or correct DATABASE_URL"
                 ) from error
         except psycopg.ProgrammingError as error:
-            raise OpsError(f"DATABASE_URL is not a PostgreSQL URL: {_line(error)}") from error
+            raise OpsError(f"DATABASE_URL is not a PostgreSQL URL: {_one_line(error)}") from error
         time.sleep(RETRY_S)
 
 
@@ -121,16 +124,16 @@ def _apply(connection: psycopg.Connection, migration: Migration) -> str:
                 [migration.version, migration.name, migration.checksum],
             )
     except psycopg.Error as error:
-        raise OpsError(f"migration {name} failed and was taken back: {_line(error)}") from error
+        raise OpsError(f"migration {name} failed and was taken back: {_one_line(error)}") from error
     return name
 
 
-def _line(error: psycopg.Error) -> str:
+def _one_line(error: psycopg.Error) -> str:
     return " ".join(str(error).split())
 
 
 def main() -> None:
-    """Migrate `DATABASE_URL`, naming each migration that was applied."""
+    """Migrate the database at `DATABASE_URL`, and print the name of each migration that was applied."""
     database_url = os.environ.get("DATABASE_URL")
     if not database_url:
         sys.exit("ops.migrate: DATABASE_URL is not set: name a database, as in postgresql://user:password@host/name")

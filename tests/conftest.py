@@ -1,4 +1,4 @@
-"""Real servers for every test: embedded ones, or those that TEST_DATABASE_URL and TEST_REDIS_URL name."""
+"""Real PostgreSQL and Redis servers for the tests: embedded ones, or those at TEST_DATABASE_URL and TEST_REDIS_URL."""
 
 import os
 import secrets
@@ -15,7 +15,7 @@ from ops.stack.embedded import PostgresServer, RedisServer
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The server's own database, in which no test makes tables."""
+    """The URL of the server's default database, in which no test creates tables."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield given
@@ -32,7 +32,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template_database(postgres_url: str) -> Iterator[str]:
-    """The name of a migrated, empty database to be copied."""
+    """The name of a migrated, empty database that tests copy."""
     name = f"fiel_template_{secrets.token_hex(4)}"
     _administer(postgres_url, f"CREATE DATABASE {name}")
     migrate(_with_database(postgres_url, name))
@@ -42,7 +42,7 @@ def template_database(postgres_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
-    """A migrated, empty database of the test's own."""
+    """The URL of a migrated, empty database for one test."""
     name = f"fiel_test_{secrets.token_hex(4)}"
     _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
     yield _with_database(postgres_url, name)
@@ -51,7 +51,7 @@ def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
 
 @pytest.fixture
 def empty_database_url(postgres_url: str) -> Iterator[str]:
-    """A database of the test's own without any table."""
+    """The URL of a database without tables for one test."""
     name = f"fiel_test_{secrets.token_hex(4)}"
     _administer(postgres_url, f"CREATE DATABASE {name}")
     yield _with_database(postgres_url, name)
@@ -60,7 +60,7 @@ def empty_database_url(postgres_url: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One Redis for all tests."""
+    """The URL of the Redis that all tests share."""
     given = os.environ.get("TEST_REDIS_URL")
     if given:
         yield given
@@ -77,7 +77,7 @@ def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(redis_server_url: str) -> str:
-    """A Redis that holds nothing."""
+    """The URL of a Redis that has been emptied for the test."""
     with redis.Redis.from_url(redis_server_url) as client:
         client.flushdb()
     return redis_server_url

@@ -55,7 +55,7 @@ class GeventRuntime:
             function, args = self._jobs.get()
             try:
                 function(*args)
-            except Exception:
+            except Exception:  # noqa: BLE001  # it is shown, and others need the greenlet
                 gevent.get_hub().handle_error(self, *sys.exc_info())
             if self._free >= STANDING_MAX:
                 return

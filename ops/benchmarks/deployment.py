@@ -25,8 +25,8 @@ from ops.benchmarks.usage import (
     process_tree,
     read_usage,
 )
-from ops.stack.process import Process
 from ops.stack.ports import reserve_ports
+from ops.stack.process import ManagedProcess
 
 READY_S_MAX = 600
 """The first start in a checkout installs its environment."""
@@ -42,7 +42,7 @@ SERVERS = {"postgres": "postgres", "redis-server": "redis", "valkey-server": "re
 """The part that a server's executable belongs to."""
 
 
-class Deployment(Process):
+class Deployment(ManagedProcess):
     """The processes that one `ops/up` starts, in a fresh state, on free ports. Used in a `with` statement."""
 
     def __init__(self, checkout: Path, *, replicas: int, group: ControlGroup | None = None) -> None:

@@ -152,7 +152,7 @@ class ChaosRunner:
             try:
                 processors = json.loads(connection.ask("GET", "/processors").body)
             except NoAnswerError as error:
-                raise OpsError(f"{url} does not tell of its breakers: {error}") from error
+                raise OpsError(f"{url} does not answer for its breakers: {error}") from error
         return list(read_changes(url, processors, began_ms))
 
     def _count_faults(self, stack: Stack, nemesis: Nemesis) -> Mapping[str, int]:

@@ -74,7 +74,7 @@ def _draw_faults(
     choice = rng.choices(choices, [each.weight for each in choices])[0]
     duration_s = round(min(rng.uniform(*rng.choice(choice.durations_s)), seconds - at_s), 3)
     parameters = _draw(choice.parameters, rng)
-    # Drawn even where it is not used, so that each draw leaves the generator in the same state.
+    # Drawn even where it is not used, so that later faults do not depend on which earlier ones were left out.
     target = rng.choice(choice.targets)
     for each in choice.targets if choice.together else (target,):
         fault = ScheduledFault(at_s, choice.fault, each, duration_s, parameters)

@@ -65,14 +65,14 @@ class Api:
         self._tasks: set[asyncio.Task[None]] = set()
         self._routes: dict[tuple[str, str], Callable[[Request, ClientConnection], None]] = {
             ("POST", "/payments"): self._pay,
-            ("GET", "/payments/service-health"): self._tell_health,
+            ("GET", "/payments/service-health"): self._answer_health,
             ("GET", "/admin/payments-summary"): self._sum_up,
             ("GET", "/admin/payments"): self._list_payments,
             ("POST", "/admin/purge-payments"): self._purge,
             ("PUT", "/admin/configurations/token"): self._set_token,
             ("PUT", "/admin/configurations/delay"): self._set_delay,
             ("PUT", "/admin/configurations/failure"): self._set_failure,
-            ("GET", "/admin/faults"): self._tell_faults,
+            ("GET", "/admin/faults"): self._answer_faults,
             ("PUT", "/admin/faults"): self._set_faults,
         }
         self._paths = {path for _, path in self._routes}
@@ -105,8 +105,8 @@ class Api:
     def _pay(self, request: Request, client: ClientConnection) -> None:
         self._processor.pay(decode_payment(request.body), client)
 
-    def _tell_health(self, _request: Request, client: ClientConnection) -> None:
-        self._processor.tell_health(client)
+    def _answer_health(self, _request: Request, client: ClientConnection) -> None:
+        self._processor.answer_health(client)
 
     def _find(self, correlation_id: str, client: ClientConnection) -> None:
         try:
@@ -141,7 +141,7 @@ class Api:
         self._processor.failing = decode(request.body, _Failure).failure
         client.answer(HTTPStatus.OK, encode_message("failure set"))
 
-    def _tell_faults(self, _request: Request, client: ClientConnection) -> None:
+    def _answer_faults(self, _request: Request, client: ClientConnection) -> None:
         client.answer(HTTPStatus.OK, encode_faults(self._processor.faults, self._processor.injected))
 
     def _set_faults(self, request: Request, client: ClientConnection) -> None:

@@ -66,11 +66,11 @@ class PaymentProcessor:
             case Admission.REFUSED:
                 client.answer(HTTPStatus.TOO_MANY_REQUESTS)
 
-    def tell_health(self, client: ClientConnection) -> None:
+    def answer_health(self, client: ClientConnection) -> None:
         """Answer a call to `service-health` now or in a later window, or refuse it."""
         match self._health.arrive(client, self._timers.time()):
             case Admission.NOW:
-                self._answer_health(client)
+                self._send_health(client)
             case Admission.LATER:
                 client.on_lost = lambda: self._health.cancel(client)
                 self._await_window()
@@ -129,7 +129,7 @@ class PaymentProcessor:
             self._ledger_file.append(payment)
         return self.ledger.insert(payment)
 
-    def _answer_health(self, client: ClientConnection) -> None:
+    def _send_health(self, client: ClientConnection) -> None:
         client.answer(HTTPStatus.OK, encode_health(failing=self.failing, delay_ms=self.delay_ms))
 
     def _await_window(self) -> None:
@@ -141,5 +141,5 @@ class PaymentProcessor:
     def _open_window(self) -> None:
         self._window_awaited = False
         if client := self._health.release(self._timers.time()):
-            self._answer_health(client)
+            self._send_health(client)
         self._await_window()

@@ -1,7 +1,7 @@
-"""A gateway with planted faults: `tests.end_to_end.planted:application()` in the place of `gateway.main:application()`.
+"""A gateway with planted faults: `tests.end_to_end.planted:application()` instead of `gateway.main:application()`.
 
-A fault is ordered by writing its name into the file that `fault_path` names, and happens once, to whoever deletes the
-file; `DIE_AT_EVERY_BEAT` lasts until the file is deleted from outside.
+A test plants a fault by writing its name into the file at `fault_path`. The fault happens once, in the process that
+deletes the file; `DIE_AT_EVERY_BEAT` happens again and again until the test deletes the file.
 """
 
 import os
@@ -33,12 +33,12 @@ HANG_S_MAX = 3.0
 
 
 def fault_path(state_dir: Path, replica: str) -> Path:
-    """Where the faults of a replica are ordered."""
+    """Return the file into which a test writes the fault of a replica."""
     return state_dir / f"fault-{replica}"
 
 
 class FaultyLedger(PostgresLedger):
-    """Raises what no adapter may."""
+    """A ledger that raises errors which no adapter may raise."""
 
     def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
         result = super().write(claims, moves, settlements)
@@ -49,13 +49,13 @@ class FaultyLedger(PostgresLedger):
         return result
 
     def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
-        if _is_ordered(DIE_AT_EVERY_BEAT):
+        if _is_planted(DIE_AT_EVERY_BEAT):
             raise ValueError("planted")
         return super().beat(epoch, lease_s, watermark_ms)
 
 
 class FaultyJournal(FileJournal):
-    """Hangs without an end."""
+    """A journal that hangs for ever."""
 
     def append(self, payments: Sequence[Payment]) -> None:
         if _take(HANG_IN_JOURNAL):
@@ -67,19 +67,19 @@ def _own_path() -> Path:
     return fault_path(Path(os.environ["JOURNAL_DIR"]).parent, os.environ["REPLICA"])
 
 
-def _is_ordered(fault: str) -> bool:
+def _is_planted(fault: str) -> bool:
     return _own_path().exists() and _own_path().read_text() == fault
 
 
 def _take(fault: str) -> bool:
-    ordered = _is_ordered(fault)
-    if ordered:
+    planted = _is_planted(fault)
+    if planted:
         _own_path().unlink()
-    return ordered
+    return planted
 
 
 def application() -> falcon.App[falcon.Request, falcon.Response]:
-    """Build the gateway's own application, of these parts and with short limits."""
+    """Build the gateway's own application with the faulty parts above and with short limits."""
     patch("actors.system.PostgresLedger", FaultyLedger).start()
     patch("actors.system.FileJournal", FaultyJournal).start()
     patch("actors.replica.RestartLimits", partial(RestartLimits, hang_s_max=HANG_S_MAX)).start()

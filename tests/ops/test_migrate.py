@@ -30,7 +30,7 @@ def rows(url: str, table: bytes) -> list[tuple[object, ...]]:
         return connection.execute(b"SELECT * FROM " + table).fetchall()
 
 
-def test_each_is_applied_once_and_in_order(empty_database_url: str, folder: Path) -> None:
+def test_each_migration_is_applied_once_and_in_order(empty_database_url: str, folder: Path) -> None:
     assert migrate(empty_database_url, directory=folder) == ["0001_thing", "0002_fill"]
     assert migrate(empty_database_url, directory=folder) == []
     (folder / "0003_more.sql").write_text("INSERT INTO thing VALUES (3);")
@@ -43,7 +43,7 @@ def test_each_is_applied_once_and_in_order(empty_database_url: str, folder: Path
     ]
 
 
-def test_a_failing_one_leaves_nothing_of_itself_and_all_before_it(empty_database_url: str, folder: Path) -> None:
+def test_a_failing_migration_is_rolled_back_and_those_before_it_stay(empty_database_url: str, folder: Path) -> None:
     (folder / "0003_broken.sql").write_text("INSERT INTO thing VALUES (3); SELECT 1 / 0;")
     with pytest.raises(OpsError, match="0003_broken failed and was taken back: division by zero"):
         migrate(empty_database_url, directory=folder)
@@ -52,7 +52,7 @@ def test_a_failing_one_leaves_nothing_of_itself_and_all_before_it(empty_database
     assert migrate(empty_database_url, directory=folder) == ["0003_broken"]
 
 
-def test_a_changed_one_is_refused(empty_database_url: str, folder: Path) -> None:
+def test_a_migration_that_changed_after_it_was_applied_is_refused(empty_database_url: str, folder: Path) -> None:
     migrate(empty_database_url, directory=folder)
     (folder / "0002_fill.sql").write_text(SECOND + " ")
     with pytest.raises(OpsError, match="0002_fill has changed since it was applied"):
@@ -80,7 +80,7 @@ def test_faulty_numbers_are_refused(folder: Path, name: str, message: str) -> No
         read_migrations(folder)
 
 
-def test_runners_at_the_same_time_apply_each_once(empty_database_url: str, folder: Path) -> None:
+def test_several_that_migrate_at_the_same_time_apply_each_migration_once(empty_database_url: str, folder: Path) -> None:
     (folder / "0003_slow.sql").write_text("SELECT pg_sleep(0.2);")
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: migrate(empty_database_url, directory=folder), range(4)))
@@ -88,7 +88,7 @@ def test_runners_at_the_same_time_apply_each_once(empty_database_url: str, folde
     assert rows(empty_database_url, b"thing") == [(2,)]
 
 
-def test_the_projects_own_migrations_are_sound(empty_database_url: str) -> None:
+def test_the_migrations_of_this_project_can_be_applied(empty_database_url: str) -> None:
     assert migrate(empty_database_url) == [f"{each.version:04}_{each.name}" for each in read_migrations()]
 
 
@@ -97,12 +97,12 @@ def test_an_unreachable_database_is_one_line() -> None:
         migrate(UNREACHABLE, wait_s=0)
 
 
-def test_what_is_no_url_is_one_line() -> None:
+def test_an_invalid_url_is_one_line() -> None:
     with pytest.raises(OpsError, match=r"^DATABASE_URL is not a PostgreSQL URL: [^\n]*$"):
         migrate("mysql://somewhere", wait_s=0)
 
 
-def test_the_command_applies_them_and_says_so(empty_database_url: str) -> None:
+def test_the_command_prints_the_migrations_that_it_applied(empty_database_url: str) -> None:
     command = [sys.executable, "-m", "ops.migrate"]
     environment = {**os.environ, "DATABASE_URL": empty_database_url}
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment)  # noqa: S603 - ours

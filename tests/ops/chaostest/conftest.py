@@ -1,4 +1,4 @@
-"""A web server that answers what a test tells it to."""
+"""A web server whose answers a test chooses."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,13 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 Reply = tuple[int, dict[str, str], bytes] | None
-"""Status, headers, body; None hangs up without an answer."""
+"""Status, headers and body; None closes the connection without an answer."""
 Serve = Callable[[Callable[[str, str, bytes], Reply]], str]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Start servers that answer with what a function makes of method, path and body; gives their addresses."""
+    """Return a function that starts a server and returns its URL; `make_reply(method, path, body)` answers."""
     servers: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
 
     def start(make_reply: Callable[[str, str, bytes], Reply]) -> str:

@@ -25,7 +25,7 @@ def read_id(body: bytes) -> UUID:
     return UUID(posted["correlationId"]) if isinstance(posted, dict) else UUID(bytes=posted[0])
 
 
-class Gateway:
+class HesitantGateway:
     """Answers 503 first, then hangs up, then accepts; lists a payment once it was accepted."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Gateway:
 @pytest.fixture
 def offers(serve: Serve) -> list[OfferedPayment]:
     """The payments that one second of load offered, with their attempts."""
-    clients = LoadGenerator([serve(Gateway().reply)], rate=200, seconds=1, seed=3)
+    clients = LoadGenerator([serve(HesitantGateway().reply)], rate=200, seconds=1, seed=3)
     clients.start()
     try:
         deadline_s = time.monotonic() + DEADLINE_S

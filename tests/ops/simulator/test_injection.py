@@ -16,13 +16,13 @@ async def look_up(processor: RunningSimulator, body: dict[str, object]) -> int:
 async def test_the_faults_can_be_read_and_are_replaced_as_a_whole() -> None:
     async with simulator() as processor:
         await processor.inject(seed=7, failureRate=0.25, delay={"kind": "uniform", "minMs": 1, "maxMs": 2})
-        told = (await processor.admin("GET", "/admin/faults")).json
-        assert (told["seed"], told["failureRate"]) == (7, 0.25)
-        assert told["delay"] == {"kind": "uniform", "minMs": 1, "maxMs": 2}
+        answer = (await processor.admin("GET", "/admin/faults")).json
+        assert (answer["seed"], answer["failureRate"]) == (7, 0.25)
+        assert answer["delay"] == {"kind": "uniform", "minMs": 1, "maxMs": 2}
 
         await processor.inject(dripRate=1)
-        told = (await processor.admin("GET", "/admin/faults")).json
-        assert (told["seed"], told["failureRate"], told["dripRate"], told["delay"]) == (0, 0, 1, None)
+        answer = (await processor.admin("GET", "/admin/faults")).json
+        assert (answer["seed"], answer["failureRate"], answer["dripRate"], answer["delay"]) == (0, 0, 1, None)
 
 
 @pytest.mark.parametrize("faults", [{"failureRate": 2}, {"failRate": 0.1}, {"delay": {"kind": "none"}}, b"{"])

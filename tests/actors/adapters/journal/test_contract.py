@@ -96,8 +96,9 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.journal.waiting == sum(not record.taken for record in uncommitted)
 
     def new(self, ids: Sequence[UUID]) -> list[Payment]:
+        first_ms = NOW_MS + self.appended
         self.appended += len(ids)
-        return [Payment(each, 1990, NOW_MS + self.appended + number) for number, each in enumerate(ids)]
+        return [Payment(each, 1990, first_ms + number) for number, each in enumerate(ids)]
 
 
 class InMemory(AnyOrder):
