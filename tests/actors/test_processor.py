@@ -141,7 +141,9 @@ def test_a_charge_is_sent_under_the_stamp_that_is_reported() -> None:
 def test_ends_are_gathered_for_a_moment_and_told_in_one_message() -> None:
     processor = Processor()
     processor.charge(1, 2)
+    timers = len(processor.runtime.timers)
     processor.runtime.run_spawned()
+    assert len(processor.runtime.timers) == timers + 1
     processor.advance(GATHER_S / 2)
     processor.charge(3)
     processor.runtime.run_spawned()
