@@ -359,6 +359,9 @@ class ScriptedProcessor:
         self.looked_up.append(payment.correlation_id)
         return self.look_ups.popleft() if self.look_ups else LookUpAnswer(answered=True)
 
+    def close(self) -> None:
+        pass
+
     def _fail(self) -> None:
         if self.error is not None:
             raise self.error
@@ -408,6 +411,12 @@ class MemoryBoard:
             ),
         )
 
+    def ping(self) -> None:
+        self._answer()
+
+    def close(self) -> None:
+        self.gone = True
+
     def evict(self) -> None:
         """Forget everything."""
         for kept in (self.leases, self.answers, self.opinions):
@@ -441,6 +450,9 @@ class ScriptedProbe:
     def ask(self, processor: str) -> ProcessorHealth | None:
         self.asked.append(processor)
         return self.answers.get(processor)
+
+    def close(self) -> None:
+        pass
 
 
 class MemoryChannel:
