@@ -267,12 +267,13 @@ class MemoryLedger:
         self._lose_the_answer()
         return Adopted(tuple(Claim(tables.payments[key], tables.claims[key][1]) for key in taken), oldest_stamp_ms)
 
-    def claims(self) -> tuple[Claim, ...]:
+    def claims(self, claims_max: int) -> tuple[Claim, ...]:
         self._answer()
         claims = self.tables.claims.items()
-        return tuple(
+        own = (
             Claim(self.tables.payments[key], processor) for key, (owner, processor) in claims if owner == self.replica
         )
+        return tuple(own)[:claims_max]
 
     def latest(self, payments_max: int) -> tuple[Payment, ...]:
         self._answer()
@@ -360,7 +361,7 @@ class ScriptedProcessor:
         return self.look_ups.popleft() if self.look_ups else LookUpAnswer(answered=True)
 
     def close(self) -> None:
-        pass
+        self.error = ConnectionError("closed")
 
     def _fail(self) -> None:
         if self.error is not None:
@@ -452,7 +453,7 @@ class ScriptedProbe:
         return self.answers.get(processor)
 
     def close(self) -> None:
-        pass
+        self.answers.clear()
 
 
 class MemoryChannel:
