@@ -31,7 +31,7 @@ NEVER_MS = 2**63 - 1
 class LeaseActor(Actor):
     """Owns the lease. Without it nothing is sent; with every renewal it publishes the replica's watermark."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its neighbours one by one
         self,
         *,
         leases: LeaseStore,

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_UPS_MAX = 16
 """Look-ups under way at once."""
-GATHER_S = 0.005
+GATHER_S = 0.010
 """How long the ends of charges are gathered, so that they are handled together."""
 TRANSITIONS_MAX = 256
 """Changes of the breaker's state that are remembered."""
@@ -132,11 +132,12 @@ class ProcessorActor(Actor):
             breaker = self._gate.breaker
             down = breaker.is_down_by_own_calls
             self._health.tell(BreakerChanged(self._name, breaker.state(now_s), down, breaker.changed_at_s))
+        if work.availability is not None:
+            # Before the router gets payments back, so that it does not give them here again.
+            self._router.tell(AvailabilityChanged(work.availability))
         if work.not_sent:
             ends = (ChargeEnded(each.correlation_id, Outcome.NOT_SENT, 0) for each in work.not_sent)
             self._router.tell(ChargesEnded(tuple(ends)))
-        if work.availability is not None:
-            self._router.tell(AvailabilityChanged(work.availability))
         if work.wants_probe:
             self._health.tell(ProbeWanted(self._name))
         for sent in work.starts:
@@ -169,8 +170,9 @@ class ProcessorActor(Actor):
         self._ends_due = False
         ends, self._ends = self._ends, []
         look_ups, self._look_up_ends = self._look_up_ends, []
+        now_s = self._runtime.now_s()
         for sent, outcome, ended_at_s in ends:
-            self._gate.ended(sent, outcome, ended_at_s)
+            self._gate.ended(sent, outcome, ended_at_s=ended_at_s, now_s=now_s)
         if ends:
             ended = (
                 ChargeEnded(sent.payment.correlation_id, outcome, sent.requested_at_ms) for sent, outcome, _ in ends

@@ -15,14 +15,15 @@ from actors.adapters.journal.orphans import FileJournalShelf
 from actors.adapters.journal.sync import AdaptiveSync
 from actors.adapters.journal.writer import FileJournal
 from actors.adapters.peer_channel import RedisPeerChannel
-from actors.adapters.postgres.connections import Connections
+from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
 from actors.adapters.processor_client import HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
 from actors.domain.batching import BatchLimits
-from actors.domain.breaker import Breaker, BreakerLimits
+from actors.domain.breaker import Breaker
+from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.dispatcher import Dispatcher, RetryLimits
@@ -100,14 +101,14 @@ class Parts:
 def production_parts(settings: Settings) -> Parts:
     """Build the parts that talk to the real world."""
     runtime = GeventRuntime()
-    connections = Connections(settings.database_url, settings.replica)
+    connections, fence = Connections(settings.database_url), Fence(settings.replica)
     names = tuple(processor.name for processor in settings.processors)
     return Parts(
         runtime=runtime,
         database=connections,
-        payments=PostgresPayments(connections),
-        leases=PostgresLeases(connections, runtime.now_ms),
-        purges=PostgresPurge(connections),
+        payments=PostgresPayments(connections, fence),
+        leases=PostgresLeases(connections, fence, runtime.now_ms),
+        purges=PostgresPurge(connections, settings.replica),
         board=RedisHealthBoard(settings.redis_url, settings.replica, names),
         probe=HttpHealthProbe(settings.processors, runtime.now_ms),
         clients={
@@ -234,6 +235,7 @@ class System:
                 recent_max=self.settings.recent_max,
                 runtime=self.parts.runtime,
                 open_max=self.settings.open_max,
+                limits=self.parts.batch_limits,
             ),
         )
 

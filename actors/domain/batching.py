@@ -1,22 +1,23 @@
-"""How many writes go into one transaction, and how long the first of them waits for more."""
+"""How many writes go into one transaction, and how far apart transactions are."""
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """When a batch is written: at `items_max`, or when its first item has waited for as long as a `CommitWindow` says."""
+    """When a batch is written: when it holds `items_max`, or when the time has come that `BatchSpacing` tells."""
 
     items_max: int = 100
-    wait_s_min: float = 0.010
-    """How long the first item of a batch waits where items are few, or so many that a batch fills soon."""
-    wait_s_max: float = 0.050
+    spacing_s_min: float = 0.010
+    """The shortest time between two batches, and the time between them at a rate of up to `quiet_per_s`."""
+    spacing_s_max: float = 0.050
     items_wanted: int = 20
-    """A batch of this size is worth its commit."""
+    """Batches are spaced to hold about this many items, since the cost of a commit is well shared then."""
     quiet_per_s: float = 20.0
-    """Up to this rate of items a commit for each costs nothing that anybody would miss."""
+    """Up to this many items per second, a commit for each costs little."""
     rate_s: float = 0.5
-    """Over this time the rate is measured."""
+    """The rate of items is measured over at least this time."""
 
 
 class BatchSize:
@@ -45,11 +46,11 @@ class BatchSize:
         self.items = max(self.items // 2, min(self.ITEMS_MIN, self._items_max))
 
 
-class CommitWindow:
-    """How long the first item of a batch waits for others; follows the rate at which items come.
+class BatchSpacing:
+    """Adapts the time between two batches to the rate at which items come. The first item after a pause does not wait.
 
-    Few items are committed soon, since their commits cost nothing that anybody would miss. The more there are, the more
-    a commit is shared by waiting longer; and the sooner a batch is worth its commit.
+    At a low rate batches are close together, since few commits cost little. At a higher rate they are far enough apart
+    to hold `items_wanted`, which takes less time the higher the rate is.
     """
 
     def __init__(self, limits: BatchLimits) -> None:
@@ -57,9 +58,10 @@ class CommitWindow:
         self._per_s = 0.0
         self._counted = 0
         self._counted_from_s: float | None = None
+        self._written_at_s = -inf
 
     def added(self, items: int, now_s: float) -> None:
-        """Count items that came now."""
+        """Count items that came at `now_s`, which is monotonic time."""
         if self._counted_from_s is None:
             self._counted_from_s = now_s
         self._counted += items
@@ -68,10 +70,19 @@ class CommitWindow:
             self._per_s = self._counted / elapsed_s
             self._counted, self._counted_from_s = 0, now_s
 
+    def written(self, now_s: float) -> None:
+        """Note that the writing of a batch begins."""
+        self._written_at_s = now_s
+
     @property
-    def wait_s(self) -> float:
-        """How long the first item waits now."""
+    def next_at_s(self) -> float:
+        """Monotonic time from which the next batch may be written."""
+        return self._written_at_s + self.spacing_s
+
+    @property
+    def spacing_s(self) -> float:
+        """Time from the beginning of one batch to that of the next, at the current rate."""
         limits = self._limits
         if self._per_s <= limits.quiet_per_s:
-            return limits.wait_s_min
-        return min(max(limits.items_wanted / self._per_s, limits.wait_s_min), limits.wait_s_max)
+            return limits.spacing_s_min
+        return min(max(limits.items_wanted / self._per_s, limits.spacing_s_min), limits.spacing_s_max)

@@ -11,10 +11,11 @@ from functools import partial
 from random import Random
 from uuid import UUID
 
+from actors.domain.life import Life, Next
+
 from actors.domain.breaker import Breaker, BreakerState, Call, Cause
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
-from actors.domain.life import Life, Next
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
 from actors.domain.processors import Processor

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from actors.domain.life import Life
+
 from ops.benchmarks.gateway import PROCESSORS, Policy
 
 DEFAULT, FALLBACK = (processor.name for processor in PROCESSORS)
