@@ -1,10 +1,11 @@
 import pytest
 from pykka._envelope import Envelope
 
+from actors.domain.batching import BatchLimits
 from actors.domain.dispatcher import WINDOW_MAX
 from actors.domain.payment import Payment
 from actors.errors import JournalUnavailableError, MailboxFullError
-from actors.intake import DELIVERY_MAX, DELIVERY_S, GROUP_MAX, IntakeActor
+from actors.intake import DELIVERY_MAX, GROUP_MAX, IntakeActor
 from actors.messages.gossip import Spread
 from actors.messages.intake import (
     Accept,
@@ -20,6 +21,8 @@ from actors.messages.intake import (
 from actors.messages.router import Route
 from tests.actors.fakes import Recorder, VirtualRuntime, deliver, payment
 from tests.actors.fakes_journal import MemoryJournal
+
+LIMITS = BatchLimits()
 
 
 class Intake:
@@ -37,6 +40,7 @@ class Intake:
             recent_max=1000,
             runtime=self.runtime,
             open_max=open_max,
+            limits=LIMITS,
         )
 
     def put(self, message: IntakeMessage) -> None:
@@ -66,7 +70,7 @@ class Intake:
     def deliveries(self) -> list[Route]:
         """Let deliveries go on until nothing is due any more; give what the router was told."""
         while self.runtime.timers:
-            self.advance(DELIVERY_S)
+            self.advance(LIMITS.spacing_s_min)
         return [message for message in self.router.take() if isinstance(message, Route)]
 
     def delivered(self) -> list[Payment]:
@@ -189,13 +193,23 @@ def test_a_full_mailbox_refuses_clients_but_never_what_belongs_to_accepted_payme
 # What the router is given.
 
 
-def test_payments_are_gathered_for_the_router_for_ten_milliseconds() -> None:
+def test_the_first_payment_after_a_pause_is_given_to_the_router_at_once() -> None:
     intake = Intake()
     intake.post(payment(1))
-    intake.advance(DELIVERY_S / 2)
+    intake.advance(0.0)
+    assert intake.router.messages == [Route((payment(1),), behind=0)]
+
+
+def test_payments_that_follow_are_gathered_for_as_long_as_commits_are_apart() -> None:
+    intake = Intake()
+    intake.post(payment(9))
+    intake.advance(0.0)
+    intake.router.take()
+    intake.post(payment(1))
+    intake.advance(LIMITS.spacing_s_min / 2)
     intake.post(payment(2))
     assert intake.router.messages == []
-    intake.advance(DELIVERY_S / 2)
+    intake.advance(LIMITS.spacing_s_min / 2)
     assert intake.router.messages == [Route((payment(1), payment(2)), behind=0)]
 
 
@@ -253,7 +267,7 @@ def test_payments_that_cannot_be_read_from_the_disk_are_delivered_later() -> Non
     intake = Intake(UnreadableJournal())
     intake.post(payment(1))
     intake.journal.broken = True
-    intake.advance(DELIVERY_S)
+    intake.advance(LIMITS.spacing_s_min)
     assert intake.router.messages == []
     intake.journal.broken = False
     assert intake.delivered() == [payment(1)]
@@ -324,7 +338,7 @@ def test_accepted_payments_are_told_to_the_other_replicas_once() -> None:
     intake.post(payment(1), payment(2))
     intake.post(payment(1))
     assert intake.gossip.messages == []
-    intake.advance(DELIVERY_S)
+    intake.advance(LIMITS.spacing_s_min)
     intake.post(payment(2))
     intake.deliveries()
     assert intake.gossip.messages == [Spread((payment(1), payment(2)))]
@@ -344,7 +358,7 @@ def test_payments_that_could_not_be_made_durable_are_told_to_nobody() -> None:
     intake = Intake()
     intake.journal.broken = True
     intake.post(payment(1))
-    intake.advance(DELIVERY_S)
+    intake.advance(LIMITS.spacing_s_min)
     assert intake.gossip.messages == []
 
 

@@ -37,6 +37,10 @@ class Persistence:
             limits=LIMITS,
             replica="1",
         )
+        # A first batch, so that the next one has to wait for its time.
+        self.write(settlements=(settlement(0),))
+        self.store.writes.clear()
+        self.router.take()
 
     @property
     def rows(self) -> dict[UUID, tuple[str, str]]:
@@ -81,7 +85,14 @@ def written(claimed: tuple[UUID, ...] = (), moved: tuple[UUID, ...] = (), settle
     return Written(claimed, claims_rejected=(), moved=moved, moves_rejected=(), settled=settled)
 
 
-def test_a_batch_waits_ten_milliseconds_for_others() -> None:
+def test_the_first_item_after_a_pause_is_written_at_once() -> None:
+    persistence = Persistence()
+    persistence.advance(LIMITS.spacing_s_min)
+    persistence.write(claims(1))
+    assert persistence.store.writes == [(1, 0, 0)]
+
+
+def test_a_batch_is_written_ten_milliseconds_after_the_one_before_it() -> None:
     persistence = Persistence()
     persistence.write(claims(1))
     persistence.advance(0.009)
@@ -99,7 +110,7 @@ def test_where_items_are_many_a_batch_waits_longer() -> None:
     commits = len(persistence.store.writes)
     assert commits < 80
     persistence.write(claims(1001))
-    persistence.advance(LIMITS.wait_s_max)
+    persistence.advance(LIMITS.spacing_s_max)
     assert persistence.unwritten() == 0
 
 
