@@ -52,7 +52,7 @@ from actors.processor import LOOK_UPS_MAX, ProcessorActor
 from actors.queries import PaymentQueries, Turns
 from actors.router import RouterActor
 from actors.settings import Durability, Settings
-from actors.supervisor import Child
+from actors.supervisor import Child, RestartLimits
 
 SUMMARIES_MAX = 2
 """Summaries that ask Postgres at once; the others wait for their turn."""
@@ -94,6 +94,7 @@ class Parts:
     concurrency_limits: ConcurrencyLimits
     rate_limits: RateLimits = RateLimits()  # noqa: RUF009  # the same
     batch_limits: BatchLimits = BatchLimits()  # noqa: RUF009  # the same
+    restart_limits: RestartLimits = RestartLimits()  # noqa: RUF009  # the same
     rng: Random
 
 
