@@ -37,7 +37,7 @@ def test_several_can_start_when_it_says_so(limiter: RateLimiter) -> None:
     while limiter.take(0.0):
         pass
     next_at_s = limiter.next_at_s(0.0)
-    assert next_at_s == pytest.approx(8 / 200)
+    assert next_at_s == pytest.approx(4 / 200)
     assert sum(limiter.take(next_at_s + 1e-9) for _ in range(9)) == 4
 
 
