@@ -5,7 +5,7 @@ from actors.domain.batching import BatchLimits
 from actors.domain.dispatcher import WINDOW_MAX
 from actors.domain.payment import Payment
 from actors.errors import JournalUnavailableError, MailboxFullError
-from actors.intake import DELIVERY_MAX, GROUP_MAX, IntakeActor
+from actors.intake import DELIVERY_MAX, GROUP_MAX, UNREADABLE_S, IntakeActor
 from actors.messages.gossip import Spread
 from actors.messages.intake import (
     Accept,
@@ -23,6 +23,8 @@ from tests.actors.fakes import Recorder, VirtualRuntime, deliver, payment
 from tests.actors.fakes_journal import MemoryJournal
 
 LIMITS = BatchLimits()
+SPACING_S = LIMITS.spacing_s_min
+"""Time between two deliveries where payments are few."""
 
 
 class Intake:
@@ -70,7 +72,7 @@ class Intake:
     def deliveries(self) -> list[Route]:
         """Let deliveries go on until nothing is due any more; give what the router was told."""
         while self.runtime.timers:
-            self.advance(LIMITS.spacing_s_min)
+            self.advance(SPACING_S)
         return [message for message in self.router.take() if isinstance(message, Route)]
 
     def delivered(self) -> list[Payment]:
@@ -193,24 +195,36 @@ def test_a_full_mailbox_refuses_clients_but_never_what_belongs_to_accepted_payme
 # What the router is given.
 
 
-def test_the_first_payment_after_a_pause_is_given_to_the_router_at_once() -> None:
+def test_the_first_payment_after_a_pause_is_delivered_at_once() -> None:
     intake = Intake()
     intake.post(payment(1))
     intake.advance(0.0)
     assert intake.router.messages == [Route((payment(1),), behind=0)]
 
 
-def test_payments_that_follow_are_gathered_for_as_long_as_commits_are_apart() -> None:
+def test_the_payments_that_follow_are_gathered_for_ten_milliseconds() -> None:
     intake = Intake()
-    intake.post(payment(9))
+    intake.post(payment(1))
     intake.advance(0.0)
     intake.router.take()
-    intake.post(payment(1))
-    intake.advance(LIMITS.spacing_s_min / 2)
     intake.post(payment(2))
+    intake.advance(SPACING_S / 2)
+    intake.post(payment(3))
     assert intake.router.messages == []
-    intake.advance(LIMITS.spacing_s_min / 2)
-    assert intake.router.messages == [Route((payment(1), payment(2)), behind=0)]
+    intake.advance(SPACING_S / 2)
+    assert intake.router.messages == [Route((payment(2), payment(3)), behind=0)]
+
+
+def test_where_payments_are_many_deliveries_keep_step_with_the_commits_that_follow() -> None:
+    intake = Intake()
+    for number in range(200):
+        intake.post(payment(number))
+        intake.advance(0.010)
+    settled_in = intake.deliveries()
+    assert sum(len(route.payments) for route in settled_in) == 200
+    # At 100 payments a second, each written twice, a commit of the wanted size is due every 100 ms: the bound applies.
+    late = settled_in[-10:-1]
+    assert [len(route.payments) for route in late] == [round(LIMITS.spacing_s_max / 0.010)] * len(late)
 
 
 def test_a_delivery_has_a_greatest_number_of_payments_and_tells_how_many_wait_behind_it() -> None:
@@ -267,9 +281,10 @@ def test_payments_that_cannot_be_read_from_the_disk_are_delivered_later() -> Non
     intake = Intake(UnreadableJournal())
     intake.post(payment(1))
     intake.journal.broken = True
-    intake.advance(LIMITS.spacing_s_min)
+    intake.advance(UNREADABLE_S / 2)
     assert intake.router.messages == []
     intake.journal.broken = False
+    intake.advance(UNREADABLE_S / 2)
     assert intake.delivered() == [payment(1)]
 
 
@@ -338,7 +353,7 @@ def test_accepted_payments_are_told_to_the_other_replicas_once() -> None:
     intake.post(payment(1), payment(2))
     intake.post(payment(1))
     assert intake.gossip.messages == []
-    intake.advance(LIMITS.spacing_s_min)
+    intake.advance(SPACING_S)
     intake.post(payment(2))
     intake.deliveries()
     assert intake.gossip.messages == [Spread((payment(1), payment(2)))]
@@ -358,7 +373,7 @@ def test_payments_that_could_not_be_made_durable_are_told_to_nobody() -> None:
     intake = Intake()
     intake.journal.broken = True
     intake.post(payment(1))
-    intake.advance(LIMITS.spacing_s_min)
+    intake.advance(SPACING_S)
     assert intake.gossip.messages == []
 
 
