@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from math import inf
 from typing import assert_never
 
 from actors.actor import Actor
@@ -62,14 +63,14 @@ class RouterActor(Actor):
         self._runtime = runtime
         self._timer = Timer(runtime, self.tell_self, DecisionDue())
         self._logged = Choice(dispatcher.routes.cheapest_first[0].name, Reason.CHEAPEST)
-        self._logged_at_s = 0.0
+        self._logged_at_s = -inf
 
-    def on_receive(self, message: RouterMessage) -> object:  # noqa: C901  # one line for each message
+    def on_receive(self, message: RouterMessage) -> object:  # noqa: C901, PLR0912  # one line for each message
         """Handle one message; ids that are not driven here are ignored."""
         dispatcher, now_s = self._dispatcher, self._runtime.now_s()
         match message:
             case Route(payments, behind):
-                dispatcher.accepted(payments, behind, now_s)
+                dispatcher.accepted(payments, behind)
             case Written():
                 dispatcher.claimed(message.claimed, now_s)
                 dispatcher.claims_rejected(message.claims_rejected, now_s)

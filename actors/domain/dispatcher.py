@@ -98,8 +98,8 @@ class Dispatcher:
         self._lives: dict[UUID, Lifecycle] = {}
         self._pinned = 0
         """How many of them are pinned."""
-        self._asked = 0
-        """Payments that the intake was asked for and has not given yet."""
+        self._asked = WINDOW_MAX
+        """Payments that the intake was asked for and has not given yet; it begins by owing a whole window."""
         self._behind = 0
         """Payments that wait in the journal for being asked for."""
         self._held: deque[Lifecycle] = deque()
@@ -117,39 +117,43 @@ class Dispatcher:
 
     # What has happened.
 
-    def accepted(self, payments: Iterable[Payment], behind: int, now_s: float) -> None:
-        """Take payments of the journal; `behind` them so many more wait there."""
+    def accepted(self, payments: Iterable[Payment], behind: int) -> None:
+        """Take payments of the journal, in which `behind` more payments wait."""
         self._behind = behind
         for payment in payments:
             self._asked -= 1
-            self._accept(payment, now_s)
+            self._accept(payment)
 
     def adopted(self, claims: Iterable[Claim], oldest_stamp_ms: int, now_s: float) -> None:
         """Take rows whose payments may have been charged, under no older stamp than this."""
         for claim in claims:
             key = claim.payment.correlation_id
             life = self._lives.get(key)
-            if life is not None and life.row is None and life.payment.amount_cents != claim.payment.amount_cents:
-                # The row came first. Postgres compares the amounts, and the other one is reported.
-                self._apply(life, ClaimRejected(), now_s)
-                self._work.claims.append(Claim(life.payment, claim.processor))
+            if life is not None and life.row is None:
+                self._stop_holding(life)
+                if life.payment.amount_cents != claim.payment.amount_cents:
+                    # The row came first. Postgres compares the amounts, and the other one is reported.
+                    if life.state is State.HELD:
+                        self._rivals.setdefault(key, []).append(life.payment)
+                    self._apply(life, ClaimRejected(), now_s)
             life = self._lives.setdefault(key, Lifecycle(claim.payment, self._retries.horizon_s))
             self._apply(life, Adopted(claim.processor, claim.attempts, oldest_stamp_ms), now_s)
-            self._offer_rivals(key, now_s)
+            self._accept_rivals(key)
 
     def claimed(self, ids: Iterable[UUID], now_s: float) -> None:
         """Note rows that are committed and belong to this replica."""
         for key in ids:
             self._apply_to(key, Claimed(), now_s)
-            self._offer_rivals(key, now_s)
+            self._accept_rivals(key)
 
     def claims_rejected(self, payments: Iterable[Payment], now_s: float) -> None:
         """Note payments whose ids have rows of other replicas, or with other amounts."""
         for payment in payments:
             life = self._lives.get(payment.correlation_id)
-            if life is not None and life.payment == payment:
+            if life is not None and life.payment == payment and life.row is None:
+                self._stop_holding(life)
                 self._apply(life, ClaimRejected(), now_s)
-                self._offer_rivals(payment.correlation_id, now_s)
+                self._accept_rivals(payment.correlation_id)
 
     def moved(self, ids: Iterable[UUID], now_s: float) -> None:
         """Note rows that name their new processors."""
@@ -234,33 +238,31 @@ class Dispatcher:
     def describe(self, correlation_id: UUID) -> Driven | None:
         """Tell how far a payment is; None where it is not driven here."""
         life = self._lives.get(correlation_id)
-        return life and Driven(life.payment, life.state, life.processor, life.attempts, life.pinned)
+        if life is None:
+            return None
+        return Driven(life.payment, life.state, life.processor, life.attempts, life.pinned)
 
     # How it is decided.
 
-    def _accept(self, payment: Payment, now_s: float) -> None:
+    def _accept(self, payment: Payment) -> None:
         key = payment.correlation_id
         life = self._lives.get(key)
         if life is None:
             self._lives[key] = life = Lifecycle(payment, self._retries.horizon_s)
             self._held.append(life)
-        elif life.payment.amount_cents != payment.amount_cents:
+        elif life.payment.amount_cents == payment.amount_cents:
+            if life.row is not None:
+                self._work.recorded.append(key)
+        elif life.row is None:
             self._rivals.setdefault(key, []).append(payment)
-            self._offer_rivals(key, now_s)
-        elif life.row is not None:
-            self._work.recorded.append(key)
+        else:
+            # Postgres finds the row, compares the amounts, and the other one is reported.
+            self._work.claims.append(Claim(payment, life.row))
 
-    def _offer_rivals(self, key: UUID, now_s: float) -> None:
-        """Let Postgres compare amounts, once it is decided whether this replica drives the id."""
-        life = self._lives.get(key)
-        if key not in self._rivals or (life is not None and life.row is None):
-            return
-        for rival in self._rivals.pop(key):
-            if life is None:
-                self._accept(rival, now_s)
-            else:
-                assert life.row is not None
-                self._work.claims.append(Claim(rival, life.row))
+    def _accept_rivals(self, key: UUID) -> None:
+        """Accept the rivals of a payment again; those that still have to wait for its row become rivals again."""
+        for rival in self._rivals.pop(key, ()):
+            self._accept(rival)
 
     def _apply_to(self, key: UUID, event: Event, now_s: float) -> None:
         life = self._lives.get(key)
@@ -280,7 +282,7 @@ class Dispatcher:
         self._pinned += life.pinned - pinned_before
         self._order(life, effect, now_s)
 
-    def _order(self, life: Lifecycle, effect: Effect, now_s: float) -> None:  # one line for each effect
+    def _order(self, life: Lifecycle, effect: Effect, now_s: float) -> None:
         work, payment = self._work, life.payment
         match effect:
             case Effect.NONE:
@@ -292,9 +294,11 @@ class Dispatcher:
             case Effect.MOVE:
                 work.moves.append(life.move())
             case Effect.CHARGE:
-                work.charges.setdefault(life.row or "", []).append(payment)
+                assert life.row is not None
+                work.charges.setdefault(life.row, []).append(payment)
             case Effect.LOOK_UP:
-                work.look_ups.setdefault(life.row or "", []).append(payment)
+                assert life.row is not None
+                work.look_ups.setdefault(life.row, []).append(payment)
             case Effect.PAUSE:
                 jitter = self._rng.uniform(1 - self._retries.jitter, 1 + self._retries.jitter)
                 end_s = now_s + self._retries.failures.pause_s(life.failures_in_row) * jitter
@@ -337,9 +341,6 @@ class Dispatcher:
         """Give held payments to the processors that take them, in the order of their arrival."""
         while self._held:
             life = self._held[0]
-            if life.state is not State.HELD or life.pinned or self._lives.get(life.payment.correlation_id) is not life:
-                self._drop_first()
-                continue
             choice = self._choose(life, now_s)
             if not self._work.choices or self._work.choices[-1] != choice:
                 self._work.choices.append(choice)
@@ -347,7 +348,8 @@ class Dispatcher:
                 self.routes.decisions[None, choice.reason] += len(self._held) - self._counted
                 self._counted = len(self._held)
                 return
-            self._drop_first()
+            self._held.popleft()
+            self._counted = max(0, self._counted - 1)
             self.routes.decisions[choice.processor, choice.reason] += 1
             self._apply(life, Chosen(choice.processor), now_s)
 
@@ -357,9 +359,11 @@ class Dispatcher:
             spent = life.processor
         return self.routes.choose(waiting=len(self._held) - 1 + self._behind, spent=spent, now_s=now_s)
 
-    def _drop_first(self) -> None:
-        self._held.popleft()
-        self._counted = max(0, self._counted - 1)
+    def _stop_holding(self, life: Lifecycle) -> None:
+        """Take a payment without a row, whose state is about to change, out of the queue if it is there."""
+        if life.state is State.HELD:
+            self._held.remove(life)
+            self._counted = min(self._counted, len(self._held))
 
     def _ask_for_more(self) -> None:
         """Ask for as many payments of the journal as there is room for."""

@@ -2,8 +2,8 @@
 
     held → claiming → charging → settling → settled
 
-A payment is *claimed* by a row in Postgres that names the only processor that may have been charged. While it is unknown
-whether that processor charged it, the payment is *pinned* to it: no other processor may see it.
+A payment is *claimed* by a row in Postgres that names the only processor that may have been charged. While it is
+unknown whether that processor charged it, the payment is *pinned* to it: no other processor may see it.
 """
 
 from dataclasses import dataclass
@@ -159,7 +159,7 @@ class Effect(Enum):
     FORGET = "drop it: its life here has ended"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Lifecycle:
     """One payment, its state, and what is known of its attempts. Times are monotonic seconds."""
 
@@ -194,7 +194,7 @@ class Lifecycle:
         """The processor at which it takes room; None where it takes none."""
         return self.processor if self.state in AT_PROCESSOR else None
 
-    def transition(self, event: Event, now_s: float) -> Effect:  # noqa: C901  # one line for each event
+    def transition(self, event: Event, now_s: float) -> Effect:  # noqa: C901, PLR0911, PLR0912  # one line for each event
         """Change the state by an event, and tell what has to be done; an event that comes too late changes nothing."""
         match event:
             case Chosen(processor):
@@ -295,8 +295,7 @@ class Lifecycle:
         assert event.requested_at_ms >= self.stamp_ms, "the stamps of one payment never fall"
         self.attempts += 1
         self.stamp_ms = event.requested_at_ms
-        if self.oldest_stamp_ms is None:
-            self.oldest_stamp_ms = event.requested_at_ms
+        self._charged_at(event.requested_at_ms)
         match event.outcome:
             case Outcome.SETTLED:
                 self.state = State.SETTLING
@@ -324,12 +323,18 @@ class Lifecycle:
         assert self.unknown_since_s is not None
         if event.requested_at_ms is not None:
             self.stamp_ms, self.state = event.requested_at_ms, State.SETTLING
+            self._charged_at(event.requested_at_ms)
             return Effect.SETTLE
         self.failures_in_row += 1
         if event.answered and now_s - self.unknown_since_s >= self.horizon_s:
             self._free()
         self.state = State.PAUSING
         return Effect.PAUSE
+
+    def _charged_at(self, stamp_ms: int) -> None:
+        """Note a stamp under which it may have been charged; it may be older than what its row said."""
+        if self.oldest_stamp_ms is None or stamp_ms < self.oldest_stamp_ms:
+            self.oldest_stamp_ms = stamp_ms
 
     def _pin(self, now_s: float) -> None:
         self.unknown_since_s = now_s

@@ -122,7 +122,7 @@ def choose(
     passed = Reason.CHEAPEST
     for processor in cheapest_first:
         view = views[processor.name]
-        if passed is Reason.OUTAGE and view.state.is_closed and now_s - view.up_since_s < patience.return_s:
+        if passed is Reason.OUTAGE and view.state.is_closed and now_s < view.up_since_s + patience.return_s:
             return Choice(None, Reason.WAIT_FOR_CHEAPER)
         if view.has_room:
             return Choice(processor.name, Reason.PROBE if view.state is BreakerState.HALF_OPEN else passed)
@@ -133,7 +133,7 @@ def choose(
         elif view.state is BreakerState.FORCED_OPEN:
             passed = Reason.FORCED
         else:
-            if view.down_since_s is None or now_s - view.down_since_s < patience.outage_s:
+            if view.down_since_s is None or now_s < view.down_since_s + patience.outage_s:
                 return Choice(None, Reason.WAIT_FOR_RECOVERY)
             passed = Reason.OUTAGE
     return Choice(None, Reason.WAIT_FOR_ANY)
