@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import assert_never
 
 from actors.actor import Actor
+from actors.domain.batching import BatchLimits, BatchSpacing
 from actors.domain.dispatcher import WINDOW_MAX
 from actors.domain.known_ids import KnownIds
 from actors.domain.payment import Payment
@@ -29,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 GROUP_MAX = 256
 """Payments that one write and one sync make durable."""
-DELIVERY_S = 0.010
-"""How long payments are gathered for the router; as long as a commit waits for company where payments are few."""
 DELIVERY_MAX = 250
 """Payments that the router is given at once, so that reading them from the disk does not hold up clients."""
 
@@ -49,11 +48,13 @@ class IntakeActor(Actor):
         recent_max: int,
         runtime: Runtime,
         open_max: int,
+        limits: BatchLimits,
     ) -> None:
         """Take over `journal`.
 
         `recent_max` ids are remembered with their amounts, and as many that other replicas told of; the journal may
-        hold `open_max` payments before clients are refused.
+        hold `open_max` payments before clients are refused. `limits` are those of the commits that follow: payments
+        are given to the router in step with them.
         """
         super().__init__()
         self._journal = journal
@@ -65,6 +66,7 @@ class IntakeActor(Actor):
         self._open_max = open_max
         self._wanted = WINDOW_MAX
         """How many payments the router waits for; it begins with an empty window."""
+        self._spacing = BatchSpacing(limits)
         self._delivery_due = False
         self._group: list[Payment] = []
         self._replies: list[tuple[Callable[[AcceptAnswer], None], AcceptAnswer]] = []
@@ -166,15 +168,19 @@ class IntakeActor(Actor):
             reply(answer)
         if group:
             self._untold += group
+            # Each payment is written twice: a claim, and a settlement.
+            self._spacing.added(2 * len(group), self._runtime.now_s())
             self._order_delivery()
 
     def _order_delivery(self) -> None:
         if not self._delivery_due:
             self._delivery_due = True
-            self._runtime.call_later(DELIVERY_S, self.tell_self, DeliveryDue())
+            wait_s = self._spacing.next_at_s - self._runtime.now_s()
+            self._runtime.call_later(wait_s, self.tell_self, DeliveryDue())
 
     def _deliver(self) -> None:
         self._delivery_due = False
+        self._spacing.written(self._runtime.now_s())
         payments = self._journal.take(min(self._wanted, DELIVERY_MAX))
         self._wanted -= len(payments)
         self._router.tell(Route(tuple(payments), self._journal.waiting))

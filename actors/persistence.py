@@ -8,7 +8,7 @@ from uuid import UUID
 
 from actors.actor import Actor
 from actors.domain.backoff import Backoff
-from actors.domain.batching import BatchLimits, BatchSize, CommitWindow
+from actors.domain.batching import BatchLimits, BatchSize, BatchSpacing
 from actors.domain.payment import Claim, Move, Payment, Settlement
 from actors.domain.records import KnownPayment, WriteResult
 from actors.errors import LedgerUnavailableError
@@ -42,7 +42,7 @@ class PersistenceActor(Actor):
         self._runtime = runtime
         self._replica = replica
         self._size = BatchSize(limits.items_max)
-        self._window = CommitWindow(limits)
+        self._spacing = BatchSpacing(limits)
         self._claims: deque[Claim] = deque()
         self._moves: list[Move] = []
         self._settlements: list[Settlement] = []
@@ -56,10 +56,11 @@ class PersistenceActor(Actor):
                 self._claims.extend(claims)
                 self._moves.extend(moves)
                 self._settlements.extend(settlements)
-                self._window.added(len(claims) + len(moves) + len(settlements), self._runtime.now_s())
+                self._spacing.added(len(claims) + len(moves) + len(settlements), self._runtime.now_s())
             case CommitDue():
                 self._commit_due = False
-                self._commit()
+                if self._failures:
+                    self._commit()
             case GetUnwritten():
                 return self._waiting
             case _:
@@ -67,13 +68,18 @@ class PersistenceActor(Actor):
         return None
 
     def on_drained(self) -> None:
-        """Commit full batches; let others wait for company."""
-        while self._waiting >= self._size.items and not self._failures:
+        """Commit full batches, and what has waited for company for long enough."""
+        while not self._failures and (self._waiting >= self._size.items or self._is_due()):
             self._commit()
         if self._waiting and not self._commit_due:
             self._commit_due = True
-            wait_s = COMMIT_BACKOFF.pause_s(self._failures) if self._failures else self._window.wait_s
+            wait_s = self._spacing.next_at_s - self._runtime.now_s()
+            if self._failures:
+                wait_s = COMMIT_BACKOFF.pause_s(self._failures)
             self._runtime.call_later(wait_s, self.tell_self, CommitDue())
+
+    def _is_due(self) -> bool:
+        return self._waiting > 0 and self._runtime.now_s() >= self._spacing.next_at_s
 
     def on_stop(self) -> None:
         """Write what waits, once; what fails now is found again in the journal or by asking the processors."""
@@ -90,6 +96,7 @@ class PersistenceActor(Actor):
         moves = self._moves[: size - len(settlements)]
         claims = self._next_claims(size - len(settlements) - len(moves))
         started_s = self._runtime.now_s()
+        self._spacing.written(started_s)
         try:
             result = self._payments.write(claims, moves, settlements)
         except LedgerUnavailableError as error:

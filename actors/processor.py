@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_UPS_MAX = 16
 """Look-ups under way at once."""
-GATHER_S = 0.005
+GATHER_S = 0.010
 """How long the ends of charges are gathered, so that they are handled together."""
 TRANSITIONS_MAX = 256
 """Changes of the breaker's state that are remembered."""
@@ -169,8 +169,9 @@ class ProcessorActor(Actor):
         self._ends_due = False
         ends, self._ends = self._ends, []
         look_ups, self._look_up_ends = self._look_up_ends, []
+        now_s = self._runtime.now_s()
         for sent, outcome, ended_at_s in ends:
-            self._gate.ended(sent, outcome, ended_at_s)
+            self._gate.ended(sent, outcome, ended_at_s=ended_at_s, now_s=now_s)
         if ends:
             ended = (
                 ChargeEnded(sent.payment.correlation_id, outcome, sent.requested_at_ms) for sent, outcome, _ in ends

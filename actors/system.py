@@ -15,7 +15,7 @@ from actors.adapters.journal.orphans import FileJournalShelf
 from actors.adapters.journal.sync import AdaptiveSync
 from actors.adapters.journal.writer import FileJournal
 from actors.adapters.peer_channel import RedisPeerChannel
-from actors.adapters.postgres.connections import Connections
+from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
@@ -99,14 +99,14 @@ class Parts:
 def production_parts(settings: Settings) -> Parts:
     """Build the parts that talk to the real world."""
     runtime = GeventRuntime()
-    connections = Connections(settings.database_url, settings.replica)
+    connections, fence = Connections(settings.database_url), Fence(settings.replica)
     names = tuple(processor.name for processor in settings.processors)
     return Parts(
         runtime=runtime,
         database=connections,
-        payments=PostgresPayments(connections),
-        leases=PostgresLeases(connections, runtime.now_ms),
-        purges=PostgresPurge(connections),
+        payments=PostgresPayments(connections, fence),
+        leases=PostgresLeases(connections, fence, runtime.now_ms),
+        purges=PostgresPurge(connections, settings.replica),
         board=RedisHealthBoard(settings.redis_url, settings.replica, names),
         probe=HttpHealthProbe(settings.processors, runtime.now_ms),
         clients={
@@ -233,6 +233,7 @@ class System:
                 recent_max=self.settings.recent_max,
                 runtime=self.parts.runtime,
                 open_max=self.settings.open_max,
+                limits=self.parts.batch_limits,
             ),
         )
 

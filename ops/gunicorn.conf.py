@@ -17,12 +17,18 @@ worker_class = "gateway.server.worker.GatewayWorker"
 workers = 1
 worker_connections = 2000
 keepalive = 75
-graceful_timeout = 8  # for the last requests (worker.py), then for the actors (replica.py)
+graceful_timeout = 8  # for the last requests (gateway/server/worker.py), then for the actors (actors/replica.py)
 timeout = 30
 control_socket_disable = True
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+
+
+def pre_fork(_server: object, _worker: Worker) -> None:
+    """Keep what the master has made out of garbage collection, which would write to pages that the worker shares."""
+    gc.collect()
+    gc.freeze()
 
 
 def post_worker_init(worker: Worker) -> None:

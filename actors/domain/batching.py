@@ -1,22 +1,23 @@
 """How many writes go into one transaction, and how long the first of them waits for more."""
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """When a batch is written: at `items_max`, or when its first item has waited for as long as a `CommitWindow` says."""
+    """A batch is written when it reaches `items_max`, or when its time has come; see `BatchSpacing`."""
 
     items_max: int = 100
-    wait_s_min: float = 0.010
-    """How long the first item of a batch waits where items are few, or so many that a batch fills soon."""
-    wait_s_max: float = 0.050
+    spacing_s_min: float = 0.010
+    """Time between two batches where items are few, or so many that a batch fills soon."""
+    spacing_s_max: float = 0.050
     items_wanted: int = 20
     """A batch of this size is worth its commit."""
     quiet_per_s: float = 20.0
     """Up to this rate of items a commit for each costs nothing that anybody would miss."""
     rate_s: float = 0.5
-    """Over this time the rate is measured."""
+    """Time over which the rate is measured."""
 
 
 class BatchSize:
@@ -45,11 +46,11 @@ class BatchSize:
         self.items = max(self.items // 2, min(self.ITEMS_MIN, self._items_max))
 
 
-class CommitWindow:
-    """How long the first item of a batch waits for others; follows the rate at which items come.
+class BatchSpacing:
+    """Decides how far apart batches are; the first item after a pause waits for nothing.
 
-    Few items are committed soon, since their commits cost nothing that anybody would miss. The more there are, the more
-    a commit is shared by waiting longer; and the sooner a batch is worth its commit.
+    The more items come, the more of them share a commit by waiting longer; when so many come that a batch fills soon,
+    they wait shortly again.
     """
 
     def __init__(self, limits: BatchLimits) -> None:
@@ -57,6 +58,7 @@ class CommitWindow:
         self._per_s = 0.0
         self._counted = 0
         self._counted_from_s: float | None = None
+        self._written_at_s = -inf
 
     def added(self, items: int, now_s: float) -> None:
         """Count items that came now."""
@@ -68,10 +70,19 @@ class CommitWindow:
             self._per_s = self._counted / elapsed_s
             self._counted, self._counted_from_s = 0, now_s
 
+    def written(self, now_s: float) -> None:
+        """Note that a batch begins to be written now."""
+        self._written_at_s = now_s
+
     @property
-    def wait_s(self) -> float:
-        """How long the first item waits now."""
+    def next_at_s(self) -> float:
+        """Monotonic time from which the next batch may be written."""
+        return self._written_at_s + self.spacing_s
+
+    @property
+    def spacing_s(self) -> float:
+        """Time from the beginning of one batch to that of the next, at the present rate."""
         limits = self._limits
         if self._per_s <= limits.quiet_per_s:
-            return limits.wait_s_min
-        return min(max(limits.items_wanted / self._per_s, limits.wait_s_min), limits.wait_s_max)
+            return limits.spacing_s_min
+        return min(max(limits.items_wanted / self._per_s, limits.spacing_s_min), limits.spacing_s_max)

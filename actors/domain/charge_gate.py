@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf, isclose
 from uuid import UUID
 
-from actors.domain.breaker import Breaker, BreakerState, Call, Cause, Transition
+from actors.domain.breaker import Breaker, BreakerState, Call, Transition
 from actors.domain.concurrency_limit import ConcurrencyLimit
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
@@ -65,6 +65,8 @@ class ChargeGate:
         self._in_flight: dict[UUID, Sent] = {}
         self._left_over: set[UUID] = set()
         """Charges from before the breaker opened that have not ended: they take no room from those after it."""
+        self._transitions: list[Transition] = []
+        """Changes of the breaker since the last decision."""
         self._lease_until_s = -inf
         self._draining = False
         self._ended_at_s = 0.0
@@ -82,19 +84,17 @@ class ChargeGate:
         """Take payments that are to be charged."""
         self._waiting.extend(payments)
 
-    def ended(self, sent: Sent, outcome: Outcome, ended_at_s: float) -> None:
-        """Take in that a charge is over."""
+    def ended(self, sent: Sent, outcome: Outcome, *, ended_at_s: float, now_s: float) -> None:
+        """Take in that a charge was over at `ended_at_s`, which may be a little earlier than now."""
         del self._in_flight[sent.payment.correlation_id]
         self._left_over.discard(sent.payment.correlation_id)
         self._ended_at_s = ended_at_s
-        self.breaker.ended(sent.call, succeeded=outcome.is_success, now_s=ended_at_s)
+        self.breaker.ended(sent.call, succeeded=outcome.is_success, now_s=now_s)
         overloaded = outcome is Outcome.OVERLOADED
         if outcome.is_success or overloaded:
             # The others end as fast or as slowly as they fail, which tells nothing of the pace.
             latency_s = ended_at_s - sent.call.started_s
-            self.concurrency.ended(
-                in_flight=sent.in_flight, latency_s=latency_s, overloaded=overloaded, now_s=ended_at_s
-            )
+            self.concurrency.ended(in_flight=sent.in_flight, latency_s=latency_s, overloaded=overloaded, now_s=now_s)
 
     def probe_answered(self, *, granted: bool, now_s: float) -> None:
         """Take in whether the budget of probes has one for this replica."""
@@ -106,6 +106,7 @@ class ChargeGate:
     def peer_recovered(self, now_s: float) -> None:
         """Take in that another replica's breaker has closed: worth a probe at once, whatever the budget."""
         self.breaker.peer_recovered(now_s)
+        self._follow_breaker(now_s)
         self._probe_granted = self.breaker.state(now_s) is BreakerState.HALF_OPEN
 
     def leased(self, until_s: float) -> None:
@@ -128,8 +129,9 @@ class ChargeGate:
         self._check_stall(now_s)
         if self._probe_again_at_s is not None and now_s >= self._probe_again_at_s:
             self._probe_asked, self._probe_again_at_s = False, None
-        work = GateWork()
-        self._note_transitions(work, now_s)
+        self._follow_breaker(now_s)
+        work = GateWork(transitions=self._transitions)
+        self._transitions = []
         self._refuse(work, now_s)
         while self._waiting and self._may_start(work, now_s):
             self._start(work, self._waiting.popleft(), now_s, now_ms)
@@ -206,16 +208,15 @@ class ChargeGate:
             latency_s = self.concurrency.latency_s or 0.0
             self.breaker.stalled(calls=len(fresh), idle_s=idle_s, latency_s=latency_s, now_s=now_s)
 
-    def _note_transitions(self, work: GateWork, now_s: float) -> None:
+    def _follow_breaker(self, now_s: float) -> None:
         self.breaker.state(now_s)  # Time alone may have changed it.
-        work.transitions = self.breaker.take_transitions()
-        for transition in work.transitions:
-            half_open = transition.after is BreakerState.HALF_OPEN
-            # A probe that somebody else's success makes worth while costs the shared budget nothing.
-            self._probe_granted = half_open and transition.cause is Cause.PEER_GOT_THROUGH
-            if transition.before is BreakerState.CLOSED:
+        for transition in self.breaker.take_transitions():
+            self._transitions.append(transition)
+            self._probe_granted = False
+            was_closed, is_closed = transition.before.is_closed, transition.after.is_closed
+            if was_closed and not is_closed:
                 self._left_over = set(self._in_flight)
-            if transition.after is BreakerState.CLOSED:
+            elif is_closed and not was_closed:
                 self.concurrency.reset()
 
     def _announce(self, work: GateWork, now_s: float) -> None:

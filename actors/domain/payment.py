@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 JOURNAL_BODY = struct.Struct("<16sQQ")
@@ -44,18 +45,34 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A payment and the only processor that may have been charged, as its row in Postgres says."""
+    """A payment and the only processor that may have been charged for it, as its row in Postgres says."""
 
     payment: Payment
     processor: str
     attempts: int = 0
-    """How many times it was sent before it came to this processor."""
+    """How many times it was sent to a processor before this one was chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The change of a row: this payment, which is certainly not charged, goes to another processor."""
+    """The choice of another processor for a payment that was certainly not charged."""
 
     correlation_id: UUID
     processor: str
     attempts: int
+    """How many times it was sent to a processor before this one was chosen."""
+
+
+def claim_to_row(claim: Claim) -> dict[str, object]:
+    """Lay out a new claim and its payment as columns of their tables."""
+    return {
+        "correlation_id": claim.payment.correlation_id,
+        "amount_cents": claim.payment.amount_cents,
+        "accepted_at_ms": claim.payment.accepted_at_ms,
+        "processor": claim.processor,
+    }
+
+
+def claim_from_row(processor: str, attempts: int, **payment: Any) -> Claim:  # noqa: ANN401  # the payment's columns
+    """Make a claim of columns; those that are not its own are the fields of its payment."""
+    return Claim(Payment(**payment), processor, attempts)

@@ -12,7 +12,7 @@ class RateLimits:
     """More than one replica's share of the event's new payments, so that these alone are never slowed."""
     per_s_initial: float = 300.0
     per_s_max: float = 1000.0
-    burst: int = 8
+    burst: int = 16
     """Charges that may start at one moment."""
     lag_s_max: float = 0.010
     """A timer that fires later than this shows that the process gets too little CPU."""

@@ -1,77 +1,80 @@
-"""What the adapters tell the actors: rows, answers and what else they have read."""
+"""What storage, processors and the shared health board answer."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
-from actors.domain.payment import Claim, Payment, Settlement
 from actors.domain.quorum import Opinion
+from actors.domain.payment import Claim, Payment, Settlement
 
 
 @dataclass(frozen=True, slots=True)
 class LookUpAnswer:
-    """What a processor says of a payment."""
+    """What a processor says about one payment."""
 
     answered: bool
-    """False where it gave no usable answer."""
+    """False if it gave no usable answer."""
     requested_at_ms: int | None = None
-    """The instant of the charge; None where there is none."""
+    """The instant of the charge, milliseconds since the epoch; None if the payment was not charged there."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownPayment:
-    """A row that was there before it was offered again."""
+    """A row that existed before a claim of its payment was written."""
 
     payment: Payment
     owner: str | None
     """The replica that drives it; None once it is settled."""
     processor: str | None
+    """The processor that its claim names; None once it is settled."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What one transaction did."""
+    """What one batch changed."""
 
     claimed: tuple[UUID, ...]
-    """Offered claims that are rows of this replica now."""
+    """Payments that are rows of this replica now, in the order in which they were offered."""
     known: tuple[KnownPayment, ...]
-    """Offered claims whose ids had a row already."""
+    """Offered payments whose ids had a row already."""
     moved: tuple[UUID, ...]
-    """Offered moves whose rows belong to this replica and name the new processor now."""
+    """Payments of this replica whose rows name the new processor now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A replica's place in Postgres, taken at its start."""
+    """The place of a replica in Postgres, taken at its start."""
 
     epoch: int
     """Rises with every registration under this name."""
     generation: int
-    """Of the whole gateway: rises with every purge; what is older is gone."""
+    """The number of the gateway's last purge; everything older than it is gone."""
     watermark_ms: int
-    """As of the last heartbeat under this name: no unsettled charge bears an older stamp."""
+    """The last watermark published under this name: no unsettled charge bears an older stamp."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a heartbeat learnt."""
+    """The answer to a heartbeat."""
 
     renewed: bool
-    """False where another process has taken the name."""
+    """False if another process has taken the name."""
     generation: int
+    """The number of the gateway's last purge; 0 if the lease was not renewed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """Rows that were taken over from replicas that are gone."""
+    """Claims that were taken over from replicas that are gone."""
 
     claims: tuple[Claim, ...]
+    """The oldest first."""
     oldest_stamp_ms: int
     """No charge of theirs that is missing in Postgres bears an older stamp."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessorTotal:
-    """What was charged on one processor within a window."""
+    """What was charged on one processor within a window of time."""
 
     processor: str
     requests: int
@@ -80,7 +83,7 @@ class ProcessorTotal:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSummary:
-    """Totals of a window, and how far they are final."""
+    """Totals of a window of time, and how far they are final."""
 
     totals: tuple[ProcessorTotal, ...]
     final_before_ms: int
@@ -89,14 +92,15 @@ class LedgerSummary:
 
 @dataclass(frozen=True, slots=True)
 class PaymentRecord:
-    """What Postgres knows of one payment."""
+    """What Postgres knows about one payment."""
 
     payment: Payment
     processor: str
     owner: str | None
+    """The replica that drives it; None once it is settled."""
     settlement: Settlement | None
     conflicting_amounts_cents: tuple[int, ...]
-    """Other amounts that were offered under the same id, none of them charged."""
+    """Other amounts that were offered under its id; none of them was charged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +115,21 @@ class ProcessorHealth:
 
 @dataclass(frozen=True, slots=True)
 class PollLease:
-    """The right to call a processor's health endpoint, as somebody has taken it."""
+    """The right to call the health endpoint of a processor, held by one replica."""
 
     processor: str
     token: str
     ends_s_in: float
+    """Seconds until it ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedHealth:
-    """What is shared now."""
+    """What all replicas share about the processors now."""
 
     answers: tuple[ProcessorHealth, ...]
-    """The latest answer of each processor's health endpoint, where there is one."""
+    """The latest answer of each processor's health endpoint, if there is one."""
     opinions: tuple[Opinion, ...]
-    """Of the other replicas, none older than its time to live; their ages include the time since they were shared."""
+    """Opinions of the other replicas within their time to live; ages include the time since they were shared."""
     polls: tuple[PollLease, ...]
-    """Of each processor, where there is one."""
+    """The lease on each processor's health endpoint, if there is one."""

@@ -11,21 +11,22 @@ from gateway.payments import ANSWER_KINDS, PaymentGateway, PaymentLookUp, Paymen
 from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
 from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailable
 from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsResource
-from gateway.summary import PurgeResource, PurgingGateway, SummaryQueries, SummaryResource
+from gateway.purge import PurgeResource, PurgingGateway
+from gateway.summary import SummaryQueries, SummaryResource
 
 
 class Gateway(PaymentGateway, PurgingGateway, ProbedGateway, MeasuredGateway, ProcessorsGateway, Protocol):
-    """One replica, as its HTTP side sees it; `actors.replica.Replica` is one."""
+    """What the HTTP side needs of a replica; `actors.replica.Replica` fulfils it."""
 
 
 class Queries(PaymentLookUp, SummaryQueries, Protocol):
-    """Who tells what was charged where; `actors.queries.PaymentQueries` does."""
+    """What the HTTP side asks about accepted payments; `actors.queries.PaymentQueries` fulfils it."""
 
 
 def create_app(
     gateway: Gateway, queries: Queries, *, allow_purge: bool, allow_force: bool
 ) -> falcon.App[falcon.Request, falcon.Response]:
-    """Build the WSGI application around a gateway and its queries. Reads nothing but its arguments."""
+    """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments."""
     app = falcon.App()
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:

@@ -43,13 +43,13 @@ def application() -> falcon.App[falcon.Request, falcon.Response]:
 
 
 def begin_drain() -> None:
-    """Turn unready; safe in a signal handler."""
+    """Turn the replica unready; this may be called in a signal handler."""
     for replica in _replicas:
         replica.begin_drain()
 
 
 def drain() -> None:
-    """End the actors in good order, after the last request was answered."""
+    """Stop the actors in order, after the last request was answered."""
     while _replicas:
         _replicas.pop().drain()
 

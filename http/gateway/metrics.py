@@ -1,4 +1,4 @@
-"""`GET /metrics`: what this replica counts and how it is, in Prometheus' text format."""
+"""`GET /metrics`: the counts and states of this replica, in Prometheus' text format."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -20,35 +20,35 @@ class MeasuredGateway(Protocol):
     """What the metrics need of the gateway."""
 
     def stats(self) -> RouterStats:
-        """Tell what this replica is busy with."""
+        """Count the unsettled payments of this replica and its decisions."""
 
     def processors(self) -> Mapping[str, ProcessorStatus]:
         """Tell what is known of each processor, by name."""
 
     def dead_actors(self) -> tuple[str, ...]:
-        """Names of the actors that should run and do not."""
+        """Name the actors that should run and do not."""
 
     def readiness(self) -> Readiness:
-        """Ask every part how it is."""
+        """Ask every part of the replica for its state."""
 
 
 class MetricsResource:
-    """Tells the metrics of this replica; each has its own."""
+    """Answers the metrics of this replica; each replica has its own."""
 
     def __init__(self, gateway: MeasuredGateway, answers: Mapping[str, int]) -> None:
-        """`answers` counts what `POST /payments` was answered, by kind; it is read at each scrape."""
+        """Read `answers`, the answers to `POST /payments` by kind, at each scrape."""
         self._registry = CollectorRegistry()
         self._registry.register(_GatewayCollector(gateway, answers))
         ProcessCollector(registry=self._registry)
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer all metrics as they are now."""
+        """Answer all metrics with their present values."""
         resp.content_type = CONTENT_TYPE_LATEST
         resp.data = generate_latest(self._registry)
 
 
 class _GatewayCollector(Collector):
-    """Asks at scrape time, so that nothing but one count stands on a payment's path."""
+    """Asks the gateway at scrape time, so that a payment costs one count and nothing more."""
 
     def __init__(self, gateway: MeasuredGateway, answers: Mapping[str, int]) -> None:
         self._gateway = gateway

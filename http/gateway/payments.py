@@ -22,31 +22,31 @@ UNAVAILABLE = "unavailable"
 ACCEPTED = "accepted"
 _KINDS = {answer: answer.name.lower() for answer in AcceptAnswer}
 ANSWER_KINDS = (*_KINDS.values(), REFUSED, UNAVAILABLE)
-"""What the answers to `POST /payments` are counted by."""
+"""The kinds by which the answers to `POST /payments` are counted."""
 
 
 class PaymentGateway(Protocol):
-    """Who takes payments."""
+    """What posting a payment needs of the gateway."""
 
     def now_ms(self) -> int:
-        """Wall clock, milliseconds since the epoch."""
+        """Give the wall clock in milliseconds since the epoch."""
 
     def accept(self, payment: Payment) -> AcceptAnswer:
-        """Make a payment durable."""
+        """Make a payment durable, and tell what became of it."""
 
 
 class PaymentLookUp(Protocol):
-    """Who tells how far one payment is."""
+    """What the question for one payment needs of the gateway's queries."""
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
-        """Tell how far a payment is."""
+        """Tell how far a payment is; None where it is not known."""
 
 
 class PaymentsResource:
     """Accepts payments."""
 
     def __init__(self, gateway: PaymentGateway, answers: Counter[str]) -> None:
-        """`answers` are counted by kind, one of `ANSWER_KINDS`."""
+        """Count each answer in `answers`, by one of `ANSWER_KINDS`."""
         self._gateway = gateway
         self._answers = answers
 
@@ -88,7 +88,7 @@ class PaymentResource:
     def on_get(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
         """Answer the payment's state, processor, instants and attempts."""
         try:
-            # It takes the same forms as a posted payment; UUID() would take more.
+            # `UUID()` would take forms that a posted payment may not have.
             parsed = msgspec.convert(correlation_id, UUID)
         except msgspec.ValidationError:
             raise InvalidFieldError("correlationId", "must be a UUID") from None

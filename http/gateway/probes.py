@@ -13,14 +13,14 @@ class ProbedGateway(Protocol):
     """What the probes need of the gateway."""
 
     def dead_actors(self) -> tuple[str, ...]:
-        """Names of the actors that should run and do not."""
+        """Name the actors that should run and do not."""
 
     def readiness(self) -> Readiness:
-        """Ask every part how it is."""
+        """Ask every part of the replica for its state."""
 
 
 class LivenessResource:
-    """Whether the process does its work; where it does not, it should be started anew."""
+    """Tells whether the process does its work; where it does not, it should be restarted."""
 
     def __init__(self, gateway: ProbedGateway) -> None:
         self._gateway = gateway
@@ -33,7 +33,7 @@ class LivenessResource:
 
 
 class ReadinessResource:
-    """Whether this replica takes payments."""
+    """Tells whether this replica takes payments."""
 
     def __init__(self, gateway: ProbedGateway) -> None:
         self._gateway = gateway

@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): every error has one shape, and names the field that it is about."""
+"""Problem details (RFC 9457): every error is answered in one form, and names the field that it is about."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class InvalidFieldError(falcon.HTTPError):
 
 
 def unavailable(detail: str) -> falcon.HTTPServiceUnavailable:
-    """Make the answer of a gateway that cannot serve now, and kept nothing of the request."""
+    """Make the 503 answer of a gateway that cannot serve now and has kept nothing of the request."""
     return falcon.HTTPServiceUnavailable(title="Try again", description=detail, retry_after=RETRY_AFTER_S)
 
 

@@ -1,4 +1,4 @@
-"""`GET /processors` and `PUT /processors/{name}/breaker`: how the processors are, and an operator's word in it."""
+"""`GET /processors` and `PUT /processors/{name}/breaker`: states of processors, and breakers forced by operators."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -17,17 +17,17 @@ from gateway.problems import InvalidFieldError
 
 
 class ProcessorsGateway(Protocol):
-    """Who knows the processors."""
+    """What the processors' endpoints need of the gateway."""
 
     def processors(self) -> Mapping[str, ProcessorStatus]:
         """Tell what is known of each processor, by name."""
 
     def force_breaker(self, processor: str, state: BreakerState | None) -> bool:
-        """Hold a breaker on all replicas, or let it go; False where there is no such processor."""
+        """Hold a breaker on all replicas, or release it with None; False where there is no such processor."""
 
 
 class Wanted(Enum):
-    """What an operator may want of a breaker."""
+    """What an operator may ask of a breaker."""
 
     FORCED_OPEN = BreakerState.FORCED_OPEN.value
     FORCED_CLOSED = BreakerState.FORCED_CLOSED.value
@@ -35,7 +35,7 @@ class Wanted(Enum):
 
     @property
     def state(self) -> BreakerState | None:
-        """The state to hold it in; None lets it decide by itself."""
+        """Give the state to hold the breaker in; None lets it decide by itself."""
         return None if self is Wanted.AUTOMATIC else BreakerState(self.value)
 
 
@@ -50,7 +50,7 @@ class ProcessorsResource:
         self._gateway = gateway
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer a map by name: breaker with its latest changes, charges under way and their limit, latency."""
+        """Answer a map by name: the breaker with its latest changes, charges under way and their limit, the latency."""
         write_body(req, resp, {name: _describe(status) for name, status in self._gateway.processors().items()})
 
 
@@ -62,10 +62,10 @@ class BreakerResource:
         self._allowed = allowed
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        """Take an order: it holds here at once, and within half a second on the replicas that Redis leads to.
+        """Force a breaker here at once, and within half a second on the replicas that are connected through Redis.
 
-        A replica whose actors start again takes it from the others, whose opinions stand in Redis for two seconds after
-        they were last told: a gateway of one replica, or of which none was at work for longer, starts without it.
+        A replica whose actors restart learns the forced state from the others, whose opinions stay in Redis for two
+        seconds. It is lost when no replica has worked for longer than that, or when there is only one.
         """
         if not self._allowed:
             raise falcon.HTTPForbidden(

@@ -1,6 +1,5 @@
-"""`GET /payments-summary` and `POST /purge-payments`."""
+"""`GET /payments-summary`: what was charged where."""
 
-from http import HTTPStatus
 from typing import Protocol
 
 import falcon
@@ -16,17 +15,10 @@ FINAL_HEADER = "Fiel-Summary-Final"
 
 
 class SummaryQueries(Protocol):
-    """Who adds up."""
+    """What the summary needs of the gateway's queries."""
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
-        """Add up a window."""
-
-
-class PurgingGateway(Protocol):
-    """Who forgets."""
-
-    def purge(self) -> None:
-        """Forget every payment."""
+        """Add up the charges stamped from `from_ms` to `to_ms`, both inclusive; None leaves that side open."""
 
 
 class SummaryResource:
@@ -48,24 +40,6 @@ class SummaryResource:
             for name, requests in summary.requests.items()
         }
         write_body(req, resp, answer)
-
-
-class PurgeResource:
-    """Forgets every payment, where the operator allows it."""
-
-    def __init__(self, gateway: PurgingGateway, *, allowed: bool) -> None:
-        self._gateway = gateway
-        self._allowed = allowed
-
-    def on_post(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """Clean the whole gateway, what is queued included."""
-        if not self._allowed:
-            raise falcon.HTTPForbidden(
-                title="Purging is off",
-                description="a gateway forgets payments only where it is started with ALLOW_PURGE=1",
-            )
-        self._gateway.purge()
-        resp.status = HTTPStatus.NO_CONTENT
 
 
 def _bound(req: falcon.Request, name: str, rounding: Rounding) -> int | None:

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from ops.benchmarks import breaker, cost, memory, recovery, routing
+from ops.benchmarks import breaker, cost, http, memory, recovery, routing
 
 Benchmarks = Mapping[str, Callable[[Sequence[str]], dict[str, object]]]
 """By name, what runs with the rest of the command line and gives its figures; `ok` decides on the exit."""
@@ -17,6 +17,7 @@ BENCHMARKS: Benchmarks = {
     "recovery": recovery.run,
     "cost": cost.run,
     "memory": memory.run,
+    "http": http.run,
 }
 
 

@@ -128,7 +128,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
 def _serving(worker: str) -> Iterator[Server]:
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        command = [sys.executable, "-m", "gunicorn", "-c", "/tmp/wthttp/conf.py"]
+        command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "ops" / "gunicorn.conf.py")]
         process = subprocess.Popen(  # noqa: S603 - our own command
             [*command, "-k", worker, "-b", f"fd://{listener.fileno()}", "ops.benchmarks.http:application()"],
             env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "http")])},

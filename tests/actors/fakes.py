@@ -7,12 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from actors.actor import Actor
-from actors.domain.messages import Claim, Move
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Payment, Settlement
+from actors.domain.payment import Claim, Move, Payment, Settlement
 from actors.domain.quorum import Opinion
-from actors.errors import HealthUnavailableError, JournalUnavailableError, LedgerUnavailableError, PeersUnavailableError
-from actors.ports import (
+from actors.domain.records import (
     Adopted,
     Beat,
     KnownPayment,
@@ -26,6 +24,7 @@ from actors.ports import (
     SharedHealth,
     WriteResult,
 )
+from actors.errors import HealthUnavailableError, JournalUnavailableError, LedgerUnavailableError, PeersUnavailableError
 
 NOW_MS = 1_750_000_000_000
 HEALTH_TTL_S, OPINION_TTL_S = 15.0, 2.0

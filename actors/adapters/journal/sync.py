@@ -6,12 +6,12 @@ from time import perf_counter
 
 from gevent.threadpool import ThreadPool
 
-INLINE_S_MAX = 0.0005
+INLINE_S_MAX = 0.002
 """A sync that took longer holds up the event loop too long, and the next ones go to a thread."""
 THREAD_S_MAX = 0.005
 """A sync in a thread that took longer, its wait for the interpreter included, comes from a disk that is still slow."""
-RETRY_S = 1.0
-"""How long syncs stay in a thread before the next one is tried by the caller."""
+RETRY_S = 0.1
+"""How long syncs stay in a thread before the next one is tried by the caller. A busy disk has single slow syncs."""
 
 
 class AdaptiveSync:

@@ -1,3 +1,204 @@
-from actors.adapters.ledger import PostgresLedger
-import time
-def Connections(url, replica): return PostgresLedger(url, replica, lambda: time.time_ns()//1_000_000)
+"""Connections to Postgres, each with a limit on the time of everything that is done with it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import gevent
+import psycopg
+from gevent.socket import wait_read, wait_readwrite, wait_write
+from psycopg import waiting
+from psycopg.abc import RV, PQGen
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from actors.errors import LedgerUnavailableError
+
+CONNECT_S_MAX = 2
+"""Longest time to open a connection, or to wait for a free one of the pool."""
+PING_S_MAX = 0.5
+READ_S_MAX = 3.0
+"""Longest time for a question or a lease's renewal, including the wait for a connection."""
+WRITE_S_MAX = 5.0
+"""Longest time for one batch. A batch that is given up may be committed all the same; writing it again is harmless."""
+LOCK_MS_MAX = 2000
+"""Longest wait of a statement for a lock that another statement holds; shorter than a lease."""
+CLIENT_CHECK_MS = 1000
+"""How often the server checks, during a long statement, that its client is still connected."""
+POOL_SIZE_MAX = 4
+
+# One plan for every batch, made once and good for tables of any size: each row is found by its primary key. Planning
+# every batch anew would cost more than a small batch itself, and a plan that was made while the tables were small would
+# scan them from end to end until the next ANALYZE. Joins within a batch compare all pairs: batches of a few hundred.
+BATCH_PLAN = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
+_WAITS = {waiting.Wait.R: wait_read, waiting.Wait.W: wait_write, waiting.Wait.RW: wait_readwrite}
+
+
+class GeventConnection(psycopg.Connection[TupleRow]):
+    """A connection that waits in gevent's loop itself: psycopg's own wait would go through gevent's slower `poll`."""
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Drive a psycopg operation to its end, letting other greenlets run; a `gevent.Timeout` interrupts it."""
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        try:
+            wanted = next(gen)
+            while True:
+                _WAITS[wanted](self.pgconn.socket)
+                # psycopg reads and writes without blocking, so that it may be told of more than is ready.
+                wanted = gen.send(waiting.Ready(wanted))
+        except StopIteration as end:
+            result: RV = end.value
+            return result
+
+
+class SingleConnection:
+    """One connection for one caller at a time: opened when it is needed, closed when a use of it has failed."""
+
+    def __init__(self, database_url: str, limit_s: float, settings: dict[str, str] | None = None) -> None:
+        """Connects at the first use. `settings` are parameters of the server for this session."""
+        self._database_url = database_url
+        self._limit_s = limit_s
+        self._options = _options(limit_s, settings)
+        self._connection: GeventConnection | None = None
+
+    @contextmanager
+    def use(self) -> Iterator[GeventConnection]:
+        """Lend the connection.
+
+        Raises:
+            LedgerUnavailableError: Postgres refused, failed, or took longer than the limit.
+        """
+        try:
+            with _limited(self._limit_s):
+                if self._connection is None:
+                    self._connection = GeventConnection.connect(
+                        self._database_url, autocommit=True, connect_timeout=CONNECT_S_MAX, options=self._options
+                    )
+                yield self._connection
+        except LedgerUnavailableError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class Pool:
+    """A few connections for many callers. A connection that has failed is replaced."""
+
+    def __init__(self, database_url: str, size_max: int, limit_s: float) -> None:
+        """`limit_s` bounds one use, including the wait for a connection."""
+        self._limit_s = limit_s
+        self._pool = ConnectionPool(
+            database_url,
+            connection_class=GeventConnection,
+            min_size=1,
+            max_size=size_max,
+            timeout=CONNECT_S_MAX,
+            kwargs={"autocommit": True, "connect_timeout": CONNECT_S_MAX, "options": _options(limit_s)},
+            open=False,
+            check=ConnectionPool.check_connection,
+        )
+
+    def open(self) -> None:
+        """Begin to connect; returns at once."""
+        self._pool.open()
+
+    @contextmanager
+    def use(self, limit_s: float | None = None) -> Iterator[GeventConnection]:
+        """Lend a connection.
+
+        Raises:
+            LedgerUnavailableError: Postgres refused, failed, or took longer than the limit.
+        """
+        with _limited(limit_s or self._limit_s), self._pool.connection() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+
+class Connections:
+    """The connections of one replica, which its storage adapters share."""
+
+    def __init__(self, database_url: str) -> None:
+        """Connects when a connection is first used, or at `open`."""
+        self.writer = SingleConnection(database_url, WRITE_S_MAX, BATCH_PLAN)
+        """Writes batches, for the persistence actor alone."""
+        self.leaser = SingleConnection(database_url, READ_S_MAX)
+        """Keeps the lease. It is apart from the pool, so that a crowd of readers cannot cost the replica its lease."""
+        self.pool = Pool(database_url, POOL_SIZE_MAX, READ_S_MAX)
+        """Answers everybody else."""
+
+    def open(self) -> None:
+        """Begin to connect; returns at once."""
+        self.pool.open()
+
+    def ping(self) -> None:
+        """Check within `PING_S_MAX` that Postgres answers.
+
+        Raises:
+            LedgerUnavailableError: it does not.
+        """
+        with self.pool.use(PING_S_MAX) as connection:
+            connection.execute("SELECT 1")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.pool.close()
+        self.writer.close()
+        self.leaser.close()
+
+
+@dataclass
+class Fence:
+    """The fencing token of a replica: leases set its epoch when they register, every write carries it.
+
+    Postgres refuses the claims and moves of any epoch but the latest, so that nothing that an earlier run of the
+    replica has sent takes effect after a registration.
+    """
+
+    replica: str
+    epoch: int = 0
+    """0 is never valid: the replica is not registered, or what it holds is older than the last purge."""
+
+
+def _options(limit_s: float, settings: dict[str, str] | None = None) -> str:
+    # The server gives up as well: a statement that waits for a lock would otherwise go on holding its own locks.
+    limit_ms = int(limit_s * 1000)
+    bounds = {
+        "statement_timeout": limit_ms,
+        "lock_timeout": min(limit_ms, LOCK_MS_MAX),
+        "idle_in_transaction_session_timeout": limit_ms,
+        "client_connection_check_interval": CLIENT_CHECK_MS,
+    }
+    return " ".join(f"-c {name}={value}" for name, value in (bounds | (settings or {})).items())
+
+
+@contextmanager
+def _limited(limit_s: float) -> Iterator[None]:
+    # The timeout is no `Exception`: the pool's own check of a connection would swallow one. It never leaves this
+    # function, because outside it would stop every actor.
+    timeout = gevent.Timeout.start_new(limit_s)
+    try:
+        yield
+    except gevent.Timeout as error:
+        if error is not timeout:
+            raise
+        raise LedgerUnavailableError(f"no answer within {limit_s} s") from error
+    except (psycopg.Error, PoolTimeout) as error:
+        raise LedgerUnavailableError(str(error).partition("\n")[0] or type(error).__name__) from error
+    finally:
+        timeout.close()

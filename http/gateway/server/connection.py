@@ -68,7 +68,7 @@ class Connection:
     def sendall(self, data: bytes, timeout_s: float = 10.0) -> None:
         """Send all of it; a client that does not read is shut down after `timeout_s`."""
         deadline, self.deadline = self.deadline, time.monotonic() + timeout_s
-        # Nearly every answer fits into the socket's buffer, and gevent's `sendall` would ask for the buffer's size first.
+        # Nearly every answer fits into the socket's buffer; gevent's `sendall` would ask for its size first.
         sent = self.sock.send(data)
         if sent < len(data):
             self.sock.sendall(data[sent:])

@@ -58,7 +58,7 @@ class HeadParser:
     """Parses plain heads; one parser serves a whole worker, since it never switches greenlets."""
 
     def __init__(self, gunicorn_fields: Iterable[str], fields_max: int) -> None:
-        """Take the upper-case names of further fields that are left to gunicorn, and how many fields a head may have."""
+        """Take upper-case names of further fields that are left to gunicorn, and the limit of fields in a head."""
         self._keys = {name.encode(): _GUNICORN for name in (*_GUNICORN_FIELDS, *gunicorn_fields)}
         self._keys[b"CONTENT-TYPE"] = "CONTENT_TYPE"
         self._keys[b"CONTENT-LENGTH"] = "CONTENT_LENGTH"

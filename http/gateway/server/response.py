@@ -23,6 +23,8 @@ _HTTP_1_0 = (1, 0)
 class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn's response, except that the head waits for the first piece of the body."""
 
+    status: str | None
+    headers_sent: bool
     response_length: int | None
     closes = False
     """Whether the head has told the client that the connection ends."""

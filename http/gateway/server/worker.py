@@ -11,6 +11,7 @@ import io
 import os
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from math import inf
 from types import FrameType
@@ -23,9 +24,7 @@ from gevent.server import StreamServer
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.http import Request
-from gunicorn.http.wsgi import (
-    _make_early_hints_callback,
-)
+from gunicorn.http.wsgi import _make_early_hints_callback
 from gunicorn.workers.ggevent import GeventWorker
 
 from gateway.server.connection import RECV_BYTES, Address, Connection, ListenerAddress, connection_environ
@@ -97,11 +96,12 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         client.setblocking(True)  # noqa: FBT003  # the name of the method says it
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(client)
-        readable = gevent.get_hub().loop.io(client.fileno(), _READABLE)
+        hub = gevent.get_hub()
+        readable = hub.loop.io(client.fileno(), _READABLE)
         self._connections.add(connection)
         try:
             template = connection_environ(self.cfg, listener, connection, addr)
-            unusual = self._serve(connection, readable, template, addr)
+            unusual = self._serve(connection, partial(hub.wait, readable), template, addr)
             if unusual:
                 connection.unread(unusual)
                 super().handle(listener, connection, addr)
@@ -120,16 +120,19 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             req.force_close()
         super().handle_request(listener_name, req, sock, addr)
 
-    def _serve(self, connection: Connection, readable: Any, template: dict[str, Any], addr: Address) -> bytes:  # noqa: ANN401  # libev's watcher has no type
-        """Answer plain requests; returns what has been read of the first one that is not, or nothing at the end."""
-        hub = gevent.get_hub()
+    def _serve(
+        self, connection: Connection, wait: Callable[[], object], template: dict[str, Any], addr: Address
+    ) -> bytes:
+        """Answer plain requests; returns what has been read of the first one that is not, or nothing at the end.
+
+        `wait` returns when the connection has something to read: to wait at once is cheaper than to find nothing first.
+        """
         data = b""
         while True:
             if not data:
                 connection.idle = True
                 connection.deadline = time.monotonic() + self._keepalive_s
-                # To wait at once is cheaper than to find that nothing has come yet.
-                hub.wait(readable)
+                wait()
                 data = connection.sock.recv(RECV_BYTES)
                 connection.idle = False
                 if not data:

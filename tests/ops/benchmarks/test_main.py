@@ -12,6 +12,7 @@ from ops.environment import ROOT
 SMALL = {
     "routing": ["--tables", "1", "--users", "20"],
     "breaker": ["--calls", "4000", "--outages", "2"],
+    "http": ["--rounds", "1", "--seconds", "0.1", "--requests", "64"],
 }
 
 
@@ -25,7 +26,7 @@ def test_its_help_lists_the_names() -> None:
     done = subprocess.run(  # noqa: S603  # our own script
         [sys.executable, ROOT / "ops" / "bench", "--help"], check=True, capture_output=True, text=True
     )
-    for name in ("routing", "breaker", "recovery", "cost", "memory"):
+    for name in ("routing", "breaker", "recovery", "cost", "memory", "http"):
         assert name in done.stdout
 
 
@@ -66,6 +67,19 @@ def test_breaker_ends_with_its_figures(capsys: pytest.CaptureFixture[str]) -> No
     }
     assert list(outages) == ["2/s", "20/s", "60/s", "180/s"]
     assert {"open_s", "close_s", "probes_per_recovery"} <= outages["60/s"].keys()
+
+
+def test_http_ends_with_the_cpu_of_both_workers(capsys: pytest.CaptureFixture[str]) -> None:
+    result = last_line(capsys, "http", *SMALL["http"])
+    assert result["benchmark"] == "http"
+    cpu_us, ratios = result["cpu_us_per_request"], result["ratio_to_baseline"]
+    assert isinstance(cpu_us, dict)
+    assert isinstance(ratios, dict)
+    assert {manner: list(figures) for manner, figures in cpu_us.items()} == {
+        "paced": ["gateway", "gevent"],
+        "saturated": ["gateway", "gevent"],
+    }
+    assert all(ratio > 0 for ratio in ratios.values())
 
 
 def test_a_missed_target_is_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,13 @@
+"""The statements of `queries.sql` by their names."""
+
+import re
+from pathlib import Path
+
+
+def parse_queries(text: bytes) -> dict[str, bytes]:
+    """Split a file of statements at the lines `-- name: <name>`; what stands before the first name is left out."""
+    parts = re.split(rb"^-- name: (\w+)\n", text, flags=re.MULTILINE)
+    return {name.decode(): statement for name, statement in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+QUERIES = parse_queries(Path(__file__).with_name("queries.sql").read_bytes())

@@ -1,0 +1,163 @@
+-- Every statement by which a replica uses Postgres. Tables are described in ops/migrations.
+-- Parameters that hold several rows are JSON arrays of objects whose keys are columns.
+
+-- name: write_batch
+-- Writes claims, moves and settlements in one statement, which is one transaction and one round trip.
+-- The fence admits claims and moves of the latest registration alone: a later registration waits for this statement,
+-- or has ended its epoch. Payments are sorted by id, so that two replicas that write the same ones at once wait for
+-- each other in one order. A settlement takes its amount from the payment, and is not written where there is none.
+-- Gives one row: whether the fence admitted the batch, the claims whose payments had a row already, and the moves that
+-- took effect.
+WITH fence AS (
+    SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
+), offered AS (
+    SELECT DISTINCT ON (correlation_id) o.* FROM fence, json_to_recordset(%(claims)s::json)
+        AS o (correlation_id uuid, amount_cents bigint, accepted_at_ms bigint, processor text)
+), inserted AS (
+    INSERT INTO payment (correlation_id, amount_cents, accepted_at_ms)
+    SELECT correlation_id, amount_cents, accepted_at_ms FROM offered ORDER BY correlation_id
+    ON CONFLICT DO NOTHING RETURNING correlation_id
+), claimed AS (
+    INSERT INTO claim (correlation_id, processor, owner)
+    SELECT correlation_id, processor, %(replica)s FROM offered JOIN inserted USING (correlation_id)
+), moved AS (
+    UPDATE claim SET processor = m.processor, attempts = m.attempts
+    FROM fence, json_to_recordset(%(moves)s::json) AS m (correlation_id uuid, processor text, attempts integer)
+    WHERE claim.correlation_id = m.correlation_id AND claim.owner = %(replica)s
+    RETURNING claim.correlation_id
+), settled AS (
+    SELECT * FROM json_to_recordset(%(settlements)s::json)
+        AS s (correlation_id uuid, processor text, requested_at_ms bigint, attempts integer)
+), booked AS (
+    INSERT INTO settlement (correlation_id, processor, amount_cents, requested_at_ms, attempts)
+    SELECT correlation_id, processor, amount_cents, requested_at_ms, attempts
+    FROM settled JOIN payment USING (correlation_id) ORDER BY correlation_id
+    ON CONFLICT DO NOTHING
+), released AS (
+    DELETE FROM claim USING settled WHERE claim.correlation_id = settled.correlation_id
+)
+SELECT
+    EXISTS (SELECT FROM fence) AS admitted,
+    ARRAY(SELECT correlation_id FROM offered WHERE correlation_id NOT IN (SELECT correlation_id FROM inserted)) AS known,
+    ARRAY(SELECT correlation_id FROM moved) AS moved
+
+-- name: known_payments
+-- Reads payments that had a row already, each with the replica that drives it and the processor that its claim names.
+SELECT correlation_id, amount_cents, accepted_at_ms, owner, processor
+FROM payment LEFT JOIN claim USING (correlation_id) WHERE correlation_id = ANY (%(correlation_ids)s)
+
+-- name: report_conflicts
+-- Keeps amounts that were offered under the id of another payment, each once.
+INSERT INTO conflict (correlation_id, amount_cents, accepted_at_ms)
+SELECT * FROM json_to_recordset(%(payments)s::json)
+    AS p (correlation_id uuid, amount_cents bigint, accepted_at_ms bigint)
+ON CONFLICT DO NOTHING
+
+-- name: latest_payments
+-- Reads the payments that were charged last on any replica, the latest first, stamped with the time of their charge.
+SELECT correlation_id, amount_cents, requested_at_ms AS accepted_at_ms
+FROM settlement ORDER BY requested_at_ms DESC LIMIT %(payments_max)s
+
+-- name: payment
+-- Reads one payment with its claim or its settlement, and the other amounts that were offered under its id.
+SELECT
+    p.correlation_id, p.amount_cents, p.accepted_at_ms, c.owner, coalesce(s.processor, c.processor) AS processor,
+    s.requested_at_ms, s.attempts, ARRAY(
+        SELECT amount_cents FROM conflict WHERE correlation_id = p.correlation_id ORDER BY accepted_at_ms
+    ) AS conflicting_amounts_cents
+FROM payment AS p LEFT JOIN claim AS c USING (correlation_id) LEFT JOIN settlement AS s USING (correlation_id)
+WHERE p.correlation_id = %(correlation_id)s
+
+-- name: summary
+-- Adds up, by processor, the charges stamped within both bounds. One more row, without a processor, tells how far the
+-- totals are final: the lowest watermark of the replicas that live, or that are gone but have left claims which may
+-- have been charged.
+SELECT processor, count(*) AS requests, sum(amount_cents)::bigint AS amount_cents, NULL::bigint AS final_before_ms
+FROM settlement WHERE requested_at_ms BETWEEN %(from_ms)s AND %(to_ms)s GROUP BY processor
+UNION ALL
+SELECT NULL, NULL, NULL, min(watermark_ms) FROM replica AS r
+WHERE lease_until > now() OR EXISTS (SELECT FROM claim WHERE owner = r.name)
+
+-- name: register
+-- Takes the name of a replica with a lease under a new epoch. Gives the generation of the gateway, so that the replica
+-- can tell whether what it holds is older than the last purge.
+INSERT INTO replica AS r (name, epoch, generation, lease_until, watermark_ms)
+SELECT %(replica)s, 1, %(generation)s, now() + %(lease_s)s * interval '1 second', %(now_ms)s FROM gateway
+ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, generation = excluded.generation,
+    lease_until = excluded.lease_until, watermark_ms = least(r.watermark_ms, excluded.watermark_ms)
+RETURNING epoch, (SELECT generation FROM gateway), watermark_ms
+
+-- name: beat
+-- Renews the lease of a registration and publishes its watermark; a lease of 0 s ends it. Gives the generation of the
+-- gateway, or no row where the epoch is over.
+UPDATE replica SET lease_until = now() + %(lease_s)s * interval '1 second', watermark_ms = %(watermark_ms)s
+WHERE name = %(replica)s AND epoch = %(epoch)s RETURNING (SELECT generation FROM gateway)
+
+-- name: adopt
+-- Takes over claims of replicas whose lease has ended, the oldest first. Their later epoch keeps them from renewing the
+-- lease when they wake up. The watermark of the new owner falls to theirs in the same statement.
+WITH me AS (
+    SELECT name FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPDATE
+), gone AS (
+    UPDATE replica AS r SET epoch = epoch + 1, lease_until = '-infinity' FROM me
+    WHERE r.name <> me.name AND lease_until < now() AND EXISTS (SELECT FROM claim WHERE owner = r.name)
+    RETURNING r.name, watermark_ms
+), taken AS (
+    SELECT c.correlation_id, gone.watermark_ms
+    FROM claim AS c JOIN gone ON c.owner = gone.name JOIN payment USING (correlation_id)
+    ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s FOR UPDATE OF c SKIP LOCKED
+), mine AS (
+    UPDATE claim SET owner = %(replica)s FROM taken WHERE claim.correlation_id = taken.correlation_id
+    RETURNING claim.correlation_id, claim.processor, claim.attempts, taken.watermark_ms
+), held AS (
+    UPDATE replica SET watermark_ms = least(watermark_ms, (SELECT min(watermark_ms) FROM mine))
+    WHERE name = %(replica)s
+)
+SELECT correlation_id, amount_cents, accepted_at_ms, processor, attempts, watermark_ms
+FROM mine JOIN payment USING (correlation_id) ORDER BY accepted_at_ms, correlation_id
+
+-- name: gone
+-- Names the other replicas whose lease has ended.
+SELECT name FROM replica WHERE name <> %(replica)s AND lease_until < now()
+
+-- name: claims
+-- Reads unsettled payments of a replica, the oldest first.
+SELECT correlation_id, amount_cents, accepted_at_ms, processor, attempts
+FROM claim JOIN payment USING (correlation_id) WHERE owner = %(replica)s
+ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
+
+-- name: generation
+-- Reads the number of the last purge.
+SELECT generation FROM gateway
+
+-- name: begin_purge
+-- Opens a new generation and gives its number.
+UPDATE gateway SET generation = generation + 1 RETURNING generation
+
+-- name: acknowledge_purge
+-- Notes that a replica holds nothing older than a generation.
+UPDATE replica SET generation = %(generation)s WHERE name = %(replica)s
+
+-- name: lock_purges
+-- Reads the last purge that is finished, keeping others from finishing one until the transaction ends.
+SELECT purged_generation FROM gateway FOR UPDATE
+
+-- name: is_purge_pending
+-- Tells whether a living replica still holds something older than a generation.
+SELECT EXISTS (SELECT FROM replica WHERE generation < %(generation)s AND lease_until > now())
+
+-- name: lock_tables
+-- Keeps every batch out. A batch locks its tables before the row of its replica, and a purge keeps to that order.
+LOCK TABLE payment, claim, settlement, conflict IN ACCESS EXCLUSIVE MODE
+
+-- name: fence_sleepers
+-- Ends the epochs of replicas that are gone: they may wake up with batches of what is purged now.
+UPDATE replica SET epoch = epoch + 1 WHERE generation < %(generation)s
+
+-- name: empty_tables
+-- Deletes every payment with all that belongs to it.
+TRUNCATE payment, claim, settlement, conflict
+
+-- name: finish_purge
+-- Notes that a purge is finished, so that nobody empties the tables for it again.
+UPDATE gateway SET purged_generation = %(generation)s

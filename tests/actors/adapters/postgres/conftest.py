@@ -1,0 +1,53 @@
+"""Replicas a and b over storage that they share, in Postgres and in memory."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.actors.adapters.postgres.storage import LEASE_S, OpenStorage, ReplicaStorage, in_memory, opened
+from tests.actors.fakes_storage import MemoryTables
+
+
+@pytest.fixture(params=["postgres", "memory"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Where the storage is."""
+    return str(request.param)
+
+
+@pytest.fixture
+def open_storage(backend: str, request: pytest.FixtureRequest) -> Iterator[OpenStorage]:
+    """Makes storage of replicas that share it."""
+    if backend == "memory":
+        tables = MemoryTables()
+        yield lambda replica: in_memory(tables, replica)
+        return
+    database_url = request.getfixturevalue("database_url")
+    with ExitStack() as ends:
+        yield lambda replica: ends.enter_context(opened(database_url, replica))
+
+
+@pytest.fixture
+def newcomer(open_storage: OpenStorage) -> ReplicaStorage:
+    """The storage of replica a before it registers."""
+    return open_storage("a")
+
+
+@pytest.fixture
+def other_newcomer(open_storage: OpenStorage) -> ReplicaStorage:
+    """The storage of replica b before it registers."""
+    return open_storage("b")
+
+
+@pytest.fixture
+def mine(newcomer: ReplicaStorage) -> ReplicaStorage:
+    """The storage of replica a."""
+    newcomer.leases.register(0, LEASE_S)
+    return newcomer
+
+
+@pytest.fixture
+def other(other_newcomer: ReplicaStorage) -> ReplicaStorage:
+    """The storage of replica b."""
+    other_newcomer.leases.register(0, LEASE_S)
+    return other_newcomer

@@ -1,0 +1,117 @@
+"""The storage of a replica by role, in a real Postgres or in memory: one contract for both."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.leases import PostgresLeases
+from actors.adapters.postgres.payments import PostgresPayments
+from actors.adapters.postgres.purge import PostgresPurge
+from actors.domain.payment import Claim, Move, Settlement
+from actors.domain.records import PaymentRecord, WriteResult
+from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPayments, MemoryPurge, MemoryTables
+
+DEADLINE_S = 20
+LEASE_S = 60.0
+MANY = 10_000
+NOTHING = WriteResult((), (), ())
+
+on_postgres = pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+"""For a test of what only a real server does: locks, or clients that act at the same time."""
+
+
+@dataclass
+class ReplicaStorage:
+    """What one replica writes to and reads from."""
+
+    payments: PostgresPayments | MemoryPayments
+    leases: PostgresLeases | MemoryLeases
+    purge: PostgresPurge | MemoryPurge
+    ping: Callable[[], None]
+
+
+OpenStorage = Callable[[str], ReplicaStorage]
+"""Makes the storage of the replica with this name, which is not registered yet."""
+
+
+CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
+    "write": lambda storage: storage.payments.write([claim(1)], [Move(uid(2), "fallback", 1)], [settlement(3)]),
+    "report_conflicts": lambda storage: storage.payments.report_conflicts([payment(1, 5)]),
+    "latest": lambda storage: storage.payments.latest(100),
+    "payment": lambda storage: storage.payments.payment(uid(1)),
+    "summary": lambda storage: storage.payments.summary(None, None),
+    "register": lambda storage: storage.leases.register(0, LEASE_S),
+    "beat": lambda storage: storage.leases.beat(1, LEASE_S, NOW_MS),
+    "retire": lambda storage: storage.leases.retire(1, NOW_MS),
+    "adopt": lambda storage: storage.leases.adopt(100),
+    "gone": lambda storage: storage.leases.gone(),
+    "claims": lambda storage: storage.leases.claims(100),
+    "generation": lambda storage: storage.purge.generation(),
+    "begin_purge": lambda storage: storage.purge.begin_purge(),
+    "acknowledge_purge": lambda storage: storage.purge.acknowledge_purge(0),
+    "finish_purge": lambda storage: storage.purge.finish_purge(0),
+    "ping": lambda storage: storage.ping(),
+}
+"""Every method of the storage ports, and what readiness asks."""
+
+
+@contextmanager
+def opened(database_url: str, replica: str = "a", now_ms: int = NOW_MS) -> Iterator[ReplicaStorage]:
+    with closing(Connections(database_url)) as connections:
+        connections.open()
+        fence = Fence(replica)
+        yield ReplicaStorage(
+            PostgresPayments(connections, fence),
+            PostgresLeases(connections, fence, lambda: now_ms),
+            PostgresPurge(connections, replica),
+            connections.ping,
+        )
+
+
+def in_memory(tables: MemoryTables, replica: str) -> ReplicaStorage:
+    fence = MemoryFence(replica)
+    return ReplicaStorage(
+        MemoryPayments(tables, fence), MemoryLeases(tables, fence), MemoryPurge(tables, fence), lambda: None
+    )
+
+
+def uid(number: int) -> UUID:
+    return payment(number).correlation_id
+
+
+def claim(number: int, processor: str = "default", amount_cents: int = 1990, attempts: int = 0) -> Claim:
+    return Claim(payment(number, amount_cents), processor, attempts)
+
+
+def settlement(number: int, processor: str = "default", requested_at_ms: int = NOW_MS, attempts: int = 1) -> Settlement:
+    return Settlement(uid(number), processor, requested_at_ms, attempts)
+
+
+def record_of(storage: ReplicaStorage, number: int) -> PaymentRecord:
+    record = storage.payments.payment(uid(number))
+    assert record is not None
+    return record
+
+
+def charge(storage: ReplicaStorage, number: int, requested_at_ms: int = NOW_MS, processor: str = "default") -> None:
+    storage.payments.write([claim(number, processor)], [], [])
+    storage.payments.write([], [], [settlement(number, processor, requested_at_ms)])
+
+
+def wait_until_blocked(database_url: str, statements: int) -> None:
+    """Return once this number of statements wait for locks of others."""
+    with psycopg.connect(database_url, autocommit=True) as observer:
+        deadline_s = monotonic() + DEADLINE_S
+        blocked = 0
+        while blocked != statements:
+            assert monotonic() < deadline_s, f"{blocked} statements wait, not {statements}"
+            (blocked,) = observer.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ).fetchone() or (0,)

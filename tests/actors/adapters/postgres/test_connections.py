@@ -1,0 +1,285 @@
+"""Whatever becomes of a connection or of Postgres, a call ends within its limit, and says so."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from threading import Event, Thread
+
+import gevent
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from actors.adapters.postgres.connections import (
+    CLIENT_CHECK_MS,
+    LOCK_MS_MAX,
+    PING_S_MAX,
+    READ_S_MAX,
+    WRITE_S_MAX,
+    Connections,
+    Fence,
+    Pool,
+    SingleConnection,
+)
+from actors.adapters.postgres.leases import PostgresLeases
+from actors.adapters.postgres.payments import PostgresPayments
+from actors.domain.payment import Move
+from actors.errors import LedgerUnavailableError
+from tests.actors.adapters.postgres.storage import (
+    CALLS,
+    DEADLINE_S,
+    LEASE_S,
+    ReplicaStorage,
+    claim,
+    on_postgres,
+    opened,
+    settlement,
+    uid,
+    wait_until_blocked,
+)
+
+ROOT = Path(__file__).parents[4]
+
+
+def end_connections(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@on_postgres
+@pytest.mark.parametrize("name", ["write", "register", "summary"])
+def test_a_lost_connection_is_told_at_most_once(database_url: str, mine: ReplicaStorage, name: str) -> None:
+    CALLS[name](mine)
+    end_connections(database_url)
+    with suppress(LedgerUnavailableError):
+        CALLS[name](mine)
+    CALLS[name](mine)
+
+
+@on_postgres
+def test_a_write_that_was_cut_can_be_written_again(database_url: str, mine: ReplicaStorage) -> None:
+    with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE payment")
+        write = executor.submit(mine.payments.write, [claim(1)], [], [])
+        with psycopg.connect(database_url, autocommit=True) as killer:
+            while not write.done():
+                killer.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND NOT pid = ANY (%s)",
+                    ([killer.info.backend_pid, blocker.info.backend_pid],),
+                )
+        assert isinstance(write.exception(), LedgerUnavailableError)
+    assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
+
+
+def outcomes_of_all_calls(database_url: str) -> dict[str, type[BaseException] | None]:
+    """Make every call at the same time, each on storage of its own, and tell the type of the error that it raised."""
+
+    def call(name: str) -> None:
+        with opened(database_url) as storage:
+            CALLS[name](storage)
+
+    with ThreadPoolExecutor(len(CALLS)) as executor:
+        futures = {name: executor.submit(call, name) for name in CALLS}
+        errors = {name: future.exception(DEADLINE_S) for name, future in futures.items()}
+    return {name: type(error) if error else None for name, error in errors.items()}
+
+
+def test_without_migrations_every_method_but_a_ping_says_that_it_is_unavailable(empty_database_url: str) -> None:
+    assert outcomes_of_all_calls(empty_database_url) == dict.fromkeys(CALLS, LedgerUnavailableError) | {"ping": None}
+
+
+@pytest.mark.parametrize("listening", [False, True], ids=["refuses connections", "accepts and stays silent"])
+def test_without_a_server_every_method_says_so_in_the_end(listening: bool) -> None:  # noqa: FBT001  # a parameter
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if listening:
+            server.listen()
+        url = f"postgresql://nobody@127.0.0.1:{server.getsockname()[1]}/none"
+        assert outcomes_of_all_calls(url) == dict.fromkeys(CALLS, LedgerUnavailableError)
+
+
+# What connections are like
+
+
+@pytest.fixture
+def connections(database_url: str) -> Iterator[Connections]:
+    with closing(Connections(database_url)) as connections:
+        connections.open()
+        yield connections
+
+
+def test_the_server_bounds_every_statement_as_well(connections: Connections) -> None:
+    bounds = ("statement_timeout", "lock_timeout", "client_connection_check_interval")
+    for limit_s, lender in (
+        (WRITE_S_MAX, connections.writer),
+        (READ_S_MAX, connections.leaser),
+        (READ_S_MAX, connections.pool),
+    ):
+        with lender.use() as connection:
+            query = "SELECT setting::integer FROM pg_settings WHERE name = ANY (%s) ORDER BY array_position(%s, name)"
+            rows = connection.execute(query, (list(bounds), list(bounds))).fetchall()
+        assert [row[0] for row in rows] == [limit_s * 1000, LOCK_MS_MAX, CLIENT_CHECK_MS]
+
+
+def test_a_caller_does_not_wait_long_for_a_pool_whose_connections_are_all_in_use(database_url: str) -> None:
+    with closing(Pool(database_url, size_max=1, limit_s=READ_S_MAX)) as pool:
+        pool.open()
+        with pool.use(), pytest.raises(LedgerUnavailableError), pool.use(0.05):
+            pass
+
+
+def test_other_greenlets_run_while_one_waits_for_postgres(database_url: str, connections: Connections) -> None:
+    def lock() -> None:
+        with connections.writer.use() as connection:
+            connection.execute("SELECT FROM payment")
+
+    with psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE payment")
+        waiting = gevent.spawn(lock)
+        gevent.idle()
+        wait_until_blocked(database_url, 1)
+        blocker.rollback()
+        waiting.get(timeout=DEADLINE_S)
+
+
+def test_a_call_that_is_given_up_leaves_no_connection_that_still_waits(database_url: str) -> None:
+    with closing(SingleConnection(database_url, limit_s=READ_S_MAX)) as single:
+        with psycopg.connect(database_url) as blocker:
+            blocker.execute("LOCK TABLE payment")
+            with pytest.raises(gevent.Timeout), gevent.Timeout(0.05), single.use() as connection:
+                connection.execute("SELECT FROM payment")
+            with pytest.raises(LedgerUnavailableError), single.use() as connection:
+                connection.execute("SELECT 1")
+        with single.use() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_batch_finds_its_rows_by_key_though_its_plan_was_made_for_empty_tables(connections: Connections) -> None:
+    fence = Fence("a")
+    payments = PostgresPayments(connections, fence)
+    PostgresLeases(connections, fence, lambda: 0).register(0, LEASE_S)
+    payments.write([], [], [])
+    for number in range(2, 20):
+        payments.write([claim(number)], [Move(uid(number - 1), "fallback", 1)], [settlement(number - 2)])
+    with connections.writer.use() as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        scans = connection.execute("SELECT relname, seq_scan FROM pg_stat_user_tables WHERE n_tup_ins > 0").fetchall()
+    assert dict(scans).items() >= {"payment": 0, "claim": 0, "settlement": 0}.items()
+
+
+# What happens when Postgres falls silent
+
+
+class Proxy:
+    """Stands before Postgres, and lets nothing through once it is frozen."""
+
+    def __init__(self, database_url: str) -> None:
+        parameters = conninfo_to_dict(database_url)
+        self._host, self._port = str(parameters.get("host", "localhost")), int(parameters.get("port") or 5432)
+        self._flowing = Event()
+        self._flowing.set()
+        self._ends = ExitStack()
+        self._listener = self._ends.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self._sockets = [self._listener]
+        self.url = make_conninfo(database_url, host="127.0.0.1", port=str(self._listener.getsockname()[1]))
+        self._threads = [Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def freeze(self) -> None:
+        self._flowing.clear()
+
+    def close(self) -> None:
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self._flowing.set()
+        for thread in self._threads:
+            thread.join()
+        self._ends.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client = self._ends.enter_context(self._listener.accept()[0])
+                server = self._ends.enter_context(self._connect())
+                self._sockets += [client, server]
+                for pair in ((client, server), (server, client)):
+                    self._threads.append(Thread(target=self._pump, args=pair))
+                    self._threads[-1].start()
+
+    def _connect(self) -> socket.socket:
+        if not self._host.startswith("/"):
+            return socket.create_connection((self._host, self._port))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{self._host}/.s.PGSQL.{self._port}")
+        return server
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                self._flowing.wait()
+                target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
+# As a replica runs it: under gevent. It connects, says so, and calls once more when it is told to.
+SILENCED = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+from actors.errors import LedgerUnavailableError
+from tests.actors.adapters.postgres.storage import CALLS, opened
+
+call = CALLS[sys.argv[2]]
+with opened(sys.argv[1], sys.argv[2]) as storage:
+    storage.leases.register(0, 60)
+    call(storage)
+    print("connected", flush=True)
+    sys.stdin.readline()
+    try:
+        call(storage)
+    except LedgerUnavailableError as error:
+        print("unavailable:", error, flush=True)
+"""
+
+
+def said_of_silence(database_url: str, names: Sequence[str]) -> dict[str, str]:
+    """Call these while Postgres has fallen silent, each in a replica of its own, and tell what each replica says."""
+    with ExitStack() as ends:
+        proxy = ends.enter_context(closing(Proxy(database_url)))
+        replicas = []
+        for name in names:
+            command = [sys.executable, "-c", SILENCED, proxy.url, name]
+            replica = subprocess.Popen(  # noqa: S603  # our own script
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+            )
+            ends.enter_context(replica)
+            ends.callback(replica.kill)
+            replicas.append(replica)
+        assert [replica.stdout and replica.stdout.readline() for replica in replicas] == ["connected\n"] * len(names)
+        proxy.freeze()
+        with ThreadPoolExecutor() as executor:
+            said = executor.map(lambda replica: replica.communicate("go\n", timeout=DEADLINE_S)[0], replicas)
+            return dict(zip(names, said, strict=True))
+
+
+def test_a_server_that_falls_silent_is_unavailable_in_the_end(database_url: str) -> None:
+    said = said_of_silence(database_url, ["write", "beat", "summary"])
+    assert said.pop("summary").startswith("unavailable: ")
+    assert said == {
+        "write": f"unavailable: no answer within {WRITE_S_MAX} s\n",
+        "beat": f"unavailable: no answer within {READ_S_MAX} s\n",
+    }
+
+
+def test_a_ping_does_not_wait_long_for_a_server_that_falls_silent(database_url: str) -> None:
+    assert said_of_silence(database_url, ["ping"]) == {"ping": f"unavailable: no answer within {PING_S_MAX} s\n"}

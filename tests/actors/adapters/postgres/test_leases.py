@@ -1,0 +1,251 @@
+"""A replica writes under its latest registration alone, and what it leaves is taken over by one other."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import psycopg
+import pytest
+
+from actors.adapters.postgres.connections import POOL_SIZE_MAX
+from actors.adapters.postgres.payments import INSTANT_MS_MAX
+from actors.domain.payment import Claim, Move
+from actors.domain.records import Beat, Registration, WriteResult
+from actors.errors import LedgerUnavailableError
+from tests.actors.adapters.postgres.storage import (
+    DEADLINE_S,
+    LEASE_S,
+    MANY,
+    NOTHING,
+    OpenStorage,
+    ReplicaStorage,
+    claim,
+    on_postgres,
+    opened,
+    record_of,
+    settlement,
+    uid,
+    wait_until_blocked,
+)
+from tests.actors.fakes import NOW_MS
+
+
+def test_each_registration_under_a_name_is_a_new_epoch(
+    newcomer: ReplicaStorage, other_newcomer: ReplicaStorage
+) -> None:
+    assert [each.leases.register(0, LEASE_S) for each in (newcomer, newcomer, other_newcomer)] == [
+        Registration(1, 0, NOW_MS),
+        Registration(2, 0, NOW_MS),
+        Registration(1, 0, NOW_MS),
+    ]
+
+
+def test_a_new_registration_keeps_the_watermark_that_was_left(mine: ReplicaStorage) -> None:
+    epoch = mine.leases.register(0, LEASE_S).epoch
+    mine.leases.beat(epoch, LEASE_S, NOW_MS - 250)
+    assert mine.leases.register(0, LEASE_S).watermark_ms == NOW_MS - 250
+
+
+@on_postgres
+def test_a_watermark_never_lies_ahead_of_the_clock_of_who_registers(
+    database_url: str, newcomer: ReplicaStorage
+) -> None:
+    newcomer.leases.retire(newcomer.leases.register(0, LEASE_S).epoch, INSTANT_MS_MAX)
+    with opened(database_url, now_ms=NOW_MS + 9) as successor:
+        assert successor.leases.register(0, LEASE_S) == Registration(2, 0, NOW_MS + 9)
+
+
+def test_a_beat_of_an_earlier_epoch_renews_and_changes_nothing(mine: ReplicaStorage) -> None:
+    first = mine.leases.register(0, LEASE_S).epoch
+    assert mine.leases.beat(first, LEASE_S, NOW_MS) == Beat(renewed=True, generation=0)
+    mine.leases.register(0, LEASE_S)
+    assert not mine.leases.beat(first, LEASE_S, NOW_MS - 1).renewed
+    mine.leases.retire(first, NOW_MS - 2)
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS
+
+
+def test_who_is_not_registered_renews_and_writes_nothing(newcomer: ReplicaStorage) -> None:
+    assert not newcomer.leases.beat(1, LEASE_S, NOW_MS).renewed
+    with pytest.raises(LedgerUnavailableError):
+        newcomer.payments.write([claim(1)], [], [])
+    assert newcomer.payments.payment(uid(1)) is None
+
+
+def test_a_write_of_an_earlier_registration_is_refused(open_storage: OpenStorage, mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1)], [], [])
+    successor = open_storage("a")
+    successor.leases.register(0, LEASE_S)
+    with pytest.raises(LedgerUnavailableError):
+        mine.payments.write([claim(2)], [], [])
+    with pytest.raises(LedgerUnavailableError):
+        mine.payments.write([], [Move(uid(1), "fallback", 1)], [])
+    assert (successor.leases.claims(MANY), successor.payments.payment(uid(2))) == ((claim(1),), None)
+    assert successor.payments.write([claim(2)], [Move(uid(1), "fallback", 1)], []) == WriteResult(
+        (uid(2),), (), (uid(1),)
+    )
+
+
+def test_what_was_charged_is_settled_under_any_registration(open_storage: OpenStorage, mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1)], [], [])
+    successor = open_storage("a")
+    successor.leases.register(0, LEASE_S)
+    assert mine.payments.write([], [], [settlement(1)]) == NOTHING
+    assert (record_of(successor, 1).settlement, successor.leases.claims(MANY)) == (settlement(1), ())
+
+
+def test_who_registers_again_writes_again(open_storage: OpenStorage, mine: ReplicaStorage) -> None:
+    successor = open_storage("a")
+    successor.leases.register(0, LEASE_S)
+    mine.leases.register(0, LEASE_S)
+    assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
+
+
+@on_postgres
+def test_a_write_that_waits_in_postgres_is_refused_when_a_registration_comes_before_it(
+    database_url: str, mine: ReplicaStorage
+) -> None:
+    mine.payments.write([claim(1)], [], [])
+    with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as registration:
+        # As `register` does, but held before its commit.
+        registration.execute("UPDATE replica SET epoch = epoch + 1 WHERE name = 'a'")
+        write = executor.submit(mine.payments.write, [claim(2)], [Move(uid(1), "fallback", 1)], [])
+        wait_until_blocked(database_url, 1)
+        registration.commit()
+        assert isinstance(write.exception(DEADLINE_S), LedgerUnavailableError)
+    assert (mine.leases.claims(MANY), mine.payments.payment(uid(2))) == ((claim(1),), None)
+
+
+@on_postgres
+def test_a_write_that_waits_in_postgres_is_written_when_the_registration_fails(
+    database_url: str, mine: ReplicaStorage
+) -> None:
+    with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as registration:
+        registration.execute("UPDATE replica SET epoch = epoch + 1 WHERE name = 'a'")
+        write = executor.submit(mine.payments.write, [claim(1)], [], [])
+        wait_until_blocked(database_url, 1)
+        registration.rollback()
+        assert write.result(DEADLINE_S).claimed == (uid(1),)
+
+
+@on_postgres
+def test_a_registration_waits_for_a_write_under_way_and_finds_all_of_it(
+    database_url: str, mine: ReplicaStorage
+) -> None:
+    mine.payments.write([claim(1)], [], [])
+    with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as rival, opened(database_url) as successor:
+        rival.execute("INSERT INTO payment VALUES (%s, 1990, %s)", (uid(2), NOW_MS))
+        write = executor.submit(mine.payments.write, [claim(2)], [Move(uid(1), "fallback", 1)], [])
+        wait_until_blocked(database_url, 1)
+        registration = executor.submit(successor.leases.register, 0, LEASE_S)
+        wait_until_blocked(database_url, 2)
+        rival.rollback()
+        assert write.result(DEADLINE_S) == WriteResult((uid(2),), (), (uid(1),))
+        assert registration.result(DEADLINE_S).epoch == 2
+        assert set(successor.leases.claims(MANY)) == {claim(1, "fallback", attempts=1), claim(2)}
+
+
+@on_postgres
+def test_the_lease_does_not_wait_for_a_crowd_of_readers(database_url: str, mine: ReplicaStorage) -> None:
+    epoch = mine.leases.register(0, LEASE_S).epoch
+    with ThreadPoolExecutor(POOL_SIZE_MAX) as executor, psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE settlement")
+        readers = [executor.submit(mine.payments.summary, None, None) for _ in range(POOL_SIZE_MAX)]
+        wait_until_blocked(database_url, POOL_SIZE_MAX)
+        assert mine.leases.beat(epoch, LEASE_S, NOW_MS).renewed
+        assert mine.leases.adopt(100) is None
+        blocker.rollback()
+        assert [reader.result(DEADLINE_S).totals for reader in readers] == [()] * POOL_SIZE_MAX
+
+
+# What the dead leave
+
+
+def test_claims_of_a_replica_whose_lease_ended_are_taken_over(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    epoch = other.leases.register(0, LEASE_S).epoch
+    other.payments.write([claim(1), claim(2, "fallback"), claim(3)], [], [])
+    other.payments.write([], [], [settlement(3)])
+    mine.leases.register(0, LEASE_S)
+    other.leases.beat(epoch, 0, NOW_MS - 500)
+    adopted = mine.leases.adopt(100)
+    assert adopted is not None
+    assert (set(adopted.claims), adopted.oldest_stamp_ms) == ({claim(1), claim(2, "fallback")}, NOW_MS - 500)
+    assert (set(mine.leases.claims(MANY)), other.leases.claims(MANY)) == ({claim(1), claim(2, "fallback")}, ())
+    assert mine.leases.adopt(100) is None
+
+
+def test_who_was_taken_for_dead_renews_nothing_when_it_wakes_up(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    epoch = other.leases.register(0, 0).epoch
+    other.payments.write([claim(1), claim(2)], [], [])
+    assert mine.leases.adopt(1) is not None
+    assert not other.leases.beat(epoch, LEASE_S, NOW_MS).renewed
+
+
+def test_who_was_taken_for_dead_writes_nothing_but_settlements_when_it_wakes_up(
+    mine: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    other.leases.register(0, 0)
+    other.payments.write([claim(1), claim(2)], [], [])
+    assert mine.leases.adopt(1) is not None
+    records = [record_of(mine, number) for number in (1, 2)]
+    with pytest.raises(LedgerUnavailableError):
+        other.payments.write([claim(3)], [], [])
+    with pytest.raises(LedgerUnavailableError):
+        other.payments.write([], [Move(uid(number), "fallback", 1) for number in (1, 2)], [])
+    assert [mine.payments.payment(uid(number)) for number in (1, 2, 3)] == [*records, None]
+    assert other.payments.write([], [], [settlement(1), settlement(2)]) == NOTHING
+    assert [record_of(mine, number).settlement for number in (1, 2)] == [settlement(1), settlement(2)]
+
+
+def test_who_joins_with_what_is_older_than_the_last_purge_writes_nothing(
+    newcomer: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    newcomer.leases.register(0, LEASE_S)
+    generation = newcomer.purge.begin_purge()
+    for each in (newcomer, other):
+        each.purge.acknowledge_purge(generation)
+    assert other.purge.finish_purge(generation)
+    assert newcomer.leases.register(0, LEASE_S).generation == generation
+    with pytest.raises(LedgerUnavailableError):
+        newcomer.payments.write([claim(1)], [], [])
+    newcomer.leases.register(generation, LEASE_S)
+    assert newcomer.payments.write([claim(1)], [], []).claimed == (uid(1),)
+
+
+def test_totals_stay_open_for_what_was_taken_over(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    other.leases.beat(other.leases.register(0, LEASE_S).epoch, 0, NOW_MS - 500)
+    other.payments.write([claim(1)], [], [])
+    mine.leases.register(0, LEASE_S)
+    mine.leases.adopt(100)
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS - 500
+
+
+def test_the_living_and_those_who_left_nothing_are_let_be(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    other.leases.register(0, LEASE_S)
+    other.payments.write([claim(1)], [], [])
+    mine.leases.register(0, 0)
+    mine.payments.write([claim(2)], [], [])
+    assert mine.leases.adopt(100) is None
+    assert (mine.leases.claims(MANY), other.leases.claims(MANY)) == ((claim(2),), (claim(1),))
+
+
+@on_postgres
+def test_of_those_who_take_over_at_once_each_claim_goes_to_one(
+    open_storage: OpenStorage, mine: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    dead = open_storage("dead")
+    dead.leases.register(0, 0)
+    dead.payments.write([claim(number) for number in range(100)], [], [])
+    barrier = Barrier(2)
+
+    def adopt_all(adopter: ReplicaStorage) -> list[Claim]:
+        barrier.wait(DEADLINE_S)
+        claims: list[Claim] = []
+        while (adopted := adopter.leases.adopt(7)) is not None:
+            assert 1 <= len(adopted.claims) <= 7
+            claims += adopted.claims
+        return claims
+
+    with ThreadPoolExecutor() as executor:
+        futures = [executor.submit(adopt_all, adopter) for adopter in (mine, other)]
+        ours, theirs = (future.result(DEADLINE_S) for future in futures)
+    assert (len(ours) + len(theirs), set(ours) | set(theirs)) == (100, {claim(number) for number in range(100)})
+    assert (set(mine.leases.claims(MANY)), set(other.leases.claims(MANY))) == (set(ours), set(theirs))

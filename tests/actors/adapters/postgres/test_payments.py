@@ -1,0 +1,280 @@
+"""One payment and one charge are kept per id, whoever writes them and how often; totals are exact."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from uuid import UUID
+
+import pytest
+
+from actors.adapters.postgres.payments import INSTANT_MS_MAX
+from actors.domain.payment import Claim, Move, Payment
+from actors.domain.records import KnownPayment, PaymentRecord, ProcessorTotal, WriteResult
+from tests.actors.adapters.postgres.storage import (
+    DEADLINE_S,
+    LEASE_S,
+    MANY,
+    NOTHING,
+    ReplicaStorage,
+    charge,
+    claim,
+    on_postgres,
+    record_of,
+    settlement,
+    uid,
+)
+from tests.actors.fakes import NOW_MS, payment
+
+
+def owners(result: WriteResult) -> dict[UUID, str | None]:
+    return {known.payment.correlation_id: known.owner for known in result.known}
+
+
+def test_a_new_payment_belongs_to_the_replica_that_wrote_it(mine: ReplicaStorage) -> None:
+    assert mine.payments.write([claim(1), claim(2, "fallback", 5)], [], []) == WriteResult((uid(1), uid(2)), (), ())
+    assert record_of(mine, 1) == PaymentRecord(payment(1), "default", "a", None, ())
+    assert record_of(mine, 2) == PaymentRecord(payment(2, 5), "fallback", "a", None, ())
+
+
+def test_nothing_to_write_is_written(mine: ReplicaStorage) -> None:
+    assert mine.payments.write([], [], []) == NOTHING
+
+
+def test_a_payment_that_nobody_wrote_is_unknown(mine: ReplicaStorage) -> None:
+    assert mine.payments.payment(uid(1)) is None
+
+
+def test_the_same_batch_again_changes_nothing(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1), claim(2)], [], [])
+    batch = ([claim(3)], [Move(uid(1), "fallback", 1)], [settlement(2)])
+    first = mine.payments.write(*batch)
+    assert first == WriteResult((uid(3),), (), (uid(1),))
+    records = [mine.payments.payment(uid(number)) for number in (1, 2, 3)]
+    again = mine.payments.write(*batch)
+    assert again == WriteResult((), (KnownPayment(payment(3), "a", "default"),), (uid(1),))
+    assert [mine.payments.payment(uid(number)) for number in (1, 2, 3)] == records
+
+
+def test_a_payment_that_stands_twice_in_a_batch_is_written_once(mine: ReplicaStorage) -> None:
+    assert mine.payments.write([claim(1), claim(2), claim(1)], [], []).claimed == (uid(1), uid(2))
+    assert mine.leases.claims(MANY) == (claim(1), claim(2))
+
+
+def test_of_two_amounts_in_a_batch_one_is_kept(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1, amount_cents=1), claim(1, amount_cents=2)], [], [])
+    assert [kept.payment.amount_cents in {1, 2} for kept in mine.leases.claims(MANY)] == [True]
+
+
+def test_a_known_payment_is_told_as_it_was_written_first(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    mine.payments.write([claim(1), claim(2), claim(3)], [], [])
+    mine.payments.write([], [Move(uid(2), "fallback", 1)], [settlement(3)])
+    result = other.payments.write([claim(number, "third", 5) for number in (1, 2, 3, 4)], [], [])
+    assert result.claimed == (uid(4),)
+    known = {each.payment: (each.owner, each.processor) for each in result.known}
+    assert known.keys() == {payment(1), payment(2), payment(3)}
+    assert (known[payment(1)], known[payment(2)]) == (("a", "default"), ("a", "fallback"))
+    assert known[payment(3)][0] is None
+
+
+def test_a_move_names_the_new_processor(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1), claim(2)], [], [])
+    assert mine.payments.write([], [Move(uid(1), "fallback", 3)], []) == WriteResult((), (), (uid(1),))
+    assert set(mine.leases.claims(MANY)) == {claim(1, "fallback", attempts=3), claim(2)}
+
+
+def test_only_the_owner_moves_a_payment(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    mine.payments.write([claim(1)], [], [])
+    assert other.payments.write([], [Move(uid(1), "fallback", 1)], []) == NOTHING
+    assert mine.leases.claims(MANY) == (claim(1),)
+
+
+def test_what_is_unknown_or_settled_does_not_move(mine: ReplicaStorage) -> None:
+    charge(mine, 1)
+    assert mine.payments.write([], [Move(uid(1), "fallback", 1), Move(uid(2), "fallback", 1)], []) == NOTHING
+    assert record_of(mine, 1).processor == "default"
+
+
+def test_a_settled_payment_belongs_to_nobody(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1)], [], [])
+    assert mine.payments.write([], [], [settlement(1, "fallback", NOW_MS + 7, 2)]) == NOTHING
+    assert record_of(mine, 1) == PaymentRecord(
+        payment(1), "fallback", None, settlement(1, "fallback", NOW_MS + 7, 2), ()
+    )
+    assert mine.leases.claims(MANY) == ()
+
+
+def test_a_settlement_of_an_unknown_payment_is_not_written(mine: ReplicaStorage) -> None:
+    mine.payments.write([], [], [settlement(1)])
+    assert mine.payments.summary(None, None).totals == ()
+    mine.payments.write([claim(1)], [], [])
+    assert record_of(mine, 1).settlement is None
+
+
+def test_a_second_settlement_is_refused_and_the_first_kept(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    charge(mine, 1)
+    for writer in (mine, other):
+        writer.payments.write([], [], [settlement(1, "fallback", NOW_MS + 1, 9)])
+    assert record_of(mine, 1).settlement == settlement(1)
+    assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, 1990),)
+
+
+def test_two_settlements_in_one_batch_are_one(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1)], [], [])
+    mine.payments.write([], [], [settlement(1), settlement(1)])
+    assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, 1990),)
+
+
+def test_a_settled_payment_is_not_claimed_again(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    charge(mine, 1)
+    assert other.payments.write([claim(1)], [], []).claimed == ()
+    assert (mine.leases.claims(MANY), other.leases.claims(MANY)) == ((), ())
+
+
+@on_postgres
+def test_of_replicas_that_write_the_same_payments_at_once_one_owns_each(
+    mine: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    barrier = Barrier(2)
+
+    def write(writer: ReplicaStorage, numbers: list[int]) -> list[WriteResult]:
+        results = []
+        for first in range(0, 1000, 100):
+            barrier.wait(DEADLINE_S)
+            results.append(writer.payments.write([claim(first + number) for number in numbers], [], []))
+        return results
+
+    with ThreadPoolExecutor() as executor:
+        forwards = executor.submit(write, mine, list(range(100)))
+        backwards = executor.submit(write, other, list(range(99, -1, -1)))
+        pairs = list(zip(forwards.result(DEADLINE_S), backwards.result(DEADLINE_S), strict=True))
+    for number, (ours, theirs) in enumerate(pairs):
+        everything = {uid(number * 100 + each) for each in range(100)}
+        assert sorted([*ours.claimed, *theirs.claimed]) == sorted(everything)
+        assert owners(ours) == dict.fromkeys(theirs.claimed, "b")
+        assert owners(theirs) == dict.fromkeys(ours.claimed, "a")
+    assert len(mine.leases.claims(MANY)) + len(other.leases.claims(MANY)) == 1000
+
+
+@on_postgres
+def test_of_settlements_written_at_once_one_is_kept(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    mine.payments.write([claim(number) for number in range(100)], [], [])
+    barrier = Barrier(2)
+
+    def settle(writer: ReplicaStorage, processor: str) -> None:
+        barrier.wait(DEADLINE_S)
+        writer.payments.write([], [], [settlement(number, processor) for number in range(100)])
+
+    with ThreadPoolExecutor() as executor:
+        for future in (executor.submit(settle, mine, "default"), executor.submit(settle, other, "fallback")):
+            future.result(DEADLINE_S)
+    assert sum(total.requests for total in mine.payments.summary(None, None).totals) == 100
+    assert mine.leases.claims(MANY) == ()
+
+
+def test_claims_are_those_of_the_replica_oldest_first(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    aged = [Claim(Payment(uid(number), 1, NOW_MS + age), "default") for number, age in ((1, 30), (2, 10), (3, 20))]
+    mine.payments.write(aged, [], [])
+    other.payments.write([claim(4)], [], [])
+    charge(mine, 5)
+    assert mine.leases.claims(MANY) == (aged[1], aged[2], aged[0])
+    assert other.leases.claims(MANY) == (claim(4),)
+
+
+def test_the_latest_are_what_was_charged_last_on_any_replica_oldest_first(
+    mine: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    assert mine.payments.latest(3) == ()
+    charge(mine, 1, NOW_MS + 10)
+    charge(mine, 2, NOW_MS + 40, "fallback")
+    charge(other, 3, NOW_MS + 30)
+    charge(other, 4, NOW_MS + 20)
+    mine.payments.write([claim(5)], [], [])
+    charged = tuple(Payment(uid(number), 1990, NOW_MS + age) for number, age in ((1, 10), (4, 20), (3, 30), (2, 40)))
+    assert [mine.payments.latest(most) for most in (0, 1, 3, 4, 100)] == [
+        (),
+        charged[3:],
+        charged[1:],
+        charged,
+        charged,
+    ]
+
+
+def test_other_amounts_are_kept_beside_the_first_and_once(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1), claim(2)], [], [])
+    offered = [Payment(uid(1), 7, NOW_MS + 2), Payment(uid(1), 5, NOW_MS + 1)]
+    for _ in range(2):
+        mine.payments.report_conflicts(offered)
+    assert record_of(mine, 1) == PaymentRecord(payment(1), "default", "a", None, (5, 7))
+    assert record_of(mine, 2).conflicting_amounts_cents == ()
+
+
+# What is summed up
+
+
+@pytest.mark.parametrize(
+    ("from_ms", "to_ms", "numbers"),
+    [
+        (None, None, {1, 2, 3}),
+        (NOW_MS, NOW_MS + 2, {1, 2, 3}),
+        (NOW_MS + 1, NOW_MS + 1, {2}),
+        (NOW_MS + 1, None, {2, 3}),
+        (None, NOW_MS + 1, {1, 2}),
+        (NOW_MS + 3, None, set()),
+        (None, NOW_MS - 1, set()),
+        (NOW_MS + 2, NOW_MS, set()),
+    ],
+)
+def test_both_bounds_are_inclusive_and_optional(
+    mine: ReplicaStorage, from_ms: int | None, to_ms: int | None, numbers: set[int]
+) -> None:
+    cents = {1: 1, 2: 10, 3: 100}
+    mine.payments.write([claim(number, amount_cents=cents[number]) for number in cents], [], [])
+    mine.payments.write([], [], [settlement(number, requested_at_ms=NOW_MS + number - 1) for number in cents])
+    expected = (ProcessorTotal("default", len(numbers), sum(cents[number] for number in numbers)),) if numbers else ()
+    assert mine.payments.summary(from_ms, to_ms).totals == expected
+
+
+def test_each_processor_is_summed_up_exactly(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(number, amount_cents=10**14 - number) for number in range(100)], [], [])
+    mine.payments.write([], [], [settlement(number, "even" if number % 2 == 0 else "odd") for number in range(100)])
+    assert set(mine.payments.summary(None, None).totals) == {
+        ProcessorTotal("even", 50, 50 * 10**14 - sum(range(0, 100, 2))),
+        ProcessorTotal("odd", 50, 50 * 10**14 - sum(range(1, 100, 2))),
+    }
+
+
+def test_what_is_not_settled_is_not_summed_up(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1)], [], [])
+    assert mine.payments.summary(None, None).totals == ()
+
+
+def test_without_replicas_everything_is_final(newcomer: ReplicaStorage) -> None:
+    assert newcomer.payments.summary(None, None).final_before_ms == INSTANT_MS_MAX
+
+
+def test_totals_are_final_up_to_the_lowest_watermark_of_those_that_live(
+    mine: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    epoch, other_epoch = mine.leases.register(0, LEASE_S).epoch, other.leases.register(0, LEASE_S).epoch
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS
+    mine.leases.beat(epoch, LEASE_S, NOW_MS + 500)
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS
+    other.leases.beat(other_epoch, LEASE_S, NOW_MS + 300)
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS + 300
+
+
+def test_a_dead_replica_holds_totals_open_while_it_leaves_claims(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    other.leases.beat(other.leases.register(0, LEASE_S).epoch, 0, NOW_MS - 500)
+    mine.leases.register(0, LEASE_S)
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS
+    other.payments.write([claim(1)], [], [])
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS - 500
+    mine.payments.write([], [], [settlement(1)])
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS
+
+
+def test_a_retired_replica_holds_nothing_open_but_its_claims(mine: ReplicaStorage) -> None:
+    epoch = mine.leases.register(0, LEASE_S).epoch
+    mine.leases.retire(epoch, NOW_MS + 800)
+    assert mine.payments.summary(None, None).final_before_ms == INSTANT_MS_MAX
+    mine.payments.write([claim(1)], [], [])
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS + 800
