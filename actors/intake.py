@@ -51,12 +51,13 @@ class IntakeActor(Actor):
         runtime: Runtime,
         open_max: int,
         limits: BatchLimits,
+        window_max: int = WINDOW_MAX,
     ) -> None:
         """Take over `journal`.
 
         `recent_max` ids are remembered with their amounts, and as many that other replicas told of; the journal may
         hold `open_max` payments before clients are refused. `limits` are those of the commits that follow: payments
-        are given to the router in step with them.
+        are given to the router in step with them. The router begins with room for `window_max` payments.
         """
         super().__init__()
         self._journal = journal
@@ -66,7 +67,7 @@ class IntakeActor(Actor):
         self._heard = KnownIds(recent_max)
         self._runtime = runtime
         self._open_max = open_max
-        self._wanted = WINDOW_MAX
+        self._wanted = window_max
         """How many payments the router waits for; it begins with an empty window."""
         self._spacing = BatchSpacing(limits)
         self._delivery_due = False

@@ -1,6 +1,6 @@
 """The composition root: builds every part of a replica, and is the only file that knows them all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -26,7 +26,7 @@ from actors.domain.breaker import Breaker
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
-from actors.domain.dispatcher import Dispatcher, RetryLimits
+from actors.domain.dispatcher import WINDOW_MAX, Dispatcher, RetryLimits
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.routing import Patience, Routes
@@ -95,6 +95,10 @@ class Parts:
     rate_limits: RateLimits = RateLimits()  # noqa: RUF009  # the same
     batch_limits: BatchLimits = BatchLimits()  # noqa: RUF009  # the same
     restart_limits: RestartLimits = RestartLimits()  # noqa: RUF009  # the same
+    make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
+    """Makes what chooses the processors; a benchmark compares the product's with others."""
+    window_max: int = WINDOW_MAX
+    """How many payments that are not pinned may be in memory at once."""
     rng: Random
 
 
@@ -198,7 +202,12 @@ class System:
         return Child(
             self.router,
             lambda: RouterActor(
-                dispatcher=Dispatcher(Routes(settings.processors, patience), retries, self.parts.rng),
+                dispatcher=Dispatcher(
+                    self.parts.make_routes(settings.processors, patience),
+                    retries,
+                    self.parts.rng,
+                    self.parts.window_max,
+                ),
                 processors=self.processors,
                 intake=self.intake,
                 persistence=self.persistence,
@@ -235,6 +244,7 @@ class System:
                 recent_max=self.settings.recent_max,
                 runtime=self.parts.runtime,
                 open_max=self.settings.open_max,
+                window_max=self.parts.window_max,
                 limits=self.parts.batch_limits,
             ),
         )
