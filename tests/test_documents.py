@@ -63,7 +63,9 @@ def files_on_the_way() -> list[str]:
     """The files in the table of docs/architecture.md that follows a payment."""
     text = (ROOT / "docs" / "architecture.md").read_text()
     table = text.partition("each once, in order")[2].partition("\n#")[0]
-    return [file for cell, _ in re.findall(r"^\| (`.+?) \| (.+) \|$", table, re.MULTILINE) for file in QUOTED.findall(cell)]
+    return [
+        file for cell, _ in re.findall(r"^\| (`.+?) \| (.+) \|$", table, re.MULTILINE) for file in QUOTED.findall(cell)
+    ]
 
 
 def test_the_example_of_an_actors_test_passes() -> None:
