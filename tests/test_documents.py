@@ -4,15 +4,19 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
 
+from actors.domain.dispatcher import Dispatcher, RetryLimits
+from actors.domain.routing import Patience, Routes
 from actors.settings import DEFAULT_PROCESSORS, Settings
 from ops.stack.settings import parse_stack_options
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+API = (ROOT / "docs" / "api.md").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"^```.*?^```$|^    .*?$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
@@ -20,6 +24,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| .* \|$", re.MULTILINE)
 QUOTED = re.compile(r"`([^`]+)`")
+PARAMETER = re.compile(r"\{[^}]*\}")
 
 GIVEN = {"DATABASE_URL": "postgresql://localhost/fiel", "REDIS_URL": "redis://localhost"}
 """The variables that have no default."""
@@ -91,6 +96,21 @@ def test_the_readme_is_short() -> None:
     lines = README.read_text().splitlines()
     assert len(lines) <= 120
     assert [line for line in lines if len(line) > 120] == []
+
+
+def test_every_route_is_documented() -> None:
+    routes = re.findall(r'app\.add_route\("([^"]+)"', (ROOT / "http" / "gateway" / "app.py").read_text())
+    endpoints = re.findall(r"`(?:GET|POST|PUT) (/[^`]*)`", API.partition("\n## ")[0])
+    assert sorted(PARAMETER.sub("{}", endpoint) for endpoint in endpoints) == sorted(
+        PARAMETER.sub("{}", route) for route in routes
+    )
+
+
+def test_the_documented_metric_tells_what_payments_wait_for() -> None:
+    metrics = API.partition("## Metrics")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.+?) \|", metrics, re.MULTILINE)
+    dispatcher = Dispatcher(Routes((), Patience()), RetryLimits(), Random(1))
+    assert {value for row in rows for value in QUOTED.findall(row)} == dispatcher.counts().keys()
 
 
 def test_the_settings_are_those_that_the_code_reads() -> None:
