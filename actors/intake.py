@@ -1,4 +1,4 @@
-"""The intake: makes payments durable in groups, answers their clients, and gives them to the router as it wants them."""
+"""The intake: makes payments durable in groups, answers clients, and gives the router as many payments as it wants."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 GROUP_MAX = 256
 """Payments that one write and one sync make durable."""
+UNREADABLE_S = 1.0
+"""Time after which a journal that could not be read is tried again."""
 DELIVERY_MAX = 250
 """Payments that the router is given at once, so that reading them from the disk does not hold up clients."""
 
@@ -49,12 +51,13 @@ class IntakeActor(Actor):
         runtime: Runtime,
         open_max: int,
         limits: BatchLimits,
+        window_max: int = WINDOW_MAX,
     ) -> None:
         """Take over `journal`.
 
         `recent_max` ids are remembered with their amounts, and as many that other replicas told of; the journal may
         hold `open_max` payments before clients are refused. `limits` are those of the commits that follow: payments
-        are given to the router in step with them.
+        are given to the router in step with them. The router begins with room for `window_max` payments.
         """
         super().__init__()
         self._journal = journal
@@ -64,7 +67,7 @@ class IntakeActor(Actor):
         self._heard = KnownIds(recent_max)
         self._runtime = runtime
         self._open_max = open_max
-        self._wanted = WINDOW_MAX
+        self._wanted = window_max
         """How many payments the router waits for; it begins with an empty window."""
         self._spacing = BatchSpacing(limits)
         self._delivery_due = False
@@ -172,16 +175,21 @@ class IntakeActor(Actor):
             self._spacing.added(2 * len(group), self._runtime.now_s())
             self._order_delivery()
 
-    def _order_delivery(self) -> None:
+    def _order_delivery(self, wait_s_min: float = 0.0) -> None:
         if not self._delivery_due:
             self._delivery_due = True
             wait_s = self._spacing.next_at_s - self._runtime.now_s()
-            self._runtime.call_later(wait_s, self.tell_self, DeliveryDue())
+            self._runtime.call_later(max(wait_s, wait_s_min), self.tell_self, DeliveryDue())
 
     def _deliver(self) -> None:
         self._delivery_due = False
         self._spacing.written(self._runtime.now_s())
-        payments = self._journal.take(min(self._wanted, DELIVERY_MAX))
+        try:
+            payments = self._journal.take(min(self._wanted, DELIVERY_MAX))
+        except JournalUnavailableError as error:
+            logger.warning("%d payments wait in the journal: %s", self._journal.waiting, error)
+            self._order_delivery(UNREADABLE_S)
+            return
         self._wanted -= len(payments)
         self._router.tell(Route(tuple(payments), self._journal.waiting))
         if self._untold:

@@ -1,6 +1,6 @@
 """The composition root: builds every part of a replica, and is the only file that knows them all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -22,10 +22,11 @@ from actors.adapters.postgres.purge import PostgresPurge
 from actors.adapters.processor_client import HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
 from actors.domain.batching import BatchLimits
-from actors.domain.breaker import Breaker, BreakerLimits
+from actors.domain.breaker import Breaker
+from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
-from actors.domain.dispatcher import Dispatcher, RetryLimits
+from actors.domain.dispatcher import WINDOW_MAX, Dispatcher, RetryLimits
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.routing import Patience, Routes
@@ -51,7 +52,7 @@ from actors.processor import LOOK_UPS_MAX, ProcessorActor
 from actors.queries import PaymentQueries, Turns
 from actors.router import RouterActor
 from actors.settings import Durability, Settings
-from actors.supervisor import Child
+from actors.supervisor import Child, RestartLimits
 
 SUMMARIES_MAX = 2
 """Summaries that ask Postgres at once; the others wait for their turn."""
@@ -93,6 +94,11 @@ class Parts:
     concurrency_limits: ConcurrencyLimits
     rate_limits: RateLimits = RateLimits()  # noqa: RUF009  # the same
     batch_limits: BatchLimits = BatchLimits()  # noqa: RUF009  # the same
+    restart_limits: RestartLimits = RestartLimits()  # noqa: RUF009  # the same
+    make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
+    """Makes what chooses the processors; a benchmark compares the product's with others."""
+    window_max: int = WINDOW_MAX
+    """How many payments that are not pinned may be in memory at once."""
     rng: Random
 
 
@@ -196,7 +202,12 @@ class System:
         return Child(
             self.router,
             lambda: RouterActor(
-                dispatcher=Dispatcher(Routes(settings.processors, patience), retries, self.parts.rng),
+                dispatcher=Dispatcher(
+                    self.parts.make_routes(settings.processors, patience),
+                    retries,
+                    self.parts.rng,
+                    self.parts.window_max,
+                ),
                 processors=self.processors,
                 intake=self.intake,
                 persistence=self.persistence,
@@ -233,6 +244,7 @@ class System:
                 recent_max=self.settings.recent_max,
                 runtime=self.parts.runtime,
                 open_max=self.settings.open_max,
+                window_max=self.parts.window_max,
                 limits=self.parts.batch_limits,
             ),
         )

@@ -90,15 +90,16 @@ class Driven:
 class Dispatcher:
     """Holds every payment that this replica drives. Ids that it does not drive are ignored."""
 
-    def __init__(self, routes: Routes, retries: RetryLimits, rng: Random) -> None:
-        """`rng` draws the jitter of the pauses."""
+    def __init__(self, routes: Routes, retries: RetryLimits, rng: Random, window_max: int = WINDOW_MAX) -> None:
+        """`rng` draws the jitter of the pauses; `window_max` payments that are not pinned may be in memory at once."""
         self.routes = routes
         self._retries = retries
         self._rng = rng
+        self._window_max = window_max
         self._lives: dict[UUID, Lifecycle] = {}
         self._pinned = 0
         """How many of them are pinned."""
-        self._asked = WINDOW_MAX
+        self._asked = window_max
         """Payments that the intake was asked for and has not given yet; it begins by owing a whole window."""
         self._behind = 0
         """Payments that wait in the journal for being asked for."""
@@ -136,6 +137,9 @@ class Dispatcher:
                     if life.state is State.HELD:
                         self._rivals.setdefault(key, []).append(life.payment)
                     self._apply(life, ClaimRejected(), now_s)
+                elif life.state is State.HELD:
+                    # It came from the journal before its row was known, and need not be claimed any more.
+                    self._work.recorded.append(key)
             life = self._lives.setdefault(key, Lifecycle(claim.payment, self._retries.horizon_s))
             self._apply(life, Adopted(claim.processor, claim.attempts, oldest_stamp_ms), now_s)
             self._accept_rivals(key)
@@ -368,7 +372,7 @@ class Dispatcher:
     def _ask_for_more(self) -> None:
         """Ask for as many payments of the journal as there is room for."""
         expected = len(self._lives) + self._asked
-        wanted = min(WINDOW_MAX - (expected - self._pinned), DRIVEN_MAX - expected)
+        wanted = min(self._window_max - (expected - self._pinned), DRIVEN_MAX - expected)
         if wanted >= WANTED_MIN or (wanted > 0 and not self._asked):
             self._asked += wanted
             self._work.wanted = wanted

@@ -1,12 +1,55 @@
-"""The policies that Fiel's is compared with."""
+"""The product's policy, and those that it is compared with."""
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
-from actors.domain.life import Life
-from ops.benchmarks.gateway import PROCESSORS, Policy
+from actors.domain.breaker_limits import BreakerLimits
+from actors.domain.concurrency_limit import ConcurrencyLimits
+from actors.domain.processors import Processor
+from actors.domain.routing import Choice, Patience, Reason, Routes
 
-DEFAULT, FALLBACK = (processor.name for processor in PROCESSORS)
 TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What differs between the gateways that are compared; by default nothing from the product."""
+
+    name: str = "fiel"
+    patience: Patience = field(default_factory=Patience)
+    breaker: BreakerLimits | None = field(default_factory=BreakerLimits)
+    """None: its breakers are forced closed."""
+    concurrency: ConcurrencyLimits = field(default_factory=ConcurrencyLimits)
+    make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
+
+
+class DefaultOnly(Routes):
+    """Chooses the cheapest processor for ever."""
+
+    def choose(self, *, waiting: int, spent: str | None, now_s: float) -> Choice:  # noqa: ARG002  # as in the product
+        """Choose the cheapest, where there is room."""
+        return self._unless_full(self.cheapest_first[0])
+
+    def is_spent(self, processor: str, failures: int, now_s: float) -> bool:  # noqa: ARG002  # as in the product
+        """Never give up."""
+        return False
+
+    def _unless_full(self, processor: Processor) -> Choice:
+        if self.views[processor.name].has_room:
+            return Choice(processor.name, Reason.CHEAPEST)
+        return Choice(None, Reason.WAIT_FOR_ROOM)
+
+
+class ThreeTries(DefaultOnly):
+    """Chooses the cheapest processor for three tries, then the other one for ever."""
+
+    def choose(self, *, waiting: int, spent: str | None, now_s: float) -> Choice:  # noqa: ARG002  # as in the product
+        """Choose the other one where the payment has used up its tries on the cheapest."""
+        return self._unless_full(self.cheapest_first[0 if spent is None else 1])
+
+    def is_spent(self, processor: str, failures: int, now_s: float) -> bool:  # noqa: ARG002  # as in the product
+        """Count the tries on the cheapest; a payment that went to the other one has none left there."""
+        return failures >= TRIES or processor != self.cheapest_first[0].name
 
 
 def fallback_at_once(fiel: Policy) -> Policy:
@@ -15,14 +58,10 @@ def fallback_at_once(fiel: Policy) -> Policy:
 
 
 def default_only() -> Policy:
-    """Make the one that tries default for ever, without a breaker or a limit of its own."""
-    return Policy("default only", breaker=None, choose=lambda *_: DEFAULT)
+    """Make the one that tries default for ever, without a breaker."""
+    return Policy("default only", breaker=None, make_routes=DefaultOnly)
 
 
 def three_tries() -> Policy:
-    """Make the one that tries default three times, then fallback for ever, without a breaker or a limit."""
-    return Policy("three tries then fallback", breaker=None, choose=_choose_by_tries)
-
-
-def _choose_by_tries(life: Life, *_: object) -> str:
-    return FALLBACK if life.processor == FALLBACK or life.failures_here >= TRIES else DEFAULT
+    """Make the one that tries default three times, then fallback for ever, without a breaker."""
+    return Policy("three tries then fallback", breaker=None, make_routes=ThreeTries)

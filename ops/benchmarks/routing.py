@@ -9,8 +9,7 @@ from typing import Any
 
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimits
-from ops.benchmarks.gateway import Policy
-from ops.benchmarks.policies import default_only, fallback_at_once, three_tries
+from ops.benchmarks.policies import Policy, default_only, fallback_at_once, three_tries
 from ops.benchmarks.runs import Figures, best_cents, simulate
 from ops.benchmarks.stages import EVENT, USERS_MAX, Table, random_tables
 

@@ -3,11 +3,31 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from random import Random
+from uuid import UUID
 
-from ops.benchmarks.gateway import Fleet, Policy
-from ops.benchmarks.simulation import SERVICE_S, SimulatedProcessor, Simulation
+from actors.domain.breaker import BreakerState
+from actors.domain.breaker_limits import BreakerLimits
+from actors.domain.payment import Payment
+from actors.domain.processors import Processor
+from actors.domain.rate_limiter import RateLimits
+from actors.health import POLL_S, READ_S
+from actors.messages.processor import HoldBreaker
+from ops.benchmarks.policies import Policy
 from ops.benchmarks.stages import AMOUNT_CENTS, DURATION_S, FEES_PERCENT, USERS_MAX, Condition, Table, arrivals
+from ops.simulation.cluster import Cluster, Conditions
+from ops.simulator.faults import Faults
+from ops.simulator.processor import PaymentProcessor
+
+PROCESSORS = tuple(Processor(name, "", Decimal(fee) / 100) for name, fee in FEES_PERCENT.items())
+REPLICAS = 3
+STARTS_PER_S = 350.0
+"""Charges that the CPU of one replica allows on each processor."""
+SERVICE_S = 0.003
+"""What a charge takes without a delay: the network and the processor's INSERT."""
+COMMIT_S = 0.005
+"""What a commit to Postgres takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +57,58 @@ def simulate(
     table: Table, policy: Policy, seed: int = 1, users: int = USERS_MAX, until_s: float = DURATION_S
 ) -> Figures:
     """Run the event's load, and count at `until_s`; the same arguments give the same figures."""
-    simulation = Simulation()
-    processors = {
-        name: SimulatedProcessor(simulation, conditions(table, name), _chance(seed, name)) for name in FEES_PERCENT
-    }
-    fleet = Fleet(simulation, processors, policy, _chance(seed, "fleet"))
+    cluster = start_gateway(policy, Random(f"{seed} gateway"))  # noqa: S311  # no secret
+    clock, replicas, processors = cluster.clock, list(cluster.replicas.values()), cluster.processors
+    for name, processor in processors.items():
+        for from_s, condition in conditions(table, name):
+            clock.call_later(from_s, behave, processor, condition, seed)
     offered = 0
     for offered, (at_s, user) in enumerate(arrivals(users), start=1):
         # A user keeps its connection, so its replica.
-        simulation.call_at(at_s, fleet.replicas[user % len(fleet.replicas)].accept, offered)
-    simulation.run(until_s)
-    settled = Counter(fleet.settled.values())
+        payment = Payment(UUID(int=offered), AMOUNT_CENTS, clock.now_ms() + round(at_s * 1000))
+        clock.call_later(at_s, replicas[user % REPLICAS].accept, payment, lambda _: None)
+    clock.run(clock.time_s + until_s)
+    settled = Counter(settlement.processor for settlement in cluster.tables.settlements.values())
+    booked = {name: {entry.correlation_id for entry in processor.ledger} for name, processor in processors.items()}
     return Figures(
         offered,
         {name: settled[name] for name in processors},
-        {name: len(processor.booked) for name, processor in processors.items()},
-        len(processors["default"].booked & processors["fallback"].booked),
+        {name: len(ids) for name, ids in booked.items()},
+        len(set.intersection(*booked.values())),
         {name: processor.calls for name, processor in processors.items()},
     )
+
+
+def start_gateway(policy: Policy, rng: Random) -> Cluster:
+    """Start three replicas that follow a policy, and let time pass until they know of each other."""
+    forced_closed = policy.breaker is None
+    conditions = Conditions(
+        processors=PROCESSORS,
+        commit_s=COMMIT_S,
+        network_s=SERVICE_S,
+        outage_patience_s=policy.patience.outage_s,
+        backlog_patience_s=policy.patience.backlog_s,
+        breaker_limits=policy.breaker or BreakerLimits(),
+        concurrency_limits=policy.concurrency,
+        rate_limits=RateLimits(per_s_min=STARTS_PER_S, per_s_initial=STARTS_PER_S, per_s_max=STARTS_PER_S),
+        make_routes=policy.make_routes,
+    )
+    cluster = Cluster(conditions, [str(number + 1) for number in range(REPLICAS)], rng)
+    for replica in cluster.replicas.values():
+        replica.start()
+        if forced_closed:
+            for processor in replica.system.processors.values():
+                processor.tell(HoldBreaker(BreakerState.FORCED_CLOSED))
+        cluster.clock.run(cluster.clock.time_s + rng.uniform(0, READ_S))
+    cluster.clock.run(cluster.clock.time_s + 2 * POLL_S + rng.uniform(0, POLL_S))
+    return cluster
+
+
+def behave(processor: PaymentProcessor, condition: Condition, seed: int) -> None:
+    """Let a processor delay and fail from now on. Its health does not tell of failures of a part of the charges."""
+    processor.delay_ms = round(condition.delay_s * 1000)
+    processor.failing = condition.failure_rate >= 1
+    processor.faults = Faults(seed=seed, failure_rate=0.0 if processor.failing else condition.failure_rate)
 
 
 def best_cents(table: Table, users: int = USERS_MAX) -> float:
@@ -92,7 +146,3 @@ def _last_start_s(behaviour: list[tuple[float, Condition]]) -> float:
 
 def _left_cents(processor: str) -> float:
     return AMOUNT_CENTS * (100 - FEES_PERCENT[processor]) / 100
-
-
-def _chance(seed: int, name: str) -> Random:
-    return Random(f"{seed} {name}")  # noqa: S311  # no secret

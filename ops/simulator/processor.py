@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from http import HTTPStatus
+from typing import Protocol
 
-from ops.simulator.connection import ClientConnection, Timers
+from ops.simulator.connection import Timers
 from ops.simulator.faults import Fault, Faults, Injection, InjectionPlan
 from ops.simulator.ledger import Ledger, LedgerEntry
 from ops.simulator.ledger_file import LedgerFile
@@ -14,6 +15,28 @@ from ops.simulator.wire import encode_health, encode_message
 
 _CHARGED = encode_message("payment charged")
 _KNOWN = encode_message("payment already charged")
+
+
+class Client(Protocol):
+    """Who has made one request, and how it may be answered. Each request is ended with one of these calls."""
+
+    on_lost: Callable[[], None] | None
+    """Called when the client leaves before the current request is answered."""
+
+    def answer(self, status: int, body: bytes = b"", /) -> None:
+        """Answer the request."""
+
+    def drip(self, status: int, body: bytes, interval_s: float, /) -> None:
+        """Answer the request one byte at a time."""
+
+    def send_garbage(self, garbage: bytes, /) -> None:
+        """Send bytes that are no HTTP answer, and close the connection."""
+
+    def drop(self) -> None:
+        """Close without answering the request."""
+
+    def hang(self) -> None:
+        """Never answer, but keep the connection open until the client leaves."""
 
 
 class PaymentProcessor:
@@ -26,11 +49,15 @@ class PaymentProcessor:
         self.failing = False
         """Whether charges fail, after their delay."""
         self.ledger = Ledger()
+        self.calls = 0
+        """How many charges were asked for."""
+        self.to_be_booked: list[LedgerEntry] = []
+        """Payments that will be booked some time after their clients were left without an answer."""
         self.injected: Counter[Fault] = Counter()
         self._timers = timers
         self._ledger_file = ledger_file
         self._concurrency: ConcurrencyLimiter[Callable[[], None]] = ConcurrencyLimiter()
-        self._health: HealthLimiter[ClientConnection] = HealthLimiter(timers.time())
+        self._health: HealthLimiter[Client] = HealthLimiter(timers.time())
         self._window_awaited = False
         self._faults = Faults()
         self._plan = InjectionPlan(self._faults)
@@ -53,8 +80,9 @@ class PaymentProcessor:
             self._ledger_file.purge()
         self.ledger.purge()
 
-    def pay(self, payment: LedgerEntry, client: ClientConnection) -> None:
+    def pay(self, payment: LedgerEntry, client: Client) -> None:
         """Charge a payment and answer the client; the charge is made even if the client leaves."""
+        self.calls += 1
         injection = self._plan.draw()
 
         def begin() -> None:
@@ -66,7 +94,7 @@ class PaymentProcessor:
             case Admission.REFUSED:
                 client.answer(HTTPStatus.TOO_MANY_REQUESTS)
 
-    def answer_health(self, client: ClientConnection) -> None:
+    def answer_health(self, client: Client) -> None:
         """Answer a call to `service-health` now or in a later window, or refuse it."""
         match self._health.arrive(client, self._timers.time()):
             case Admission.NOW:
@@ -77,7 +105,7 @@ class PaymentProcessor:
             case Admission.REFUSED:
                 client.answer(HTTPStatus.TOO_MANY_REQUESTS)
 
-    def _begin(self, payment: LedgerEntry, injection: Injection, client: ClientConnection) -> None:
+    def _begin(self, payment: LedgerEntry, injection: Injection, client: Client) -> None:
         if injection.delay_ms:
             self.injected[Fault.DELAY] += 1
         delay_ms = self.delay_ms + injection.delay_ms
@@ -86,7 +114,7 @@ class PaymentProcessor:
         else:
             self._finish(payment, injection, client)
 
-    def _finish(self, payment: LedgerEntry, injection: Injection, client: ClientConnection) -> None:
+    def _finish(self, payment: LedgerEntry, injection: Injection, client: Client) -> None:
         try:
             self._settle(payment, injection, client)
         finally:
@@ -94,7 +122,7 @@ class PaymentProcessor:
             if begin := self._concurrency.leave():
                 self._timers.call_later(0, begin)
 
-    def _settle(self, payment: LedgerEntry, injection: Injection, client: ClientConnection) -> None:
+    def _settle(self, payment: LedgerEntry, injection: Injection, client: Client) -> None:
         if self.failing:
             client.answer(HTTPStatus.INTERNAL_SERVER_ERROR)
             return
@@ -103,12 +131,13 @@ class PaymentProcessor:
         if injection.fault is Fault.FAILURE:
             client.answer(HTTPStatus.INTERNAL_SERVER_ERROR)
         elif injection.fault is Fault.LATE_COMMIT:
-            self._timers.call_later(self._faults.late_commit_ms / 1000, lambda: self._insert(payment))
+            self.to_be_booked.append(payment)
+            self._timers.call_later(self._faults.late_commit_ms / 1000, lambda: self._insert_late(payment))
             client.drop()
         else:
             self._answer_payment(injection, client, inserted=self._insert(payment))
 
-    def _answer_payment(self, injection: Injection, client: ClientConnection, *, inserted: bool) -> None:
+    def _answer_payment(self, injection: Injection, client: Client, *, inserted: bool) -> None:
         status, body = (HTTPStatus.OK, _CHARGED) if inserted else (HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN)
         match injection.fault:
             case Fault.COMMIT_THEN_DROP:
@@ -129,7 +158,11 @@ class PaymentProcessor:
             self._ledger_file.append(payment)
         return self.ledger.insert(payment)
 
-    def _send_health(self, client: ClientConnection) -> None:
+    def _insert_late(self, payment: LedgerEntry) -> None:
+        self.to_be_booked.remove(payment)
+        self._insert(payment)
+
+    def _send_health(self, client: Client) -> None:
         client.answer(HTTPStatus.OK, encode_health(failing=self.failing, delay_ms=self.delay_ms))
 
     def _await_window(self) -> None:

@@ -2,14 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from actors.actor import Actor
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Payment, Settlement
-from actors.domain.quorum import Opinion
 from actors.domain.records import (
     Adopted,
     Beat,
@@ -17,17 +16,15 @@ from actors.domain.records import (
     LedgerSummary,
     LookUpAnswer,
     PaymentRecord,
-    PollLease,
     ProcessorHealth,
     ProcessorTotal,
     Registration,
-    SharedHealth,
     WriteResult,
 )
-from actors.errors import HealthUnavailableError, JournalUnavailableError, LedgerUnavailableError, PeersUnavailableError
-
-NOW_MS = 1_750_000_000_000
-HEALTH_TTL_S, OPINION_TTL_S = 15.0, 2.0
+from actors.errors import JournalUnavailableError, LedgerUnavailableError
+from ops.simulation.clock import NOW_MS as NOW_MS
+from ops.simulation.peers import MemoryBoard as MemoryBoard
+from ops.simulation.peers import MemoryChannel as MemoryChannel
 
 
 def payment(number: int, amount_cents: int = 1990) -> Payment:
@@ -359,76 +356,12 @@ class ScriptedProcessor:
         self.looked_up.append(payment.correlation_id)
         return self.look_ups.popleft() if self.look_ups else LookUpAnswer(answered=True)
 
+    def close(self) -> None:
+        self.error = ConnectionError("closed")
+
     def _fail(self) -> None:
         if self.error is not None:
             raise self.error
-
-
-class MemoryBoard:
-    """Redis without Redis, shared by replicas; what is on it ends by `clock`."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.taken = 0
-        """How many leases were taken."""
-        self.leases: dict[str, tuple[float, str]] = {}
-        """When it ends, and its token, by key."""
-        self.answers: dict[str, tuple[float, ProcessorHealth]] = {}
-        """When it ends, and the answer, by processor."""
-        self.opinions: dict[tuple[str, str], tuple[float, Opinion]] = {}
-        """When it ends, and the opinion, by processor and replica."""
-        self.gone = False
-
-    def may_poll(self, processor: str, period_s: float) -> str | None:
-        return self._lease(f"{processor} poll", period_s)
-
-    def may_probe(self, processor: str, period_s: float) -> bool:
-        return self._lease(f"{processor} probe", period_s) is not None
-
-    def publish(self, health: ProcessorHealth) -> None:
-        self._answer()
-        self.answers[health.processor] = (self._clock() + HEALTH_TTL_S, health)
-
-    def exchange(self, opinions: Sequence[Opinion]) -> SharedHealth:
-        self._answer()
-        now_s, own = self._clock(), {opinion.replica for opinion in opinions}
-        for opinion in opinions:
-            self.opinions[opinion.processor, opinion.replica] = (now_s + OPINION_TTL_S, opinion)
-        return SharedHealth(
-            tuple(answer for ends_s, answer in self.answers.values() if ends_s > now_s),
-            tuple(
-                self._aged(opinion, now_s + OPINION_TTL_S - ends_s)
-                for ends_s, opinion in self.opinions.values()
-                if ends_s > now_s and opinion.replica not in own
-            ),
-            tuple(
-                PollLease(key.removesuffix(" poll"), token, ends_s - now_s)
-                for key, (ends_s, token) in self.leases.items()
-                if ends_s > now_s and key.endswith(" poll")
-            ),
-        )
-
-    def evict(self) -> None:
-        """Forget everything."""
-        for kept in (self.leases, self.answers, self.opinions):
-            kept.clear()
-
-    def _aged(self, opinion: Opinion, shared_s_ago: float) -> Opinion:
-        changed_s_ago = opinion.changed_s_ago
-        return replace(opinion, changed_s_ago=None if changed_s_ago is None else changed_s_ago + shared_s_ago)
-
-    def _lease(self, key: str, period_s: float) -> str | None:
-        self._answer()
-        ends_s, _ = self.leases.get(key, (0.0, ""))
-        if self._clock() < ends_s:
-            return None
-        self.taken += 1
-        self.leases[key] = (self._clock() + period_s, str(self.taken))
-        return str(self.taken)
-
-    def _answer(self) -> None:
-        if self.gone:
-            raise HealthUnavailableError("planted")
 
 
 class ScriptedProbe:
@@ -442,27 +375,5 @@ class ScriptedProbe:
         self.asked.append(processor)
         return self.answers.get(processor)
 
-
-class MemoryChannel:
-    """The way to the other replicas; a test puts in what they say."""
-
-    def __init__(self) -> None:
-        self.told: list[list[Payment]] = []
-        self.unheard: list[Payment] = []
-        self.error: Exception | None = None
-
-    def tell(self, payments: Sequence[Payment]) -> None:
-        self._answer()
-        self.told.append(list(payments))
-
     def close(self) -> None:
-        self.error = PeersUnavailableError("closed")
-
-    def hear(self) -> list[Payment]:
-        self._answer()
-        heard, self.unheard = self.unheard, []
-        return heard
-
-    def _answer(self) -> None:
-        if self.error is not None:
-            raise self.error
+        self.answers.clear()

@@ -1,0 +1,144 @@
+"""Virtual time: what is due happens in its order, and whoever waits costs no real time."""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from typing import Generic, TypeVar
+
+from greenlet import getcurrent, greenlet
+
+NOW_MS = 1_750_000_000_000
+"""Wall clock at the beginning of virtual time, milliseconds since the epoch."""
+
+Value = TypeVar("Value")
+Job = Callable[[], object]
+
+
+class Clock:
+    """A heap of due calls. Those of one moment happen in the order in which they were asked for.
+
+    Each call runs in a greenlet of its own, so that it may wait in a `Reply`. Fulfils `ops.simulator`'s `Timers`.
+    """
+
+    def __init__(self) -> None:
+        self.time_s = 0.0
+        self._due: list[tuple[float, int, Job]] = []
+        self._numbers = count()
+
+    def time(self) -> float:
+        """Return the monotonic time in seconds."""
+        return self.time_s
+
+    def now_ms(self) -> int:
+        """Return the wall clock in milliseconds since the epoch."""
+        return NOW_MS + round(self.time_s * 1000)
+
+    def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
+        """Call a function after a delay."""
+        heappush(self._due, (self.time_s + delay_s, next(self._numbers), partial(function, *args)))
+
+    def run(self, until_s: float) -> None:
+        """Let everything happen that is due by then."""
+        while self._due and self._due[0][0] <= until_s:
+            due_s, _, job = heappop(self._due)
+            self.time_s = max(self.time_s, due_s)
+            greenlet(job).switch()
+        self.time_s = max(self.time_s, until_s)
+
+
+class SimulatedRuntime:
+    """Fulfils `actors.ports.Runtime` for one process, which may stand still or end.
+
+    Where steps are taken by hand, what is spawned waits in `under_way` until it is run; else it runs at once.
+    """
+
+    def __init__(self, clock: Clock, *, by_hand: bool, after_step: Callable[[], None]) -> None:
+        """`after_step` is called after each function that this process has run."""
+        self.under_way: list[Job] = []
+        self._clock = clock
+        self._by_hand = by_hand
+        self._after_step = after_step
+        self._paused = self._ended = False
+        self._late: deque[Job] = deque()
+        """What was due while the process stood still."""
+
+    def now_s(self) -> float:
+        return self._clock.time_s
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
+        self._clock.call_later(delay_s, self._run, partial(function, *args))
+
+    def spawn(self, function: Callable[..., object], *args: object) -> None:
+        if self._by_hand:
+            self.under_way.append(partial(function, *args))
+        else:
+            self.call_later(0, function, *args)
+
+    def sleep(self, duration_s: float) -> None:
+        Reply[None](self).wait(duration_s)
+
+    def run_under_way(self, index: int) -> None:
+        """Run one of the functions that were spawned, to its end or until it waits."""
+        greenlet(self._run).switch(self.under_way.pop(index % len(self.under_way)))
+
+    def pause(self) -> None:
+        """Let the process stand still: what is due waits until `resume`."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Let the process go on with what was due meanwhile."""
+        self._paused = False
+        while self._late:
+            self._clock.call_later(0, self._run, self._late.popleft())
+
+    def end(self) -> None:
+        """End the process: nothing of it runs any more."""
+        self._ended = True
+        self._late.clear()
+        self.under_way.clear()
+
+    def _run(self, job: Job) -> None:
+        if self._paused:
+            self._late.append(job)
+        elif not self._ended:
+            job()
+            self._after_step()
+
+
+class Reply(Generic[Value]):
+    """A value that a function of one process waits for, and that is given to it at most once."""
+
+    def __init__(self, runtime: SimulatedRuntime) -> None:
+        self._runtime = runtime
+        self._value: Value | None = None
+        self._waiter: greenlet | None = None
+        self._is_over = False
+
+    def give(self, value: Value | None) -> None:
+        """Give the value, or None to those who need not wait any longer."""
+        if not self._is_over:
+            self._value, self._is_over = value, True
+            if self._waiter is not None:
+                self._runtime.call_later(0, self._go_on)
+
+    def wait(self, timeout_s: float) -> Value | None:
+        """Wait for the value; None where there is none in time."""
+        if not self._is_over:
+            self._waiter = getcurrent()
+            assert self._waiter.parent is not None, "only what the clock has called can wait"
+            self._runtime.call_later(timeout_s, self._go_on)
+            self._waiter.parent.switch()
+            self._is_over = True
+        return self._value
+
+    def _go_on(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            # Control comes back here when the waiter ends or waits again.
+            waiter.parent = getcurrent()
+            waiter.switch()

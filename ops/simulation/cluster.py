@@ -1,0 +1,142 @@
+"""A gateway in virtual time: replicas over shared tables, journals, board, peers and processors."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from actors.domain.breaker_limits import BreakerLimits
+from actors.domain.concurrency_limit import ConcurrencyLimits
+from actors.domain.dispatcher import WINDOW_MAX
+from actors.domain.processors import Processor
+from actors.domain.rate_limiter import RateLimits
+from actors.domain.routing import Patience, Routes
+from actors.settings import Durability, Settings
+from actors.system import Parts
+from ops.simulation.clock import Clock, SimulatedRuntime
+from ops.simulation.journals import MemoryJournal, SharedShelf
+from ops.simulation.peers import MemoryBoard, MemoryChannel
+from ops.simulation.processors import SimulatedClient, SimulatedProbe
+from ops.simulation.replica import Mailbox, SimulatedReplica
+from ops.simulation.stores import MemoryFence, MemoryLeases, MemoryPurge, MemoryTables, TimedPayments
+from ops.simulator.processor import PaymentProcessor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What the replicas are built with; by default as in production, and in no time."""
+
+    processors: tuple[Processor, ...]
+    by_hand: bool = False
+    """Whether a test takes each step of an actor and of a call; else all happens in the order of time."""
+    commit_s: float = 0.0
+    """What a commit takes."""
+    network_s: float = 0.0
+    """What the way to a processor and back takes."""
+    charge_timeout_s: float = 10.0
+    processor_delay_max_s: float = 15.0
+    outage_patience_s: float = Patience().outage_s
+    backlog_patience_s: float = Patience().backlog_s
+    breaker_limits: BreakerLimits = BreakerLimits()  # noqa: RUF009  # frozen, so one for all is harmless
+    concurrency_limits: ConcurrencyLimits = ConcurrencyLimits()  # noqa: RUF009  # the same
+    rate_limits: RateLimits = RateLimits()  # noqa: RUF009  # the same
+    make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
+    window_max: int = WINDOW_MAX
+
+
+class Cluster:
+    """What outlives a replica, and the replicas by name. A subclass may change their parts and mailboxes."""
+
+    def __init__(self, conditions: Conditions, names: Sequence[str], rng: Random) -> None:
+        """Make the replicas, which are not started."""
+        self.conditions = conditions
+        self.rng = rng
+        self.clock = Clock()
+        self.tables = MemoryTables(self.clock.time)
+        self.board = MemoryBoard(self.clock.time)
+        self.processors = {each.name: PaymentProcessor(each.fee, self.clock) for each in conditions.processors}
+        self.journals = {name: MemoryJournal() for name in names}
+        self._channels: dict[str, MemoryChannel] = {}
+        self.replicas = {name: SimulatedReplica(self, name) for name in names}
+
+    def make_parts(self, settings: Settings, runtime: SimulatedRuntime) -> Parts:
+        """Build what a replica is built of beside its actors."""
+        conditions, name = self.conditions, settings.replica
+        fence = MemoryFence(name)
+        return Parts(
+            runtime=runtime,
+            database=FreeDatabase(),
+            payments=TimedPayments(self.tables, fence, lambda: self._wait(runtime)),
+            leases=MemoryLeases(self.tables, fence),
+            purges=MemoryPurge(self.tables, fence),
+            board=self.board,
+            probe=SimulatedProbe(self.processors, runtime),
+            clients={
+                each: SimulatedClient(
+                    processor, runtime, timeout_s=conditions.charge_timeout_s, network_s=conditions.network_s
+                )
+                for each, processor in self.processors.items()
+            },
+            turns=FreeTurns(),
+            open_journal=lambda _: self.journals[name],
+            open_channel=lambda _: MemoryChannel(self._channels, name),
+            open_shelf=lambda _: SharedShelf(self.journals, name, lambda other: self.replicas[other].is_running),
+            breaker_limits=conditions.breaker_limits,
+            concurrency_limits=conditions.concurrency_limits,
+            rate_limits=conditions.rate_limits,
+            make_routes=conditions.make_routes,
+            window_max=conditions.window_max,
+            rng=self.rng,
+        )
+
+    def make_mailbox(self, replica: SimulatedReplica, name: str) -> Mailbox:  # noqa: ARG002  # for a subclass
+        """Make the mailbox of one actor."""
+        return Mailbox(name)
+
+    def make_settings(self, name: str) -> Settings:
+        """Make the settings of a replica; the addresses of what stands in memory are empty."""
+        conditions = self.conditions
+        return Settings(
+            replica=name,
+            database_url="",
+            redis_url="",
+            processors=conditions.processors,
+            journal_dir=Path(),
+            durability=Durability.FSYNC,
+            allow_purge=False,
+            allow_force=False,
+            open_max=1_000_000,
+            recent_max=65_536,
+            charge_timeout_s=conditions.charge_timeout_s,
+            processor_delay_max_s=conditions.processor_delay_max_s,
+            in_flight_max=conditions.concurrency_limits.max,
+            outage_patience_s=conditions.outage_patience_s,
+            backlog_patience_s=conditions.backlog_patience_s,
+        )
+
+    def _wait(self, runtime: SimulatedRuntime) -> None:
+        if self.conditions.commit_s:
+            runtime.sleep(self.conditions.commit_s)
+
+
+class FreeDatabase:
+    """Fulfils `actors.system.Database` where there is nothing to connect to."""
+
+    def open(self) -> None:
+        """Do nothing."""
+
+    def ping(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class FreeTurns:
+    """Fulfils `actors.queries.Turns`: everybody's turn comes at once."""
+
+    def acquire(self, *, timeout: float) -> bool:  # noqa: ARG002  # nobody waits
+        return True
+
+    def release(self) -> None:
+        """Do nothing."""

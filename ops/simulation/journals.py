@@ -1,0 +1,98 @@
+"""The journals of replicas in memory."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from uuid import UUID
+
+from actors.domain.payment import Payment
+from actors.errors import JournalUnavailableError
+
+
+class MemoryJournal:
+    """Fulfils `actors.ports.OwnedJournal`. It outlives the simulated process that owns it."""
+
+    def __init__(self, kept: Sequence[Payment] = ()) -> None:
+        self.appends: list[tuple[Payment, ...]] = []
+        self.broken = False
+        """Whether nothing can be written."""
+        self._waiting = deque(kept)
+        self._taken: list[Payment] = []
+
+    @property
+    def kept(self) -> dict[UUID, Payment]:
+        """What is not committed, in the order of its arrival."""
+        return {payment.correlation_id: payment for payment in (*self._taken, *self._waiting)}
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def held(self) -> int:
+        return len(self._taken) + len(self._waiting)
+
+    def append(self, payments: Sequence[Payment]) -> None:
+        self.check()
+        self.appends.append(tuple(payments))
+        self._waiting.extend(payments)
+
+    def take(self, payments_max: int) -> list[Payment]:
+        taken = [self._waiting.popleft() for _ in range(min(payments_max, len(self._waiting)))]
+        self._taken.extend(taken)
+        return taken
+
+    def committed(self, correlation_ids: Sequence[UUID]) -> None:
+        gone = set(correlation_ids)
+        self._taken = [payment for payment in self._taken if payment.correlation_id not in gone]
+
+    def rewind(self) -> Iterator[Payment]:
+        self._waiting = deque([*self._taken, *self._waiting])
+        self._taken = []
+        yield from list(self._waiting)
+
+    def check(self) -> None:
+        if self.broken:
+            raise JournalUnavailableError("planted")
+
+    def purge(self, generation: int) -> None:  # noqa: ARG002  # what comes next is not told from what came before
+        self._waiting.clear()
+        self._taken = []
+
+    def close(self) -> None:
+        """Do nothing: the simulation knows which processes live."""
+
+
+class OrphanedJournal:
+    """Fulfils `actors.ports.Orphan`; `clear` is called when another journal has what this one holds."""
+
+    def __init__(self, journal: MemoryJournal, clear: Callable[[], None]) -> None:
+        self.clear = clear
+        self._journal = journal
+
+    def replay(self) -> Iterator[Payment]:
+        yield from list(self._journal.kept.values())
+
+    def close(self) -> None:
+        """Do nothing: no lock was taken."""
+
+
+class SharedShelf:
+    """Fulfils `actors.ports.JournalShelf`: the journals of all simulated replicas."""
+
+    def __init__(self, journals: Mapping[str, MemoryJournal], own: str, is_held: Callable[[str], bool]) -> None:
+        """`own` is left out; `is_held` tells whether a process has the journal of this name."""
+        self._journals = journals
+        self._own = own
+        self._is_held = is_held
+        self._read: dict[str, int] = {}
+        """How many groups a journal had that was read while a process held it."""
+
+    def orphans(self, gone: Collection[str]) -> Iterator[OrphanedJournal]:
+        for name, journal in self._journals.items():
+            if name == self._own or not journal.held:
+                continue
+            if not self._is_held(name):
+                yield OrphanedJournal(journal, lambda journal=journal: journal.purge(0))  # type: ignore[misc]
+            elif name in gone and self._read.get(name) != len(journal.appends):
+                groups = len(journal.appends)
+                yield OrphanedJournal(journal, lambda name=name, groups=groups: self._read.update({name: groups}))  # type: ignore[misc]

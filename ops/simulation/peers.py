@@ -1,0 +1,116 @@
+"""What replicas share without Postgres, in memory: Redis' board of health, and its stream of accepted payments."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from actors.domain.payment import Payment
+from actors.domain.quorum import Opinion
+from actors.domain.records import PollLease, ProcessorHealth, SharedHealth
+from actors.errors import HealthUnavailableError, PeersUnavailableError
+
+HEALTH_TTL_S, OPINION_TTL_S = 15.0, 2.0
+
+
+class MemoryBoard:
+    """Fulfils `actors.ports.HealthBoard`, for all replicas at once; what is on it ends by `clock`."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.taken = 0
+        """How many leases were taken."""
+        self.leases: dict[str, tuple[float, str]] = {}
+        """When it ends, and its token, by key."""
+        self.answers: dict[str, tuple[float, ProcessorHealth]] = {}
+        """When it ends, and the answer, by processor."""
+        self.opinions: dict[tuple[str, str], tuple[float, Opinion]] = {}
+        """When it ends, and the opinion, by processor and replica."""
+        self.gone = False
+        """Whether every call fails."""
+
+    def may_poll(self, processor: str, period_s: float) -> str | None:
+        return self._lease(f"{processor} poll", period_s)
+
+    def may_probe(self, processor: str, period_s: float) -> bool:
+        return self._lease(f"{processor} probe", period_s) is not None
+
+    def publish(self, health: ProcessorHealth) -> None:
+        self._answer()
+        self.answers[health.processor] = (self._clock() + HEALTH_TTL_S, health)
+
+    def exchange(self, opinions: Sequence[Opinion]) -> SharedHealth:
+        self._answer()
+        now_s, own = self._clock(), {opinion.replica for opinion in opinions}
+        for opinion in opinions:
+            self.opinions[opinion.processor, opinion.replica] = (now_s + OPINION_TTL_S, opinion)
+        return SharedHealth(
+            tuple(answer for ends_s, answer in self.answers.values() if ends_s > now_s),
+            tuple(
+                self._aged(opinion, now_s + OPINION_TTL_S - ends_s)
+                for ends_s, opinion in self.opinions.values()
+                if ends_s > now_s and opinion.replica not in own
+            ),
+            tuple(
+                PollLease(key.removesuffix(" poll"), token, ends_s - now_s)
+                for key, (ends_s, token) in self.leases.items()
+                if ends_s > now_s and key.endswith(" poll")
+            ),
+        )
+
+    def ping(self) -> None:
+        self._answer()
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+    def evict(self) -> None:
+        """Forget everything."""
+        for kept in (self.leases, self.answers, self.opinions):
+            kept.clear()
+
+    def _aged(self, opinion: Opinion, shared_s_ago: float) -> Opinion:
+        changed_s_ago = opinion.changed_s_ago
+        return replace(opinion, changed_s_ago=None if changed_s_ago is None else changed_s_ago + shared_s_ago)
+
+    def _lease(self, key: str, period_s: float) -> str | None:
+        self._answer()
+        ends_s, _ = self.leases.get(key, (0.0, ""))
+        if self._clock() < ends_s:
+            return None
+        self.taken += 1
+        self.leases[key] = (self._clock() + period_s, str(self.taken))
+        return str(self.taken)
+
+    def _answer(self) -> None:
+        if self.gone:
+            raise HealthUnavailableError("planted")
+
+
+class MemoryChannel:
+    """Fulfils `actors.ports.PeerChannel`: what one replica tells is heard by all others that are `connected`."""
+
+    def __init__(self, connected: dict[str, "MemoryChannel"] | None = None, replica: str = "1") -> None:
+        self.told: list[list[Payment]] = []
+        self.unheard: list[Payment] = []
+        self.error: Exception | None = None
+        """Raised by every call."""
+        self._connected = {} if connected is None else connected
+        self._connected[replica] = self
+
+    def tell(self, payments: Sequence[Payment]) -> None:
+        self._answer()
+        self.told.append(list(payments))
+        for channel in self._connected.values():
+            if channel is not self:
+                channel.unheard.extend(payments)
+
+    def close(self) -> None:
+        self.error = PeersUnavailableError("closed")
+
+    def hear(self) -> list[Payment]:
+        self._answer()
+        heard, self.unheard = self.unheard, []
+        return heard
+
+    def _answer(self) -> None:
+        if self.error is not None:
+            raise self.error

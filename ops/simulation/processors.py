@@ -1,0 +1,115 @@
+"""The simulator's own payment processors in virtual time, and the ways to them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from actors.domain.outcome import Outcome, outcome_of_status
+from actors.domain.payment import Payment
+from actors.domain.records import LookUpAnswer, ProcessorHealth
+from ops.simulation.clock import Reply, SimulatedRuntime
+from ops.simulator.ledger import LedgerEntry
+from ops.simulator.processor import PaymentProcessor
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HEALTH_S_MAX = 2.0
+"""How long the answer of a health endpoint is waited for."""
+HTTP_OK = 200
+
+
+class Call:
+    """Fulfils `ops.simulator`'s `Client`: one request of a simulated replica."""
+
+    def __init__(self, runtime: SimulatedRuntime) -> None:
+        self.on_lost = None
+        self._reply = Reply[tuple[int, bytes]](runtime)
+
+    def answer(self, status: int, body: bytes = b"") -> None:
+        self._reply.give((status, body))
+
+    def drip(self, status: int, body: bytes, interval_s: float) -> None:
+        """Leave the client waiting: it gives up before all bytes have come."""
+
+    def send_garbage(self, garbage: bytes) -> None:  # noqa: ARG002  # the replica makes no more of it than of nothing
+        self._reply.give(None)
+
+    def drop(self) -> None:
+        self._reply.give(None)
+
+    def hang(self) -> None:
+        """Leave the client waiting."""
+
+    def wait(self, timeout_s: float) -> tuple[int, bytes] | None:
+        """Wait for the status and the body; None where there is no valid answer in time."""
+        return self._reply.wait(timeout_s)
+
+
+class SimulatedClient:
+    """Fulfils `actors.ports.ProcessorClient`: the way from one replica to one simulated processor."""
+
+    def __init__(
+        self, processor: PaymentProcessor, runtime: SimulatedRuntime, *, timeout_s: float, network_s: float
+    ) -> None:
+        """`timeout_s` bounds a whole call, `network_s` is what its way costs; with 0 a request costs no time."""
+        self._processor = processor
+        self._runtime = runtime
+        self._timeout_s = timeout_s
+        self._network_s = network_s
+
+    def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
+        self._travel()
+        if self._processor.faults.refuse:
+            return Outcome.REFUSED
+        call = Call(self._runtime)
+        requested_at = EPOCH + timedelta(milliseconds=requested_at_ms)
+        self._processor.pay(LedgerEntry(payment.correlation_id, payment.amount_cents, requested_at), call)
+        answer = call.wait(self._timeout_s)
+        return Outcome.UNKNOWN if answer is None else outcome_of_status(answer[0])
+
+    def look_up(self, payment: Payment) -> LookUpAnswer:
+        self._travel()
+        if self._processor.faults.refuse:
+            return LookUpAnswer(answered=False)
+        entry = self._processor.ledger.find(payment.correlation_id)
+        if entry is None:
+            return LookUpAnswer(answered=True)
+        if entry.amount_cents != payment.amount_cents:
+            return LookUpAnswer(answered=False)
+        return LookUpAnswer(answered=True, requested_at_ms=stamp_ms(entry))
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+    def _travel(self) -> None:
+        if self._network_s:
+            self._runtime.sleep(self._network_s)
+
+
+class SimulatedProbe:
+    """Fulfils `actors.ports.HealthProbe`: the way from one replica to all processors' health endpoints."""
+
+    def __init__(self, processors: Mapping[str, PaymentProcessor], runtime: SimulatedRuntime) -> None:
+        self._processors = processors
+        self._runtime = runtime
+
+    def ask(self, processor: str) -> ProcessorHealth | None:
+        asked_at_ms = self._runtime.now_ms()
+        simulated = self._processors[processor]
+        if simulated.faults.refuse:
+            return None
+        call = Call(self._runtime)
+        simulated.answer_health(call)
+        answer = call.wait(HEALTH_S_MAX)
+        if answer is None or answer[0] != HTTP_OK:
+            return None
+        health = msgspec.json.decode(answer[1])
+        return ProcessorHealth(processor, health["failing"], health["minResponseTime"], asked_at_ms)
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+def stamp_ms(entry: LedgerEntry) -> int:
+    """Tell the instant that a charge bears, milliseconds since the epoch."""
+    return (entry.requested_at - EPOCH) // timedelta(milliseconds=1)

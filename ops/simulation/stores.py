@@ -1,0 +1,290 @@
+"""Postgres in memory: each storage port over tables that replicas share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.records import (
+    Adopted,
+    Beat,
+    KnownPayment,
+    LedgerSummary,
+    PaymentRecord,
+    ProcessorTotal,
+    Registration,
+    WriteResult,
+)
+from actors.errors import LedgerUnavailableError
+from ops.simulation.clock import NOW_MS
+
+NEVER_MS = 2**63 - 1
+
+
+@dataclass
+class OwnedClaim:
+    """A claim and the replica that drives it."""
+
+    owner: str
+    claim: Claim
+
+
+@dataclass
+class Lease:
+    """What the tables hold of one replica."""
+
+    epoch: int
+    generation: int
+    until_s: float
+    watermark_ms: int
+
+
+@dataclass
+class MemoryTables:
+    """What several replicas share, as they share one Postgres. Leases end by `now_s`."""
+
+    now_s: Callable[[], float] = lambda: 0.0
+    payments: dict[UUID, Payment] = field(default_factory=dict)
+    claims: dict[UUID, OwnedClaim] = field(default_factory=dict)
+    settlements: dict[UUID, Settlement] = field(default_factory=dict)
+    conflicts: dict[UUID, dict[int, Payment]] = field(default_factory=dict)
+    """Other payments that were offered under an id, by their amounts in cents."""
+    leases: dict[str, Lease] = field(default_factory=dict)
+    generation: int = 0
+    purged_generation: int = 0
+
+    def gone(self) -> list[str]:
+        """Name the replicas whose lease has ended."""
+        return [name for name, lease in self.leases.items() if lease.until_s <= self.now_s()]
+
+    def owners(self) -> set[str]:
+        """Name the replicas that have unsettled payments."""
+        return {owned.owner for owned in self.claims.values()}
+
+
+@dataclass
+class MemoryFence:
+    """The registration that a replica writes under."""
+
+    replica: str = "1"
+    epoch: int = 0
+
+
+class MemoryStore:
+    """A connection to the tables, which fails when a test says so."""
+
+    def __init__(self, tables: MemoryTables | None = None, fence: MemoryFence | None = None) -> None:
+        self.tables = tables or MemoryTables()
+        self.fence = fence or MemoryFence()
+        self.failures = 0
+        """How many of the next calls fail without an effect."""
+        self.lost_answers = 0
+        """How many of the next writes and adoptions take effect, and fail all the same."""
+
+    def _answer(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise LedgerUnavailableError("planted")
+
+    def _lose_the_answer(self) -> None:
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise LedgerUnavailableError("planted: it took effect")
+
+
+class MemoryPayments(MemoryStore):
+    """Fulfils `actors.ports.PaymentStore`."""
+
+    def __init__(self, tables: MemoryTables | None = None, fence: MemoryFence | None = None) -> None:
+        super().__init__(tables, fence)
+        self.writes: list[tuple[int, int, int]] = []
+        """Numbers of claims, moves and settlements in each committed batch."""
+
+    def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
+        self._answer()
+        tables, replica = self.tables, self.fence.replica
+        lease = tables.leases.get(replica)
+        if (claims or moves) and (lease is None or lease.epoch != self.fence.epoch):
+            raise LedgerUnavailableError("others have taken over")
+        self.writes.append((len(claims), len(moves), len(settlements)))
+        offered = dict.fromkeys(claim.payment.correlation_id for claim in claims)
+        known = tuple(self._known(tables.payments[each]) for each in offered if each in tables.payments)
+        # As in one statement of Postgres, moves and settlements do not see what the batch itself inserts.
+        moved = tuple(move.correlation_id for move in moves if self._move(move))
+        for settlement in settlements:
+            if settlement.correlation_id in tables.payments:
+                tables.settlements.setdefault(settlement.correlation_id, settlement)
+            tables.claims.pop(settlement.correlation_id, None)
+        claimed = []
+        for claim in claims:
+            payment = claim.payment
+            if payment.correlation_id not in tables.payments:
+                tables.payments[payment.correlation_id] = payment
+                tables.claims[payment.correlation_id] = OwnedClaim(replica, Claim(payment, claim.processor))
+                claimed.append(payment.correlation_id)
+        self._lose_the_answer()
+        return WriteResult(tuple(claimed), known, moved)
+
+    def report_conflicts(self, payments: Sequence[Payment]) -> None:
+        self._answer()
+        for offered in payments:
+            amounts = self.tables.conflicts.setdefault(offered.correlation_id, {})
+            amounts.setdefault(offered.amount_cents, offered)
+
+    def latest(self, payments_max: int) -> tuple[Payment, ...]:
+        self._answer()
+        payments = self.tables.payments
+        latest = sorted(self.tables.settlements.values(), key=lambda settlement: settlement.requested_at_ms)
+        return tuple(
+            Payment(each.correlation_id, payments[each.correlation_id].amount_cents, each.requested_at_ms)
+            for each in latest[max(0, len(latest) - payments_max) :]
+        )
+
+    def payment(self, correlation_id: UUID) -> PaymentRecord | None:
+        self._answer()
+        tables = self.tables
+        payment = tables.payments.get(correlation_id)
+        if payment is None:
+            return None
+        known = self._known(payment)
+        settlement = tables.settlements.get(correlation_id)
+        processor = settlement.processor if settlement else known.processor or ""
+        conflicts = tables.conflicts.get(correlation_id, {}).values()
+        ordered = sorted(conflicts, key=lambda offered: offered.accepted_at_ms)
+        amounts_cents = tuple(offered.amount_cents for offered in ordered)
+        return PaymentRecord(payment, processor, known.owner, settlement, amounts_cents)
+
+    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
+        self._answer()
+        tables = self.tables
+        totals: dict[str, tuple[int, int]] = {}
+        for settlement in tables.settlements.values():
+            stamp = settlement.requested_at_ms
+            if (from_ms is None or from_ms <= stamp) and (to_ms is None or stamp <= to_ms):
+                requests, cents = totals.get(settlement.processor, (0, 0))
+                amount_cents = tables.payments[settlement.correlation_id].amount_cents
+                totals[settlement.processor] = (requests + 1, cents + amount_cents)
+        done = set(tables.gone()) - tables.owners()
+        watermarks_ms = (lease.watermark_ms for name, lease in tables.leases.items() if name not in done)
+        return LedgerSummary(
+            tuple(ProcessorTotal(name, *total) for name, total in totals.items()),
+            min(watermarks_ms, default=NEVER_MS),
+        )
+
+    def _move(self, move: Move) -> bool:
+        owned = self.tables.claims.get(move.correlation_id)
+        if owned is None or owned.owner != self.fence.replica:
+            return False
+        owned.claim = Claim(owned.claim.payment, move.processor, move.attempts)
+        return True
+
+    def _known(self, payment: Payment) -> KnownPayment:
+        owned = self.tables.claims.get(payment.correlation_id)
+        if owned is None:
+            return KnownPayment(payment, None, None)
+        return KnownPayment(payment, owned.owner, owned.claim.processor)
+
+
+class TimedPayments(MemoryPayments):
+    """Payments in memory whose commits take time."""
+
+    def __init__(self, tables: MemoryTables, fence: MemoryFence, wait: Callable[[], None]) -> None:
+        """`wait` is called before each commit."""
+        super().__init__(tables, fence)
+        self._wait = wait
+
+    def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
+        self._wait()
+        return super().write(claims, moves, settlements)
+
+
+class MemoryLeases(MemoryStore):
+    """Fulfils `actors.ports.LeaseStore`."""
+
+    def register(self, generation: int, lease_s: float) -> Registration:
+        self._answer()
+        tables, replica = self.tables, self.fence.replica
+        now_ms = NOW_MS + round(tables.now_s() * 1000)
+        before = tables.leases.get(replica, Lease(0, 0, 0, now_ms))
+        lease = Lease(
+            before.epoch + 1, generation, tables.now_s() + lease_s, watermark_ms=min(before.watermark_ms, now_ms)
+        )
+        tables.leases[replica] = lease
+        self.fence.epoch = lease.epoch if generation == tables.generation else 0
+        return Registration(lease.epoch, tables.generation, lease.watermark_ms)
+
+    def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
+        self._answer()
+        lease = self.tables.leases.get(self.fence.replica)
+        if lease is None or lease.epoch != epoch:
+            return Beat(renewed=False, generation=0)
+        lease.watermark_ms = watermark_ms
+        lease.until_s = self.tables.now_s() + lease_s
+        return Beat(renewed=True, generation=self.tables.generation)
+
+    def retire(self, epoch: int, watermark_ms: int) -> None:
+        self.beat(epoch, 0, watermark_ms)
+
+    def gone(self) -> tuple[str, ...]:
+        return tuple(name for name in self.tables.gone() if name != self.fence.replica)
+
+    def adopt(self, claims_max: int) -> Adopted | None:
+        self._answer()
+        tables = self.tables
+        mine = tables.leases.get(self.fence.replica)
+        if mine is None or mine.epoch != self.fence.epoch:
+            return None
+        gone = set(self.gone()) & tables.owners()
+        for name in gone:
+            tables.leases[name].epoch += 1
+        taken = self._oldest_of(gone)[:claims_max]
+        if not taken:
+            return None
+        oldest_stamp_ms = min(tables.leases[owned.owner].watermark_ms for owned in taken)
+        for owned in taken:
+            owned.owner = self.fence.replica
+        mine.watermark_ms = min(mine.watermark_ms, oldest_stamp_ms)
+        self._lose_the_answer()
+        return Adopted(tuple(owned.claim for owned in taken), oldest_stamp_ms)
+
+    def claims(self, claims_max: int) -> tuple[Claim, ...]:
+        self._answer()
+        return tuple(owned.claim for owned in self._oldest_of({self.fence.replica})[:claims_max])
+
+    def _oldest_of(self, owners: set[str]) -> list[OwnedClaim]:
+        owned = (owned for owned in self.tables.claims.values() if owned.owner in owners)
+        return sorted(owned, key=lambda each: (each.claim.payment.accepted_at_ms, each.claim.payment.correlation_id))
+
+
+class MemoryPurge(MemoryStore):
+    """Fulfils `actors.ports.PurgeStore`."""
+
+    def generation(self) -> int:
+        self._answer()
+        return self.tables.generation
+
+    def begin_purge(self) -> int:
+        self._answer()
+        self.tables.generation += 1
+        return self.tables.generation
+
+    def acknowledge_purge(self, generation: int) -> None:
+        self._answer()
+        lease = self.tables.leases.get(self.fence.replica)
+        if lease is not None:
+            lease.generation = generation
+
+    def finish_purge(self, generation: int) -> bool:
+        self._answer()
+        tables = self.tables
+        if tables.purged_generation >= generation:
+            return True
+        sleepers = [name for name, lease in tables.leases.items() if lease.generation < generation]
+        if not set(sleepers) <= set(tables.gone()):
+            return False
+        for name in sleepers:
+            tables.leases[name].epoch += 1
+        for table in (tables.payments, tables.claims, tables.settlements, tables.conflicts):
+            table.clear()
+        tables.purged_generation = generation
+        return True
