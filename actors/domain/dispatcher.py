@@ -221,6 +221,10 @@ class Dispatcher:
         stamps = (life.oldest_stamp_ms for life in self._lives.values())
         return min((stamp_ms for stamp_ms in stamps if stamp_ms is not None), default=None)
 
+    def driven_count(self) -> int:
+        """Tell how many payments are driven."""
+        return len(self._lives)
+
     def being_written(self) -> int:
         """Tell how many payments wait for Postgres."""
         return sum(life.state in WRITING for life in self._lives.values())

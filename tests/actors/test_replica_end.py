@@ -9,11 +9,11 @@ from actors.errors import (
     GatewayUnavailableError,
     LedgerUnavailableError,
 )
-from actors.messages.intake import Accept, AcceptAnswer
+from actors.messages.intake import Accept, AcceptAnswer, GetWaiting
 from actors.messages.lease import Leave
 from actors.messages.persistence import GetUnwritten
 from actors.messages.processor import Drain, GetOldestSent
-from actors.messages.router import GetBeingWritten, GetRouterStats
+from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats
 from actors.replica import DRAIN_S_MAX, DRAIN_STEP_S
 from tests.actors.fakes import payment
 from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPurge
@@ -109,6 +109,8 @@ def test_a_drain_stops_the_sending_waits_for_rest_gives_up_the_lease_and_ends_th
     process = Process().started()
     process.replica.drain()
     assert process.system.log == [
+        ("intake", GetWaiting()),
+        ("router", GetDrivenCount()),
         ("default", Drain()),
         ("fallback", Drain()),
         ("default", GetOldestSent()),
@@ -139,6 +141,16 @@ def test_a_drain_waits_for_what_is_under_way(name: str, question: type, busy: in
     assert process.runtime.now_s() - started_s == pytest.approx(3 * DRAIN_STEP_S)
     assert len(process.told(question)) == 4 * (2 if question is GetOldestSent else 1)
     assert process.told(Leave) == [("lease", Leave())]
+
+
+@pytest.mark.parametrize(("name", "question"), [("intake", GetWaiting), ("router", GetDrivenCount)])
+def test_a_drain_lets_what_was_accepted_be_settled_first(name: str, question: type) -> None:
+    process = Process().started()
+    process.system.addresses[name].answers[question] = lambda _, left=iter([2, 1, 0]): next(left)
+    process.replica.drain()
+    asked = [message for _, message in process.system.log]
+    assert asked.count(question()) == 3
+    assert asked.index(Drain()) > len(asked) - 1 - asked[::-1].index(question())
 
 
 def test_a_drain_that_never_comes_to_rest_gives_up_the_lease_all_the_same() -> None:
