@@ -9,7 +9,7 @@ FOLDERS = ("actors", "http", "ops")
 
 KNOWN = {
     "Adopted": "an event of the lifecycle, and what the store answers: both are told of rows that were taken over",
-    "Replica": "ops/benchmarks/gateway.py imitates the product's; ops/simulation replaces it",
+    "Address": "where an actor is reached, and where a host is: the usual word for both",
 }
 """Class names that still stand twice, and why."""
 
