@@ -229,7 +229,7 @@ def test_a_change_of_the_choice_is_logged_with_its_reason(caplog: pytest.LogCapt
 def test_changes_of_the_choice_are_logged_at_most_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "actors.router")
     router = Router()
-    for number in range(1, 12):
+    for number in range(1, 13):
         state = BreakerState.FORCED_OPEN if number % 2 else BreakerState.CLOSED
         router.tell(router.availability("default", state), Route((payment(number),), 0))
         router.advance(0.12)

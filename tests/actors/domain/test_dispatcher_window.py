@@ -65,12 +65,12 @@ def test_payments_that_become_pinned_make_room_for_new_ones() -> None:
 def test_however_many_are_pinned_no_more_are_in_memory_than_may_be() -> None:
     subject = Dispatching()
     subject.announce("default", takes=DRIVEN_MAX)
-    first, given, wanted = 0, 0, WINDOW_MAX
-    while wanted:
-        numbers = range(first, first + wanted)
-        first, given, wanted = first + wanted, given + wanted, 0
+    given, wanted = 0, WINDOW_MAX
+    for _ in range(DRIVEN_MAX // WINDOW_MAX + 1):
+        numbers = range(given, given + wanted)
+        given += wanted
         subject.charging(*numbers)
-        wanted = subject.ended(Outcome.UNKNOWN, *numbers).wanted
+        wanted = subject.ended(Outcome.UNKNOWN, *numbers).wanted if numbers else 0
     assert given == DRIVEN_MAX
 
 
@@ -248,10 +248,22 @@ def test_a_payment_that_comes_again_after_its_row_is_committed_need_not_stay_in_
     assert Dispatching().charging(1).accept(1) == Work(recorded=ids(1))
 
 
-def test_a_held_payment_whose_late_claim_is_rejected_is_forgotten() -> None:
+def test_a_held_payment_whose_late_claim_is_rejected_is_forgotten_and_decided_about_no_more() -> None:
     subject = Dispatching()
     subject.announce("default", takes=0)
     subject.accept(1, 2)
     subject.rejected(payment(1))
+    subject.accept(3)
     subject.announce("default", takes=5)
-    assert subject.decide().claims == [Claim(payment(2), "default")]
+    assert subject.decide().claims == [Claim(payment(2), "default"), Claim(payment(3), "default")]
+    assert subject.dispatcher.routes.decisions == {
+        (None, Reason.WAIT_FOR_ROOM): 3,
+        ("default", Reason.CHEAPEST): 2,
+    }
+
+
+def test_a_rejection_of_another_amount_is_not_that_of_the_payment_that_is_claiming() -> None:
+    subject = Dispatching()
+    subject.accept(1)
+    assert subject.rejected(RIVAL) == Work()
+    assert subject.claimed(1).charges == {"default": payments(1)}

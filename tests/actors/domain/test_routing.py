@@ -142,6 +142,17 @@ def test_where_both_were_down_the_dearer_one_is_not_used_in_the_moment_of_its_re
     assert chosen(down(30), replace(WORKS, up_since_s=NOW_S - 0.5)) == Choice("fallback", Reason.OUTAGE)
 
 
+@pytest.mark.parametrize("thousandths", range(20))
+def test_the_patience_has_ended_at_the_instant_that_is_told_however_that_is_rounded(thousandths: int) -> None:
+    start_s = 1023.7 + thousandths / 1000  # the sum lies beyond 1024, where floats are coarser
+    routes = Routes([DEFAULT, FALLBACK], Patience(outage_s=0.0, return_s=0.5))
+    routes.views["default"].update(announced(BreakerState.OPEN, 7.0, takes=0), 7.0)
+    routes.views["fallback"] = replace(WORKS, up_since_s=start_s)
+    ends_at_s = routes.patience_ends_at_s("fallback")
+    assert routes.choose(waiting=0, spent=None, now_s=start_s) == Choice(None, Reason.WAIT_FOR_CHEAPER)
+    assert routes.choose(waiting=0, spent=None, now_s=ends_at_s) == Choice("fallback", Reason.OUTAGE)
+
+
 @pytest.mark.parametrize(
     ("state", "waits", "failures", "expected"),
     [
