@@ -54,7 +54,7 @@ class _View:
     reported_asked_at_ms: int | None = None
     """`asked_at_ms` of the answer that was reported last to the processor's actor."""
     recovery_told_at_s: float | None = None
-    """`changed_at_s` of the breaker when `PeerRecovered` was sent last. It is sent once for each change of the breaker."""
+    """`changed_at_s` of the breaker when `PeerRecovered` was sent last. It is sent once for each of its changes."""
     poll_due_s: float = 0.0
     """The earliest time at which this replica may take a lease for a health call, judging by the leases it has seen."""
     lease: tuple[str, float] | None = None

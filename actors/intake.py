@@ -1,4 +1,4 @@
-"""The intake: makes payments durable in groups, answers their clients, and gives them to the router as it wants them."""
+"""The intake: makes payments durable in groups, answers clients, and gives the router as many payments as it wants."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -18,6 +18,7 @@ from actors.messages.intake import (
     DeliveryDue,
     FirstAmountsFound,
     GetAcceptedCents,
+    GetWaiting,
     IntakeMessage,
     Recorded,
     TakeOver,
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 GROUP_MAX = 256
 """Payments that one write and one sync make durable."""
+UNREADABLE_S = 1.0
+"""Time after which a journal that could not be read is tried again."""
 DELIVERY_MAX = 250
 """Payments that the router is given at once, so that reading them from the disk does not hold up clients."""
 
@@ -86,7 +89,7 @@ class IntakeActor(Actor):
             logger.info("the journal holds %d payments of an earlier run", found)
             self._order_delivery()
 
-    def on_receive(self, message: IntakeMessage) -> object:
+    def on_receive(self, message: IntakeMessage) -> object:  # noqa: C901  # one line for each message
         """Handle one message."""
         match message:
             case Accept():
@@ -109,6 +112,8 @@ class IntakeActor(Actor):
             case GetAcceptedCents(correlation_id):
                 cents = self._recent.get(correlation_id)
                 return self._heard.get(correlation_id) if cents is None else cents
+            case GetWaiting():
+                return self._journal.waiting
             case _:
                 assert_never(message)
         return None
@@ -173,16 +178,21 @@ class IntakeActor(Actor):
             self._spacing.added(2 * len(group), self._runtime.now_s())
             self._order_delivery()
 
-    def _order_delivery(self) -> None:
+    def _order_delivery(self, wait_s_min: float = 0.0) -> None:
         if not self._delivery_due:
             self._delivery_due = True
             wait_s = self._spacing.next_at_s - self._runtime.now_s()
-            self._runtime.call_later(wait_s, self.tell_self, DeliveryDue())
+            self._runtime.call_later(max(wait_s, wait_s_min), self.tell_self, DeliveryDue())
 
     def _deliver(self) -> None:
         self._delivery_due = False
         self._spacing.written(self._runtime.now_s())
-        payments = self._journal.take(min(self._wanted, DELIVERY_MAX))
+        try:
+            payments = self._journal.take(min(self._wanted, DELIVERY_MAX))
+        except JournalUnavailableError as error:
+            logger.warning("%d payments wait in the journal: %s", self._journal.waiting, error)
+            self._order_delivery(UNREADABLE_S)
+            return
         self._wanted -= len(payments)
         self._router.tell(Route(tuple(payments), self._journal.waiting))
         if self._untold:

@@ -31,7 +31,7 @@ NEVER_MS = 2**63 - 1
 class LeaseActor(Actor):
     """Owns the lease. Without it nothing is sent; with every renewal it publishes the replica's watermark."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its neighbours one by one
         self,
         *,
         leases: LeaseStore,
@@ -51,13 +51,14 @@ class LeaseActor(Actor):
         self._router = router
         self._processors = processors
         self._intake = intake
-        self._takeover = Takeover(leases=leases, router=router, intake=intake, shelf=shelf)
+        self._takeover = Takeover(leases=leases, router=router, intake=intake, shelf=shelf, progressed=self._keep_lease)
         self._runtime = runtime
         self._generation = generation
         self._purged = purged
         self._registration: Registration | None = None
         self._left = False
         self._leased_since_s: float | None = None
+        self._renewed_at_s = 0.0
         self._adopted_at_s = 0.0
         self._watermark_ms = 0
 
@@ -116,6 +117,12 @@ class LeaseActor(Actor):
         self.progressed()
         self._takeover.adopt_journals()
 
+    def _keep_lease(self) -> None:
+        """Renew the lease where that is due, while a long journal is copied."""
+        self.progressed()
+        if self._registration is not None and self._runtime.now_s() - self._renewed_at_s >= BEAT_S:
+            self._beat(self._registration)
+
     def _leave(self) -> None:
         """End the lease at once, so that others need not wait for its end to take over what is left."""
         self._left = True
@@ -171,6 +178,7 @@ class LeaseActor(Actor):
         return [stamp for stamp in stamps if stamp is not None]
 
     def _renewed(self, until_s: float) -> None:
+        self._renewed_at_s = self._runtime.now_s()
         if self._leased_since_s is None:
             self._leased_since_s = self._runtime.now_s()
         for processor in self._processors:

@@ -132,11 +132,12 @@ class ProcessorActor(Actor):
             breaker = self._gate.breaker
             down = breaker.is_down_by_own_calls
             self._health.tell(BreakerChanged(self._name, breaker.state(now_s), down, breaker.changed_at_s))
+        if work.availability is not None:
+            # Before the router gets payments back, so that it does not give them here again.
+            self._router.tell(AvailabilityChanged(work.availability))
         if work.not_sent:
             ends = (ChargeEnded(each.correlation_id, Outcome.NOT_SENT, 0) for each in work.not_sent)
             self._router.tell(ChargesEnded(tuple(ends)))
-        if work.availability is not None:
-            self._router.tell(AvailabilityChanged(work.availability))
         if work.wants_probe:
             self._health.tell(ProbeWanted(self._name))
         for sent in work.starts:

@@ -35,10 +35,13 @@ class PurgedReplica(Protocol):
 class Purger:
     """Follows the generations of the gateway, each of which begins with a purge."""
 
-    def __init__(self, purges: PurgeStore, runtime: Runtime, replica: PurgedReplica) -> None:
+    def __init__(
+        self, purges: PurgeStore, runtime: Runtime, replica: PurgedReplica, purge_s_max: float = PURGE_S_MAX
+    ) -> None:
         self._purges = purges
         self._runtime = runtime
         self._replica = replica
+        self._purge_s_max = purge_s_max
         self._lock = BoundedSemaphore()
         self.generation = 0
         """What the replica holds belongs to this generation."""
@@ -48,13 +51,13 @@ class Purger:
 
         Raises:
             LedgerUnavailableError: Postgres does not answer. A purge that has begun ends when it is back.
-            GatewayUnavailableError: it takes longer than `PURGE_S_MAX`, and goes on.
+            GatewayUnavailableError: it takes longer than `PURGE_S_MAX`, or this replica ends meanwhile; it goes on.
         """
-        self._purges.begin_purge()
+        generation = self._purges.begin_purge()
         # In a greenlet of its own, which goes on whatever becomes of the client.
         follower = gevent.spawn(self.follow)
-        follower.join(PURGE_S_MAX)
-        if not follower.ready():
+        follower.join(self._purge_s_max)
+        if self.generation < generation:
             raise GatewayUnavailableError("the purge is not over yet; it goes on")
 
     def follow(self) -> None:

@@ -1,9 +1,9 @@
 """One replica of the gateway: its start, its end, and what its HTTP side asks of it."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 
-import gevent
 from gevent.event import AsyncResult, Event
 
 from actors.domain.breaker import BreakerState
@@ -16,15 +16,15 @@ from actors.errors import (
     MailboxFullError,
 )
 from actors.messages.health import ForceBreaker
-from actors.messages.intake import Accept, AcceptAnswer
+from actors.messages.intake import Accept, AcceptAnswer, GetWaiting
 from actors.messages.lease import Leave
 from actors.messages.persistence import GetUnwritten
 from actors.messages.processor import Drain, GetOldestSent, GetProcessorStatus, ProcessorStatus
-from actors.messages.router import GetBeingWritten, GetRouterStats, RouterStats
+from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats, RouterStats
 from actors.ports import OwnedJournal
 from actors.purge import Purger
 from actors.readiness import Readiness, check_readiness
-from actors.supervisor import RestartLimits, Supervisor
+from actors.supervisor import Supervisor
 from actors.system import System
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,10 @@ logger = logging.getLogger(__name__)
 ACCEPT_S_MAX = 5.0
 """How long a client waits for the journal."""
 ASK_S_MAX = 1.0
+SETTLE_S_MAX = 1.0
+"""How long a stop waits for accepted payments to be settled as usual, before it stops charging."""
 DRAIN_S_MAX = 2.0
+"""How long a stop then waits for the ends of charges and for their commits."""
 DRAIN_STEP_S = 0.02
 START_STEP_S = 0.2
 JOURNAL_S_MAX = 15.0
@@ -42,11 +45,12 @@ JOURNAL_S_MAX = 15.0
 class Replica:
     """The life of one replica, from its start to its drain."""
 
-    def __init__(self, system: System, end_process: Callable[[str], None]) -> None:
+    def __init__(self, system: System, end_process: Callable[[str], None], accept_s_max: float = ACCEPT_S_MAX) -> None:
         """`end_process` is called with the reason when this process can no longer do its work."""
         self._system = system
         self._parts = system.parts
         self._end_process = end_process
+        self._accept_s_max = accept_s_max
         self._journal: OwnedJournal | None = None
         self._supervisor: Supervisor | None = None
         self._draining = False
@@ -57,7 +61,7 @@ class Replica:
     def start(self) -> None:
         """Start in the background: wait for Postgres, open the journal, start the actors."""
         self._parts.database.open()
-        gevent.spawn(self._start)
+        self._parts.runtime.spawn(self._start)
 
     def _start(self) -> None:
         while not self._draining:
@@ -66,7 +70,7 @@ class Replica:
                 break
             except LedgerUnavailableError as error:
                 logger.warning("waiting for Postgres: %s", error)
-                gevent.sleep(START_STEP_S)
+                self._parts.runtime.sleep(START_STEP_S)
         try:
             self._journal = self._open_journal()
         except FielError as error:
@@ -74,9 +78,10 @@ class Replica:
             return
         self.start_actors()
 
-    def _open_journal(self) -> OwnedJournal:
+    def _open_journal(self) -> OwnedJournal | None:
+        """Open the journal as soon as nobody else holds it; None where the replica drains meanwhile."""
         deadline_s = self._parts.runtime.now_s() + JOURNAL_S_MAX
-        while True:
+        while not self._draining:
             try:
                 return self._parts.open_journal(self._purger.generation)
             except JournalLockedError as error:
@@ -84,14 +89,15 @@ class Replica:
                 if self._parts.runtime.now_s() >= deadline_s:
                     raise
                 logger.warning("waiting for the journal: %s", error)
-                gevent.sleep(START_STEP_S)
+                self._parts.runtime.sleep(START_STEP_S)
+        return None
 
     def start_actors(self) -> None:
         """Start all actors over the journal, unless the replica is draining."""
         if self._draining or self._journal is None:
             return
         children = self._system.children(self._journal, self._purger.generation, self._purger.follow)
-        self._supervisor = Supervisor(children, self._parts.runtime, RestartLimits(), self._end_process)
+        self._supervisor = Supervisor(children, self._parts.runtime, self._parts.restart_limits, self._end_process)
         self._supervisor.start()
         self._at_work.set()
         logger.info("replica %s is at work", self._system.settings.replica)
@@ -135,8 +141,9 @@ class Replica:
             self._system.close()
 
     def _come_to_rest(self) -> None:
-        """Send nothing more, wait within a limit until nothing is on its way to Postgres, and give up the lease."""
+        """Settle what can be settled soon, send nothing more, wait for what is under way, and give up the lease."""
         system, runtime = self._system, self._parts.runtime
+        self._settle()
         for address in system.processors.values():
             address.tell(Drain())
         deadline_s = runtime.now_s() + DRAIN_S_MAX
@@ -149,10 +156,20 @@ class Replica:
                 )
                 if all(stamp is None for stamp in stamps) and not any(waiting):
                     break
-                gevent.sleep(DRAIN_STEP_S)
+                runtime.sleep(DRAIN_STEP_S)
             system.lease.ask(Leave(), ASK_S_MAX)
         except GatewayUnavailableError as error:
             logger.warning("not all of it came to rest: %s", error)
+
+    def _settle(self) -> None:
+        """Let accepted payments be settled as usual, for a while: what is left then waits for another replica."""
+        system, runtime = self._system, self._parts.runtime
+        deadline_s = runtime.now_s() + SETTLE_S_MAX
+        with contextlib.suppress(GatewayUnavailableError):
+            while runtime.now_s() < deadline_s and (
+                system.intake.ask(GetWaiting(), ASK_S_MAX) or system.router.ask(GetDrivenCount(), ASK_S_MAX)
+            ):
+                runtime.sleep(DRAIN_STEP_S)
 
     def now_ms(self) -> int:
         """Wall clock of this replica, milliseconds since the epoch."""
@@ -164,14 +181,14 @@ class Replica:
         Raises:
             GatewayUnavailableError: starting, purging, stopping, or no answer within `ACCEPT_S_MAX`.
         """
-        if not (self._at_work.wait(ACCEPT_S_MAX) and self._system.intake.is_alive):
+        if not (self._at_work.wait(self._accept_s_max) and self._system.intake.is_alive):
             raise GatewayUnavailableError("the gateway is starting, purging or stopping")
         reply: AsyncResult[AcceptAnswer] = AsyncResult()
         try:
-            self._system.intake.tell(Accept(payment, reply.set, self._parts.runtime.now_s() + ACCEPT_S_MAX))
+            self._system.intake.tell(Accept(payment, reply.set, self._parts.runtime.now_s() + self._accept_s_max))
         except MailboxFullError:
             return AcceptAnswer.OVERLOADED
-        answer = reply.wait(ACCEPT_S_MAX)
+        answer = reply.wait(self._accept_s_max)
         if answer is None:
             raise GatewayUnavailableError("the journal does not answer")
         return answer
@@ -183,7 +200,7 @@ class Replica:
             GatewayUnavailableError: the replica is starting or stopping, or the purge takes long and goes on.
             LedgerUnavailableError: Postgres does not answer. A purge that has begun ends when it is back.
         """
-        if not self._at_work.wait(ACCEPT_S_MAX):
+        if not self._at_work.wait(self._accept_s_max):
             raise GatewayUnavailableError("the gateway is starting, purging or stopping")
         self._purger.purge()
 

@@ -22,7 +22,8 @@ from actors.adapters.postgres.purge import PostgresPurge
 from actors.adapters.processor_client import HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
 from actors.domain.batching import BatchLimits
-from actors.domain.breaker import Breaker, BreakerLimits
+from actors.domain.breaker import Breaker
+from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX, Dispatcher, RetryLimits
@@ -51,7 +52,7 @@ from actors.processor import LOOK_UPS_MAX, ProcessorActor
 from actors.queries import PaymentQueries, Turns
 from actors.router import RouterActor
 from actors.settings import Durability, Settings
-from actors.supervisor import Child
+from actors.supervisor import Child, RestartLimits
 
 SUMMARIES_MAX = 2
 """Summaries that ask Postgres at once; the others wait for their turn."""
@@ -93,6 +94,7 @@ class Parts:
     concurrency_limits: ConcurrencyLimits
     rate_limits: RateLimits = RateLimits()  # noqa: RUF009  # the same
     batch_limits: BatchLimits = BatchLimits()  # noqa: RUF009  # the same
+    restart_limits: RestartLimits = RestartLimits()  # noqa: RUF009  # the same
     make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
     """Makes what chooses the processors; a benchmark compares the product's with others."""
     window_max: int = WINDOW_MAX

@@ -1,7 +1,7 @@
 """Takes over what replicas that are gone have left: their rows in Postgres, and their journals."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from actors.domain.payment import Payment
@@ -24,11 +24,21 @@ ASK_S_MAX = 1.0
 class Takeover:
     """Used by the lease's actor, which alone knows when replicas count as gone; it waits for what it asks."""
 
-    def __init__(self, *, leases: LeaseStore, router: Recipient, intake: Recipient, shelf: JournalShelf) -> None:
+    def __init__(
+        self,
+        *,
+        leases: LeaseStore,
+        router: Recipient,
+        intake: Recipient,
+        shelf: JournalShelf,
+        progressed: Callable[[], None],
+    ) -> None:
+        """`progressed` is called after each part of a long journal; what it raises ends the copying."""
         self._leases = leases
         self._router = router
         self._intake = intake
         self._shelf = shelf
+        self._progressed = progressed
 
     def adopt_rows(self) -> Adopted | None:
         """Adopt unsettled rows of replicas that are gone, as many as the router has room for.
@@ -50,7 +60,7 @@ class Takeover:
         """Copy the journals of replicas that are gone into the own one.
 
         Raises:
-            LedgerUnavailableError: nobody can tell who is gone.
+            LedgerUnavailableError: nobody can tell who is gone, or `progressed` raises it.
         """
         try:
             for orphan in self._shelf.orphans(self._leases.gone()):
@@ -66,6 +76,7 @@ class Takeover:
         while chunk := tuple(islice(payments, TAKEN_AT_ONCE_MAX)):
             if not self._take_over(chunk):
                 return
+            self._progressed()
         orphan.clear()
 
     def _take_over(self, payments: Sequence[Payment]) -> bool:

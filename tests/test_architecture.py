@@ -19,6 +19,7 @@ DRIVERS = ("gevent", "geventhttpclient", "psycopg", "psycopg_pool", "redis", "re
 """What actors have adapters for."""
 
 PURE = (
+    "array",
     "bisect",
     "collections",
     "dataclasses",
@@ -34,6 +35,7 @@ PURE = (
     "random.Random",
     "re",
     "statistics",
+    "struct",
     "typing",
     "urllib.parse",
     "uuid",
@@ -50,29 +52,55 @@ class Rule:
     never: tuple[str, ...] = ()
 
 
-DOWN_TO_PORTS = ("actors.domain", "actors.errors", "actors.ports")
+DOMAIN = ("actors.domain", "actors.errors")
+DOWN_TO_PORTS = (*DOMAIN, "actors.ports")
+SHARED_BY_ACTORS = (*DOWN_TO_PORTS, "actors.messages", "actors.actor", "actors.timer")
+
+
+def drivers_except(*allowed: str) -> tuple[str, ...]:
+    return tuple(driver for driver in DRIVERS if driver not in allowed)
+
 
 # The longest name that a module's own begins with decides.
 RULES = {
-    "actors.domain": Rule(("actors.domain", "actors.errors"), foreign=PURE),
+    "actors.domain": Rule(DOMAIN, foreign=PURE),
     "actors.errors": Rule((), foreign=()),
-    "actors.ports": Rule(("actors.domain", "actors.errors"), foreign=PURE),
-    "actors.settings": Rule(("actors.domain", "actors.errors"), never=DRIVERS),
+    "actors.messages": Rule(("actors.domain",), foreign=PURE),
+    "actors.ports": Rule(DOMAIN, foreign=PURE),
+    "actors.settings": Rule(DOMAIN, never=DRIVERS),
     "actors.adapters": Rule((*DOWN_TO_PORTS, "actors.adapters"), never=("pykka",)),
-    "actors": Rule((*DOWN_TO_PORTS, "actors.actor"), never=DRIVERS),
+    "actors.adapters.journal": Rule(
+        (*DOWN_TO_PORTS, "actors.adapters.journal"), never=("pykka", *drivers_except("gevent", "time"))
+    ),
+    "actors.adapters.postgres": Rule(
+        (*DOWN_TO_PORTS, "actors.adapters.postgres"),
+        never=("pykka", *drivers_except("gevent", "psycopg", "psycopg_pool")),
+    ),
+    # Actors know each other by messages alone.
+    "actors": Rule(SHARED_BY_ACTORS, never=DRIVERS),
+    "actors.lease": Rule((*SHARED_BY_ACTORS, "actors.takeover"), never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
-    "actors.actor": Rule(("actors.errors",), never=tuple(driver for driver in DRIVERS if driver != "time")),
+    "actors.actor": Rule(("actors.errors",), never=drivers_except("time")),
+    "actors.timer": Rule(("actors.ports",), never=DRIVERS),
     "actors.system": Rule(("actors",)),
-    "actors.replica": Rule((*DOWN_TO_PORTS, "actors.router", "actors.supervisor", "actors.system")),
+    "actors.purge": Rule(DOWN_TO_PORTS, never=drivers_except("gevent")),
+    "actors.readiness": Rule(
+        (*DOWN_TO_PORTS, "actors.messages", "actors.router", "actors.supervisor", "actors.system"), never=DRIVERS
+    ),
+    "actors.replica": Rule(
+        (*DOWN_TO_PORTS, "actors.messages", "actors.purge", "actors.readiness", "actors.supervisor", "actors.system"),
+        never=drivers_except("gevent"),
+    ),
     "gateway": Rule(
         (
             "gateway",
             "actors.replica",
-            "actors.books",
+            "actors.readiness",
+            "actors.queries",
             "actors.system",
             "actors.settings",
-            "actors.domain",
-            "actors.errors",
+            "actors.messages",
+            *DOMAIN,
         ),
         never=("geventhttpclient", "psycopg", "psycopg_pool", "pykka", "redis", "requests"),
     ),
@@ -133,30 +161,42 @@ def test_every_layer_has_modules() -> None:
 @pytest.mark.parametrize(
     ("file", "source", "imported"),
     [
-        ("actors/domain/life.py", "import time", "time"),
-        ("actors/domain/life.py", "import gevent.event", "gevent.event"),
-        ("actors/domain/life.py", "from random import random", "random.random"),
-        ("actors/domain/life.py", "from http import client", "http.client"),
-        ("actors/domain/life.py", "from actors import ports", "actors.ports"),
-        ("actors/domain/life.py", "from ..ports import Journal", "actors.ports.Journal"),
+        ("actors/domain/lifecycle.py", "import time", "time"),
+        ("actors/domain/lifecycle.py", "import gevent.event", "gevent.event"),
+        ("actors/domain/lifecycle.py", "from random import random", "random.random"),
+        ("actors/domain/lifecycle.py", "from http import client", "http.client"),
+        ("actors/domain/lifecycle.py", "from actors import ports", "actors.ports"),
+        ("actors/domain/lifecycle.py", "from ..ports import Journal", "actors.ports.Journal"),
         ("actors/domain/deep/__init__.py", "from ... import ports", "actors.ports"),
-        ("actors/domain/life.py", "def late():\n    import socket", "socket"),
+        ("actors/domain/lifecycle.py", "def late():\n    import socket", "socket"),
         ("actors/errors.py", "from actors.domain.payment import Payment", "actors.domain.payment.Payment"),
-        ("actors/ports.py", "from actors.adapters.journal import FileJournal", "actors.adapters.journal.FileJournal"),
+        ("actors/messages/router.py", "from actors.ports import Recipient", "actors.ports.Recipient"),
+        ("actors/messages/router.py", "import pykka", "pykka"),
+        ("actors/domain/dispatcher.py", "from actors.messages.router import Route", "actors.messages.router.Route"),
+        ("actors/ports.py", "from actors.messages.router import Route", "actors.messages.router.Route"),
+        ("actors/ports.py", "from actors.adapters.journal import writer", "actors.adapters.journal.writer"),
+        ("actors/purge.py", "from actors.replica import Replica", "actors.replica.Replica"),
+        ("actors/takeover.py", "from actors.lease import LeaseActor", "actors.lease.LeaseActor"),
+        ("actors/adapters/journal/writer.py", "import psycopg", "psycopg"),
+        (
+            "actors/adapters/postgres/payments.py",
+            "from actors.adapters.journal.segment import HEADER",
+            "actors.adapters.journal.segment.HEADER",
+        ),
         ("actors/router.py", "from actors.adapters import journal", "actors.adapters.journal"),
-        ("actors/router.py", "from .adapters.journal import FileJournal", "actors.adapters.journal.FileJournal"),
+        ("actors/router.py", "from .adapters.journal import writer", "actors.adapters.journal.writer"),
         ("actors/router.py", "from actors.intake import IntakeActor", "actors.intake.IntakeActor"),
         ("actors/router.py", "from actors.system import System", "actors.system.System"),
         ("actors/router.py", "from actors import *", "actors.*"),
         ("actors/router.py", "import redis", "redis"),
-        ("actors/adapters/ledger.py", "from actors.router import RouterActor", "actors.router.RouterActor"),
-        ("actors/adapters/ledger.py", "import actors.system", "actors.system"),
+        ("actors/adapters/postgres/payments.py", "from actors.router import RouterActor", "actors.router.RouterActor"),
+        ("actors/adapters/postgres/payments.py", "import actors.system", "actors.system"),
         ("actors/system.py", "from gateway.app import create_app", "gateway.app.create_app"),
         ("actors/system.py", "import ops.stack", "ops.stack"),
         (
             "http/gateway/app.py",
-            "from actors.adapters.ledger import PostgresLedger",
-            "actors.adapters.ledger.PostgresLedger",
+            "from actors.adapters.postgres.payments import PostgresPayments",
+            "actors.adapters.postgres.payments.PostgresPayments",
         ),
         ("http/gateway/app.py", "from actors.router import RouterActor", "actors.router.RouterActor"),
         ("http/gateway/app.py", "from ops.stack.stack import Stack", "ops.stack.stack.Stack"),
@@ -175,11 +215,11 @@ def test_a_planted_violation_is_found(tmp_path: Path, file: str, source: str, im
 @pytest.mark.parametrize(
     ("file", "source"),
     [
-        ("actors/domain/life.py", "from http import HTTPStatus\nfrom actors.domain.outcome import Outcome"),
-        ("actors/domain/life.py", "from . import outcome\nfrom ..errors import FielError"),
-        ("actors/router.py", "import logging\nfrom actors.actor import Actor\nfrom actors.ports import Runtime"),
-        ("actors/adapters/ledger.py", "import psycopg\nfrom actors.ports import Beat"),
-        ("actors/system.py", "import gevent\nfrom actors.adapters.ledger import PostgresLedger"),
+        ("actors/domain/lifecycle.py", "from http import HTTPStatus\nfrom actors.domain.outcome import Outcome"),
+        ("actors/domain/lifecycle.py", "from . import outcome\nfrom ..errors import FielError"),
+        ("actors/router.py", "import logging\nfrom actors.actor import Actor\nfrom actors.messages.intake import Want"),
+        ("actors/adapters/postgres/payments.py", "import psycopg\nfrom actors.domain.records import Beat"),
+        ("actors/system.py", "import gevent\nfrom actors.adapters.postgres.payments import PostgresPayments"),
         ("http/gateway/main.py", "from actors.system import System\nfrom gateway.app import create_app"),
         ("ops/stack/stack.py", "import gateway.app\nfrom actors.settings import Settings"),
     ],
@@ -189,6 +229,26 @@ def test_what_runs_downwards_is_no_violation(tmp_path: Path, file: str, source: 
     path.parent.mkdir(parents=True)
     path.write_text(source)
     assert violations(tmp_path) == []
+
+
+def not_protocols(source: str) -> list[str]:
+    """List what a module holds at its top level beside its docstring, imports and protocols."""
+    return [
+        ast.unparse(node).partition("\n")[0]
+        for node in ast.parse(source).body
+        if not isinstance(node, ast.Import | ast.ImportFrom)
+        and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        and not (isinstance(node, ast.ClassDef) and "Protocol" in [ast.unparse(base) for base in node.bases])
+    ]
+
+
+def test_ports_are_protocols_alone() -> None:
+    assert not_protocols((ROOT / "actors" / "ports.py").read_text()) == []
+
+
+def test_a_planted_class_or_constant_among_the_ports_is_found() -> None:
+    planted = '"""Ports."""\nfrom typing import Protocol\nLIMIT = 3\nclass Port(Protocol): ...\nclass Row: ...\n'
+    assert not_protocols(planted) == ["LIMIT = 3", "class Row:"]
 
 
 def test_the_standard_library_keeps_its_http() -> None:

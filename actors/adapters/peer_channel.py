@@ -32,8 +32,10 @@ class RedisPeerChannel:
     def tell(self, payments: Sequence[Payment]) -> None:
         data = msgpack.packb([(one.correlation_id.bytes, one.amount_cents, one.accepted_at_ms) for one in payments])
         try:
-            self._redis.xadd(self._key, {"payments": data}, maxlen=ENTRIES_MAX, approximate=True)
-            self._redis.expire(self._key, TTL_S)
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.xadd(self._key, {"payments": data}, maxlen=ENTRIES_MAX, approximate=True)
+            pipeline.expire(self._key, TTL_S)
+            pipeline.execute()
         except redis.RedisError as error:
             raise PeersUnavailableError(f"Redis: {error}") from error
 

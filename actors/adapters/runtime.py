@@ -8,19 +8,19 @@ import gevent
 from gevent.queue import SimpleQueue
 
 STANDING_MAX = 32
-"""Helpers that wait for the next function at once; more are made when they are needed, and end after it."""
+"""How many greenlets stay and wait for the next function. Further ones are made while they are needed."""
 
 Job = tuple[Callable[..., object], tuple[object, ...]]
 
 
 class GeventRuntime:
-    """Fulfils `actors.ports.Runtime`. What is spawned runs in a standing greenlet where one is free."""
+    """Fulfils `actors.ports.Runtime`. A spawned function runs in a standing greenlet if one is free."""
 
     def __init__(self) -> None:
         self._last_ms = 0
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._free = 0
-        """How many helpers wait for a job that was not given to them yet."""
+        """How many greenlets wait, beyond those that the jobs in the queue are for."""
 
     def now_s(self) -> float:
         return time.monotonic()
@@ -45,17 +45,17 @@ class GeventRuntime:
         if self._free:
             self._free -= 1
         else:
-            gevent.spawn(self._help)
+            gevent.spawn(self._run_jobs)
 
     def sleep(self, duration_s: float) -> None:
         gevent.sleep(duration_s)
 
-    def _help(self) -> None:
+    def _run_jobs(self) -> None:
         while True:
             function, args = self._jobs.get()
             try:
                 function(*args)
-            except Exception:
+            except Exception:  # noqa: BLE001  # it is shown, and others need the greenlet
                 gevent.get_hub().handle_error(self, *sys.exc_info())
             if self._free >= STANDING_MAX:
                 return

@@ -1,4 +1,4 @@
-"""How many writes go into one transaction, and how long the first of them waits for more."""
+"""How many writes go into one transaction, and how far apart transactions are."""
 
 from dataclasses import dataclass
 from math import inf
@@ -6,18 +6,18 @@ from math import inf
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """A batch is written when it reaches `items_max`, or when its time has come; see `BatchSpacing`."""
+    """When a batch is written: when it holds `items_max`, or when the time has come that `BatchSpacing` tells."""
 
     items_max: int = 100
     spacing_s_min: float = 0.010
-    """Time between two batches where items are few, or so many that a batch fills soon."""
+    """The shortest time between two batches, and the time between them at a rate of up to `quiet_per_s`."""
     spacing_s_max: float = 0.050
     items_wanted: int = 20
-    """A batch of this size is worth its commit."""
+    """Batches are spaced to hold about this many items, since the cost of a commit is well shared then."""
     quiet_per_s: float = 20.0
-    """Up to this rate of items a commit for each costs nothing that anybody would miss."""
+    """Up to this many items per second, a commit for each costs little."""
     rate_s: float = 0.5
-    """Time over which the rate is measured."""
+    """The rate of items is measured over at least this time."""
 
 
 class BatchSize:
@@ -47,10 +47,10 @@ class BatchSize:
 
 
 class BatchSpacing:
-    """Decides how far apart batches are; the first item after a pause waits for nothing.
+    """Adapts the time between two batches to the rate at which items come. The first item after a pause does not wait.
 
-    The more items come, the more of them share a commit by waiting longer; when so many come that a batch fills soon,
-    they wait shortly again.
+    At a low rate batches are close together, since few commits cost little. At a higher rate they are far enough apart
+    to hold `items_wanted`, which takes less time the higher the rate is.
     """
 
     def __init__(self, limits: BatchLimits) -> None:
@@ -61,7 +61,7 @@ class BatchSpacing:
         self._written_at_s = -inf
 
     def added(self, items: int, now_s: float) -> None:
-        """Count items that came now."""
+        """Count items that came at `now_s`, which is monotonic time."""
         if self._counted_from_s is None:
             self._counted_from_s = now_s
         self._counted += items
@@ -71,7 +71,7 @@ class BatchSpacing:
             self._counted, self._counted_from_s = 0, now_s
 
     def written(self, now_s: float) -> None:
-        """Note that a batch begins to be written now."""
+        """Note that the writing of a batch begins."""
         self._written_at_s = now_s
 
     @property
@@ -81,7 +81,7 @@ class BatchSpacing:
 
     @property
     def spacing_s(self) -> float:
-        """Time from the beginning of one batch to that of the next, at the present rate."""
+        """Time from the beginning of one batch to that of the next, at the current rate."""
         limits = self._limits
         if self._per_s <= limits.quiet_per_s:
             return limits.spacing_s_min

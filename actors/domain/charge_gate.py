@@ -1,7 +1,7 @@
 """Decides which payments that were given to a processor are sent to it, and how many more it takes.
 
-The only place that knows how much room a processor has: its breaker, the concurrency limit, the pace of starts, the budget
-of probes, the replica's lease, and whether calls still end. Pure: events and the time go in, `GateWork` comes out.
+It alone knows how much room a processor has: by its breaker, the concurrency limit, the rate of starts, the budget of
+probes, the replica's lease, and whether charges still end. It is pure: events and the time go in, `GateWork` comes out.
 """
 
 from collections import deque
@@ -22,6 +22,7 @@ CLAIMED_AHEAD_MAX = 32
 PROBE_PAUSE_S = 0.1
 """How long to wait before asking again where the budget of probes, which all replicas share, is used up."""
 STALL_CHECK_S = 0.5
+"""Time between two checks whether charges still end."""
 CAPACITY_STEP = 0.2
 """A change of the capacity by less than this share is not announced."""
 
@@ -44,9 +45,9 @@ class GateWork:
     starts: list[Sent] = field(default_factory=list)
     """Charges to be sent, in this order."""
     not_sent: list[Payment] = field(default_factory=list)
-    """Payments that were given to the processor, and that it does not take any more."""
+    """Payments that are given back, in the order in which they were given: the processor takes them no more."""
     wants_probe: bool = False
-    """Whether the budget of probes is to be asked for one."""
+    """Whether to ask the budget of probes for one."""
     transitions: list[Transition] = field(default_factory=list)
     """Changes of the breaker since the last decision."""
     availability: Availability | None = None
@@ -54,7 +55,10 @@ class GateWork:
 
 
 class ChargeGate:
-    """Owns what is given to one processor, from a replica, until its charges have ended."""
+    """Owns the payments that a replica gives to one processor, each until it is given back or its charge has ended.
+
+    Every change is followed by a call of `decide`. `now_s` is monotonic time and never runs backwards.
+    """
 
     def __init__(self, name: str, breaker: Breaker, concurrency: ConcurrencyLimit, rate: RateLimiter) -> None:
         self.breaker = breaker
@@ -97,24 +101,24 @@ class ChargeGate:
             self.concurrency.ended(in_flight=sent.in_flight, latency_s=latency_s, overloaded=overloaded, now_s=now_s)
 
     def probe_answered(self, *, granted: bool, now_s: float) -> None:
-        """Take in whether the budget of probes has one for this replica."""
+        """Take in whether the budget of probes, when asked, had one for this replica."""
         if granted:
             self._probe_asked, self._probe_granted = False, True
         else:
             self._probe_again_at_s = now_s + PROBE_PAUSE_S
 
     def peer_recovered(self, now_s: float) -> None:
-        """Take in that another replica's breaker has closed: worth a probe at once, whatever the budget."""
+        """Take in that another replica's breaker has closed. That is worth a probe at once, which costs no budget."""
         self.breaker.peer_recovered(now_s)
         self._follow_breaker(now_s)
         self._probe_granted = self.breaker.state(now_s) is BreakerState.HALF_OPEN
 
     def leased(self, until_s: float) -> None:
-        """Take in that this replica may send until then."""
+        """Take in that this replica has its lease until then, and may send."""
         self._lease_until_s = until_s
 
     def may_send(self, now_s: float) -> bool:
-        """Tell whether the replica's lease lasts; asked again right before each send."""
+        """Tell whether the replica has its lease. This is asked again right before each charge is sent."""
         return now_s < self._lease_until_s
 
     def drain(self) -> None:
@@ -124,7 +128,7 @@ class ChargeGate:
     # What is to be done.
 
     def decide(self, now_s: float, now_ms: int) -> GateWork:
-        """Decide all that can be decided now; `now_ms` is the stamp of the charges that start."""
+        """Decide all that can be decided now. The charges that start are stamped with `now_ms`."""
         self._note_lag(now_s)
         self._check_stall(now_s)
         if self._probe_again_at_s is not None and now_s >= self._probe_again_at_s:
@@ -139,7 +143,7 @@ class ChargeGate:
         return work
 
     def wakes_at_s(self) -> float | None:
-        """Tell when time alone will change what is decided; None where it never does."""
+        """Tell when to call `decide` again if nothing else happens; None if time alone changes nothing."""
         times_s = (self.breaker.changes_at_s, self._start_due_s, self._probe_again_at_s, self._stall_check_at_s)
         return min((time_s for time_s in times_s if time_s is not None), default=None)
 
@@ -157,7 +161,7 @@ class ChargeGate:
     # How it is decided.
 
     def _refuse(self, work: GateWork, now_s: float) -> None:
-        """Give back what the breaker does not let through, the latest first."""
+        """Give back what the breaker does not let through, the latest payments first."""
         permits = 0 if self._draining else self.breaker.permits(now_s)
         if permits is not None:
             while len(self._waiting) > permits:
@@ -167,9 +171,8 @@ class ChargeGate:
     def _may_start(self, work: GateWork, now_s: float) -> bool:
         if not self.may_send(now_s):
             return False
-        permits = self.breaker.permits(now_s)
-        if permits is not None:
-            return permits > 0 and self._may_probe(work)
+        if self.breaker.permits(now_s) is not None:
+            return self._may_probe(work)  # No more wait than are permitted.
         if len(self._in_flight) - len(self._left_over) >= self.concurrency.limit:
             return False
         if self.rate.take(now_s):
@@ -234,5 +237,5 @@ class ChargeGate:
         if state.is_closed:
             return self.concurrency.limit + len(self._left_over) + CLAIMED_AHEAD_MAX
         if state is BreakerState.HALF_OPEN:
-            return len(self._in_flight) + max(len(self._waiting), self.breaker.permits(now_s) or 0)
+            return len(self._in_flight) + (self.breaker.permits(now_s) or 0)
         return 0

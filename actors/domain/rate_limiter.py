@@ -13,7 +13,9 @@ class RateLimits:
     per_s_initial: float = 300.0
     per_s_max: float = 1000.0
     burst: int = 16
-    """Charges that may start at one moment."""
+    """How many charges may start at one moment. As many are claimed together at the event's rate."""
+    several: int = 4
+    """A timer waits until this many charges may start, so that it is worth its cost."""
     lag_s_max: float = 0.010
     """A timer that fires later than this shows that the process gets too little CPU."""
     step_s: float = 0.1
@@ -51,9 +53,9 @@ class RateLimiter:
         return True
 
     def next_at_s(self, now_s: float) -> float:
-        """Return when half a burst may start again, or at least one charge, but at least `wait_s_min` from now."""
+        """Return when `several` charges may start again, but at least `wait_s_min` from now."""
         self._fill(now_s)
-        missing = max(1.0, self._limits.burst / 2) - self._tokens
+        missing = min(self._limits.several, self._limits.burst) - self._tokens
         return now_s + max(self._limits.wait_s_min, missing / self.per_s)
 
     def lagged(self, lag_s: float, now_s: float) -> None:

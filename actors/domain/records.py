@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from actors.domain.quorum import Opinion
 from actors.domain.payment import Claim, Payment, Settlement
+from actors.domain.quorum import Opinion
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from collections.abc import Callable
 
 import falcon
 from gunicorn.errors import AppImportError
@@ -10,7 +11,7 @@ from gunicorn.errors import AppImportError
 from actors.errors import SettingsError
 from actors.replica import Replica
 from actors.settings import Settings
-from actors.system import System, production_parts
+from actors.system import Parts, System, production_parts
 from gateway.app import create_app
 
 logger = logging.getLogger(__name__)
@@ -19,8 +20,10 @@ _replicas: list[Replica] = []
 """The one replica of this process, once it is started."""
 
 
-def application() -> falcon.App[falcon.Request, falcon.Response]:
-    """Read the environment, start the actors, and build the application.
+def application(
+    make_parts: Callable[[Settings], Parts] = production_parts,
+) -> falcon.App[falcon.Request, falcon.Response]:
+    """Read the environment, start the actors of these parts, and build the application.
 
     Raises:
         gunicorn.errors.AppImportError: the environment is not usable; gunicorn prints its message and ends.
@@ -35,7 +38,7 @@ def application() -> falcon.App[falcon.Request, falcon.Response]:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         raise AppImportError(str(error)) from error
-    system = System(settings, production_parts(settings))
+    system = System(settings, make_parts(settings))
     replica = Replica(system, _end_process)
     replica.start()
     _replicas.append(replica)

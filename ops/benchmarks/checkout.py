@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from ops import OpsError
-from ops.stack.process import ROOT
+from ops.environment import ROOT
 
 CHECKOUTS = ROOT / "var" / "benchmarks"
 

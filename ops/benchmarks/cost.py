@@ -15,7 +15,7 @@ from ops.benchmarks.checkout import check_out
 from ops.benchmarks.clients import Answers, Clients
 from ops.benchmarks.deployment import Deployment
 from ops.benchmarks.usage import Usage
-from ops.stack.process import ROOT
+from ops.environment import ROOT
 
 REPLICAS = 3
 WARM_UP_S = 3.0

@@ -25,8 +25,8 @@ from ops.benchmarks.usage import (
     process_tree,
     read_usage,
 )
-from ops.stack.process import ManagedProcess
 from ops.stack.ports import reserve_ports
+from ops.stack.process import ManagedProcess
 
 READY_S_MAX = 600
 """The first start in a checkout installs its environment."""

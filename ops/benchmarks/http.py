@@ -19,10 +19,10 @@ from uuid import uuid4
 
 import falcon
 
-from actors.messages.intake import AcceptAnswer
 from actors.domain.payment import Payment
+from actors.messages.intake import AcceptAnswer
 from gateway.payments import PaymentsResource
-from ops.stack.process import ROOT
+from ops.environment import ROOT
 
 WORKERS = {"gateway": "gateway.server.worker.GatewayWorker", "gevent": "gevent"}
 """Worker classes by name; the second is the baseline."""

@@ -10,7 +10,7 @@ import uvloop
 from ops.benchmarks.clients import Answers, Clients
 from ops.benchmarks.control_group import ControlGroup
 from ops.benchmarks.deployment import Deployment
-from ops.stack.process import ROOT
+from ops.environment import ROOT
 
 MB = 1_000_000
 PEAK_MB_MAX = 70

@@ -1,6 +1,7 @@
-from actors.domain.messages import Accepted, Known
 from actors.errors import PeersUnavailableError
-from actors.gossip import EXCHANGE_S, GossipActor
+from actors.gossip import EXCHANGE_S, UNTOLD_MAX, GossipActor
+from actors.messages.gossip import Spread
+from actors.messages.intake import AcceptedByPeers
 from tests.actors.fakes import MemoryChannel, Recorder, VirtualRuntime, deliver, payment
 
 
@@ -20,8 +21,8 @@ class Gossip:
 
 def test_what_was_accepted_is_told_once_with_the_next_exchange() -> None:
     gossip = Gossip()
-    gossip.actor.on_receive(Accepted((payment(1),)))
-    gossip.actor.on_receive(Accepted((payment(2),)))
+    gossip.actor.on_receive(Spread((payment(1),)))
+    gossip.actor.on_receive(Spread((payment(2),)))
     assert gossip.channel.told == []
     gossip.exchange()
     gossip.exchange()
@@ -33,15 +34,31 @@ def test_what_is_heard_reaches_the_intake() -> None:
     gossip.channel.unheard = [payment(3)]
     gossip.exchange()
     gossip.exchange()
-    assert gossip.intake.messages == [Known((payment(3),), certain=False)]
+    assert gossip.intake.messages == [AcceptedByPeers((payment(3),))]
 
 
 def test_without_redis_nothing_is_told_and_it_begins_again_when_redis_is_back() -> None:
     gossip = Gossip()
     gossip.channel.error = PeersUnavailableError("planted")
-    gossip.actor.on_receive(Accepted((payment(1),)))
+    gossip.actor.on_receive(Spread((payment(1),)))
     gossip.exchange()
     gossip.channel.error = None
-    gossip.actor.on_receive(Accepted((payment(2),)))
+    gossip.actor.on_receive(Spread((payment(2),)))
     gossip.exchange()
     assert gossip.channel.told == [[payment(2)]]
+
+
+def test_no_more_wait_to_be_told_than_allowed() -> None:
+    gossip = Gossip()
+    gossip.actor.on_receive(Spread(tuple(payment(number) for number in range(UNTOLD_MAX - 1))))
+    gossip.actor.on_receive(Spread((payment(UNTOLD_MAX), payment(UNTOLD_MAX + 1))))
+    gossip.actor.on_receive(Spread((payment(UNTOLD_MAX + 2),)))
+    gossip.exchange()
+    (told,) = gossip.channel.told
+    assert (len(told), told[-1]) == (UNTOLD_MAX, payment(UNTOLD_MAX))
+
+
+def test_the_channel_is_closed_with_the_actor() -> None:
+    gossip = Gossip()
+    gossip.actor.on_stop()
+    assert str(gossip.channel.error) == "closed"

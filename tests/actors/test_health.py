@@ -11,18 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.domain.breaker import BreakerState
-from actors.domain.messages import (
-    BreakerChanged,
-    ForceBreaker,
-    FoundDown,
-    GotThrough,
-    HealthReported,
-    ProbeAnswered,
-    ProbeWanted,
-)
 from actors.domain.quorum import Opinion
+from actors.domain.records import ProcessorHealth, SharedHealth
 from actors.health import HOLD_S, HOLD_S_MAX, HURRY_S, LEASE_S, POLL_S, PROBE_OWN_S, READ_GAP_S_MAX, READ_S, HealthActor
-from actors.ports import ProcessorHealth, SharedHealth
+from actors.messages.health import BreakerChanged, ForceBreaker, ProbeWanted
+from actors.messages.processor import HealthReported, HoldBreaker, PeerRecovered, ProbeAnswered, QuorumFoundDown
 from tests.actors.fakes import NOW_MS, MemoryBoard, Recorder, ScriptedProbe, VirtualRuntime, deliver
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
@@ -158,7 +151,7 @@ def test_one_answer_reaches_every_replica_once_with_its_age() -> None:
     cluster.board.publish(answer(NOW_MS - 1500))
     cluster.advance(2 * READ_S)
     assert [[message] for (message,) in cluster.told(HealthReported)] == [
-        [HealthReported("default", failing=True, response_time_ms_min=100, asked_s_ago=1.75)]
+        [HealthReported(failing=True, asked_s_ago=1.75)]
     ] * 3
     cluster.board.publish(answer(NOW_MS + 250, failing=False))
     cluster.advance(READ_S)
@@ -401,9 +394,9 @@ def test_two_of_three_that_found_a_processor_down_open_the_third_and_only_for_th
     cluster.members["1"].change(OPEN, down=True)
     cluster.members["2"].change(OPEN, down=True)
     cluster.advance(READ_S)
-    assert cluster.members["3"].told(FoundDown) == [FoundDown()]
-    assert cluster.members["3"].told(FoundDown, "fallback") == []
-    assert [cluster.members[name].told(FoundDown) for name in "12"] == [[], []]
+    assert cluster.members["3"].told(QuorumFoundDown) == [QuorumFoundDown()]
+    assert cluster.members["3"].told(QuorumFoundDown, "fallback") == []
+    assert [cluster.members[name].told(QuorumFoundDown) for name in "12"] == [[], []]
 
 
 @pytest.mark.parametrize("replicas", ["123", "12", "1"])
@@ -411,7 +404,7 @@ def test_one_replica_alone_opens_no_other_breaker(replicas: str) -> None:
     cluster = HealthCluster(replicas)
     cluster.members["1"].change(OPEN, down=True)
     cluster.advance(5.0)
-    assert cluster.told(FoundDown) == [[] for _ in replicas]
+    assert cluster.told(QuorumFoundDown) == [[] for _ in replicas]
 
 
 def test_a_breaker_that_a_quorum_opened_does_not_count_towards_a_quorum() -> None:
@@ -419,7 +412,7 @@ def test_a_breaker_that_a_quorum_opened_does_not_count_towards_a_quorum() -> Non
     cluster.members["1"].change(OPEN, down=True)
     cluster.members["2"].change(OPEN, down=False)
     cluster.advance(5.0)
-    assert cluster.members["3"].told(FoundDown) == []
+    assert cluster.members["3"].told(QuorumFoundDown) == []
 
 
 def test_a_restarted_replica_follows_the_quorum() -> None:
@@ -429,7 +422,7 @@ def test_a_restarted_replica_follows_the_quorum() -> None:
     cluster.advance(60.0)
     cluster.start("3")
     cluster.advance(READ_S)
-    assert cluster.members["3"].told(FoundDown)[:1] == [FoundDown()]
+    assert cluster.members["3"].told(QuorumFoundDown)[:1] == [QuorumFoundDown()]
 
 
 def test_the_opinion_of_a_replica_that_is_gone_ends() -> None:
@@ -439,7 +432,7 @@ def test_the_opinion_of_a_replica_that_is_gone_ends() -> None:
     cluster.advance(5.0)
     cluster.members["2"].change(OPEN, down=True)
     cluster.advance(5.0)
-    assert cluster.members["3"].told(FoundDown) == []
+    assert cluster.members["3"].told(QuorumFoundDown) == []
 
 
 def test_an_opinion_ages_while_its_replica_is_suspended() -> None:
@@ -450,9 +443,9 @@ def test_an_opinion_ages_while_its_replica_is_suspended() -> None:
     cluster.advance(0.3)
     # It has been open meanwhile, and closes later than the others opened, whatever they last said.
     cluster.members["3"].change(CLOSED)
-    cluster.members["3"].told(FoundDown)
+    cluster.members["3"].told(QuorumFoundDown)
     cluster.advance(1.5)
-    assert cluster.members["3"].told(FoundDown) == []
+    assert cluster.members["3"].told(QuorumFoundDown) == []
 
 
 def test_when_a_replica_recovers_the_others_are_told_at_once_and_once() -> None:
@@ -461,12 +454,12 @@ def test_when_a_replica_recovers_the_others_are_told_at_once_and_once() -> None:
         cluster.members[name].change(OPEN, down=True)
         cluster.advance(0.4)
     cluster.members["1"].change(CLOSED)
-    cluster.told(GotThrough)
+    cluster.told(PeerRecovered)
     cluster.advance(HURRY_S + 0.001)
-    assert cluster.told(GotThrough) == [[], [GotThrough()], [GotThrough()]]
+    assert cluster.told(PeerRecovered) == [[], [PeerRecovered()], [PeerRecovered()]]
     cluster.members["2"].change(HALF_OPEN, down=True)
     cluster.advance(2.0)
-    assert cluster.told(GotThrough) == [[], [], []]
+    assert cluster.told(PeerRecovered) == [[], [], []]
 
 
 def test_after_a_failed_probe_an_earlier_success_is_no_news_and_a_later_one_is() -> None:
@@ -476,14 +469,14 @@ def test_after_a_failed_probe_an_earlier_success_is_no_news_and_a_later_one_is()
     cluster.advance(0.4)
     cluster.members["1"].change(CLOSED)
     cluster.advance(0.4)
-    cluster.told(GotThrough)
+    cluster.told(PeerRecovered)
     cluster.members["2"].change(OPEN, down=True)
     cluster.advance(2.0)
-    assert cluster.members["2"].told(GotThrough) == []
+    assert cluster.members["2"].told(PeerRecovered) == []
     cluster.members["1"].change(OPEN, down=True)
     cluster.members["1"].change(CLOSED)
     cluster.advance(HURRY_S + 0.001)
-    assert cluster.members["2"].told(GotThrough) == [GotThrough()]
+    assert cluster.members["2"].told(PeerRecovered) == [PeerRecovered()]
 
 
 def test_with_an_empty_board_opinions_are_back_with_the_next_exchange() -> None:
@@ -492,7 +485,7 @@ def test_with_an_empty_board_opinions_are_back_with_the_next_exchange() -> None:
     cluster.members["2"].change(OPEN, down=True)
     cluster.board.evict()
     cluster.advance(2 * READ_S)
-    assert cluster.members["3"].told(FoundDown)[:1] == [FoundDown()]
+    assert cluster.members["3"].told(QuorumFoundDown)[:1] == [QuorumFoundDown()]
 
 
 # An operator's orders.
@@ -506,10 +499,10 @@ def test_an_order_reaches_every_replica_once() -> None:
     cluster = HealthCluster()
     assert order(cluster, "1", FORCED_OPEN) is True
     cluster.advance(1.0)
-    assert cluster.told(ForceBreaker) == [[ForceBreaker("default", FORCED_OPEN)]] * 3
+    assert cluster.told(HoldBreaker) == [[HoldBreaker(FORCED_OPEN)]] * 3
     assert order(cluster, "2", None) is True
     cluster.advance(1.0)
-    assert cluster.told(ForceBreaker) == [[ForceBreaker("default", None)]] * 3
+    assert cluster.told(HoldBreaker) == [[HoldBreaker(None)]] * 3
 
 
 def test_an_order_for_a_processor_that_nobody_knows_is_refused() -> None:
@@ -524,7 +517,7 @@ def test_of_two_orders_in_one_millisecond_all_replicas_keep_the_same() -> None:
     order(cluster, "2", FORCED_CLOSED)
     cluster.board.gone = False
     cluster.advance(1.0)
-    assert len({told[-1].state for told in cluster.told(ForceBreaker)}) == 1
+    assert len({told[-1].state for told in cluster.told(HoldBreaker)}) == 1
 
 
 def test_an_order_counts_against_an_earlier_one_that_a_faster_clock_has_given() -> None:
@@ -534,7 +527,7 @@ def test_an_order_counts_against_an_earlier_one_that_a_faster_clock_has_given() 
     cluster.advance(1.0)
     order(cluster, "2", FORCED_CLOSED)
     cluster.advance(1.0)
-    assert [told[-1].state for told in cluster.told(ForceBreaker)] == [FORCED_CLOSED] * 2
+    assert [told[-1].state for told in cluster.told(HoldBreaker)] == [FORCED_CLOSED] * 2
 
 
 def test_an_order_outlives_an_empty_board_and_the_replica_that_took_it() -> None:
@@ -544,7 +537,7 @@ def test_an_order_outlives_an_empty_board_and_the_replica_that_took_it() -> None
     cluster.board.evict()
     cluster.start("1")
     cluster.advance(1.0)
-    assert cluster.members["1"].told(ForceBreaker) == [ForceBreaker("default", FORCED_OPEN)]
+    assert cluster.members["1"].told(HoldBreaker) == [HoldBreaker(FORCED_OPEN)]
 
 
 # The budget of probes.

@@ -1,3 +1,6 @@
+"""The actor tells its gate what happens, and carries out what the gate decides; `test_charge_gate.py` tests that."""
+
+import logging
 from random import Random
 from uuid import UUID
 
@@ -5,81 +8,86 @@ import pytest
 
 from actors.domain.breaker import Breaker, BreakerState, Cause
 from actors.domain.breaker_limits import BreakerLimits
+from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
-from actors.domain.messages import (
-    AvailabilityChanged,
-    BreakerChanged,
-    Charge,
-    ChargeEnded,
-    DescribeProcessor,
-    Drain,
-    ForceBreaker,
-    FoundDown,
-    GotThrough,
-    HealthReported,
-    LeaseRenewed,
-    LookedUp,
-    LookUp,
-    OldestStamp,
-    ProbeAnswered,
-    ProbeWanted,
-    ProcessorStatus,
-    Returned,
-)
+from actors.domain.lifecycle import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
 from actors.domain.rate_limiter import RateLimiter, RateLimits
-from actors.ports import LookUpAnswer
-from actors.processor import LOOK_UPS_MAX, PROBE_PAUSE_S, ProcessorActor
+from actors.domain.records import LookUpAnswer
+from actors.messages.health import BreakerChanged, ProbeWanted
+from actors.messages.processor import (
+    Charge,
+    Drain,
+    GetOldestSent,
+    GetProcessorStatus,
+    HealthReported,
+    HoldBreaker,
+    LeaseRenewed,
+    LookUp,
+    PeerRecovered,
+    ProbeAnswered,
+    ProcessorMessage,
+    ProcessorStatus,
+    QuorumFoundDown,
+)
+from actors.messages.router import AvailabilityChanged, ChargesEnded, LookUpsEnded
+from actors.processor import GATHER_S, LOOK_UPS_MAX, TRANSITIONS_MAX, ProcessorActor
 from tests.actors.fakes import NOW_MS, Recorder, ScriptedProcessor, VirtualRuntime, deliver, payment
 
 LIMITS = BreakerLimits(
     calls_min=2, cooldown_s_initial=0.5, cooldown_s_max=2.0, cooldown_jitter=0.0, half_open_s_max=5.0
 )
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
+FORCED_OPEN, FORCED_CLOSED = BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED
 
 
 class Processor:
     """A processor's actor that is not started, with what stands around it. It has a lease for a minute."""
 
-    def __init__(self, in_flight_max: int = 10, starts: RateLimits | None = None) -> None:
-        self.client, self.router, self.health, self.runtime = (
-            ScriptedProcessor(),
-            Recorder(),
-            Recorder(),
-            VirtualRuntime(),
-        )
+    def __init__(self, in_flight_max: int = 10, rate: RateLimits | None = None) -> None:
+        self.client, self.router, self.health = ScriptedProcessor(), Recorder(), Recorder()
+        self.runtime = VirtualRuntime()
         self.actor = ProcessorActor(
             name="default",
             client=self.client,
-            breaker=Breaker(LIMITS, Random(1)),
-            concurrency=ConcurrencyLimit(ConcurrencyLimits(min=1, initial=in_flight_max, max=in_flight_max)),
-            starts=RateLimiter(starts or RateLimits()),
+            gate=ChargeGate(
+                "default",
+                Breaker(LIMITS, Random(1)),
+                ConcurrencyLimit(ConcurrencyLimits(min=1, initial=in_flight_max, max=in_flight_max)),
+                RateLimiter(rate or RateLimits()),
+            ),
             router=self.router,
             health=self.health,
             runtime=self.runtime,
         )
+        self.actor.on_start()
+        self.announced_at_start = self.router.take()
         self.tell(LeaseRenewed(self.runtime.now_s() + 60))
-        self.router.take()
 
-    def tell(self, *messages: object) -> None:
+    def tell(self, *messages: ProcessorMessage) -> None:
+        """Let the actor handle these messages in one slice."""
         for message in messages:
-            self.actor.on_receive(message)
+            self.actor.actor_ref.tell(message)
+        deliver(self.actor)
+
+    def charge(self, *numbers: int) -> None:
+        self.tell(Charge(tuple(payment(number) for number in numbers)))
+
+    def look_up(self, *numbers: int) -> None:
+        self.tell(LookUp(tuple(payment(number) for number in numbers)))
 
     def run(self) -> None:
-        """Let all that is under way come to its end."""
-        while self.runtime.spawned or not self.actor.actor_inbox.empty():
+        """Let all that is under way come to its end, and its end be taken in."""
+        while self.runtime.spawned:
             self.runtime.run_spawned()
-            deliver(self.actor)
+            self.advance(GATHER_S)
 
     def advance(self, seconds: float) -> None:
         self.runtime.advance(seconds)
         deliver(self.actor)
 
-    def charge(self, *numbers: int) -> None:
-        self.tell(*[Charge(payment(number)) for number in numbers])
-
     def open(self) -> None:
-        """Let the breaker open."""
+        """Let the breaker open by two failures."""
         self.client.outcomes.extend([Outcome.FAILED] * 2)
         self.charge(101, 102)
         self.run()
@@ -93,184 +101,259 @@ class Processor:
         self.router.take()
         self.health.take()
 
+    def sent(self) -> list[int]:
+        """Return the numbers of the payments that reached the processor."""
+        return [sent.correlation_id.int for sent, _ in self.client.charges]
+
     def states(self) -> list[BreakerState]:
-        """The states that the router was told of since the last call."""
-        return [told.state for told in self.router.take() if isinstance(told, AvailabilityChanged)]
+        """Return the states that the router was told of since the last call."""
+        return [told.availability.state for told in self.router.take() if isinstance(told, AvailabilityChanged)]
+
+    def ends(self) -> list[tuple[ChargeEnded, ...]]:
+        """Return the batches of ends that the router was told since the last call."""
+        return [told.ends for told in self.router.take() if isinstance(told, ChargesEnded)]
+
+    def oldest_sent(self) -> object:
+        return self.actor.on_receive(GetOldestSent())
 
     def status(self) -> ProcessorStatus:
-        status = self.actor.on_receive(DescribeProcessor())
+        status = self.actor.on_receive(GetProcessorStatus())
         assert isinstance(status, ProcessorStatus)
         return status
 
 
+def not_sent(number: int) -> ChargeEnded:
+    return ChargeEnded(UUID(int=number), Outcome.NOT_SENT, 0)
+
+
+# Charges.
+
+
 def test_a_charge_is_sent_under_the_stamp_that_is_reported() -> None:
     processor = Processor()
-    processor.runtime.advance(1.5)
+    processor.advance(1.5)
     processor.charge(1)
     processor.run()
     assert processor.client.charges == [(payment(1), NOW_MS + 1500)]
-    assert processor.router.messages[0] == ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS + 1500)
+    assert processor.router.messages[0] == ChargesEnded((ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS + 1500),))
 
 
-def test_an_already_charged_payment_is_looked_up_at_once() -> None:
+def test_ends_are_gathered_for_a_moment_and_told_in_one_message() -> None:
     processor = Processor()
-    processor.client.outcomes.append(Outcome.ALREADY_CHARGED)
-    processor.client.look_ups.append(LookUpAnswer(answered=True, requested_at_ms=NOW_MS - 7))
-    processor.charge(1)
+    processor.charge(1, 2)
+    timers = len(processor.runtime.timers)
+    processor.runtime.run_spawned()
+    assert len(processor.runtime.timers) == timers + 1
+    processor.advance(GATHER_S / 2)
+    processor.charge(3)
+    processor.runtime.run_spawned()
+    assert processor.ends() == []
+    processor.advance(GATHER_S / 2 + 0.001)
+    (ends,) = processor.ends()
+    assert [end.correlation_id.int for end in ends] == [1, 2, 3]
+    processor.advance(1.0)
+    assert processor.ends() == []
+
+
+def test_the_end_of_a_charge_makes_room_for_the_next() -> None:
+    processor = Processor(in_flight_max=1)
+    processor.charge(1, 2, 3)
+    assert len(processor.runtime.spawned) == 1
     processor.run()
-    assert processor.router.messages == [
-        ChargeEnded(UUID(int=1), Outcome.ALREADY_CHARGED, NOW_MS),
-        LookedUp(UUID(int=1), NOW_MS - 7, answered=True),
-    ]
+    assert processor.sent() == [1, 2, 3]
+
+
+def test_payments_in_one_slice_are_decided_on_once() -> None:
+    processor = Processor()
+    processor.open()
+    processor.tell(Charge((payment(1),)), Charge((payment(2),)), Charge((payment(3),)))
+    assert processor.ends() == [(not_sent(1), not_sent(2), not_sent(3))]
+
+
+def test_what_the_rate_holds_back_follows_when_it_is_due() -> None:
+    processor = Processor(in_flight_max=100, rate=RateLimits(burst=8))
+    processor.charge(*range(1, 51))
+    assert len(processor.runtime.spawned) == 8
+    for _ in range(100):
+        processor.advance(0.01)
+        processor.run()
+    assert processor.sent() == list(range(1, 51))
+
+
+def test_the_stamp_of_a_charge_counts_as_under_way_until_its_end_is_told_to_the_router() -> None:
+    """Otherwise a heartbeat in between would publish a watermark that passes the charge."""
+    processor = Processor()
+    assert processor.oldest_sent() is None
+    processor.charge(1)
+    processor.runtime.run_spawned()
+    assert processor.oldest_sent() == NOW_MS
+    assert processor.ends() == []
+    processor.advance(GATHER_S)
+    assert processor.oldest_sent() is None
+    assert len(processor.ends()) == 1
+
+
+def test_a_charge_whose_turn_comes_after_the_lease_has_ended_is_not_sent() -> None:
+    processor = Processor()
+    processor.charge(1)
+    processor.advance(60)
+    processor.run()
+    assert processor.sent() == []
+    assert processor.ends() == [(ChargeEnded(UUID(int=1), Outcome.REFUSED, NOW_MS),)]
+
+
+def test_a_renewed_lease_lets_go_what_waits() -> None:
+    processor = Processor()
+    processor.advance(60)
+    processor.charge(1)
+    assert not processor.runtime.spawned
+    processor.tell(LeaseRenewed(processor.runtime.now_s() + 5))
+    processor.run()
+    assert processor.sent() == [1]
+
+
+def test_a_client_that_raises_leaves_the_outcome_unknown_and_its_room_is_free_again() -> None:
+    processor = Processor(in_flight_max=1)
+    processor.client.error = ValueError("planted")
+    processor.charge(1)
+    with pytest.raises(ValueError, match="planted"):
+        processor.runtime.run_spawned()
+    processor.client.error = None
+    processor.advance(GATHER_S)
+    assert processor.ends() == [(ChargeEnded(UUID(int=1), Outcome.UNKNOWN, NOW_MS),)]
+    processor.charge(2)
+    processor.run()
+    assert processor.sent() == [2]
+
+
+# Look-ups.
 
 
 def test_a_look_up_that_found_nothing_is_told_apart_from_one_without_answer() -> None:
     processor = Processor()
-    processor.client.look_ups.extend([LookUpAnswer(answered=True), LookUpAnswer(answered=False)])
-    processor.actor.on_receive(LookUp(payment(1)))
-    processor.actor.on_receive(LookUp(payment(1)))
+    processor.client.look_ups.extend(
+        [
+            LookUpAnswer(answered=True, requested_at_ms=NOW_MS - 7),
+            LookUpAnswer(answered=True),
+            LookUpAnswer(answered=False),
+        ]
+    )
+    processor.look_up(1, 2, 3)
     processor.run()
     assert processor.router.messages == [
-        LookedUp(UUID(int=1), None, answered=True),
-        LookedUp(UUID(int=1), None, answered=False),
+        LookUpsEnded(
+            (
+                LookUpEnded(UUID(int=1), answered=True, requested_at_ms=NOW_MS - 7),
+                LookUpEnded(UUID(int=2), answered=True, requested_at_ms=None),
+                LookUpEnded(UUID(int=3), answered=False, requested_at_ms=None),
+            )
+        )
     ]
 
 
-def test_the_oldest_stamp_is_that_of_the_first_charge_under_way() -> None:
+def test_no_more_look_ups_are_under_way_than_allowed_and_the_rest_follows() -> None:
     processor = Processor()
-    assert processor.actor.on_receive(OldestStamp()) is None
-    processor.charge(1)
-    processor.runtime.advance(0.25)
-    processor.charge(2)
-    assert processor.actor.on_receive(OldestStamp()) == NOW_MS
+    processor.look_up(*range(LOOK_UPS_MAX + 5))
+    processor.look_up(99)
+    assert len(processor.runtime.spawned) == LOOK_UPS_MAX
     processor.run()
-    assert processor.actor.on_receive(OldestStamp()) is None
+    assert [looked_up.int for looked_up in processor.client.looked_up] == [*range(LOOK_UPS_MAX + 5), 99]
 
 
-def test_a_charge_that_ended_is_reported_before_its_stamp_is_forgotten() -> None:
-    """Otherwise a heartbeat in between would call the books final without it."""
+def test_a_look_up_in_which_the_client_raises_is_one_without_answer_and_its_room_is_free_again() -> None:
     processor = Processor()
-    processor.charge(1)
-    processor.runtime.run_spawned()
-    assert processor.actor.on_receive(OldestStamp()) == NOW_MS
-    assert processor.router.messages == []
-    deliver(processor.actor)
-    assert len(processor.router.messages) == 1
+    processor.client.error = ValueError("planted")
+    processor.look_up(*range(LOOK_UPS_MAX))
+    for _ in range(LOOK_UPS_MAX):
+        with pytest.raises(ValueError, match="planted"):
+            processor.runtime.run_spawned()
+    processor.client.error = None
+    processor.advance(GATHER_S)
+    (told,) = processor.router.take()
+    assert isinstance(told, LookUpsEnded)
+    assert {(end.answered, end.requested_at_ms) for end in told.ends} == {(False, None)}
+    processor.look_up(*range(LOOK_UPS_MAX))
+    assert len(processor.runtime.spawned) == LOOK_UPS_MAX
 
 
-def test_without_a_lease_nothing_is_sent() -> None:
+def test_an_open_breaker_does_not_keep_payments_from_being_looked_up() -> None:
     processor = Processor()
-    processor.runtime.advance(60)
-    processor.charge(1)
-    assert not processor.runtime.spawned
-    processor.actor.on_receive(LeaseRenewed(processor.runtime.now_s() + 5))
+    processor.open()
+    processor.look_up(1)
     processor.run()
-    assert [sent for sent, _ in processor.client.charges] == [payment(1)]
+    assert processor.client.looked_up == [UUID(int=1)]
 
 
-def test_the_router_is_told_at_once_how_many_charges_may_be_under_way() -> None:
+# What the router and health are told.
+
+
+def test_the_router_is_told_at_the_start_what_the_processor_takes_and_not_again() -> None:
     processor = Processor(in_flight_max=7)
+    (told,) = processor.announced_at_start
+    assert isinstance(told, AvailabilityChanged)
+    assert (told.availability.processor, told.availability.state) == ("default", CLOSED)
     processor.tell(LeaseRenewed(processor.runtime.now_s() + 60))
     assert processor.router.messages == []
-    processor = Processor(in_flight_max=7)
-    assert (processor.status().limit, processor.status().under_way) == (7, 0)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.OVERLOADED, Outcome.FAILED, Outcome.UNKNOWN])
-def test_failures_open_the_breaker_and_what_waits_goes_back(outcome: Outcome) -> None:
-    processor = Processor(starts=RateLimits(burst=2))
-    processor.client.outcomes.extend([outcome] * 2)
+def test_what_ended_is_told_before_what_the_processor_takes_now_and_then_what_comes_back() -> None:
+    """The router gives nothing to an open breaker, and counts the room of what has ended once."""
+    processor = Processor(rate=RateLimits(burst=2))
+    processor.client.outcomes.extend([Outcome.FAILED] * 2)
     processor.charge(1, 2, 3)
     processor.run()
-    assert len(processor.client.charges) == 2
-    messages = processor.router.take()
-    assert [told.state for told in messages if isinstance(told, AvailabilityChanged)][-1] is OPEN
-    assert messages[-1] == Returned("default", (payment(3),))
+    ended, closed_to_all, given_back = processor.router.take()
+    assert isinstance(ended, ChargesEnded)
+    assert [end.outcome for end in ended.ends] == [Outcome.FAILED] * 2
+    assert isinstance(closed_to_all, AvailabilityChanged)
+    assert closed_to_all.availability.state is OPEN
+    assert given_back == ChargesEnded((not_sent(3),))
 
 
-def test_health_is_told_what_own_calls_have_found() -> None:
+def test_health_is_told_what_own_charges_have_shown() -> None:
     processor = Processor()
     processor.client.outcomes.extend([Outcome.FAILED] * 2)
     processor.charge(1, 2)
     processor.run()
-    assert processor.health.take() == [BreakerChanged("default", OPEN, down=True, changed_at_s=1000.0)]
+    changed_at_s = 1000.0 + GATHER_S
+    assert processor.health.take() == [BreakerChanged("default", OPEN, down=True, changed_at_s=changed_at_s)]
 
 
-def test_an_open_breaker_sends_nothing() -> None:
+def test_a_quorum_opens_it_without_being_its_own_opinion() -> None:
+    processor = Processor()
+    processor.tell(QuorumFoundDown())
+    assert processor.states() == [OPEN]
+    assert processor.health.take() == [BreakerChanged("default", OPEN, down=False, changed_at_s=1000.0)]
+
+
+def test_the_end_of_a_cool_down_is_told_at_its_time() -> None:
     processor = Processor()
     processor.open()
-    processor.charge(1)
-    assert not processor.runtime.spawned
-    assert processor.router.take() == [Returned("default", (payment(1),))]
+    processor.advance(0.499)
+    assert processor.states() == []
+    processor.advance(0.001)
+    assert processor.states() == [HALF_OPEN]
+    assert [type(told) for told in processor.health.take()] == [BreakerChanged]
 
 
-def test_after_the_cool_down_one_payment_may_probe() -> None:
-    processor = Processor()
-    processor.open()
-    processor.advance(0.5)
-    told = processor.router.take()
-    assert [(each.state, each.probes) for each in told if isinstance(each, AvailabilityChanged)] == [(HALF_OPEN, 1)]
-
-
-def test_a_probe_is_sent_when_the_fleet_grants_it_and_the_rest_goes_back() -> None:
+def test_health_is_asked_for_a_probe_and_a_granted_one_is_sent() -> None:
     processor = Processor()
     processor.half_open()
-    processor.charge(1, 2)
+    processor.charge(1)
     assert not processor.runtime.spawned
     assert processor.health.take() == [ProbeWanted("default")]
-    assert processor.router.take() == [Returned("default", (payment(2),))]
+    processor.tell(ProbeAnswered(granted=False))
+    assert not processor.runtime.spawned
     processor.tell(ProbeAnswered(granted=True))
     processor.run()
-    assert [sent.correlation_id.int for sent, _ in processor.client.charges] == [101, 102, 1]
+    assert processor.sent() == [101, 102, 1]
     assert processor.states()[-1] is CLOSED
 
 
-def test_a_probe_that_is_not_granted_is_asked_for_again_after_a_pause() -> None:
-    processor = Processor()
-    processor.half_open()
-    processor.charge(1)
-    processor.tell(ProbeAnswered(granted=False))
-    processor.health.take()
-    processor.advance(PROBE_PAUSE_S * 0.9)
-    assert processor.health.take() == []
-    processor.advance(PROBE_PAUSE_S * 0.2)
-    assert processor.health.take() == [ProbeWanted("default")]
-    assert not processor.runtime.spawned
-
-
-def test_where_no_charge_ends_any_more_it_opens_and_what_hangs_takes_no_room_afterwards() -> None:
-    processor = Processor(in_flight_max=4)
-    processor.charge(1, 2, 3, 4)
-    processor.advance(1.4)
-    assert processor.states() == []
-    processor.advance(0.7)
-    told = [message for message in processor.router.take() if isinstance(message, AvailabilityChanged)]
-    assert [message.state for message in told][:1] == [OPEN]
-    assert processor.status().transitions[0].transition.cause is Cause.STALLED
-    assert (told[-1].limit, processor.status().under_way) == (8, 4)
-    processor.run()
-    assert [message.limit for message in processor.router.take() if isinstance(message, AvailabilityChanged)][-1] == 4
-
-
-def test_a_few_charges_that_hang_are_no_outage() -> None:
-    processor = Processor()
-    processor.charge(1)
-    processor.advance(60)
-    assert processor.states() == []
-
-
-def test_a_probe_that_waits_for_the_fleets_budget_goes_when_another_replica_got_through() -> None:
-    processor = Processor()
-    processor.half_open()
-    processor.charge(1)
-    processor.tell(GotThrough())
-    assert len(processor.runtime.spawned) == 1
-
-
-def test_where_another_replica_got_through_a_probe_needs_no_grant() -> None:
+def test_where_another_replica_recovered_a_probe_is_sent_without_asking() -> None:
     processor = Processor()
     processor.open()
-    processor.tell(GotThrough())
+    processor.tell(PeerRecovered())
     processor.health.take()
     processor.charge(1)
     processor.run()
@@ -278,67 +361,57 @@ def test_where_another_replica_got_through_a_probe_needs_no_grant() -> None:
     assert [type(told) for told in processor.health.take()] == [BreakerChanged]
 
 
-def test_a_failed_probe_opens_again_for_longer() -> None:
-    processor = Processor()
-    processor.half_open()
-    processor.client.outcomes.append(Outcome.FAILED)
-    processor.charge(1)
-    processor.tell(ProbeAnswered(granted=True))
-    processor.run()
-    assert processor.states()[-1] is OPEN
-    processor.advance(0.99)
-    assert processor.states() == []
-    processor.advance(0.02)
-    assert processor.states() == [HALF_OPEN]
-
-
-def test_a_probe_that_hangs_is_followed_by_another() -> None:
-    processor = Processor()
-    processor.half_open()
-    processor.charge(1)
-    processor.tell(ProbeAnswered(granted=True))
-    assert len(processor.runtime.spawned) == 1
-    processor.advance(5.0)
-    assert processor.states()[-1] is OPEN
-    processor.advance(1.0)
-    assert processor.states() == [HALF_OPEN]
-    processor.charge(2)
-    processor.tell(ProbeAnswered(granted=True))
-    assert len(processor.runtime.spawned) == 2
-
-
 def test_a_failing_health_answer_opens_it_and_a_working_one_lets_it_probe() -> None:
     processor = Processor()
-    processor.tell(HealthReported("default", failing=False, response_time_ms_min=100, asked_s_ago=0.1))
+    processor.tell(HealthReported(failing=False, asked_s_ago=0.1))
     assert processor.states() == []
-    processor.tell(HealthReported("default", failing=True, response_time_ms_min=100, asked_s_ago=0.1))
+    processor.tell(HealthReported(failing=True, asked_s_ago=0.1))
     assert processor.states() == [OPEN]
-    processor.tell(HealthReported("default", failing=False, response_time_ms_min=100, asked_s_ago=0.1))
+    processor.tell(HealthReported(failing=False, asked_s_ago=0.1))
     assert processor.states() == []
-    processor.tell(HealthReported("default", failing=False, response_time_ms_min=100, asked_s_ago=0.0))
+    processor.tell(HealthReported(failing=False, asked_s_ago=0.0))
     assert processor.states() == [HALF_OPEN]
 
 
-def test_a_quorum_opens_it_without_being_its_own_opinion() -> None:
+def test_an_operator_holds_the_breaker_and_lets_it_go() -> None:
     processor = Processor()
-    processor.tell(FoundDown())
-    assert processor.states() == [OPEN]
-    assert processor.health.take() == [BreakerChanged("default", OPEN, down=False, changed_at_s=1000.0)]
+    for state in (FORCED_OPEN, FORCED_CLOSED, None):
+        processor.tell(HoldBreaker(state))
+    assert processor.states() == [FORCED_OPEN, FORCED_CLOSED, CLOSED]
 
 
-def test_an_operator_forces_it_and_lets_it_go() -> None:
-    processor = Processor()
-    processor.tell(ForceBreaker("default", BreakerState.FORCED_OPEN))
-    processor.charge(1)
-    assert processor.router.messages[-1] == Returned("default", (payment(1),))
-    processor.tell(ForceBreaker("default", None))
-    assert processor.states() == [BreakerState.FORCED_OPEN, HALF_OPEN]
+def test_while_draining_what_is_under_way_ends_the_rest_comes_back_and_nothing_is_looked_up() -> None:
+    processor = Processor(rate=RateLimits(burst=1))
+    processor.charge(1, 2)
+    processor.tell(Drain())
+    assert processor.ends() == [(not_sent(2),)]
+    processor.look_up(3)
+    processor.run()
+    assert processor.sent() == [1]
+    assert processor.client.looked_up == []
+    assert processor.ends() == [(ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS),)]
+
+
+# Its status.
+
+
+def test_its_status_tells_what_is_under_way_and_how_much_may_be() -> None:
+    processor = Processor(in_flight_max=7, rate=RateLimits(per_s_initial=250.0))
+    processor.charge(1, 2)
+    status = processor.status()
+    assert (status.state, status.under_way, status.limit, status.starts_per_s_max) == (CLOSED, 2, 7, 250.0)
+    assert status.latency_s is None
+    processor.runtime.advance(0.05)
+    processor.run()
+    status = processor.status()
+    assert status.under_way == 0
+    assert status.latency_s == pytest.approx(0.05)
 
 
 def test_its_status_tells_what_changed_when_and_why() -> None:
     processor = Processor()
-    processor.runtime.advance(1.5)
-    processor.tell(FoundDown())
+    processor.advance(1.5)
+    processor.tell(QuorumFoundDown())
     processor.advance(0.5)
     status = processor.status()
     assert status.state is HALF_OPEN
@@ -347,56 +420,18 @@ def test_its_status_tells_what_changed_when_and_why() -> None:
     assert status.transitions_by_cause == {(OPEN, Cause.QUORUM): 1, (HALF_OPEN, Cause.COOLED_DOWN): 1}
 
 
-def test_no_more_charges_start_at_once_than_the_cpu_has_time_for_and_the_rest_follows() -> None:
-    processor = Processor(in_flight_max=100, starts=RateLimits(burst=8))
-    processor.charge(*range(1, 51))
-    assert len(processor.runtime.spawned) == 8
-    for _ in range(100):
-        processor.run()
-        processor.advance(0.01)
-    assert [sent.correlation_id.int for sent, _ in processor.client.charges] == list(range(1, 51))
-
-
-def test_a_processor_that_says_too_many_gets_fewer() -> None:
-    processor = Processor(in_flight_max=10)
-    processor.client.outcomes.extend([Outcome.SETTLED] * 30 + [Outcome.OVERLOADED] * 10 + [Outcome.SETTLED] * 30)
-    for number in range(70):
-        processor.charge(number)
-        processor.advance(0.05)
-        processor.run()
-    assert processor.status().limit < 10
-
-
-def test_while_draining_what_is_under_way_ends_and_the_rest_goes_back() -> None:
-    processor = Processor(starts=RateLimits(burst=1))
-    processor.charge(1, 2)
-    processor.tell(Drain())
-    processor.run()
-    assert [sent for sent, _ in processor.client.charges] == [payment(1)]
-    messages = [told for told in processor.router.take() if not isinstance(told, AvailabilityChanged)]
-    assert messages == [Returned("default", (payment(2),)), ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS)]
-    assert processor.states() == []
-
-
-def test_a_client_that_raises_what_it_should_not_leaves_the_outcome_unknown() -> None:
+def test_the_latest_transitions_are_remembered_and_all_are_counted() -> None:
     processor = Processor()
-    processor.client.error = ValueError("planted")
-    processor.charge(1)
-    processor.tell(LookUp(payment(2)))
-    for _ in range(2):
-        with pytest.raises(ValueError, match="planted"):
-            processor.runtime.run_spawned()
-    deliver(processor.actor)
-    assert processor.router.take()[:2] == [
-        ChargeEnded(UUID(int=1), Outcome.UNKNOWN, NOW_MS),
-        LookedUp(UUID(int=2), None, answered=False),
+    for _ in range(TRANSITIONS_MAX):
+        processor.tell(HoldBreaker(FORCED_CLOSED), HoldBreaker(None))
+    status = processor.status()
+    assert len(status.transitions) == TRANSITIONS_MAX
+    assert sum(status.transitions_by_cause.values()) == 2 * TRANSITIONS_MAX
+
+
+def test_transitions_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    Processor().tell(QuorumFoundDown())
+    assert [record.message for record in caplog.records] == [
+        "breaker of default: closed -> open (a quorum of replicas finds it down)"
     ]
-
-
-def test_no_more_look_ups_are_under_way_than_allowed() -> None:
-    processor = Processor()
-    for number in range(LOOK_UPS_MAX + 5):
-        processor.actor.on_receive(LookUp(payment(number)))
-    assert len(processor.runtime.spawned) == LOOK_UPS_MAX
-    processor.run()
-    assert len(processor.client.looked_up) == LOOK_UPS_MAX + 5

@@ -92,15 +92,23 @@ class SupervisedPair:
         self.reasons: list[str] = []
         self.first, self.second = Address("first"), Address("second")
         self.supervisor = Supervisor(
-            [Child(self.first, Echo.start), Child(self.second, second.start)],
+            [Child(self.first, Echo), Child(self.second, second)],
             self.runtime,
             RestartLimits(restarts_max=2, within_s=60, stop_s_max=0.1, hang_s_max=20),
             self.reasons.append,
         )
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass, with all checks that are due in it."""
+        end_s = self.runtime.time_s + seconds
+        while due_s := [timer[0] for timer in self.runtime.timers if timer[0] <= end_s]:
+            self.runtime.advance(max(0.0, min(due_s) - self.runtime.time_s))
+            self.runtime.run_spawned()
+        self.runtime.advance(end_s - self.runtime.time_s)
+
     def kill(self, address: Address) -> None:
         self._end(address)
-        self.runtime.advance(CHECK_S)
+        self.advance(CHECK_S)
 
     def _end(self, address: Address) -> None:
         ref = address._ref  # noqa: SLF001  # to wait for the very actor that dies
@@ -120,12 +128,41 @@ def supervised_pair(second: type[Echo] = Echo) -> Iterator[SupervisedPair]:
         pykka.ActorRegistry.stop_all(timeout=WAIT_S_MAX)
 
 
+def test_the_actors_are_made_at_the_start_and_not_before() -> None:
+    pair = SupervisedPair()
+    assert pair.supervisor.dead == ("first", "second")
+    with supervised_pair() as started:
+        assert started.supervisor.dead == ()
+
+
+def test_an_actor_handles_when_it_is_launched_what_it_was_sent_before() -> None:
+    actor = Echo()
+    answer = actor.actor_ref.ask("early", block=False)
+    assert pykka.ActorRegistry.get_all() == []
+    ref = actor.launch()
+    try:
+        assert answer.get(timeout=WAIT_S_MAX) == "early"
+        assert pykka.ActorRegistry.get_all() == [ref]
+    finally:
+        ref.stop(timeout=WAIT_S_MAX)
+
+
+def test_checks_and_restarts_which_wait_for_actors_run_beside_the_timers() -> None:
+    with supervised_pair() as pair:
+        pair.runtime.advance(CHECK_S)
+        assert [function for function, _ in pair.runtime.spawned] == [pair.supervisor.check]
+        pair.runtime.run_spawned()
+        pair.kill(pair.second)
+        pair.runtime.advance(1)
+        assert [function for function, _ in pair.runtime.spawned] == [pair.supervisor.start]
+
+
 def test_after_a_death_all_are_started_anew_behind_the_same_addresses() -> None:
     with supervised_pair() as pair:
         first_ref = pair.first._ref  # noqa: SLF001  # whether it is another one
         pair.kill(pair.second)
         assert len(pair.supervisor.dead) == 2
-        pair.runtime.advance(1)
+        pair.advance(1)
         assert len(pair.supervisor.dead) == 0
         assert pair.first._ref is not first_ref  # noqa: SLF001  # whether it is another one
         assert pair.second.ask("still there", WAIT_S_MAX) == "still there"
@@ -135,7 +172,7 @@ def test_too_many_deaths_end_the_process_with_a_reason() -> None:
     with supervised_pair() as pair:
         for _ in range(3):
             pair.kill(pair.first)
-            pair.runtime.advance(5)
+            pair.advance(5)
         assert pair.reasons == ["first died 3 times in 60 s"]
 
 
@@ -143,7 +180,7 @@ def test_deaths_that_lie_far_apart_are_forgiven() -> None:
     with supervised_pair() as pair:
         for _ in range(5):
             pair.kill(pair.first)
-            pair.runtime.advance(61)
+            pair.advance(61)
         assert pair.reasons == []
 
 
@@ -159,7 +196,7 @@ def test_an_actor_that_fails_at_its_start_is_found(second: type[Echo]) -> None:
 def test_an_actor_that_cannot_be_made_is_tried_again_and_ends_the_process() -> None:
     with supervised_pair(BadMake) as pair:
         assert pair.supervisor.dead == ("second",)
-        pair.runtime.advance(30)
+        pair.advance(30)
         assert pair.reasons == ["second died 3 times in 60 s"]
 
 
@@ -193,7 +230,7 @@ def test_after_a_failed_question_all_are_started_anew() -> None:
     with supervised_pair() as pair:
         with pytest.raises(GatewayUnavailableError):
             pair.second.ask(LeakedError("planted"), WAIT_S_MAX)
-        pair.runtime.advance(1)
+        pair.advance(1)
         assert pair.supervisor.dead == ()
         assert pair.second.ask("there again", WAIT_S_MAX) == "there again"
 
@@ -233,10 +270,10 @@ def test_an_actor_that_is_busy_with_one_message_for_too_long_is_shown_and_then_e
         assert gate.reached.wait(WAIT_S_MAX)
         shown = []
         for seconds in (9, 2):
-            pair.runtime.advance(seconds)
+            pair.advance(seconds)
             shown.append(pair.supervisor.dead)
         assert (shown, pair.reasons) == ([(), ("first",)], [])
-        pair.runtime.advance(30)
+        pair.advance(30)
         assert pair.reasons == ["for 20 s busy with one message: first with Gate"]
         gate.opened.set()
 
@@ -249,7 +286,7 @@ def test_an_actor_that_hangs_at_its_start_is_found() -> None:
             gate.opened.wait(WAIT_S_MAX)
 
     with supervised_pair(SlowStart) as pair:
-        pair.runtime.advance(30)
+        pair.advance(30)
         assert pair.reasons == ["for 20 s busy with one message: second with Start"]
         gate.opened.set()
 
@@ -259,13 +296,13 @@ def test_actors_that_wait_or_get_on_do_not_hang() -> None:
         steps = Steps()
         pair.second.tell(steps)
         for _ in range(2):
-            pair.runtime.advance(15)
+            pair.advance(15)
             steps.ordered.release()
             assert steps.done.acquire(timeout=WAIT_S_MAX)
         pair.second.ask("done with it", WAIT_S_MAX)
-        pair.runtime.advance(15)
+        pair.advance(15)
         assert pair.supervisor.dead == ()
-        pair.runtime.advance(60)
+        pair.advance(60)
         assert pair.reasons == []
 
 
@@ -275,7 +312,7 @@ def test_time_in_which_the_whole_process_stood_still_does_not_count() -> None:
         pair.first.tell(gate)
         assert gate.reached.wait(WAIT_S_MAX)
         pair.runtime.time_s += 60
-        pair.runtime.advance(1)
+        pair.advance(1)
         assert (pair.reasons, pair.supervisor.dead) == ([], ())
         gate.opened.set()
 
@@ -310,7 +347,7 @@ def test_after_the_stop_nothing_is_started_again() -> None:
     with supervised_pair() as pair:
         pair.kill(pair.first)
         pair.supervisor.stop()
-        pair.runtime.advance(60)
+        pair.advance(60)
         assert pair.supervisor.dead == ("first", "second")
 
 

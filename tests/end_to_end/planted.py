@@ -5,7 +5,8 @@ deletes the file; `DIE_AT_EVERY_BEAT` happens again and again until the test del
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -14,13 +15,13 @@ import falcon
 import gevent
 from gevent.event import Event
 
-from actors.adapters.journal import FileJournal
-from actors.adapters.ledger import PostgresLedger
-from actors.domain.messages import Claim, Move
-from actors.domain.payment import Payment, Settlement
+from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.records import Beat, WriteResult
 from actors.intake import IntakeActor
-from actors.ports import Beat, WriteResult
+from actors.ports import OwnedJournal
+from actors.settings import Settings
 from actors.supervisor import RestartLimits
+from actors.system import Parts, production_parts
 from gateway import main
 
 RAISE_AFTER_WRITE = "raise after a batch is committed"
@@ -35,32 +36,6 @@ HANG_S_MAX = 3.0
 def fault_path(state_dir: Path, replica: str) -> Path:
     """Return the file into which a test writes the fault of a replica."""
     return state_dir / f"fault-{replica}"
-
-
-class FaultyLedger(PostgresLedger):
-    """A ledger that raises errors which no adapter may raise."""
-
-    def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
-        result = super().write(claims, moves, settlements)
-        if _take(RAISE_AFTER_WRITE):
-            raise ValueError("planted")
-        if _take(LEAK_A_TIMEOUT):
-            gevent.Timeout.start_new(0.01)
-        return result
-
-    def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
-        if _is_planted(DIE_AT_EVERY_BEAT):
-            raise ValueError("planted")
-        return super().beat(epoch, lease_s, watermark_ms)
-
-
-class FaultyJournal(FileJournal):
-    """A journal that hangs for ever."""
-
-    def append(self, payments: Sequence[Payment]) -> None:
-        if _take(HANG_IN_JOURNAL):
-            Event().wait()
-        super().append(payments)
 
 
 def _own_path() -> Path:
@@ -78,10 +53,48 @@ def _take(fault: str) -> bool:
     return planted
 
 
+def _write(
+    write: Callable[[Sequence[Claim], Sequence[Move], Sequence[Settlement]], WriteResult],
+    claims: Sequence[Claim],
+    moves: Sequence[Move],
+    settlements: Sequence[Settlement],
+) -> WriteResult:
+    """Write to Postgres, then raise errors which no adapter may raise."""
+    result = write(claims, moves, settlements)
+    if _take(RAISE_AFTER_WRITE):
+        raise ValueError("planted")
+    if _take(LEAK_A_TIMEOUT):
+        gevent.Timeout.start_new(0.01)
+    return result
+
+
+def _beat(beat: Callable[[int, float, int], Beat], epoch: int, lease_s: float, watermark_ms: int) -> Beat:
+    if _is_planted(DIE_AT_EVERY_BEAT):
+        raise ValueError("planted")
+    return beat(epoch, lease_s, watermark_ms)
+
+
+def _append(append: Callable[[Sequence[Payment]], None], payments: Sequence[Payment]) -> None:
+    if _take(HANG_IN_JOURNAL):
+        Event().wait()
+    append(payments)
+
+
+def faulty_parts(settings: Settings) -> Parts:
+    """Build the real parts with faults in their methods, and short limits."""
+    parts = production_parts(settings)
+    patch.object(parts.payments, "write", partial(_write, parts.payments.write)).start()
+    patch.object(parts.leases, "beat", partial(_beat, parts.leases.beat)).start()
+
+    def open_journal(generation: int) -> OwnedJournal:
+        journal = parts.open_journal(generation)
+        patch.object(journal, "append", partial(_append, journal.append)).start()
+        return journal
+
+    return replace(parts, open_journal=open_journal, restart_limits=RestartLimits(hang_s_max=HANG_S_MAX))
+
+
 def application() -> falcon.App[falcon.Request, falcon.Response]:
-    """Build the gateway's own application with the faulty parts above and with short limits."""
-    patch("actors.system.PostgresLedger", FaultyLedger).start()
-    patch("actors.system.FileJournal", FaultyJournal).start()
-    patch("actors.replica.RestartLimits", partial(RestartLimits, hang_s_max=HANG_S_MAX)).start()
+    """Build the gateway's own application from faulty parts and with a short mailbox."""
     IntakeActor.INBOX_MAX = INBOX_MAX
-    return main.application()
+    return main.application(faulty_parts)

@@ -115,7 +115,7 @@ def test_after_an_actor_has_failed_amid_traffic_the_same_process_goes_on(
     with PersistentClient(replica.url, payments, connections=8) as client:
         wait_until(lambda: len(client.accepted) > 50)
         plant(faulty, number, fault)
-    wait_for_log(replica, "persistence died: all actors start anew")
+    wait_for_log(replica, "persistence died: all actors are restarted")
     check_refusals(client)
     check_charged_once(faulty, payments, before)
     wait_until(lambda: get(f"{replica.url}/readyz")[0] == 200)
@@ -129,7 +129,7 @@ def test_too_many_deaths_end_the_process_and_gunicorn_starts_another(faulty: Clu
     payments = make_payments(SEED + 3, 100)
     plant(faulty, 1, planted.DIE_AT_EVERY_BEAT)
     with PersistentClient(replica.url, payments, connections=4) as client:
-        wait_for_log(replica, "this process ends: recovery died 6 times in 60.0 s")
+        wait_for_log(replica, "this process ends: lease died 6 times in 60.0 s")
         planted.fault_path(faulty.stack.options.state_dir, "1").unlink()
         wait_for_new_process(replica, starts_before)
     check_refusals(client)

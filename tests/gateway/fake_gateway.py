@@ -2,13 +2,15 @@
 
 from uuid import UUID
 
-from actors.books import PaymentStatus, WindowSummary
 from actors.domain.breaker import BreakerState, Cause, Transition
-from actors.domain.messages import AcceptAnswer, Census, DatedTransition, ProcessorStatus
 from actors.domain.payment import Payment
 from actors.domain.routing import Reason
 from actors.errors import FielError, GatewayUnavailableError
-from actors.replica import Readiness
+from actors.messages.intake import AcceptAnswer
+from actors.messages.processor import DatedTransition, ProcessorStatus
+from actors.messages.router import RouterStats
+from actors.queries import PaymentStatus, WindowSummary
+from actors.readiness import Readiness
 
 NOW_MS = 1_752_582_896_789
 ALL_WELL = Readiness(ready=True, parts={"journal": "ok", "actors": "ok", "postgres": "ok", "redis": "ok"})
@@ -45,7 +47,7 @@ class FakeGateway:
         self.error: FielError | None = None
         """Raised instead of every answer."""
         self.silent: tuple[str, ...] = ()
-        """Which of `census` and `processors` are not answered."""
+        """Which of `stats` and `processors` are not answered."""
         self.statuses: dict[UUID, PaymentStatus] = {}
         self.window = NOTHING
         self.asked: list[tuple[int | None, int | None]] = []
@@ -53,8 +55,8 @@ class FakeGateway:
         self.purges = 0
         self.ready = ALL_WELL
         self.dead: tuple[str, ...] = ()
-        self.busy = Census(
-            unsettled={"its row": 0, "the processor's answer": 3},
+        self.busy = RouterStats(
+            unsettled={"claiming": 0, "charging": 3},
             unresolved=1,
             decisions={("default", Reason.CHEAPEST): 7, (None, Reason.WAIT_FOR_RECOVERY): 2},
         )
@@ -88,8 +90,8 @@ class FakeGateway:
         self._fail()
         self.purges += 1
 
-    def census(self) -> Census:
-        self._fail("census")
+    def stats(self) -> RouterStats:
+        self._fail("stats")
         return self.busy
 
     def processors(self) -> dict[str, ProcessorStatus]:

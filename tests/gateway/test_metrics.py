@@ -8,10 +8,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors.domain.breaker import BreakerState, Cause
-from actors.domain.messages import AcceptAnswer, Census
 from actors.domain.routing import Reason
 from actors.errors import GatewayUnavailableError
-from actors.replica import Readiness
+from actors.messages.intake import AcceptAnswer
+from actors.messages.router import RouterStats
+from actors.readiness import Readiness
 from gateway.payments import ANSWER_KINDS
 from tests.gateway.fake_gateway import OPENED, UNUSED, FakeGateway
 
@@ -60,17 +61,17 @@ def test_what_waits_and_why_is_told_as_it_is_at_the_scrape(
     client: falcon.testing.TestClient, gateway: FakeGateway
 ) -> None:
     decisions = {("default", Reason.CHEAPEST): 9, ('od"d\n', Reason.OUTAGE): 4, (None, Reason.WAIT_FOR_ANY): 3}
-    gateway.busy = Census(unsettled={"its row": 2, "a pause": 0}, unresolved=5, decisions=decisions)
+    gateway.busy = RouterStats(unsettled={"claiming": 2, "pausing": 0}, unresolved=5, decisions=decisions)
     samples = scrape(client)
-    assert family(samples, "fiel_unsettled_payments") == {("its row",): 2, ("a pause",): 0}
+    assert family(samples, "fiel_unsettled_payments") == {("claiming",): 2, ("pausing",): 0}
     assert samples["fiel_unresolved_payments",] == 5
     assert family(samples, "fiel_routing_decisions_total") == {
         ("default", "the cheapest works"): 9,
         ('od"d\n', "cheaper ones have been down for too long"): 4,
         ("none", "waits: none works"): 3,
     }
-    gateway.busy = Census(unsettled={"its row": 7}, unresolved=0, decisions={})
-    assert scrape(client)["fiel_unsettled_payments", "its row"] == 7
+    gateway.busy = RouterStats(unsettled={"claiming": 7}, unresolved=0, decisions={})
+    assert scrape(client)["fiel_unsettled_payments", "claiming"] == 7
 
 
 def test_each_processor_is_told_as_it_is_at_the_scrape(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
@@ -115,9 +116,9 @@ OF_PROCESSORS = {
     ("silent", "told"),
     [
         ((), ALWAYS_TOLD | OF_THE_ROUTER | OF_PROCESSORS),
-        (("census",), ALWAYS_TOLD | OF_PROCESSORS),
+        (("stats",), ALWAYS_TOLD | OF_PROCESSORS),
         (("processors",), ALWAYS_TOLD | OF_THE_ROUTER),
-        (("census", "processors"), ALWAYS_TOLD),
+        (("stats", "processors"), ALWAYS_TOLD),
     ],
 )
 def test_what_an_actor_does_not_tell_is_absent(

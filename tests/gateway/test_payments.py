@@ -4,11 +4,13 @@ import falcon.testing
 import msgpack
 import pytest
 
-from actors.books import PaymentStatus
-from actors.domain.messages import AcceptAnswer, PaymentProgress
+from actors.domain.dispatcher import Driven
+from actors.domain.lifecycle import State
 from actors.domain.payment import Payment, Settlement
+from actors.domain.records import PaymentRecord
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
-from actors.ports import PaymentRecord
+from actors.messages.intake import AcceptAnswer
+from actors.queries import PaymentStatus
 from tests.gateway.fake_gateway import NOW_MS, FakeGateway
 
 ID = UUID("c56a4180-65aa-42ec-a945-5fd21dec0538")
@@ -53,33 +55,65 @@ def test_a_payment_that_is_not_kept_now_may_be_posted_again(
     assert gateway.kept == {}
 
 
+def driven(state: State, attempts: int, *, pinned: bool) -> Driven:
+    return Driven(OPEN.payment, state, "default", attempts, pinned)
+
+
 @pytest.mark.parametrize(
-    ("record", "progress", "state", "attempts"),
+    ("record", "known", "state", "attempts"),
     [
+        (None, None, "accepted", None),
+        (None, driven(State.HELD, 0, pinned=False), "accepted", 0),
         (OPEN, None, "accepted", None),
-        (OPEN, PaymentProgress("default", 1, pinned=False), "accepted", 1),
-        (OPEN, PaymentProgress("default", 2, pinned=True), "unknown", 2),
+        (OPEN, driven(State.PAUSING, 1, pinned=False), "accepted", 1),
+        (OPEN, driven(State.LOOKING_UP, 2, pinned=True), "unknown", 2),
         (SETTLED, None, "settled", 3),
-        (SETTLED, PaymentProgress("fallback", 2, pinned=True), "settled", 3),
+        (SETTLED, driven(State.SETTLING, 2, pinned=True), "settled", 3),
     ],
 )
 def test_a_payment_tells_its_state_and_attempts(
     client: falcon.testing.TestClient,
     gateway: FakeGateway,
-    record: PaymentRecord,
-    progress: PaymentProgress | None,
+    record: PaymentRecord | None,
+    known: Driven | None,
     state: str,
     attempts: int | None,
 ) -> None:
-    gateway.statuses[ID] = PaymentStatus(record, progress)
+    gateway.statuses[ID] = PaymentStatus(ID, 1990, record, known)
     told = client.simulate_get(f"/payments/{ID}").json
     assert (state, attempts) == (told["state"], told["attempts"])
+
+
+UNKNOWN_YET: dict[str, object] = {
+    "correlationId": str(ID),
+    "amount": 19.9,
+    "state": "accepted",
+    "processor": None,
+    "acceptedAt": None,
+    "requestedAt": None,
+    "attempts": None,
+    "replica": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("known", "more"),
+    [
+        (None, {}),
+        (driven(State.HELD, 0, pinned=False), {"acceptedAt": "2025-07-15T12:34:56.789Z", "attempts": 0}),
+    ],
+)
+def test_a_payment_without_a_row_in_postgres_is_told_as_far_as_it_is_known(
+    client: falcon.testing.TestClient, gateway: FakeGateway, known: Driven | None, more: dict[str, object]
+) -> None:
+    gateway.statuses[ID] = PaymentStatus(ID, 1990, driven=known)
+    assert client.simulate_get(f"/payments/{ID}").json == UNKNOWN_YET | more
 
 
 def test_an_open_payment_tells_who_drives_it_and_when_it_was_accepted(
     client: falcon.testing.TestClient, gateway: FakeGateway
 ) -> None:
-    gateway.statuses[ID] = PaymentStatus(OPEN, None)
+    gateway.statuses[ID] = PaymentStatus(ID, 1990, OPEN)
     expected = {
         "correlationId": str(ID),
         "amount": 19.9,
@@ -98,7 +132,7 @@ def test_an_open_payment_tells_who_drives_it_and_when_it_was_accepted(
 def test_a_settled_payment_tells_its_stamp_and_the_amounts_that_were_refused(
     client: falcon.testing.TestClient, gateway: FakeGateway
 ) -> None:
-    gateway.statuses[ID] = PaymentStatus(SETTLED, None)
+    gateway.statuses[ID] = PaymentStatus(ID, 1990, SETTLED)
     told = client.simulate_get(f"/payments/{ID}").json
     assert (told["processor"], told["requestedAt"]) == ("fallback", "2025-07-15T12:34:56.800Z")
     assert told["refusedAmounts"] == [1.0, 0.02]
@@ -108,7 +142,7 @@ def test_a_settled_payment_tells_its_stamp_and_the_amounts_that_were_refused(
 def test_a_payment_is_found_by_its_id_in_every_form_that_can_be_posted(
     client: falcon.testing.TestClient, gateway: FakeGateway, text: str
 ) -> None:
-    gateway.statuses[ID] = PaymentStatus(OPEN, None)
+    gateway.statuses[ID] = PaymentStatus(ID, 1990, OPEN)
     assert str(ID) == client.simulate_get(f"/payments/{text}").json["correlationId"]
 
 

@@ -2,7 +2,7 @@ import falcon.testing
 import msgpack
 import pytest
 
-from actors.replica import Readiness
+from actors.readiness import Readiness
 from tests.gateway.fake_gateway import FakeGateway
 
 

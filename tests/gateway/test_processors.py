@@ -1,26 +1,20 @@
 """`GET /processors` and `PUT /processors/{name}/breaker`, before a gateway in memory and before real actors."""
 
 from collections.abc import Iterator
-from random import Random
 
 import falcon.testing
 import msgpack
 import pykka
 import pytest
 
-from actors.domain.breaker import Breaker, BreakerState
-from actors.domain.breaker_limits import BreakerLimits
-from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
+from actors.domain.breaker import BreakerState
 from actors.domain.instant import iso_from_ms
-from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.errors import GatewayUnavailableError
-from actors.health import HealthActor
-from actors.processor import ProcessorActor
 from actors.replica import Replica
-from actors.settings import Settings
 from actors.system import System
 from gateway.app import create_app
-from tests.actors.fakes import NOW_MS, MemoryBoard, Recorder, ScriptedProbe, ScriptedProcessor, VirtualRuntime
+from tests.actors.fakes import NOW_MS, VirtualRuntime
+from tests.actors.fakes_system import SETTINGS, MemoryOwnedJournal, memory_parts
 from tests.gateway.fake_gateway import FakeGateway
 
 BREAKER = "/processors/default/breaker"
@@ -149,46 +143,25 @@ def test_an_order_that_is_not_answered_may_be_given_again(
 
 @pytest.fixture
 def system() -> Iterator[System]:
-    urls = {"DATABASE_URL": "postgresql://nowhere.invalid/", "REDIS_URL": "redis://nowhere.invalid"}
-    system = System(Settings.from_environment(urls))
-    yield system
+    """A system in a time that stands still."""
+    yield System(SETTINGS, memory_parts(VirtualRuntime()))
     pykka.ActorRegistry.stop_all()
-    system.close()
 
 
 @pytest.fixture
 def replica(system: System) -> falcon.testing.TestClient:
-    """The HTTP side of a replica whose actors are bound by the test."""
+    """The HTTP side of a replica whose actors are started by the test."""
     return falcon.testing.TestClient(
-        create_app(Replica(system, pytest.fail), system.books, allow_purge=False, allow_force=True)
+        create_app(Replica(system, pytest.fail), system.queries, allow_purge=False, allow_force=True)
     )
 
 
 def start_actors(system: System) -> None:
-    """Start health and the processors' actors, in a time that stands still."""
-    runtime = VirtualRuntime()
-    for name, address in system.processors.items():
-        address.bind(
-            ProcessorActor.start(
-                name=name,
-                client=ScriptedProcessor(),
-                breaker=Breaker(BreakerLimits(), Random(1)),
-                concurrency=ConcurrencyLimit(ConcurrencyLimits(max=7)),
-                starts=RateLimiter(RateLimits()),
-                router=Recorder(),
-                health=system.health,
-                runtime=runtime,
-            )
-        )
-    system.health.bind(
-        HealthActor.start(
-            processors=system.processors,
-            board=MemoryBoard(runtime.now_s),
-            probe=ScriptedProbe(),
-            runtime=runtime,
-            replica="1",
-        )
-    )
+    """Start health and the processors' actors."""
+    wanted = (system.health, *system.processors.values())
+    for child in system.children(MemoryOwnedJournal(), 0, lambda: None):
+        if child.address in wanted:
+            child.address.bind(child.make().launch())
 
 
 def states(replica: falcon.testing.TestClient) -> dict[str, str]:

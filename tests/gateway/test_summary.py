@@ -2,8 +2,8 @@ import falcon.testing
 import msgpack
 import pytest
 
-from actors.books import WindowSummary
 from actors.errors import LedgerUnavailableError
+from actors.queries import WindowSummary
 from tests.gateway.fake_gateway import NOW_MS, FakeGateway
 
 NOW = "2025-07-15T12:34:56.789Z"

@@ -27,7 +27,7 @@ def limiter() -> RateLimiter:
 
 
 def test_a_burst_starts_at_once_and_then_one_by_one(limiter: RateLimiter) -> None:
-    assert [limiter.take(0.0) for _ in range(9)] == [True] * 8 + [False]
+    assert [limiter.take(0.0) for _ in range(17)] == [True] * 16 + [False]
     assert not limiter.take(0.004)
     assert limiter.take(0.0051)
     assert not limiter.take(0.0051)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors.domain.breaker import BreakerState
 from actors.domain.processors import Processor
-from actors.domain.routing import Choice, Patience, ProcessorView, Reason, Routes, by_cost, choose
+from actors.domain.routing import Availability, Choice, Patience, ProcessorView, Reason, Routes, by_cost, choose
 
 DEFAULT = Processor("default", "http://d", Decimal("0.05"))
 FALLBACK = Processor("fallback", "http://f", Decimal("0.15"))
@@ -20,14 +20,18 @@ TWIN = Processor("twin", "http://w", Decimal("0.05"))
 PATIENCE = Patience(outage_s=20.0, backlog_s=5.0)
 NOW_S = 100.0
 
-WORKS = ProcessorView(BreakerState.CLOSED, limit=10)
-FULL = replace(WORKS, under_way=10, capacity_per_s=100.0)
-FORCED = ProcessorView(BreakerState.FORCED_OPEN, limit=10)
-PROBED = ProcessorView(BreakerState.HALF_OPEN, limit=10, down_since_s=NOW_S - 5, probes=1)
+WORKS = ProcessorView(BreakerState.CLOSED, takes=10)
+FULL = replace(WORKS, given=10, capacity_per_s=100.0)
+FORCED = ProcessorView(BreakerState.FORCED_OPEN)
+PROBED = ProcessorView(BreakerState.HALF_OPEN, takes=1, down_since_s=NOW_S - 5)
 
 
 def down(seconds: float, state: BreakerState = BreakerState.OPEN) -> ProcessorView:
-    return ProcessorView(state, limit=10, down_since_s=NOW_S - seconds)
+    return ProcessorView(state, down_since_s=NOW_S - seconds)
+
+
+def announced(state: BreakerState, down_since_s: float | None, takes: int = 10) -> Availability:
+    return Availability("default", state, takes, 100.0, down_since_s)
 
 
 def chosen(
@@ -96,35 +100,37 @@ def test_processors_are_ordered_by_cost_and_equal_fees_as_listed() -> None:
     assert by_cost([FALLBACK, DEFAULT, TWIN]) == (DEFAULT, TWIN, FALLBACK)
 
 
-def test_what_is_given_counts_until_it_is_given_back() -> None:
-    view = replace(WORKS, limit=2)
-    view.take()
-    assert view.has_room
-    view.take()
-    assert not view.has_room
-    view.give_back(unsent=False)
-    assert view.has_room
+def test_there_is_room_until_as_many_are_given_as_the_processor_takes() -> None:
+    assert replace(WORKS, takes=2, given=1).has_room
+    assert not replace(WORKS, takes=2, given=2).has_room
+    assert not replace(WORKS, takes=1, given=2).has_room
 
 
-def test_a_probe_that_never_reached_its_processor_is_to_be_had_again() -> None:
-    view = replace(PROBED)
-    view.take()
-    assert not view.has_room
-    view.give_back(unsent=True)
-    assert view.has_room
-    view.take()
-    view.give_back(unsent=False)
-    assert not view.has_room
+def test_what_a_gate_announces_is_taken_over_and_what_was_given_stays() -> None:
+    view = replace(WORKS, given=3)
+    view.update(announced(BreakerState.OPEN, 7.0, takes=0), 8.0)
+    assert view == ProcessorView(BreakerState.OPEN, takes=0, capacity_per_s=100.0, down_since_s=7.0, given=3)
+
+
+def test_an_outage_ends_once_when_the_processor_is_announced_without_one() -> None:
+    view = ProcessorView()
+    view.update(announced(BreakerState.CLOSED, None), 6.0)
+    assert view.up_since_s == -inf
+    view.update(announced(BreakerState.OPEN, 7.0), 7.0)
+    view.update(announced(BreakerState.HALF_OPEN, 7.0), 8.0)
+    assert view.up_since_s == -inf
+    view.update(announced(BreakerState.CLOSED, None), 9.0)
+    view.update(announced(BreakerState.CLOSED, None, takes=3), 11.0)
+    assert view.up_since_s == 9.0
 
 
 def test_the_patience_with_an_outage_ends_after_its_length() -> None:
     routes = Routes([DEFAULT], PATIENCE)
     assert not routes.is_waited_for("default", NOW_S)
-    assert routes.views["default"].changed(BreakerState.OPEN, 7.0, 7.0)
+    routes.views["default"].update(announced(BreakerState.OPEN, 7.0), 7.0)
     assert routes.patience_ends_at_s("default") == 27.0
     assert (routes.is_waited_for("default", 26.9), routes.is_waited_for("default", 27.0)) == (True, False)
-    assert not routes.views["default"].changed(BreakerState.HALF_OPEN, 7.0, 8.0)
-    assert routes.views["default"].changed(BreakerState.CLOSED, None, 9.0)
+    routes.views["default"].update(announced(BreakerState.CLOSED, None), 9.0)
     assert (routes.is_waited_for("default", 9.0), routes.patience_ends_at_s("default")) == (False, 9.5)
 
 
@@ -134,6 +140,17 @@ def test_where_both_were_down_the_dearer_one_is_not_used_in_the_moment_of_its_re
     assert chosen(FORCED, returned) == Choice("fallback", Reason.FORCED)
     assert chosen(returned, returned) == Choice("default", Reason.CHEAPEST)
     assert chosen(down(30), replace(WORKS, up_since_s=NOW_S - 0.5)) == Choice("fallback", Reason.OUTAGE)
+
+
+@pytest.mark.parametrize("thousandths", range(20))
+def test_the_patience_has_ended_at_the_instant_that_is_told_however_that_is_rounded(thousandths: int) -> None:
+    start_s = 1023.7 + thousandths / 1000  # the sum lies beyond 1024, where floats are coarser
+    routes = Routes([DEFAULT, FALLBACK], Patience(outage_s=0.0, return_s=0.5))
+    routes.views["default"].update(announced(BreakerState.OPEN, 7.0, takes=0), 7.0)
+    routes.views["fallback"] = replace(WORKS, up_since_s=start_s)
+    ends_at_s = routes.patience_ends_at_s("fallback")
+    assert routes.choose(waiting=0, spent=None, now_s=start_s) == Choice(None, Reason.WAIT_FOR_CHEAPER)
+    assert routes.choose(waiting=0, spent=None, now_s=ends_at_s) == Choice("fallback", Reason.OUTAGE)
 
 
 @pytest.mark.parametrize(
@@ -150,22 +167,22 @@ def test_retries_are_spent_by_failures_that_no_awaited_outage_explains(
     state: BreakerState,
     waits: bool,  # noqa: FBT001  # a column of the table
     failures: int,
-    expected: bool,  # noqa: FBT001  # the same
+    expected: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
     routes = Routes([DEFAULT], PATIENCE)
-    routes.views["default"].changed(state, None if state.is_closed else NOW_S - (5 if waits else 50), NOW_S)
+    down_since_s = None if state.is_closed else NOW_S - (5 if waits else 50)
+    routes.views["default"].update(announced(state, down_since_s), NOW_S)
     assert routes.is_spent("default", failures, NOW_S) is expected
 
 
 views = st.builds(
     ProcessorView,
     st.sampled_from(BreakerState),
-    limit=st.integers(0, 3),
+    takes=st.integers(0, 3),
     capacity_per_s=st.sampled_from([0.0, 1.0, 100.0, inf]),
     down_since_s=st.one_of(st.none(), st.floats(0, NOW_S)),
-    probes=st.integers(0, 2),
-    under_way=st.integers(0, 4),
-)
+    given=st.integers(0, 4),
+).map(lambda view: replace(view, takes=0) if view.state in {BreakerState.OPEN, BreakerState.FORCED_OPEN} else view)
 fleets = st.lists(st.tuples(st.sampled_from(["0.05", "0.15", "0.3"]), views), min_size=1, max_size=5)
 
 
@@ -181,15 +198,15 @@ def test_only_a_processor_with_room_is_chosen_and_no_cheaper_one_has_room(
 ) -> None:
     processors, by_name = _named(fleet)
     spent = data.draw(st.sampled_from([None, *by_name]))
-    choice = Routes(processors, PATIENCE)
-    choice.views.update(by_name)
-    told = choice.choose(waiting=waiting, spent=spent, now_s=NOW_S)
-    if told.processor is None:
-        assert told.reason.value.startswith("waits")
+    routes = Routes(processors, PATIENCE)
+    routes.views.update(by_name)
+    choice = routes.choose(waiting=waiting, spent=spent, now_s=NOW_S)
+    if choice.processor is None:
+        assert choice.reason.value.startswith("waits")
         return
-    assert by_name[told.processor].has_room
+    assert by_name[choice.processor].has_room
     order = [processor.name for processor in by_cost(processors)]
-    cheaper = [name for name in order[: order.index(told.processor)] if by_name[name].has_room]
+    cheaper = [name for name in order[: order.index(choice.processor)] if by_name[name].has_room]
     # A half-open one is no help to a payment that has just failed elsewhere.
     assert all(name == spent or by_name[name].state is BreakerState.HALF_OPEN for name in cheaper)
 

@@ -6,7 +6,7 @@ import pytest
 
 from ops import OpsError
 from ops.benchmarks.checkout import CHECKOUTS, check_out
-from ops.stack.process import ROOT
+from ops.environment import ROOT
 
 
 def git(*arguments: str) -> str:

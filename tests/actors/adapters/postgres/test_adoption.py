@@ -1,0 +1,115 @@
+"""What a replica leaves unsettled when its lease ends is taken over by one other, once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from actors.domain.payment import Claim, Move
+from actors.errors import LedgerUnavailableError
+from tests.actors.adapters.postgres.storage import (
+    DEADLINE_S,
+    LEASE_S,
+    MANY,
+    NOTHING,
+    OpenStorage,
+    ReplicaStorage,
+    claim,
+    on_postgres,
+    record_of,
+    settlement,
+    uid,
+)
+from tests.actors.fakes import NOW_MS
+
+
+def test_claims_of_a_replica_whose_lease_ended_are_taken_over(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    epoch = other.leases.register(0, LEASE_S).epoch
+    other.payments.write([claim(1), claim(2, "fallback"), claim(3)], [], [])
+    other.payments.write([], [], [settlement(3)])
+    mine.leases.register(0, LEASE_S)
+    other.leases.beat(epoch, 0, NOW_MS - 500)
+    adopted = mine.leases.adopt(100)
+    assert adopted is not None
+    assert (set(adopted.claims), adopted.oldest_stamp_ms) == ({claim(1), claim(2, "fallback")}, NOW_MS - 500)
+    assert (set(mine.leases.claims(MANY)), other.leases.claims(MANY)) == ({claim(1), claim(2, "fallback")}, ())
+    assert mine.leases.adopt(100) is None
+
+
+def test_who_was_taken_for_dead_renews_nothing_when_it_wakes_up(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    epoch = other.leases.register(0, 0).epoch
+    other.payments.write([claim(1), claim(2)], [], [])
+    assert mine.leases.adopt(1) is not None
+    assert not other.leases.beat(epoch, LEASE_S, NOW_MS).renewed
+
+
+def test_who_was_taken_for_dead_writes_nothing_but_settlements_when_it_wakes_up(
+    mine: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    other.leases.register(0, 0)
+    other.payments.write([claim(1), claim(2)], [], [])
+    assert mine.leases.adopt(1) is not None
+    records = [record_of(mine, number) for number in (1, 2)]
+    with pytest.raises(LedgerUnavailableError):
+        other.payments.write([claim(3)], [], [])
+    with pytest.raises(LedgerUnavailableError):
+        other.payments.write([], [Move(uid(number), "fallback", 1) for number in (1, 2)], [])
+    assert [mine.payments.payment(uid(number)) for number in (1, 2, 3)] == [*records, None]
+    assert other.payments.write([], [], [settlement(1), settlement(2)]) == NOTHING
+    assert [record_of(mine, number).settlement for number in (1, 2)] == [settlement(1), settlement(2)]
+
+
+def test_who_joins_with_what_is_older_than_the_last_purge_writes_nothing(
+    newcomer: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    newcomer.leases.register(0, LEASE_S)
+    generation = newcomer.purge.begin_purge()
+    for each in (newcomer, other):
+        each.purge.acknowledge_purge(generation)
+    assert other.purge.finish_purge(generation)
+    assert newcomer.leases.register(0, LEASE_S).generation == generation
+    with pytest.raises(LedgerUnavailableError):
+        newcomer.payments.write([claim(1)], [], [])
+    newcomer.leases.register(generation, LEASE_S)
+    assert newcomer.payments.write([claim(1)], [], []).claimed == (uid(1),)
+
+
+def test_totals_stay_open_for_what_was_taken_over(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    other.leases.beat(other.leases.register(0, LEASE_S).epoch, 0, NOW_MS - 500)
+    other.payments.write([claim(1)], [], [])
+    mine.leases.register(0, LEASE_S)
+    mine.leases.adopt(100)
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS - 500
+
+
+def test_the_living_and_those_who_left_nothing_are_let_be(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    other.leases.register(0, LEASE_S)
+    other.payments.write([claim(1)], [], [])
+    mine.leases.register(0, 0)
+    mine.payments.write([claim(2)], [], [])
+    assert mine.leases.adopt(100) is None
+    assert (mine.leases.claims(MANY), other.leases.claims(MANY)) == ((claim(2),), (claim(1),))
+
+
+@on_postgres
+def test_of_those_who_take_over_at_once_each_claim_goes_to_one(
+    open_storage: OpenStorage, mine: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    dead = open_storage("dead")
+    dead.leases.register(0, 0)
+    dead.payments.write([claim(number) for number in range(100)], [], [])
+    barrier = Barrier(2)
+
+    def adopt_all(adopter: ReplicaStorage) -> list[Claim]:
+        barrier.wait(DEADLINE_S)
+        claims: list[Claim] = []
+        while (adopted := adopter.leases.adopt(7)) is not None:
+            assert 1 <= len(adopted.claims) <= 7
+            claims += adopted.claims
+        return claims
+
+    with ThreadPoolExecutor() as executor:
+        futures = [executor.submit(adopt_all, adopter) for adopter in (mine, other)]
+        ours, theirs = (future.result(DEADLINE_S) for future in futures)
+    assert (len(ours) + len(theirs), set(ours) | set(theirs)) == (100, {claim(number) for number in range(100)})
+    assert (set(mine.leases.claims(MANY)), set(other.leases.claims(MANY))) == (set(ours), set(theirs))

@@ -1,0 +1,110 @@
+"""A dispatcher with two processors and a clock, and short words for what happens to it."""
+
+from decimal import Decimal
+from math import inf
+from random import Random
+from uuid import UUID
+
+from actors.domain.breaker import BreakerState
+from actors.domain.dispatcher import Dispatcher, RetryLimits, Work
+from actors.domain.lifecycle import ChargeEnded, LookUpEnded
+from actors.domain.outcome import Outcome
+from actors.domain.payment import Claim, Payment
+from actors.domain.processors import Processor
+from actors.domain.routing import Availability, Patience, Routes
+
+NOW_MS = 1_750_000_000_000
+HORIZON_S = 30.0
+PROCESSORS = (
+    Processor("fallback", "http://f", Decimal("0.15")),
+    Processor("default", "http://d", Decimal("0.05")),
+)
+
+
+def payment(number: int, amount_cents: int = 1990) -> Payment:
+    return Payment(UUID(int=number), amount_cents, NOW_MS)
+
+
+def payments(*numbers: int) -> list[Payment]:
+    return [payment(number) for number in numbers]
+
+
+def ids(*numbers: int) -> list[UUID]:
+    return [UUID(int=number) for number in numbers]
+
+
+class Dispatching:
+    """A dispatcher whose processors work at first. By default it has no patience with an outage."""
+
+    def __init__(self, outage_s: float = 0.0, jitter: float = 0.0) -> None:
+        retries = RetryLimits(horizon_s=HORIZON_S, jitter=jitter)
+        self.dispatcher = Dispatcher(Routes(PROCESSORS, Patience(outage_s, backlog_s=5.0)), retries, Random(1))
+        self.now_s = 1000.0
+        self.announce("default")
+        self.announce("fallback")
+
+    @property
+    def now_ms(self) -> int:
+        return NOW_MS + round((self.now_s - 1000) * 1000)
+
+    def decide(self) -> Work:
+        return self.dispatcher.decide(self.now_s)
+
+    def advance(self, seconds: float) -> Work:
+        self.now_s += seconds
+        return self.decide()
+
+    def announce(
+        self,
+        processor: str,
+        state: BreakerState = BreakerState.CLOSED,
+        *,
+        takes: int | None = None,
+        capacity_per_s: float = inf,
+    ) -> None:
+        """Let a processor's gate announce itself; an outage begins now."""
+        is_down = state in {BreakerState.OPEN, BreakerState.HALF_OPEN}
+        if takes is None:
+            takes = 100 if state.is_closed else int(state is BreakerState.HALF_OPEN)
+        availability = Availability(processor, state, takes, capacity_per_s, self.now_s if is_down else None)
+        self.dispatcher.availability_changed(availability, self.now_s)
+
+    def accept(self, *numbers: int, behind: int = 0) -> Work:
+        self.dispatcher.accepted(payments(*numbers), behind)
+        return self.decide()
+
+    def claimed(self, *numbers: int) -> Work:
+        self.dispatcher.claimed(ids(*numbers), self.now_s)
+        return self.decide()
+
+    def moved(self, *numbers: int) -> Work:
+        self.dispatcher.moved(ids(*numbers), self.now_s)
+        return self.decide()
+
+    def settled(self, *numbers: int) -> Work:
+        self.dispatcher.settled(ids(*numbers), self.now_s)
+        return self.decide()
+
+    def rejected(self, *rejected: Payment) -> Work:
+        self.dispatcher.claims_rejected(rejected, self.now_s)
+        return self.decide()
+
+    def adopt(self, *claims: Claim, oldest_stamp_ms: int = NOW_MS) -> Work:
+        self.dispatcher.adopted(claims, oldest_stamp_ms, self.now_s)
+        return self.decide()
+
+    def charging(self, *numbers: int) -> "Dispatching":
+        """Bring payments as far as to their charges."""
+        self.accept(*numbers)
+        self.claimed(*numbers)
+        return self
+
+    def ended(self, outcome: Outcome, *numbers: int) -> Work:
+        """End the charges of these payments, of the first one where none is named."""
+        ends = [ChargeEnded(each, outcome, self.now_ms) for each in ids(*(numbers or (1,)))]
+        self.dispatcher.charges_ended(ends, self.now_s)
+        return self.decide()
+
+    def looked_up(self, number: int, requested_at_ms: int | None, *, answered: bool = True) -> Work:
+        self.dispatcher.look_ups_ended([LookUpEnded(UUID(int=number), answered, requested_at_ms)], self.now_s)
+        return self.decide()

@@ -1,0 +1,324 @@
+"""Whatever happens in whatever order, nothing is charged twice, lost or counted wrongly, and all settles in the end."""
+
+from collections import Counter
+from dataclasses import dataclass
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from actors.domain.breaker import BreakerState
+from actors.domain.dispatcher import DRIVEN_MAX, WANTED_MIN, WINDOW_MAX, Driven, Work
+from actors.domain.lifecycle import AT_PROCESSOR, ChargeEnded, State
+from actors.domain.outcome import Outcome
+from actors.domain.payment import Claim, Move, Payment, Settlement
+from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, payment
+
+NUMBERS = st.integers(1, 6)
+NAMES = st.sampled_from(["default", "fallback"])
+OURS, THEIRS = "ours", "theirs"
+
+
+@dataclass
+class Row:
+    """A payment in Postgres."""
+
+    payment: Payment
+    owner: str
+    processor: str
+    settled: bool = False
+
+
+class Booked:
+    """What one processor has booked or will still book, by id; it books an id once."""
+
+    def __init__(self) -> None:
+        self.stamps_ms: dict[UUID, int] = {}
+        self.late: dict[UUID, tuple[float, int]] = {}
+        """When it is booked, and under which stamp."""
+
+    def book_late(self, now_s: float) -> None:
+        for key, (at_s, stamp_ms) in list(self.late.items()):
+            if at_s <= now_s:
+                self.stamps_ms.setdefault(key, stamp_ms)
+                del self.late[key]
+
+    def may_hold(self, key: UUID) -> bool:
+        return key in self.stamps_ms or key in self.late
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """A dispatcher among a journal, Postgres and processors that do what they may in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.subject = Dispatching(outage_s=5.0, jitter=0.25)
+        self.booked = {"default": Booked(), "fallback": Booked()}
+        self.rows: dict[UUID, Row] = {}
+        self.owed = WINDOW_MAX
+        """Payments of the journal that were asked for and not given."""
+        self.accepted: set[Payment] = set()
+        self.writes: list[Claim | Move | Settlement] = []
+        """What the dispatcher wants to be written, in its order."""
+        self.charges: list[tuple[str, Payment]] = []
+        self.look_ups: list[tuple[str, Payment]] = []
+        self.answered_by_rows: set[UUID] = set()
+        self.decided = True
+        self.events = 0
+        self.tell_all()
+
+    # What may happen.
+
+    @rule(numbers=st.lists(NUMBERS, max_size=4), amount_cents=st.sampled_from([1990, 1990, 5]))
+    def accept(self, numbers: list[int], amount_cents: int) -> None:
+        self._accept([payment(number, amount_cents) for number in numbers])
+
+    @rule(number=NUMBERS, times=st.integers(100, 900))
+    def accept_often(self, number: int, times: int) -> None:
+        self._accept([payment(number)] * times)
+
+    @rule(number=NUMBERS, processor=NAMES, may_be_booked=st.booleans(), amount_cents=st.sampled_from([1990, 5]))
+    def adopt(self, number: int, processor: str, *, may_be_booked: bool, amount_cents: int) -> None:
+        row = Row(payment(number, amount_cents), OURS, processor)
+        key = row.payment.correlation_id
+        if key in self.rows:
+            return
+        self.rows[key] = row
+        if may_be_booked:
+            self.booked[processor].stamps_ms[key] = NOW_MS - 5
+        self._adopted([row], NOW_MS - 5)
+
+    @rule()
+    def adopt_own_rows_again(self) -> None:
+        self._adopted([row for row in self.rows.values() if row.owner == OURS and not row.settled], 0)
+
+    @rule(number=NUMBERS, processor=NAMES, amount_cents=st.sampled_from([1990, 5]))
+    def another_replica_claims(self, number: int, processor: str, amount_cents: int) -> None:
+        key = UUID(int=number)
+        self.rows.setdefault(key, Row(payment(number, amount_cents), THEIRS, processor, settled=True))
+
+    @rule(number=NUMBERS)
+    def another_replica_takes_the_row(self, number: int) -> None:
+        driven = self._driven(UUID(int=number))
+        if driven is not None and driven.state is State.MOVING:
+            row = self.rows[UUID(int=number)]
+            row.owner, row.settled = THEIRS, True
+
+    @rule(most=st.integers(1, 10))
+    def commit(self, most: int) -> None:
+        due, self.writes = self.writes[:most], self.writes[most:]
+        for write in due:
+            self._write(write)
+
+    @rule(most=st.integers(1, 10))
+    def commit_and_lose_the_answer(self, most: int) -> None:
+        for write in self.writes[:most]:
+            self._execute(write)
+
+    @rule(index=st.integers(0, 100), outcome=st.sampled_from(Outcome), booked=st.sampled_from(["no", "now", "late"]))
+    def end_charge(self, index: int, outcome: Outcome, booked: str) -> None:
+        if self.charges:
+            self._end_charge(*self.charges.pop(index % len(self.charges)), outcome, booked)
+
+    @rule(index=st.integers(0, 100), answered=st.booleans())
+    def end_look_up(self, index: int, *, answered: bool) -> None:
+        if self.look_ups:
+            self._end_look_up(*self.look_ups.pop(index % len(self.look_ups)), answered=answered)
+
+    @rule(processor=NAMES, state=st.sampled_from(BreakerState), takes=st.integers(0, 4))
+    def announce(self, processor: str, state: BreakerState, takes: int) -> None:
+        open_states = {BreakerState.OPEN, BreakerState.FORCED_OPEN}
+        self.subject.announce(processor, state, takes=0 if state in open_states else takes)
+        self._happened()
+
+    @rule(seconds=st.sampled_from([0.0, 0.1, 1.0, 6.0, HORIZON_S]))
+    def advance(self, seconds: float) -> None:
+        self.subject.now_s += seconds
+        for booked in self.booked.values():
+            booked.book_late(self.subject.now_s)
+        self._happened()
+
+    @rule()
+    def tell_all(self) -> None:
+        """Decide, and check all that is decided."""
+        self._carry_out(self.subject.decide())
+        self.decided = True
+
+    # What holds always.
+
+    @invariant()
+    def what_is_given_is_what_takes_room(self) -> None:
+        at = Counter(each.processor for each in self._all_driven() if each.state in AT_PROCESSOR)
+        for name, view in self.subject.dispatcher.routes.views.items():
+            assert view.given == at[name]
+
+    @invariant()
+    def whatever_is_driven_is_under_way_in_one_place(self) -> None:
+        if not self.decided:
+            return
+        claims = Counter(each.payment for each in self.writes if isinstance(each, Claim))
+        moves = Counter(each.correlation_id for each in self.writes if isinstance(each, Move))
+        settlements = Counter(each.correlation_id for each in self.writes if isinstance(each, Settlement))
+        charges = Counter(each for _, each in self.charges)
+        look_ups = Counter(each for _, each in self.look_ups)
+        for driven in self._all_driven():
+            key = driven.payment.correlation_id
+            assert (driven.state is State.CLAIMING) <= (claims[driven.payment] == 1)
+            assert moves[key] == (driven.state is State.MOVING)
+            assert settlements[key] == (driven.state is State.SETTLING)
+            assert charges[driven.payment] == (driven.state is State.CHARGING)
+            assert look_ups[driven.payment] == (driven.state is State.LOOKING_UP)
+
+    @invariant()
+    def no_more_is_in_memory_than_may_be(self) -> None:
+        assert self.owed >= 0
+        assert len(self._all_driven()) + self.owed <= DRIVEN_MAX
+
+    @invariant()
+    def the_counts_are_those_of_what_is_driven(self) -> None:
+        counts = {name: number for name, number in self.subject.dispatcher.counts().items() if number}
+        assert counts == Counter(each.state.value for each in self._all_driven())
+
+    def teardown(self) -> None:
+        """Let everything work: all that was accepted is settled in the end."""
+        for _ in range(60):
+            for name in self.booked:
+                self.subject.announce(name)
+            self.advance(6.0)
+            self.commit(len(self.writes))
+            while self.charges:
+                self._end_charge(*self.charges.pop(), Outcome.SETTLED, "now")
+            while self.look_ups:
+                self._end_look_up(*self.look_ups.pop(), answered=True)
+            self.tell_all()
+        assert self._all_driven() == []
+        assert (self.writes, self.charges, self.look_ups) == ([], [], [])
+        assert {each.correlation_id for each in self.accepted} <= set(self.rows)
+        for key, row in self.rows.items():
+            assert row.settled
+            assert sum(booked.may_hold(key) for booked in self.booked.values()) == (row.owner == OURS)
+        views = self.subject.dispatcher.routes.views
+        assert [view.given for view in views.values()] == [0, 0]
+
+    # How it happens.
+
+    def _happened(self) -> None:
+        """Let some events be decided about together with the next."""
+        self.events += 1
+        self.decided = False
+        if self.events % 3:
+            self.tell_all()
+
+    def _driven(self, key: UUID) -> Driven | None:
+        return self.subject.dispatcher.describe(key)
+
+    def _all_driven(self) -> list[Driven]:
+        every = (self._driven(UUID(int=number)) for number in range(1, 7))
+        return [each for each in every if each is not None]
+
+    def _accept(self, some: list[Payment]) -> None:
+        some = some[: self.owed]
+        self.owed -= len(some)
+        self.accepted.update(some)
+        self.subject.dispatcher.accepted(some, 0)
+        self._happened()
+
+    def _adopted(self, rows: list[Row], oldest_stamp_ms: int) -> None:
+        claims = [Claim(row.payment, row.processor) for row in rows]
+        self.subject.dispatcher.adopted(claims, oldest_stamp_ms, self.subject.now_s)
+        self._happened()
+
+    def _carry_out(self, work: Work) -> None:
+        for name, charged in work.charges.items():
+            for each in charged:
+                self._check_row(name, each)
+                self._check_not_elsewhere(name, each.correlation_id)
+                self.charges.append((name, each))
+        for name, looked_up in work.look_ups.items():
+            for each in looked_up:
+                self._check_row(name, each)
+                self.look_ups.append((name, each))
+        for move in work.moves:
+            self._check_not_elsewhere(move.processor, move.correlation_id)
+        for settlement in work.settlements:
+            stamps_ms = self.booked[settlement.processor].stamps_ms
+            assert stamps_ms[settlement.correlation_id] == settlement.requested_at_ms
+        for key in work.recorded:
+            assert key in self.rows
+        self.writes += [*work.settlements, *work.moves, *work.claims]
+        assert work.wanted == self._worth_asking()
+        self.owed += work.wanted
+
+    def _worth_asking(self) -> int:
+        driven = self._all_driven()
+        free = sum(not each.pinned for each in driven)
+        wanted = min(WINDOW_MAX - free, DRIVEN_MAX - len(driven)) - self.owed
+        return wanted if wanted >= WANTED_MIN or (wanted > 0 and not self.owed) else 0
+
+    def _check_row(self, name: str, each: Payment) -> None:
+        row = self.rows[each.correlation_id]
+        assert (row.payment, row.owner, row.processor) == (each, OURS, name)
+
+    def _check_not_elsewhere(self, name: str, key: UUID) -> None:
+        assert not any(booked.may_hold(key) for other, booked in self.booked.items() if other != name)
+
+    def _execute(self, write: Claim | Move | Settlement) -> bool:
+        """Do what Postgres does; return whether the write took effect."""
+        match write:
+            case Claim():
+                key = write.payment.correlation_id
+                is_new = key not in self.rows
+                self.rows.setdefault(key, Row(write.payment, OURS, write.processor))
+                return is_new
+            case Move():
+                row = self.rows[write.correlation_id]
+                if row.owner == OURS:
+                    row.processor = write.processor
+                return row.owner == OURS
+            case Settlement():
+                self.rows[write.correlation_id].settled = True
+                return True
+
+    def _write(self, write: Claim | Move | Settlement) -> None:
+        """Do what Postgres and persistence do."""
+        dispatcher, now_s = self.subject.dispatcher, self.subject.now_s
+        took_effect = self._execute(write)
+        match write:
+            case Claim():
+                row = self.rows[write.payment.correlation_id]
+                if took_effect:
+                    dispatcher.claimed([write.payment.correlation_id], now_s)
+                elif row.payment == write.payment and row.owner == OURS and not row.settled:
+                    self._adopted([row], 0)
+                else:
+                    dispatcher.claims_rejected([write.payment], now_s)
+            case Move() if took_effect:
+                dispatcher.moved([write.correlation_id], now_s)
+            case Move():
+                dispatcher.moves_rejected([write.correlation_id], now_s)
+            case Settlement():
+                dispatcher.settled([write.correlation_id], now_s)
+        self._happened()
+
+    def _end_charge(self, name: str, each: Payment, outcome: Outcome, booked: str) -> None:
+        key, at = each.correlation_id, self.booked[name]
+        if outcome in {Outcome.SETTLED, Outcome.ALREADY_CHARGED}:
+            outcome = Outcome.ALREADY_CHARGED if key in at.stamps_ms else Outcome.SETTLED
+            at.stamps_ms.setdefault(key, self.subject.now_ms)
+            at.late.pop(key, None)
+        elif outcome is Outcome.UNKNOWN and booked == "now":
+            at.stamps_ms.setdefault(key, self.subject.now_ms)
+        elif outcome is Outcome.UNKNOWN and booked == "late" and key not in at.stamps_ms:
+            at.late.setdefault(key, (self.subject.now_s + HORIZON_S - 0.5, self.subject.now_ms))
+        ended = ChargeEnded(key, outcome, self.subject.now_ms)
+        self.subject.dispatcher.charges_ended([ended], self.subject.now_s)
+        self._happened()
+
+    def _end_look_up(self, name: str, each: Payment, *, answered: bool) -> None:
+        stamp_ms = self.booked[name].stamps_ms.get(each.correlation_id) if answered else None
+        self._carry_out(self.subject.looked_up(each.correlation_id.int, stamp_ms, answered=answered))
+
+
+AnyOrder.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+test_any_order = AnyOrder.TestCase

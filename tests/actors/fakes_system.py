@@ -1,0 +1,167 @@
+"""A system of actors over parts in memory, whose actors a test plays itself."""
+
+from collections.abc import Callable, Mapping
+from random import Random
+from threading import Semaphore
+from typing import Any
+
+import pykka
+
+from actors.actor import Actor, Address
+from actors.domain.concurrency_limit import ConcurrencyLimits
+from actors.domain.payment import Payment
+from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
+from actors.ports import Journal, OwnedJournal
+from actors.settings import Settings
+from actors.supervisor import Child
+from actors.system import Parts, System
+from tests.actors.fakes import MemoryBoard, MemoryChannel, ScriptedProbe, ScriptedProcessor, VirtualRuntime
+from tests.actors.fakes_journal import MemoryJournal, MemoryShelf
+from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPayments, MemoryPurge, MemoryTables
+
+SETTINGS = Settings.from_environment({"DATABASE_URL": "in memory", "REDIS_URL": "in memory"})
+
+
+class MemoryDatabase:
+    """Connections to nowhere."""
+
+    def __init__(self) -> None:
+        self.opened = self.closed = self.gone = False
+
+    def open(self) -> None:
+        self.opened = True
+
+    def ping(self) -> None:
+        if self.gone:
+            raise LedgerUnavailableError("planted")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class MemoryOwnedJournal(MemoryJournal):
+    """A journal of which a test can see when it is purged and closed."""
+
+    def __init__(self, kept: tuple[Payment, ...] = ()) -> None:
+        super().__init__(kept)
+        self.purges: list[int] = []
+        """Generations of its purges."""
+        self.closed = False
+
+    def check(self) -> None:
+        if self.broken:
+            raise JournalUnavailableError("planted")
+
+    def purge(self, generation: int) -> None:
+        self.check()
+        self.purges.append(generation)
+        self.committed([payment.correlation_id for payment in self.take(self.waiting)])
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def memory_parts(
+    runtime: VirtualRuntime,
+    tables: MemoryTables | None = None,
+    open_journal: Callable[[int], OwnedJournal] = lambda _: MemoryOwnedJournal(),
+    settings: Settings = SETTINGS,
+) -> Parts:
+    """Build parts that live in memory and in virtual time."""
+    tables, fence = tables or MemoryTables(runtime.now_s), MemoryFence(settings.replica)
+    return Parts(
+        runtime=runtime,
+        database=MemoryDatabase(),
+        payments=MemoryPayments(tables, fence),
+        leases=MemoryLeases(tables, fence),
+        purges=MemoryPurge(tables, fence),
+        board=MemoryBoard(runtime.now_s),
+        probe=ScriptedProbe(),
+        clients={processor.name: ScriptedProcessor() for processor in settings.processors},
+        turns=Semaphore(1),
+        open_journal=open_journal,
+        open_channel=lambda _: MemoryChannel(),
+        open_shelf=lambda _: MemoryShelf(),
+        concurrency_limits=ConcurrencyLimits(max=settings.in_flight_max),
+        rng=Random(1),
+    )
+
+
+class NeverStarted(Actor):
+    """An actor that counts as started, and receives nothing."""
+
+    def launch(self) -> "pykka.ActorRef[Any]":
+        return self.actor_ref
+
+    def on_receive(self, message: object) -> object:
+        raise AssertionError(f"{message} was received")
+
+
+class ScriptedAddress(Address):
+    """An address whose actor is played by a test."""
+
+    def __init__(self, name: str, log: list[tuple[str, object]]) -> None:
+        """`log` is shared by all addresses: it gets the name with each message, and with "start" and "stop"."""
+        super().__init__(name)
+        self.log = log
+        self.answers: dict[type, object] = {}
+        """Answers, errors to be raised, or functions that give answers, by the type of the message."""
+        self.alive = False
+        self.hangs = False
+
+    @property
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def bind(self, ref: "pykka.ActorRef[Any]") -> None:
+        super().bind(ref)
+        self.alive = True
+        self.log.append((self.name, "start"))
+
+    def tell(self, message: object) -> None:
+        self.log.append((self.name, message))
+        self._answer(message)
+
+    def ask(self, message: object, timeout_s: float) -> Any:  # noqa: ANN401, ARG002  # as in the class above
+        self.log.append((self.name, message))
+        if not self.alive:
+            raise GatewayUnavailableError(f"{self.name} does not answer")
+        return self._answer(message)
+
+    def stop(self, timeout_s: float) -> bool:  # noqa: ARG002  # as in the class above
+        self.log.append((self.name, "stop"))
+        self.alive = self.hangs
+        return not self.alive
+
+    def _answer(self, message: object) -> object:
+        answer = self.answers.get(type(message))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(message) if callable(answer) else answer
+
+
+class ScriptedSystem(System):
+    """A system that is wired as the real one, with actors that a test plays."""
+
+    def __init__(self, parts: Parts, settings: Settings = SETTINGS) -> None:
+        self.log: list[tuple[str, object]] = []
+        """What all actors were told and asked, in order."""
+        self.generations: list[int] = []
+        """Generations for which actors were started."""
+        self.purged: Callable[[], None] = lambda: None
+        """What the lease calls when it sees a purge."""
+        self.addresses: dict[str, ScriptedAddress] = {}
+        super().__init__(settings, parts, self._make_address)
+
+    def children(self, journal: Journal, generation: int, purged: Callable[[], None]) -> list[Child]:
+        self.generations.append(generation)
+        self.purged = purged
+        return [Child(child.address, NeverStarted) for child in super().children(journal, generation, purged)]
+
+    def answer(self, name: str, answers: Mapping[type, object]) -> None:
+        """Let an actor answer messages of these types from now on."""
+        self.addresses[name].answers.update(answers)
+
+    def _make_address(self, name: str) -> ScriptedAddress:
+        self.addresses[name] = ScriptedAddress(name, self.log)
+        return self.addresses[name]

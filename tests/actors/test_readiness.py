@@ -1,0 +1,121 @@
+from collections.abc import Callable
+
+import pytest
+
+from actors.errors import GatewayUnavailableError
+from actors.messages.router import RouterStats
+from actors.readiness import OK, Readiness, check_readiness
+from actors.supervisor import RestartLimits, Supervisor
+from tests.actors.fakes import MemoryBoard, VirtualRuntime
+from tests.actors.fakes_system import MemoryDatabase, MemoryOwnedJournal, ScriptedSystem, memory_parts
+
+PARTS = ("journal", "actors", "postgres", "redis", "payments")
+BUSY = RouterStats(unsettled={"held": 3}, unresolved=0, decisions={})
+
+
+class Started:
+    """A replica whose actors have started, as its readiness sees it."""
+
+    def __init__(self) -> None:
+        runtime = VirtualRuntime()
+        self.parts = memory_parts(runtime)
+        self.journal = MemoryOwnedJournal()
+        self.system = ScriptedSystem(self.parts)
+        children = self.system.children(self.journal, 0, lambda: None)
+        self.supervisor = Supervisor(children, runtime, RestartLimits(), pytest.fail)
+        self.supervisor.start()
+        self.stats: Callable[[], RouterStats] = lambda: BUSY
+        self.is_draining = False
+
+    def check(self) -> Readiness:
+        return check_readiness(self.parts, self.journal, self.supervisor, self.stats, is_draining=self.is_draining)
+
+
+def test_a_replica_with_which_nothing_is_wrong_is_ready() -> None:
+    readiness = Started().check()
+    assert (readiness.ready, readiness.degraded, readiness.parts) == (True, False, dict.fromkeys(PARTS, OK))
+
+
+def test_before_its_start_a_replica_is_not_ready() -> None:
+    started = Started()
+    readiness = check_readiness(started.parts, None, None, started.stats, is_draining=False)
+    assert (readiness.ready, readiness.degraded) == (False, False)
+    assert readiness.parts["journal"] == "not open yet: waiting for Postgres"
+    assert readiness.parts["actors"] == "not started yet"
+
+
+def test_a_replica_whose_journal_cannot_be_written_is_not_ready() -> None:
+    started = Started()
+    started.journal.broken = True
+    readiness = started.check()
+    assert (readiness.ready, readiness.parts["journal"]) == (False, "planted")
+
+
+def test_a_replica_with_a_dead_actor_is_not_ready_and_names_it() -> None:
+    started = Started()
+    started.system.addresses["router"].alive = False
+    started.system.addresses["fallback"].alive = False
+    readiness = started.check()
+    assert (readiness.ready, readiness.parts["actors"]) == (False, "dead: router, fallback")
+
+
+def lose_postgres(started: Started) -> None:
+    assert isinstance(started.parts.database, MemoryDatabase)
+    started.parts.database.gone = True
+
+
+def lose_redis(started: Started) -> None:
+    assert isinstance(started.parts.board, MemoryBoard)
+    started.parts.board.gone = True
+
+
+def leave_payments_unresolved(started: Started) -> None:
+    started.stats = lambda: RouterStats(unsettled={}, unresolved=2, decisions={})
+
+
+def silence_the_router(started: Started) -> None:
+    def ask() -> RouterStats:
+        raise GatewayUnavailableError("router does not answer")
+
+    started.stats = ask
+
+
+@pytest.mark.parametrize(
+    ("harm", "part", "told"),
+    [
+        (lose_postgres, "postgres", "planted"),
+        (lose_redis, "redis", "planted"),
+        (leave_payments_unresolved, "payments", "of 2 it is unknown for over 60 s whether they were charged"),
+        (silence_the_router, "payments", "router does not answer"),
+    ],
+)
+def test_a_replica_that_payments_are_accepted_by_all_the_same_is_degraded(
+    harm: Callable[[Started], None], part: str, told: str
+) -> None:
+    started = Started()
+    harm(started)
+    readiness = started.check()
+    assert (readiness.ready, readiness.degraded) == (True, True)
+    assert readiness.parts == dict.fromkeys(PARTS, OK) | {part: told}
+
+
+def test_a_draining_replica_is_not_ready() -> None:
+    started = Started()
+    started.is_draining = True
+    readiness = started.check()
+    assert (readiness.ready, readiness.degraded) == (False, False)
+    assert readiness.parts == {**dict.fromkeys(PARTS, OK), "gateway": "draining"}
+
+
+class SilentError(GatewayUnavailableError):
+    """An error without a word."""
+
+
+def test_an_error_without_a_word_is_told_by_its_name() -> None:
+    started = Started()
+
+    def ask() -> RouterStats:
+        raise SilentError
+
+    started.stats = ask
+    assert started.check().parts["payments"] == "SilentError"
