@@ -21,7 +21,7 @@ from actors.settings import Settings
 from actors.system import Parts
 from ops.simulation.clock import SimulatedRuntime
 from ops.simulation.replica import Mailbox, SimulatedReplica
-from tests.chaos.model import WINDOW_MAX, Model, is_idle
+from tests.chaos.model import WINDOW_MAX, Model
 from tests.chaos.test_model import Gateway
 
 ChangeMessage = Callable[[object, SimulatedReplica], object]
