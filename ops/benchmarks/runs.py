@@ -55,9 +55,7 @@ class Figures:
         return self.settled["default"] / self.offered
 
 
-def simulate(
-    table: Table, policy: Policy, seed: int = 1, users: int = USERS_MAX, until_s: float = END_S
-) -> Figures:
+def simulate(table: Table, policy: Policy, seed: int = 1, users: int = USERS_MAX, until_s: float = END_S) -> Figures:
     """Run the event's load, and count at `until_s`; the same arguments give the same figures."""
     cluster = start_gateway(policy, Random(f"{seed} gateway"))  # noqa: S311  # no secret
     clock, replicas, processors = cluster.clock, list(cluster.replicas.values()), cluster.processors

@@ -1,1 +1,1 @@
-"""The product's own actors in virtual time, over stores, processors and peers in memory; the model and `ops/bench` use it."""
+"""The product's own actors in virtual time, over stores and processors in memory: the model and `ops/bench` use it."""

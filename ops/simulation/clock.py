@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from greenlet import getcurrent, greenlet
 
@@ -14,6 +14,8 @@ NOW_MS = 1_750_000_000_000
 
 Value = TypeVar("Value")
 Job = Callable[[], object]
+_Due = tuple[float, int, Job]
+"""When a job is due, its number in the order of asking, and the job."""
 
 
 class Clock:
@@ -24,7 +26,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.time_s = 0.0
-        self._due: list[tuple[float, int, Job]] = []
+        self._due: list[_Due] = []
         self._numbers = count()
         self._idle: list[greenlet] = []
         """Greenlets that have ended a call; making one for each call would cost several times as much."""
@@ -39,7 +41,8 @@ class Clock:
 
     def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
         """Call a function after a delay."""
-        heappush(self._due, (self.time_s + delay_s, next(self._numbers), partial(function, *args)))
+        due: _Due = (self.time_s + delay_s, next(self._numbers), partial(function, *args))
+        heappush(self._due, due)
 
     def run(self, until_s: float) -> None:
         """Let everything happen that is due by then."""
@@ -56,12 +59,10 @@ class Clock:
         worker.switch(job)
 
     def _work(self, job: Job) -> None:
-        worker = getcurrent()
         while True:
             job()
-            self._idle.append(worker)
-            assert worker.parent is not None
-            job = worker.parent.switch()
+            self._idle.append(getcurrent())
+            job = _wait()
 
 
 class SimulatedRuntime:
@@ -146,9 +147,8 @@ class Reply(Generic[Value]):
         """Wait for the value; None where there is none in time."""
         if not self._is_over:
             self._waiter = getcurrent()
-            assert self._waiter.parent is not None, "only what the clock has called can wait"
             self._runtime.call_later(timeout_s, self._go_on)
-            self._waiter.parent.switch()
+            _wait()
             self._is_over = True
         return self._value
 
@@ -158,3 +158,11 @@ class Reply(Generic[Value]):
             # Control comes back here when the waiter ends or waits again.
             waiter.parent = getcurrent()
             waiter.switch()
+
+
+def _wait() -> Any:  # noqa: ANN401  # whatever it is resumed with
+    """Let whoever has started or resumed this greenlet go on, until somebody resumes it."""
+    parent = getcurrent().parent
+    if parent is None:
+        raise RuntimeError("only what the clock has called can wait")
+    return parent.switch()

@@ -1,6 +1,6 @@
 """The simulator's own payment processors in virtual time, and the ways to them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -22,7 +22,7 @@ class SimulatedCall:
     """Fulfils `ops.simulator`'s `Client`: one request of a simulated replica."""
 
     def __init__(self, runtime: SimulatedRuntime) -> None:
-        self.on_lost = None
+        self.on_lost: Callable[[], None] | None = None
         self._reply = Reply[tuple[int, bytes]](runtime)
 
     def answer(self, status: int, body: bytes = b"") -> None:

@@ -40,8 +40,8 @@ class Mailbox(Address):
 
     def handle(self) -> None:
         """Let the actor handle all that waits for it as one slice."""
-        assert self.actor is not None
-        self.actor.handle_waiting()
+        if self.actor is not None:
+            self.actor.handle_waiting()
 
     def tell(self, message: object) -> None:
         """Send a message without waiting."""
@@ -58,7 +58,7 @@ class Mailbox(Address):
 
 
 class SimulatedReplica:
-    """One replica of a cluster. What it starts from is what an earlier life has left in its journal and in the tables."""
+    """One replica of a cluster. It starts from what its earlier life has left in its journal and in the tables."""
 
     def __init__(self, cluster: "Cluster", name: str) -> None:
         self.name = name

@@ -1,7 +1,7 @@
 """Charges payments as a processor does: limit, delay, failure, booking, and injected faults in between."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Protocol
@@ -17,7 +17,7 @@ _CHARGED = encode_message("payment charged")
 _KNOWN = encode_message("payment already charged")
 
 
-class Client(Protocol):
+class Client(Hashable, Protocol):
     """Who has made one request, and how it may be answered. Each request is ended with one of these calls."""
 
     on_lost: Callable[[], None] | None

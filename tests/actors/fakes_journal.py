@@ -3,7 +3,9 @@
 from collections.abc import Collection, Iterator, Sequence
 
 from actors.domain.payment import Payment
-from ops.simulation.journals import MemoryJournal as MemoryJournal
+from ops.simulation.journals import MemoryJournal
+
+__all__ = ["MemoryJournal", "MemoryOrphan", "MemoryShelf"]
 
 
 class MemoryOrphan:

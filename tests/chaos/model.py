@@ -1,7 +1,7 @@
 """A gateway whose events a test puts into any order: the product's system over `ops.simulation`, taken step by step.
 
-A replica may crash, stand still and go on; a processor may fail, book without answering, or book late; every slice of an
-actor and every call under way is run when the test says so.
+A replica may crash, stand still and go on; a processor may fail, book without answering, or book late; every slice of
+an actor and every call under way is run when the test says so.
 """
 
 from collections.abc import Mapping
