@@ -1,5 +1,6 @@
 """One replica of the gateway: its start, its end, and what its HTTP side asks of it."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 
@@ -15,11 +16,11 @@ from actors.errors import (
     MailboxFullError,
 )
 from actors.messages.health import ForceBreaker
-from actors.messages.intake import Accept, AcceptAnswer
+from actors.messages.intake import Accept, AcceptAnswer, GetWaiting
 from actors.messages.lease import Leave
 from actors.messages.persistence import GetUnwritten
 from actors.messages.processor import Drain, GetOldestSent, GetProcessorStatus, ProcessorStatus
-from actors.messages.router import GetBeingWritten, GetRouterStats, RouterStats
+from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats, RouterStats
 from actors.ports import OwnedJournal
 from actors.purge import Purger
 from actors.readiness import Readiness, check_readiness
@@ -31,7 +32,10 @@ logger = logging.getLogger(__name__)
 ACCEPT_S_MAX = 5.0
 """How long a client waits for the journal."""
 ASK_S_MAX = 1.0
+SETTLE_S_MAX = 1.0
+"""How long a stop waits for accepted payments to be settled as usual, before it stops charging."""
 DRAIN_S_MAX = 2.0
+"""How long a stop then waits for the ends of charges and for their commits."""
 DRAIN_STEP_S = 0.02
 START_STEP_S = 0.2
 JOURNAL_S_MAX = 15.0
@@ -137,8 +141,9 @@ class Replica:
             self._system.close()
 
     def _come_to_rest(self) -> None:
-        """Send nothing more, wait within a limit until nothing is on its way to Postgres, and give up the lease."""
+        """Settle what can be settled soon, send nothing more, wait for what is under way, and give up the lease."""
         system, runtime = self._system, self._parts.runtime
+        self._settle()
         for address in system.processors.values():
             address.tell(Drain())
         deadline_s = runtime.now_s() + DRAIN_S_MAX
@@ -155,6 +160,16 @@ class Replica:
             system.lease.ask(Leave(), ASK_S_MAX)
         except GatewayUnavailableError as error:
             logger.warning("not all of it came to rest: %s", error)
+
+    def _settle(self) -> None:
+        """Let accepted payments be settled as usual, for a while: what is left then waits for another replica."""
+        system, runtime = self._system, self._parts.runtime
+        deadline_s = runtime.now_s() + SETTLE_S_MAX
+        with contextlib.suppress(GatewayUnavailableError):
+            while runtime.now_s() < deadline_s and (
+                system.intake.ask(GetWaiting(), ASK_S_MAX) or system.router.ask(GetDrivenCount(), ASK_S_MAX)
+            ):
+                runtime.sleep(DRAIN_STEP_S)
 
     def now_ms(self) -> int:
         """Wall clock of this replica, milliseconds since the epoch."""

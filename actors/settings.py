@@ -50,7 +50,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read the variables that the README lists.
+        """Read the variables that `docs/settings.md` lists.
 
         Raises:
             SettingsError: a variable is missing or malformed; the message names it.

@@ -3,14 +3,13 @@
 import logging
 from decimal import Decimal
 from socket import gaierror
+from urllib.parse import urlsplit
 from uuid import UUID
 
-import gevent
 import msgspec
-from geventhttpclient import HTTPClient
-from geventhttpclient.header import Headers
-from geventhttpclient.response import HTTPSocketPoolResponse
 
+from actors.adapters.host_addresses import HostAddresses
+from actors.adapters.http_pool import HttpPool
 from actors.domain.instant import iso_from_ms, ms_from_iso
 from actors.domain.money import decimal_amount
 from actors.domain.outcome import Outcome, outcome_of_status
@@ -19,19 +18,7 @@ from actors.domain.records import LookUpAnswer
 
 logger = logging.getLogger(__name__)
 
-JSON_HEADERS = {"Content-Type": "application/json"}
-ANSWER_BYTES_MAX = 64 * 1024
-
-
-class _OneAnswer(Headers):
-    """The headers of an answer. A second answer to one request is an error: its status would replace the first."""
-
-    def clear(self) -> None:
-        raise ValueError("a second answer to one request")
-
-
-class _DeadlineError(Exception):
-    """The deadline for a whole call has passed. Unlike `gevent.Timeout` this is an `Exception`, as any other error."""
+HTTP_PORT = 80
 
 
 class _Booked(msgspec.Struct):
@@ -47,23 +34,26 @@ class HttpProcessorClient:
 
     def __init__(self, url: str, timeout_s: float, charges_max: int, look_ups_max: int) -> None:
         """`url` is the base address. `charges_max` and `look_ups_max` limit the connections for each kind of call."""
-        self._timeout_s = timeout_s
+        parts = urlsplit(url)
+        addresses = HostAddresses(parts.hostname or "", parts.port or HTTP_PORT)
         # Look-ups have their own connections, so that a charge never waits for a slow look-up.
-        self._charges = self._client(url, charges_max)
-        self._look_ups = self._client(url, look_ups_max)
-        self._encoder = msgspec.json.Encoder(decimal_format="number")
+        self._charges = HttpPool(addresses, timeout_s, charges_max)
+        self._look_ups = HttpPool(addresses, timeout_s, look_ups_max)
+        self._charge_head = (
+            f"POST /payments HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\nContent-Length: "
+        )
+        self._look_up_end = f" HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n"
         self._decoder = msgspec.json.Decoder(_Booked)
 
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
-        body = self._encoder.encode(
-            {
-                "correlationId": payment.correlation_id,
-                "amount": decimal_amount(payment.amount_cents),
-                "requestedAt": iso_from_ms(requested_at_ms),
-            }
+        whole, cents = divmod(payment.amount_cents, 100)
+        # Nothing in it needs escaping.
+        body = (
+            f'{{"correlationId":"{payment.correlation_id}","amount":{whole}.{cents:02d}'
+            f',"requestedAt":"{iso_from_ms(requested_at_ms)}"}}'
         )
         try:
-            status, _ = self._call(self._charges, "POST", "/payments", body)
+            status, _ = self._charges.call(f"{self._charge_head}{len(body)}\r\n\r\n{body}".encode())
         except (ConnectionRefusedError, gaierror):
             return Outcome.REFUSED
         except Exception as error:  # noqa: BLE001  # after any other error the payment may have arrived
@@ -74,7 +64,7 @@ class HttpProcessorClient:
     def look_up(self, payment: Payment) -> LookUpAnswer:
         correlation_id = payment.correlation_id
         try:
-            status, body = self._call(self._look_ups, "GET", f"/payments/{correlation_id}", b"")
+            status, body = self._look_ups.call(f"GET /payments/{correlation_id}{self._look_up_end}".encode())
             if status == 404:  # noqa: PLR2004  # an HTTP status
                 return LookUpAnswer(answered=True)
             if status != 200:  # noqa: PLR2004  # an HTTP status
@@ -93,29 +83,3 @@ class HttpProcessorClient:
         """Close the idle connections."""
         self._charges.close()
         self._look_ups.close()
-
-    def _client(self, url: str, connections_max: int) -> HTTPClient:
-        # The library's timeouts apply to each receive, so a server that drips could hold a call for long. `_call` has a
-        # deadline for the whole call.
-        return HTTPClient.from_url(
-            url,
-            concurrency=connections_max,
-            connection_timeout=self._timeout_s,
-            network_timeout=self._timeout_s,
-            headers_type=_OneAnswer,
-        )
-
-    def _call(self, client: HTTPClient, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        with gevent.Timeout(self._timeout_s, _DeadlineError(f"no answer within {self._timeout_s} s")):
-            response = client.request(method, path, body=body, headers=JSON_HEADERS)
-            try:
-                return response.status_code, self._read(response)
-            finally:
-                response.release()
-
-    @staticmethod
-    def _read(response: HTTPSocketPoolResponse) -> bytes:
-        data = bytes(response.read(ANSWER_BYTES_MAX + 1))
-        if len(data) > ANSWER_BYTES_MAX:
-            raise ValueError("the answer is too long")
-        return data

@@ -137,6 +137,9 @@ class Dispatcher:
                     if life.state is State.HELD:
                         self._rivals.setdefault(key, []).append(life.payment)
                     self._apply(life, ClaimRejected(), now_s)
+                elif life.state is State.HELD:
+                    # It came from the journal before its row was known, and need not be claimed any more.
+                    self._work.recorded.append(key)
             life = self._lives.setdefault(key, Lifecycle(claim.payment, self._retries.horizon_s))
             self._apply(life, Adopted(claim.processor, claim.attempts, oldest_stamp_ms), now_s)
             self._accept_rivals(key)
@@ -217,6 +220,10 @@ class Dispatcher:
         """Tell the oldest stamp of a charge that is not committed; None where there is none."""
         stamps = (life.oldest_stamp_ms for life in self._lives.values())
         return min((stamp_ms for stamp_ms in stamps if stamp_ms is not None), default=None)
+
+    def driven_count(self) -> int:
+        """Tell how many payments are driven."""
+        return len(self._lives)
 
     def being_written(self) -> int:
         """Tell how many payments wait for Postgres."""

@@ -55,7 +55,7 @@ class RateLimiter:
     def next_at_s(self, now_s: float) -> float:
         """Return when `several` charges may start again, but at least `wait_s_min` from now."""
         self._fill(now_s)
-        missing = self._limits.several - self._tokens
+        missing = min(self._limits.several, self._limits.burst) - self._tokens
         return now_s + max(self._limits.wait_s_min, missing / self.per_s)
 
     def lagged(self, lag_s: float, now_s: float) -> None:

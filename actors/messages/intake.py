@@ -80,6 +80,19 @@ class GetAcceptedCents:
     correlation_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class GetWaiting:
+    """A question: how many payments wait in the journal for the router?"""
+
+
 IntakeMessage = (
-    Accept | TakeOver | Want | Recorded | FirstAmountsFound | AcceptedByPeers | DeliveryDue | GetAcceptedCents
+    Accept
+    | TakeOver
+    | Want
+    | Recorded
+    | FirstAmountsFound
+    | AcceptedByPeers
+    | DeliveryDue
+    | GetAcceptedCents
+    | GetWaiting
 )

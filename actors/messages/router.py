@@ -79,6 +79,11 @@ class GetBeingWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class GetDrivenCount:
+    """A question: how many payments does this replica drive?"""
+
+
+@dataclass(frozen=True, slots=True)
 class GetAdoptionRoom:
     """A question: how many more payments may be adopted?"""
 
@@ -117,6 +122,7 @@ RouterMessage = (
     | DecisionDue
     | GetOldestStamp
     | GetBeingWritten
+    | GetDrivenCount
     | GetAdoptionRoom
     | GetDriven
     | GetRouterStats

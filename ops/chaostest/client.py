@@ -31,7 +31,7 @@ class HttpAnswer:
     body: bytes
 
 
-class SingleConnection:
+class HttpClient:
     """A client of one server that has at most one connection; for use by one thread."""
 
     def __init__(self, url: str, timeout_s: float = ANSWER_S_MAX) -> None:
@@ -62,9 +62,9 @@ class SingleConnection:
 
 
 @contextlib.contextmanager
-def open_connection(url: str, timeout_s: float = ADMIN_S_MAX) -> Iterator[SingleConnection]:
+def open_connection(url: str, timeout_s: float = ADMIN_S_MAX) -> Iterator[HttpClient]:
     """Provide a client for a few requests, and close it afterwards."""
-    connection = SingleConnection(url, timeout_s)
+    connection = HttpClient(url, timeout_s)
     try:
         yield connection
     finally:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from queue import Empty, SimpleQueue
 from random import Random
 
-from ops.chaostest.client import HttpAnswer, NoAnswerError, SingleConnection
+from ops.chaostest.client import HttpAnswer, HttpClient, NoAnswerError
 from ops.chaostest.threads import ThreadGroup
 from ops.chaostest.workload import Attempt, OfferedPayment, draw_workload
 
@@ -37,7 +37,7 @@ class Purpose(Enum):
 
 
 @dataclass(slots=True)
-class _Post:
+class _PendingPost:
     offer: OfferedPayment
     purpose: Purpose
     tries: int = 0
@@ -63,8 +63,8 @@ class LoadGenerator:
         self._until_s = 0.0
         self._seed = seed
         self._source = draw_workload(seed)
-        self._due: SimpleQueue[_Post | None] = SimpleQueue()
-        self._later: SimpleQueue[tuple[float, _Post]] = SimpleQueue()
+        self._due: SimpleQueue[_PendingPost | None] = SimpleQueue()
+        self._later: SimpleQueue[tuple[float, _PendingPost]] = SimpleQueue()
         self._unfinished = 0
         self._lock = threading.Lock()
         self._threads = ThreadGroup()
@@ -88,7 +88,7 @@ class LoadGenerator:
         self._threads.stop()
 
     def _dispatch(self) -> None:
-        waiting: list[tuple[float, int, _Post]] = []
+        waiting: list[tuple[float, int, _PendingPost]] = []
         order = itertools.count()
         next_s = time.monotonic()
         while not self._threads.stopping.is_set():
@@ -110,12 +110,14 @@ class LoadGenerator:
             self._due.put(None)
 
     def _offer(self, offer: OfferedPayment) -> None:
-        self._begin(_Post(offer, Purpose.FIRST))
+        self._begin(_PendingPost(offer, Purpose.FIRST))
         if offer.repeat_after_s is not None:
-            self._begin(_Post(offer, Purpose.REPEAT), min(offer.repeat_after_s, self._until_s - time.monotonic()))
+            self._begin(
+                _PendingPost(offer, Purpose.REPEAT), min(offer.repeat_after_s, self._until_s - time.monotonic())
+            )
         self.offers.append(offer)
 
-    def _begin(self, post: _Post, after_s: float = 0) -> None:
+    def _begin(self, post: _PendingPost, after_s: float = 0) -> None:
         with self._lock:
             self._unfinished += 1
         if after_s > 0:
@@ -125,13 +127,13 @@ class LoadGenerator:
 
     def _serve(self, number: int) -> None:
         rng = Random(f"{self._seed} client {number}")  # noqa: S311 - no secret
-        connection, requests = SingleConnection(rng.choice(self._urls)), 0
+        connection, requests = HttpClient(rng.choice(self._urls)), 0
         while (post := self._due.get()) is not None and not self._threads.stopping.is_set():
             requests += 1
             again, works = self._carry_out(post, connection)
             if not works or requests > REQUESTS_PER_CONNECTION_MAX:
                 connection.close()
-                connection, requests = SingleConnection(rng.choice(self._urls)), 0
+                connection, requests = HttpClient(rng.choice(self._urls)), 0
             if again:
                 post.tries += 1
                 pause_s = min(PAUSE_S_MAX, PAUSE_S * 2 ** min(post.tries, 10)) * rng.uniform(0.5, 1)
@@ -140,14 +142,14 @@ class LoadGenerator:
                 self._end(post)
         connection.close()
 
-    def _end(self, post: _Post) -> None:
+    def _end(self, post: _PendingPost) -> None:
         offer = post.offer
         if post.purpose is Purpose.FIRST and offer.accepted and offer.other_cents is not None:
-            self._begin(_Post(offer, Purpose.OTHER_AMOUNT), PAUSE_S)
+            self._begin(_PendingPost(offer, Purpose.OTHER_AMOUNT), PAUSE_S)
         with self._lock:
             self._unfinished -= 1
 
-    def _carry_out(self, post: _Post, connection: SingleConnection) -> tuple[bool, bool]:
+    def _carry_out(self, post: _PendingPost, connection: HttpClient) -> tuple[bool, bool]:
         """Post once; return whether to try again later, and whether the connection can be kept."""
         offer = post.offer
         match post.purpose:
@@ -165,7 +167,7 @@ class LoadGenerator:
                 return post.tries < OTHER_AMOUNT_TRIES_MAX, committed is not None
 
 
-def _post(offer: OfferedPayment, amount_cents: int, connection: SingleConnection) -> Attempt:
+def _post(offer: OfferedPayment, amount_cents: int, connection: HttpClient) -> Attempt:
     at_ms = time.time_ns() // 1_000_000
     body = offer.body_format.encode(offer.correlation_id, amount_cents)
     try:
@@ -182,7 +184,7 @@ def _reason(answer: HttpAnswer) -> str:
     return answer.body.decode(errors="replace")[:200]
 
 
-def _is_committed(offer: OfferedPayment, connection: SingleConnection) -> bool | None:
+def _is_committed(offer: OfferedPayment, connection: HttpClient) -> bool | None:
     """Ask the gateway whether a payment is committed to Postgres; return None without an answer."""
     try:
         return connection.ask("GET", f"/payments/{offer.correlation_id}").status == HTTPStatus.OK

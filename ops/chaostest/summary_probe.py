@@ -10,7 +10,7 @@ from http import HTTPStatus
 from random import Random
 from urllib.parse import quote
 
-from ops.chaostest.client import NoAnswerError, SingleConnection
+from ops.chaostest.client import HttpClient, NoAnswerError
 from ops.chaostest.threads import ThreadGroup
 
 ASKERS = 50
@@ -44,7 +44,7 @@ class SummaryAnswer:
     """The totals by the name of the processor."""
 
 
-def ask_summary(connection: SingleConnection, from_ms: int | None, to_ms: int | None) -> SummaryAnswer:
+def ask_summary(connection: HttpClient, from_ms: int | None, to_ms: int | None) -> SummaryAnswer:
     """Ask a replica for one summary; None leaves a bound of the window open.
 
     Raises:
@@ -94,14 +94,14 @@ class SummaryProbe:
 
     def _ask(self, number: int) -> None:
         rng = Random(f"{self._seed} watch {number}")  # noqa: S311 - no secret
-        connections: dict[str, SingleConnection] = {}
+        connections: dict[str, HttpClient] = {}
         due_s = time.monotonic() + rng.uniform(0, PERIOD_S)
         while not self._threads.stopping.wait(max(0.0, due_s - time.monotonic())):
             due_s = max(due_s, time.monotonic() - PERIOD_S) + PERIOD_S
             urls = self._urls()
             if urls:
                 url = rng.choice(urls)
-                connection = connections.setdefault(url, SingleConnection(url))
+                connection = connections.setdefault(url, HttpClient(url))
                 try:
                     self.answers.append(ask_summary(connection, *draw_window(rng, self._began_ms, now_ms())))
                 except NoAnswerError:

@@ -19,13 +19,15 @@ Job = Callable[[], object]
 class Clock:
     """A heap of due calls. Those of one moment happen in the order in which they were asked for.
 
-    Each call runs in a greenlet of its own, so that it may wait in a `Reply`. Fulfils `ops.simulator`'s `Timers`.
+    Each call runs in a greenlet, so that it may wait in a `Reply`. Fulfils `ops.simulator`'s `Timers`.
     """
 
     def __init__(self) -> None:
         self.time_s = 0.0
         self._due: list[tuple[float, int, Job]] = []
         self._numbers = count()
+        self._idle: list[greenlet] = []
+        """Greenlets that have ended a call; making one for each call would cost several times as much."""
 
     def time(self) -> float:
         """Return the monotonic time in seconds."""
@@ -44,8 +46,22 @@ class Clock:
         while self._due and self._due[0][0] <= until_s:
             due_s, _, job = heappop(self._due)
             self.time_s = max(self.time_s, due_s)
-            greenlet(job).switch()
+            self.start(job)
         self.time_s = max(self.time_s, until_s)
+
+    def start(self, job: Job) -> None:
+        """Run a function to its end, or until it waits."""
+        worker = self._idle.pop() if self._idle else greenlet(self._work)
+        worker.parent = getcurrent()
+        worker.switch(job)
+
+    def _work(self, job: Job) -> None:
+        worker = getcurrent()
+        while True:
+            job()
+            self._idle.append(worker)
+            assert worker.parent is not None
+            job = worker.parent.switch()
 
 
 class SimulatedRuntime:
@@ -84,7 +100,7 @@ class SimulatedRuntime:
 
     def run_under_way(self, index: int) -> None:
         """Run one of the functions that were spawned, to its end or until it waits."""
-        greenlet(self._run).switch(self.under_way.pop(index % len(self.under_way)))
+        self._clock.start(partial(self._run, self.under_way.pop(index % len(self.under_way))))
 
     def pause(self) -> None:
         """Let the process stand still: what is due waits until `resume`."""

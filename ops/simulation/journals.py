@@ -24,6 +24,11 @@ class MemoryJournal:
         return {payment.correlation_id: payment for payment in (*self._taken, *self._waiting)}
 
     @property
+    def taken(self) -> set[UUID]:
+        """The ids of what was taken and is not committed."""
+        return {payment.correlation_id for payment in self._taken}
+
+    @property
     def waiting(self) -> int:
         return len(self._waiting)
 

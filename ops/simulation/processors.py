@@ -18,7 +18,7 @@ HEALTH_S_MAX = 2.0
 HTTP_OK = 200
 
 
-class Call:
+class SimulatedCall:
     """Fulfils `ops.simulator`'s `Client`: one request of a simulated replica."""
 
     def __init__(self, runtime: SimulatedRuntime) -> None:
@@ -61,7 +61,7 @@ class SimulatedClient:
         self._travel()
         if self._processor.faults.refuse:
             return Outcome.REFUSED
-        call = Call(self._runtime)
+        call = SimulatedCall(self._runtime)
         requested_at = EPOCH + timedelta(milliseconds=requested_at_ms)
         self._processor.pay(LedgerEntry(payment.correlation_id, payment.amount_cents, requested_at), call)
         answer = call.wait(self._timeout_s)
@@ -98,7 +98,7 @@ class SimulatedProbe:
         simulated = self._processors[processor]
         if simulated.faults.refuse:
             return None
-        call = Call(self._runtime)
+        call = SimulatedCall(self._runtime)
         simulated.answer_health(call)
         answer = call.wait(HEALTH_S_MAX)
         if answer is None or answer[0] != HTTP_OK:

@@ -356,6 +356,9 @@ class ScriptedProcessor:
         self.looked_up.append(payment.correlation_id)
         return self.look_ups.popleft() if self.look_ups else LookUpAnswer(answered=True)
 
+    def close(self) -> None:
+        self.error = ConnectionError("closed")
+
     def _fail(self) -> None:
         if self.error is not None:
             raise self.error
@@ -371,3 +374,6 @@ class ScriptedProbe:
     def ask(self, processor: str) -> ProcessorHealth | None:
         self.asked.append(processor)
         return self.answers.get(processor)
+
+    def close(self) -> None:
+        self.answers.clear()

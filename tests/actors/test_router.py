@@ -232,7 +232,7 @@ def test_changes_of_the_choice_are_logged_at_most_once_a_second(caplog: pytest.L
     for number in range(1, 13):
         state = BreakerState.FORCED_OPEN if number % 2 else BreakerState.CLOSED
         router.tell(router.availability("default", state), Route((payment(number),), 0))
-        router.advance(0.11)
+        router.advance(0.12)
     assert caplog.messages == [
         "payments go to fallback: an operator keeps cheaper ones open",
         "payments go to default: the cheapest works",

@@ -1,21 +1,21 @@
 """The promises, over arbitrary orders of answers, timeouts, crashes, pauses and adoptions."""
 
-from collections.abc import Callable
-from functools import partial
+from collections import defaultdict
 from uuid import UUID
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from actors.domain.messages import AcceptAnswer
 from actors.domain.payment import Payment
-from actors.errors import LeaseLostError
-from tests.actors.fakes import MemoryBoard, MemoryLedger, MemoryTables
-from tests.chaos.model import PROCESSORS, STEP_S, Clock, ModelProcessor, Replica, World
+from actors.messages.intake import AcceptAnswer
+from ops.simulation.processors import stamp_ms
+from ops.simulation.replica import SimulatedReplica
+from ops.simulation.stores import MemoryPayments
+from tests.chaos.model import BEHAVIOURS, PROCESSORS, REPLICAS, WINDOW_MAX, Model, accept, is_idle, step
 
-REPLICAS = ("1", "2")
 REST_S_MAX = 120.0
+STEP_S = 0.05
 STEPS_MAX = 100_000
 names = st.sampled_from([processor.name for processor in PROCESSORS])
 behaviours = st.sampled_from(["ok", "ok", "fail", "refuse", "drop", "late"])
@@ -23,182 +23,180 @@ indexes = st.integers(0, 50)
 
 
 class Gateway(RuleBasedStateMachine):
-    """Two replicas, two processors, one Postgres."""
+    """The rules by which a search acts on a model, and the promises that hold after each of them."""
 
-    replica_class: type[Replica] = Replica
+    model_class: type[Model] = Model
 
     @initialize()
     def start(self) -> None:
-        self.clock = Clock()
-        self.behaviour = {processor.name: "ok" for processor in PROCESSORS}
-        processors = {name: ModelProcessor(self.clock, self._draw(name)) for name in self.behaviour}
-        self.world = World(self.clock, MemoryTables(), processors, MemoryBoard(self.clock.now_s))
-        self.replicas: dict[str, Replica | None] = {name: self.replica_class(self.world, name) for name in REPLICAS}
-        self.accepted: dict[UUID, int] = {}
+        self.model = self.model_class()
+        self.accepted: dict[UUID, set[int]] = defaultdict(set)
+        """Amounts in cents that were accepted under an id."""
         self.offered = 0
 
-    def _draw(self, name: str) -> Callable[[], str]:
-        return lambda: self.behaviour[name]
-
-    def _running(self) -> list[Replica]:
-        return [replica for replica in self.replicas.values() if replica is not None and not replica.stalled]
-
-    @rule(index=indexes, amount_cents=st.integers(1, 10_000), again=st.booleans())
-    def post(self, index: int, amount_cents: int, again: bool) -> None:  # noqa: FBT001  # drawn
-        running = self._running()
+    @rule(index=indexes, amount_cents=st.integers(1, 10_000), again=st.booleans(), other=st.booleans())
+    def post(self, index: int, amount_cents: int, again: bool, other: bool = False) -> None:  # noqa: FBT001, FBT002  # drawn
+        """Post a new payment, or an earlier one again, perhaps with another amount."""
+        running = self.model.running
         if not running:
             return
         if again and self.accepted:
             correlation_id = list(self.accepted)[index % len(self.accepted)]
-            amount_cents = self.accepted[correlation_id]
+            amount_cents = amount_cents if other else min(self.accepted[correlation_id])
         else:
             self.offered += 1
             correlation_id = UUID(int=self.offered)
-        payment = Payment(correlation_id, amount_cents, self.clock.now_ms())
-        if running[index % len(running)].accept(payment) in {AcceptAnswer.ACCEPTED, AcceptAnswer.REPEATED}:
-            self.accepted.setdefault(correlation_id, amount_cents)
+        payment = Payment(correlation_id, amount_cents, self.model.clock.now_ms())
+        if accept(running[index % len(running)], payment) in {AcceptAnswer.ACCEPTED, AcceptAnswer.REPEATED}:
+            self.accepted[correlation_id].add(amount_cents)
 
     @rule(index=indexes, count=st.integers(1, 30))
     def handle_messages(self, index: int, count: int) -> None:
         for offset in range(count):
-            for replica in self._running():
-                self._alive(replica, partial(replica.step, index + offset))
+            for replica in self.model.running:
+                step(replica, index + offset)
 
     @rule(name=names, behaviour=behaviours)
     def behave(self, name: str, behaviour: str) -> None:
-        self.behaviour[name] = behaviour
+        self.model.behave(name, behaviour)
 
     @rule(index=indexes)
     def end_a_call(self, index: int) -> None:
-        for replica in self._running():
+        for replica in self.model.running:
             if replica.runtime.under_way:
-                replica.runtime.run(index)
+                replica.runtime.run_under_way(index)
 
     @rule(seconds=st.sampled_from([0.01, 0.1, 0.3, 1.0, 6.0]))
     def pass_time(self, seconds: float) -> None:
-        self._pass(seconds)
+        self.model.clock.run(self.model.clock.time_s + seconds)
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 12.0]))
     def run_freely(self, seconds: float) -> None:
-        end_s = self.clock.time_s + seconds
-        while self.clock.time_s < end_s:
+        end_s = self.model.clock.time_s + seconds
+        while self.model.clock.time_s < end_s:
             self._run_a_step()
 
     @rule(name=st.sampled_from(REPLICAS))
     def fill_or_empty_the_disk(self, name: str) -> None:
-        journal = self.world.journals[name]
+        journal = self.model.journals[name]
         journal.broken = not journal.broken
 
     @rule()
     def lose_or_mend_redis(self) -> None:
-        self.world.board.gone = not self.world.board.gone
+        self.model.board.gone = not self.model.board.gone
 
     @rule(name=st.sampled_from(REPLICAS), failures=st.integers(0, 3), lost_answers=st.integers(0, 2))
     def lose_postgres(self, name: str, failures: int, lost_answers: int) -> None:
-        replica = self.replicas[name]
-        if replica is not None:
-            replica.ledger.failures, replica.ledger.lost_answers = failures, lost_answers
+        for store in (self.model.payments[name], self.model.leases[name]):
+            store.failures, store.lost_answers = failures, lost_answers
 
     @rule(name=st.sampled_from(REPLICAS), sent=st.booleans())
     def crash(self, name: str, sent: bool) -> None:  # noqa: FBT001  # drawn
-        replica = self.replicas[name]
-        if replica is None:
+        replica = self.model.replicas[name]
+        if not replica.is_running:
             return
-        if sent:
+        if sent and not replica.is_paused:
             # What was under way reached the processors, and nobody is there for the answers.
-            before, self.behaviour = self.behaviour, dict.fromkeys(self.behaviour, "late")
+            before = {each: processor.faults for each, processor in self.model.processors.items()}
+            for processor in self.model.processors.values():
+                processor.faults = BEHAVIOURS["late"]
             while replica.runtime.under_way:
-                replica.runtime.run(0)
-            self.behaviour = before
-        self.replicas[name] = None
+                replica.runtime.run_under_way(0)
+            for each, faults in before.items():
+                self.model.processors[each].faults = faults
+        replica.crash()
 
     @rule(name=st.sampled_from(REPLICAS))
     def restart(self, name: str) -> None:
-        if self.replicas[name] is None:
-            self.replicas[name] = self.replica_class(self.world, name)
+        if not self.model.replicas[name].is_running:
+            self.model.replicas[name].start()
 
     @rule(name=st.sampled_from(REPLICAS))
     def stall_or_go_on(self, name: str) -> None:
-        replica = self.replicas[name]
-        if replica is not None:
-            replica.stalled = not replica.stalled
+        replica = self.model.replicas[name]
+        if replica.is_running:
+            (replica.resume if replica.is_paused else replica.pause)()
 
     @invariant()
     def no_payment_is_charged_twice(self) -> None:
-        default, fallback = (self.world.processors[processor.name].booked for processor in PROCESSORS)
-        assert default.keys() & fallback.keys() == set(), "charged twice"
+        default, fallback = (
+            {entry.correlation_id for entry in processor.ledger} for processor in self.model.processors.values()
+        )
+        assert default & fallback == set(), "charged twice"
 
     @invariant()
     def every_accepted_payment_is_durable(self) -> None:
-        journalled = {key for journal in self.world.journals.values() for key in journal.kept}
-        assert self.accepted.keys() - journalled - self.world.tables.payments.keys() == set(), "not durable"
+        journalled = {key for journal in self.model.journals.values() for key in journal.kept}
+        assert self.accepted.keys() - journalled - self.model.tables.payments.keys() == set(), "not durable"
 
     @invariant()
     def every_settlement_is_what_its_processor_booked(self) -> None:
-        for correlation_id, settlement in self.world.tables.settlements.items():
-            booked = self.world.processors[settlement.processor].booked[correlation_id]
-            payment = self.world.tables.payments[correlation_id]
-            assert (payment.amount_cents, settlement.requested_at_ms) == booked, "not as booked"
+        for correlation_id, settlement in self.model.tables.settlements.items():
+            entry = self.model.processors[settlement.processor].ledger.find(correlation_id)
+            payment = self.model.tables.payments[correlation_id]
+            assert entry is not None, "not as booked"
+            assert (payment.amount_cents, settlement.requested_at_ms) == (entry.amount_cents, stamp_ms(entry)), (
+                "not as booked"
+            )
+
+    @invariant()
+    def a_payment_is_booked_with_an_amount_that_was_accepted(self) -> None:
+        for processor in self.model.processors.values():
+            for entry in processor.ledger:
+                assert entry.amount_cents in self.accepted.get(entry.correlation_id, set()), "another amount"
 
     @invariant()
     def a_final_summary_misses_no_charge(self) -> None:
-        tables = self.world.tables
-        final_before_ms = MemoryLedger("", tables, self.clock.now_s).summary(None, None).final_before_ms
-        for processor in self.world.processors.values():
-            late = [(payment.correlation_id, stamp) for _, payment, stamp in processor.late]
-            booked = [(correlation_id, stamp) for correlation_id, (_, stamp) in processor.booked.items()]
-            missing = [key for key, stamp in booked + late if stamp < final_before_ms and key not in tables.settlements]
-            assert missing == [], "final too early"
+        tables = self.model.tables
+        final_before_ms = MemoryPayments(tables).summary(None, None).final_before_ms
+        for processor in self.model.processors.values():
+            booked = [*processor.ledger, *processor.to_be_booked]
+            early = {entry.correlation_id for entry in booked if stamp_ms(entry) < final_before_ms}
+            assert early - tables.settlements.keys() == set(), "final too early"
+
+    @invariant()
+    def no_more_than_the_window_is_taken_from_a_journal(self) -> None:
+        for journal in self.model.journals.values():
+            assert len(journal.taken) <= WINDOW_MAX, "beyond the window"
 
     def teardown(self) -> None:
         """Everything works again: then everything that was accepted is settled."""
-        for name, replica in self.replicas.items():
-            if replica is None:
-                self.replicas[name] = self.replica_class(self.world, name)
-            else:
-                replica.stalled = False
-        for journal in self.world.journals.values():
+        for replica in self.model.replicas.values():
+            if not replica.is_running:
+                replica.start()
+            elif replica.is_paused:
+                replica.resume()
+        for journal in self.model.journals.values():
             journal.broken = False
-        self.world.board.gone = False
-        self.behaviour.update(dict.fromkeys(self.behaviour, "ok"))
-        end_s = self.clock.time_s + REST_S_MAX
-        while self.clock.time_s < end_s and not self._is_at_rest():
+        self.model.board.gone = False
+        for processor in PROCESSORS:
+            self.model.behave(processor.name, "ok")
+        end_s = self.model.clock.time_s + REST_S_MAX
+        while self.model.clock.time_s < end_s and not self._is_at_rest():
             self._run_a_step()
             self.no_payment_is_charged_twice()
             self.a_final_summary_misses_no_charge()
+            self.no_more_than_the_window_is_taken_from_a_journal()
         self.every_settlement_is_what_its_processor_booked()
-        assert self.accepted.keys() - self.world.tables.settlements.keys() == set(), "not settled"
+        assert self.accepted.keys() - self.model.tables.settlements.keys() == set(), "not settled"
 
     def _is_at_rest(self) -> bool:
-        return self.accepted.keys() <= self.world.tables.settlements.keys() and not self.world.tables.claims
+        tables = self.model.tables
+        return self.accepted.keys() <= tables.settlements.keys() and not tables.claims
 
     def _run_a_step(self) -> None:
-        self._pass(STEP_S)
-        for replica in self._running():
+        self.pass_time(STEP_S)
+        for replica in self.model.running:
             self._settle_down(replica)
 
-    def _settle_down(self, replica: Replica) -> None:
-        for step in range(STEPS_MAX):
-            if replica.is_idle or self.replicas[replica.name] is not replica:
+    def _settle_down(self, replica: SimulatedReplica) -> None:
+        for index in range(STEPS_MAX):
+            if is_idle(replica):
                 return
             if replica.runtime.under_way:
-                replica.runtime.run(0)
-            self._alive(replica, partial(replica.step, step))
+                replica.runtime.run_under_way(0)
+            step(replica, index)
         raise AssertionError("the actors keep each other busy without end")
-
-    def _pass(self, seconds: float) -> None:
-        self.clock.time_s += seconds
-        for processor in self.world.processors.values():
-            processor.book_late()
-        for replica in self._running():
-            replica.runtime.fire()
-
-    def _alive(self, replica: Replica, act: Callable[[], None]) -> None:
-        """Act; a replica that lost its lease starts anew, as its supervisor would have it."""
-        try:
-            act()
-        except LeaseLostError:
-            self.replicas[replica.name] = self.replica_class(self.world, replica.name)
 
 
 TestGateway = Gateway.TestCase

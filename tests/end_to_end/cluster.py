@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
-from ops.chaostest.client import ADMIN_TOKEN, HttpAnswer, SingleConnection, open_connection
+from ops.chaostest.client import ADMIN_TOKEN, HttpAnswer, HttpClient, open_connection
 from ops.chaostest.workload import OfferedPayment
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
@@ -38,7 +38,7 @@ class GatewayClient:
                 self.statuses.append(post_payment(connection, payment).status)
 
 
-def post_payment(connection: SingleConnection, payment: OfferedPayment) -> HttpAnswer:
+def post_payment(connection: HttpClient, payment: OfferedPayment) -> HttpAnswer:
     """Post one payment once."""
     body = payment.body_format.encode(payment.correlation_id, payment.amount_cents)
     return connection.ask("POST", "/payments", body, {"Content-Type": payment.body_format.content_type})

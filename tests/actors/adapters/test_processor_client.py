@@ -13,7 +13,8 @@ from gevent.event import Event
 from gevent.server import StreamServer
 from gevent.socket import wait_read
 
-from actors.adapters.processor_client import ANSWER_BYTES_MAX, HttpProcessorClient
+from actors.adapters.http_connection import ANSWER_BYTES_MAX
+from actors.adapters.processor_client import HttpProcessorClient
 from actors.domain.outcome import Outcome
 from actors.ports import LookUpAnswer
 from tests.actors.fakes import payment

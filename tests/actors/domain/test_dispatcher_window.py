@@ -138,12 +138,12 @@ def test_a_payment_whose_processor_is_not_configured_any_more_waits_and_harms_no
     assert subject.dispatcher.wakes_at_s(subject.now_s) is None
 
 
-def test_a_row_that_is_adopted_while_its_payment_is_held_pins_it() -> None:
+def test_a_row_that_is_adopted_while_its_payment_is_held_pins_it_and_frees_the_journal_of_it() -> None:
     subject = Dispatching()
     subject.announce("default", takes=0)
     subject.accept(1)
     subject.announce("default", takes=2)
-    assert subject.adopt(Claim(payment(1), "fallback")) == Work(charges={"fallback": payments(1)})
+    assert subject.adopt(Claim(payment(1), "fallback")) == Work(charges={"fallback": payments(1)}, recorded=[ONE])
 
 
 def test_a_payment_that_was_adopted_while_it_was_held_goes_to_the_end_of_the_queue_once_it_is_free() -> None:

@@ -1,0 +1,85 @@
+"""The addresses of a host, looked up without ever holding up a call that knows one already."""
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+from math import inf
+
+from gevent.event import AsyncResult
+from gevent.monkey import get_original
+from gevent.threadpool import ThreadPool
+
+from actors.adapters.http_connection import Address, CallDeadlineError
+
+logger = logging.getLogger(__name__)
+
+FRESH_S = 5.0
+"""How long addresses are used before they are looked up again."""
+
+THREAD_IDLE_S = 1
+"""How long the thread for look-ups stays when there is nothing to look up."""
+
+Resolve = Callable[[str, int], tuple[Address, ...]]
+
+# gevent's own would take one of the threads that the whole process shares.
+_getaddrinfo = get_original("socket", "getaddrinfo")
+
+
+def resolve(host: str, port: int, flags: int = 0) -> tuple[Address, ...]:
+    """Look a host up; blocks the thread.
+
+    Raises:
+        socket.gaierror: the host has no address.
+    """
+    found = _getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return tuple(Address(family, socket_address) for family, _, _, _, socket_address in found)
+
+
+class HostAddresses:
+    """Remembers where a host is. Addresses that were found stay in use until a look-up finds others.
+
+    At most one look-up is under way, in a thread of its own, so that a slow name server holds up nothing else.
+    """
+
+    def __init__(self, host: str, port: int, resolve: Resolve = resolve) -> None:
+        """`resolve` looks a name up, and blocks its thread meanwhile."""
+        self._host = host
+        self._port = port
+        self._resolve = resolve
+        self._known: tuple[Address, ...] = ()
+        self._fresh_until_s = -inf
+        self._threads = ThreadPool(1, idle_task_timeout=THREAD_IDLE_S)
+        self._looking_up: AsyncResult[tuple[Address, ...]] | None = None
+
+    def get(self, deadline_s: float) -> tuple[Address, ...]:
+        """Return the addresses; only where none is known yet, wait for a look-up until `deadline_s` (monotonic).
+
+        Raises:
+            OSError: no address is known, and the look-up failed.
+            CallDeadlineError: no address is known, and the deadline has passed.
+        """
+        now_s = time.monotonic()
+        if now_s < self._fresh_until_s:
+            return self._known
+        looking_up = self._looking_up or self._look_up()
+        if self._known:
+            return self._known
+        looking_up.wait(max(0.0, deadline_s - now_s))
+        if not looking_up.ready():
+            raise CallDeadlineError("no address")
+        return looking_up.get() or ()
+
+    def _look_up(self) -> "AsyncResult[tuple[Address, ...]]":
+        self._looking_up = looking_up = self._threads.spawn(self._resolve, self._host, self._port)
+        looking_up.rawlink(self._looked_up)
+        return looking_up
+
+    def _looked_up(self, result: "AsyncResult[tuple[Address, ...]]") -> None:
+        self._looking_up = None
+        if result.successful():
+            self._known = result.value or ()
+        elif self._known:
+            logger.warning("no address for %s, its last one stays in use: %r", self._host, result.exception)
+        if self._known:
+            self._fresh_until_s = time.monotonic() + FRESH_S

@@ -1,0 +1,87 @@
+"""A persistence actor that is not started, with what stands around it."""
+
+from uuid import UUID
+
+from pykka._envelope import Envelope
+
+from actors.domain.batching import BatchLimits
+from actors.domain.payment import Claim, Move, Settlement
+from actors.messages.persistence import GetUnwritten, PersistenceMessage, Write
+from actors.messages.router import Written
+from actors.persistence import PersistenceActor
+from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, deliver, payment
+from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPayments, MemoryTables
+
+LIMITS = BatchLimits(items_max=100)
+
+
+def store_of(replica: str, tables: MemoryTables) -> MemoryPayments:
+    """Make the store of a replica that has a lease."""
+    fence = MemoryFence(replica)
+    MemoryLeases(tables, fence).register(0, lease_s=60)
+    return MemoryPayments(tables, fence)
+
+
+class Persistence:
+    """A persistence actor that is not started, with what stands around it."""
+
+    def __init__(self, tables: MemoryTables | None = None, store: MemoryPayments | None = None) -> None:
+        self.store = store or store_of("1", tables or MemoryTables())
+        self.intake, self.router, self.runtime = Recorder(), Recorder(), VirtualRuntime()
+        self.actor = PersistenceActor(
+            payments=self.store,
+            intake=self.intake,
+            router=self.router,
+            runtime=self.runtime,
+            limits=LIMITS,
+            replica="1",
+        )
+
+    @property
+    def rows(self) -> dict[UUID, tuple[str, str]]:
+        """Owner and processor of each unsettled row."""
+        return {key: (owned.owner, owned.claim.processor) for key, owned in self.store.tables.claims.items()}
+
+    def refused_cents(self, number: int) -> tuple[int, ...]:
+        """Give the other amounts that were reported under an id."""
+        record = self.store.payment(UUID(int=number))
+        return record.conflicting_amounts_cents if record else ()
+
+    def tell(self, message: PersistenceMessage) -> None:
+        self.actor.actor_inbox.put(Envelope(message))
+        deliver(self.actor)
+
+    def write(
+        self, claims: tuple[Claim, ...] = (), moves: tuple[Move, ...] = (), settlements: tuple[Settlement, ...] = ()
+    ) -> None:
+        self.tell(Write(claims, moves, settlements))
+
+    def advance(self, seconds: float) -> None:
+        self.runtime.advance(seconds)
+        deliver(self.actor)
+
+    def busy(self) -> "Persistence":
+        """Let a batch be written just now, so that the next one has to wait."""
+        self.write(settlements=(settlement(999),))
+        self.store.writes.clear()
+        self.router.take()
+        return self
+
+    def unwritten(self) -> object:
+        return self.actor.on_receive(GetUnwritten())
+
+
+def claims(*numbers: int, amount_cents: int = 1990) -> tuple[Claim, ...]:
+    return tuple(Claim(payment(number, amount_cents), "default") for number in numbers)
+
+
+def ids(*numbers: int) -> tuple[UUID, ...]:
+    return tuple(UUID(int=number) for number in numbers)
+
+
+def settlement(number: int) -> Settlement:
+    return Settlement(UUID(int=number), "default", NOW_MS, attempts=1)
+
+
+def written(claimed: tuple[UUID, ...] = (), moved: tuple[UUID, ...] = (), settled: tuple[UUID, ...] = ()) -> Written:
+    return Written(claimed, claims_rejected=(), moved=moved, moves_rejected=(), settled=settled)

@@ -1,0 +1,96 @@
+"""What persistence makes of rows that were there before."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from actors.domain.payment import Claim, Move, Payment
+from actors.errors import LedgerUnavailableError
+from actors.messages.intake import FirstAmountsFound, Recorded
+from actors.messages.router import Adopt, Written
+from tests.actors.fakes import payment
+from tests.actors.fakes_storage import MemoryPayments, MemoryTables
+from tests.actors.persisting import Persistence, claims, ids, settlement, store_of, written
+
+
+def test_a_payment_whose_row_another_replica_has_is_rejected() -> None:
+    tables = MemoryTables()
+    store_of("2", tables).write(claims(1), (), ())
+    persistence = Persistence(tables)
+    persistence.write(claims(1, 2))
+    persistence.advance(0.010)
+    assert persistence.router.messages == [Written(ids(2), (payment(1),), (), (), ())]
+    assert persistence.intake.messages == [Recorded(ids(1, 2))]
+
+
+def test_a_payment_that_is_settled_already_is_rejected() -> None:
+    persistence = Persistence()
+    persistence.store.write(claims(1), (), ())
+    persistence.store.write((), (), (settlement(1),))
+    persistence.write(claims(1))
+    persistence.advance(0.010)
+    assert persistence.router.messages == [Written((), (payment(1),), (), (), ())]
+    assert persistence.refused_cents(1) == ()
+
+
+def test_a_row_of_this_replica_from_before_an_interruption_counts_as_perhaps_charged() -> None:
+    persistence = Persistence()
+    persistence.store.write([Claim(payment(1), "fallback")], (), ())
+    persistence.write(claims(1))
+    persistence.advance(0.010)
+    assert persistence.router.messages == [Adopt((Claim(payment(1), "fallback"),), oldest_stamp_ms=0), written()]
+
+
+def test_another_amount_under_a_known_id_is_reported_and_never_charged() -> None:
+    persistence = Persistence()
+    persistence.store.write(claims(1), (), ())
+    persistence.write(claims(1, amount_cents=5))
+    persistence.advance(0.010)
+    assert persistence.router.messages == [Written((), (payment(1, 5),), (), (), ())]
+    assert FirstAmountsFound((payment(1),)) in persistence.intake.messages
+    assert persistence.refused_cents(1) == (5,)
+    assert persistence.store.tables.payments[UUID(int=1)].amount_cents == 1990
+
+
+class RefusesReports(MemoryPayments):
+    """Answers everything but reports of conflicts."""
+
+    def report_conflicts(self, payments: Sequence[Payment]) -> None:
+        raise LedgerUnavailableError(f"planted: {len(payments)} are not reported")
+
+
+def test_another_amount_that_cannot_be_reported_is_rejected_all_the_same() -> None:
+    tables = MemoryTables()
+    persistence = Persistence(store=RefusesReports(tables, store_of("1", tables).fence))
+    persistence.store.write(claims(1), (), ())
+    persistence.write(claims(1, amount_cents=5))
+    persistence.advance(0.010)
+    assert persistence.router.messages == [Written((), (payment(1, 5),), (), (), ())]
+    assert persistence.refused_cents(1) == ()
+
+
+def test_an_id_stands_once_in_a_batch_so_that_a_second_amount_is_found_out() -> None:
+    persistence = Persistence()
+    persistence.write((*claims(1, 2), *claims(1, amount_cents=5)))
+    persistence.advance(0.010)
+    persistence.advance(0.010)
+    assert persistence.store.writes == [(2, 0, 0), (1, 0, 0)]
+    assert persistence.refused_cents(1) == (5,)
+
+
+def test_an_id_that_waits_behind_its_first_claim_keeps_its_place_before_later_ones() -> None:
+    persistence = Persistence()
+    persistence.write((*claims(1), *claims(1, amount_cents=5), *claims(*range(2, 151))))
+    assert persistence.store.writes == [(100, 0, 0)]
+    persistence.advance(0.010)
+    assert persistence.store.writes == [(100, 0, 0), (51, 0, 0)]
+    assert list(persistence.rows) == list(ids(*range(1, 151)))
+
+
+def test_a_move_of_a_row_that_others_have_taken_is_given_up() -> None:
+    tables = MemoryTables()
+    store_of("2", tables).write(claims(1), (), ())
+    persistence = Persistence(tables)
+    persistence.write(moves=(Move(UUID(int=1), "fallback", attempts=1),))
+    persistence.advance(0.010)
+    assert persistence.router.messages == [Written((), (), (), ids(1), ())]
+    assert persistence.rows == {UUID(int=1): ("2", "default")}

@@ -1,0 +1,46 @@
+"""One name has one meaning over the whole tree."""
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("actors", "http", "ops")
+
+KNOWN = {
+    "Adopted": "an event of the lifecycle, and what the store answers: both are told of rows that were taken over",
+    "Address": "where an actor is reached, and where a host is: the usual word for both",
+}
+"""Class names that still stand twice, and why."""
+
+
+def repeated_class_names(root: Path) -> dict[str, list[str]]:
+    """Find the class names that stand more than once, with their files."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for folder in FOLDERS:
+        for path in sorted((root / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                if isinstance(node, ast.ClassDef):
+                    files[node.name].append(path.relative_to(root).as_posix())
+    return {name: found for name, found in files.items() if len(found) > 1}
+
+
+def test_no_two_classes_share_a_name() -> None:
+    repeated = repeated_class_names(ROOT)
+    assert {name: files for name, files in repeated.items() if name not in KNOWN} == {}
+
+
+def test_the_known_repetitions_still_stand() -> None:
+    assert KNOWN.keys() - repeated_class_names(ROOT).keys() == set()
+
+
+def test_a_repeated_name_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    for file, source in (
+        ("actors/domain/a.py", "class Once: ...\nclass Twice: ..."),
+        ("http/gateway/b.py", "class Alone:\n    class Twice: ..."),
+        ("ops/c.py", "def make():\n    class Other: ..."),
+        ("tests/d.py", "class Once: ..."),
+    ):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(source)
+    assert repeated_class_names(tmp_path) == {"Twice": ["actors/domain/a.py", "http/gateway/b.py"]}
