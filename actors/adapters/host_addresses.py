@@ -5,6 +5,8 @@ import socket
 import time
 from collections.abc import Callable
 from math import inf
+from typing import Self
+from urllib.parse import urlsplit
 
 from gevent.event import AsyncResult
 from gevent.monkey import get_original
@@ -14,6 +16,7 @@ from actors.adapters.http_connection import Address, CallDeadlineError
 
 logger = logging.getLogger(__name__)
 
+HTTP_PORT = 80
 FRESH_S = 5.0
 """How long addresses are used before they are looked up again."""
 
@@ -42,6 +45,12 @@ class HostAddresses:
 
     At most one look-up is under way, in a thread of its own, so that a slow name server holds up nothing else.
     """
+
+    @classmethod
+    def of_url(cls, url: str) -> Self:
+        """Remember where the host of an `http` URL is."""
+        parts = urlsplit(url)
+        return cls(parts.hostname or "", parts.port or HTTP_PORT)
 
     def __init__(self, host: str, port: int, resolve: Resolve = resolve, fresh_s: float = FRESH_S) -> None:
         """`resolve` looks a name up, and blocks its thread meanwhile; what it found is used for `fresh_s` seconds."""
