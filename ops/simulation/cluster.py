@@ -18,7 +18,8 @@ from ops.simulation.journals import MemoryJournal, SharedShelf
 from ops.simulation.peers import MemoryBoard, MemoryChannel
 from ops.simulation.processors import SimulatedClient, SimulatedProbe
 from ops.simulation.replica import Mailbox, SimulatedReplica
-from ops.simulation.stores import MemoryFence, MemoryLeases, MemoryPurge, MemoryTables, TimedPayments
+from ops.simulation.stores import MemoryLeases, MemoryPurge, TimedPayments
+from ops.simulation.tables import MemoryFence, MemoryTables
 from ops.simulator.processor import PaymentProcessor
 
 

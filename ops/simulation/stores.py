@@ -1,7 +1,6 @@
 """Postgres in memory: each storage port over tables that replicas share."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from uuid import UUID
 
 from actors.domain.payment import Claim, Move, Payment, Settlement
@@ -17,57 +16,9 @@ from actors.domain.records import (
 )
 from actors.errors import LedgerUnavailableError
 from ops.simulation.clock import NOW_MS
+from ops.simulation.tables import Lease, MemoryFence, MemoryTables, OwnedClaim
 
 NEVER_MS = 2**63 - 1
-
-
-@dataclass
-class OwnedClaim:
-    """A claim and the replica that drives it."""
-
-    owner: str
-    claim: Claim
-
-
-@dataclass
-class Lease:
-    """What the tables hold of one replica."""
-
-    epoch: int
-    generation: int
-    until_s: float
-    watermark_ms: int
-
-
-@dataclass
-class MemoryTables:
-    """What several replicas share, as they share one Postgres. Leases end by `now_s`."""
-
-    now_s: Callable[[], float] = lambda: 0.0
-    payments: dict[UUID, Payment] = field(default_factory=dict)
-    claims: dict[UUID, OwnedClaim] = field(default_factory=dict)
-    settlements: dict[UUID, Settlement] = field(default_factory=dict)
-    conflicts: dict[UUID, dict[int, Payment]] = field(default_factory=dict)
-    """Other payments that were offered under an id, by their amounts in cents."""
-    leases: dict[str, Lease] = field(default_factory=dict)
-    generation: int = 0
-    purged_generation: int = 0
-
-    def gone(self) -> list[str]:
-        """Name the replicas whose lease has ended."""
-        return [name for name, lease in self.leases.items() if lease.until_s <= self.now_s()]
-
-    def owners(self) -> set[str]:
-        """Name the replicas that have unsettled payments."""
-        return {owned.owner for owned in self.claims.values()}
-
-
-@dataclass
-class MemoryFence:
-    """The registration that a replica writes under."""
-
-    replica: str = "1"
-    epoch: int = 0
 
 
 class MemoryStore:

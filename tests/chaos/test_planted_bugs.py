@@ -17,27 +17,11 @@ from actors.messages.persistence import Write
 from actors.messages.processor import LeaseRenewed
 from actors.messages.router import ChargesEnded
 from actors.ports import PaymentStore, ProcessorClient
-from actors.settings import Settings
 from actors.system import Parts
-from ops.simulation.clock import SimulatedRuntime
-from ops.simulation.replica import Mailbox, SimulatedReplica
-from tests.chaos.model import WINDOW_MAX, Model
+from ops.simulation.replica import SimulatedReplica
+from tests.chaos.model import WINDOW_MAX
+from tests.chaos.planting import with_changed_messages, with_changed_parts
 from tests.chaos.test_model import Gateway
-
-ChangeMessage = Callable[[object, SimulatedReplica], object]
-"""Gives the message that arrives in the place of one that was sent."""
-
-
-class MiddlemansMailbox(Mailbox):
-    """A mailbox whose messages are changed on their way."""
-
-    def __init__(self, name: str, replica: SimulatedReplica, change: ChangeMessage) -> None:
-        super().__init__(name)
-        self._replica = replica
-        self._change = change
-
-    def tell(self, message: object) -> None:
-        super().tell(self._change(message, self._replica))
 
 
 def answer_too_early(message: object, _: SimulatedReplica) -> object:
@@ -134,32 +118,6 @@ def lose_batches(parts: Parts) -> Parts:
 
 def stamp_anew(parts: Parts) -> Parts:
     return replace(parts, clients={name: LaterStampingClient(client) for name, client in parts.clients.items()})
-
-
-def with_changed_messages(change: ChangeMessage) -> type[Gateway]:
-    """Make a gateway whose messages are changed on their way."""
-
-    class ChangedModel(Model):
-        def make_mailbox(self, replica: SimulatedReplica, name: str) -> Mailbox:
-            return MiddlemansMailbox(name, replica, change)
-
-    class Changed(Gateway):
-        model_class = ChangedModel
-
-    return Changed
-
-
-def with_changed_parts(change: Callable[[Parts], Parts]) -> type[Gateway]:
-    """Make a gateway with other parts."""
-
-    class ChangedModel(Model):
-        def make_parts(self, settings: Settings, runtime: SimulatedRuntime) -> Parts:
-            return change(super().make_parts(settings, runtime))
-
-    class Changed(Gateway):
-        model_class = ChangedModel
-
-    return Changed
 
 
 @pytest.mark.parametrize(
