@@ -35,7 +35,9 @@ class HttpHealthProbe:
             health = self._endpoints[processor].ask()
         except Exception:  # noqa: BLE001  # whatever went wrong, there is no usable answer
             return None
-        return health and ProcessorHealth(processor, health.failing, health.minResponseTime, asked_at_ms)
+        if health is None:
+            return None
+        return ProcessorHealth(processor, health.failing, health.minResponseTime, asked_at_ms)
 
     def close(self) -> None:
         """End all connections."""
