@@ -71,8 +71,8 @@ class Persistence:
         return self.actor.on_receive(GetUnwritten())
 
 
-def claims(*numbers: int, amount_cents: int = 1990) -> tuple[Claim, ...]:
-    return tuple(Claim(payment(number, amount_cents), "default") for number in numbers)
+def claims(*numbers: int, amount_minor: int = 1990) -> tuple[Claim, ...]:
+    return tuple(Claim(payment(number, amount_minor), "default") for number in numbers)
 
 
 def ids(*numbers: int) -> tuple[UUID, ...]:

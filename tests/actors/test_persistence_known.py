@@ -43,12 +43,12 @@ def test_a_row_of_this_replica_from_before_an_interruption_counts_as_perhaps_cha
 def test_another_amount_under_a_known_id_is_reported_and_never_charged() -> None:
     persistence = Persistence()
     persistence.store.write(claims(1), (), ())
-    persistence.write(claims(1, amount_cents=5))
+    persistence.write(claims(1, amount_minor=5))
     persistence.advance(0.010)
     assert persistence.router.messages == [Written((), (payment(1, 5),), (), (), ())]
     assert FirstAmountsFound((payment(1),)) in persistence.intake.messages
     assert persistence.refused_cents(1) == (5,)
-    assert persistence.store.tables.payments[UUID(int=1)].amount_cents == 1990
+    assert persistence.store.tables.payments[UUID(int=1)].amount_minor == 1990
 
 
 class RefusesReports(MemoryPayments):
@@ -62,7 +62,7 @@ def test_another_amount_that_cannot_be_reported_is_rejected_all_the_same() -> No
     tables = MemoryTables()
     persistence = Persistence(store=RefusesReports(tables, store_of("1", tables).fence))
     persistence.store.write(claims(1), (), ())
-    persistence.write(claims(1, amount_cents=5))
+    persistence.write(claims(1, amount_minor=5))
     persistence.advance(0.010)
     assert persistence.router.messages == [Written((), (payment(1, 5),), (), (), ())]
     assert persistence.refused_cents(1) == ()
@@ -70,7 +70,7 @@ def test_another_amount_that_cannot_be_reported_is_rejected_all_the_same() -> No
 
 def test_an_id_stands_once_in_a_batch_so_that_a_second_amount_is_found_out() -> None:
     persistence = Persistence()
-    persistence.write((*claims(1, 2), *claims(1, amount_cents=5)))
+    persistence.write((*claims(1, 2), *claims(1, amount_minor=5)))
     persistence.advance(0.010)
     persistence.advance(0.010)
     assert persistence.store.writes == [(2, 0, 0), (1, 0, 0)]
@@ -79,7 +79,7 @@ def test_an_id_stands_once_in_a_batch_so_that_a_second_amount_is_found_out() -> 
 
 def test_an_id_that_waits_behind_its_first_claim_keeps_its_place_before_later_ones() -> None:
     persistence = Persistence()
-    persistence.write((*claims(1), *claims(1, amount_cents=5), *claims(*range(2, 151))))
+    persistence.write((*claims(1), *claims(1, amount_minor=5), *claims(*range(2, 151))))
     assert persistence.store.writes == [(100, 0, 0)]
     persistence.advance(0.010)
     assert persistence.store.writes == [(100, 0, 0), (51, 0, 0)]

@@ -38,8 +38,8 @@ class Desk:
             turns=self.turns,
         )
 
-    def settle(self, number: int, stamp_ms: int, amount_cents: int = 1990) -> None:
-        self.store.write([Claim(payment(number, amount_cents), "default")], (), ())
+    def settle(self, number: int, stamp_ms: int, amount_minor: int = 1990) -> None:
+        self.store.write([Claim(payment(number, amount_minor), "default")], (), ())
         self.store.write((), (), [Settlement(UUID(int=number), "default", stamp_ms, 1)])
 
     def set_watermark(self, watermark_ms: int) -> None:

@@ -40,7 +40,7 @@ class GatewayClient:
 
 def post_payment(connection: HttpClient, payment: OfferedPayment) -> HttpAnswer:
     """Post one payment once."""
-    body = payment.body_format.encode(payment.correlation_id, payment.amount_cents)
+    body = payment.body_format.encode(payment.correlation_id, payment.amount_minor)
     return connection.ask("POST", "/payments", body, {"Content-Type": payment.body_format.content_type})
 
 
@@ -89,7 +89,7 @@ class Cluster:
     def charges(self) -> list[tuple[UUID, int, str]]:
         """List every charge that any processor has booked: id, cents, name of the processor."""
         return [
-            (UUID(row["correlationId"]), row["amountCents"], simulator.name)
+            (UUID(row["correlationId"]), row["amountMinor"], simulator.name)
             for simulator in self.stack.simulators
             for row in map(json.loads, get(f"{simulator.admin_url}/admin/payments")[1].splitlines())
         ]

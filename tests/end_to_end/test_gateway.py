@@ -77,7 +77,7 @@ def test_two_thousand_payments_are_each_charged_once_and_all_records_agree_even_
 def check_charges(cluster: Cluster, payments: list[OfferedPayment], asked: list[tuple[str, str]]) -> list[object]:
     """Check every id, and every window on every replica; return what was found."""
     charges = cluster.charges()
-    expected = sorted((payment.correlation_id, payment.amount_cents) for payment in payments)
+    expected = sorted((payment.correlation_id, payment.amount_minor) for payment in payments)
     assert sorted((correlation_id, cents) for correlation_id, cents, _ in charges) == expected
     summaries: list[object] = []
     for window in asked:

@@ -75,7 +75,7 @@ class FakeGateway:
         known = self.kept.setdefault(payment.correlation_id, payment)
         if known is payment:
             return AcceptAnswer.ACCEPTED
-        return AcceptAnswer.REPEATED if known.amount_cents == payment.amount_cents else AcceptAnswer.CONFLICT
+        return AcceptAnswer.REPEATED if known.amount_minor == payment.amount_minor else AcceptAnswer.CONFLICT
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
         self._fail()

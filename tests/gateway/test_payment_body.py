@@ -272,7 +272,7 @@ def test_a_good_payment_is_accepted_in_every_form(
 ) -> None:
     answer = client.simulate_post("/payments", body=body, headers={"Content-Type": content_type})
     assert answer.status_code == 202
-    assert [(ID, cents)] == [(payment.correlation_id, payment.amount_cents) for payment in gateway.kept.values()]
+    assert [(ID, cents)] == [(payment.correlation_id, payment.amount_minor) for payment in gateway.kept.values()]
 
 
 def test_a_body_without_a_type_is_json(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:

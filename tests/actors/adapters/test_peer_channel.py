@@ -162,7 +162,7 @@ def test_the_stream_keeps_the_latest_and_no_more(
     with client.pipeline() as pipeline:
         for number in range(told):
             one = payment(number)
-            entry = msgpack.packb([(one.correlation_id.bytes, one.amount_cents, one.accepted_at_ms)])
+            entry = msgpack.packb([(one.correlation_id.bytes, one.amount_minor, one.accepted_at_ms)])
             pipeline.xadd(KEY, {"payments": entry})
         pipeline.execute()
     channel.tell([payment(told)])

@@ -21,8 +21,8 @@ PROCESSORS = (
 )
 
 
-def payment(number: int, amount_cents: int = 1990) -> Payment:
-    return Payment(UUID(int=number), amount_cents, NOW_MS)
+def payment(number: int, amount_minor: int = 1990) -> Payment:
+    return Payment(UUID(int=number), amount_minor, NOW_MS)
 
 
 def payments(*numbers: int) -> list[Payment]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.domain.money import amount_cents, decimal_amount
+from actors.domain.money import amount_minor, decimal_amount
 from actors.errors import InvalidAmountError
 
 CENTS_MAX = 10**14
@@ -22,7 +22,7 @@ def exact_cents(amount: Decimal) -> int | None:
 
 def cents_or_none(amount: Decimal) -> int | None:
     try:
-        return amount_cents(amount)
+        return amount_minor(amount)
     except InvalidAmountError:
         return None
 
@@ -44,10 +44,10 @@ def test_any_decimal_becomes_its_exact_cents_or_is_refused(amount: Decimal) -> N
 @given(st.integers(1, CENTS_MAX), st.integers(0, 60), st.integers(-60, -3))
 def test_the_slightest_fraction_of_a_cent_is_never_lost(cents: int, zeros: int, exponent: int) -> None:
     exact = decimal_of(negative=False, digits=cents * 10**zeros, exponent=-2 - zeros)
-    assert amount_cents(exact) == cents
+    assert amount_minor(exact) == cents
     shifted = cents * 10 ** (-2 - exponent) + 1
     with pytest.raises(InvalidAmountError):
-        amount_cents(decimal_of(negative=False, digits=shifted, exponent=exponent))
+        amount_minor(decimal_of(negative=False, digits=shifted, exponent=exponent))
 
 
 @settings(deadline=None)
@@ -55,7 +55,7 @@ def test_the_slightest_fraction_of_a_cent_is_never_lost(cents: int, zeros: int, 
 def test_cents_survive_the_way_to_a_decimal_and_back(cents: int) -> None:
     amount = decimal_amount(cents)
     assert amount.as_tuple().exponent == -2
-    assert amount_cents(amount) == cents
+    assert amount_minor(amount) == cents
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_cents_survive_the_way_to_a_decimal_and_back(cents: int) -> None:
     ],
 )
 def test_cents_are_exact(text: str, cents: int) -> None:
-    assert amount_cents(Decimal(text)) == cents
+    assert amount_minor(Decimal(text)) == cents
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_cents_are_exact(text: str, cents: int) -> None:
 )
 def test_what_is_no_positive_number_of_cents_within_the_limits_is_refused(text: str) -> None:
     with pytest.raises(InvalidAmountError):
-        amount_cents(Decimal(text))
+        amount_minor(Decimal(text))
 
 
 def test_cents_are_written_with_two_places() -> None:

@@ -41,18 +41,18 @@ def make_charge(number: int, processor: str = "default") -> BookedCharge:
 
 def settlement_of(charge: BookedCharge) -> SettlementRow:
     return SettlementRow(
-        charge.correlation_id, charge.processor, charge.amount_cents, charge.requested_at_us // 1000, 1
+        charge.correlation_id, charge.processor, charge.amount_minor, charge.requested_at_us // 1000, 1
     )
 
 
 def payment_of(charge: BookedCharge) -> PaymentRow:
-    return PaymentRow(charge.correlation_id, charge.amount_cents, NOW_MS)
+    return PaymentRow(charge.correlation_id, charge.amount_minor, NOW_MS)
 
 
 def totals_of(charges: Sequence[BookedCharge]) -> tuple[ProcessorTotals, ...]:
     totals = []
     for name, fee in FEES.items():
-        cents = [charge.amount_cents for charge in charges if charge.processor == name]
+        cents = [charge.amount_minor for charge in charges if charge.processor == name]
         amount = Decimal(sum(cents)) / 100
         totals.append(ProcessorTotals(name, fee, len(cents), amount, (amount * fee).quantize(Decimal("0.01"))))
     return tuple(totals)
@@ -147,7 +147,7 @@ def change_settlement(number: int, **changes: object) -> Callable[[History], His
 
 def charge_another_amount(good: History) -> History:
     def other(row: object) -> object:
-        return replace(row, amount_cents=1) if row.correlation_id == identifier(3) else row  # type: ignore[attr-defined, type-var]
+        return replace(row, amount_minor=1) if row.correlation_id == identifier(3) else row  # type: ignore[attr-defined, type-var]
 
     final_state = good.final_state
     return replace(
@@ -227,7 +227,7 @@ def lose_another_amount(good: History) -> History:
         (leave_claimed, {"unknown": 1, "wrong_totals": 1}),
         (charge_on_both, {"duplicated": 1, "wrong_totals": 1, "untrue_summaries": 2}),
         (charge_twice_on_one, {"duplicated": 1, "wrong_totals": 1, "untrue_summaries": 2}),
-        (change_settlement(3, amount_cents=301), {"mismatched": 1, "wrong_totals": 1}),
+        (change_settlement(3, amount_minor=301), {"mismatched": 1, "wrong_totals": 1}),
         (change_settlement(3, processor="fallback"), {"mismatched": 1, "wrong_totals": 2}),
         (change_settlement(3, requested_at_ms=NOW_MS + 4), {"mismatched": 1}),
         (charge_another_amount, {"mismatched": 1}),

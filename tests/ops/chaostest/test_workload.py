@@ -20,7 +20,7 @@ def test_the_same_seed_gives_the_same_workload() -> None:
 def test_no_two_payments_have_the_same_id_or_amount() -> None:
     offers = draw(1, 20_000)
     assert len({offer.correlation_id for offer in offers}) == 20_000
-    amounts = [cents for offer in offers for cents in (offer.amount_cents, offer.other_cents) if cents is not None]
+    amounts = [cents for offer in offers for cents in (offer.amount_minor, offer.other_cents) if cents is not None]
     assert len(set(amounts)) == len(amounts)
 
 
@@ -34,15 +34,15 @@ def test_about_one_in_twenty_is_repeated_and_few_are_posted_with_another_amount(
 @pytest.mark.parametrize("body_format", BodyFormat)
 def test_the_gateway_reads_each_format(body_format: BodyFormat) -> None:
     for offer in draw(1, 200):
-        body = body_format.encode(offer.correlation_id, offer.amount_cents)
+        body = body_format.encode(offer.correlation_id, offer.amount_minor)
         is_msgpack = body_format.content_type == "application/msgpack"
-        assert parse_payment(body, is_msgpack=is_msgpack) == (offer.correlation_id, offer.amount_cents)
+        assert parse_payment(body, is_msgpack=is_msgpack) == (offer.correlation_id, offer.amount_minor)
 
 
 def test_a_payment_is_accepted_when_any_post_of_its_own_amount_was() -> None:
     (offer,) = draw(1, 1)
-    offer.attempts.append(Attempt(0, "", offer.amount_cents, 503))
-    offer.attempts.append(Attempt(0, "", offer.amount_cents + 1, 202))
+    offer.attempts.append(Attempt(0, "", offer.amount_minor, 503))
+    offer.attempts.append(Attempt(0, "", offer.amount_minor + 1, 202))
     assert not offer.accepted
-    offer.attempts.append(Attempt(0, "", offer.amount_cents, 202))
+    offer.attempts.append(Attempt(0, "", offer.amount_minor, 202))
     assert offer.accepted

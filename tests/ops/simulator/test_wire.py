@@ -85,8 +85,8 @@ def test_a_payment_is_told_without_zone_and_trailing_zeros(payment: LedgerEntry,
 
 def test_an_audit_line_has_cents_milliseconds_and_a_zone() -> None:
     expected = (
-        f'{{"correlationId":"{ID}","amountCents":1990,"requestedAt":"2025-07-15T12:34:56.700Z"}}\n'
-        f'{{"correlationId":"{ID}","amountCents":1990,"requestedAt":"2025-07-15T12:34:56.700001Z"}}\n'
+        f'{{"correlationId":"{ID}","amountMinor":1990,"requestedAt":"2025-07-15T12:34:56.700Z"}}\n'
+        f'{{"correlationId":"{ID}","amountMinor":1990,"requestedAt":"2025-07-15T12:34:56.700001Z"}}\n'
     )
 
     lines = encode_charges([at(2025, 7, 15, 12, 34, 56, 700_000), at(2025, 7, 15, 12, 34, 56, 700_001)])

@@ -56,8 +56,8 @@ def test_a_payment_that_stands_twice_in_a_batch_is_written_once(mine: ReplicaSto
 
 
 def test_of_two_amounts_in_a_batch_one_is_kept(mine: ReplicaStorage) -> None:
-    mine.payments.write([claim(1, amount_cents=1), claim(1, amount_cents=2)], [], [])
-    assert [kept.payment.amount_cents in {1, 2} for kept in mine.leases.claims(MANY)] == [True]
+    mine.payments.write([claim(1, amount_minor=1), claim(1, amount_minor=2)], [], [])
+    assert [kept.payment.amount_minor in {1, 2} for kept in mine.leases.claims(MANY)] == [True]
 
 
 def test_a_known_payment_is_told_as_it_was_written_first(mine: ReplicaStorage, other: ReplicaStorage) -> None:

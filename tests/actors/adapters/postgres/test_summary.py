@@ -30,14 +30,14 @@ def test_both_bounds_are_inclusive_and_optional(
     mine: ReplicaStorage, from_ms: int | None, to_ms: int | None, numbers: set[int]
 ) -> None:
     cents = {1: 1, 2: 10, 3: 100}
-    mine.payments.write([claim(number, amount_cents=cents[number]) for number in cents], [], [])
+    mine.payments.write([claim(number, amount_minor=cents[number]) for number in cents], [], [])
     mine.payments.write([], [], [settlement(number, requested_at_ms=NOW_MS + number - 1) for number in cents])
     expected = (ProcessorTotal("default", len(numbers), sum(cents[number] for number in numbers)),) if numbers else ()
     assert mine.payments.summary(from_ms, to_ms).totals == expected
 
 
 def test_each_processor_is_summed_up_exactly(mine: ReplicaStorage) -> None:
-    mine.payments.write([claim(number, amount_cents=10**14 - number) for number in range(100)], [], [])
+    mine.payments.write([claim(number, amount_minor=10**14 - number) for number in range(100)], [], [])
     mine.payments.write([], [], [settlement(number, "even" if number % 2 == 0 else "odd") for number in range(100)])
     assert set(mine.payments.summary(None, None).totals) == {
         ProcessorTotal("even", 50, 50 * 10**14 - sum(range(0, 100, 2))),
