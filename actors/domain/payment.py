@@ -1,7 +1,6 @@
 """What a payment is: an identity, an amount in a currency, and when it was accepted."""
 
 import struct
-import sys
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -43,8 +42,7 @@ def to_journal(payment: Payment) -> bytes:
 def from_journal(body: bytes, version: int) -> Payment:
     """Decode the body of a journal record, which must be as long as its version says."""
     id_bytes, amount_minor, accepted_at_ms, *codes = JOURNAL_BODIES[version].unpack(body)
-    # Interned, so that the payments in memory share the few codes that there are.
-    currency = sys.intern(codes[0].decode()) if codes else BRL
+    currency = codes[0].decode() if codes else BRL
     return Payment(UUID(bytes=id_bytes), amount_minor, accepted_at_ms, currency)
 
 

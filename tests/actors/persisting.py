@@ -5,6 +5,7 @@ from uuid import UUID
 from pykka._envelope import Envelope
 
 from actors.domain.batching import BatchLimits
+from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Settlement
 from actors.messages.persistence import GetUnwritten, PersistenceMessage, Write
 from actors.messages.router import Written
@@ -42,10 +43,10 @@ class Persistence:
         """Owner and processor of each unsettled row."""
         return {key: (owned.owner, owned.claim.processor) for key, owned in self.store.tables.claims.items()}
 
-    def refused_cents(self, number: int) -> tuple[int, ...]:
+    def refused(self, number: int) -> tuple[Money, ...]:
         """Give the other amounts that were reported under an id."""
         record = self.store.payment(UUID(int=number))
-        return record.conflicting_amounts_cents if record else ()
+        return record.conflicting_amounts if record else ()
 
     def tell(self, message: PersistenceMessage) -> None:
         self.actor.actor_inbox.put(Envelope(message))

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from actors.domain.money import Money
 from tests.chaos.model import PROCESSORS, WINDOW_MAX
 from tests.chaos.test_model import Gateway
 
@@ -50,4 +51,4 @@ def test_a_row_is_adopted_beside_a_payment_of_another_amount() -> None:
     adopted = gateway.model.tables.claims[UUID(int=2)]
     assert (adopted.owner, adopted.claim.payment.amount_minor) == ("2", 100)
     gateway.teardown()
-    assert 200 in gateway.model.tables.conflicts[UUID(int=2)]
+    assert Money(200, "BRL") in gateway.model.tables.conflicts[UUID(int=2)]
