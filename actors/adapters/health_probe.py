@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from typing import Annotated
+from urllib.parse import urlsplit
 
-import gevent
 import msgspec
-import requests
 
+from actors.adapters.host_addresses import HostAddresses
+from actors.adapters.http_pool import HttpPool
 from actors.domain.processors import Processor
 from actors.domain.records import ProcessorHealth
 
 TIMEOUT_S = 2.0
 """Deadline for a whole call. It is shorter than the processor's rate limit, so a call that hangs there is given up."""
+OK = 200
 
 
 class _Health(msgspec.Struct):
@@ -24,22 +26,30 @@ class HttpHealthProbe:
 
     def __init__(self, processors: Sequence[Processor], now_ms: Callable[[], int]) -> None:
         """`now_ms` is the wall clock for the times in the answers."""
-        self._urls = {processor.name: f"{processor.url}/payments/service-health" for processor in processors}
+        self._endpoints = {processor.name: _Endpoint(processor.url) for processor in processors}
         self._now_ms = now_ms
-        self._session = requests.Session()
 
     def ask(self, processor: str) -> ProcessorHealth | None:
         asked_at_ms = self._now_ms()
         try:
-            # The timeout of requests applies to each receive, so an answer that drips in could hold the caller.
-            with gevent.Timeout(TIMEOUT_S, requests.Timeout("the whole call")):
-                response = self._session.get(self._urls[processor], timeout=TIMEOUT_S)
-            response.raise_for_status()
-            health = msgspec.json.decode(response.content, type=_Health)
-        except (requests.RequestException, msgspec.MsgspecError, UnicodeDecodeError):
+            health = self._endpoints[processor].ask()
+        except Exception:  # noqa: BLE001  # whatever went wrong, there is no usable answer
+            return None
+        if health is None:
             return None
         return ProcessorHealth(processor, health.failing, health.minResponseTime, asked_at_ms)
 
     def close(self) -> None:
         """End all connections."""
-        self._session.close()
+        for endpoint in self._endpoints.values():
+            endpoint.pool.close()
+
+
+class _Endpoint:
+    def __init__(self, url: str) -> None:
+        self.pool = HttpPool(HostAddresses.of_url(url), TIMEOUT_S, 1)
+        self._request = f"GET /payments/service-health HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n\r\n".encode()
+
+    def ask(self) -> _Health | None:
+        status, body = self.pool.call(self._request)
+        return msgspec.json.decode(body, type=_Health) if status == OK else None

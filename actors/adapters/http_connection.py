@@ -138,7 +138,10 @@ class HttpConnection:
             waiter: Waiter[None] = Waiter()
             self._waiter = waiter
             waiter.get()
-            data = self._sock.recv(RECV_BYTES)
+            try:
+                data = self._sock.recv(RECV_BYTES)
+            except BlockingIOError:  # A loop may announce what is not there.
+                continue
             received += data
             if len(received) > ANSWER_BYTES_MAX:
                 raise AnswerError("the answer is too long")

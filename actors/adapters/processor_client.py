@@ -18,8 +18,6 @@ from actors.domain.records import LookUpAnswer
 
 logger = logging.getLogger(__name__)
 
-HTTP_PORT = 80
-
 
 class _Booked(msgspec.Struct):
     """A payment as a processor describes it."""
@@ -35,7 +33,7 @@ class HttpProcessorClient:
     def __init__(self, url: str, timeout_s: float, charges_max: int, look_ups_max: int) -> None:
         """`url` is the base address. `charges_max` and `look_ups_max` limit the connections for each kind of call."""
         parts = urlsplit(url)
-        addresses = HostAddresses(parts.hostname or "", parts.port or HTTP_PORT)
+        addresses = HostAddresses.of_url(url)
         # Look-ups have their own connections, so that a charge never waits for a slow look-up.
         self._charges = HttpPool(addresses, timeout_s, charges_max)
         self._look_ups = HttpPool(addresses, timeout_s, look_ups_max)

@@ -146,7 +146,8 @@ def test_a_drain_waits_for_what_is_under_way(name: str, question: type, busy: in
 @pytest.mark.parametrize(("name", "question"), [("intake", GetWaiting), ("router", GetDrivenCount)])
 def test_a_drain_lets_what_was_accepted_be_settled_first(name: str, question: type) -> None:
     process = Process().started()
-    process.system.addresses[name].answers[question] = lambda _, left=iter([2, 1, 0]): next(left)
+    left = iter([2, 1, 0])
+    process.system.addresses[name].answers[question] = lambda _: next(left)
     process.replica.drain()
     asked = [message for _, message in process.system.log]
     assert asked.count(question()) == 3

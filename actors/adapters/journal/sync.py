@@ -6,12 +6,14 @@ from time import perf_counter
 
 from gevent.threadpool import ThreadPool
 
-INLINE_S_MAX = 0.002
-"""A sync that took longer holds up the event loop too long, and the next ones go to a thread."""
+USUAL_S_MAX = 0.001
+"""Where a sync usually takes longer than this, the caller hands it to a thread: it would hold up the event loop."""
+WEIGHT = 0.1
+"""Weight of the latest sync in what is usual. A busy disk has single slow syncs, which change little."""
 THREAD_S_MAX = 0.005
 """A sync in a thread that took longer, its wait for the interpreter included, comes from a disk that is still slow."""
 RETRY_S = 0.1
-"""How long syncs stay in a thread before the next one is tried by the caller. A busy disk has single slow syncs."""
+"""Time between two syncs that the caller tries by itself, to see whether the disk is quick again."""
 
 
 class AdaptiveSync:
@@ -34,8 +36,9 @@ class AdaptiveSync:
         self._sync = sync
         self._now_s = now_s
         self._run_in_thread = run_in_thread
-        self._inline_from_s = now_s()
-        """From when on the caller may sync by itself."""
+        self._usual_s = 0.0
+        """Smoothed duration of the caller's own syncs."""
+        self._retry_at_s = 0.0
 
     def __call__(self, fd: int) -> None:
         """Sync the file.
@@ -43,14 +46,14 @@ class AdaptiveSync:
         Raises:
             OSError: nobody knows what the file holds.
         """
-        if self._now_s() >= self._inline_from_s:
-            if self._timed_sync(fd) > INLINE_S_MAX:
-                self._inline_from_s = self._now_s() + RETRY_S
-        else:
-            if self._run_in_thread is None:
-                self._run_in_thread = ThreadPool(1).apply
-            if self._run_in_thread(self._timed_sync, (fd,)) > THREAD_S_MAX:
-                self._inline_from_s = self._now_s() + RETRY_S
+        if self._usual_s <= USUAL_S_MAX or self._now_s() >= self._retry_at_s:
+            self._usual_s += WEIGHT * (self._timed_sync(fd) - self._usual_s)
+            self._retry_at_s = self._now_s() + RETRY_S
+            return
+        if self._run_in_thread is None:
+            self._run_in_thread = ThreadPool(1).apply
+        if self._run_in_thread(self._timed_sync, (fd,)) > THREAD_S_MAX:
+            self._retry_at_s = self._now_s() + RETRY_S
 
     def _timed_sync(self, fd: int) -> float:
         began_s = self._now_s()

@@ -11,7 +11,7 @@ import pytest
 
 from actors.adapters.health_probe import HttpHealthProbe
 from actors.domain.processors import Processor
-from actors.ports import ProcessorHealth
+from actors.domain.records import ProcessorHealth
 
 NOW_MS = 1_752_582_896_700
 

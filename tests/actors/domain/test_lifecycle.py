@@ -122,7 +122,9 @@ def test_there_is_a_path_to_every_state() -> None:
 def test_the_diagram_in_the_documents_shows_every_change_of_state_and_no_other() -> None:
     diagram = DOCUMENT.read_text().partition("stateDiagram-v2")[2].partition("```")[0]
     names = {state.value.replace(" ", "_"): state.value for state in State}
-    drawn = {(names[before], names[after]) for before, after in re.findall(r"^\s+(\w+) --> (\w+)", diagram, re.M)}
+    drawn = {
+        (names[before], names[after]) for before, after in re.findall(r"^\s+(\w+) --> (\w+)", diagram, re.MULTILINE)
+    }
     assert drawn == set(transitions())
 
 
@@ -252,7 +254,7 @@ def test_failures_in_an_outage_say_nothing_about_the_payment() -> None:
 
 def test_it_takes_room_at_its_processor_from_its_claim_to_the_end_of_its_charge() -> None:
     steps: list[Callable[[], Lifecycle]] = [
-        lambda: life(),
+        life,
         lambda: life(Chosen("default")),
         lambda: life(*CHARGING),
         lambda: life(*CHARGING, ended(Outcome.SETTLED)),

@@ -8,7 +8,7 @@ from threading import Event
 import gevent
 import pytest
 
-from actors.adapters.journal.sync import INLINE_S_MAX, RETRY_S, THREAD_S_MAX, AdaptiveSync
+from actors.adapters.journal.sync import RETRY_S, THREAD_S_MAX, USUAL_S_MAX, WEIGHT, AdaptiveSync
 
 FD = 3
 
@@ -18,7 +18,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.time_s = 100.0
-        self.sync_s = INLINE_S_MAX / 2
+        self.sync_s = USUAL_S_MAX / 2
         self.synced: list[str] = []
         self.caller = "inline"
         self.sync = AdaptiveSync(self._sync, lambda: self.time_s, self._run_in_thread)
@@ -47,20 +47,39 @@ def test_quick_syncs_are_done_by_the_caller() -> None:
     assert Disk().sync_times(3) == ["inline"] * 3
 
 
-def test_after_a_slow_one_a_thread_does_them_for_a_while() -> None:
+def test_a_single_slow_sync_changes_nothing() -> None:
     disk = Disk()
-    disk.sync_s = 2 * INLINE_S_MAX
-    assert disk.sync_times(3) == ["inline", "thread", "thread"]
-    disk.sync_s = INLINE_S_MAX / 2
-    assert disk.sync_times(1) == ["thread"]
+    disk.sync_times(100)
+    disk.sync_s = USUAL_S_MAX / 2 / WEIGHT
+    disk.sync_times(1)
+    disk.sync_s = USUAL_S_MAX / 2
+    assert disk.sync_times(3) == ["inline"] * 3
+
+
+def test_where_slow_syncs_are_usual_a_thread_does_them_and_the_caller_tries_again_now_and_then() -> None:
+    disk = Disk()
+    disk.sync_s = 2 * USUAL_S_MAX
+    disk.sync_times(100)
+    assert disk.sync_times(3) == ["thread"] * 3
     disk.time_s += RETRY_S
-    assert disk.sync_times(2) == ["inline"] * 2
+    assert disk.sync_times(3) == ["inline", "thread", "thread"]
 
 
-def test_a_disk_that_stays_slow_never_holds_up_the_caller_again() -> None:
+def test_a_disk_that_is_quick_again_is_synced_by_the_caller_again() -> None:
+    disk = Disk()
+    disk.sync_s = 2 * USUAL_S_MAX
+    disk.sync_times(100)
+    disk.sync_s = 0.0
+    for _ in range(20):
+        disk.time_s += RETRY_S
+        disk.sync_times(1)
+    assert disk.sync_times(3) == ["inline"] * 3
+
+
+def test_a_disk_that_stays_very_slow_does_not_hold_up_the_caller_again() -> None:
     disk = Disk()
     disk.sync_s = 2 * THREAD_S_MAX
-    assert disk.sync_times(1) == ["inline"]
+    disk.sync_times(10)
     steps = round(3 * RETRY_S / disk.sync_s)
     assert disk.sync_times(steps) == ["thread"] * steps
 
@@ -83,7 +102,7 @@ def test_others_go_on_while_a_thread_syncs() -> None:
         if fd == FD:
             waited.append(others_went_on.wait(timeout=10))
 
-    first_sync_took_1_s = iter([0.0, 0.0, 0.0, 1.0, 1.0])
+    first_sync_took_1_s = iter([0.0])
     adaptive = AdaptiveSync(sync, lambda: next(first_sync_took_1_s, 1.0))
     adaptive(FD + 1)
     other = gevent.spawn(others_went_on.set)
