@@ -11,8 +11,9 @@ from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.messages.intake import GetAcceptedCents
 from actors.messages.router import GetDriven
 from actors.queries import SUMMARY_S_MAX, PaymentQueries, PaymentStatus
+from ops.simulation.stores import MemoryLeases, MemoryPayments
+from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, payment
-from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPayments, MemoryTables
 
 ONE = UUID(int=1)
 DRIVEN = Driven(payment(1), State.CHARGING, "default", attempts=2, pinned=True)
