@@ -377,6 +377,6 @@ class Dispatcher:
         """Ask for as many payments of the journal as there is room for."""
         expected = len(self._lives) + self._asked
         wanted = min(self._window_max - (expected - self._pinned), DRIVEN_MAX - expected)
-        if wanted >= WANTED_MIN or (wanted > 0 and not self._asked):
+        if wanted >= WANTED_MIN or (wanted > 0 and self._asked <= 0):
             self._asked += wanted
             self._work.wanted = wanted
