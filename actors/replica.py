@@ -187,7 +187,8 @@ class Replica:
         if not (is_at_work and self._system.intake.is_alive):
             raise GatewayUnavailableError("the gateway is starting, purging or stopping")
         # On every payment's way: a waiter and a timer of the loop cost a third of an `AsyncResult` with a timeout.
-        loop, waiter = get_hub().loop, Waiter()
+        loop = get_hub().loop
+        waiter: Waiter[AcceptAnswer | None] = Waiter()
         timer = loop.timer(wait_s)
         timer.start(waiter.switch, None)
 
