@@ -4,7 +4,8 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping
 
-from gevent.event import AsyncResult, Event
+from gevent.event import Event
+from gevent.hub import Waiter, get_hub
 
 from actors.domain.breaker import BreakerState
 from actors.domain.payment import Payment
@@ -181,14 +182,26 @@ class Replica:
         Raises:
             GatewayUnavailableError: starting, purging, stopping, or no answer within `ACCEPT_S_MAX`.
         """
-        if not (self._at_work.wait(self._accept_s_max) and self._system.intake.is_alive):
+        wait_s = self._accept_s_max
+        is_at_work = self._at_work.is_set() or self._at_work.wait(wait_s)
+        if not (is_at_work and self._system.intake.is_alive):
             raise GatewayUnavailableError("the gateway is starting, purging or stopping")
-        reply: AsyncResult[AcceptAnswer] = AsyncResult()
+        # On every payment's way: a waiter and a timer of the loop cost a third of an `AsyncResult` with a timeout.
+        loop = get_hub().loop
+        waiter: Waiter[AcceptAnswer | None] = Waiter()
+        timer = loop.timer(wait_s)
+        timer.start(waiter.switch, None)
+
+        def reply(answer: AcceptAnswer) -> None:
+            loop.run_callback(waiter.switch, answer)
+
         try:
-            self._system.intake.tell(Accept(payment, reply.set, self._parts.runtime.now_s() + self._accept_s_max))
+            self._system.intake.tell(Accept(payment, reply, self._parts.runtime.now_s() + wait_s))
+            answer: AcceptAnswer | None = waiter.get()
         except MailboxFullError:
             return AcceptAnswer.OVERLOADED
-        answer = reply.wait(self._accept_s_max)
+        finally:
+            timer.close()
         if answer is None:
             raise GatewayUnavailableError("the journal does not answer")
         return answer

@@ -378,6 +378,6 @@ class Dispatcher:
         # What waits for one processor, or for one that takes its currency, must not keep others from being charged.
         aside = self._pinned + self._held.restricted
         wanted = min(self._window_max - (expected - aside), DRIVEN_MAX - expected)
-        if wanted >= WANTED_MIN or (wanted > 0 and not self._asked):
+        if wanted >= WANTED_MIN or (wanted > 0 and self._asked <= 0):
             self._asked += wanted
             self._work.wanted = wanted

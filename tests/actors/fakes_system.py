@@ -15,9 +15,10 @@ from actors.ports import Journal, OwnedJournal
 from actors.settings import Settings
 from actors.supervisor import Child
 from actors.system import Parts, System
+from ops.simulation.stores import MemoryLeases, MemoryPayments, MemoryPurge
+from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import MemoryBoard, MemoryChannel, ScriptedProbe, ScriptedProcessor, VirtualRuntime
 from tests.actors.fakes_journal import MemoryJournal, MemoryShelf
-from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPayments, MemoryPurge, MemoryTables
 
 SETTINGS = Settings.from_environment({"DATABASE_URL": "in memory", "REDIS_URL": "in memory"})
 

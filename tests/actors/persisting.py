@@ -10,8 +10,9 @@ from actors.domain.payment import Claim, Move, Settlement
 from actors.messages.persistence import GetUnwritten, PersistenceMessage, Write
 from actors.messages.router import Written
 from actors.persistence import PersistenceActor
+from ops.simulation.stores import MemoryLeases, MemoryPayments
+from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, deliver, payment
-from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPayments, MemoryTables
 
 LIMITS = BatchLimits(items_max=100)
 

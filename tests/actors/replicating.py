@@ -13,8 +13,9 @@ from actors.messages.processor import GetOldestSent, ProcessorStatus
 from actors.messages.router import GetBeingWritten, RouterStats
 from actors.ports import OwnedJournal
 from actors.replica import Replica
+from ops.simulation.stores import MemoryPurge
+from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import VirtualRuntime
-from tests.actors.fakes_storage import MemoryFence, MemoryPurge, MemoryTables
 from tests.actors.fakes_system import MemoryDatabase, MemoryOwnedJournal, ScriptedSystem, memory_parts
 
 AT_REST: Mapping[str, Mapping[type, object]] = {

@@ -13,9 +13,10 @@ from actors.messages.lease import Leave
 from actors.messages.processor import GetOldestSent, LeaseRenewed
 from actors.messages.router import Adopt, GetAdoptionRoom, GetOldestStamp
 from actors.takeover import TAKEN_AT_ONCE_MAX
+from ops.simulation.stores import MemoryLeases, MemoryPayments
+from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, deliver, payment
 from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
-from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPayments, MemoryTables
 
 
 class Lease:

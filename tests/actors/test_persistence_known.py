@@ -8,8 +8,9 @@ from actors.domain.payment import Claim, Move, Payment
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import FirstAmountsFound, Recorded
 from actors.messages.router import Adopt, Written
+from ops.simulation.stores import MemoryPayments
+from ops.simulation.tables import MemoryTables
 from tests.actors.fakes import payment
-from tests.actors.fakes_storage import MemoryPayments, MemoryTables
 from tests.actors.persisting import Persistence, claims, ids, settlement, store_of, written
 
 

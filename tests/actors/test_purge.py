@@ -7,8 +7,9 @@ from gevent.event import Event
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
 from actors.ports import OwnedJournal
 from actors.purge import RETRY_S, STEP_S, Purger
+from ops.simulation.stores import MemoryLeases, MemoryPurge
+from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import VirtualRuntime, payment
-from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPurge, MemoryTables
 from tests.actors.fakes_system import MemoryOwnedJournal
 
 

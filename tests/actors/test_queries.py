@@ -12,8 +12,9 @@ from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.messages.intake import GetAcceptedMoney
 from actors.messages.router import GetDriven
 from actors.queries import SUMMARY_S_MAX, PaymentQueries, PaymentStatus
+from ops.simulation.stores import MemoryLeases, MemoryPayments
+from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, payment
-from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPayments, MemoryTables
 
 ONE = UUID(int=1)
 MONEY = Money(1990, "BRL")

@@ -15,8 +15,9 @@ from actors.messages.persistence import GetUnwritten
 from actors.messages.processor import Drain, GetOldestSent
 from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats
 from actors.replica import DRAIN_S_MAX, DRAIN_STEP_S
+from ops.simulation.stores import MemoryLeases, MemoryPurge
+from ops.simulation.tables import MemoryFence
 from tests.actors.fakes import payment
-from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPurge
 from tests.actors.replicating import ACTORS, AT_REST, STATS, Process
 
 # Purging.

@@ -24,6 +24,7 @@ from actors.messages.router import (
     GetAdoptionRoom,
     GetBeingWritten,
     GetDriven,
+    GetDrivenCount,
     GetOldestStamp,
     GetRouterStats,
     LookUpsEnded,
@@ -208,6 +209,7 @@ def test_it_answers_what_the_lease_and_a_purge_ask() -> None:
     router.tell(router.ended(1, Outcome.SETTLED), Adopt((Claim(payment(3), "default"),), NOW_MS - 7))
     assert router.actor.on_receive(GetOldestStamp()) == NOW_MS - 7
     assert router.actor.on_receive(GetBeingWritten()) == 1
+    assert router.actor.on_receive(GetDrivenCount()) == 3
     assert isinstance(room, int)
     assert router.actor.on_receive(GetAdoptionRoom()) == room - 1
 

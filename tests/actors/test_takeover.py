@@ -7,9 +7,10 @@ from actors.errors import GatewayUnavailableError, JournalUnavailableError, Ledg
 from actors.messages.intake import TakeOver
 from actors.messages.router import Adopt, GetAdoptionRoom
 from actors.takeover import ADOPTED_AT_ONCE_MAX, TAKEN_AT_ONCE_MAX, Takeover
+from ops.simulation.stores import MemoryLeases, MemoryPayments
+from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import Recorder, payment
 from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
-from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPayments, MemoryTables
 
 
 class Intake(Recorder):

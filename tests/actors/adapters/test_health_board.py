@@ -23,8 +23,9 @@ from actors.adapters.health_board import (
 )
 from actors.domain.breaker import BreakerState
 from actors.domain.quorum import Opinion, Order
-from actors.domain.records import HealthBoard, ProcessorHealth, SharedHealth
+from actors.domain.records import ProcessorHealth, SharedHealth
 from actors.errors import HealthUnavailableError
+from actors.ports import HealthBoard
 from tests.actors.fakes import MemoryBoard
 
 PROCESSORS = ("default", "fallback")

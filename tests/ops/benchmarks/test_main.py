@@ -10,7 +10,7 @@ from ops.benchmarks import __main__ as bench
 from ops.environment import ROOT
 
 SMALL = {
-    "routing": ["--tables", "1", "--users", "20"],
+    "routing": ["--tables", "1", "--users", "20", "--runs", "1"],
     "breaker": ["--calls", "4000", "--outages", "2"],
     "http": ["--rounds", "1", "--seconds", "0.1", "--requests", "64"],
 }
@@ -48,7 +48,7 @@ def test_routing_ends_with_its_figures(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_sweep_tells_the_best_value_of_each_parameter(capsys: pytest.CaptureFixture[str]) -> None:
-    result = last_line(capsys, "routing", "--sweep", "--tables", "0", "--users", "20")
+    result = last_line(capsys, "routing", "--sweep", "--tables", "0", "--users", "20", "--runs", "1")
     best = result["best_by_parameter"]
     assert isinstance(best, dict)
     assert list(best) == ["outage_s", "backlog_s", "window_s", "failure_rate_max", "calls_min", "slow_call_s"]

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from ops.simulation.tables import MemoryTables
 from tests.actors.adapters.postgres.storage import LEASE_S, OpenStorage, ReplicaStorage, in_memory, opened
-from tests.actors.fakes_storage import MemoryTables
 
 
 @pytest.fixture(params=["postgres", "memory"])

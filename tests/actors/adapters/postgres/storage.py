@@ -15,8 +15,9 @@ from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
 from actors.domain.payment import Claim, Move, Settlement
 from actors.domain.records import PaymentRecord, WriteResult
+from ops.simulation.stores import MemoryLeases, MemoryPayments, MemoryPurge
+from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, payment
-from tests.actors.fakes_storage import MemoryFence, MemoryLeases, MemoryPayments, MemoryPurge, MemoryTables
 
 DEADLINE_S = 20
 LEASE_S = 60.0
