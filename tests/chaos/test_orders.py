@@ -30,7 +30,7 @@ def test_an_id_with_two_amounts_is_charged_with_one_and_reported_with_the_other(
     gateway.teardown()
     (charged,) = gateway.model.tables.payments.values()
     conflicts = gateway.model.tables.conflicts[charged.correlation_id]
-    assert {charged.amount_minor, *conflicts} == {100, 200}
+    assert {charged.money, *conflicts} == {Money(100, "BRL"), Money(200, "BRL")}
 
 
 def test_a_row_is_adopted_beside_a_payment_of_another_amount() -> None:
