@@ -8,6 +8,7 @@ from actors.actor import Actor
 from actors.domain.batching import BatchLimits, BatchSpacing
 from actors.domain.dispatcher import WINDOW_MAX
 from actors.domain.known_ids import KnownIds
+from actors.domain.money import Money
 from actors.domain.payment import Payment
 from actors.errors import JournalUnavailableError
 from actors.messages.gossip import Spread
@@ -17,7 +18,7 @@ from actors.messages.intake import (
     AcceptedByPeers,
     DeliveryDue,
     FirstAmountsFound,
-    GetAcceptedCents,
+    GetAcceptedMoney,
     GetWaiting,
     IntakeMessage,
     Recorded,
@@ -40,7 +41,7 @@ DELIVERY_MAX = 250
 class IntakeActor(Actor):
     """Owns the journal. It is the queue of the gateway: what the router does not want yet waits there, on the disk."""
 
-    REFUSED_WHEN_FULL = (Accept, GetAcceptedCents)
+    REFUSED_WHEN_FULL = (Accept, GetAcceptedMoney)
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class IntakeActor(Actor):
         """Let everything that the journal of an earlier run holds wait for the router."""
         found = 0
         for payment in self._journal.rewind():
-            self._recent.remember(payment.correlation_id, payment.amount_cents)
+            self._recent.remember(payment.correlation_id, payment.money.packed)
             found += 1
             if found % GROUP_MAX == 0:
                 self.progressed()
@@ -109,9 +110,11 @@ class IntakeActor(Actor):
                 self._remember(self._recent, payments)
             case TakeOver(payments):
                 return self._take_over(payments)
-            case GetAcceptedCents(correlation_id):
-                cents = self._recent.get(correlation_id)
-                return self._heard.get(correlation_id) if cents is None else cents
+            case GetAcceptedMoney(correlation_id):
+                packed = self._recent.get(correlation_id)
+                if packed is None:
+                    packed = self._heard.get(correlation_id)
+                return None if packed is None else Money.unpacked(packed)
             case GetWaiting():
                 return self._journal.waiting
             case _:
@@ -127,17 +130,18 @@ class IntakeActor(Actor):
         if self._runtime.now_s() > message.wanted_until_s:
             return
         payment = message.payment
-        known_cents = self._recent.get(payment.correlation_id)
-        heard_cents = self._heard.get(payment.correlation_id)
-        if known_cents == payment.amount_cents:
+        offered = payment.money.packed
+        known = self._recent.get(payment.correlation_id)
+        heard = self._heard.get(payment.correlation_id)
+        if known == offered:
             # Not before the first one is durable: it may stand in the same group.
             self._replies.append((message.reply, AcceptAnswer.REPEATED))
-        elif known_cents is not None or heard_cents not in {None, payment.amount_cents}:
+        elif known is not None or heard not in {None, offered}:
             self._replies.append((message.reply, AcceptAnswer.CONFLICT))
         elif self._journal.held + len(self._group) >= self._open_max:
             message.reply(AcceptAnswer.OVERLOADED)
         else:
-            self._recent.remember(payment.correlation_id, payment.amount_cents)
+            self._recent.remember(payment.correlation_id, offered)
             self._group.append(payment)
             self._replies.append((message.reply, AcceptAnswer.ACCEPTED))
         if len(self._replies) >= GROUP_MAX:
@@ -146,7 +150,7 @@ class IntakeActor(Actor):
     @staticmethod
     def _remember(memory: KnownIds, payments: Iterable[Payment]) -> None:
         for payment in payments:
-            memory.remember(payment.correlation_id, payment.amount_cents)
+            memory.remember(payment.correlation_id, payment.money.packed)
 
     def _take_over(self, payments: tuple[Payment, ...]) -> bool:
         try:

@@ -150,7 +150,7 @@ class PersistenceActor(Actor):
         rejected: list[Payment] = []
         for row in known:
             payment = offered[row.payment.correlation_id]
-            if payment.amount_cents != row.payment.amount_cents:
+            if payment.money != row.payment.money:
                 conflicts.append(payment)
                 first.append(row.payment)
             elif row.owner == self._replica and row.processor is not None:
@@ -168,9 +168,10 @@ class PersistenceActor(Actor):
     def _report(self, conflicts: list[Payment]) -> None:
         for payment in conflicts:
             logger.warning(
-                "%s was offered with another amount, %d cents: not charged",
+                "%s was offered with another amount, %s %s: not charged",
                 payment.correlation_id,
-                payment.amount_cents,
+                payment.money.decimal,
+                payment.currency,
             )
         try:
             self._payments.report_conflicts(conflicts)

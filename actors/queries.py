@@ -1,15 +1,16 @@
 """Answers what was charged where, and how far a payment is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
 from actors.domain.dispatcher import Driven
+from actors.domain.money import BRL, Money
 from actors.domain.processors import EVENT_NAMES
-from actors.domain.records import LedgerSummary, PaymentRecord
+from actors.domain.records import LedgerSummary, PaymentRecord, ProcessorTotal
 from actors.errors import GatewayUnavailableError
-from actors.messages.intake import GetAcceptedCents
+from actors.messages.intake import GetAcceptedMoney
 from actors.messages.router import GetDriven
 from actors.ports import PaymentStore, Recipient, Runtime
 
@@ -23,10 +24,12 @@ SUMMARY_STEP_S = 0.05
 class WindowSummary:
     """Totals of a window by processor; both names of the event are always there."""
 
-    requests: dict[str, int]
-    amounts_cents: dict[str, int]
+    totals: dict[str, ProcessorTotal]
+    """Of the charges in the default currency."""
     final: bool
     """False where charges stamped within the window may still be missing."""
+    others: dict[str, dict[str, ProcessorTotal]] = field(default_factory=dict)
+    """Of the charges in other currencies, by their codes; only those that were charged in the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class PaymentStatus:
     """A payment and how far it is."""
 
     correlation_id: UUID
-    amount_cents: int
+    money: Money
     record: PaymentRecord | None = None
     """What Postgres knows; None where it has no row yet."""
     driven: Driven | None = None
@@ -62,15 +65,21 @@ class PaymentQueries:
         router: Recipient,
         replica: str,
         processors: Sequence[str],
+        currency: str = BRL,
         runtime: Runtime,
         turns: Turns,
     ) -> None:
-        """`processors` are the names that a summary shows beside the event's two; `turns` lets few in at once."""
+        """Build the queries.
+
+        `processors` are the names that a summary shows beside the event's two, and `currency` the one that it shows
+        first; `turns` lets few in at once.
+        """
         self._payments = payments
         self._intake = intake
         self._router = router
         self._replica = replica
         self._names = dict.fromkeys((*EVENT_NAMES, *processors))
+        self._currency = currency
         self._runtime = runtime
         self._turns = turns
 
@@ -84,12 +93,12 @@ class PaymentQueries:
         if record is not None:
             ours = record.owner == self._replica
             driven: Driven | None = self._ask(self._router, GetDriven(correlation_id)) if ours else None
-            return PaymentStatus(correlation_id, record.payment.amount_cents, record, driven)
+            return PaymentStatus(correlation_id, record.payment.money, record, driven)
         driven = self._ask(self._router, GetDriven(correlation_id))
         if driven is not None:
-            return PaymentStatus(correlation_id, driven.payment.amount_cents, driven=driven)
-        cents: int | None = self._ask(self._intake, GetAcceptedCents(correlation_id))
-        return None if cents is None else PaymentStatus(correlation_id, cents)
+            return PaymentStatus(correlation_id, driven.payment.money, driven=driven)
+        money: Money | None = self._ask(self._intake, GetAcceptedMoney(correlation_id))
+        return None if money is None else PaymentStatus(correlation_id, money)
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
         """Add up the charges stamped within the bounds, both inclusive, each optional.
@@ -126,9 +135,9 @@ class PaymentQueries:
             self._turns.release()
 
     def _by_name(self, totals: LedgerSummary, *, final: bool) -> WindowSummary:
-        requests = dict.fromkeys(self._names, 0)
-        amounts_cents = dict.fromkeys(self._names, 0)
+        by_currency: dict[str, dict[str, ProcessorTotal]] = {}
+        for code in sorted({self._currency, *(total.amount.currency for total in totals.totals)}):
+            by_currency[code] = {name: ProcessorTotal(name, 0, Money(0, code)) for name in self._names}
         for total in totals.totals:
-            requests[total.processor] = total.requests
-            amounts_cents[total.processor] = total.amount_cents
-        return WindowSummary(requests, amounts_cents, final)
+            by_currency[total.amount.currency][total.processor] = total
+        return WindowSummary(by_currency.pop(self._currency), final, by_currency)

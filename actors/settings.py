@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from actors.domain.processors import Processor, parse_processors
+from actors.domain.money import BRL
+from actors.domain.processors import ALL_CURRENCIES, PostedCurrencies, Processor, parse_processors, posted_currencies
 from actors.errors import SettingsError
 
 DEFAULT_PROCESSORS = "default=http://localhost:8001,0.05 fallback=http://localhost:8002,0.15"
@@ -47,6 +48,8 @@ class Settings:
     """How long payments wait for a cheaper processor that is down, counted from the start of its outage."""
     backlog_patience_s: float
     """Longest backlog, in seconds of work, tolerated on a cheaper processor before a dearer one is used."""
+    currencies: PostedCurrencies = ALL_CURRENCIES
+    """Which currencies clients may pay in."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -55,11 +58,12 @@ class Settings:
         Raises:
             SettingsError: a variable is missing or malformed; the message names it.
         """
+        processors = parse_processors(environment.get("PROCESSORS", DEFAULT_PROCESSORS))
         return cls(
             replica=_name(environment.get("REPLICA", "1")),
             database_url=_required(environment, "DATABASE_URL"),
             redis_url=_required(environment, "REDIS_URL"),
-            processors=parse_processors(environment.get("PROCESSORS", DEFAULT_PROCESSORS)),
+            processors=processors,
             journal_dir=Path(environment.get("JOURNAL_DIR", "var/journal")),
             durability=_durability(environment.get("DURABILITY", Durability.FSYNC.value)),
             allow_purge=_flag(environment, "ALLOW_PURGE"),
@@ -71,6 +75,7 @@ class Settings:
             in_flight_max=_int(environment, "IN_FLIGHT_MAX", 266),
             outage_patience_s=_int(environment, "OUTAGE_PATIENCE_MS", 11_000, least=0) / 1000,
             backlog_patience_s=_int(environment, "BACKLOG_PATIENCE_MS", 5_000, least=0) / 1000,
+            currencies=posted_currencies(environment.get("CURRENCY", BRL), processors),
         )
 
 

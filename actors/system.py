@@ -117,7 +117,11 @@ def production_parts(settings: Settings) -> Parts:
         probe=HttpHealthProbe(settings.processors, runtime.now_ms),
         clients={
             processor.name: HttpProcessorClient(
-                processor.url, settings.charge_timeout_s, settings.in_flight_max, LOOK_UPS_MAX
+                processor.url,
+                settings.charge_timeout_s,
+                settings.in_flight_max,
+                LOOK_UPS_MAX,
+                settings.currencies.default,
             )
             for processor in settings.processors
         },
@@ -155,6 +159,7 @@ class System:
             router=self.router,
             replica=settings.replica,
             processors=tuple(self.processors),
+            currency=settings.currencies.default,
             runtime=parts.runtime,
             turns=parts.turns,
         )

@@ -9,6 +9,7 @@ import msgspec
 import redis
 
 from actors.adapters.redis_client import connect
+from actors.domain.money import BRL, DECIMALS
 from actors.domain.payment import Payment
 from actors.errors import PeersUnavailableError
 
@@ -30,7 +31,7 @@ class RedisPeerChannel:
         self._redis = connect(redis_url)
 
     def tell(self, payments: Sequence[Payment]) -> None:
-        data = msgpack.packb([(one.correlation_id.bytes, one.amount_cents, one.accepted_at_ms) for one in payments])
+        data = msgpack.packb([_encode(payment) for payment in payments])
         try:
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.xadd(self._key, {"payments": data}, maxlen=ENTRIES_MAX, approximate=True)
@@ -54,10 +55,29 @@ class RedisPeerChannel:
         self._redis.close()
 
 
+class _Told(msgspec.Struct, array_like=True):
+    """A payment as it stands in an entry."""
+
+    id_bytes: bytes
+    amount_minor: int
+    accepted_at_ms: int
+    currency: str = BRL
+
+
+def _encode(payment: Payment) -> tuple[object, ...]:
+    """Leave out the currency that replicas of an earlier release take for granted, so that they can read the entry."""
+    fields = (payment.correlation_id.bytes, payment.amount_minor, payment.accepted_at_ms)
+    return fields if payment.currency == BRL else (*fields, payment.currency)
+
+
 def _decode(fields: dict[bytes, bytes]) -> list[Payment]:
     """Decode one entry. One that another version has written in another form counts as empty."""
     try:
-        told = msgspec.convert(msgpack.unpackb(fields[b"payments"]), list[tuple[bytes, int, int]])
-        return [Payment(UUID(bytes=id_bytes), cents, accepted_at_ms) for id_bytes, cents, accepted_at_ms in told]
+        told = msgspec.convert(msgpack.unpackb(fields[b"payments"]), list[_Told])
+        if not {each.currency for each in told} <= DECIMALS.keys():
+            return []
+        return [
+            Payment(UUID(bytes=each.id_bytes), each.amount_minor, each.accepted_at_ms, each.currency) for each in told
+        ]
     except (ValueError, TypeError, KeyError, msgpack.UnpackException):
         return []

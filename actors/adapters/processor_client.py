@@ -11,7 +11,7 @@ import msgspec
 from actors.adapters.host_addresses import HostAddresses
 from actors.adapters.http_pool import HttpPool
 from actors.domain.instant import iso_from_ms, ms_from_iso
-from actors.domain.money import decimal_amount
+from actors.domain.money import BRL
 from actors.domain.outcome import Outcome, outcome_of_status
 from actors.domain.payment import Payment
 from actors.domain.records import LookUpAnswer
@@ -25,13 +25,21 @@ class _Booked(msgspec.Struct):
     correlationId: UUID  # noqa: N815  # the contract's name
     amount: Decimal
     requestedAt: str  # noqa: N815  # the contract's name
+    currency: str | None = None
+    """None stands for the default currency, in which the event's processors book everything."""
 
 
 class HttpProcessorClient:
     """Fulfils `actors.ports.ProcessorClient`. Each call is sent once, and has one deadline for the whole of it."""
 
-    def __init__(self, url: str, timeout_s: float, charges_max: int, look_ups_max: int) -> None:
-        """`url` is the base address. `charges_max` and `look_ups_max` limit the connections for each kind of call."""
+    def __init__(
+        self, url: str, timeout_s: float, charges_max: int, look_ups_max: int, default_currency: str = BRL
+    ) -> None:
+        """Make no connection yet.
+
+        `url` is the base address. `charges_max` and `look_ups_max` limit the connections for each kind of call. The
+        processor is told of every currency but the default one.
+        """
         parts = urlsplit(url)
         addresses = HostAddresses.of_url(url)
         # Look-ups have their own connections, so that a charge never waits for a slow look-up.
@@ -41,14 +49,15 @@ class HttpProcessorClient:
             f"POST /payments HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\nContent-Length: "
         )
         self._look_up_end = f" HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n"
+        self._default_currency = default_currency
         self._decoder = msgspec.json.Decoder(_Booked)
 
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
-        whole, cents = divmod(payment.amount_cents, 100)
+        currency = "" if payment.currency == self._default_currency else f',"currency":"{payment.currency}"'
         # Nothing in it needs escaping.
         body = (
-            f'{{"correlationId":"{payment.correlation_id}","amount":{whole}.{cents:02d}'
-            f',"requestedAt":"{iso_from_ms(requested_at_ms)}"}}'
+            f'{{"correlationId":"{payment.correlation_id}","amount":{payment.money.decimal}'
+            f',"requestedAt":"{iso_from_ms(requested_at_ms)}"{currency}}}'
         )
         try:
             status, _ = self._charges.call(f"{self._charge_head}{len(body)}\r\n\r\n{body}".encode())
@@ -72,7 +81,9 @@ class HttpProcessorClient:
         except Exception as error:  # noqa: BLE001  # after any error nothing is known
             logger.debug("look-up of %s: %r", correlation_id, error)
             return LookUpAnswer(answered=False)
-        if (booked.correlationId, booked.amount) != (correlation_id, decimal_amount(payment.amount_cents)):
+        currency = booked.currency or self._default_currency
+        found = (booked.correlationId, booked.amount, currency)
+        if found != (correlation_id, payment.money.decimal, payment.currency):
             logger.error("look-up of %s: the processor has booked %s", payment, booked)
             return LookUpAnswer(answered=False)
         return LookUpAnswer(answered=True, requested_at_ms=requested_at_ms)

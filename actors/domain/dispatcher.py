@@ -12,6 +12,7 @@ from random import Random
 from uuid import UUID
 
 from actors.domain.backoff import Backoff
+from actors.domain.held_payments import HeldPayments, HeldQueue
 from actors.domain.lifecycle import (
     ENDED,
     WRITING,
@@ -40,7 +41,8 @@ WINDOW_MAX = 1000
 ADOPTED_MAX = 2 * WINDOW_MAX
 """Rows of other replicas are adopted while fewer payments than this are in memory."""
 DRIVEN_MAX = 5 * WINDOW_MAX
-"""Payments in memory at once, with those whose outcome is unknown: they must not keep new ones from being charged."""
+"""Payments in memory at once, with those whose outcome is unknown and those that few processors take: neither may keep
+others from being charged."""
 WANTED_MIN = 100
 """Fewer new payments are not worth asking the intake for, unless it owes none."""
 
@@ -73,7 +75,7 @@ class Work:
     wanted: int = 0
     """How many more payments of the journal are wanted."""
     choices: list[Choice] = field(default_factory=list)
-    """The choices that were made, without repetitions, for the log."""
+    """The choices for payments that every processor takes, without repetitions, for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +105,12 @@ class Dispatcher:
         """Payments that the intake was asked for and has not given yet; it begins by owing a whole window."""
         self._behind = 0
         """Payments that wait in the journal for being asked for."""
-        self._held: deque[Lifecycle] = deque()
-        """Payments that are free to go to any processor, in the order of their arrival."""
-        self._counted = 0
-        """How many payments at the head of `_held` are already counted as waiting."""
+        self._held = HeldPayments(routes.cheapest_first)
+        """Payments that are free to go to any processor that takes their currency."""
         self._held_pinned: dict[str, deque[Lifecycle]] = {name: deque() for name in routes.views}
         """Pinned payments that wait for room at their processor."""
         self._rivals: dict[UUID, list[Payment]] = {}
-        """Payments under an id that is driven here with another amount, until its row is decided."""
+        """Payments under an id that is driven here with another amount or currency, until its row is decided."""
         self._pauses: list[tuple[float, int, UUID]] = []
         """A heap of the ends of pauses."""
         self._numbers = count()
@@ -132,7 +132,7 @@ class Dispatcher:
             life = self._lives.get(key)
             if life is not None and life.row is None:
                 self._stop_holding(life)
-                if life.payment.amount_cents != claim.payment.amount_cents:
+                if life.payment.money != claim.payment.money:
                     # The row came first. Postgres compares the amounts, and the other one is reported.
                     if life.state is State.HELD:
                         self._rivals.setdefault(key, []).append(life.payment)
@@ -257,8 +257,8 @@ class Dispatcher:
         life = self._lives.get(key)
         if life is None:
             self._lives[key] = life = Lifecycle(payment, self._retries.horizon_s)
-            self._held.append(life)
-        elif life.payment.amount_cents == payment.amount_cents:
+            self._held.add(life)
+        elif life.payment.money == payment.money:
             if life.row is not None:
                 self._work.recorded.append(key)
         elif life.row is None:
@@ -325,10 +325,8 @@ class Dispatcher:
             assert life.row is not None
             queue = self._held_pinned[life.row]
             (queue.appendleft if first else queue.append)(life)
-        elif first:
-            self._held.appendleft(life)
         else:
-            self._held.append(life)
+            self._held.add(life, first=first)
 
     def _end_pause(self, key: UUID, now_s: float) -> None:
         life = self._lives.get(key)
@@ -341,42 +339,45 @@ class Dispatcher:
         for name, queue in self._held_pinned.items():
             view = self.routes.views[name]
             while queue and (view.has_room or not view.state.is_closed):
+                life = queue.popleft()
                 # No probe either: one that fails again and again would never be looked up, and so never be free.
-                event = Chosen(name) if view.state.is_closed else LookUpChosen()
-                self._apply(queue.popleft(), event, now_s)
+                may_be_charged = view.state.is_closed and self.routes.takes(name, life.payment.currency)
+                self._apply(life, Chosen(name) if may_be_charged else LookUpChosen(), now_s)
 
     def _release_held(self, now_s: float) -> None:
         """Give held payments to the processors that take them, in the order of their arrival."""
-        while self._held:
-            life = self._held[0]
-            choice = self._choose(life, now_s)
-            if not self._work.choices or self._work.choices[-1] != choice:
-                self._work.choices.append(choice)
-            if choice.processor is None:
-                self.routes.decisions[None, choice.reason] += len(self._held) - self._counted
-                self._counted = len(self._held)
-                return
-            self._held.popleft()
-            self._counted = max(0, self._counted - 1)
-            self.routes.decisions[choice.processor, choice.reason] += 1
-            self._apply(life, Chosen(choice.processor), now_s)
+        self._held.release(lambda queue: self._release_head(queue, now_s))
 
-    def _choose(self, life: Lifecycle, now_s: float) -> Choice:
-        spent = None
+    def _release_head(self, queue: HeldQueue, now_s: float) -> bool:
+        choice = self._choose(queue, now_s)
+        choices, is_for_all = self._work.choices, queue.takers == self.routes.cheapest_first
+        if is_for_all and (not choices or choices[-1] != choice):
+            choices.append(choice)
+        if choice.processor is None:
+            self.routes.decisions[None, choice.reason] += queue.count_waiting()
+            return False
+        self.routes.decisions[choice.processor, choice.reason] += 1
+        self._apply(queue.take(), Chosen(choice.processor), now_s)
+        return True
+
+    def _choose(self, queue: HeldQueue, now_s: float) -> Choice:
+        life, spent = queue.lives[0], None
         if life.processor is not None and self.routes.is_spent(life.processor, life.failures_here, now_s):
             spent = life.processor
-        return self.routes.choose(waiting=len(self._held) - 1 + self._behind, spent=spent, now_s=now_s)
+        waiting = len(queue.lives) - 1 + self._behind
+        return self.routes.choose(queue.takers, waiting=waiting, spent=spent, now_s=now_s)
 
     def _stop_holding(self, life: Lifecycle) -> None:
         """Take a payment without a row, whose state is about to change, out of the queue if it is there."""
         if life.state is State.HELD:
             self._held.remove(life)
-            self._counted = min(self._counted, len(self._held))
 
     def _ask_for_more(self) -> None:
         """Ask for as many payments of the journal as there is room for."""
         expected = len(self._lives) + self._asked
-        wanted = min(self._window_max - (expected - self._pinned), DRIVEN_MAX - expected)
+        # What waits for one processor, or for one that takes its currency, must not keep others from being charged.
+        aside = self._pinned + self._held.restricted
+        wanted = min(self._window_max - (expected - aside), DRIVEN_MAX - expected)
         if wanted >= WANTED_MIN or (wanted > 0 and self._asked <= 0):
             self._asked += wanted
             self._work.wanted = wanted

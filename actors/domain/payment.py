@@ -1,12 +1,16 @@
-"""What a payment is: an identity, an amount in cents, and when it was accepted."""
+"""What a payment is: an identity, an amount in a currency, and when it was accepted."""
 
 import struct
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-JOURNAL_BODY = struct.Struct("<16sQQ")
-"""Layout of a payment in the journal: id, amount in cents, instant of acceptance in milliseconds; little-endian."""
+from actors.domain.money import BRL, Money
+
+JOURNAL_VERSION = 2
+JOURNAL_BODIES = {1: struct.Struct("<16sQQ"), JOURNAL_VERSION: struct.Struct("<16sQQ3s")}
+"""Layouts of a payment in the journal, by version: id, amount in minor units, instant of acceptance in milliseconds,
+and from version 2 on the code of the currency; little-endian."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,20 +19,31 @@ class Payment:
 
     correlation_id: UUID
     """Chosen by the client; one payment per id, for ever."""
-    amount_cents: int
+    amount_minor: int
+    """In whole minor units of its currency: cents for most, yen, fils."""
     accepted_at_ms: int
     """Wall clock of the accepting replica, milliseconds since the epoch."""
+    currency: str = BRL
+    """Alphabetic code of ISO 4217. The default is for payments that were stored before they had a currency."""
+
+    @property
+    def money(self) -> Money:
+        """Its amount and currency, which all posts of one payment agree in."""
+        return Money(self.amount_minor, self.currency)
 
 
 def to_journal(payment: Payment) -> bytes:
-    """Encode a payment as the body of a journal record."""
-    return JOURNAL_BODY.pack(payment.correlation_id.bytes, payment.amount_cents, payment.accepted_at_ms)
+    """Encode a payment as the body of a journal record, in the latest version."""
+    return JOURNAL_BODIES[JOURNAL_VERSION].pack(
+        payment.correlation_id.bytes, payment.amount_minor, payment.accepted_at_ms, payment.currency.encode()
+    )
 
 
-def from_journal(body: bytes) -> Payment:
-    """Decode the body of a journal record, which must be `JOURNAL_BODY.size` bytes long."""
-    id_bytes, amount_cents, accepted_at_ms = JOURNAL_BODY.unpack(body)
-    return Payment(UUID(bytes=id_bytes), amount_cents, accepted_at_ms)
+def from_journal(body: bytes, version: int) -> Payment:
+    """Decode the body of a journal record, which must be as long as its version says."""
+    id_bytes, amount_minor, accepted_at_ms, *codes = JOURNAL_BODIES[version].unpack(body)
+    currency = codes[0].decode() if codes else BRL
+    return Payment(UUID(bytes=id_bytes), amount_minor, accepted_at_ms, currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +79,11 @@ class Move:
 
 
 def claim_to_row(claim: Claim) -> dict[str, object]:
-    """Lay out a new claim and its payment as columns of their tables."""
+    """Lay out a new claim and its payment as `write_batch` reads them."""
     return {
         "correlation_id": claim.payment.correlation_id,
-        "amount_cents": claim.payment.amount_cents,
+        "amount_minor": claim.payment.amount_minor,
+        "currency": claim.payment.currency,
         "accepted_at_ms": claim.payment.accepted_at_ms,
         "processor": claim.processor,
     }

@@ -1,13 +1,17 @@
 """The payment processors that the operator has configured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
 
+from actors.domain.money import BRL, DECIMALS, currency_code
 from actors.errors import SettingsError
 
 EVENT_NAMES = ("default", "fallback")
 """The two processors of the event. The summary always names both."""
+
+EVERY_CURRENCY = frozenset(DECIMALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +23,45 @@ class Processor:
     """Base address, for example `http://payment-processor-default:8080`."""
     fee: Decimal
     """Share of the amount that the processor keeps; 0.05 is 5 %."""
+    currencies: frozenset[str] = EVERY_CURRENCY
+    """The currencies that it takes; all, unless the operator has named some."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostedCurrencies:
+    """Which currencies clients may pay in."""
+
+    default: str
+    """The one of a payment that names none."""
+    taken: frozenset[str]
+    """Those that some processor takes."""
+
+
+ALL_CURRENCIES = PostedCurrencies(BRL, EVERY_CURRENCY)
+"""The default: reais where a payment names no currency, and every other one."""
+
+
+def posted_currencies(default: str, processors: Sequence[Processor]) -> PostedCurrencies:
+    """Gather what the processors take.
+
+    Raises:
+        SettingsError: the default is no currency, or no processor takes it.
+    """
+    code = currency_code(default)
+    taken = frozenset[str]().union(*(processor.currencies for processor in processors))
+    if code is None:
+        raise SettingsError(f"CURRENCY={default!r} is no alphabetic code of a currency in ISO 4217")
+    if code not in taken:
+        raise SettingsError(f"CURRENCY={default!r} is taken by no processor in PROCESSORS")
+    return PostedCurrencies(code, taken)
 
 
 def parse_processors(text: str) -> tuple[Processor, ...]:
-    """Parse a list like `"default=http://host:8080,0.05 fallback=http://host:8080,0.15"`.
+    """Parse a list like `"default=http://host:8080,0.05 fallback=http://host:8080,0.15,BRL|USD"`.
 
     Raises:
-        SettingsError: the list is empty, a name occurs twice, an address is not http, or a fee is outside of [0, 1).
+        SettingsError: the list is empty, a name occurs twice, an address is not http, a fee is outside of [0, 1), or a
+            currency is not in ISO 4217.
     """
     processors = tuple(_parse_one(item) for item in text.split())
     if not processors:
@@ -37,7 +73,8 @@ def parse_processors(text: str) -> tuple[Processor, ...]:
 
 def _parse_one(item: str) -> Processor:
     name, _, rest = item.partition("=")
-    url, _, fee_text = rest.rpartition(",")
+    url, _, terms = rest.partition(",")
+    fee_text, separator, codes = terms.partition(",")
     try:
         parts, fee = urlsplit(url), Decimal(fee_text)
         usable = (
@@ -47,4 +84,10 @@ def _parse_one(item: str) -> Processor:
         usable, fee = None, Decimal(-1)
     if not ("@" not in url and name.isidentifier() and usable and fee.is_finite() and 0 <= fee < 1):
         raise SettingsError(f"PROCESSORS: {item!r} is not name=http://host:port,fee with a fee from 0 to below 1")
-    return Processor(name, url.rstrip("/"), fee)
+    if not separator:
+        return Processor(name, url.rstrip("/"), fee)
+    currencies = {code: currency_code(code) for code in codes.split("|")}
+    unknown = [code for code, known in currencies.items() if known is None]
+    if unknown:
+        raise SettingsError(f"PROCESSORS: {item!r} names {unknown[0]!r}, which is no currency in ISO 4217")
+    return Processor(name, url.rstrip("/"), fee, frozenset(filter(None, currencies.values())))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from actors.domain.money import Money
 from actors.domain.payment import Claim, Payment, Settlement
 from actors.domain.quorum import Opinion
 
@@ -74,11 +75,11 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class ProcessorTotal:
-    """What was charged on one processor within a window of time."""
+    """What was charged on one processor in one currency within a window of time."""
 
     processor: str
     requests: int
-    amount_cents: int
+    amount: Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class PaymentRecord:
     owner: str | None
     """The replica that drives it; None once it is settled."""
     settlement: Settlement | None
-    conflicting_amounts_cents: tuple[int, ...]
+    conflicting_amounts: tuple[Money, ...]
     """Other amounts that were offered under its id; none of them was charged."""
 
 

@@ -26,6 +26,7 @@ class Reason(Enum):
     WAIT_FOR_RECOVERY = "waits: the outage is young"
     WAIT_FOR_CHEAPER = "waits: cheaper ones may come back with this one"
     WAIT_FOR_ANY = "waits: none works"
+    WAIT_FOR_CURRENCY = "waits: none takes its currency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def choose(
     now_s: float,
     patience: Patience,
 ) -> Choice:
-    """Choose for a payment that is free to go to any processor.
+    """Choose among the processors that take the currency of a payment, which is free to go to any of them.
 
     `waiting` is how many others wait for room. `spent` is a processor whose retries this payment has used up: any other
     that works and has room is better.
@@ -136,7 +137,7 @@ def choose(
             if view.down_since_s is None or now_s < view.down_since_s + patience.outage_s:
                 return Choice(None, Reason.WAIT_FOR_RECOVERY)
             passed = Reason.OUTAGE
-    return Choice(None, Reason.WAIT_FOR_ANY)
+    return Choice(None, Reason.WAIT_FOR_ANY if cheapest_first else Reason.WAIT_FOR_CURRENCY)
 
 
 class Routes:
@@ -145,15 +146,18 @@ class Routes:
     def __init__(self, processors: Sequence[Processor], patience: Patience) -> None:
         self.cheapest_first = by_cost(processors)
         self.views = {processor.name: ProcessorView() for processor in processors}
+        self._currencies = {processor.name: processor.currencies for processor in processors}
         self.decisions: Counter[tuple[str | None, Reason]] = Counter()
         """How often a payment was given to a processor, or to none, for each reason."""
         self._patience = patience
 
-    def choose(self, *, waiting: int, spent: str | None, now_s: float) -> Choice:
-        """Choose for a free payment; see `choose`."""
-        return choose(
-            self.cheapest_first, self.views, waiting=waiting, spent=spent, now_s=now_s, patience=self._patience
-        )
+    def takes(self, processor: str, currency: str) -> bool:
+        """Tell whether a processor takes a currency."""
+        return currency in self._currencies[processor]
+
+    def choose(self, takers: Sequence[Processor], *, waiting: int, spent: str | None, now_s: float) -> Choice:
+        """Choose for a free payment among those that take its currency, the cheapest first; see `choose`."""
+        return choose(takers, self.views, waiting=waiting, spent=spent, now_s=now_s, patience=self._patience)
 
     def is_waited_for(self, processor: str, now_s: float) -> bool:
         """Tell whether a processor is down and its outage young enough to be waited out."""

@@ -14,9 +14,9 @@ class AcceptAnswer(Enum):
     ACCEPTED = "accepted"
     """It is durable now."""
     REPEATED = "repeated"
-    """It was accepted before, with the same amount."""
+    """It was accepted before, with the same amount and currency."""
     CONFLICT = "conflict"
-    """Its id was accepted before with another amount; this one is not kept."""
+    """Its id was accepted before with another amount or currency; this one is not kept."""
     OVERLOADED = "overloaded"
     """The journal holds as many payments as it may; nothing was kept."""
     JOURNAL_UNAVAILABLE = "journal unavailable"
@@ -74,8 +74,8 @@ class DeliveryDue:
 
 
 @dataclass(frozen=True, slots=True)
-class GetAcceptedCents:
-    """A question: with which amount was this id accepted, as far as this replica remembers? Answers cents or None."""
+class GetAcceptedMoney:
+    """A question: with which amount was this id accepted, as far as this replica remembers? Answers `Money` or None."""
 
     correlation_id: UUID
 
@@ -93,6 +93,6 @@ IntakeMessage = (
     | FirstAmountsFound
     | AcceptedByPeers
     | DeliveryDue
-    | GetAcceptedCents
+    | GetAcceptedMoney
     | GetWaiting
 )

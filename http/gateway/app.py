@@ -5,6 +5,7 @@ from typing import Protocol
 
 import falcon
 
+from actors.domain.processors import ALL_CURRENCIES, PostedCurrencies
 from gateway.dashboard import DashboardResource
 from gateway.metrics import MeasuredGateway, MetricsResource
 from gateway.payments import ANSWER_KINDS, PaymentGateway, PaymentLookUp, PaymentResource, PaymentsResource
@@ -24,7 +25,12 @@ class Queries(PaymentLookUp, SummaryQueries, Protocol):
 
 
 def create_app(
-    gateway: Gateway, queries: Queries, *, allow_purge: bool, allow_force: bool
+    gateway: Gateway,
+    queries: Queries,
+    *,
+    allow_purge: bool,
+    allow_force: bool,
+    currencies: PostedCurrencies = ALL_CURRENCIES,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments."""
     app = falcon.App()
@@ -33,7 +39,7 @@ def create_app(
         app.add_error_handler(error, translate_unavailable)
     answers = Counter(dict.fromkeys(ANSWER_KINDS, 0))
     app.add_route("/", DashboardResource())
-    app.add_route("/payments", PaymentsResource(gateway, answers))
+    app.add_route("/payments", PaymentsResource(gateway, answers, currencies))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
     app.add_route("/payments-summary", SummaryResource(queries))
     app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))

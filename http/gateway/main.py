@@ -42,7 +42,13 @@ def application(
     replica = Replica(system, _end_process)
     replica.start()
     _replicas.append(replica)
-    return create_app(replica, system.queries, allow_purge=settings.allow_purge, allow_force=settings.allow_force)
+    return create_app(
+        replica,
+        system.queries,
+        allow_purge=settings.allow_purge,
+        allow_force=settings.allow_force,
+        currencies=settings.currencies,
+    )
 
 
 def begin_drain() -> None:

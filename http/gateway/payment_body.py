@@ -1,4 +1,7 @@
-"""The body of a posted payment: JSON, MessagePack, or MessagePack's compact form `[16 bytes of UUID, amount]`."""
+"""The body of a posted payment: JSON, MessagePack, or MessagePack's compact form.
+
+The compact form is `[16 bytes of UUID, amount]` or `[16 bytes of UUID, amount, currency]`.
+"""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -8,7 +11,8 @@ import falcon
 import msgspec
 from gunicorn.http.errors import ParseException
 
-from actors.domain.money import amount_cents
+from actors.domain.money import DECIMALS, Money, currency_code, minor_units
+from actors.domain.processors import PostedCurrencies
 from actors.errors import InvalidAmountError
 from gateway.media import JSON, MSGPACK, MSGPACK_ALIASES
 from gateway.problems import InvalidFieldError
@@ -19,44 +23,47 @@ BODY_BYTES_MAX = 16 * 1024
 class _Posted(msgspec.Struct):
     correlationId: UUID  # noqa: N815  # the contract's name
     amount: msgspec.Raw
+    currency: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _PostedCompact(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     correlationId: UUID  # noqa: N815  # the contract's name
     amount: msgspec.Raw
+    currency: str | msgspec.UnsetType = msgspec.UNSET
 
 
 _json_decoder = msgspec.json.Decoder(_Posted)
 _msgpack_decoder = msgspec.msgpack.Decoder(_Posted)
 _compact_decoder = msgspec.msgpack.Decoder(_PostedCompact)
 
-_FIELDS = ("correlationId", "amount")
+_FIELDS = ("correlationId", "amount", "currency")
 _ARRAY_TYPES = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
 """First bytes of MessagePack arrays."""
 _NUMBER_TYPES = frozenset({*range(0x80), *range(0xCA, 0xD4), *range(0xE0, 0x100)})
 """First bytes of MessagePack integers and floats."""
 _PLAIN_AMOUNT = re.compile(rb"([1-9][0-9]{0,10})\.([0-9]{2})")
-"""Amounts from 1.00 to 99999999999.99 with two decimals, in two groups that are the amount in cents together."""
+"""Amounts from 1.00 to 99999999999.99 with two decimals, in two groups that are the minor units together."""
+_PLAIN_DECIMALS = 2
 _NOT_FINITE = re.compile(rb'"amount"\s*:\s*-?(?:NaN|Infinity)\b')
 """What some clients write for numbers that JSON does not have."""
 
 
-def read_payment(req: falcon.Request) -> tuple[UUID, int]:
-    """Read the id and the amount in cents of the payment that a request carries.
+def read_payment(req: falcon.Request, currencies: PostedCurrencies) -> tuple[UUID, Money]:
+    """Read the id and the amount of the payment that a request carries.
 
     Raises:
-        InvalidFieldError: naming `correlationId` or `amount`, `body` where the whole cannot be read or is over 16 KiB
-            (413), `Content-Type` where it is neither JSON nor MessagePack (415).
+        InvalidFieldError: naming `correlationId`, `amount` or `currency`, `body` where the whole cannot be read or is
+            over 16 KiB (413), `Content-Type` where it is neither JSON nor MessagePack (415).
     """
     is_msgpack = is_msgpack_body(req)
-    return parse_payment(read_body(req), is_msgpack=is_msgpack)
+    return parse_payment(read_body(req), currencies, is_msgpack=is_msgpack)
 
 
-def parse_payment(body: bytes, *, is_msgpack: bool) -> tuple[UUID, int]:
-    """Read the id and the amount in cents from a body.
+def parse_payment(body: bytes, currencies: PostedCurrencies, *, is_msgpack: bool) -> tuple[UUID, Money]:
+    """Read the id and the amount from a body.
 
     Raises:
-        InvalidFieldError: naming `correlationId`, `amount`, or `body` where the whole cannot be read.
+        InvalidFieldError: naming `correlationId`, `amount`, `currency`, or `body` where the whole cannot be read.
     """
     if not body:
         raise InvalidFieldError("body", "is empty")
@@ -64,14 +71,16 @@ def parse_payment(body: bytes, *, is_msgpack: bool) -> tuple[UUID, int]:
         if not is_msgpack:
             # As text, so that all of it must be UTF-8, members included that nobody reads.
             posted = _json_decoder.decode(body.decode())
+            currency = _currency(posted.currency, currencies)
             raw = bytes(posted.amount)
             # Nearly all amounts are written like 19.90, and need no decimal arithmetic.
-            if (plain := _PLAIN_AMOUNT.fullmatch(raw)) is not None:
-                return posted.correlationId, int(b"".join(plain.groups()))
-            return posted.correlationId, amount_cents(_json_amount(raw))
+            if DECIMALS[currency] == _PLAIN_DECIMALS and (plain := _PLAIN_AMOUNT.fullmatch(raw)) is not None:
+                return posted.correlationId, Money(int(b"".join(plain.groups())), currency)
+            return posted.correlationId, Money(minor_units(_json_amount(raw), currency), currency)
         decoder = _compact_decoder if body[0] in _ARRAY_TYPES else _msgpack_decoder
         packed: _Posted | _PostedCompact = decoder.decode(body)
-        return packed.correlationId, amount_cents(_msgpack_amount(bytes(packed.amount)))
+        currency = _currency(packed.currency, currencies)
+        return packed.correlationId, Money(minor_units(_msgpack_amount(bytes(packed.amount)), currency), currency)
     except InvalidAmountError as error:
         raise InvalidFieldError("amount", str(error)) from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -106,6 +115,17 @@ def read_body(req: falcon.Request) -> bytes:
     raise InvalidFieldError("body", f"must have at most {BODY_BYTES_MAX} bytes", falcon.HTTP_413)
 
 
+def _currency(text: str | msgspec.UnsetType, currencies: PostedCurrencies) -> str:
+    if text is msgspec.UNSET:
+        return currencies.default
+    code = currency_code(text)
+    if code is None:
+        raise InvalidFieldError("currency", "must be the alphabetic code of a currency in ISO 4217, such as BRL")
+    if code not in currencies.taken:
+        raise InvalidFieldError("currency", f"no processor takes {code}")
+    return code
+
+
 def _json_amount(raw: bytes) -> Decimal:
     if raw[0] not in b"-0123456789":
         raise InvalidAmountError("must be a number")
@@ -123,8 +143,9 @@ def _msgpack_amount(raw: bytes) -> Decimal:
 
 
 def _field_of(message: str) -> str:
-    if "$[0]" in message:
-        return _FIELDS[0]
+    for place, field in enumerate(_FIELDS):
+        if f"$[{place}]" in message:
+            return field
     return next((field for field in _FIELDS if field in message), "body")
 
 

@@ -8,8 +8,8 @@ import falcon
 import msgspec
 
 from actors.domain.instant import iso_from_ms
-from actors.domain.money import decimal_amount
 from actors.domain.payment import Payment
+from actors.domain.processors import ALL_CURRENCIES, PostedCurrencies
 from actors.errors import GatewayUnavailableError
 from actors.messages.intake import AcceptAnswer
 from actors.queries import PaymentStatus
@@ -45,20 +45,24 @@ class PaymentLookUp(Protocol):
 class PaymentsResource:
     """Accepts payments."""
 
-    def __init__(self, gateway: PaymentGateway, answers: Counter[str]) -> None:
+    def __init__(
+        self, gateway: PaymentGateway, answers: Counter[str], currencies: PostedCurrencies = ALL_CURRENCIES
+    ) -> None:
         """Count each answer in `answers`, by one of `ANSWER_KINDS`."""
         self._gateway = gateway
         self._answers = answers
+        self._currencies = currencies
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 202 once the payment is durable."""
         try:
-            correlation_id, cents = read_payment(req)
+            correlation_id, money = read_payment(req, self._currencies)
         except falcon.HTTPError:
             self._answers[REFUSED] += 1
             raise
         try:
-            answer = self._gateway.accept(Payment(correlation_id, cents, self._gateway.now_ms()))
+            payment = Payment(correlation_id, money.minor, self._gateway.now_ms(), money.currency)
+            answer = self._gateway.accept(payment)
         except GatewayUnavailableError:
             self._answers[UNAVAILABLE] += 1
             raise
@@ -71,7 +75,8 @@ class PaymentsResource:
                 resp.set_header("location", f"/payments/{msgspec.to_builtins(correlation_id)}")
             case AcceptAnswer.CONFLICT:
                 raise falcon.HTTPConflict(
-                    title="Another amount", description=f"{correlation_id} was accepted with another amount before"
+                    title="Another amount",
+                    description=f"{correlation_id} was accepted with another amount or currency before",
                 )
             case AcceptAnswer.OVERLOADED:
                 raise unavailable("too many payments are waiting")
@@ -108,7 +113,8 @@ def describe(status: PaymentStatus) -> dict[str, object]:
     settlement = record.settlement if record else None
     answer: dict[str, object] = {
         "correlationId": status.correlation_id,
-        "amount": decimal_amount(status.amount_cents),
+        "amount": status.money.decimal,
+        "currency": status.money.currency,
         "state": "settled" if settlement else "unknown" if driven and driven.pinned else "accepted",
         "processor": record.processor if record else None,
         "acceptedAt": iso_from_ms(payment.accepted_at_ms) if payment else None,
@@ -116,6 +122,11 @@ def describe(status: PaymentStatus) -> dict[str, object]:
         "attempts": settlement.attempts if settlement else driven.attempts if driven else None,
         "replica": record.owner if record else None,
     }
-    if record and record.conflicting_amounts_cents:
-        answer["refusedAmounts"] = [decimal_amount(cents) for cents in record.conflicting_amounts_cents]
+    if record and record.conflicting_amounts:
+        answer["refusedAmounts"] = [
+            refused.decimal
+            if refused.currency == status.money.currency
+            else {"amount": refused.decimal, "currency": refused.currency}
+            for refused in record.conflicting_amounts
+        ]
     return answer

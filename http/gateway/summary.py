@@ -1,11 +1,12 @@
 """`GET /payments-summary`: what was charged where."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import falcon
 
 from actors.domain.instant import Rounding, ms_from_iso
-from actors.domain.money import decimal_amount
+from actors.domain.records import ProcessorTotal
 from actors.queries import WindowSummary
 from gateway.media import write_body
 from gateway.problems import InvalidFieldError
@@ -28,18 +29,26 @@ class SummaryResource:
         self._queries = queries
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer totals by processor of the charges stamped from `from` to `to`, both inclusive, each optional."""
+        """Answer totals by processor of the charges stamped from `from` to `to`, both inclusive, each optional.
+
+        Those in the default currency stand first; where there are others, `currencies` holds their totals by code.
+        """
         # A bound between two milliseconds takes in only what lies inside it.
         from_ms, to_ms = _bound(req, "from", Rounding.UP), _bound(req, "to", Rounding.DOWN)
         if from_ms is not None and to_ms is not None and from_ms > to_ms:
             raise InvalidFieldError("from", "must not be later than to")
         summary = self._queries.summary(from_ms, to_ms)
         resp.set_header(FINAL_HEADER, "true" if summary.final else "false")
-        answer = {
-            name: {"totalRequests": requests, "totalAmount": decimal_amount(summary.amounts_cents[name])}
-            for name, requests in summary.requests.items()
-        }
+        answer = _describe(summary.totals)
+        if summary.others:
+            answer["currencies"] = {code: _describe(totals) for code, totals in summary.others.items()}
         write_body(req, resp, answer)
+
+
+def _describe(totals: Mapping[str, ProcessorTotal]) -> dict[str, object]:
+    return {
+        name: {"totalRequests": total.requests, "totalAmount": total.amount.decimal} for name, total in totals.items()
+    }
 
 
 def _bound(req: falcon.Request, name: str, rounding: Rounding) -> int | None:

@@ -26,9 +26,16 @@ class Policy:
 class DefaultOnly(Routes):
     """Chooses the cheapest processor for ever."""
 
-    def choose(self, *, waiting: int, spent: str | None, now_s: float) -> Choice:  # noqa: ARG002  # as in the product
+    def choose(
+        self,
+        takers: Sequence[Processor],
+        *,
+        waiting: int,  # noqa: ARG002  # as in the product
+        spent: str | None,  # noqa: ARG002  # the same
+        now_s: float,  # noqa: ARG002  # the same
+    ) -> Choice:
         """Choose the cheapest, where there is room."""
-        return self._unless_full(self.cheapest_first[0])
+        return self._unless_full(takers[0])
 
     def is_spent(self, processor: str, failures: int, now_s: float) -> bool:  # noqa: ARG002  # as in the product
         """Never give up."""
@@ -43,9 +50,16 @@ class DefaultOnly(Routes):
 class ThreeTries(DefaultOnly):
     """Chooses the cheapest processor for three tries, then the other one for ever."""
 
-    def choose(self, *, waiting: int, spent: str | None, now_s: float) -> Choice:  # noqa: ARG002  # as in the product
+    def choose(
+        self,
+        takers: Sequence[Processor],
+        *,
+        waiting: int,  # noqa: ARG002  # as in the product
+        spent: str | None,
+        now_s: float,  # noqa: ARG002  # the same
+    ) -> Choice:
         """Choose the other one where the payment has used up its tries on the cheapest."""
-        return self._unless_full(self.cheapest_first[0 if spent is None else 1])
+        return self._unless_full(takers[0 if spent is None else 1])
 
     def is_spent(self, processor: str, failures: int, now_s: float) -> bool:  # noqa: ARG002  # as in the product
         """Count the tries on the cheapest; a payment that went to the other one has none left there."""

@@ -14,8 +14,8 @@ from itertools import accumulate
 from uuid import UUID
 
 from ops.chaostest.history import BookedCharge, FinalState, History, PaymentRow, ProcessorTotals, SettlementRow
-from ops.chaostest.summary_probe import ChargeTotals, SummaryAnswer
-from ops.chaostest.workload import OfferedPayment
+from ops.chaostest.summary_probe import ChargeTotals, SummaryAnswer, total_key, without_zeros
+from ops.chaostest.workload import DEFAULT_CURRENCY, OfferedPayment
 
 CENT = Decimal("0.01")
 
@@ -77,7 +77,7 @@ def check_history(history: History) -> CheckResult:
     claimed = {row.correlation_id for row in state.claims}
     accepted = {offer.correlation_id for offer in history.offers if offer.accepted}
     unknown = accepted & claimed
-    conflicts = {(row.correlation_id, row.amount_cents) for row in state.conflicts}
+    conflicts = {(row.correlation_id, row.amount_minor, row.currency) for row in state.conflicts}
     answers = Counter(_kind(answer) for answer in history.answers)
     return CheckResult(
         offered=len(offers),
@@ -101,9 +101,9 @@ def check_history(history: History) -> CheckResult:
             offer.correlation_id
             for offer in history.offers
             for attempt in offer.attempts
-            if attempt.amount_cents == offer.other_cents
+            if attempt.amount == offer.other_amount
             and attempt.status == HTTPStatus.ACCEPTED
-            and (offer.correlation_id, offer.other_cents) not in conflicts
+            and (offer.correlation_id, attempt.amount.minor, attempt.amount.code) not in conflicts
         ),
     )
 
@@ -118,8 +118,12 @@ def _mismatched(
     for correlation_id, offer in offers.items():
         settlement, payment = settlements.get(correlation_id), rows.get(correlation_id)
         found = charges.get(correlation_id, ())
-        amounts = {row.amount_cents for row in (settlement, payment, *found) if row is not None}
-        if amounts - {offer.amount_cents} or (settlement is not None and payment is None) or _was_refused(offer):
+        amounts = {(row.amount_minor, row.currency) for row in (settlement, payment, *found) if row is not None}
+        if (
+            amounts - {(offer.amount.minor, offer.amount.code)}
+            or (settlement is not None and payment is None)
+            or _was_refused(offer)
+        ):
             yield correlation_id
         elif settlement is not None and found:
             charged = {(charge.processor, charge.requested_at_us) for charge in found}
@@ -129,7 +133,7 @@ def _mismatched(
 
 def _was_refused(offer: OfferedPayment) -> bool:
     """Tell whether a client was refused with a 4xx although it posted its payment with one amount only."""
-    return offer.other_cents is None and any(
+    return offer.other_amount is None and any(
         attempt.status is not None
         and attempt.status != HTTPStatus.ACCEPTED
         and attempt.status < HTTPStatus.INTERNAL_SERVER_ERROR
@@ -139,7 +143,11 @@ def _was_refused(offer: OfferedPayment) -> bool:
 
 def _wrong_totals(state: FinalState) -> Iterator[str]:
     for totals in state.totals:
-        cents = [row.amount_cents for row in state.settlements if row.processor == totals.processor]
+        cents = [
+            row.amount_minor
+            for row in state.settlements
+            if row.processor == totals.processor and row.currency == DEFAULT_CURRENCY
+        ]
         amount = sum(cents) * CENT
         total_fee = (amount * totals.fee).quantize(CENT, ROUND_HALF_EVEN)
         if totals != ProcessorTotals(totals.processor, totals.fee, len(cents), amount, total_fee):
@@ -167,23 +175,26 @@ def _kind(answer: SummaryAnswer) -> str:
 def _untrue_summaries(history: History) -> Iterator[UntrueSummary]:
     # A final answer must stay true for ever, so it can be compared with what has been charged at the end of the run.
     state = history.final_state
-    charges = {each.processor: _ChargesByInstant(each.processor, state.charges) for each in state.totals}
+    booked: dict[str, list[BookedCharge]] = {each.processor: [] for each in state.totals}
+    for charge in state.charges:
+        booked.setdefault(total_key(charge.processor, charge.currency), []).append(charge)
+    by_instant = {key: _ChargesByInstant(charges) for key, charges in booked.items()}
     final = [answer for answer in history.answers if _kind(answer) == "final"]
     for answer in (*final, *history.final_answers):
-        expected = {name: booked.totals(answer.from_ms, answer.to_ms) for name, booked in charges.items()}
-        if dict(answer.totals) != expected:
+        expected = {key: charges.totals(answer.from_ms, answer.to_ms) for key, charges in by_instant.items()}
+        if dict(answer.totals) != without_zeros(expected):
             yield UntrueSummary(answer, expected)
 
 
 class _ChargesByInstant:
-    """The charges of one processor in the order of their instants, with running sums of their amounts."""
+    """Charges of one processor and currency in the order of their instants, with running sums of their amounts."""
 
-    def __init__(self, processor: str, charges: Sequence[BookedCharge]) -> None:
-        mine = sorted((each.requested_at_us, each.amount_cents) for each in charges if each.processor == processor)
+    def __init__(self, charges: Sequence[BookedCharge]) -> None:
+        mine = sorted((each.requested_at_us, each.amount_minor) for each in charges)
         self._instants_us = [instant_us for instant_us, _ in mine]
-        self._sums_cents = [0, *accumulate(cents for _, cents in mine)]
+        self._sums_minor = [0, *accumulate(minor for _, minor in mine)]
 
     def totals(self, from_ms: int | None, to_ms: int | None) -> ChargeTotals:
         first = 0 if from_ms is None else bisect_left(self._instants_us, from_ms * 1000)
         last = len(self._instants_us) if to_ms is None else bisect_right(self._instants_us, to_ms * 1000)
-        return ChargeTotals(last - first, self._sums_cents[last] - self._sums_cents[first])
+        return ChargeTotals(last - first, self._sums_minor[last] - self._sums_minor[first])

@@ -16,10 +16,12 @@ from psycopg.rows import TupleRow, args_row
 from ops import OpsError
 from ops.chaostest.client import administer
 from ops.chaostest.summary_probe import SummaryAnswer
-from ops.chaostest.workload import OfferedPayment
+from ops.chaostest.workload import DEFAULT_CURRENCY, OfferedPayment
 from ops.stack.stack import Stack
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+COLUMNS = {"amount_minor": "amount_cents"}
+"""Columns whose names differ from those of the fields."""
 READS_MAX = 40
 """How often the state is read before it is taken as it is, although payments still move."""
 READ_STEP_S = 0.25
@@ -31,14 +33,15 @@ class BookedCharge:
 
     processor: str
     correlation_id: UUID
-    amount_cents: int
+    amount_minor: int
     requested_at_us: int
     """Microseconds since the epoch, so that an instant finer than the gateway's milliseconds is noticed."""
+    currency: str = DEFAULT_CURRENCY
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessorTotals:
-    """The totals that one processor reports over all its charges."""
+    """The totals that one processor reports over all its charges in the default currency."""
 
     processor: str
     fee: Decimal
@@ -53,8 +56,9 @@ class PaymentRow:
     """One row of the table `payment`, or of the table `conflict`."""
 
     correlation_id: UUID
-    amount_cents: int
+    amount_minor: int
     accepted_at_ms: int
+    currency: str = DEFAULT_CURRENCY
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,10 @@ class SettlementRow:
 
     correlation_id: UUID
     processor: str
-    amount_cents: int
+    amount_minor: int
     requested_at_ms: int
     attempts: int
+    currency: str = DEFAULT_CURRENCY
 
 
 Row = TypeVar("Row", PaymentRow, ClaimRow, SettlementRow)
@@ -127,7 +132,13 @@ def read_final_state(stack: Stack) -> FinalState:
 
 def _charges(stack: Stack) -> list[BookedCharge]:
     return [
-        BookedCharge(simulator.name, UUID(row["correlationId"]), row["amountCents"], _microseconds(row["requestedAt"]))
+        BookedCharge(
+            simulator.name,
+            UUID(row["correlationId"]),
+            row["amountMinor"],
+            _microseconds(row["requestedAt"]),
+            row.get("currency", DEFAULT_CURRENCY),
+        )
         for simulator in stack.simulators
         for row in map(json.loads, administer(simulator.admin_url, "GET", "/admin/payments").splitlines())
     ]
@@ -157,7 +168,8 @@ def _tables(database_url: str) -> FinalState:
 
 
 def _rows(connection: psycopg.Connection[TupleRow], row_type: type[Row], table: str) -> tuple[Row, ...]:
-    columns = sql.SQL(", ").join(sql.Identifier(each.name) for each in fields(row_type))
+    names = (COLUMNS.get(each.name, each.name) for each in fields(row_type))
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
     with connection.cursor(row_factory=args_row(row_type)) as cursor:
         query = sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(table))
         return tuple(cursor.execute(query).fetchall())

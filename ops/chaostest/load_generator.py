@@ -13,7 +13,7 @@ from random import Random
 
 from ops.chaostest.client import HttpAnswer, HttpClient, NoAnswerError
 from ops.chaostest.threads import ThreadGroup
-from ops.chaostest.workload import Attempt, OfferedPayment, draw_workload
+from ops.chaostest.workload import Attempt, OfferedAmount, OfferedPayment, draw_workload
 
 CONNECTIONS = 40
 REQUESTS_PER_CONNECTION_MAX = 100
@@ -144,7 +144,7 @@ class LoadGenerator:
 
     def _end(self, post: _PendingPost) -> None:
         offer = post.offer
-        if post.purpose is Purpose.FIRST and offer.accepted and offer.other_cents is not None:
+        if post.purpose is Purpose.FIRST and offer.accepted and offer.other_amount is not None:
             self._begin(_PendingPost(offer, Purpose.OTHER_AMOUNT), PAUSE_S)
         with self._lock:
             self._unfinished -= 1
@@ -154,28 +154,28 @@ class LoadGenerator:
         offer = post.offer
         match post.purpose:
             case Purpose.FIRST:
-                attempt = _post(offer, offer.amount_cents, connection)
+                attempt = _post(offer, offer.amount, connection)
                 indefinite = attempt.status is None or attempt.status >= HTTPStatus.INTERNAL_SERVER_ERROR
                 return indefinite and not offer.gives_up, not indefinite
             case Purpose.REPEAT:
-                return False, _post(offer, offer.amount_cents, connection).status is not None
+                return False, _post(offer, offer.amount, connection).status is not None
             case Purpose.OTHER_AMOUNT:
                 # Until the first amount is committed, the gateway may still prefer the other one.
                 committed = _is_committed(offer, connection)
-                if committed and offer.other_cents is not None:
-                    return False, _post(offer, offer.other_cents, connection).status is not None
+                if committed and offer.other_amount is not None:
+                    return False, _post(offer, offer.other_amount, connection).status is not None
                 return post.tries < OTHER_AMOUNT_TRIES_MAX, committed is not None
 
 
-def _post(offer: OfferedPayment, amount_cents: int, connection: HttpClient) -> Attempt:
+def _post(offer: OfferedPayment, amount: OfferedAmount, connection: HttpClient) -> Attempt:
     at_ms = time.time_ns() // 1_000_000
-    body = offer.body_format.encode(offer.correlation_id, amount_cents)
+    body = offer.body_format.encode(offer.correlation_id, amount)
     try:
         answer = connection.ask("POST", "/payments", body, {"Content-Type": offer.body_format.content_type})
         error = "" if answer.status == HTTPStatus.ACCEPTED else _reason(answer)
-        attempt = Attempt(at_ms, connection.url, amount_cents, answer.status, error)
+        attempt = Attempt(at_ms, connection.url, amount, answer.status, error)
     except NoAnswerError as error:
-        attempt = Attempt(at_ms, connection.url, amount_cents, None, str(error))
+        attempt = Attempt(at_ms, connection.url, amount, None, str(error))
     offer.attempts.append(attempt)
     return attempt
 

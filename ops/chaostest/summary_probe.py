@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ops.chaostest.client import HttpClient, NoAnswerError
 from ops.chaostest.threads import ThreadGroup
+from ops.chaostest.workload import DECIMALS, DEFAULT_CURRENCY
 
 ASKERS = 50
 """How many threads ask at the same time."""
@@ -26,7 +27,8 @@ class ChargeTotals:
     """How many charges there are, and the sum of their amounts."""
 
     requests: int
-    cents: int
+    minor: int
+    """In minor units of the currency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,17 @@ class SummaryAnswer:
     final: bool
     """Whether the replica said that the summary of this window can no longer change."""
     totals: Mapping[str, ChargeTotals]
-    """The totals by the name of the processor."""
+    """The totals by `total_key`."""
+
+
+def total_key(processor: str, currency: str) -> str:
+    """Name the total of a processor in a currency: by the processor alone where that is the default."""
+    return processor if currency == DEFAULT_CURRENCY else f"{processor} {currency}"
+
+
+def without_zeros(totals: Mapping[str, ChargeTotals]) -> dict[str, ChargeTotals]:
+    """Leave out totals in other currencies than the default that are zero: a summary need not have them."""
+    return {key: total for key, total in totals.items() if total.requests or " " not in key}
 
 
 def ask_summary(connection: HttpClient, from_ms: int | None, to_ms: int | None) -> SummaryAnswer:
@@ -53,12 +65,16 @@ def ask_summary(connection: HttpClient, from_ms: int | None, to_ms: int | None) 
     bounds = [f"{name}={quote(iso(bound))}" for name, bound in (("from", from_ms), ("to", to_ms)) if bound is not None]
     asked_at_ms = now_ms()
     answer = connection.ask("GET", "/payments-summary" + ("?" + "&".join(bounds) if bounds else ""))
-    totals = {}
+    totals: dict[str, ChargeTotals] = {}
     if answer.status == HTTPStatus.OK:
-        for name, figures in json.loads(answer.body, parse_float=Decimal).items():
-            totals[name] = ChargeTotals(figures["totalRequests"], int(figures["totalAmount"] * 100))
+        by_processor = json.loads(answer.body, parse_float=Decimal)
+        others = by_processor.pop("currencies", {})
+        for code, in_currency in {DEFAULT_CURRENCY: by_processor, **others}.items():
+            for name, figures in in_currency.items():
+                minor = int(figures["totalAmount"] * 10 ** DECIMALS[code])
+                totals[total_key(name, code)] = ChargeTotals(figures["totalRequests"], minor)
     final = answer.headers.get("fiel-summary-final") == "true"
-    return SummaryAnswer(connection.url, asked_at_ms, from_ms, to_ms, answer.status, final, totals)
+    return SummaryAnswer(connection.url, asked_at_ms, from_ms, to_ms, answer.status, final, without_zeros(totals))
 
 
 def iso(at_ms: int) -> str:

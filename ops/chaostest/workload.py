@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from http import HTTPStatus
 from random import Random
@@ -10,16 +10,38 @@ from uuid import UUID
 
 import msgspec
 
-AMOUNT_CENTS_MAX = 1_000_000
+AMOUNT_MINOR_MAX = 1_000_000
 REPEAT_SHARE = 1 / 20
 """Share of the payments that are posted once more."""
 REPEAT_AT_ONCE_SHARE = 0.4
 """Share of those that are posted twice at the same time."""
 REPEAT_AFTER_S_MAX = 20.0
 OTHER_AMOUNT_SHARE = 1 / 200
-"""Share of the payments whose id is posted later with another amount."""
+"""Share of the payments whose id is posted later with another amount or currency."""
+OTHER_CURRENCY_SHARE = 1 / 2
+"""Share of those that are posted with the first amount in another currency."""
+DEFAULT_CURRENCY = "BRL"
+"""The default of the gateway, which clients may leave out, and which it does not name to processors."""
+CURRENCY_SHARES = {"": 0.90, DEFAULT_CURRENCY: 0.04, "JPY": 0.03, "KWD": 0.03}
+"""Share of the payments in each currency; the empty code stands for the default where it is left out."""
+DECIMALS = {"": 2, DEFAULT_CURRENCY: 2, "JPY": 0, "KWD": 3}
 GIVES_UP_SHARE = 1 / 10
 """Share of the payments whose client does not try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedAmount:
+    """An amount as a client posts it."""
+
+    minor: int
+    """In minor units of the currency."""
+    currency: str = ""
+    """Alphabetic code; empty where the client leaves it out."""
+
+    @property
+    def code(self) -> str:
+        """The code of the currency that is meant."""
+        return self.currency or DEFAULT_CURRENCY
 
 
 class BodyFormat(Enum):
@@ -29,23 +51,25 @@ class BodyFormat(Enum):
     MAP = "map"
     """MessagePack, a map with the keys of the JSON object."""
     ARRAY = "array"
-    """MessagePack, an array of the id's 16 bytes and the amount."""
+    """MessagePack, an array of the id's 16 bytes, the amount and, where it is named, the currency."""
 
     @property
     def content_type(self) -> str:
         """The value of the Content-Type header."""
         return "application/json" if self is BodyFormat.JSON else "application/msgpack"
 
-    def encode(self, correlation_id: UUID, amount_cents: int) -> bytes:
+    def encode(self, correlation_id: UUID, offered: OfferedAmount) -> bytes:
         """Encode one payment as the body of `POST /payments`."""
-        amount = amount_cents / 100
+        amount = offered.minor / 10 ** DECIMALS[offered.currency]
+        fields = {"correlationId": str(correlation_id), "amount": amount}
+        currency = {"currency": offered.currency} if offered.currency else {}
         match self:
             case BodyFormat.JSON:
-                return json.dumps({"correlationId": str(correlation_id), "amount": amount}).encode()
+                return json.dumps({**fields, **currency}).encode()
             case BodyFormat.MAP:
-                return msgspec.msgpack.encode({"correlationId": str(correlation_id), "amount": amount})
+                return msgspec.msgpack.encode({**fields, **currency})
             case BodyFormat.ARRAY:
-                return msgspec.msgpack.encode([correlation_id.bytes, amount])
+                return msgspec.msgpack.encode([correlation_id.bytes, amount, *currency.values()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +79,7 @@ class Attempt:
     at_ms: int
     """Wall-clock time at which it was sent, in milliseconds since the epoch."""
     url: str
-    amount_cents: int
+    amount: OfferedAmount
     status: int | None
     """Status of the answer; None where there was none, or one that is not HTTP."""
     error: str = ""
@@ -66,12 +90,12 @@ class OfferedPayment:
     """A payment, how its client behaves, and every attempt to post it."""
 
     correlation_id: UUID
-    amount_cents: int
+    amount: OfferedAmount
     body_format: BodyFormat = BodyFormat.JSON
     repeat_after_s: float | None = None
     """Seconds after which it is posted once more; None for never."""
-    other_cents: int | None = None
-    """Another amount, posted under the same id once the first amount is committed; it must never be charged."""
+    other_amount: OfferedAmount | None = None
+    """Another amount or currency, posted under the id once the first amount is committed; it must never be charged."""
     gives_up: bool = False
     """Whether its client stops after an attempt that brought no definite answer."""
     attempts: list[Attempt] = field(default_factory=list)
@@ -79,9 +103,7 @@ class OfferedPayment:
     @property
     def accepted(self) -> bool:
         """Whether the gateway promised a client that it will charge this amount."""
-        return any(
-            each.status == HTTPStatus.ACCEPTED and each.amount_cents == self.amount_cents for each in self.attempts
-        )
+        return any(each.status == HTTPStatus.ACCEPTED and each.amount == self.amount for each in self.attempts)
 
 
 def draw_workload(seed: int) -> Iterator[OfferedPayment]:
@@ -92,23 +114,30 @@ def draw_workload(seed: int) -> Iterator[OfferedPayment]:
     rng = Random(f"{seed} offers")  # noqa: S311 - it has to repeat
     amounts: set[int] = set()
     while True:
-        cents = _new_amount(rng, amounts)
-        offer = OfferedPayment(UUID(int=rng.getrandbits(128), version=4), cents, rng.choice(list(BodyFormat)))
+        (currency,) = rng.choices(list(CURRENCY_SHARES), list(CURRENCY_SHARES.values()))
+        amount = OfferedAmount(_new_amount(rng, amounts), currency)
+        offer = OfferedPayment(UUID(int=rng.getrandbits(128), version=4), amount, rng.choice(list(BodyFormat)))
         draw = rng.random()
         if draw < REPEAT_SHARE:
             at_once = rng.random() < REPEAT_AT_ONCE_SHARE
             offer.repeat_after_s = 0 if at_once else rng.uniform(0, REPEAT_AFTER_S_MAX)
         elif draw < REPEAT_SHARE + OTHER_AMOUNT_SHARE:
-            offer.other_cents = _new_amount(rng, amounts)
+            offer.other_amount = _other_amount(rng, amounts, amount)
         offer.gives_up = rng.random() < GIVES_UP_SHARE
         yield offer
 
 
+def _other_amount(rng: Random, amounts: set[int], amount: OfferedAmount) -> OfferedAmount:
+    if rng.random() < OTHER_CURRENCY_SHARE:
+        return replace(amount, currency="KWD" if amount.currency == "JPY" else "JPY")
+    return replace(amount, minor=_new_amount(rng, amounts))
+
+
 def _new_amount(rng: Random, amounts: set[int]) -> int:
-    if len(amounts) >= AMOUNT_CENTS_MAX // 2:
+    if len(amounts) >= AMOUNT_MINOR_MAX // 2:
         amounts.clear()
     while True:
-        cents = rng.randint(1, AMOUNT_CENTS_MAX)
-        if cents not in amounts:
-            amounts.add(cents)
-            return cents
+        minor = rng.randint(1, AMOUNT_MINOR_MAX)
+        if minor not in amounts:
+            amounts.add(minor)
+            return minor

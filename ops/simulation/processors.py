@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from actors.domain.money import BRL
 from actors.domain.outcome import Outcome, outcome_of_status
 from actors.domain.payment import Payment
 from actors.domain.records import LookUpAnswer, ProcessorHealth
@@ -63,7 +64,7 @@ class SimulatedClient:
             return Outcome.REFUSED
         call = SimulatedCall(self._runtime)
         requested_at = EPOCH + timedelta(milliseconds=requested_at_ms)
-        self._processor.pay(LedgerEntry(payment.correlation_id, payment.amount_cents, requested_at), call)
+        self._processor.pay(_entry(payment, requested_at), call)
         answer = call.wait(self._timeout_s)
         return Outcome.UNKNOWN if answer is None else outcome_of_status(answer[0])
 
@@ -74,7 +75,7 @@ class SimulatedClient:
         entry = self._processor.ledger.find(payment.correlation_id)
         if entry is None:
             return LookUpAnswer(answered=True)
-        if entry.amount_cents != payment.amount_cents:
+        if entry != _entry(payment, entry.requested_at):
             return LookUpAnswer(answered=False)
         return LookUpAnswer(answered=True, requested_at_ms=stamp_ms(entry))
 
@@ -108,6 +109,12 @@ class SimulatedProbe:
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
+
+
+def _entry(payment: Payment, requested_at: datetime) -> LedgerEntry:
+    """Describe a charge as the processor books it, to which the default currency is not named."""
+    currency = "" if payment.currency == BRL else payment.currency
+    return LedgerEntry(payment.correlation_id, payment.amount_minor, requested_at, currency)
 
 
 def stamp_ms(entry: LedgerEntry) -> int:

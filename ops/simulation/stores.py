@@ -1,8 +1,10 @@
 """Postgres in memory: each storage port over tables that replicas share."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from uuid import UUID
 
+from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment, Settlement
 from actors.domain.records import (
     Adopted,
@@ -80,14 +82,14 @@ class MemoryPayments(MemoryStore):
         self._answer()
         for offered in payments:
             amounts = self.tables.conflicts.setdefault(offered.correlation_id, {})
-            amounts.setdefault(offered.amount_cents, offered)
+            amounts.setdefault(offered.money, offered)
 
     def latest(self, payments_max: int) -> tuple[Payment, ...]:
         self._answer()
         payments = self.tables.payments
         latest = sorted(self.tables.settlements.values(), key=lambda settlement: settlement.requested_at_ms)
         return tuple(
-            Payment(each.correlation_id, payments[each.correlation_id].amount_cents, each.requested_at_ms)
+            replace(payments[each.correlation_id], accepted_at_ms=each.requested_at_ms)
             for each in latest[max(0, len(latest) - payments_max) :]
         )
 
@@ -102,23 +104,27 @@ class MemoryPayments(MemoryStore):
         processor = settlement.processor if settlement else known.processor or ""
         conflicts = tables.conflicts.get(correlation_id, {}).values()
         ordered = sorted(conflicts, key=lambda offered: offered.accepted_at_ms)
-        amounts_cents = tuple(offered.amount_cents for offered in ordered)
-        return PaymentRecord(payment, processor, known.owner, settlement, amounts_cents)
+        amounts = tuple(offered.money for offered in ordered)
+        return PaymentRecord(payment, processor, known.owner, settlement, amounts)
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
         self._answer()
         tables = self.tables
-        totals: dict[str, tuple[int, int]] = {}
+        totals: dict[tuple[str, str], tuple[int, int]] = {}
         for settlement in tables.settlements.values():
             stamp = settlement.requested_at_ms
             if (from_ms is None or from_ms <= stamp) and (to_ms is None or stamp <= to_ms):
-                requests, cents = totals.get(settlement.processor, (0, 0))
-                amount_cents = tables.payments[settlement.correlation_id].amount_cents
-                totals[settlement.processor] = (requests + 1, cents + amount_cents)
+                amount = tables.payments[settlement.correlation_id].money
+                key = settlement.processor, amount.currency
+                requests, minor = totals.get(key, (0, 0))
+                totals[key] = requests + 1, minor + amount.minor
         done = set(tables.gone()) - tables.owners()
         watermarks_ms = (lease.watermark_ms for name, lease in tables.leases.items() if name not in done)
         return LedgerSummary(
-            tuple(ProcessorTotal(name, *total) for name, total in totals.items()),
+            tuple(
+                ProcessorTotal(name, requests, Money(minor, currency))
+                for (name, currency), (requests, minor) in totals.items()
+            ),
             min(watermarks_ms, default=NEVER_MS),
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from actors.domain.money import Money
 from actors.domain.payment import Claim, Payment, Settlement
 
 
@@ -33,8 +34,8 @@ class MemoryTables:
     payments: dict[UUID, Payment] = field(default_factory=dict)
     claims: dict[UUID, OwnedClaim] = field(default_factory=dict)
     settlements: dict[UUID, Settlement] = field(default_factory=dict)
-    conflicts: dict[UUID, dict[int, Payment]] = field(default_factory=dict)
-    """Other payments that were offered under an id, by their amounts in cents."""
+    conflicts: dict[UUID, dict[Money, Payment]] = field(default_factory=dict)
+    """Other payments that were offered under an id, by their amounts."""
     leases: dict[str, Lease] = field(default_factory=dict)
     generation: int = 0
     purged_generation: int = 0

@@ -20,7 +20,7 @@ from ops.simulator.wire import (
     encode_faults,
     encode_message,
     encode_payment,
-    encode_summary,
+    encode_summaries,
 )
 
 _ADMIN = "/admin/"
@@ -119,8 +119,8 @@ class Api:
             client.answer(HTTPStatus.NOT_FOUND)
 
     def _sum_up(self, request: Request, client: ClientConnection) -> None:
-        summary = self._processor.ledger.summary(*decode_window(request.query))
-        client.answer(HTTPStatus.OK, encode_summary(summary, self._processor.fee))
+        summaries = self._processor.ledger.summaries(*decode_window(request.query))
+        client.answer(HTTPStatus.OK, encode_summaries(summaries, self._processor.fee))
 
     def _list_payments(self, _request: Request, client: ClientConnection) -> None:
         client.answer(HTTPStatus.OK, encode_charges(self._processor.ledger), "application/x-ndjson")

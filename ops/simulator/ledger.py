@@ -1,13 +1,20 @@
-"""The charges of one processor, in memory and exact to the cent."""
+"""The charges of one processor, in memory and exact to the minor unit."""
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DecimalException
 from uuid import UUID
 
-_CENT = Decimal("0.01")
+_CODES_BY_DECIMALS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+DECIMALS = {code: decimals for decimals, codes in _CODES_BY_DECIMALS.items() for code in codes.split()}
+"""The number of decimals of each currency that does not have two."""
 _EXACT = Context(prec=28, rounding=ROUND_HALF_EVEN)
 
 
@@ -16,17 +23,19 @@ class LedgerEntry:
     """One charge as it was requested."""
 
     correlation_id: UUID
-    amount_cents: int
+    amount_minor: int
     requested_at: datetime
     """The instant that the request gave, in UTC and to the microsecond."""
+    currency: str = ""
+    """Alphabetic code of ISO 4217; empty where the request gave none, so that it is the processor's default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Number and sum of the charges in a window."""
+    """Number and sum of the charges in a window, in one currency."""
 
     total_requests: int
-    total_cents: int
+    total_minor: int
 
 
 class Ledger:
@@ -34,9 +43,10 @@ class Ledger:
 
     def __init__(self) -> None:
         self._payments: dict[UUID, LedgerEntry] = {}
-        # Two parallel lists in the order of instants: a window costs two binary searches and the sum of one slice.
-        self._instants: list[datetime] = []
-        self._cents: list[int] = []
+        # For each currency two parallel lists in the order of instants: a window costs two binary searches and the sum
+        # of one slice.
+        self._instants: dict[str, list[datetime]] = defaultdict(list)
+        self._amounts: dict[str, list[int]] = defaultdict(list)
 
     def __len__(self) -> int:
         """Return the number of charges."""
@@ -55,42 +65,52 @@ class Ledger:
         if payment.correlation_id in self._payments:
             return False
         self._payments[payment.correlation_id] = payment
-        place = bisect_right(self._instants, payment.requested_at)
-        self._instants.insert(place, payment.requested_at)
-        self._cents.insert(place, payment.amount_cents)
+        instants = self._instants[payment.currency]
+        place = bisect_right(instants, payment.requested_at)
+        instants.insert(place, payment.requested_at)
+        self._amounts[payment.currency].insert(place, payment.amount_minor)
         return True
 
-    def summary(self, since: datetime | None, until: datetime | None) -> Summary:
-        """Sum up the charges of a window with inclusive bounds; where a bound is None, sum up all charges."""
-        if since is None or until is None:
-            return Summary(len(self._cents), sum(self._cents))
-        window = self._cents[bisect_left(self._instants, since) : bisect_right(self._instants, until)]
-        return Summary(len(window), sum(window))
+    def summaries(self, since: datetime | None, until: datetime | None) -> dict[str, Summary]:
+        """Sum up the charges of a window by currency; its bounds are inclusive, and where one is None, all count.
+
+        The default currency always is there, the others where something was charged.
+        """
+        sums = {code: self._summary(code, since, until) for code in ("", *sorted(self._instants))}
+        return {code: found for code, found in sums.items() if not code or found.total_requests}
+
+    def _summary(self, currency: str, since: datetime | None, until: datetime | None) -> Summary:
+        instants, amounts = self._instants.get(currency, []), self._amounts.get(currency, [])
+        if since is not None and until is not None:
+            amounts = amounts[bisect_left(instants, since) : bisect_right(instants, until)]
+        return Summary(len(amounts), sum(amounts))
 
     def purge(self) -> None:
         """Delete all charges."""
         self._payments.clear()
         self._instants.clear()
-        self._cents.clear()
+        self._amounts.clear()
 
 
-def cents_of(amount: Decimal) -> int:
-    """Round an amount to whole cents, half to even.
+def minor_of(amount: Decimal, currency: str = "") -> int:
+    """Round an amount to whole minor units of its currency, half to even.
 
     Raises:
         ValueError: the amount is not finite, or has more than 28 digits.
     """
     try:
-        return int(amount.quantize(_CENT, context=_EXACT).scaleb(2, context=_EXACT))
+        decimals = DECIMALS.get(currency, 2)
+        unit = Decimal(1).scaleb(-decimals)
+        return int(amount.quantize(unit, context=_EXACT).scaleb(decimals, context=_EXACT))
     except (DecimalException, ValueError) as error:
         raise ValueError("amount is no number of at most 28 digits") from error
 
 
-def amount_of(cents: int) -> Decimal:
-    """Convert whole cents to an amount with two decimals."""
-    return Decimal(f"{cents}E-2")
+def amount_of(minor: int, currency: str = "") -> Decimal:
+    """Convert whole minor units to an amount with the decimals of its currency."""
+    return Decimal(f"{minor}E-{DECIMALS.get(currency, 2)}")
 
 
-def fee_of(cents: int, fee: Decimal) -> Decimal:
-    """Compute the fee on a total, rounded to the cent, half to even."""
-    return amount_of(cents_of(amount_of(cents) * fee))
+def fee_of(minor: int, fee: Decimal, currency: str = "") -> Decimal:
+    """Compute the fee on a total, rounded to the minor unit, half to even."""
+    return amount_of(minor_of(amount_of(minor, currency) * fee, currency), currency)

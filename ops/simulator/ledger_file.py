@@ -15,7 +15,7 @@ class LedgerFileError(Exception):
 
 
 class LedgerFile:
-    """An append-only file with one line per charge: id, cents, instant.
+    """An append-only file with one line per charge: id, minor units, instant and, where the request gave one, currency.
 
     What `append` has written survives the death of the process, but not a loss of power.
     """
@@ -54,7 +54,9 @@ class LedgerFile:
         Raises:
             OSError: the line could not be written completely; the part that was written is removed again.
         """
-        line = f"{payment.correlation_id} {payment.amount_cents} {payment.requested_at.isoformat()}\n".encode()
+        currency = f" {payment.currency}" if payment.currency else ""
+        entry = f"{payment.correlation_id} {payment.amount_minor} {payment.requested_at.isoformat()}{currency}"
+        line = f"{entry}\n".encode()
         written_bytes = self._file.write(line)
         if written_bytes != len(line):
             self._file.truncate(os.fstat(self._file.fileno()).st_size - written_bytes)
@@ -70,7 +72,7 @@ class LedgerFile:
 
     def _parse(self, number: int, line: str) -> LedgerEntry:
         try:
-            correlation_id, cents, requested_at = line.split(" ")
-            return LedgerEntry(UUID(correlation_id), int(cents), datetime.fromisoformat(requested_at))
+            correlation_id, minor, requested_at, *currency = line.split(" ", 3)
+            return LedgerEntry(UUID(correlation_id), int(minor), datetime.fromisoformat(requested_at), *currency)
         except ValueError as error:
             raise LedgerFileError(f"{self._path}:{number}: not a line of a ledger: {line!r}") from error

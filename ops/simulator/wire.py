@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import parse_qs
 from uuid import UUID
 
 import msgspec
 
 from ops.simulator.faults import Fault, Faults
-from ops.simulator.ledger import LedgerEntry, Summary, amount_of, cents_of, fee_of
+from ops.simulator.ledger import LedgerEntry, Summary, amount_of, fee_of, minor_of
 
 Body = TypeVar("Body")
 
@@ -25,6 +25,7 @@ class _PaymentBody(msgspec.Struct, frozen=True, rename="camel"):
     correlation_id: UUID
     amount: Decimal
     requested_at: datetime
+    currency: Annotated[str, msgspec.Meta(pattern="^([A-Z]{3})?$")] = ""
 
 
 _decode_payment = msgspec.json.Decoder(_PaymentBody).decode
@@ -50,7 +51,8 @@ def decode_payment(content: bytes) -> LedgerEntry:
     """
     try:
         body = _decode_payment(content)
-        return LedgerEntry(body.correlation_id, cents_of(body.amount), _in_utc(body.requested_at))
+        amount_minor = minor_of(body.amount, body.currency)
+        return LedgerEntry(body.correlation_id, amount_minor, _in_utc(body.requested_at), body.currency)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError) as error:
         raise WireError(str(error)) from error
 
@@ -87,22 +89,28 @@ def encode_payment(payment: LedgerEntry) -> bytes:
     return _encode(
         {
             "correlationId": payment.correlation_id,
-            "amount": amount_of(payment.amount_cents),
+            "amount": amount_of(payment.amount_minor, payment.currency),
             "requestedAt": instant.rstrip("0") if "." in instant else instant,
+            **_currency(payment),
         }
     )
 
 
-def encode_summary(summary: Summary, fee: Decimal) -> bytes:
-    """Encode the answer to `GET /admin/payments-summary`; `fee` is the share of each amount."""
-    return _encode(
+def encode_summaries(summaries: Mapping[str, Summary], fee: Decimal) -> bytes:
+    """Encode the answer to `GET /admin/payments-summary`; `fee` is the share of each amount.
+
+    The default currency, whose code is empty, keeps the event's form. Others stand beside it in one form each.
+    """
+    answer, *others = (
         {
             "totalRequests": summary.total_requests,
-            "totalAmount": amount_of(summary.total_cents),
-            "totalFee": fee_of(summary.total_cents, fee),
+            "totalAmount": amount_of(summary.total_minor, code),
+            "totalFee": fee_of(summary.total_minor, fee, code),
             "feePerTransaction": fee,
         }
+        for code, summary in summaries.items()
     )
+    return _encode({**answer, "currencies": dict(zip(list(summaries)[1:], others, strict=True))} if others else answer)
 
 
 def encode_charges(payments: Iterable[LedgerEntry]) -> bytes:
@@ -111,8 +119,9 @@ def encode_charges(payments: Iterable[LedgerEntry]) -> bytes:
         _encode(
             {
                 "correlationId": payment.correlation_id,
-                "amountCents": payment.amount_cents,
+                "amountMinor": payment.amount_minor,
                 "requestedAt": _instant(payment.requested_at),
+                **_currency(payment),
             }
         )
         + b"\n"
@@ -124,6 +133,10 @@ def encode_faults(faults: Faults, injected: Mapping[Fault, int]) -> bytes:
     """Encode the answer to `GET /admin/faults`: the faults, and how often each kind has been injected."""
     counts = {fault.value: injected[fault] for fault in Fault}
     return _encode({**msgspec.to_builtins(faults), "injected": counts})
+
+
+def _currency(payment: LedgerEntry) -> dict[str, str]:
+    return {"currency": payment.currency} if payment.currency else {}
 
 
 def _in_utc(instant: datetime) -> datetime:

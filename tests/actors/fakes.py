@@ -25,9 +25,9 @@ __all__ = [
 ]
 
 
-def payment(number: int, amount_cents: int = 1990) -> Payment:
+def payment(number: int, amount_minor: int = 1990, currency: str = "BRL") -> Payment:
     """Make the payment with this number."""
-    return Payment(UUID(int=number), amount_cents, NOW_MS)
+    return Payment(UUID(int=number), amount_minor, NOW_MS, currency)
 
 
 def deliver(actor: Actor) -> None:

@@ -5,6 +5,7 @@ from uuid import UUID
 from pykka._envelope import Envelope
 
 from actors.domain.batching import BatchLimits
+from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Settlement
 from actors.messages.persistence import GetUnwritten, PersistenceMessage, Write
 from actors.messages.router import Written
@@ -43,10 +44,10 @@ class Persistence:
         """Owner and processor of each unsettled row."""
         return {key: (owned.owner, owned.claim.processor) for key, owned in self.store.tables.claims.items()}
 
-    def refused_cents(self, number: int) -> tuple[int, ...]:
+    def refused(self, number: int) -> tuple[Money, ...]:
         """Give the other amounts that were reported under an id."""
         record = self.store.payment(UUID(int=number))
-        return record.conflicting_amounts_cents if record else ()
+        return record.conflicting_amounts if record else ()
 
     def tell(self, message: PersistenceMessage) -> None:
         self.actor.actor_inbox.put(Envelope(message))
@@ -72,8 +73,8 @@ class Persistence:
         return self.actor.on_receive(GetUnwritten())
 
 
-def claims(*numbers: int, amount_cents: int = 1990) -> tuple[Claim, ...]:
-    return tuple(Claim(payment(number, amount_cents), "default") for number in numbers)
+def claims(*numbers: int, amount_minor: int = 1990) -> tuple[Claim, ...]:
+    return tuple(Claim(payment(number, amount_minor), "default") for number in numbers)
 
 
 def ids(*numbers: int) -> tuple[UUID, ...]:

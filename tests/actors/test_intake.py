@@ -1,6 +1,7 @@
 import pytest
 
 from actors.domain.dispatcher import WINDOW_MAX
+from actors.domain.money import Money
 from actors.domain.payment import Payment
 from actors.errors import MailboxFullError
 from actors.intake import GROUP_MAX
@@ -10,7 +11,7 @@ from actors.messages.intake import (
     AcceptAnswer,
     AcceptedByPeers,
     FirstAmountsFound,
-    GetAcceptedCents,
+    GetAcceptedMoney,
     Recorded,
     TakeOver,
     Want,
@@ -102,6 +103,22 @@ def test_the_journal_may_forget_what_postgres_has() -> None:
     assert list(intake.journal.kept.values()) == [payment(2)]
 
 
+def test_an_id_is_refused_with_its_amount_in_another_currency() -> None:
+    intake = Intake()
+    for currency in ("BRL", "JPY", "BRL"):
+        intake.post(payment(1, 1990, currency))
+    assert intake.answers == [AcceptAnswer.ACCEPTED, AcceptAnswer.CONFLICT, AcceptAnswer.REPEATED]
+    assert intake.actor.on_receive(GetAcceptedMoney(payment(1).correlation_id)) == Money(1990, "BRL")
+
+
+def test_a_currency_that_another_replica_told_of_is_kept_to() -> None:
+    intake = Intake()
+    intake.tell(AcceptedByPeers((payment(1, 1990, "KWD"),)))
+    intake.post(payment(1, 1990))
+    assert intake.answers == [AcceptAnswer.CONFLICT]
+    assert intake.actor.on_receive(GetAcceptedMoney(payment(1).correlation_id)) == Money(1990, "KWD")
+
+
 def test_a_payment_whose_client_has_given_up_is_not_kept() -> None:
     intake = Intake()
     intake.put(intake.accept(payment(1)))
@@ -112,7 +129,7 @@ def test_a_payment_whose_client_has_given_up_is_not_kept() -> None:
 def test_a_question_does_not_hold_back_the_answers_to_those_who_came_before_it() -> None:
     intake = Intake()
     intake.put(intake.accept(payment(1)))
-    intake.put(GetAcceptedCents(payment(1).correlation_id))
+    intake.put(GetAcceptedMoney(payment(1).correlation_id))
     deliver(intake.actor)
     assert intake.answers == [AcceptAnswer.ACCEPTED]
 
@@ -120,7 +137,7 @@ def test_a_question_does_not_hold_back_the_answers_to_those_who_came_before_it()
 @pytest.mark.parametrize("message", ["post", "question"])
 def test_a_full_mailbox_refuses_clients_but_never_what_belongs_to_accepted_payments(message: str) -> None:
     intake = Intake()
-    refused = intake.accept(payment(1)) if message == "post" else GetAcceptedCents(payment(1).correlation_id)
+    refused = intake.accept(payment(1)) if message == "post" else GetAcceptedMoney(payment(1).correlation_id)
     for _ in range(intake.actor.INBOX_MAX):
         intake.put(refused)
     with pytest.raises(MailboxFullError):
@@ -203,5 +220,5 @@ def test_it_tells_the_amount_that_it_accepted_or_heard_of_under_an_id() -> None:
     intake = Intake()
     intake.post(payment(1, 100))
     intake.tell(AcceptedByPeers((payment(1, 200), payment(2, 300))))
-    told = [intake.actor.on_receive(GetAcceptedCents(payment(number).correlation_id)) for number in (1, 2, 3)]
+    told = [intake.actor.on_receive(GetAcceptedMoney(payment(number).correlation_id)) for number in (1, 2, 3)]
     assert told == [100, 300, None]

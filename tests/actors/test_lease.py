@@ -106,7 +106,7 @@ def test_unsettled_rows_of_an_earlier_run_are_adopted_before_the_lease_counts() 
     assert lease.router.messages == [Adopt((Claim(payment(2), "fallback"),), NOW_MS - 500)]
     (found,) = lease.intake.messages
     assert isinstance(found, FirstAmountsFound)
-    assert [(one.correlation_id, one.amount_cents) for one in found.payments] == [(payment(1).correlation_id, 1990)]
+    assert [(one.correlation_id, one.amount_minor) for one in found.payments] == [(payment(1).correlation_id, 1990)]
 
 
 def test_no_more_rows_of_an_earlier_run_are_read_than_the_router_drives() -> None:

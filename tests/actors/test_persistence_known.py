@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import FirstAmountsFound, Recorded
@@ -30,7 +31,7 @@ def test_a_payment_that_is_settled_already_is_rejected() -> None:
     persistence.write(claims(1))
     persistence.advance(0.010)
     assert persistence.router.messages == [Written((), (payment(1),), (), (), ())]
-    assert persistence.refused_cents(1) == ()
+    assert persistence.refused(1) == ()
 
 
 def test_a_row_of_this_replica_from_before_an_interruption_counts_as_perhaps_charged() -> None:
@@ -44,12 +45,22 @@ def test_a_row_of_this_replica_from_before_an_interruption_counts_as_perhaps_cha
 def test_another_amount_under_a_known_id_is_reported_and_never_charged() -> None:
     persistence = Persistence()
     persistence.store.write(claims(1), (), ())
-    persistence.write(claims(1, amount_cents=5))
+    persistence.write(claims(1, amount_minor=5))
     persistence.advance(0.010)
     assert persistence.router.messages == [Written((), (payment(1, 5),), (), (), ())]
     assert FirstAmountsFound((payment(1),)) in persistence.intake.messages
-    assert persistence.refused_cents(1) == (5,)
-    assert persistence.store.tables.payments[UUID(int=1)].amount_cents == 1990
+    assert persistence.refused(1) == (Money(5, "BRL"),)
+    assert persistence.store.tables.payments[UUID(int=1)].amount_minor == 1990
+
+
+def test_another_currency_under_a_known_id_is_reported_and_never_charged() -> None:
+    persistence = Persistence()
+    persistence.store.write(claims(1), (), ())
+    yen = payment(1, 1990, "JPY")
+    persistence.write((Claim(yen, "default"),))
+    persistence.advance(0.010)
+    assert persistence.router.messages == [Written((), (yen,), (), (), ())]
+    assert persistence.refused(1) == (Money(1990, "JPY"),)
 
 
 class RefusesReports(MemoryPayments):
@@ -63,24 +74,24 @@ def test_another_amount_that_cannot_be_reported_is_rejected_all_the_same() -> No
     tables = MemoryTables()
     persistence = Persistence(store=RefusesReports(tables, store_of("1", tables).fence))
     persistence.store.write(claims(1), (), ())
-    persistence.write(claims(1, amount_cents=5))
+    persistence.write(claims(1, amount_minor=5))
     persistence.advance(0.010)
     assert persistence.router.messages == [Written((), (payment(1, 5),), (), (), ())]
-    assert persistence.refused_cents(1) == ()
+    assert persistence.refused(1) == ()
 
 
 def test_an_id_stands_once_in_a_batch_so_that_a_second_amount_is_found_out() -> None:
     persistence = Persistence()
-    persistence.write((*claims(1, 2), *claims(1, amount_cents=5)))
+    persistence.write((*claims(1, 2), *claims(1, amount_minor=5)))
     persistence.advance(0.010)
     persistence.advance(0.010)
     assert persistence.store.writes == [(2, 0, 0), (1, 0, 0)]
-    assert persistence.refused_cents(1) == (5,)
+    assert persistence.refused(1) == (Money(5, "BRL"),)
 
 
 def test_an_id_that_waits_behind_its_first_claim_keeps_its_place_before_later_ones() -> None:
     persistence = Persistence()
-    persistence.write((*claims(1), *claims(1, amount_cents=5), *claims(*range(2, 151))))
+    persistence.write((*claims(1), *claims(1, amount_minor=5), *claims(*range(2, 151))))
     assert persistence.store.writes == [(100, 0, 0)]
     persistence.advance(0.010)
     assert persistence.store.writes == [(100, 0, 0), (51, 0, 0)]

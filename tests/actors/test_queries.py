@@ -5,10 +5,11 @@ import pytest
 
 from actors.domain.dispatcher import Driven
 from actors.domain.lifecycle import State
+from actors.domain.money import Money
 from actors.domain.payment import Claim, Settlement
-from actors.domain.records import PaymentRecord
+from actors.domain.records import PaymentRecord, ProcessorTotal
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
-from actors.messages.intake import GetAcceptedCents
+from actors.messages.intake import GetAcceptedMoney
 from actors.messages.router import GetDriven
 from actors.queries import SUMMARY_S_MAX, PaymentQueries, PaymentStatus
 from ops.simulation.stores import MemoryLeases, MemoryPayments
@@ -16,6 +17,7 @@ from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, payment
 
 ONE = UUID(int=1)
+MONEY = Money(1990, "BRL")
 DRIVEN = Driven(payment(1), State.CHARGING, "default", attempts=2, pinned=True)
 
 
@@ -27,7 +29,7 @@ class Desk:
         fence = MemoryFence("1")
         MemoryLeases(self.tables, fence).register(0, lease_s=60)
         self.store = MemoryPayments(self.tables, fence)
-        self.router, self.intake = Recorder({GetDriven: None}), Recorder({GetAcceptedCents: None})
+        self.router, self.intake = Recorder({GetDriven: None}), Recorder({GetAcceptedMoney: None})
         self.runtime, self.turns = VirtualRuntime(), Semaphore(1)
         self.queries = PaymentQueries(
             payments=self.store,
@@ -39,8 +41,8 @@ class Desk:
             turns=self.turns,
         )
 
-    def settle(self, number: int, stamp_ms: int, amount_cents: int = 1990) -> None:
-        self.store.write([Claim(payment(number, amount_cents), "default")], (), ())
+    def settle(self, number: int, stamp_ms: int, amount_minor: int = 1990, currency: str = "BRL") -> None:
+        self.store.write([Claim(payment(number, amount_minor, currency), "default")], (), ())
         self.store.write((), (), [Settlement(UUID(int=number), "default", stamp_ms, 1)])
 
     def set_watermark(self, watermark_ms: int) -> None:
@@ -51,8 +53,26 @@ def test_a_summary_names_the_events_two_and_every_other_processor() -> None:
     desk = Desk()
     desk.settle(1, NOW_MS, 5)
     summary = desk.queries.summary(None, None)
-    assert summary.requests == {"default": 1, "fallback": 0, "third": 0}
-    assert summary.amounts_cents == {"default": 5, "fallback": 0, "third": 0}
+    assert summary.totals == {
+        "default": ProcessorTotal("default", 1, Money(5, "BRL")),
+        "fallback": ProcessorTotal("fallback", 0, Money(0, "BRL")),
+        "third": ProcessorTotal("third", 0, Money(0, "BRL")),
+    }
+    assert summary.others == {}
+
+
+def test_a_summary_keeps_other_currencies_apart() -> None:
+    desk = Desk()
+    desk.settle(1, NOW_MS, 5)
+    desk.settle(2, NOW_MS, 7, "KWD")
+    desk.settle(3, NOW_MS, 9, "JPY")
+    desk.settle(4, NOW_MS, 4, "JPY")
+    summary = desk.queries.summary(None, None)
+    assert summary.totals["default"] == ProcessorTotal("default", 1, Money(5, "BRL"))
+    assert list(summary.others) == ["JPY", "KWD"]
+    assert summary.others["JPY"]["default"] == ProcessorTotal("default", 2, Money(13, "JPY"))
+    assert summary.others["KWD"]["third"] == ProcessorTotal("third", 0, Money(0, "KWD"))
+    assert desk.queries.summary(NOW_MS + 1, None).others == {}
 
 
 def test_a_summary_is_final_when_every_watermark_lies_behind_its_end() -> None:
@@ -124,14 +144,14 @@ def test_a_payment_that_this_replica_drives_tells_what_the_router_knows() -> Non
     desk.store.write([Claim(payment(1), "default")], (), ())
     desk.router.answers[GetDriven] = DRIVEN
     record = PaymentRecord(payment(1), "default", "1", None, ())
-    assert desk.queries.payment(ONE) == PaymentStatus(ONE, 1990, record, DRIVEN)
+    assert desk.queries.payment(ONE) == PaymentStatus(ONE, MONEY, record, DRIVEN)
 
 
 def test_a_payment_tells_what_postgres_knows_where_the_router_does_not_answer() -> None:
     desk = Desk()
     desk.store.write([Claim(payment(1), "default")], (), ())
     desk.router.answers[GetDriven] = GatewayUnavailableError("planted")
-    assert desk.queries.payment(ONE) == PaymentStatus(ONE, 1990, PaymentRecord(payment(1), "default", "1", None, ()))
+    assert desk.queries.payment(ONE) == PaymentStatus(ONE, MONEY, PaymentRecord(payment(1), "default", "1", None, ()))
 
 
 def test_nobody_is_asked_for_a_payment_that_is_settled_or_that_another_replica_drives() -> None:
@@ -149,27 +169,27 @@ def test_nobody_is_asked_for_a_payment_that_is_settled_or_that_another_replica_d
 def test_a_payment_without_a_row_is_told_from_the_memory_of_the_router() -> None:
     desk = Desk()
     desk.router.answers[GetDriven] = held = Driven(payment(1, 5), State.HELD, None, attempts=0, pinned=False)
-    assert desk.queries.payment(ONE) == PaymentStatus(ONE, 5, driven=held)
+    assert desk.queries.payment(ONE) == PaymentStatus(ONE, Money(5, "BRL"), driven=held)
 
 
 @pytest.mark.parametrize("router", [None, GatewayUnavailableError("planted")])
 def test_a_payment_that_waits_in_the_journal_is_told_from_the_memory_of_the_intake(router: object) -> None:
     desk = Desk()
     desk.router.answers[GetDriven] = router
-    desk.intake.answers[GetAcceptedCents] = 700
-    assert desk.queries.payment(ONE) == PaymentStatus(ONE, 700)
+    desk.intake.answers[GetAcceptedMoney] = Money(700, "JPY")
+    assert desk.queries.payment(ONE) == PaymentStatus(ONE, Money(700, "JPY"))
 
 
 @pytest.mark.parametrize("intake", [None, GatewayUnavailableError("planted")])
 def test_a_payment_that_nobody_remembers_is_unknown(intake: object) -> None:
     desk = Desk()
-    desk.intake.answers[GetAcceptedCents] = intake
+    desk.intake.answers[GetAcceptedMoney] = intake
     assert desk.queries.payment(ONE) is None
 
 
 def test_without_postgres_nobody_guesses_how_far_a_payment_is() -> None:
     desk = Desk()
     desk.store.failures = 1
-    desk.intake.answers[GetAcceptedCents] = 700
+    desk.intake.answers[GetAcceptedMoney] = Money(700, "JPY")
     with pytest.raises(LedgerUnavailableError):
         desk.queries.payment(ONE)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.domain.processors import Processor
+from actors.domain.money import DECIMALS
+from actors.domain.processors import PostedCurrencies, Processor
 from actors.errors import SettingsError
 from actors.settings import Durability, Settings
 
@@ -65,6 +66,7 @@ def test_what_is_not_set_has_a_default() -> None:
         ("OUTAGE_PATIENCE_MS", "1500", replace(DEFAULTS, outage_patience_s=1.5)),
         ("OUTAGE_PATIENCE_MS", "0", replace(DEFAULTS, outage_patience_s=0.0)),
         ("BACKLOG_PATIENCE_MS", "250", replace(DEFAULTS, backlog_patience_s=0.25)),
+        ("CURRENCY", "jpy", replace(DEFAULTS, currencies=PostedCurrencies("JPY", frozenset(DECIMALS)))),
         ("BACKLOG_PATIENCE_MS", "0", replace(DEFAULTS, backlog_patience_s=0.0)),
     ],
 )
@@ -81,7 +83,12 @@ def test_what_is_required_is_missed(variable: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        *((variable, "") for variable in ("REPLICA", "DATABASE_URL", "REDIS_URL", "PROCESSORS", "DURABILITY")),
+        *(
+            (variable, "")
+            for variable in ("REPLICA", "DATABASE_URL", "REDIS_URL", "PROCESSORS", "DURABILITY", "CURRENCY")
+        ),
+        ("CURRENCY", "reais"),
+        ("PROCESSORS", "a=http://h:1,0.05,reais"),
         *(("REPLICA", value) for value in ("-", "a b", "a/b", "..", "a\n", "a'b")),
         ("PROCESSORS", "default"),
         *(("DURABILITY", value) for value in ("none", "FSYNC", "fsync ")),

@@ -34,21 +34,21 @@ class Gateway(RuleBasedStateMachine):
         """Amounts in cents that were accepted under an id."""
         self.offered = 0
 
-    @rule(index=indexes, amount_cents=st.integers(1, 10_000), again=st.booleans(), other=st.booleans())
-    def post(self, index: int, amount_cents: int, again: bool, other: bool = False) -> None:  # noqa: FBT001, FBT002  # drawn
+    @rule(index=indexes, amount_minor=st.integers(1, 10_000), again=st.booleans(), other=st.booleans())
+    def post(self, index: int, amount_minor: int, again: bool, other: bool = False) -> None:  # noqa: FBT001, FBT002  # drawn
         """Post a new payment, or an earlier one again, perhaps with another amount."""
         running = self.model.running
         if not running:
             return
         if again and self.accepted:
             correlation_id = list(self.accepted)[index % len(self.accepted)]
-            amount_cents = amount_cents if other else min(self.accepted[correlation_id])
+            amount_minor = amount_minor if other else min(self.accepted[correlation_id])
         else:
             self.offered += 1
             correlation_id = UUID(int=self.offered)
-        payment = Payment(correlation_id, amount_cents, self.model.clock.now_ms())
+        payment = Payment(correlation_id, amount_minor, self.model.clock.now_ms())
         if accept(running[index % len(running)], payment) in {AcceptAnswer.ACCEPTED, AcceptAnswer.REPEATED}:
-            self.accepted[correlation_id].add(amount_cents)
+            self.accepted[correlation_id].add(amount_minor)
 
     @rule(index=indexes, count=st.integers(1, 30))
     def handle_messages(self, index: int, count: int) -> None:
@@ -135,7 +135,7 @@ class Gateway(RuleBasedStateMachine):
             entry = self.model.processors[settlement.processor].ledger.find(correlation_id)
             payment = self.model.tables.payments[correlation_id]
             assert entry is not None, "not as booked"
-            assert (payment.amount_cents, settlement.requested_at_ms) == (entry.amount_cents, stamp_ms(entry)), (
+            assert (payment.amount_minor, settlement.requested_at_ms) == (entry.amount_minor, stamp_ms(entry)), (
                 "not as booked"
             )
 
@@ -143,7 +143,7 @@ class Gateway(RuleBasedStateMachine):
     def a_payment_is_booked_with_an_amount_that_was_accepted(self) -> None:
         for processor in self.model.processors.values():
             for entry in processor.ledger:
-                assert entry.amount_cents in self.accepted.get(entry.correlation_id, set()), "another amount"
+                assert entry.amount_minor in self.accepted.get(entry.correlation_id, set()), "another amount"
 
     @invariant()
     def a_final_summary_misses_no_charge(self) -> None:

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from actors.domain.money import Money
 from tests.chaos.model import PROCESSORS, WINDOW_MAX
 from tests.chaos.test_model import Gateway
 
@@ -29,7 +30,7 @@ def test_an_id_with_two_amounts_is_charged_with_one_and_reported_with_the_other(
     gateway.teardown()
     (charged,) = gateway.model.tables.payments.values()
     conflicts = gateway.model.tables.conflicts[charged.correlation_id]
-    assert {charged.amount_cents, *conflicts} == {100, 200}
+    assert {charged.amount_minor, *conflicts} == {100, 200}
 
 
 def test_a_row_is_adopted_beside_a_payment_of_another_amount() -> None:
@@ -48,6 +49,6 @@ def test_a_row_is_adopted_beside_a_payment_of_another_amount() -> None:
     gateway.behave("default", "refuse")
     gateway.run_freely(12.0)
     adopted = gateway.model.tables.claims[UUID(int=2)]
-    assert (adopted.owner, adopted.claim.payment.amount_cents) == ("2", 100)
+    assert (adopted.owner, adopted.claim.payment.amount_minor) == ("2", 100)
     gateway.teardown()
-    assert 200 in gateway.model.tables.conflicts[UUID(int=2)]
+    assert Money(200, "BRL") in gateway.model.tables.conflicts[UUID(int=2)]

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -16,8 +17,9 @@ from ops.chaostest.workload import OfferedPayment
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 
+TOTALS = ("totalRequests", "totalAmount")
 WAIT_S_MAX = 30.0
-Summary = dict[str, dict[str, float]]
+Summary = dict[str, dict[str, Any]]
 
 
 @dataclass
@@ -40,7 +42,7 @@ class GatewayClient:
 
 def post_payment(connection: HttpClient, payment: OfferedPayment) -> HttpAnswer:
     """Post one payment once."""
-    body = payment.body_format.encode(payment.correlation_id, payment.amount_cents)
+    body = payment.body_format.encode(payment.correlation_id, payment.amount)
     return connection.ask("POST", "/payments", body, {"Content-Type": payment.body_format.content_type})
 
 
@@ -79,24 +81,30 @@ class Cluster:
     def processors_summary(self, window: tuple[str, str] | None = None) -> Summary:
         """Ask the simulated processors for the summary of what they have booked."""
         query = f"?from={quote(window[0])}&to={quote(window[1])}" if window else ""
-        answer = {}
+        answer: dict[str, Any] = {}
+        others: dict[str, Any] = {}
         for simulator in self.stack.simulators:
             url = f"{simulator.admin_url}/admin/payments-summary{query}"
             booked = json.loads(get(url)[1])
-            answer[simulator.name] = {key: booked[key] for key in ("totalRequests", "totalAmount")}
-        return answer
+            answer[simulator.name] = {key: booked[key] for key in TOTALS}
+            for code, in_currency in booked.get("currencies", {}).items():
+                totals = others.setdefault(
+                    code, {each.name: dict.fromkeys(TOTALS, 0) for each in self.stack.simulators}
+                )
+                totals[simulator.name] = {key: in_currency[key] for key in TOTALS}
+        return answer | ({"currencies": others} if others else {})
 
-    def charges(self) -> list[tuple[UUID, int, str]]:
-        """List every charge that any processor has booked: id, cents, name of the processor."""
+    def charges(self) -> list[tuple[UUID, int, str, str]]:
+        """List every charge that any processor has booked: id, minor units, currency, name of the processor."""
         return [
-            (UUID(row["correlationId"]), row["amountCents"], simulator.name)
+            (UUID(row["correlationId"]), row["amountMinor"], row.get("currency", "BRL"), simulator.name)
             for simulator in self.stack.simulators
             for row in map(json.loads, get(f"{simulator.admin_url}/admin/payments")[1].splitlines())
         ]
 
     def charged_ids(self) -> list[UUID]:
         """List the id of every charge."""
-        return [correlation_id for correlation_id, _, _ in self.charges()]
+        return [correlation_id for correlation_id, *_ in self.charges()]
 
     def wait_for_settled(self, count: int) -> None:
         """Wait until this many payments are settled."""
@@ -105,7 +113,8 @@ class Cluster:
     def settled(self) -> int:
         """Return how many payments are settled, according to the last replica, which no test harms."""
         summary = self.summary(self.stack.replica_urls[-1])
-        return int(sum(total["totalRequests"] for total in summary.values()))
+        in_each = [summary, *summary.pop("currencies", {}).values()]
+        return int(sum(total["totalRequests"] for totals in in_each for total in totals.values()))
 
 
 def wait_until(holds: Callable[[], bool], tell: Callable[[], str] = lambda: "") -> None:

@@ -11,9 +11,10 @@ from uuid import UUID
 
 import pytest
 
-from ops.chaostest.workload import BodyFormat, OfferedPayment
+from ops.chaostest.workload import BodyFormat, OfferedAmount, OfferedPayment
 from tests.end_to_end.cluster import Cluster, GatewayClient, get, post, running_cluster, wait_until
 
+CURRENCIES = ("", "", "BRL", "JPY", "KWD")
 SEED = 20250715
 PAYMENTS = 2000
 CONNECTIONS = 50
@@ -36,10 +37,14 @@ def emptied(shared: Cluster) -> Cluster:
 
 
 def make_payments(rng: random.Random, count: int) -> list[OfferedPayment]:
-    """Draw payments, a third of them for each format."""
+    """Draw payments, a third of them for each format, some of them in other currencies."""
     formats = list(BodyFormat)
     return [
-        OfferedPayment(UUID(int=rng.getrandbits(128), version=4), rng.randint(1, 10_000_000), formats[i % 3])
+        OfferedPayment(
+            UUID(int=rng.getrandbits(128), version=4),
+            OfferedAmount(rng.randint(1, 10_000_000), rng.choice(CURRENCIES)),
+            formats[i % 3],
+        )
         for i in range(count)
     ]
 
@@ -77,8 +82,8 @@ def test_two_thousand_payments_are_each_charged_once_and_all_records_agree_even_
 def check_charges(cluster: Cluster, payments: list[OfferedPayment], asked: list[tuple[str, str]]) -> list[object]:
     """Check every id, and every window on every replica; return what was found."""
     charges = cluster.charges()
-    expected = sorted((payment.correlation_id, payment.amount_cents) for payment in payments)
-    assert sorted((correlation_id, cents) for correlation_id, cents, _ in charges) == expected
+    expected = sorted((each.correlation_id, each.amount.minor, each.amount.code) for each in payments)
+    assert sorted((correlation_id, minor, code) for correlation_id, minor, code, _ in charges) == expected
     summaries: list[object] = []
     for window in asked:
         booked = cluster.processors_summary(window)
@@ -97,7 +102,7 @@ def test_a_replica_killed_right_after_its_answers_loses_nothing(tmp_path: Path) 
         assert Counter(client.statuses) == {202: 200}
         cluster.stack.replica(1).start()
         cluster.wait_for_settled(200)
-        assert Counter(correlation_id for correlation_id, _, _ in cluster.charges()) == {
+        assert Counter(correlation_id for correlation_id, *_ in cluster.charges()) == {
             payment.correlation_id: 1 for payment in payments
         }
 
@@ -159,13 +164,13 @@ def test_a_payment_posted_after_a_purge_counts(emptied: Cluster) -> None:
     client = GatewayClient(emptied.stack.replica_urls[0])
     for _ in range(2):
         assert post(f"{emptied.stack.replica_urls[2]}/purge-payments")[0] == 204
-        client.post([OfferedPayment(UUID(int=7, version=4), 1990)])
+        client.post([OfferedPayment(UUID(int=7, version=4), OfferedAmount(1990))])
         emptied.wait_for_settled(1)
     assert client.statuses == [202, 202]
 
 
 def test_the_state_of_a_payment_can_be_asked_for(emptied: Cluster) -> None:
-    payment = OfferedPayment(UUID(int=8, version=4), 1234)
+    payment = OfferedPayment(UUID(int=8, version=4), OfferedAmount(1234))
     url = emptied.stack.replica_urls[0]
     GatewayClient(url).post([payment])
     emptied.wait_for_settled(1)
@@ -177,7 +182,10 @@ def test_the_state_of_a_payment_can_be_asked_for(emptied: Cluster) -> None:
 
 
 def test_the_same_id_with_another_amount_is_refused(emptied: Cluster) -> None:
-    first, other = OfferedPayment(UUID(int=10, version=4), 100), OfferedPayment(UUID(int=10, version=4), 200)
+    first, other = (
+        OfferedPayment(UUID(int=10, version=4), OfferedAmount(100)),
+        OfferedPayment(UUID(int=10, version=4), OfferedAmount(200)),
+    )
     client = GatewayClient(emptied.stack.replica_urls[0])
     client.post([first, other, first])
     assert client.statuses == [202, 409, 202]
@@ -186,12 +194,15 @@ def test_the_same_id_with_another_amount_is_refused(emptied: Cluster) -> None:
 def test_another_replica_refuses_the_other_amount_too_once_it_knows_the_id(
     emptied: Cluster,
 ) -> None:
-    first, other = OfferedPayment(UUID(int=11, version=4), 100), OfferedPayment(UUID(int=11, version=4), 200)
+    first, other = (
+        OfferedPayment(UUID(int=11, version=4), OfferedAmount(100)),
+        OfferedPayment(UUID(int=11, version=4), OfferedAmount(200)),
+    )
     GatewayClient(emptied.stack.replica_urls[0]).post([first])
     client = GatewayClient(emptied.stack.replica_urls[1])
     wait_until(lambda: last_status(client, other) == 409)
     emptied.wait_for_settled(1)
-    assert [(cents, name) for _, cents, name in emptied.charges()] == [(100, "default")]
+    assert [(cents, name) for _, cents, _, name in emptied.charges()] == [(100, "default")]
 
 
 def is_accepted(client: GatewayClient, payment: OfferedPayment) -> bool:
@@ -204,7 +215,7 @@ def last_status(client: GatewayClient, payment: OfferedPayment) -> int:
 
 
 def test_the_bounds_of_a_summary_are_inclusive(emptied: Cluster) -> None:
-    GatewayClient(emptied.stack.url).post([OfferedPayment(UUID(int=12, version=4), 1)])
+    GatewayClient(emptied.stack.url).post([OfferedPayment(UUID(int=12, version=4), OfferedAmount(1))])
     emptied.wait_for_settled(1)
     told = json.loads(get(f"{emptied.stack.url}/payments/{UUID(int=12, version=4)}")[1])["requestedAt"]
     instant = datetime.fromisoformat(told)

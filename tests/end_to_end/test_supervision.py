@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from ops.chaostest.client import NoAnswerError, open_connection
-from ops.chaostest.workload import OfferedPayment
+from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.services import ReplicaProcess
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
@@ -70,7 +70,10 @@ class PersistentClient:
 
 def make_payments(seed: int, count: int) -> list[OfferedPayment]:
     rng = random.Random(seed)
-    return [OfferedPayment(UUID(int=rng.getrandbits(128), version=4), rng.randint(1, 10_000_000)) for _ in range(count)]
+    return [
+        OfferedPayment(UUID(int=rng.getrandbits(128), version=4), OfferedAmount(rng.randint(1, 10_000_000)))
+        for _ in range(count)
+    ]
 
 
 def plant(cluster: Cluster, number: int, fault: str) -> None:

@@ -3,7 +3,9 @@
 from uuid import UUID
 
 from actors.domain.breaker import BreakerState, Cause, Transition
+from actors.domain.money import Money
 from actors.domain.payment import Payment
+from actors.domain.records import ProcessorTotal
 from actors.domain.routing import Reason
 from actors.errors import FielError, GatewayUnavailableError
 from actors.messages.intake import AcceptAnswer
@@ -34,7 +36,14 @@ OPENED = ProcessorStatus(
     ),
     transitions_by_cause={(BreakerState.OPEN, Cause.FAILURE_RATE): 1},
 )
-NOTHING = WindowSummary({"default": 0, "fallback": 0}, {"default": 0, "fallback": 0}, final=True)
+
+
+def totals(currency: str = "BRL", **minor: int) -> dict[str, ProcessorTotal]:
+    """Make the totals of processors, each of as many charges as minor units."""
+    return {name: ProcessorTotal(name, amount, Money(amount, currency)) for name, amount in minor.items()}
+
+
+NOTHING = WindowSummary(totals(default=0, fallback=0), final=True)
 
 
 class FakeGateway:
@@ -75,7 +84,7 @@ class FakeGateway:
         known = self.kept.setdefault(payment.correlation_id, payment)
         if known is payment:
             return AcceptAnswer.ACCEPTED
-        return AcceptAnswer.REPEATED if known.amount_cents == payment.amount_cents else AcceptAnswer.CONFLICT
+        return AcceptAnswer.REPEATED if known.money == payment.money else AcceptAnswer.CONFLICT
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
         self._fail()

@@ -8,7 +8,13 @@ import falcon.testing
 import msgpack
 import pytest
 from gunicorn.http.errors import InvalidChunkSize
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from actors.domain.money import DECIMALS, Money
+from actors.domain.processors import ALL_CURRENCIES, PostedCurrencies
+from gateway.app import create_app
+from gateway.payment_body import parse_payment
 from tests.gateway.fake_gateway import FakeGateway
 
 ID = UUID("c56a4180-65aa-42ec-a945-5fd21dec0538")
@@ -146,7 +152,7 @@ BAD_MSGPACK_BODIES = {
     "something behind an array": compact(19.9) + b"\0",
     "an array of none": pack([]),
     "an array of one": pack([ID.bytes]),
-    "an array of three": compact(19.9, ID.bytes, 1),
+    "an array of four": compact(19.9, ID.bytes, "BRL", 1),
     "an array said to be huge": b"\xdd\xff\xff\xff\xff",
     "a map said to be huge": b"\xdf\xff\xff\xff\xff",
     "no type": b"\xc1",
@@ -160,6 +166,18 @@ BAD_MSGPACK_BODIES = {
     "unhashable keys": compact(1)[:-1] + b"\x81\x80",
     "JSON": posted("19.90"),
 }
+BAD_CURRENCIES = {
+    "empty": "",
+    "two letters": "BR",
+    "four letters": "BRLL",
+    "with a space": "BRL ",
+    "unknown": "ABC",
+    "without minor units": "XAU",
+    "a numeric code": "986",
+    "letters whose capitals are others": "\u00dfp",
+}
+BAD_MSGPACK_CURRENCIES = {**BAD_CURRENCIES, "null": None, "a number": 986, "bytes": b"BRL", "an array": ["BRL"]}
+BAD_IN_ITS_CURRENCY = {"JPY": 19.9, "KWD": 1.2345, "CLF": 1.23456, "BRL": 19.901}
 WITHOUT = {
     "correlationId": (b'{"amount": 19.90}', pack({"amount": 19.9})),
     "amount": (posted("1").replace(b"amount", b"Amount"), pack({"correlationId": ID.bytes})),
@@ -174,6 +192,27 @@ REFUSED = [
     *(pytest.param(compact(1, v), MSGPACK, "correlationId", id=f"array id: {k}") for k, v in BAD_MSGPACK_IDS.items()),
     *(pytest.param(v, JSON, "body", id=f"JSON body: {k}") for k, v in BAD_JSON_BODIES.items()),
     *(pytest.param(v, MSGPACK, "body", id=f"MessagePack body: {k}") for k, v in BAD_MSGPACK_BODIES.items()),
+    *(
+        pytest.param(posted("1", more=f', "currency": {json.dumps(v)}'), JSON, "currency", id=f"JSON currency: {k}")
+        for k, v in (BAD_CURRENCIES | {"null": None, "a number": 986, "an array": ["BRL"]}).items()
+    ),
+    *(
+        pytest.param(packed(1, currency=v), MSGPACK, "currency", id=f"map currency: {k}")
+        for k, v in BAD_MSGPACK_CURRENCIES.items()
+    ),
+    *(
+        pytest.param(compact(1, ID.bytes, v), MSGPACK, "currency", id=f"array currency: {k}")
+        for k, v in BAD_MSGPACK_CURRENCIES.items()
+    ),
+    *(
+        pytest.param(body, content_type, "amount", id=f"{content_type}: {amount} {code}")
+        for code, amount in BAD_IN_ITS_CURRENCY.items()
+        for body, content_type in (
+            (posted(str(amount), more=f', "currency": "{code}"'), JSON),
+            (packed(amount, currency=code), MSGPACK),
+            (compact(amount, ID.bytes, code), MSGPACK),
+        )
+    ),
     *(pytest.param(v[0], JSON, k, id=f"JSON without {k}") for k, v in WITHOUT.items()),
     *(pytest.param(v[1], MSGPACK, k, id=f"map without {k}") for k, v in WITHOUT.items()),
 ]
@@ -272,7 +311,92 @@ def test_a_good_payment_is_accepted_in_every_form(
 ) -> None:
     answer = client.simulate_post("/payments", body=body, headers={"Content-Type": content_type})
     assert answer.status_code == 202
-    assert [(ID, cents)] == [(payment.correlation_id, payment.amount_cents) for payment in gateway.kept.values()]
+    assert [(ID, cents)] == [(payment.correlation_id, payment.amount_minor) for payment in gateway.kept.values()]
+
+
+IN_CURRENCIES = [
+    ("BRL", "19.90", 1990),
+    ("brl", "19.9", 1990),
+    ("JPY", "1990", 1990),
+    ("jpy", "1990.0", 1990),
+    ("KWD", "1.234", 1234),
+    ("Kwd", "0.001", 1),
+    ("CLF", "1.2345", 12345),
+    ("USD", "1000000000000.00", 10**14),
+    ("KWD", "1000000000000", 10**15),
+]
+
+
+@pytest.mark.parametrize(("code", "amount", "minor"), IN_CURRENCIES)
+def test_a_payment_in_any_currency_is_accepted_in_every_form_with_its_own_decimals(
+    client: falcon.testing.TestClient, gateway: FakeGateway, code: str, amount: str, minor: int
+) -> None:
+    forms = [
+        (posted(amount, more=f', "currency": "{code}"'), JSON),
+        (packed(float(amount), currency=code), MSGPACK),
+        (compact(float(amount), ID.bytes, code), MSGPACK),
+        (b"\xdc\x00\x03" + compact(float(amount), ID.bytes, code)[1:], MSGPACK),
+    ]
+    for body, content_type in forms:
+        gateway.kept.clear()
+        answer = client.simulate_post("/payments", body=body, headers={"Content-Type": content_type})
+        assert answer.status_code == 202
+        assert gateway.kept[ID].money == Money(minor, code.upper())
+
+
+def test_an_id_is_refused_with_its_amount_in_another_currency(
+    client: falcon.testing.TestClient, gateway: FakeGateway
+) -> None:
+    codes = ("", ', "currency": "brl"', ', "currency": "USD"')
+    answers = [client.simulate_post("/payments", body=posted("19.90", more=code)) for code in codes]
+    assert [answer.status_code for answer in answers] == [202, 202, 409]
+    assert told(answers[2])["detail"] == f"{ID} was accepted with another amount or currency before"
+    assert gateway.kept[ID].money == Money(1990, "BRL")
+
+
+def test_a_payment_that_names_no_currency_is_in_the_default_one(gateway: FakeGateway) -> None:
+    currencies = PostedCurrencies("JPY", frozenset({"JPY", "USD"}))
+    client = falcon.testing.TestClient(
+        create_app(gateway, gateway, allow_purge=False, allow_force=False, currencies=currencies)
+    )
+    assert client.simulate_post("/payments", body=posted("1990")).status_code == 202
+    assert gateway.kept[ID].money == Money(1990, "JPY")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (posted("1", more=', "currency": "KWD"'), JSON),
+        (packed(1, currency="kwd"), MSGPACK),
+        (compact(1, ID.bytes, "KWD"), MSGPACK),
+    ],
+)
+def test_a_currency_that_no_processor_takes_is_refused(gateway: FakeGateway, body: bytes, content_type: str) -> None:
+    currencies = PostedCurrencies("BRL", frozenset({"BRL", "USD"}))
+    client = falcon.testing.TestClient(
+        create_app(gateway, gateway, allow_purge=False, allow_force=False, currencies=currencies)
+    )
+    answer = client.simulate_post("/payments", body=body, headers={"Content-Type": content_type})
+    problem = told(answer)
+    assert (
+        answer.status_code,
+        problem["field"],
+        problem["detail"],
+    ) == (400, "currency", "currency: no processor takes KWD")
+    assert gateway.kept == {}
+
+
+@settings(deadline=None)
+@given(st.sampled_from(list(DECIMALS)), st.data())
+def test_any_amount_of_any_currency_is_read_as_it_was_written(code: str, data: st.DataObject) -> None:
+    # A double holds 15 significant digits exactly.
+    money = Money(data.draw(st.integers(1, 10**15 if DECIMALS[code] > 2 else 10**12)), code)
+    for body, is_msgpack in (
+        (posted(str(money.decimal), more=f', "currency": "{code.lower()}"'), False),
+        (packed(float(money.decimal), currency=code), True),
+        (compact(float(money.decimal), ID.bytes, code), True),
+    ):
+        assert parse_payment(body, ALL_CURRENCIES, is_msgpack=is_msgpack) == (ID, money)
 
 
 def test_a_body_without_a_type_is_json(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:

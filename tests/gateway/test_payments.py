@@ -6,6 +6,7 @@ import pytest
 
 from actors.domain.dispatcher import Driven
 from actors.domain.lifecycle import State
+from actors.domain.money import Money
 from actors.domain.payment import Payment, Settlement
 from actors.domain.records import PaymentRecord
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
@@ -15,9 +16,14 @@ from tests.gateway.fake_gateway import NOW_MS, FakeGateway
 
 ID = UUID("c56a4180-65aa-42ec-a945-5fd21dec0538")
 PROBLEM = "application/problem+json"
+MONEY = Money(1990, "BRL")
 OPEN = PaymentRecord(Payment(ID, 1990, NOW_MS), "default", "2", None, ())
 SETTLED = PaymentRecord(
-    Payment(ID, 1990, NOW_MS), "fallback", None, Settlement(ID, "fallback", NOW_MS + 11, attempts=3), (100, 2)
+    Payment(ID, 1990, NOW_MS),
+    "fallback",
+    None,
+    Settlement(ID, "fallback", NOW_MS + 11, attempts=3),
+    (Money(100, "BRL"), Money(2, "BRL")),
 )
 
 
@@ -79,7 +85,7 @@ def test_a_payment_tells_its_state_and_attempts(
     state: str,
     attempts: int | None,
 ) -> None:
-    gateway.statuses[ID] = PaymentStatus(ID, 1990, record, known)
+    gateway.statuses[ID] = PaymentStatus(ID, MONEY, record, known)
     told = client.simulate_get(f"/payments/{ID}").json
     assert (state, attempts) == (told["state"], told["attempts"])
 
@@ -87,6 +93,7 @@ def test_a_payment_tells_its_state_and_attempts(
 UNKNOWN_YET: dict[str, object] = {
     "correlationId": str(ID),
     "amount": 19.9,
+    "currency": "BRL",
     "state": "accepted",
     "processor": None,
     "acceptedAt": None,
@@ -106,17 +113,18 @@ UNKNOWN_YET: dict[str, object] = {
 def test_a_payment_without_a_row_in_postgres_is_told_as_far_as_it_is_known(
     client: falcon.testing.TestClient, gateway: FakeGateway, known: Driven | None, more: dict[str, object]
 ) -> None:
-    gateway.statuses[ID] = PaymentStatus(ID, 1990, driven=known)
+    gateway.statuses[ID] = PaymentStatus(ID, MONEY, driven=known)
     assert client.simulate_get(f"/payments/{ID}").json == UNKNOWN_YET | more
 
 
 def test_an_open_payment_tells_who_drives_it_and_when_it_was_accepted(
     client: falcon.testing.TestClient, gateway: FakeGateway
 ) -> None:
-    gateway.statuses[ID] = PaymentStatus(ID, 1990, OPEN)
+    gateway.statuses[ID] = PaymentStatus(ID, MONEY, OPEN)
     expected = {
         "correlationId": str(ID),
         "amount": 19.9,
+        "currency": "BRL",
         "state": "accepted",
         "processor": "default",
         "acceptedAt": "2025-07-15T12:34:56.789Z",
@@ -132,17 +140,28 @@ def test_an_open_payment_tells_who_drives_it_and_when_it_was_accepted(
 def test_a_settled_payment_tells_its_stamp_and_the_amounts_that_were_refused(
     client: falcon.testing.TestClient, gateway: FakeGateway
 ) -> None:
-    gateway.statuses[ID] = PaymentStatus(ID, 1990, SETTLED)
+    gateway.statuses[ID] = PaymentStatus(ID, MONEY, SETTLED)
     told = client.simulate_get(f"/payments/{ID}").json
     assert (told["processor"], told["requestedAt"]) == ("fallback", "2025-07-15T12:34:56.800Z")
     assert told["refusedAmounts"] == [1.0, 0.02]
+
+
+def test_amounts_are_told_with_their_currencies_decimals_and_refused_ones_with_the_currency_where_it_differs(
+    client: falcon.testing.TestClient, gateway: FakeGateway
+) -> None:
+    payment = Payment(ID, 1990, NOW_MS, "JPY")
+    refused = Money(1234, "KWD"), Money(7, "JPY"), Money(1990, "BRL")
+    gateway.statuses[ID] = PaymentStatus(ID, payment.money, PaymentRecord(payment, "default", "2", None, refused))
+    answer = client.simulate_get(f"/payments/{ID}")
+    assert b'"amount":1990,"currency":"JPY"' in answer.content
+    assert b'"refusedAmounts":[{"amount":1.234,"currency":"KWD"},7,{"amount":19.90,"currency":"BRL"}]' in answer.content
 
 
 @pytest.mark.parametrize("text", [str(ID), str(ID).upper(), ID.hex])
 def test_a_payment_is_found_by_its_id_in_every_form_that_can_be_posted(
     client: falcon.testing.TestClient, gateway: FakeGateway, text: str
 ) -> None:
-    gateway.statuses[ID] = PaymentStatus(ID, 1990, OPEN)
+    gateway.statuses[ID] = PaymentStatus(ID, MONEY, OPEN)
     assert str(ID) == client.simulate_get(f"/payments/{text}").json["correlationId"]
 
 

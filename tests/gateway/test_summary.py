@@ -4,7 +4,7 @@ import pytest
 
 from actors.errors import LedgerUnavailableError
 from actors.queries import WindowSummary
-from tests.gateway.fake_gateway import NOW_MS, FakeGateway
+from tests.gateway.fake_gateway import NOW_MS, FakeGateway, totals
 
 NOW = "2025-07-15T12:34:56.789Z"
 
@@ -17,11 +17,10 @@ def test_both_names_of_the_event_are_there_when_nothing_was_charged(client: falc
 
 
 def test_amounts_are_exact_to_the_cent_however_large(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
-    requests = {"default": 10_000_001, "fallback": 1, "third": 3}
-    gateway.window = WindowSummary(requests, {"default": 10**21 + 1, "fallback": 1, "third": 1990}, final=True)
+    gateway.window = WindowSummary(totals(default=10**21 + 1, fallback=1, third=1990), final=True)
     expected = (
-        b'{"default":{"totalRequests":10000001,"totalAmount":10000000000000000000.01},'
-        b'"fallback":{"totalRequests":1,"totalAmount":0.01},"third":{"totalRequests":3,"totalAmount":19.90}}'
+        b'{"default":{"totalRequests":1000000000000000000001,"totalAmount":10000000000000000000.01},'
+        b'"fallback":{"totalRequests":1,"totalAmount":0.01},"third":{"totalRequests":1990,"totalAmount":19.90}}'
     )
     assert expected == client.simulate_get("/payments-summary").content
 
@@ -30,11 +29,11 @@ def test_messagepack_tells_cents_apart_up_to_two_to_the_46th(
     client: falcon.testing.TestClient, gateway: FakeGateway
 ) -> None:
     cents = 2**46 * 100 - 1
-    gateway.window = WindowSummary({"default": 7, "fallback": 0}, {"default": cents, "fallback": 0}, final=True)
+    gateway.window = WindowSummary(totals(default=cents, fallback=0), final=True)
     answer = client.simulate_get("/payments-summary", headers={"Accept": "application/msgpack"})
     assert answer.headers["content-type"] == "application/msgpack"
     expected = {
-        "default": {"totalRequests": 7, "totalAmount": 70_368_744_177_663.99},
+        "default": {"totalRequests": cents, "totalAmount": 70_368_744_177_663.99},
         "fallback": {"totalRequests": 0, "totalAmount": 0.0},
     }
     told = msgpack.unpackb(answer.content)
@@ -42,11 +41,26 @@ def test_messagepack_tells_cents_apart_up_to_two_to_the_46th(
     assert cents == round(told["default"]["totalAmount"] * 100)
 
 
+def test_other_currencies_stand_apart_with_their_own_decimals(
+    client: falcon.testing.TestClient, gateway: FakeGateway
+) -> None:
+    others = {"JPY": totals("JPY", default=1990, fallback=0), "KWD": totals("KWD", default=0, fallback=1234)}
+    gateway.window = WindowSummary(totals(default=1, fallback=0), True, others)  # noqa: FBT003  # whether it is final
+    expected = (
+        b'{"default":{"totalRequests":1,"totalAmount":0.01},"fallback":{"totalRequests":0,"totalAmount":0.00},'
+        b'"currencies":{'
+        b'"JPY":{"default":{"totalRequests":1990,"totalAmount":1990},"fallback":{"totalRequests":0,"totalAmount":0}},'
+        b'"KWD":{"default":{"totalRequests":0,"totalAmount":0.000},"fallback":{"totalRequests":1234,"totalAmount":1.234}}'
+        b"}}"
+    )
+    assert expected == client.simulate_get("/payments-summary").content
+
+
 @pytest.mark.parametrize(("final", "header"), [(True, "true"), (False, "false")])
 def test_a_header_tells_whether_the_window_is_complete(
     client: falcon.testing.TestClient, gateway: FakeGateway, *, final: bool, header: str
 ) -> None:
-    gateway.window = WindowSummary({"default": 0, "fallback": 0}, {"default": 0, "fallback": 0}, final=final)
+    gateway.window = WindowSummary(totals(default=0, fallback=0), final=final)
     assert header == client.simulate_get("/payments-summary").headers["fiel-summary-final"]
 
 

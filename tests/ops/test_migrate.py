@@ -92,6 +92,47 @@ def test_the_migrations_of_this_project_can_be_applied(empty_database_url: str) 
     assert migrate(empty_database_url) == [f"{each.version:04}_{each.name}" for each in read_migrations()]
 
 
+FILLED = b"""
+INSERT INTO payment VALUES ('00000000-0000-0000-0000-000000000001', 1990, 5);
+INSERT INTO payment VALUES ('00000000-0000-0000-0000-000000000002', 7, 6);
+INSERT INTO claim VALUES ('00000000-0000-0000-0000-000000000002', 'default', '1', 0);
+INSERT INTO settlement VALUES ('00000000-0000-0000-0000-000000000001', 'default', 1990, 9, 1);
+INSERT INTO conflict VALUES ('00000000-0000-0000-0000-000000000002', 8, 7);
+"""
+BY_THE_RELEASE_BEFORE = b"""
+INSERT INTO payment (correlation_id, amount_cents, accepted_at_ms) VALUES (gen_random_uuid(), 3, 8);
+INSERT INTO settlement (correlation_id, processor, amount_cents, requested_at_ms, attempts)
+SELECT correlation_id, 'default', amount_cents, 9, 1 FROM payment ON CONFLICT DO NOTHING;
+INSERT INTO conflict (correlation_id, amount_cents, accepted_at_ms) SELECT correlation_id, amount_cents, accepted_at_ms
+FROM conflict ON CONFLICT DO NOTHING;
+"""
+
+
+def test_what_was_stored_before_payments_had_a_currency_is_in_reais_and_is_not_written_again(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "0001_ledger.sql").write_bytes(read_migrations()[0].sql)
+    migrate(empty_database_url, directory=tmp_path)
+    files = (
+        b"SELECT relname, relfilenode FROM pg_class WHERE relname IN ('payment', 'settlement', 'conflict') ORDER BY 1"
+    )
+    amounts = b"SELECT amount_cents, currency FROM %b ORDER BY 1"
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute(FILLED)
+        before = connection.execute(files).fetchall()
+        assert migrate(empty_database_url) == ["0002_currency"]
+        assert connection.execute(files).fetchall() == before
+        found = [connection.execute(amounts % table).fetchall() for table in (b"payment", b"settlement", b"conflict")]
+        assert found == [[(7, "BRL"), (1990, "BRL")], [(1990, "BRL")], [(8, "BRL")]]
+        # Replicas of the release before go on writing meanwhile.
+        connection.execute(BY_THE_RELEASE_BEFORE)
+        assert connection.execute(amounts % b"settlement").fetchall() == [(3, "BRL"), (7, "BRL"), (1990, "BRL")]
+        connection.execute(
+            b"INSERT INTO conflict SELECT correlation_id, amount_cents, accepted_at_ms, 'JPY' FROM conflict"
+        )
+        assert connection.execute(amounts % b"conflict").fetchall() == [(8, "BRL"), (8, "JPY")]
+
+
 def test_an_unreachable_database_is_one_line() -> None:
     with pytest.raises(OpsError, match=r"^cannot reach PostgreSQL at DATABASE_URL: [^\n]*$"):
         migrate(UNREACHABLE, wait_s=0)

@@ -10,12 +10,12 @@ import struct
 from dataclasses import dataclass
 from zlib import crc32
 
-from actors.domain.payment import JOURNAL_BODY, Payment, from_journal, to_journal
+from actors.domain.payment import JOURNAL_BODIES, JOURNAL_VERSION, Payment, from_journal, to_journal
 
 FORMAT = b"FIELJNL"
-VERSION = 1
+VERSION = JOURNAL_VERSION
 """The version that is written."""
-BODY_BYTES = {1: JOURNAL_BODY.size}
+BODY_BYTES = {version: layout.size for version, layout in JOURNAL_BODIES.items()}
 """Length of a record's body, by each version that can be read."""
 HEADER = struct.Struct("<8sQI")
 CHECKSUM = struct.Struct("<I")
@@ -61,7 +61,7 @@ def decode_records(data: bytes, version: int) -> list[Payment]:
         (checksum,) = CHECKSUM.unpack_from(data, offset)
         body = data[offset + CHECKSUM.size : offset + length]
         if crc32(body) == checksum:
-            payments.append(from_journal(body))
+            payments.append(from_journal(body, version))
     return payments
 
 

@@ -10,6 +10,7 @@ from psycopg.rows import class_row, dict_row, kwargs_row
 
 from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.queries import QUERIES
+from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment, Settlement, claim_to_row
 from actors.domain.records import KnownPayment, LedgerSummary, PaymentRecord, ProcessorTotal, WriteResult
 from actors.errors import LedgerUnavailableError
@@ -88,7 +89,8 @@ class PostgresPayments:
         final_before_ms = INSTANT_MS_MAX
         for row in rows:
             if row["processor"] is not None:
-                totals.append(ProcessorTotal(row["processor"], row["requests"], row["amount_cents"]))
+                amount = Money(int(row["amount_minor"]), row["currency"])
+                totals.append(ProcessorTotal(row["processor"], row["requests"], amount))
             elif row["final_before_ms"] is not None:
                 final_before_ms = row["final_before_ms"]
         return LedgerSummary(tuple(totals), final_before_ms)
@@ -108,11 +110,11 @@ def _payment_record(
     processor: str,
     requested_at_ms: int | None,
     attempts: int,
-    conflicting_amounts_cents: list[int],
+    conflicting_amounts: list[dict[str, Any]],
     **columns: Any,  # noqa: ANN401  # those of the payment
 ) -> PaymentRecord:
     payment = Payment(**columns)
     settlement = None
     if requested_at_ms is not None:
         settlement = Settlement(payment.correlation_id, processor, requested_at_ms, attempts)
-    return PaymentRecord(payment, processor, owner, settlement, tuple(conflicting_amounts_cents))
+    return PaymentRecord(payment, processor, owner, settlement, tuple(Money(**money) for money in conflicting_amounts))

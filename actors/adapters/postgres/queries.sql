@@ -1,5 +1,6 @@
 -- Every statement by which a replica uses Postgres. Tables are described in ops/migrations.
--- Parameters that hold several rows are JSON arrays of objects whose keys are columns.
+-- Parameters that hold several rows are JSON arrays of objects whose keys are columns. An amount is in whole minor units
+-- of its currency; its columns are called amount_cents since all currencies had cents, and answer as amount_minor.
 
 -- name: write_batch
 -- Writes claims, moves and settlements in one statement, which is one transaction and one round trip.
@@ -12,10 +13,10 @@ WITH fence AS (
     SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
 ), offered AS (
     SELECT DISTINCT ON (correlation_id) o.* FROM fence, json_to_recordset(%(claims)s::json)
-        AS o (correlation_id uuid, amount_cents bigint, accepted_at_ms bigint, processor text)
+        AS o (correlation_id uuid, amount_minor bigint, currency text, accepted_at_ms bigint, processor text)
 ), inserted AS (
-    INSERT INTO payment (correlation_id, amount_cents, accepted_at_ms)
-    SELECT correlation_id, amount_cents, accepted_at_ms FROM offered ORDER BY correlation_id
+    INSERT INTO payment (correlation_id, amount_cents, currency, accepted_at_ms)
+    SELECT correlation_id, amount_minor, currency, accepted_at_ms FROM offered ORDER BY correlation_id
     ON CONFLICT DO NOTHING RETURNING correlation_id
 ), claimed AS (
     INSERT INTO claim (correlation_id, processor, owner)
@@ -29,8 +30,8 @@ WITH fence AS (
     SELECT * FROM json_to_recordset(%(settlements)s::json)
         AS s (correlation_id uuid, processor text, requested_at_ms bigint, attempts integer)
 ), booked AS (
-    INSERT INTO settlement (correlation_id, processor, amount_cents, requested_at_ms, attempts)
-    SELECT correlation_id, processor, amount_cents, requested_at_ms, attempts
+    INSERT INTO settlement (correlation_id, processor, amount_cents, currency, requested_at_ms, attempts)
+    SELECT correlation_id, processor, amount_cents, currency, requested_at_ms, attempts
     FROM settled JOIN payment USING (correlation_id) ORDER BY correlation_id
     ON CONFLICT DO NOTHING
 ), released AS (
@@ -43,39 +44,40 @@ SELECT
 
 -- name: known_payments
 -- Reads payments that had a row already, each with the replica that drives it and the processor that its claim names.
-SELECT correlation_id, amount_cents, accepted_at_ms, owner, processor
+SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, owner, processor
 FROM payment LEFT JOIN claim USING (correlation_id) WHERE correlation_id = ANY (%(correlation_ids)s)
 
 -- name: report_conflicts
 -- Keeps amounts that were offered under the id of another payment, each once.
-INSERT INTO conflict (correlation_id, amount_cents, accepted_at_ms)
+INSERT INTO conflict (correlation_id, amount_cents, currency, accepted_at_ms)
 SELECT * FROM json_to_recordset(%(payments)s::json)
-    AS p (correlation_id uuid, amount_cents bigint, accepted_at_ms bigint)
+    AS p (correlation_id uuid, amount_minor bigint, currency text, accepted_at_ms bigint)
 ON CONFLICT DO NOTHING
 
 -- name: latest_payments
 -- Reads the payments that were charged last on any replica, the latest first, stamped with the time of their charge.
-SELECT correlation_id, amount_cents, requested_at_ms AS accepted_at_ms
+SELECT correlation_id, amount_cents AS amount_minor, currency, requested_at_ms AS accepted_at_ms
 FROM settlement ORDER BY requested_at_ms DESC LIMIT %(payments_max)s
 
 -- name: payment
 -- Reads one payment with its claim or its settlement, and the other amounts that were offered under its id.
 SELECT
-    p.correlation_id, p.amount_cents, p.accepted_at_ms, c.owner, coalesce(s.processor, c.processor) AS processor,
-    s.requested_at_ms, s.attempts, ARRAY(
-        SELECT amount_cents FROM conflict WHERE correlation_id = p.correlation_id ORDER BY accepted_at_ms
-    ) AS conflicting_amounts_cents
+    p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, c.owner,
+    coalesce(s.processor, c.processor) AS processor, s.requested_at_ms, s.attempts, ARRAY(
+        SELECT json_build_object('minor', amount_cents, 'currency', currency)
+        FROM conflict WHERE correlation_id = p.correlation_id ORDER BY accepted_at_ms
+    ) AS conflicting_amounts
 FROM payment AS p LEFT JOIN claim AS c USING (correlation_id) LEFT JOIN settlement AS s USING (correlation_id)
 WHERE p.correlation_id = %(correlation_id)s
 
 -- name: summary
--- Adds up, by processor, the charges stamped within both bounds. One more row, without a processor, tells how far the
+-- Adds up, by processor and currency, the charges stamped within both bounds. One more row, without a processor, tells how far the
 -- totals are final: the lowest watermark of the replicas that live, or that are gone but have left claims which may
 -- have been charged.
-SELECT processor, count(*) AS requests, sum(amount_cents)::bigint AS amount_cents, NULL::bigint AS final_before_ms
-FROM settlement WHERE requested_at_ms BETWEEN %(from_ms)s AND %(to_ms)s GROUP BY processor
+SELECT processor, currency, count(*) AS requests, sum(amount_cents) AS amount_minor, NULL::bigint AS final_before_ms
+FROM settlement WHERE requested_at_ms BETWEEN %(from_ms)s AND %(to_ms)s GROUP BY processor, currency
 UNION ALL
-SELECT NULL, NULL, NULL, min(watermark_ms) FROM replica AS r
+SELECT NULL, NULL, NULL, NULL, min(watermark_ms) FROM replica AS r
 WHERE lease_until > now() OR EXISTS (SELECT FROM claim WHERE owner = r.name)
 
 -- name: register
@@ -113,7 +115,7 @@ WITH me AS (
     UPDATE replica SET watermark_ms = least(watermark_ms, (SELECT min(watermark_ms) FROM mine))
     WHERE name = %(replica)s
 )
-SELECT correlation_id, amount_cents, accepted_at_ms, processor, attempts, watermark_ms
+SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, watermark_ms
 FROM mine JOIN payment USING (correlation_id) ORDER BY accepted_at_ms, correlation_id
 
 -- name: gone
@@ -122,7 +124,7 @@ SELECT name FROM replica WHERE name <> %(replica)s AND lease_until < now()
 
 -- name: claims
 -- Reads unsettled payments of a replica, the oldest first.
-SELECT correlation_id, amount_cents, accepted_at_ms, processor, attempts
+SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts
 FROM claim JOIN payment USING (correlation_id) WHERE owner = %(replica)s
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
 

@@ -113,8 +113,10 @@ def serving(*script: Behaviour) -> Iterator[Server]:
 
 
 @contextmanager
-def calling(url: str, timeout_s: float = AMPLE_S, charges_max: int = 4) -> Iterator[HttpProcessorClient]:
-    with closing(HttpProcessorClient(url, timeout_s, charges_max, look_ups_max=16)) as client:
+def calling(
+    url: str, timeout_s: float = AMPLE_S, charges_max: int = 4, default_currency: str = "BRL"
+) -> Iterator[HttpProcessorClient]:
+    with closing(HttpProcessorClient(url, timeout_s, charges_max, 16, default_currency)) as client:
         yield client
 
 

@@ -3,13 +3,17 @@
 import socket
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from typing import Any
 from uuid import UUID
 
 import msgpack
 import pytest
 import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from actors.adapters.peer_channel import ENTRIES_AT_ONCE, ENTRIES_MAX, TTL_S, RedisPeerChannel
+from actors.domain.money import DECIMALS
 from actors.domain.payment import Payment
 from actors.errors import PeersUnavailableError
 from tests.actors.fakes import NOW_MS, payment
@@ -68,7 +72,28 @@ def test_every_replica_hears_all_once_in_order_its_own_included(
 
 
 def test_a_payment_is_heard_as_it_was_told(channel: RedisPeerChannel) -> None:
-    told = [Payment(UUID(int=2**128 - 1), 10**14, NOW_MS), Payment(UUID(int=0), 1, 0)]
+    told = [Payment(UUID(int=2**128 - 1), 10**14, NOW_MS), Payment(UUID(int=0), 1, 0, "JPY")]
+    channel.tell(told)
+    assert channel.hear() == told
+
+
+def test_an_entry_of_a_release_without_currencies_is_heard_in_reais_and_can_read_those_in_reais(
+    channel: RedisPeerChannel, client: "redis.Redis"
+) -> None:
+    entry = {"payments": msgpack.packb([(ID, 1990, NOW_MS)])}
+    client.xadd(KEY, entry)  # type: ignore[arg-type]  # redis' types name no such mapping
+    assert channel.hear() == [Payment(UUID(bytes=ID), 1990, NOW_MS, "BRL")]
+    channel.tell([Payment(UUID(bytes=ID), 1990, NOW_MS, "BRL")])
+    entries: Any = client.xrange(KEY)
+    assert entries[1][1] == {name.encode(): value for name, value in entry.items()}
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(st.lists(st.tuples(st.uuids(), st.integers(1, 10**16), st.sampled_from(list(DECIMALS))), min_size=1))
+def test_payments_in_any_currency_are_heard_as_they_were_told(
+    channel: RedisPeerChannel, fields: list[tuple[UUID, int, str]]
+) -> None:
+    told = [Payment(correlation_id, minor, NOW_MS, code) for correlation_id, minor, code in fields]
     channel.tell(told)
     assert channel.hear() == told
 
@@ -108,6 +133,8 @@ ID = payment(0).correlation_id.bytes
         {"payments": b"not messagepack"},
         {"payments": msgpack.packb(None)},
         {"payments": msgpack.packb(7)},
+        {"payments": msgpack.packb([(ID, 1990, NOW_MS, "ABC")])},
+        {"payments": msgpack.packb([(ID, 1990, NOW_MS, None)])},
         {"payments": msgpack.packb({"payments": []})},
         {"payments": msgpack.packb([7])},
         {"payments": msgpack.packb([[]])},
@@ -162,7 +189,7 @@ def test_the_stream_keeps_the_latest_and_no_more(
     with client.pipeline() as pipeline:
         for number in range(told):
             one = payment(number)
-            entry = msgpack.packb([(one.correlation_id.bytes, one.amount_cents, one.accepted_at_ms)])
+            entry = msgpack.packb([(one.correlation_id.bytes, one.amount_minor, one.accepted_at_ms)])
             pipeline.xadd(KEY, {"payments": entry})
         pipeline.execute()
     channel.tell([payment(told)])

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 import gevent
 import msgspec
@@ -51,6 +52,46 @@ def test_a_charge_is_the_json_of_the_contract() -> None:
         beginning + b'1000000000000.00,"requestedAt":"2025-07-15T12:34:56.000Z"}',
         beginning + b'0.01,"requestedAt":"2025-07-15T12:34:56.700Z"}',
     )
+
+
+def test_a_charge_names_the_currency_only_where_it_is_not_the_default() -> None:
+    with serving(saying(answer(200))) as server:
+        for default in ("BRL", "JPY"):
+            with calling(server.url, default_currency=default) as client:
+                for code in ("BRL", "JPY", "KWD"):
+                    client.charge(payment(7, 1234, code), STAMP_MS)
+    bodies = [request.split(b"\r\n\r\n")[1].decode() for request in server.requests]
+    head = '{"correlationId":"00000000-0000-0000-0000-000000000007","amount":'
+    at = ',"requestedAt":"2025-07-15T12:34:56.700Z"'
+    assert bodies == [
+        f"{head}12.34{at}}}",
+        f'{head}1234{at},"currency":"JPY"}}',
+        f'{head}1.234{at},"currency":"KWD"}}',
+        f'{head}12.34{at},"currency":"BRL"}}',
+        f"{head}1234{at}}}",
+        f'{head}1.234{at},"currency":"KWD"}}',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "is_it"),
+    [
+        ("KWD", '"amount":1.234,"currency":"KWD"', True),
+        ("KWD", '"amount":1.234000,"currency":"KWD"', True),
+        ("KWD", '"amount":1.234', False),
+        ("KWD", '"amount":1.234,"currency":"JPY"', False),
+        ("KWD", '"amount":1234,"currency":"KWD"', False),
+        ("BRL", '"amount":12.34', True),
+        ("BRL", '"amount":12.34,"currency":null', True),
+        ("BRL", '"amount":12.34,"currency":"BRL"', True),
+        ("BRL", '"amount":12.34,"currency":"USD"', False),
+    ],
+)
+def test_a_look_up_of_another_currency_is_no_usable_answer(code: str, told: str, is_it: bool) -> None:  # noqa: FBT001
+    body = f'{{"correlationId":"{UUID(int=7)}",{told},"requestedAt":"2025-07-15T12:34:56.7"}}'.encode()
+    with serving(saying(answer(200, body))) as server, calling(server.url) as client:
+        found = client.look_up(payment(7, 1234, code))
+    assert found == LookUpAnswer(answered=is_it, requested_at_ms=STAMP_MS if is_it else None)
 
 
 def test_a_look_up_asks_for_the_id() -> None:

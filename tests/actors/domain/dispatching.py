@@ -1,5 +1,6 @@
 """A dispatcher with two processors and a clock, and short words for what happens to it."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from math import inf
 from random import Random
@@ -8,6 +9,7 @@ from uuid import UUID
 from actors.domain.breaker import BreakerState
 from actors.domain.dispatcher import Dispatcher, RetryLimits, Work
 from actors.domain.lifecycle import ChargeEnded, LookUpEnded
+from actors.domain.money import BRL
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Payment
 from actors.domain.processors import Processor
@@ -21,8 +23,8 @@ PROCESSORS = (
 )
 
 
-def payment(number: int, amount_cents: int = 1990) -> Payment:
-    return Payment(UUID(int=number), amount_cents, NOW_MS)
+def payment(number: int, amount_minor: int = 1990, currency: str = BRL) -> Payment:
+    return Payment(UUID(int=number), amount_minor, NOW_MS, currency)
 
 
 def payments(*numbers: int) -> list[Payment]:
@@ -36,9 +38,11 @@ def ids(*numbers: int) -> list[UUID]:
 class Dispatching:
     """A dispatcher whose processors work at first. By default it has no patience with an outage."""
 
-    def __init__(self, outage_s: float = 0.0, jitter: float = 0.0) -> None:
+    def __init__(
+        self, outage_s: float = 0.0, jitter: float = 0.0, processors: Sequence[Processor] = PROCESSORS
+    ) -> None:
         retries = RetryLimits(horizon_s=HORIZON_S, jitter=jitter)
-        self.dispatcher = Dispatcher(Routes(PROCESSORS, Patience(outage_s, backlog_s=5.0)), retries, Random(1))
+        self.dispatcher = Dispatcher(Routes(processors, Patience(outage_s, backlog_s=5.0)), retries, Random(1))
         self.now_s = 1000.0
         self.announce("default")
         self.announce("fallback")

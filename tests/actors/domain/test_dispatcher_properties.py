@@ -70,17 +70,17 @@ class AnyOrder(RuleBasedStateMachine):
 
     # What may happen.
 
-    @rule(numbers=st.lists(NUMBERS, max_size=4), amount_cents=st.sampled_from([1990, 1990, 5]))
-    def accept(self, numbers: list[int], amount_cents: int) -> None:
-        self._accept([payment(number, amount_cents) for number in numbers])
+    @rule(numbers=st.lists(NUMBERS, max_size=4), amount_minor=st.sampled_from([1990, 1990, 5]))
+    def accept(self, numbers: list[int], amount_minor: int) -> None:
+        self._accept([payment(number, amount_minor) for number in numbers])
 
     @rule(number=NUMBERS, times=st.integers(100, 900))
     def accept_often(self, number: int, times: int) -> None:
         self._accept([payment(number)] * times)
 
-    @rule(number=NUMBERS, processor=NAMES, may_be_booked=st.booleans(), amount_cents=st.sampled_from([1990, 5]))
-    def adopt(self, number: int, processor: str, *, may_be_booked: bool, amount_cents: int) -> None:
-        row = Row(payment(number, amount_cents), OURS, processor)
+    @rule(number=NUMBERS, processor=NAMES, may_be_booked=st.booleans(), amount_minor=st.sampled_from([1990, 5]))
+    def adopt(self, number: int, processor: str, *, may_be_booked: bool, amount_minor: int) -> None:
+        row = Row(payment(number, amount_minor), OURS, processor)
         key = row.payment.correlation_id
         if key in self.rows:
             return
@@ -93,10 +93,10 @@ class AnyOrder(RuleBasedStateMachine):
     def adopt_own_rows_again(self) -> None:
         self._adopted([row for row in self.rows.values() if row.owner == OURS and not row.settled], 0)
 
-    @rule(number=NUMBERS, processor=NAMES, amount_cents=st.sampled_from([1990, 5]))
-    def another_replica_claims(self, number: int, processor: str, amount_cents: int) -> None:
+    @rule(number=NUMBERS, processor=NAMES, amount_minor=st.sampled_from([1990, 5]))
+    def another_replica_claims(self, number: int, processor: str, amount_minor: int) -> None:
         key = UUID(int=number)
-        self.rows.setdefault(key, Row(payment(number, amount_cents), THEIRS, processor, settled=True))
+        self.rows.setdefault(key, Row(payment(number, amount_minor), THEIRS, processor, settled=True))
 
     @rule(number=NUMBERS)
     def another_replica_takes_the_row(self, number: int) -> None:

@@ -1,28 +1,32 @@
-"""Amounts are whole cents: every decimal is either turned into them exactly or refused."""
+"""Amounts are whole minor units of a currency: every decimal is either turned into them exactly or refused."""
 
 from decimal import Decimal
 from fractions import Fraction
 
+import iso4217
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.domain.money import amount_cents, decimal_amount
+from actors.domain.money import DECIMALS, Money, currency_code, minor_units
 from actors.errors import InvalidAmountError
+from ops.simulator import ledger
 
-CENTS_MAX = 10**14
-"""10¹² in cents."""
+MAJOR_MAX = 10**12
+CENTS_MAX = MAJOR_MAX * 100
+
+currencies = st.sampled_from(list(DECIMALS))
 
 
-def exact_cents(amount: Decimal) -> int | None:
+def exact_minor(amount: Decimal, currency: str) -> int | None:
     """The answer by exact fractions; None where the amount is to be refused."""
-    cents = Fraction(amount) * 100
-    return int(cents) if cents.denominator == 1 and 1 <= cents <= CENTS_MAX else None
+    minor = Fraction(amount) * 10 ** DECIMALS[currency]
+    return int(minor) if minor.denominator == 1 and 1 <= minor <= MAJOR_MAX * 10 ** DECIMALS[currency] else None
 
 
-def cents_or_none(amount: Decimal) -> int | None:
+def minor_or_none(amount: Decimal, currency: str) -> int | None:
     try:
-        return amount_cents(amount)
+        return minor_units(amount, currency)
     except InvalidAmountError:
         return None
 
@@ -34,45 +38,75 @@ def decimal_of(negative: bool, digits: int, exponent: int) -> Decimal:  # noqa: 
 any_decimal = st.builds(decimal_of, st.booleans(), st.integers(0, 10**80), st.integers(-90, 20))
 
 
-@settings(deadline=None)
-@given(any_decimal)
-def test_any_decimal_becomes_its_exact_cents_or_is_refused(amount: Decimal) -> None:
-    assert cents_or_none(amount) == exact_cents(amount)
+@st.composite
+def some_money(draw: st.DrawFn) -> Money:
+    currency = draw(currencies)
+    return Money(draw(st.integers(1, MAJOR_MAX * 10 ** DECIMALS[currency])), currency)
+
+
+def test_the_table_is_that_of_iso_4217() -> None:
+    known = {each.code: each.exponent for each in iso4217.Currency if each.exponent is not None}
+    assert known == DECIMALS
+
+
+def test_the_simulator_has_the_decimals_of_iso_4217_too() -> None:
+    assert {code: ledger.DECIMALS.get(code, 2) for code in DECIMALS} == DECIMALS
+    assert ledger.DECIMALS.keys() <= DECIMALS.keys()
 
 
 @settings(deadline=None)
-@given(st.integers(1, CENTS_MAX), st.integers(0, 60), st.integers(-60, -3))
-def test_the_slightest_fraction_of_a_cent_is_never_lost(cents: int, zeros: int, exponent: int) -> None:
-    exact = decimal_of(negative=False, digits=cents * 10**zeros, exponent=-2 - zeros)
-    assert amount_cents(exact) == cents
-    shifted = cents * 10 ** (-2 - exponent) + 1
+@given(any_decimal, currencies)
+def test_any_decimal_becomes_its_exact_minor_units_or_is_refused(amount: Decimal, currency: str) -> None:
+    assert minor_or_none(amount, currency) == exact_minor(amount, currency)
+
+
+@settings(deadline=None)
+@given(some_money(), st.integers(0, 60), st.integers(-60, -5))
+def test_the_slightest_fraction_of_a_minor_unit_is_never_lost(money: Money, zeros: int, exponent: int) -> None:
+    decimals = DECIMALS[money.currency]
+    exact = decimal_of(negative=False, digits=money.minor * 10**zeros, exponent=-decimals - zeros)
+    assert minor_units(exact, money.currency) == money.minor
+    shifted = money.minor * 10 ** (-decimals - exponent) + 1
     with pytest.raises(InvalidAmountError):
-        amount_cents(decimal_of(negative=False, digits=shifted, exponent=exponent))
+        minor_units(decimal_of(negative=False, digits=shifted, exponent=exponent), money.currency)
 
 
 @settings(deadline=None)
-@given(st.integers(1, CENTS_MAX))
-def test_cents_survive_the_way_to_a_decimal_and_back(cents: int) -> None:
-    amount = decimal_amount(cents)
-    assert amount.as_tuple().exponent == -2
-    assert amount_cents(amount) == cents
+@given(some_money())
+def test_minor_units_survive_the_way_to_a_decimal_and_back(money: Money) -> None:
+    assert money.decimal.as_tuple().exponent == -DECIMALS[money.currency]
+    assert minor_units(money.decimal, money.currency) == money.minor
+
+
+@settings(deadline=None)
+@given(some_money(), some_money())
+def test_money_is_packed_into_63_bits_that_differ_as_the_money_does(one: Money, other: Money) -> None:
+    assert 0 <= one.packed < 2**63
+    assert Money.unpacked(one.packed) == one
+    assert (one.packed == other.packed) == (one == other)
 
 
 @pytest.mark.parametrize(
-    ("text", "cents"),
+    ("text", "currency", "minor"),
     [
-        ("19.90", 1990),
-        ("19.9", 1990),
-        ("0.01", 1),
-        ("1E+2", 10_000),
-        ("1e12", CENTS_MAX),
-        ("1000000000000.00", CENTS_MAX),
-        ("999999999999.99", CENTS_MAX - 1),
-        ("0.1000000000000000000000000000000000000000", 10),
+        ("19.90", "BRL", 1990),
+        ("19.9", "BRL", 1990),
+        ("0.01", "BRL", 1),
+        ("1E+2", "BRL", 10_000),
+        ("1e12", "BRL", CENTS_MAX),
+        ("1000000000000.00", "BRL", CENTS_MAX),
+        ("999999999999.99", "BRL", CENTS_MAX - 1),
+        ("0.1000000000000000000000000000000000000000", "BRL", 10),
+        ("1990", "JPY", 1990),
+        ("1990.00", "JPY", 1990),
+        ("1e12", "JPY", MAJOR_MAX),
+        ("1.234", "KWD", 1234),
+        ("1e12", "KWD", MAJOR_MAX * 1000),
+        ("1000000000000.0000", "CLF", MAJOR_MAX * 10_000),
     ],
 )
-def test_cents_are_exact(text: str, cents: int) -> None:
-    assert amount_cents(Decimal(text)) == cents
+def test_minor_units_are_exact(text: str, currency: str, minor: int) -> None:
+    assert minor_units(Decimal(text), currency) == minor
 
 
 @pytest.mark.parametrize(
@@ -100,14 +134,56 @@ def test_cents_are_exact(text: str, cents: int) -> None:
 )
 def test_what_is_no_positive_number_of_cents_within_the_limits_is_refused(text: str) -> None:
     with pytest.raises(InvalidAmountError):
-        amount_cents(Decimal(text))
+        minor_units(Decimal(text), "BRL")
 
 
-def test_cents_are_written_with_two_places() -> None:
-    assert [str(decimal_amount(cents)) for cents in (1, 10, 100, 1990, CENTS_MAX)] == [
+@pytest.mark.parametrize(
+    ("text", "currency", "message"),
+    [
+        ("19.90", "JPY", "must have at most 0 decimals in JPY"),
+        ("0.5", "JPY", "must be between 1 and 1000000000000"),
+        ("1.2345", "KWD", "must have at most 3 decimals in KWD"),
+        ("1000000000000.001", "KWD", "must be between 0.001 and 1000000000000.000"),
+        ("19.901", "BRL", "must have at most 2 decimals in BRL"),
+        ("0.001", "BRL", "must be between 0.01 and 1000000000000.00"),
+    ],
+)
+def test_each_currency_has_its_own_limits(text: str, currency: str, message: str) -> None:
+    with pytest.raises(InvalidAmountError) as refused:
+        minor_units(Decimal(text), currency)
+    assert message == str(refused.value)
+
+
+def test_amounts_are_written_with_the_places_of_their_currency() -> None:
+    assert [str(Money(minor, "BRL").decimal) for minor in (1, 10, 100, 1990, CENTS_MAX)] == [
         "0.01",
         "0.10",
         "1.00",
         "19.90",
         "1000000000000.00",
     ]
+    assert [str(Money(1, code).decimal) for code in ("JPY", "KWD", "CLF")] == ["1", "0.001", "0.0001"]
+    assert str(Money(MAJOR_MAX * 10_000, "CLF").decimal) == "1000000000000.0000"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("BRL", "BRL"),
+        ("brl", "BRL"),
+        ("Kwd", "KWD"),
+        ("", None),
+        ("BR", None),
+        ("BRLL", None),
+        (" BRL", None),
+        ("986", None),
+        ("XXX", None),
+        ("XAU", None),
+        ("ABC", None),
+        ("ßp", None),
+        ("ınr", None),  # noqa: RUF001  # a capital of it is an ASCII letter
+        ("ＢＲＬ", None),  # noqa: RUF001  # letters of full width
+    ],
+)
+def test_a_code_is_one_of_iso_4217_in_any_case_and_in_ascii(text: str, code: str | None) -> None:
+    assert currency_code(text) == code

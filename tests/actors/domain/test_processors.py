@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.domain.processors import Processor, parse_processors
+from actors.domain.money import DECIMALS
+from actors.domain.processors import PostedCurrencies, Processor, parse_processors, posted_currencies
 from actors.errors import SettingsError
 
 
@@ -33,6 +34,29 @@ def test_any_number_and_any_white_space_will_do() -> None:
 )
 def test_one_is_read(item: str, expected: Processor) -> None:
     assert parse_processors(item) == (expected,)
+
+
+def test_a_processor_takes_every_currency_unless_some_are_named() -> None:
+    first, second = parse_processors("a=http://h:1,0.05 b=http://h:2,0.15,BRL|usd")
+    assert first.currencies == frozenset(DECIMALS)
+    assert second.currencies == {"BRL", "USD"}
+
+
+@pytest.mark.parametrize("codes", ["", "BRL|", "ABC", "BRL,USD", "BRL|XAU", "BRL USD".replace(" ", ";")])
+def test_a_currency_that_is_none_is_refused_with_its_item(codes: str) -> None:
+    with pytest.raises(SettingsError, match=r"PROCESSORS: 'a=http://h:1,0\.05,.*ISO 4217"):
+        parse_processors(f"a=http://h:1,0.05,{codes}")
+
+
+def test_clients_may_pay_in_what_any_processor_takes() -> None:
+    processors = parse_processors("a=http://h:1,0.05,BRL|USD b=http://h:2,0.15,JPY")
+    assert posted_currencies("usd", processors) == PostedCurrencies("USD", frozenset({"BRL", "USD", "JPY"}))
+
+
+@pytest.mark.parametrize("default", ["KWD", "ABC", ""])
+def test_a_default_currency_that_nobody_takes_is_refused(default: str) -> None:
+    with pytest.raises(SettingsError, match="CURRENCY"):
+        posted_currencies(default, parse_processors("a=http://h:1,0.05,BRL|USD"))
 
 
 @pytest.mark.parametrize(

@@ -149,8 +149,12 @@ def test_the_patience_has_ended_at_the_instant_that_is_told_however_that_is_roun
     routes.views["default"].update(announced(BreakerState.OPEN, 7.0, takes=0), 7.0)
     routes.views["fallback"] = replace(WORKS, up_since_s=start_s)
     ends_at_s = routes.patience_ends_at_s("fallback")
-    assert routes.choose(waiting=0, spent=None, now_s=start_s) == Choice(None, Reason.WAIT_FOR_CHEAPER)
-    assert routes.choose(waiting=0, spent=None, now_s=ends_at_s) == Choice("fallback", Reason.OUTAGE)
+    assert routes.choose(routes.cheapest_first, waiting=0, spent=None, now_s=start_s) == Choice(
+        None, Reason.WAIT_FOR_CHEAPER
+    )
+    assert routes.choose(routes.cheapest_first, waiting=0, spent=None, now_s=ends_at_s) == Choice(
+        "fallback", Reason.OUTAGE
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,7 +204,7 @@ def test_only_a_processor_with_room_is_chosen_and_no_cheaper_one_has_room(
     spent = data.draw(st.sampled_from([None, *by_name]))
     routes = Routes(processors, PATIENCE)
     routes.views.update(by_name)
-    choice = routes.choose(waiting=waiting, spent=spent, now_s=NOW_S)
+    choice = routes.choose(routes.cheapest_first, waiting=waiting, spent=spent, now_s=NOW_S)
     if choice.processor is None:
         assert choice.reason.value.startswith("waits")
         return

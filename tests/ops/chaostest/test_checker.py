@@ -18,7 +18,7 @@ from ops.chaostest.history import (
     SettlementRow,
 )
 from ops.chaostest.summary_probe import ChargeTotals, SummaryAnswer
-from ops.chaostest.workload import Attempt, BodyFormat, OfferedPayment
+from ops.chaostest.workload import Attempt, BodyFormat, OfferedAmount, OfferedPayment
 
 NOW_MS = 1_752_580_000_000
 FEES = {"default": Decimal("0.05"), "fallback": Decimal("0.15")}
@@ -30,9 +30,9 @@ def identifier(number: int) -> UUID:
 
 
 def make_offer(number: int, *statuses: int | None) -> OfferedPayment:
-    cents = 100 * number
-    attempts = [Attempt(NOW_MS, "", cents, status) for status in statuses]
-    return OfferedPayment(identifier(number), cents, BodyFormat.JSON, attempts=attempts)
+    amount = OfferedAmount(100 * number)
+    attempts = [Attempt(NOW_MS, "", amount, status) for status in statuses]
+    return OfferedPayment(identifier(number), amount, BodyFormat.JSON, attempts=attempts)
 
 
 def make_charge(number: int, processor: str = "default") -> BookedCharge:
@@ -41,18 +41,18 @@ def make_charge(number: int, processor: str = "default") -> BookedCharge:
 
 def settlement_of(charge: BookedCharge) -> SettlementRow:
     return SettlementRow(
-        charge.correlation_id, charge.processor, charge.amount_cents, charge.requested_at_us // 1000, 1
+        charge.correlation_id, charge.processor, charge.amount_minor, charge.requested_at_us // 1000, 1
     )
 
 
 def payment_of(charge: BookedCharge) -> PaymentRow:
-    return PaymentRow(charge.correlation_id, charge.amount_cents, NOW_MS)
+    return PaymentRow(charge.correlation_id, charge.amount_minor, NOW_MS)
 
 
 def totals_of(charges: Sequence[BookedCharge]) -> tuple[ProcessorTotals, ...]:
     totals = []
     for name, fee in FEES.items():
-        cents = [charge.amount_cents for charge in charges if charge.processor == name]
+        cents = [charge.amount_minor for charge in charges if charge.processor == name]
         amount = Decimal(sum(cents)) / 100
         totals.append(ProcessorTotals(name, fee, len(cents), amount, (amount * fee).quantize(Decimal("0.01"))))
     return tuple(totals)
@@ -147,7 +147,7 @@ def change_settlement(number: int, **changes: object) -> Callable[[History], His
 
 def charge_another_amount(good: History) -> History:
     def other(row: object) -> object:
-        return replace(row, amount_cents=1) if row.correlation_id == identifier(3) else row  # type: ignore[attr-defined, type-var]
+        return replace(row, amount_minor=1) if row.correlation_id == identifier(3) else row  # type: ignore[attr-defined, type-var]
 
     final_state = good.final_state
     return replace(
@@ -172,7 +172,7 @@ def send_microseconds(good: History) -> History:
 
 
 def refuse_a_repeat(good: History) -> History:
-    good.offers[2].attempts.append(Attempt(NOW_MS, "", 300, 409))
+    good.offers[2].attempts.append(Attempt(NOW_MS, "", OfferedAmount(300), 409))
     return good
 
 
@@ -189,6 +189,22 @@ def settle_what_was_not_charged(good: History) -> History:
 
 def forget_what_was_charged_without_an_answer(good: History) -> History:
     return with_final_state(good, settlements=without(good.final_state.settlements, 8))
+
+
+def charge_in_another_currency(good: History) -> History:
+    charges = [
+        replace(each, currency="JPY") if each.correlation_id == identifier(3) else each
+        for each in good.final_state.charges
+    ]
+    return with_final_state(good, charges=charges)
+
+
+def record_another_currency(good: History) -> History:
+    payments = [
+        replace(each, currency="JPY") if each.correlation_id == identifier(3) else each
+        for each in good.final_state.payments
+    ]
+    return with_final_state(good, payments=payments)
 
 
 def take_another_fee(good: History) -> History:
@@ -214,8 +230,8 @@ def differ_at_rest(good: History) -> History:
 
 def lose_another_amount(good: History) -> History:
     offer = good.offers[2]
-    offer.other_cents = 5
-    offer.attempts.append(Attempt(NOW_MS, "", 5, 202))
+    offer.other_amount = OfferedAmount(5)
+    offer.attempts.append(Attempt(NOW_MS, "", offer.other_amount, 202))
     return good
 
 
@@ -227,11 +243,14 @@ def lose_another_amount(good: History) -> History:
         (leave_claimed, {"unknown": 1, "wrong_totals": 1}),
         (charge_on_both, {"duplicated": 1, "wrong_totals": 1, "untrue_summaries": 2}),
         (charge_twice_on_one, {"duplicated": 1, "wrong_totals": 1, "untrue_summaries": 2}),
-        (change_settlement(3, amount_cents=301), {"mismatched": 1, "wrong_totals": 1}),
+        (change_settlement(3, amount_minor=301), {"mismatched": 1, "wrong_totals": 1}),
         (change_settlement(3, processor="fallback"), {"mismatched": 1, "wrong_totals": 2}),
         (change_settlement(3, requested_at_ms=NOW_MS + 4), {"mismatched": 1}),
         (charge_another_amount, {"mismatched": 1}),
         (send_microseconds, {"mismatched": 1}),
+        (charge_in_another_currency, {"mismatched": 1, "untrue_summaries": 2}),
+        (record_another_currency, {"mismatched": 1}),
+        (change_settlement(3, currency="JPY"), {"mismatched": 1, "wrong_totals": 1}),
         (refuse_a_repeat, {"mismatched": 1}),
         (charge_what_nobody_offered, {"phantom": 1}),
         (settle_what_was_not_charged, {"phantom": 1, "wrong_totals": 1}),
@@ -262,6 +281,34 @@ def test_a_summary_that_is_not_final_may_be_wrong(good: History) -> None:
     result = check_history(replace(good, answers=answers))
     assert result.untrue_summaries == ()
     assert result.summaries == {"final": 0, "open": 1, "unavailable": 1, "wrong": 0}
+
+
+def test_other_currencies_are_checked_apart(good: History) -> None:
+    amount = OfferedAmount(1990, "JPY")
+    offer = OfferedPayment(identifier(9), amount, attempts=[Attempt(NOW_MS, "", amount, 202)])
+    charge = BookedCharge("fallback", identifier(9), 1990, (NOW_MS + 9) * 1000, "JPY")
+    totals = {"default": ChargeTotals(6, 2300), "fallback": ChargeTotals(1, 600), "fallback JPY": ChargeTotals(1, 1990)}
+    state = good.final_state
+    history = replace(
+        with_final_state(
+            good,
+            charges=[*state.charges, charge],
+            payments=[*state.payments, replace(payment_of(charge), currency="JPY")],
+            settlements=[*state.settlements, replace(settlement_of(charge), currency="JPY")],
+        ),
+        offers=[*good.offers, offer],
+        answers=[
+            answer((6, 2300), (1, 600), totals=totals),
+            answer(
+                (0, 0), (0, 0), totals={"default": ChargeTotals(0, 0), "fallback": ChargeTotals(0, 0)}, to_ms=NOW_MS
+            ),
+        ],
+        final_answers=[],
+    )
+    assert check_history(history).ok
+    assert findings(check_history(replace(history, answers=[answer((6, 2300), (1, 600))]))) == {"untrue_summaries": 1}
+    mixed = {"default": ChargeTotals(6, 2300), "fallback": ChargeTotals(2, 2590)}
+    assert not check_history(replace(history, answers=[answer((0, 0), (0, 0), totals=mixed)])).ok
 
 
 def test_a_run_that_proves_nothing_is_not_ok(good: History) -> None:

@@ -68,7 +68,7 @@ def test_a_client_tries_again_until_it_has_a_definite_answer(offers: list[Offere
     careful = [offer for offer in offers if not offer.gives_up and offer.repeat_after_s is None]
     assert careful
     for offer in careful:
-        *before, last = [attempt.status for attempt in offer.attempts if attempt.amount_cents == offer.amount_cents]
+        *before, last = [attempt.status for attempt in offer.attempts if attempt.amount == offer.amount]
         assert last == 202
         assert set(before) == {503, None}
 
@@ -83,14 +83,14 @@ def test_some_payments_are_posted_again_with_the_same_amount(offers: list[Offere
     repeated = [offer for offer in offers if offer.repeat_after_s is not None and not offer.gives_up]
     assert repeated
     for offer in repeated:
-        assert {attempt.amount_cents for attempt in offer.attempts} == {offer.amount_cents}
+        assert {attempt.amount for attempt in offer.attempts} == {offer.amount}
         assert offer.accepted
 
 
 def test_another_amount_is_posted_only_after_the_first_is_committed(offers: list[OfferedPayment]) -> None:
-    others = [offer for offer in offers if offer.other_cents is not None and offer.accepted]
+    others = [offer for offer in offers if offer.other_amount is not None and offer.accepted]
     assert others
     for offer in others:
         before, other = offer.attempts[-2:]
-        assert (before.amount_cents, before.status) == (offer.amount_cents, 202)
-        assert (other.amount_cents, other.status) == (offer.other_cents, 409)
+        assert (before.amount, before.status) == (offer.amount, 202)
+        assert (other.amount, other.status) == (offer.other_amount, 409)

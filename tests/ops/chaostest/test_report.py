@@ -8,13 +8,14 @@ from ops.chaostest.checker import check_history
 from ops.chaostest.history import BookedCharge, FinalState, History, PaymentRow
 from ops.chaostest.report import keep_findings, keep_state
 from ops.chaostest.schedule import ScheduledFault
-from ops.chaostest.workload import Attempt, BodyFormat, OfferedPayment
+from ops.chaostest.workload import Attempt, BodyFormat, OfferedAmount, OfferedPayment
 
 LOST = UUID(int=1)
+AMOUNT = OfferedAmount(100)
 
 
 def test_each_broken_payment_has_a_file_with_all_its_records(tmp_path: Path) -> None:
-    offer = OfferedPayment(LOST, 100, BodyFormat.MAP, attempts=[Attempt(5, "http://127.0.0.1:1", 100, 202)])
+    offer = OfferedPayment(LOST, AMOUNT, BodyFormat.MAP, attempts=[Attempt(5, "http://127.0.0.1:1", AMOUNT, 202)])
     final_state = FinalState(charges=[BookedCharge("default", LOST, 100, 7000)], payments=[PaymentRow(LOST, 100, 5)])
     history = History([offer], final_state)
     keep_state(tmp_path / "out", tmp_path, ())

@@ -1,9 +1,13 @@
 """The workload depends on its seed alone, and the gateway reads all three formats in which it is posted."""
 
 import itertools
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from actors.domain.money import Money
+from actors.domain.processors import ALL_CURRENCIES
 from gateway.payment_body import parse_payment
 from ops.chaostest.workload import Attempt, BodyFormat, OfferedPayment, draw_workload
 
@@ -20,29 +24,46 @@ def test_the_same_seed_gives_the_same_workload() -> None:
 def test_no_two_payments_have_the_same_id_or_amount() -> None:
     offers = draw(1, 20_000)
     assert len({offer.correlation_id for offer in offers}) == 20_000
-    amounts = [cents for offer in offers for cents in (offer.amount_cents, offer.other_cents) if cents is not None]
+    amounts = [each for offer in offers for each in (offer.amount, offer.other_amount) if each is not None]
     assert len(set(amounts)) == len(amounts)
+    assert len({offer.amount.minor for offer in offers}) == 20_000
 
 
 def test_about_one_in_twenty_is_repeated_and_few_are_posted_with_another_amount() -> None:
     offers = draw(1, 20_000)
     assert 900 < sum(offer.repeat_after_s is not None for offer in offers) < 1100
-    assert 60 < sum(offer.other_cents is not None for offer in offers) < 140
-    assert not any(offer.repeat_after_s is not None and offer.other_cents is not None for offer in offers)
+    assert 60 < sum(offer.other_amount is not None for offer in offers) < 140
+    assert not any(offer.repeat_after_s is not None and offer.other_amount is not None for offer in offers)
+
+
+def test_some_payments_are_in_other_currencies_and_some_ids_are_posted_in_two() -> None:
+    offers = draw(1, 20_000)
+    found = Counter(offer.amount.currency for offer in offers)
+    assert found[""] > 17_500
+    assert all(found[code] > 400 for code in ("BRL", "JPY", "KWD"))
+    others = [offer for offer in offers if offer.other_amount is not None]
+    assert any(offer.other_amount and offer.other_amount.minor == offer.amount.minor for offer in others)
+    assert not any(
+        offer.other_amount
+        and offer.other_amount.code == offer.amount.code
+        and offer.other_amount.minor == offer.amount.minor
+        for offer in others
+    )
 
 
 @pytest.mark.parametrize("body_format", BodyFormat)
 def test_the_gateway_reads_each_format(body_format: BodyFormat) -> None:
-    for offer in draw(1, 200):
-        body = body_format.encode(offer.correlation_id, offer.amount_cents)
+    for offer in draw(1, 500):
+        body = body_format.encode(offer.correlation_id, offer.amount)
         is_msgpack = body_format.content_type == "application/msgpack"
-        assert parse_payment(body, is_msgpack=is_msgpack) == (offer.correlation_id, offer.amount_cents)
+        money = Money(offer.amount.minor, offer.amount.code)
+        assert parse_payment(body, ALL_CURRENCIES, is_msgpack=is_msgpack) == (offer.correlation_id, money)
 
 
 def test_a_payment_is_accepted_when_any_post_of_its_own_amount_was() -> None:
     (offer,) = draw(1, 1)
-    offer.attempts.append(Attempt(0, "", offer.amount_cents, 503))
-    offer.attempts.append(Attempt(0, "", offer.amount_cents + 1, 202))
+    offer.attempts.append(Attempt(0, "", offer.amount, 503))
+    offer.attempts.append(Attempt(0, "", replace(offer.amount, minor=offer.amount.minor + 1), 202))
     assert not offer.accepted
-    offer.attempts.append(Attempt(0, "", offer.amount_cents, 202))
+    offer.attempts.append(Attempt(0, "", offer.amount, 202))
     assert offer.accepted

@@ -24,9 +24,9 @@ def cluster() -> Cluster:
     return cluster
 
 
-def post(cluster: Cluster, replica: str, number: int, amount_cents: int = 100) -> list[AcceptAnswer]:
+def post(cluster: Cluster, replica: str, number: int, amount_minor: int = 100) -> list[AcceptAnswer]:
     answers: list[AcceptAnswer] = []
-    payment = Payment(UUID(int=number), amount_cents, cluster.clock.now_ms())
+    payment = Payment(UUID(int=number), amount_minor, cluster.clock.now_ms())
     cluster.replicas[replica].accept(payment, answers.append)
     return answers
 
@@ -49,7 +49,7 @@ def test_a_payment_is_settled_on_the_cheapest_within_a_fraction_of_a_second(clus
 def test_replicas_tell_each_other_what_they_accepted(cluster: Cluster) -> None:
     post(cluster, "1", 1)
     pass_time(cluster, 1)
-    other_amount = post(cluster, "2", 1, amount_cents=200)
+    other_amount = post(cluster, "2", 1, amount_minor=200)
     pass_time(cluster, 1)
     assert other_amount == [AcceptAnswer.CONFLICT]
 

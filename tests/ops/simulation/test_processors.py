@@ -27,9 +27,9 @@ class Way:
         self.processor = PaymentProcessor(Decimal("0.05"), self.clock)
         self.client = SimulatedClient(self.processor, self.runtime, timeout_s=TIMEOUT_S, network_s=NETWORK_S)
 
-    def charge(self, number: int, amount_cents: int = 100) -> Answers:
+    def charge(self, number: int, amount_minor: int = 100) -> Answers:
         answers: Answers = []
-        payment = Payment(UUID(int=number), amount_cents, NOW_MS)
+        payment = Payment(UUID(int=number), amount_minor, NOW_MS)
 
         def charge() -> None:
             outcome = self.client.charge(payment, NOW_MS + number)
@@ -38,9 +38,9 @@ class Way:
         self.runtime.spawn(charge)
         return answers
 
-    def look_up(self, number: int, amount_cents: int = 100) -> LookUpAnswer:
+    def look_up(self, number: int, amount_minor: int = 100) -> LookUpAnswer:
         answers: list[LookUpAnswer] = []
-        payment = Payment(UUID(int=number), amount_cents, NOW_MS)
+        payment = Payment(UUID(int=number), amount_minor, NOW_MS)
         self.runtime.spawn(lambda: answers.append(self.client.look_up(payment)))
         self.clock.run(self.clock.time() + 1)
         return answers[0]
@@ -126,9 +126,9 @@ def test_a_late_commit_is_known_to_come(way: Way) -> None:
 
 
 def test_a_look_up_of_another_amount_is_no_answer(way: Way) -> None:
-    way.charge(1, amount_cents=100)
+    way.charge(1, amount_minor=100)
     way.clock.run(1)
-    assert way.look_up(1, amount_cents=200) == LookUpAnswer(answered=False)
+    assert way.look_up(1, amount_minor=200) == LookUpAnswer(answered=False)
 
 
 def test_its_health_is_answered_once_in_five_seconds(way: Way) -> None:

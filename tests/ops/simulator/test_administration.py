@@ -125,7 +125,7 @@ async def test_the_audit_lists_every_charge_on_a_line() -> None:
 
         assert audit.headers["Content-Type"] == "application/x-ndjson"
         assert audit.body.decode() == "".join(
-            f'{{"correlationId":"{correlation_id(body)}","amountCents":1990,"requestedAt":"2025-07-15T12:34:56.789Z"}}\n'
+            f'{{"correlationId":"{correlation_id(body)}","amountMinor":1990,"requestedAt":"2025-07-15T12:34:56.789Z"}}\n'
             for body in bodies
         )
 

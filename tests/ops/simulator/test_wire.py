@@ -13,7 +13,7 @@ from ops.simulator.wire import (
     decode_window,
     encode_charges,
     encode_payment,
-    encode_summary,
+    encode_summaries,
 )
 
 ID = "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3"
@@ -85,8 +85,8 @@ def test_a_payment_is_told_without_zone_and_trailing_zeros(payment: LedgerEntry,
 
 def test_an_audit_line_has_cents_milliseconds_and_a_zone() -> None:
     expected = (
-        f'{{"correlationId":"{ID}","amountCents":1990,"requestedAt":"2025-07-15T12:34:56.700Z"}}\n'
-        f'{{"correlationId":"{ID}","amountCents":1990,"requestedAt":"2025-07-15T12:34:56.700001Z"}}\n'
+        f'{{"correlationId":"{ID}","amountMinor":1990,"requestedAt":"2025-07-15T12:34:56.700Z"}}\n'
+        f'{{"correlationId":"{ID}","amountMinor":1990,"requestedAt":"2025-07-15T12:34:56.700001Z"}}\n'
     )
 
     lines = encode_charges([at(2025, 7, 15, 12, 34, 56, 700_000), at(2025, 7, 15, 12, 34, 56, 700_001)])
@@ -99,7 +99,34 @@ def test_totals_are_numbers_exact_to_the_cent() -> None:
         b'{"totalRequests":3,"totalAmount":90071992547409.93,"totalFee":4503599627370.50,"feePerTransaction":0.05}'
     )
 
-    assert expected == encode_summary(Summary(3, 9_007_199_254_740_993), Decimal("0.05"))
+    assert expected == encode_summaries({"": Summary(3, 9_007_199_254_740_993)}, Decimal("0.05"))
+
+
+def test_other_currencies_stand_beside_the_totals_of_the_event() -> None:
+    expected = (
+        b'{"totalRequests":0,"totalAmount":0.00,"totalFee":0.00,"feePerTransaction":0.05,"currencies":{'
+        b'"JPY":{"totalRequests":2,"totalAmount":1990,"totalFee":100,"feePerTransaction":0.05}}}'
+    )
+
+    assert expected == encode_summaries({"": Summary(0, 0), "JPY": Summary(2, 1990)}, Decimal("0.05"))
+
+
+def test_a_currency_is_kept_and_told_where_the_request_gave_one() -> None:
+    body = f'{{"correlationId":"{ID}","amount":1.234,"requestedAt":"2025-07-15T12:34:56.789Z","currency":"KWD"}}'
+
+    payment = decode_payment(body.encode())
+
+    assert (payment.amount_minor, payment.currency) == (1234, "KWD")
+    assert b'"amount":1.234,' in encode_payment(payment)
+    assert encode_payment(payment).endswith(b',"currency":"KWD"}')
+    assert encode_charges([payment]).endswith(b',"currency":"KWD"}\n')
+
+
+@pytest.mark.parametrize("currency", ['"kwd"', '"K WD"', '"KWDD"', "1", "null"])
+def test_what_is_no_code_of_a_currency_is_refused(currency: str) -> None:
+    body = f'{{"correlationId":"{ID}","amount":1,"requestedAt":"2025-07-15T12:34:56.789Z","currency":{currency}}}'
+    with pytest.raises(WireError):
+        decode_payment(body.encode())
 
 
 def test_a_window_is_read_out_of_the_query() -> None:

@@ -15,21 +15,37 @@ from actors.adapters.journal.segment import (
     encode_record,
     is_newer,
 )
+from actors.domain.money import DECIMALS
 from actors.domain.payment import Payment
 from tests.actors.adapters.journal.journals import GENERATION, NEWER_SEGMENT, segment, some
 
-any_payment = st.builds(Payment, st.uuids(), st.integers(1, 10**14), st.integers(0, 2**63 - 1))
+any_payment = st.builds(
+    Payment, st.uuids(), st.integers(1, 10**16), st.integers(0, 2**63 - 1), st.sampled_from(list(DECIMALS))
+)
 
 
 def generation_of(data: bytes) -> int:
     return int.from_bytes(data[len(FORMAT) + 1 : len(FORMAT) + 9], "little")
 
 
-def test_version_1_is_written_byte_for_byte_as_ever() -> None:
-    written = encode_header(5) + encode_record(Payment(UUID(int=0x0123456789ABCDEF), 1990, 1_750_000_000_000))
+VERSION_1 = bytes.fromhex(
+    "4649454c4a4e4c3105000000000000003659b66402b574f600000000000000000123456789abcdefc60700000000000000dc207497010000"
+)
+"""A segment of the release before payments had a currency, with one payment."""
+
+
+def test_version_1_is_read_as_it_ever_was_and_its_payments_are_in_reais() -> None:
+    content = decode_segment(VERSION_1)
+    assert content is not None
+    assert (content.version, content.generation, content.damaged_bytes) == (1, 5, 0)
+    assert content.payments == (Payment(UUID(int=0x0123456789ABCDEF), 1990, 1_750_000_000_000, "BRL"),)
+    assert not is_newer(VERSION_1)
+
+
+def test_version_2_is_written_byte_for_byte_as_ever() -> None:
+    written = encode_header(5) + encode_record(Payment(UUID(int=0x0123456789ABCDEF), 1990, 1_750_000_000_000, "JPY"))
     assert written.hex() == (
-        "4649454c4a4e4c3105000000000000003659b664"
-        "02b574f600000000000000000123456789abcdefc60700000000000000dc207497010000"
+        "4649454c4a4e4c320500000000000000f3653b5d405e1ee700000000000000000123456789abcdefc60700000000000000dc2074970100004a5059"
     )
 
 
@@ -38,7 +54,7 @@ def test_version_1_is_written_byte_for_byte_as_ever() -> None:
 def test_payments_survive_the_way_to_bytes_and_back(payments: list[Payment]) -> None:
     content = decode_segment(segment(payments))
     assert content is not None
-    assert (content.version, content.generation, content.payments) == (1, GENERATION, tuple(payments))
+    assert (content.version, content.generation, content.payments) == (2, GENERATION, tuple(payments))
     assert (content.size_bytes, content.damaged_bytes) == (HEADER.size + RECORD_BYTES * len(payments), 0)
 
 
@@ -53,7 +69,7 @@ def test_no_bytes_make_the_reader_fail(data: bytes) -> None:
 @given(st.lists(any_payment, max_size=5), st.integers(0, 5), st.integers(0, 5))
 def test_records_can_be_read_from_any_of_them_on(payments: list[Payment], first: int, count: int) -> None:
     data = b"".join(map(encode_record, payments))[first * RECORD_BYTES :][: count * RECORD_BYTES]
-    assert decode_records(data, version=1) == payments[first:][:count]
+    assert decode_records(data, version=2) == payments[first:][:count]
 
 
 def test_only_a_later_version_is_newer() -> None:

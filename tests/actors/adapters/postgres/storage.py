@@ -87,8 +87,8 @@ def uid(number: int) -> UUID:
     return payment(number).correlation_id
 
 
-def claim(number: int, processor: str = "default", amount_cents: int = 1990, attempts: int = 0) -> Claim:
-    return Claim(payment(number, amount_cents), processor, attempts)
+def claim(number: int, processor: str = "default", amount_minor: int = 1990, attempts: int = 0) -> Claim:
+    return Claim(payment(number, amount_minor), processor, attempts)
 
 
 def settlement(number: int, processor: str = "default", requested_at_ms: int = NOW_MS, attempts: int = 1) -> Settlement:

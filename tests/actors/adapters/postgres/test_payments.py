@@ -1,9 +1,11 @@
 """One payment and one charge are kept per id, whoever writes them and how often."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from uuid import UUID
 
+from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment
 from actors.domain.records import KnownPayment, PaymentRecord, ProcessorTotal, WriteResult
 from tests.actors.adapters.postgres.storage import (
@@ -56,8 +58,8 @@ def test_a_payment_that_stands_twice_in_a_batch_is_written_once(mine: ReplicaSto
 
 
 def test_of_two_amounts_in_a_batch_one_is_kept(mine: ReplicaStorage) -> None:
-    mine.payments.write([claim(1, amount_cents=1), claim(1, amount_cents=2)], [], [])
-    assert [kept.payment.amount_cents in {1, 2} for kept in mine.leases.claims(MANY)] == [True]
+    mine.payments.write([claim(1, amount_minor=1), claim(1, amount_minor=2)], [], [])
+    assert [kept.payment.amount_minor in {1, 2} for kept in mine.leases.claims(MANY)] == [True]
 
 
 def test_a_known_payment_is_told_as_it_was_written_first(mine: ReplicaStorage, other: ReplicaStorage) -> None:
@@ -110,13 +112,13 @@ def test_a_second_settlement_is_refused_and_the_first_kept(mine: ReplicaStorage,
     for writer in (mine, other):
         writer.payments.write([], [], [settlement(1, "fallback", NOW_MS + 1, 9)])
     assert record_of(mine, 1).settlement == settlement(1)
-    assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, 1990),)
+    assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, Money(1990, "BRL")),)
 
 
 def test_two_settlements_in_one_batch_are_one(mine: ReplicaStorage) -> None:
     mine.payments.write([claim(1)], [], [])
     mine.payments.write([], [], [settlement(1), settlement(1)])
-    assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, 1990),)
+    assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, Money(1990, "BRL")),)
 
 
 def test_a_settled_payment_is_not_claimed_again(mine: ReplicaStorage, other: ReplicaStorage) -> None:
@@ -194,10 +196,33 @@ def test_the_latest_are_what_was_charged_last_on_any_replica_oldest_first(
     ]
 
 
+def test_a_payment_keeps_its_currency_from_its_claim_to_its_settlement(mine: ReplicaStorage) -> None:
+    mine.leases.register(0, 60)
+    yen, dinars = payment(1, 1990, "JPY"), payment(2, 10**16, "KWD")
+    mine.payments.write([Claim(yen, "default"), Claim(dinars, "default")], [], [])
+    assert record_of(mine, 1).payment == yen
+    assert [claim.payment for claim in mine.leases.claims(10)] == [yen, dinars]
+    (known,) = mine.payments.write([Claim(payment(1, 1990, "USD"), "default")], [], []).known
+    assert known.payment == yen
+    mine.payments.write([], [], [settlement(1, requested_at_ms=NOW_MS), settlement(2, requested_at_ms=NOW_MS + 1)])
+    assert mine.payments.latest(10) == (yen, replace(dinars, accepted_at_ms=NOW_MS + 1))
+    assert set(mine.payments.summary(None, None).totals) == {
+        ProcessorTotal("default", 1, Money(1990, "JPY")),
+        ProcessorTotal("default", 1, Money(10**16, "KWD")),
+    }
+
+
+def test_an_amount_in_other_currencies_is_kept_beside_the_first(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1)], [], [])
+    offered = [Payment(uid(1), 1990, NOW_MS + age, code) for age, code in enumerate(("USD", "JPY", "USD"))]
+    mine.payments.report_conflicts(offered)
+    assert record_of(mine, 1).conflicting_amounts == (Money(1990, "USD"), Money(1990, "JPY"))
+
+
 def test_other_amounts_are_kept_beside_the_first_and_once(mine: ReplicaStorage) -> None:
     mine.payments.write([claim(1), claim(2)], [], [])
     offered = [Payment(uid(1), 7, NOW_MS + 2), Payment(uid(1), 5, NOW_MS + 1)]
     for _ in range(2):
         mine.payments.report_conflicts(offered)
-    assert record_of(mine, 1) == PaymentRecord(payment(1), "default", "a", None, (5, 7))
-    assert record_of(mine, 2).conflicting_amounts_cents == ()
+    assert record_of(mine, 1) == PaymentRecord(payment(1), "default", "a", None, (Money(5, "BRL"), Money(7, "BRL")))
+    assert record_of(mine, 2).conflicting_amounts == ()

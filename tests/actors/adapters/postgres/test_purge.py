@@ -2,6 +2,7 @@
 
 import pytest
 
+from actors.domain.money import Money
 from actors.domain.payment import Move
 from actors.domain.records import Beat, ProcessorTotal
 from actors.errors import LedgerUnavailableError
@@ -39,13 +40,13 @@ def test_a_purge_waits_until_every_living_replica_holds_nothing_older(
     assert not mine.purge.finish_purge(generation)
     mine.purge.acknowledge_purge(generation)
     assert not mine.purge.finish_purge(generation)
-    assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, 1990),)
+    assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, Money(1990, "BRL")),)
     other.purge.acknowledge_purge(generation)
     assert mine.purge.finish_purge(generation)
     assert (mine.payments.payment(uid(1)), mine.payments.payment(uid(2)), mine.leases.claims(MANY)) == (None, None, ())
     assert mine.payments.summary(None, None).totals == ()
     mine.payments.write([claim(2)], [], [])
-    assert record_of(mine, 2).conflicting_amounts_cents == ()
+    assert record_of(mine, 2).conflicting_amounts == ()
 
 
 def test_a_purge_does_not_wait_for_the_dead(newcomer: ReplicaStorage, other: ReplicaStorage) -> None:

@@ -1,0 +1,86 @@
+"""The payments that are free to go to any processor that takes their currency, and that none has room for yet."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from actors.domain.lifecycle import Lifecycle
+from actors.domain.processors import Processor
+
+
+@dataclass(slots=True, eq=False)
+class HeldQueue:
+    """Payments in currencies that the same processors take, in the order of their arrival."""
+
+    takers: tuple[Processor, ...]
+    """Those processors, the cheapest first."""
+    lives: deque[Lifecycle] = field(default_factory=deque)
+    counted: int = 0
+    """How many payments at the head are already counted as waiting."""
+
+    @property
+    def head_accepted_at_ms(self) -> int:
+        """When the payment at the head was accepted, which must be there."""
+        return self.lives[0].payment.accepted_at_ms
+
+    def take(self) -> Lifecycle:
+        """Take out the payment at the head."""
+        self.counted = max(0, self.counted - 1)
+        return self.lives.popleft()
+
+    def count_waiting(self) -> int:
+        """Count the payments that are waiting and were not counted before."""
+        uncounted = len(self.lives) - self.counted
+        self.counted = len(self.lives)
+        return uncounted
+
+
+class HeldPayments:
+    """One queue for all currencies that the same processors take, so that what waits for some holds up no others."""
+
+    def __init__(self, cheapest_first: Sequence[Processor]) -> None:
+        """`cheapest_first` are all processors."""
+        self._cheapest_first = tuple(cheapest_first)
+        self._queue_of_all = HeldQueue(self._cheapest_first)
+        self._queues = {self._cheapest_first: self._queue_of_all}
+        self._by_currency: dict[str, HeldQueue] = {}
+
+    def __len__(self) -> int:
+        """Count the payments in all queues."""
+        return sum(len(queue.lives) for queue in self._queues.values())
+
+    @property
+    def restricted(self) -> int:
+        """How many are in currencies that not every processor takes."""
+        return len(self) - len(self._queue_of_all.lives)
+
+    def add(self, life: Lifecycle, *, first: bool = False) -> None:
+        """Put a payment at the end of its queue, or at its head."""
+        queue = self._queue(life)
+        (queue.lives.appendleft if first else queue.lives.append)(life)
+
+    def remove(self, life: Lifecycle) -> None:
+        """Take a payment out of its queue, wherever it stands."""
+        queue = self._queue(life)
+        queue.lives.remove(life)
+        queue.counted = min(queue.counted, len(queue.lives))
+
+    def release(self, is_released: Callable[[HeldQueue], bool]) -> None:
+        """Offer the head of each queue until it is empty or its head has to wait, the oldest payment first.
+
+        `is_released` takes the head out of its queue, or returns False.
+        """
+        queues = [queue for queue in self._queues.values() if queue.lives]
+        while queues:
+            queue = queues[0] if len(queues) == 1 else min(queues, key=lambda each: each.head_accepted_at_ms)
+            if not is_released(queue) or not queue.lives:
+                queues.remove(queue)
+
+    def _queue(self, life: Lifecycle) -> HeldQueue:
+        currency = life.payment.currency
+        queue = self._by_currency.get(currency)
+        if queue is None:
+            takers = tuple(each for each in self._cheapest_first if currency in each.currencies)
+            queue = self._queues.setdefault(takers, HeldQueue(takers))
+            self._by_currency[currency] = queue
+        return queue
