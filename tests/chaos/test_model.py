@@ -7,11 +7,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from actors.domain.money import Money
 from actors.domain.payment import Payment
 from actors.messages.intake import AcceptAnswer
 from ops.simulation.processors import stamp_ms
 from ops.simulation.replica import SimulatedReplica
 from ops.simulation.stores import MemoryPayments
+from ops.simulator.ledger import LedgerEntry
 from tests.chaos.model import BEHAVIOURS, PROCESSORS, REPLICAS, WINDOW_MAX, Model, accept, is_idle, step
 
 REST_S_MAX = 120.0
@@ -22,6 +24,11 @@ behaviours = st.sampled_from(["ok", "ok", "fail", "refuse", "drop", "late"])
 indexes = st.integers(0, 50)
 
 
+def booked_money(entry: LedgerEntry) -> Money:
+    """What a processor booked; it is not told of the default currency."""
+    return Money(entry.amount_minor, entry.currency or "BRL")
+
+
 class Gateway(RuleBasedStateMachine):
     """The rules by which a search acts on a model, and the promises that hold after each of them."""
 
@@ -30,25 +37,40 @@ class Gateway(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.model = self.model_class()
-        self.accepted: dict[UUID, set[int]] = defaultdict(set)
-        """Amounts in cents that were accepted under an id."""
+        self.accepted: dict[UUID, set[Money]] = defaultdict(set)
+        """Amounts that were accepted under an id."""
         self.offered = 0
 
-    @rule(index=indexes, amount_minor=st.integers(1, 10_000), again=st.booleans(), other=st.booleans())
-    def post(self, index: int, amount_minor: int, again: bool, other: bool = False) -> None:  # noqa: FBT001, FBT002  # drawn
-        """Post a new payment, or an earlier one again, perhaps with another amount."""
+    @rule(
+        index=indexes,
+        amount_minor=st.integers(1, 10_000),
+        again=st.booleans(),
+        other=st.booleans(),
+        currency=st.sampled_from(("BRL", "BRL", "JPY")),
+    )
+    def post(
+        self,
+        index: int,
+        amount_minor: int,
+        again: bool,  # noqa: FBT001  # drawn
+        other: bool = False,  # noqa: FBT001, FBT002  # drawn
+        currency: str = "BRL",
+    ) -> None:
+        """Post a new payment, or an earlier one again, perhaps with another amount or currency."""
         running = self.model.running
         if not running:
             return
         if again and self.accepted:
             correlation_id = list(self.accepted)[index % len(self.accepted)]
-            amount_minor = amount_minor if other else min(self.accepted[correlation_id])
+            if not other:
+                first = min(self.accepted[correlation_id], key=lambda money: money.packed)
+                amount_minor, currency = first.minor, first.currency
         else:
             self.offered += 1
             correlation_id = UUID(int=self.offered)
-        payment = Payment(correlation_id, amount_minor, self.model.clock.now_ms())
+        payment = Payment(correlation_id, amount_minor, self.model.clock.now_ms(), currency)
         if accept(running[index % len(running)], payment) in {AcceptAnswer.ACCEPTED, AcceptAnswer.REPEATED}:
-            self.accepted[correlation_id].add(amount_minor)
+            self.accepted[correlation_id].add(payment.money)
 
     @rule(index=indexes, count=st.integers(1, 30))
     def handle_messages(self, index: int, count: int) -> None:
@@ -135,7 +157,7 @@ class Gateway(RuleBasedStateMachine):
             entry = self.model.processors[settlement.processor].ledger.find(correlation_id)
             payment = self.model.tables.payments[correlation_id]
             assert entry is not None, "not as booked"
-            assert (payment.amount_minor, settlement.requested_at_ms) == (entry.amount_minor, stamp_ms(entry)), (
+            assert (payment.money, settlement.requested_at_ms) == (booked_money(entry), stamp_ms(entry)), (
                 "not as booked"
             )
 
@@ -143,7 +165,7 @@ class Gateway(RuleBasedStateMachine):
     def a_payment_is_booked_with_an_amount_that_was_accepted(self) -> None:
         for processor in self.model.processors.values():
             for entry in processor.ledger:
-                assert entry.amount_minor in self.accepted.get(entry.correlation_id, set()), "another amount"
+                assert booked_money(entry) in self.accepted.get(entry.correlation_id, set()), "another amount"
 
     @invariant()
     def a_final_summary_misses_no_charge(self) -> None:

@@ -28,6 +28,10 @@ def test_all_that_the_page_asks_for_is_there(client: falcon.testing.TestClient) 
     assert all(name in client.simulate_get("/metrics").text for name in named)
 
 
+def test_the_page_keeps_other_currencies_out_of_its_totals() -> None:
+    assert "const { currencies = {}, ...summary } = answer;" in PAGE.read_text()
+
+
 @pytest.mark.parametrize("state", BreakerState)
 def test_every_state_of_a_breaker_has_a_tone(state: BreakerState) -> None:
     (tones,) = re.findall(r"const TONES = \{(.*?)\};", PAGE.read_text(), re.DOTALL)

@@ -1,11 +1,14 @@
 """What an append has confirmed is found again after any death, until all of its segment is committed."""
 
 import os
+import struct
 from contextlib import closing
 from pathlib import Path
+from zlib import crc32
 
-from actors.adapters.journal.segment import HEADER, RECORD_BYTES
+from actors.adapters.journal.segment import HEADER, RECORD_BYTES, encode_header
 from actors.adapters.journal.writer import FileJournal
+from actors.domain.payment import JOURNAL_BODIES
 from tests.actors.adapters.journal.journals import (
     GENERATION,
     NEWER_SEGMENT,
@@ -155,3 +158,20 @@ def test_a_purge_leaves_a_segment_of_a_newer_format(journal: FileJournal, folder
     (folder / "000000000001.journal").write_bytes(NEWER_SEGMENT)
     journal.purge(GENERATION + 1)
     assert (folder / "000000000001.journal").read_bytes() == NEWER_SEGMENT
+
+
+def test_a_segment_of_the_release_before_is_replayed_in_reais_and_new_payments_follow_it(folder: Path) -> None:
+    folder.mkdir()
+    old = some(300)
+    bodies = [JOURNAL_BODIES[1].pack(each.correlation_id.bytes, each.amount_minor, each.accepted_at_ms) for each in old]
+    records = b"".join(struct.pack("<I", crc32(body)) + body for body in bodies)
+    (folder / "000000000007.journal").write_bytes(encode_header(GENERATION, version=1) + records)
+    new = [payment(1000, 1990, "JPY"), payment(1001, 1234, "KWD")]
+    with closing(FileJournal(folder, GENERATION, None, memory_max=10)) as journal:
+        assert list(journal.rewind()) == old
+        journal.append(new)
+        assert [each for _ in range(4) for each in journal.take(100)] == [*old, *new]
+        assert {each.currency for each in old} == {"BRL"}
+        journal.committed(ids(old))
+        assert segments(folder) == ["000000000008.journal"]
+    assert after_a_crash(folder) == new
