@@ -8,7 +8,7 @@ from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Payment, Settlement
 from actors.domain.quorum import Opinion
 from actors.domain.records import (
-    Adopted,
+    AdoptedClaims,
     Beat,
     LedgerSummary,
     LookUpAnswer,
@@ -172,7 +172,7 @@ class LeaseStore(Protocol):
     def retire(self, epoch: int, watermark_ms: int) -> None:
         """End the lease at a graceful stop."""
 
-    def adopt(self, claims_max: int) -> Adopted | None:
+    def adopt(self, claims_max: int) -> AdoptedClaims | None:
         """Take over unsettled rows of replicas whose lease has ended; from then on those can't renew it.
 
         The watermark of this replica falls with the same transaction. None where there is nothing to take.

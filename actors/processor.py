@@ -7,7 +7,7 @@ from typing import assert_never
 from actors.actor import Actor
 from actors.domain.breaker import BreakerState, Cause, Transition
 from actors.domain.charge_gate import ChargeGate, GateWork, Sent
-from actors.domain.lifecycle import ChargeEnded, LookUpEnded
+from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
 from actors.domain.records import LookUpAnswer

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
-from actors.domain.dispatcher import Driven
 from actors.domain.money import BRL, Money
 from actors.domain.processors import EVENT_NAMES
 from actors.domain.records import LedgerSummary, PaymentRecord, ProcessorTotal
+from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError
 from actors.messages.intake import GetAcceptedMoney
 from actors.messages.router import GetDriven

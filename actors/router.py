@@ -6,8 +6,9 @@ from math import inf
 from typing import assert_never
 
 from actors.actor import Actor
-from actors.domain.dispatcher import Dispatcher, Work
+from actors.domain.dispatcher import Dispatcher
 from actors.domain.routing import Choice, Reason
+from actors.domain.work import Work
 from actors.messages.intake import Recorded, Want
 from actors.messages.persistence import Write
 from actors.messages.processor import Charge, LookUp

@@ -26,9 +26,10 @@ from actors.domain.breaker import Breaker
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
-from actors.domain.dispatcher import WINDOW_MAX, Dispatcher, RetryLimits
+from actors.domain.dispatcher import WINDOW_MAX, Dispatcher
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimiter, RateLimits
+from actors.domain.retries import RetryLimits
 from actors.domain.routing import Patience, Routes
 from actors.gossip import GossipActor
 from actors.health import HealthActor

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from actors.domain.payment import Payment
-from actors.domain.records import Adopted
+from actors.domain.records import AdoptedClaims
 from actors.errors import GatewayUnavailableError, JournalUnavailableError
 from actors.messages.intake import TakeOver
 from actors.messages.router import Adopt, GetAdoptionRoom
@@ -40,7 +40,7 @@ class Takeover:
         self._shelf = shelf
         self._progressed = progressed
 
-    def adopt_rows(self) -> Adopted | None:
+    def adopt_rows(self) -> AdoptedClaims | None:
         """Adopt unsettled rows of replicas that are gone, as many as the router has room for.
 
         Raises:

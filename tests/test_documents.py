@@ -9,7 +9,8 @@ from random import Random
 import pytest
 import yaml
 
-from actors.domain.dispatcher import Dispatcher, RetryLimits
+from actors.domain.dispatcher import Dispatcher
+from actors.domain.retries import RetryLimits
 from actors.domain.routing import Patience, Routes
 from actors.settings import DEFAULT_PROCESSORS, Settings
 from ops.stack.settings import parse_stack_options

@@ -7,10 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("actors", "http", "ops")
 
-KNOWN = {
-    "Adopted": "an event of the lifecycle, and what the store answers: both are told of rows that were taken over",
-    "Address": "where an actor is reached, and where a host is: the usual word for both",
-}
+KNOWN: dict[str, str] = {}
 """Class names that still stand twice, and why."""
 
 

@@ -12,7 +12,7 @@ from gevent.event import AsyncResult
 from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 
-from actors.adapters.http_connection import Address, CallDeadlineError
+from actors.adapters.http_connection import CallDeadlineError, ServerAddress
 
 logger = logging.getLogger(__name__)
 
@@ -23,21 +23,21 @@ FRESH_S = 5.0
 THREAD_IDLE_S = 1
 """How long the thread for look-ups stays when there is nothing to look up."""
 
-Resolve = Callable[[str, int], tuple[Address, ...]]
-_Found = tuple[Address, ...] | OSError | UnicodeError
+Resolve = Callable[[str, int], tuple[ServerAddress, ...]]
+_Found = tuple[ServerAddress, ...] | OSError | UnicodeError
 
 # gevent's own would take one of the threads that the whole process shares.
 _getaddrinfo = get_original("socket", "getaddrinfo")
 
 
-def resolve(host: str, port: int) -> tuple[Address, ...]:
+def resolve(host: str, port: int) -> tuple[ServerAddress, ...]:
     """Look a host up; blocks the thread.
 
     Raises:
         socket.gaierror: the host has no address.
     """
     found = _getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(Address(family, socket_address) for family, _, _, _, socket_address in found)
+    return tuple(ServerAddress(family, socket_address) for family, _, _, _, socket_address in found)
 
 
 class HostAddresses:
@@ -58,12 +58,12 @@ class HostAddresses:
         self._host = host
         self._port = port
         self._resolve = resolve
-        self._known: tuple[Address, ...] = ()
+        self._known: tuple[ServerAddress, ...] = ()
         self._fresh_until_s = -inf
         self._threads = ThreadPool(1, idle_task_timeout=THREAD_IDLE_S)
         self._looking_up: AsyncResult[_Found] | None = None
 
-    def get(self, deadline_s: float) -> tuple[Address, ...]:
+    def get(self, deadline_s: float) -> tuple[ServerAddress, ...]:
         """Return the addresses; only where none is known yet, wait for a look-up until `deadline_s` (monotonic).
 
         Raises:

@@ -28,7 +28,7 @@ _FIRST_FINAL_STATUS = 200
 _LENGTH_FIELD = re.compile(rb"\r\n(?:content-length|transfer-encoding):", re.IGNORECASE)
 
 
-class Address(NamedTuple):
+class ServerAddress(NamedTuple):
     """Where a server listens, as `socket` takes it."""
 
     family: int
@@ -50,7 +50,7 @@ class AnswerError(Exception):
     """What a server sent is not one complete, well-formed answer."""
 
 
-def connect(address: Address, deadline_s: float) -> "HttpConnection":
+def connect(address: ServerAddress, deadline_s: float) -> "HttpConnection":
     """Open a connection until `deadline_s`, an instant of the monotonic clock.
 
     Raises:

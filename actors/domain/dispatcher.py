@@ -5,36 +5,30 @@ Pure: messages and the time go in, `Work` comes out, and all of it has to be car
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from itertools import count
 from random import Random
 from uuid import UUID
 
-from actors.domain.backoff import Backoff
 from actors.domain.held_payments import HeldPayments, HeldQueue
-from actors.domain.lifecycle import (
-    ENDED,
-    WRITING,
+from actors.domain.lifecycle import ENDED, WRITING, Effect, Lifecycle, State
+from actors.domain.lifecycle_events import (
     Adopted,
     ChargeEnded,
     Chosen,
     Claimed,
     ClaimRejected,
-    Effect,
     Event,
-    Lifecycle,
     LookUpChosen,
     LookUpEnded,
     Moved,
     MoveRejected,
     PauseEnded,
     Settled,
-    State,
     Unconfigured,
 )
-from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.payment import Claim, Payment
+from actors.domain.retries import Pauses, RetryLimits
 from actors.domain.routing import Availability, Choice, Routes
+from actors.domain.work import Driven, Work
 
 WINDOW_MAX = 1000
 """Payments of the journal that are in memory at once; the others wait on the disk."""
@@ -47,48 +41,6 @@ WANTED_MIN = 100
 """Fewer new payments are not worth asking the intake for, unless it owes none."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryLimits:
-    """How failures are tried again."""
-
-    failures: Backoff = field(default_factory=lambda: Backoff(first_s=0.1, longest_s=5.0))
-    jitter: float = 0.25
-    """Each pause is drawn from within this share around its length."""
-    horizon_s: float = 30.0
-    """How long after an attempt a processor may still book it: longest delay, plus timeout, plus lease."""
-
-
-@dataclass(slots=True)
-class Work:
-    """What the dispatcher wants to be done now."""
-
-    claims: list[Claim] = field(default_factory=list)
-    """Rows to be written."""
-    moves: list[Move] = field(default_factory=list)
-    settlements: list[Settlement] = field(default_factory=list)
-    charges: dict[str, list[Payment]] = field(default_factory=dict)
-    """Payments to be charged, by processor."""
-    look_ups: dict[str, list[Payment]] = field(default_factory=dict)
-    """Payments that a processor is to be asked for."""
-    recorded: list[UUID] = field(default_factory=list)
-    """Ids that came from the journal though their rows are committed."""
-    wanted: int = 0
-    """How many more payments of the journal are wanted."""
-    choices: list[Choice] = field(default_factory=list)
-    """The choices for payments that every processor takes, without repetitions, for the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Driven:
-    """How far a payment is that this replica drives."""
-
-    payment: Payment
-    state: State
-    processor: str | None
-    attempts: int
-    pinned: bool
-
-
 class Dispatcher:
     """Holds every payment that this replica drives. Ids that it does not drive are ignored."""
 
@@ -96,7 +48,6 @@ class Dispatcher:
         """`rng` draws the jitter of the pauses; `window_max` payments that are not pinned may be in memory at once."""
         self.routes = routes
         self._retries = retries
-        self._rng = rng
         self._window_max = window_max
         self._lives: dict[UUID, Lifecycle] = {}
         self._pinned = 0
@@ -111,9 +62,7 @@ class Dispatcher:
         """Pinned payments that wait for room at their processor."""
         self._rivals: dict[UUID, list[Payment]] = {}
         """Payments under an id that is driven here with another amount or currency, until its row is decided."""
-        self._pauses: list[tuple[float, int, UUID]] = []
-        """A heap of the ends of pauses."""
-        self._numbers = count()
+        self._pauses = Pauses(retries, rng)
         self._work = Work()
 
     # What has happened.
@@ -198,8 +147,8 @@ class Dispatcher:
 
     def decide(self, now_s: float) -> Work:
         """Decide all that can be decided now; the caller carries out the whole of it."""
-        while self._pauses and self._pauses[0][0] <= now_s:
-            self._end_pause(heappop(self._pauses)[2], now_s)
+        for key in self._pauses.ended(now_s):
+            self._end_pause(key, now_s)
         self._release_pinned(now_s)
         self._release_held(now_s)
         self._ask_for_more()
@@ -208,7 +157,8 @@ class Dispatcher:
 
     def wakes_at_s(self, now_s: float) -> float | None:
         """Tell when time alone will change what is decided; None where it never does."""
-        ends_s = [self._pauses[0][0]] if self._pauses else []
+        pause_s = self._pauses.next_end_s
+        ends_s = [] if pause_s is None else [pause_s]
         if self._held:
             patience = (self.routes.patience_ends_at_s(name) for name in self.routes.views)
             ends_s += [end_s for end_s in patience if end_s > now_s]
@@ -308,9 +258,7 @@ class Dispatcher:
                 assert life.row is not None
                 work.look_ups.setdefault(life.row, []).append(payment)
             case Effect.PAUSE:
-                jitter = self._rng.uniform(1 - self._retries.jitter, 1 + self._retries.jitter)
-                end_s = now_s + self._retries.failures.pause_s(life.failures_in_row) * jitter
-                heappush(self._pauses, (end_s, next(self._numbers), payment.correlation_id))
+                self._pauses.begin(payment.correlation_id, life.failures_in_row, now_s)
             case Effect.SETTLE:
                 work.settlements.append(life.settlement())
             case Effect.FORGET:

@@ -9,8 +9,22 @@ unknown whether that processor charged it, the payment is *pinned* to it: no oth
 from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
-from uuid import UUID
 
+from actors.domain.lifecycle_events import (
+    Adopted,
+    ChargeEnded,
+    Chosen,
+    Claimed,
+    ClaimRejected,
+    Event,
+    LookUpChosen,
+    LookUpEnded,
+    Moved,
+    MoveRejected,
+    PauseEnded,
+    Settled,
+    Unconfigured,
+)
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Payment, Settlement
 
@@ -45,103 +59,6 @@ AT_PROCESSOR = frozenset({State.CLAIMING, State.MOVING, State.CHARGING})
 WRITING = frozenset({State.CLAIMING, State.MOVING, State.SETTLING})
 """States in which a payment waits for Postgres."""
 ENDED = frozenset({State.SETTLED, State.RELEASED})
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """The dispatcher chose a processor, which has room."""
-
-    processor: str
-
-
-@dataclass(frozen=True, slots=True)
-class LookUpChosen:
-    """The dispatcher prefers asking the payment's own processor over charging again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """The payment's row is committed and belongs to this replica."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimRejected:
-    """Its id has a row already, of another replica or with another amount."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """The row names the new processor."""
-
-
-@dataclass(frozen=True, slots=True)
-class MoveRejected:
-    """The row belongs to another replica by now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Adopted:
-    """This replica drives the payment of a row whose past it does not know."""
-
-    processor: str
-    attempts: int
-    oldest_stamp_ms: int
-    """Every charge of it bears this stamp or a later one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unconfigured:
-    """The processor that the row names is not configured."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChargeEnded:
-    """An attempt to charge is over."""
-
-    correlation_id: UUID
-    outcome: Outcome
-    requested_at_ms: int
-    """The instant that was sent, milliseconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class LookUpEnded:
-    """The processor was asked whether it charged the payment."""
-
-    correlation_id: UUID
-    answered: bool
-    """False where there was no usable answer."""
-    requested_at_ms: int | None
-    """The instant under which it was charged; None where it was not found, or nothing was answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class PauseEnded:
-    """The pause after a failure is over."""
-
-    in_outage: bool
-    """Whether the processor has an outage that is waited out: then its failures say nothing about the payment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The settlement is committed."""
-
-
-Event = (
-    Chosen
-    | LookUpChosen
-    | Claimed
-    | ClaimRejected
-    | Moved
-    | MoveRejected
-    | Adopted
-    | Unconfigured
-    | ChargeEnded
-    | LookUpEnded
-    | PauseEnded
-    | Settled
-)
 
 
 class Effect(Enum):

@@ -64,7 +64,7 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
-class Adopted:
+class AdoptedClaims:
     """Claims that were taken over from replicas that are gone."""
 
     claims: tuple[Claim, ...]

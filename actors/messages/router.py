@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from actors.domain.lifecycle import ChargeEnded, LookUpEnded
+from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.payment import Claim, Payment
 from actors.domain.routing import Availability, Reason
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment, Settlement
 from actors.domain.records import (
-    Adopted,
+    AdoptedClaims,
     Beat,
     KnownPayment,
     LedgerSummary,
@@ -185,7 +185,7 @@ class MemoryLeases(MemoryStore):
     def gone(self) -> tuple[str, ...]:
         return tuple(name for name in self.tables.gone() if name != self.fence.replica)
 
-    def adopt(self, claims_max: int) -> Adopted | None:
+    def adopt(self, claims_max: int) -> AdoptedClaims | None:
         self._answer()
         tables = self.tables
         mine = tables.leases.get(self.fence.replica)
@@ -202,7 +202,7 @@ class MemoryLeases(MemoryStore):
             owned.owner = self.fence.replica
         mine.watermark_ms = min(mine.watermark_ms, oldest_stamp_ms)
         self._lose_the_answer()
-        return Adopted(tuple(owned.claim for owned in taken), oldest_stamp_ms)
+        return AdoptedClaims(tuple(owned.claim for owned in taken), oldest_stamp_ms)
 
     def claims(self, claims_max: int) -> tuple[Claim, ...]:
         self._answer()

@@ -10,7 +10,7 @@ from actors.domain.breaker import Breaker, BreakerState, Cause
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
-from actors.domain.lifecycle import ChargeEnded, LookUpEnded
+from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.records import LookUpAnswer

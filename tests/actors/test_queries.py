@@ -3,11 +3,11 @@ from uuid import UUID
 
 import pytest
 
-from actors.domain.dispatcher import Driven
 from actors.domain.lifecycle import State
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Settlement
 from actors.domain.records import PaymentRecord, ProcessorTotal
+from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.messages.intake import GetAcceptedMoney
 from actors.messages.router import GetDriven

@@ -8,11 +8,14 @@ from uuid import UUID
 import pytest
 
 from actors.domain.breaker import BreakerState
-from actors.domain.dispatcher import WANTED_MIN, Dispatcher, Driven, RetryLimits
-from actors.domain.lifecycle import ChargeEnded, LookUpEnded, State
+from actors.domain.dispatcher import WANTED_MIN, Dispatcher
+from actors.domain.lifecycle import State
+from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Settlement
+from actors.domain.retries import RetryLimits
 from actors.domain.routing import Availability, Patience, Reason, Routes
+from actors.domain.work import Driven
 from actors.messages.intake import Recorded, Want
 from actors.messages.persistence import Write
 from actors.messages.processor import Charge, LookUp

@@ -4,11 +4,11 @@ import falcon.testing
 import msgpack
 import pytest
 
-from actors.domain.dispatcher import Driven
 from actors.domain.lifecycle import State
 from actors.domain.money import Money
 from actors.domain.payment import Payment, Settlement
 from actors.domain.records import PaymentRecord
+from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.messages.intake import AcceptAnswer
 from actors.queries import PaymentStatus

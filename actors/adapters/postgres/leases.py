@@ -8,7 +8,7 @@ from psycopg.rows import class_row, kwargs_row, scalar_row
 from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, claim_from_row
-from actors.domain.records import Adopted, Beat, Registration
+from actors.domain.records import AdoptedClaims, Beat, Registration
 from actors.errors import LedgerUnavailableError
 
 
@@ -54,7 +54,7 @@ class PostgresLeases:
         """End the lease."""
         self.beat(epoch, 0, watermark_ms)
 
-    def adopt(self, claims_max: int) -> Adopted | None:
+    def adopt(self, claims_max: int) -> AdoptedClaims | None:
         """Take over claims of replicas that are gone."""
         parameters = {"replica": self._fence.replica, "epoch": self._fence.epoch, "claims_max": claims_max}
         with self._connections.leaser.use() as connection:
@@ -62,7 +62,7 @@ class PostgresLeases:
             rows = cursor.execute(QUERIES["adopt"], parameters).fetchall()
         if not rows:
             return None
-        return Adopted(tuple(claim for claim, _ in rows), min(watermark_ms for _, watermark_ms in rows))
+        return AdoptedClaims(tuple(claim for claim, _ in rows), min(watermark_ms for _, watermark_ms in rows))
 
     def gone(self) -> tuple[str, ...]:
         """Name the replicas whose lease has ended."""

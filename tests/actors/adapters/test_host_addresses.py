@@ -9,23 +9,23 @@ import gevent
 import pytest
 
 from actors.adapters.host_addresses import HostAddresses, resolve
-from actors.adapters.http_connection import Address, CallDeadlineError
+from actors.adapters.http_connection import CallDeadlineError, ServerAddress
 
 AMPLE_S = 30.0
-FIRST, SECOND = (Address(socket.AF_INET, (f"192.0.2.{number}", 8080)) for number in (1, 2))
+FIRST, SECOND = (ServerAddress(socket.AF_INET, (f"192.0.2.{number}", 8080)) for number in (1, 2))
 
 
 class NameServer:
     """Answers look-ups one after the other by a script, the last answer again and again."""
 
-    def __init__(self, *script: Address | OSError) -> None:
+    def __init__(self, *script: ServerAddress | OSError) -> None:
         self._script = list(script)
         self.look_ups = 0
         self.goes_on = threading.Event()
         """Clear while look-ups hang."""
         self.goes_on.set()
 
-    def resolve(self, _host: str, _port: int) -> tuple[Address, ...]:
+    def resolve(self, _host: str, _port: int) -> tuple[ServerAddress, ...]:
         self.look_ups += 1
         self.goes_on.wait(AMPLE_S)
         answer = self._script.pop(0) if len(self._script) > 1 else self._script[0]
@@ -102,5 +102,5 @@ def test_a_look_up_that_hangs_ends_with_the_deadline_of_the_call() -> None:
 
 
 def test_numbers_are_addresses() -> None:
-    assert resolve("127.0.0.1", 8080) == (Address(socket.AF_INET, ("127.0.0.1", 8080)),)
-    assert resolve("::1", 8080) == (Address(socket.AF_INET6, ("::1", 8080, 0, 0)),)
+    assert resolve("127.0.0.1", 8080) == (ServerAddress(socket.AF_INET, ("127.0.0.1", 8080)),)
+    assert resolve("::1", 8080) == (ServerAddress(socket.AF_INET6, ("::1", 8080, 0, 0)),)

@@ -11,7 +11,7 @@ import pytest
 from gevent.event import Event
 
 from actors.adapters.host_addresses import HostAddresses
-from actors.adapters.http_connection import Address
+from actors.adapters.http_connection import ServerAddress
 from actors.adapters.http_pool import HttpPool
 from actors.domain.outcome import Outcome
 from tests.actors.adapters.servers import (
@@ -195,6 +195,6 @@ def test_an_address_where_nobody_listens_is_passed_over() -> None:
     with socket.socket() as unheard, serving(saying(answer(200))) as server:
         unheard.bind(("127.0.0.1", 0))
         port = int(server.url.rpartition(":")[2])
-        found = tuple(Address(socket.AF_INET, at) for at in (unheard.getsockname(), ("127.0.0.1", port)))
+        found = tuple(ServerAddress(socket.AF_INET, at) for at in (unheard.getsockname(), ("127.0.0.1", port)))
         with closing(HttpPool(HostAddresses("processor", port, lambda _host, _port: found), AMPLE_S, 1)) as pool:
             assert pool.call(REQUEST) == (200, b"{}")

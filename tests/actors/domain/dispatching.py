@@ -7,13 +7,15 @@ from random import Random
 from uuid import UUID
 
 from actors.domain.breaker import BreakerState
-from actors.domain.dispatcher import Dispatcher, RetryLimits, Work
-from actors.domain.lifecycle import ChargeEnded, LookUpEnded
+from actors.domain.dispatcher import Dispatcher
+from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.money import BRL
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Payment
 from actors.domain.processors import Processor
+from actors.domain.retries import RetryLimits
 from actors.domain.routing import Availability, Patience, Routes
+from actors.domain.work import Work
 
 NOW_MS = 1_750_000_000_000
 HORIZON_S = 30.0

@@ -5,11 +5,11 @@ from uuid import UUID
 import pytest
 
 from actors.domain.breaker import BreakerState
-from actors.domain.dispatcher import Driven, Work
 from actors.domain.lifecycle import State
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Settlement
 from actors.domain.routing import Choice, Reason
+from actors.domain.work import Driven, Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, ids, payment, payments
 
 ONE, TWO = UUID(int=1), UUID(int=2)

@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.domain.breaker import BreakerState
-from actors.domain.dispatcher import DRIVEN_MAX, WANTED_MIN, WINDOW_MAX, Work
+from actors.domain.dispatcher import DRIVEN_MAX, WANTED_MIN, WINDOW_MAX
 from actors.domain.lifecycle import State
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Payment
 from actors.domain.processors import Processor
 from actors.domain.routing import Choice, Reason
+from actors.domain.work import Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, ids, payment
 
 REAIS = frozenset({"BRL"})

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.domain.breaker import BreakerState
-from actors.domain.dispatcher import DRIVEN_MAX, WANTED_MIN, WINDOW_MAX, Driven, Work
-from actors.domain.lifecycle import AT_PROCESSOR, ChargeEnded, State
+from actors.domain.dispatcher import DRIVEN_MAX, WANTED_MIN, WINDOW_MAX
+from actors.domain.lifecycle import AT_PROCESSOR, State
+from actors.domain.lifecycle_events import ChargeEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.work import Driven, Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, payment
 
 NUMBERS = st.integers(1, 6)

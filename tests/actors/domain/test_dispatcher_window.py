@@ -5,11 +5,12 @@ from uuid import UUID
 import pytest
 
 from actors.domain.breaker import BreakerState
-from actors.domain.dispatcher import ADOPTED_MAX, DRIVEN_MAX, WANTED_MIN, WINDOW_MAX, Driven, Work
+from actors.domain.dispatcher import ADOPTED_MAX, DRIVEN_MAX, WANTED_MIN, WINDOW_MAX
 from actors.domain.lifecycle import State
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Settlement
 from actors.domain.routing import Choice, Reason
+from actors.domain.work import Driven, Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, ids, payment, payments
 
 ONE = UUID(int=1)

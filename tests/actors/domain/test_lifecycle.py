@@ -9,22 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.domain.lifecycle import (
+from actors.domain.lifecycle import Effect, Lifecycle, State
+from actors.domain.lifecycle_events import (
     Adopted,
     ChargeEnded,
     Chosen,
     Claimed,
     ClaimRejected,
-    Effect,
     Event,
-    Lifecycle,
     LookUpChosen,
     LookUpEnded,
     Moved,
     MoveRejected,
     PauseEnded,
     Settled,
-    State,
     Unconfigured,
 )
 from actors.domain.outcome import Outcome

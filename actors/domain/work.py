@@ -1,0 +1,39 @@
+"""What the dispatcher wants to be done, and what it tells of a payment."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from actors.domain.lifecycle import State
+from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.routing import Choice
+
+
+@dataclass(slots=True)
+class Work:
+    """What the dispatcher wants to be done now."""
+
+    claims: list[Claim] = field(default_factory=list)
+    """Rows to be written."""
+    moves: list[Move] = field(default_factory=list)
+    settlements: list[Settlement] = field(default_factory=list)
+    charges: dict[str, list[Payment]] = field(default_factory=dict)
+    """Payments to be charged, by processor."""
+    look_ups: dict[str, list[Payment]] = field(default_factory=dict)
+    """Payments that a processor is to be asked for."""
+    recorded: list[UUID] = field(default_factory=list)
+    """Ids that came from the journal though their rows are committed."""
+    wanted: int = 0
+    """How many more payments of the journal are wanted."""
+    choices: list[Choice] = field(default_factory=list)
+    """The choices for payments that every processor takes, without repetitions, for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """How far a payment is that this replica drives."""
+
+    payment: Payment
+    state: State
+    processor: str | None
+    attempts: int
+    pinned: bool
