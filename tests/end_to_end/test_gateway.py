@@ -205,6 +205,39 @@ def test_another_replica_refuses_the_other_amount_too_once_it_knows_the_id(
     assert [(cents, name) for _, cents, _, name in emptied.charges()] == [(100, "default")]
 
 
+def test_a_payment_without_a_currency_is_in_the_operators_and_processors_are_told_of_every_other(
+    tmp_path: Path,
+) -> None:
+    plain, yen, reais = (UUID(int=number, version=4) for number in (21, 22, 23))
+    with running_cluster(tmp_path, CURRENCY="jpy") as cluster:
+        client = GatewayClient(cluster.stack.url)
+        client.post(
+            [
+                OfferedPayment(plain, OfferedAmount(199_000)),
+                OfferedPayment(yen, OfferedAmount(1990, "JPY")),
+                OfferedPayment(reais, OfferedAmount(1990, "BRL")),
+                OfferedPayment(UUID(int=24, version=4), OfferedAmount(1990)),
+            ]
+        )
+        # The last one has decimals, which yen have not.
+        assert client.statuses == [202, 202, 202, 400]
+        cluster.wait_for_settled(3)
+        url = cluster.stack.url
+        told = [json.loads(get(f"{url}/payments/{each}")[1]) for each in (plain, yen, reais)]
+        assert [(each["amount"], each["currency"]) for each in told] == [(1990, "JPY"), (1990, "JPY"), (19.9, "BRL")]
+        summary = cluster.summary(url)
+        assert summary["default"] == {"totalRequests": 2, "totalAmount": 3980}
+        assert summary["currencies"]["BRL"]["default"] == {"totalRequests": 1, "totalAmount": 19.9}
+        listed = [
+            json.loads(line) for line in get(f"{cluster.stack.simulators[0].admin_url}/admin/payments")[1].splitlines()
+        ]
+        assert {each["correlationId"]: each.get("currency") for each in listed} == {
+            str(plain): None,
+            str(yen): None,
+            str(reais): "BRL",
+        }
+
+
 def is_accepted(client: GatewayClient, payment: OfferedPayment) -> bool:
     return last_status(client, payment) == 202
 
