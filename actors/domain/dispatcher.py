@@ -73,6 +73,7 @@ class Dispatcher:
         for payment in payments:
             self._asked -= 1
             self._accept(payment)
+        assert self._asked >= 0, "the intake gives no more than it was asked for"
 
     def adopted(self, claims: Iterable[Claim], oldest_stamp_ms: int, now_s: float) -> None:
         """Take rows whose payments may have been charged, under no older stamp than this."""
@@ -326,6 +327,6 @@ class Dispatcher:
         # What waits for one processor, or for one that takes its currency, must not keep others from being charged.
         aside = self._pinned + self._held.restricted
         wanted = min(self._window_max - (expected - aside), DRIVEN_MAX - expected)
-        if wanted >= WANTED_MIN or (wanted > 0 and self._asked <= 0):
+        if wanted >= WANTED_MIN or (wanted > 0 and not self._asked):
             self._asked += wanted
             self._work.wanted = wanted

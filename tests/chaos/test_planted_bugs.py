@@ -130,7 +130,7 @@ def stamp_anew(parts: Parts) -> Parts:
             ("loses batches", with_changed_parts(lose_batches), "not durable|not settled|final too early"),
             ("drops the pin", with_changed_messages(drop_the_pin), "charged twice|final too early"),
             ("stamps anew", with_changed_parts(stamp_anew), "not as booked|final too early"),
-            ("wants too much", with_changed_messages(want_too_much), "beyond the window|not settled"),
+            ("wants too much", with_changed_messages(want_too_much), "no more than it was asked for"),
         )
     ],
 )
