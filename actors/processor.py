@@ -154,11 +154,12 @@ class ProcessorActor(Actor):
             self._gather()
 
     def _look_up(self, payment: Payment) -> None:
-        answer = LookUpAnswer(answered=False)
+        answer, asked_at_s = LookUpAnswer(answered=False), self._runtime.now_s()
         try:
             answer = self._client.look_up(payment)
         finally:
-            self._look_up_ends.append(LookUpEnded(payment.correlation_id, answer.answered, answer.requested_at_ms))
+            key, requested_at_ms = payment.correlation_id, answer.requested_at_ms
+            self._look_up_ends.append(LookUpEnded(key, answer.answered, requested_at_ms, asked_at_s))
             self._gather()
 
     def _gather(self) -> None:

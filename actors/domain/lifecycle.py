@@ -134,7 +134,7 @@ class Lifecycle:
             case ChargeEnded():
                 return self._charge_ended(event, now_s)
             case LookUpEnded():
-                return self._look_up_ended(event, now_s)
+                return self._look_up_ended(event)
             case PauseEnded(in_outage):
                 if in_outage and self.state is State.PAUSING:
                     self.failures_here = 0
@@ -234,7 +234,7 @@ class Lifecycle:
         self.state = State.PAUSING
         return Effect.PAUSE
 
-    def _look_up_ended(self, event: LookUpEnded, now_s: float) -> Effect:
+    def _look_up_ended(self, event: LookUpEnded) -> Effect:
         if self.state is not State.LOOKING_UP:
             return Effect.NONE
         assert self.unknown_since_s is not None
@@ -243,7 +243,7 @@ class Lifecycle:
             self._charged_at(event.requested_at_ms)
             return Effect.SETTLE
         self.failures_in_row += 1
-        if event.answered and now_s - self.unknown_since_s >= self.horizon_s:
+        if event.answered and event.asked_at_s - self.unknown_since_s >= self.horizon_s:
             self._free()
         self.state = State.PAUSING
         return Effect.PAUSE

@@ -72,6 +72,8 @@ class LookUpEnded:
     """False where there was no usable answer."""
     requested_at_ms: int | None
     """The instant under which it was charged; None where it was not found, or nothing was answered."""
+    asked_at_s: float
+    """Monotonic time at which it was asked. The answer says nothing of what came later, until it was handled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,9 +243,9 @@ def test_a_look_up_that_found_nothing_is_told_apart_from_one_without_answer() ->
     assert processor.router.messages == [
         LookUpsEnded(
             (
-                LookUpEnded(UUID(int=1), answered=True, requested_at_ms=NOW_MS - 7),
-                LookUpEnded(UUID(int=2), answered=True, requested_at_ms=None),
-                LookUpEnded(UUID(int=3), answered=False, requested_at_ms=None),
+                LookUpEnded(UUID(int=1), answered=True, requested_at_ms=NOW_MS - 7, asked_at_s=1000.0),
+                LookUpEnded(UUID(int=2), answered=True, requested_at_ms=None, asked_at_s=1000.0),
+                LookUpEnded(UUID(int=3), answered=False, requested_at_ms=None, asked_at_s=1000.0),
             )
         )
     ]

@@ -130,7 +130,7 @@ def test_look_ups_go_to_the_processor_that_may_have_charged() -> None:
         Adopt((Claim(payment(1), "fallback"), Claim(payment(2), "fallback")), NOW_MS),
     )
     assert router.fallback.messages == [LookUp((payment(1), payment(2)))]
-    router.tell(LookUpsEnded((LookUpEnded(ONE, answered=True, requested_at_ms=7),)))
+    router.tell(LookUpsEnded((LookUpEnded(ONE, answered=True, requested_at_ms=7, asked_at_s=0.0),)))
     assert router.persistence.messages == [Write((), (), (Settlement(ONE, "fallback", 7, attempts=0),))]
 
 

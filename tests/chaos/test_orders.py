@@ -52,3 +52,18 @@ def test_a_row_is_adopted_beside_a_payment_of_another_amount() -> None:
     assert (adopted.owner, adopted.claim.payment.amount_minor) == ("2", 100)
     gateway.teardown()
     assert Money(200, "BRL") in gateway.model.tables.conflicts[UUID(int=2)]
+
+
+def test_a_payment_that_was_not_found_before_a_pause_and_booked_during_it_is_not_charged_again_after_it() -> None:
+    gateway = Gateway()
+    gateway.start()
+    gateway.run_freely(1.0)
+    gateway.crash("2", sent=False)
+    for processor in PROCESSORS:
+        gateway.behave(processor.name, "late")
+    gateway.post(0, 100, again=False, other=False)
+    gateway.run_freely(1.0)
+    gateway.stall_or_go_on("1")
+    gateway.run_freely(12.0)
+    gateway.teardown()
+    assert [len(list(processor.ledger)) for processor in gateway.model.processors.values()] == [1, 0]

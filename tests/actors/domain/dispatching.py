@@ -112,5 +112,7 @@ class Dispatching:
         return self.decide()
 
     def looked_up(self, number: int, requested_at_ms: int | None, *, answered: bool = True) -> Work:
-        self.dispatcher.look_ups_ended([LookUpEnded(UUID(int=number), answered, requested_at_ms)], self.now_s)
+        self.dispatcher.look_ups_ended(
+            [LookUpEnded(UUID(int=number), answered, requested_at_ms, self.now_s)], self.now_s
+        )
         return self.decide()

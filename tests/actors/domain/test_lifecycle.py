@@ -40,11 +40,17 @@ def ended(outcome: Outcome, stamp_ms: int = 7) -> ChargeEnded:
 
 
 def found(stamp_ms: int) -> LookUpEnded:
-    return LookUpEnded(ID, answered=True, requested_at_ms=stamp_ms)
+    return LookUpEnded(ID, answered=True, requested_at_ms=stamp_ms, asked_at_s=NOW_S)
 
 
-MISSING = LookUpEnded(ID, answered=True, requested_at_ms=None)
-SILENT = LookUpEnded(ID, answered=False, requested_at_ms=None)
+def missing(asked_at_s: float = NOW_S) -> LookUpEnded:
+    return LookUpEnded(ID, answered=True, requested_at_ms=None, asked_at_s=asked_at_s)
+
+
+def silent(asked_at_s: float = NOW_S) -> LookUpEnded:
+    return LookUpEnded(ID, answered=False, requested_at_ms=None, asked_at_s=asked_at_s)
+
+
 RESUMED = PauseEnded(in_outage=False)
 
 
@@ -81,8 +87,8 @@ EVENTS: list[Event] = [
     Unconfigured(),
     *(ended(outcome) for outcome in Outcome),
     found(3),
-    MISSING,
-    SILENT,
+    missing(),
+    silent(),
     RESUMED,
     Settled(),
 ]
@@ -208,18 +214,25 @@ def test_already_charged_is_looked_up_and_recorded_under_the_processors_own_inst
 
 def test_a_missing_payment_is_free_only_after_the_horizon() -> None:
     subject = life(*PINNED, LookUpChosen())
-    assert subject.transition(MISSING, NOW_S + HORIZON_S - 0.001) is Effect.PAUSE
+    assert subject.transition(missing(NOW_S + HORIZON_S - 0.001), NOW_S) is Effect.PAUSE
     assert subject.pinned
     subject.transition(RESUMED, NOW_S)
     subject.transition(LookUpChosen(), NOW_S)
-    assert subject.transition(MISSING, NOW_S + HORIZON_S) is Effect.PAUSE
+    assert subject.transition(missing(NOW_S + HORIZON_S), NOW_S) is Effect.PAUSE
     assert not subject.pinned
     assert subject.oldest_stamp_ms is None
 
 
+def test_an_answer_that_is_handled_after_the_horizon_frees_nothing_where_it_was_asked_before() -> None:
+    # The process stood still meanwhile, and the processor booked the payment.
+    subject = life(*PINNED, LookUpChosen())
+    assert subject.transition(missing(NOW_S), NOW_S + 10 * HORIZON_S) is Effect.PAUSE
+    assert subject.pinned
+
+
 def test_a_processor_that_does_not_answer_frees_nothing() -> None:
     subject = life(*PINNED, LookUpChosen())
-    subject.transition(SILENT, NOW_S + 10 * HORIZON_S)
+    subject.transition(silent(NOW_S + 10 * HORIZON_S), NOW_S + 10 * HORIZON_S)
     assert subject.pinned
 
 
