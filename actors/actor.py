@@ -124,6 +124,11 @@ class Actor(pykka.ThreadingActor):
         """Tell the supervisor, from a loop that may take longer than `HANG_S_MAX`, that the actor does not hang."""
         self.actor_inbox.busy_checks = 0
 
+    def let_others_run(self) -> None:
+        """Give other greenlets their turn, in a loop that takes long and waits for nothing."""
+        self.progressed()
+        time.sleep(0)  # gevent's after monkey-patching
+
     def tell_self(self, message: object) -> None:
         """Put a message into the actor's own mailbox, from a timer or a greenlet that may outlive the actor."""
         with contextlib.suppress(pykka.ActorDeadError):

@@ -6,7 +6,7 @@ class FielError(Exception):
 
 
 class InvalidAmountError(FielError):
-    """An amount that is no positive number of whole cents within the limits."""
+    """An amount that is no positive number of whole minor units within the limits."""
 
 
 class SettingsError(FielError):
@@ -18,7 +18,7 @@ class MailboxFullError(FielError):
 
 
 class JournalUnavailableError(FielError):
-    """The journal could not be written or synced; nothing of the group is kept."""
+    """The journal could not be written, synced or read. Nothing of a group that was to be written is kept."""
 
 
 class JournalLockedError(FielError):
@@ -38,7 +38,7 @@ class PeersUnavailableError(FielError):
 
 
 class GatewayUnavailableError(FielError):
-    """The gateway is starting, purging or stopping; the client may try again."""
+    """The gateway is starting, purging or stopping, or one of its actors does not answer; the client may try again."""
 
 
 class LeaseLostError(FielError):

@@ -7,7 +7,7 @@ from actors.actor import Actor
 from actors.domain.payment import Payment
 from actors.errors import PeersUnavailableError
 from actors.messages.gossip import GossipMessage, Spread, SpreadDue
-from actors.messages.intake import AcceptedByPeers
+from actors.messages.intake import AcceptedByPeers, in_chunks
 from actors.ports import PeerChannel, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
@@ -60,5 +60,5 @@ class GossipActor(Actor):
         except PeersUnavailableError as error:
             logger.debug("%d payments are not told to the other replicas: %s", len(untold), error)
             return
-        if heard:
-            self._intake.tell(AcceptedByPeers(tuple(heard)))
+        for chunk in in_chunks(heard):
+            self._intake.tell(AcceptedByPeers(chunk))

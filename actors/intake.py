@@ -85,7 +85,7 @@ class IntakeActor(Actor):
             self._recent.remember(payment.correlation_id, payment.money.packed)
             found += 1
             if found % GROUP_MAX == 0:
-                self.progressed()
+                self.let_others_run()
         if found:
             logger.info("the journal holds %d payments of an earlier run", found)
             self._order_delivery()
@@ -158,6 +158,9 @@ class IntakeActor(Actor):
         except JournalUnavailableError as error:
             logger.warning("%d payments of another journal stay there: %s", len(payments), error)
             return False
+        for payment in payments:
+            if self._recent.get(payment.correlation_id) is None:
+                self._recent.remember(payment.correlation_id, payment.money.packed)
         self._order_delivery()
         return True
 

@@ -8,7 +8,7 @@ from actors.actor import Actor
 from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.records import Registration
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
-from actors.messages.intake import FirstAmountsFound
+from actors.messages.intake import FirstAmountsFound, in_chunks
 from actors.messages.lease import BeatDue, LeaseMessage, Leave
 from actors.messages.processor import GetOldestSent, LeaseRenewed
 from actors.messages.router import Adopt, GetOldestStamp
@@ -61,6 +61,10 @@ class LeaseActor(Actor):
         self._renewed_at_s = 0.0
         self._adopted_at_s = 0.0
         self._watermark_ms = 0
+        self._epoch: int | None = None
+        """Of the last registration."""
+        self._rows_since_ms: int | None = None
+        """While rows of an earlier run are not all read: none of their charges bears an older stamp."""
 
     def on_start(self) -> None:
         """Join at once."""
@@ -105,6 +109,8 @@ class LeaseActor(Actor):
         return True
 
     def _adopt(self) -> None:
+        if self._rows_since_ms is not None:
+            self._read_rows()
         try:
             adopted = self._takeover.adopt_rows()
         except LedgerUnavailableError:
@@ -139,15 +145,26 @@ class LeaseActor(Actor):
         registration = self._leases.register(self._generation, LEASE_S)
         if registration.generation != self._generation:
             return registration.generation
-        claims = self._leases.claims(DRIVEN_MAX)
-        if claims:
-            logger.info("%d payments of an earlier run are not settled yet", len(claims))
-            self._router.tell(Adopt(claims, registration.watermark_ms))
-        self._intake.tell(FirstAmountsFound(self._payments.latest(LATEST_MAX)))
+        expected, self._epoch = self._epoch, registration.epoch
+        if expected is not None and registration.epoch != expected + 1:
+            raise LeaseLostError("others have taken over since this replica registered last")
+        self._rows_since_ms = registration.watermark_ms
+        self._read_rows()
+        for chunk in in_chunks(self._payments.latest(LATEST_MAX)):
+            self._intake.tell(FirstAmountsFound(chunk))
         self._registration = registration
         self._watermark_ms = registration.watermark_ms
         self._renewed(until_s)
         return registration.generation
+
+    def _read_rows(self) -> None:
+        """Take up the rows of an earlier run; the router ignores those that it drives already."""
+        claims = self._leases.claims(DRIVEN_MAX)
+        if claims and self._rows_since_ms is not None:
+            logger.info("%d payments of an earlier run are not settled yet", len(claims))
+            self._router.tell(Adopt(claims, self._rows_since_ms))
+        if len(claims) < DRIVEN_MAX:
+            self._rows_since_ms = None
 
     def _beat(self, registration: Registration) -> int:
         until_s = self._runtime.now_s() + LEASE_S
@@ -164,7 +181,8 @@ class LeaseActor(Actor):
         Processors' actors are asked before the router: what they report meanwhile reaches it before the question does.
         """
         now_ms = self._runtime.now_ms()
-        return min([now_ms, *self._stamps_ms()])
+        rows_since_ms = now_ms if self._rows_since_ms is None else self._rows_since_ms
+        return min([now_ms, rows_since_ms, *self._stamps_ms()])
 
     def _stamps_ms(self) -> list[int]:
         questions = [*((each, GetOldestSent()) for each in self._processors), (self._router, GetOldestStamp())]

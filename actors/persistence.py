@@ -83,8 +83,10 @@ class PersistenceActor(Actor):
 
     def on_stop(self) -> None:
         """Write what waits, once; what fails now is found again in the journal or by asking the processors."""
-        if self._waiting:
+        while self._waiting:
             self._commit()
+            if self._failures:
+                return
 
     @property
     def _waiting(self) -> int:

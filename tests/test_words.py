@@ -41,3 +41,19 @@ def test_a_repeated_name_is_found_wherever_it_stands(tmp_path: Path) -> None:
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).write_text(source)
     assert repeated_class_names(tmp_path) == {"Twice": ["actors/domain/a.py", "http/gateway/b.py"]}
+
+
+LONG = {
+    "actors/domain/dispatcher.py": "one decision over one table of payments: parted, its invariants would span files",
+    "actors/system.py": "the composition root names every part once",
+    "actors/domain/lifecycle.py": "one machine",
+    "actors/replica.py": "what the HTTP side asks stands beside the start and the end that it depends on",
+}
+"""Files that are longer than `LINES_MAX`, and why."""
+LINES_MAX = 250
+
+
+def test_no_file_is_long_without_a_reason() -> None:
+    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    long = {path.relative_to(ROOT).as_posix() for path in paths if len(path.read_text().splitlines()) > LINES_MAX}
+    assert long == LONG.keys()

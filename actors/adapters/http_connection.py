@@ -116,6 +116,9 @@ class HttpConnection:
         timer = self._loop.timer(max(0.0, deadline_s - time.monotonic()))
         timer.start(self._on_deadline)
         try:
+            if time.monotonic() >= deadline_s:
+                # The process stood still meanwhile: what is sent now might come after others have given the call up.
+                raise CallDeadlineError("not sent")  # the timer is closed as well
             # The socket's buffer is empty between calls, and holds many times a request.
             if self._sock.send(request) != len(request):
                 raise BlockingIOError(errno.EAGAIN, "the request was not taken as a whole")

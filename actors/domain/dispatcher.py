@@ -254,6 +254,7 @@ class Dispatcher:
                 work.moves.append(life.move())
             case Effect.CHARGE:
                 assert life.row is not None
+                assert life.row == life.processor, "nothing is sent without a committed row that names the processor"
                 work.charges.setdefault(life.row, []).append(payment)
             case Effect.LOOK_UP:
                 assert life.row is not None

@@ -1,6 +1,6 @@
 """What the intake is told and asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
@@ -83,6 +83,16 @@ class GetAcceptedMoney:
 @dataclass(frozen=True, slots=True)
 class GetWaiting:
     """A question: how many payments wait in the journal for the router?"""
+
+
+TOLD_AT_ONCE_MAX = 250
+"""Payments of one message that only tells of them, so that handling it takes about a millisecond at most."""
+
+
+def in_chunks(payments: Sequence[Payment]) -> Iterator[tuple[Payment, ...]]:
+    """Part payments for messages that only tell of them."""
+    for start in range(0, len(payments), TOLD_AT_ONCE_MAX):
+        yield tuple(payments[start : start + TOLD_AT_ONCE_MAX])
 
 
 IntakeMessage = (

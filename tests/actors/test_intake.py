@@ -154,6 +154,13 @@ def test_payments_of_another_journal_are_durable_here_before_it_is_told_so() -> 
     assert intake.deliveries() == [Route((payment(1),), behind=0)]
 
 
+def test_payments_of_another_journal_are_known_here_unless_others_came_first_under_their_ids() -> None:
+    intake = Intake()
+    intake.post(payment(1, 100))
+    intake.actor.on_receive(TakeOver((payment(1, 200), payment(2, 300))))
+    assert intake.post(payment(1, 100), payment(2, 1)) == [AcceptAnswer.REPEATED, AcceptAnswer.CONFLICT]
+
+
 def test_payments_of_another_journal_stay_there_while_this_one_can_not_be_written() -> None:
     intake = Intake()
     intake.journal.broken = True

@@ -117,6 +117,32 @@ def test_no_more_rows_of_an_earlier_run_are_read_than_the_router_drives() -> Non
     assert len(adopt.claims) == DRIVEN_MAX
 
 
+def test_rows_that_there_was_no_room_for_are_read_again_and_hold_the_watermark_until_then() -> None:
+    tables = MemoryTables()
+    before = write(tables, "1", [Claim(payment(number), "default") for number in range(DRIVEN_MAX + 7)])
+    before.beat(1, LEASE_S, NOW_MS - 500)
+    lease = Lease(tables).start()
+    lease.advance(BEAT_S)
+    assert lease.watermark_ms == NOW_MS - 500
+    for number in range(DRIVEN_MAX):
+        del tables.claims[payment(number).correlation_id]
+    lease.router.take()
+    lease.advance(2 * LEASE_S)
+    (adopt, *_) = [message for message in lease.router.messages if isinstance(message, Adopt)]
+    assert {claim.payment for claim in adopt.claims} == {payment(DRIVEN_MAX + number) for number in range(7)}
+    assert lease.watermark_ms == lease.runtime.now_ms()
+
+
+def test_a_replica_that_others_took_over_from_before_it_joined_again_ends_the_actor() -> None:
+    lease = Lease(left_by_replica_2(1)).start()
+    lease.leases.lost_answers = 1
+    lease.advance(LEASE_S)  # Its adoption is not answered, so that it will join again.
+    assert lease.leases.lost_answers == 0
+    lease.tables.leases["1"].epoch += 1  # Others have taken over from it before it does.
+    with pytest.raises(LeaseLostError):
+        lease.advance(2 * BEAT_S)
+
+
 def test_each_heartbeat_renews_the_lease() -> None:
     lease = Lease().start()
     lease.advance(BEAT_S)

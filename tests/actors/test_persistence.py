@@ -137,6 +137,14 @@ def test_what_waits_is_written_when_the_actor_stops() -> None:
     assert persistence.store.writes == [(1, 0, 0)]
 
 
+def test_also_more_than_a_batch_is_written_when_the_actor_stops() -> None:
+    persistence = Persistence().busy()
+    persistence.store.failures = 1
+    persistence.write(claims(*range(LIMITS.items_max + 50)))
+    persistence.actor.on_stop()
+    assert sum(claimed for claimed, _, _ in persistence.store.writes) == LIMITS.items_max + 50
+
+
 def test_a_write_that_fails_when_the_actor_stops_is_left_to_the_journal() -> None:
     persistence = Persistence().busy()
     persistence.write(claims(1))

@@ -1,12 +1,13 @@
 """Only a complete, well-formed answer counts, whatever a server sends."""
 
 import socket
+import time
 from functools import partial
 
 import gevent
 import pytest
 
-from actors.adapters.http_connection import ANSWER_BYTES_MAX
+from actors.adapters.http_connection import ANSWER_BYTES_MAX, CallDeadlineError, HttpConnection
 from actors.domain.outcome import Outcome
 from tests.actors.adapters.servers import (
     PAYMENT,
@@ -36,6 +37,18 @@ def in_pieces(data: bytes, size: int = 1) -> Behaviour:
         return True
 
     return say
+
+
+def test_after_the_deadline_nothing_is_sent() -> None:
+    # As where the process stood still while the connection was made.
+    own, other = socket.socketpair()
+    own.setblocking(False)  # noqa: FBT003  # the method's only argument
+    with own, other:
+        connection = HttpConnection(own)
+        with pytest.raises(CallDeadlineError, match="not sent"):
+            connection.exchange(b"POST", time.monotonic())
+        connection.close()
+        assert other.recv(100) == b""
 
 
 @pytest.mark.parametrize("interim", [b"100 Continue", b"102 Processing", b"103 Early Hints\r\nLink: </x>"])
