@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import msgpack
 import msgspec
 import redis
 
 from actors.adapters.redis_client import connect
-from actors.domain.money import BRL, DECIMALS
-from actors.domain.payment import Payment
+from actors.domain.money import BRL
+from actors.domain.payment import Payment, from_peers, to_peers
 from actors.errors import PeersUnavailableError
 
 ENTRIES_MAX = 1000
@@ -31,7 +30,7 @@ class RedisPeerChannel:
         self._redis = connect(redis_url)
 
     def tell(self, payments: Sequence[Payment]) -> None:
-        data = msgpack.packb([_encode(payment) for payment in payments])
+        data = msgpack.packb([to_peers(payment) for payment in payments])
         try:
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.xadd(self._key, {"payments": data}, maxlen=ENTRIES_MAX, approximate=True)
@@ -64,20 +63,10 @@ class _Told(msgspec.Struct, array_like=True):
     currency: str = BRL
 
 
-def _encode(payment: Payment) -> tuple[object, ...]:
-    """Leave out the currency that replicas of an earlier release take for granted, so that they can read the entry."""
-    fields = (payment.correlation_id.bytes, payment.amount_minor, payment.accepted_at_ms)
-    return fields if payment.currency == BRL else (*fields, payment.currency)
-
-
 def _decode(fields: dict[bytes, bytes]) -> list[Payment]:
     """Decode one entry. One that another version has written in another form counts as empty."""
     try:
         told = msgspec.convert(msgpack.unpackb(fields[b"payments"]), list[_Told])
-        if not {each.currency for each in told} <= DECIMALS.keys():
-            return []
-        return [
-            Payment(UUID(bytes=each.id_bytes), each.amount_minor, each.accepted_at_ms, each.currency) for each in told
-        ]
+        return [from_peers(each.id_bytes, each.amount_minor, each.accepted_at_ms, each.currency) for each in told]
     except (ValueError, TypeError, KeyError, msgpack.UnpackException):
         return []

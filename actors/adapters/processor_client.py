@@ -10,10 +10,10 @@ import msgspec
 
 from actors.adapters.host_addresses import HostAddresses
 from actors.adapters.http_pool import HttpPool
-from actors.domain.instant import iso_from_ms, ms_from_iso
+from actors.domain.instant import ms_from_iso
 from actors.domain.money import BRL
 from actors.domain.outcome import Outcome, outcome_of_status
-from actors.domain.payment import Payment
+from actors.domain.payment import Payment, to_processor
 from actors.domain.records import LookUpAnswer
 
 logger = logging.getLogger(__name__)
@@ -53,12 +53,7 @@ class HttpProcessorClient:
         self._decoder = msgspec.json.Decoder(_Booked)
 
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
-        currency = "" if payment.currency == self._default_currency else f',"currency":"{payment.currency}"'
-        # Nothing in it needs escaping.
-        body = (
-            f'{{"correlationId":"{payment.correlation_id}","amount":{payment.money.decimal}'
-            f',"requestedAt":"{iso_from_ms(requested_at_ms)}"{currency}}}'
-        )
+        body = to_processor(payment, requested_at_ms, self._default_currency)
         try:
             status, _ = self._charges.call(f"{self._charge_head}{len(body)}\r\n\r\n{body}".encode())
         except (ConnectionRefusedError, gaierror):

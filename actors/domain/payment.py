@@ -1,11 +1,12 @@
-"""What a payment is: an identity, an amount in a currency, and when it was accepted."""
+"""What a payment is, and how it is written down: in the journal, in rows, for peers and for processors."""
 
 import struct
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from actors.domain.money import BRL, Money
+from actors.domain.instant import iso_from_ms
+from actors.domain.money import BRL, DECIMALS, Money
 
 JOURNAL_VERSION = 2
 JOURNAL_BODIES = {1: struct.Struct("<16sQQ"), JOURNAL_VERSION: struct.Struct("<16sQQ3s")}
@@ -44,6 +45,36 @@ def from_journal(body: bytes, version: int) -> Payment:
     id_bytes, amount_minor, accepted_at_ms, *codes = JOURNAL_BODIES[version].unpack(body)
     currency = codes[0].decode() if codes else BRL
     return Payment(UUID(bytes=id_bytes), amount_minor, accepted_at_ms, currency)
+
+
+def to_peers(payment: Payment) -> tuple[object, ...]:
+    """Lay out a payment as other replicas are told of it.
+
+    The currency is left out where replicas of an earlier release take it for granted, so that they can read it.
+    """
+    fields = (payment.correlation_id.bytes, payment.amount_minor, payment.accepted_at_ms)
+    return fields if payment.currency == BRL else (*fields, payment.currency)
+
+
+def from_peers(id_bytes: bytes, amount_minor: int, accepted_at_ms: int, currency: str = BRL) -> Payment:
+    """Make the payment of which another replica tells.
+
+    Raises:
+        ValueError: the id is no UUID, or the currency is not known.
+    """
+    if currency not in DECIMALS:
+        raise ValueError(f"{currency} is no currency that is known here")
+    return Payment(UUID(bytes=id_bytes), amount_minor, accepted_at_ms, currency)
+
+
+def to_processor(payment: Payment, requested_at_ms: int, default_currency: str) -> str:
+    """Encode a payment as the JSON body of a charge; its currency is told only if it is not the default one."""
+    currency = "" if payment.currency == default_currency else f',"currency":"{payment.currency}"'
+    # Nothing in it needs escaping.
+    return (
+        f'{{"correlationId":"{payment.correlation_id}","amount":{payment.money.decimal}'
+        f',"requestedAt":"{iso_from_ms(requested_at_ms)}"{currency}}}'
+    )
 
 
 @dataclass(frozen=True, slots=True)
