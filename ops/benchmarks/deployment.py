@@ -21,6 +21,7 @@ from ops.benchmarks.usage import (
     children,
     command_line,
     environment,
+    executable,
     peak_pss_bytes,
     process_tree,
     read_usage,
@@ -160,8 +161,7 @@ class Deployment(ManagedProcess):
         """List the processes that `ops/up` started itself, by part; simulated processors are none of the gateway's."""
         parts: dict[str, list[int]] = {}
         for pid in sorted(children(self.pid or 0)):
-            words = command_line(pid)
-            part = "replicas" if "gunicorn" in words else SERVERS.get(Path(words[0].split(" ")[0]).name)
+            part = "replicas" if "gunicorn" in command_line(pid) else SERVERS.get(executable(pid))
             if part is not None:
                 parts.setdefault(part, []).append(pid)
         return parts

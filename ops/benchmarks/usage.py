@@ -53,6 +53,14 @@ def command_line(pid: int) -> list[str]:
     return _read(PROC / str(pid) / "cmdline").split("\0")
 
 
+def executable(pid: int) -> str:
+    """Return the name of the file that a process executes; nothing where it has ended."""
+    try:
+        return (PROC / str(pid) / "exe").readlink().name
+    except OSError:
+        return ""
+
+
 def environment(pid: int) -> dict[str, str]:
     """Return the environment variables that a process started with."""
     words = _read(PROC / str(pid) / "environ").split("\0")

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from ops.benchmarks.usage import (
     children,
     command_line,
     environment,
+    executable,
     peak_pss_bytes,
     process_tree,
     read_usage,
@@ -71,6 +73,7 @@ def test_a_tree_is_the_process_and_its_descendants(parent: Parent) -> None:
 
 def test_a_process_tells_its_command_and_its_variables(parent: Parent) -> None:
     assert command_line(parent.pid)[:2] == [sys.executable, "-c"]
+    assert executable(parent.pid) == Path(sys.executable).resolve().name
     assert environment(parent.pid)["PLANTED"] == "a=b"
 
 
