@@ -1,4 +1,4 @@
-"""The lease: this replica's right to charge, renewed in Postgres, and how far its books are final."""
+"""The lease: renews this replica's right to charge in Postgres, and publishes how far its settlements are complete."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -18,10 +18,13 @@ from actors.takeover import Takeover
 logger = logging.getLogger(__name__)
 
 LEASE_S = 5.0
+"""How long a lease lasts after each heartbeat."""
 BEAT_S = 0.25
+"""Time between two heartbeats, each of which renews the lease and publishes the watermark."""
 ASK_S_MAX = 1.0
+"""Longest wait for the answer of another actor."""
 ADOPT_S = 1.0
-"""Time between two looks for what replicas that are gone have left."""
+"""Time between two searches for rows and journals that replicas have left behind."""
 LATEST_MAX = 20_000
 """Payments whose ids a replica knows again after its start."""
 NEVER_MS = 2**63 - 1

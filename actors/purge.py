@@ -12,7 +12,7 @@ from actors.ports import OwnedJournal, PurgeStore, Runtime
 logger = logging.getLogger(__name__)
 
 STEP_S = 0.05
-"""Time between two looks whether all other replicas have dropped what they hold."""
+"""Time between two checks whether all other replicas have dropped what they hold."""
 RETRY_S = 0.2
 PURGE_S_MAX = 10.0
 """How long a client waits for the end of a purge."""

@@ -22,7 +22,10 @@ ASK_S_MAX = 1.0
 
 
 class Takeover:
-    """Used by the lease's actor, which alone knows when replicas count as gone; it waits for what it asks."""
+    """Adopts rows and copies journals on behalf of the lease's actor, which decides when replicas count as gone.
+
+    Its methods block until all that they ask for is answered.
+    """
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ class Patience:
     return_s: float = 0.5
     """From the end of a dearer one's own outage: where both were down, both often come back together."""
     retries_max: int = 3
-    """So often a payment is tried again on a processor that works; then it goes to another, where one works."""
+    """How many times a payment is tried again on a processor that works, before it goes to another one that works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Choice:
     """Where a payment goes."""
 
     processor: str | None
-    """None: it waits."""
+    """The chosen processor; None where the payment has to wait."""
     reason: Reason
 
 

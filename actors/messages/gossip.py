@@ -14,7 +14,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class SpreadDue:
-    """From itself: what was gathered is to be told, and what others told to be heard."""
+    """The actor tells itself: what was gathered is to be told, and what others told to be heard."""
 
 
 GossipMessage = Spread | SpreadDue

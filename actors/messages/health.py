@@ -35,14 +35,14 @@ class ForceBreaker:
 
 @dataclass(frozen=True, slots=True)
 class PollEnded:
-    """From its helper: the call to a processor's health endpoint is over."""
+    """A greenlet of the actor tells it: the call to a processor's health endpoint is over."""
 
     processor: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangeDue:
-    """From itself: the shared view is to be read again."""
+    """The actor tells itself: the shared view is to be read again."""
 
 
 HealthMessage = BreakerChanged | ProbeWanted | ForceBreaker | PollEnded | ExchangeDue

@@ -70,7 +70,7 @@ class AcceptedByPeers:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryDue:
-    """From itself: the payments that were gathered for the router are due."""
+    """The actor tells itself: the payments that were gathered for the router are due."""
 
 
 @dataclass(frozen=True, slots=True)

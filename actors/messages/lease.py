@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BeatDue:
-    """From itself: the lease is to be taken or renewed."""
+    """The actor tells itself: the lease is to be taken or renewed."""
 
 
 @dataclass(frozen=True, slots=True)

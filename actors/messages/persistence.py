@@ -16,7 +16,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class CommitDue:
-    """From itself: what waits has waited for as long as it may, or a failed batch is due again."""
+    """The actor tells itself: what waits has waited for as long as it may, or a failed batch is due again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,12 @@ class LookUp:
 
 @dataclass(frozen=True, slots=True)
 class EndsDue:
-    """From its helpers: charges or look-ups have ended, and were gathered for a moment."""
+    """A greenlet of the actor tells it: charges or look-ups have ended, and were gathered for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartDue:
-    """From itself: time alone has changed what may be sent."""
+    """The actor tells itself: time alone has changed what may be sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class AvailabilityChanged:
 
 @dataclass(frozen=True, slots=True)
 class DecisionDue:
-    """From itself: a pause or a patience has ended."""
+    """The actor tells itself: a pause or a patience has ended."""
 
 
 @dataclass(frozen=True, slots=True)
