@@ -19,7 +19,7 @@ FAILS = "import sys; print('cannot start'); sys.exit(3)"
 
 class ScriptedProcess(ManagedProcess):
     def ready(self) -> bool:
-        return "up" in self.output()
+        return "up\n" in self.output()  # its line may come in two writes
 
 
 @pytest.fixture
