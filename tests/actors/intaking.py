@@ -19,6 +19,16 @@ SPACING_S = LIMITS.spacing_s_min
 """Time between two deliveries where payments are few."""
 
 
+class CountingIntake(IntakeActor):
+    """Counts how often it gives others their turn."""
+
+    turns = 0
+
+    def let_others_run(self) -> None:
+        self.turns += 1
+        super().let_others_run()
+
+
 class Intake:
     """An intake that is not started, with what stands around it."""
 
@@ -27,7 +37,7 @@ class Intake:
         self.router, self.gossip = Recorder(), Recorder()
         self.runtime = VirtualRuntime()
         self.answers: list[AcceptAnswer] = []
-        self.actor = IntakeActor(
+        self.actor = CountingIntake(
             journal=self.journal,
             router=self.router,
             gossip=self.gossip,

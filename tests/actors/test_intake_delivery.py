@@ -3,7 +3,7 @@
 from actors.domain.dispatcher import WINDOW_MAX
 from actors.domain.payment import Payment
 from actors.errors import JournalUnavailableError
-from actors.intake import DELIVERY_MAX, UNREADABLE_S
+from actors.intake import DELIVERY_MAX, GROUP_MAX, UNREADABLE_S
 from actors.messages.intake import (
     AcceptAnswer,
     Recorded,
@@ -113,6 +113,14 @@ def test_payments_of_an_earlier_run_are_delivered_and_known() -> None:
     intake.actor.on_start()
     assert intake.deliveries() == [Route((payment(1), payment(2)), behind=0)]
     assert intake.post(payment(1), payment(2, 1)) == [AcceptAnswer.REPEATED, AcceptAnswer.CONFLICT]
+
+
+def test_others_have_their_turn_while_a_long_journal_of_an_earlier_run_is_read() -> None:
+    journal = MemoryJournal()
+    journal.append(payments(3 * GROUP_MAX + 1))
+    intake = Intake(journal)
+    intake.actor.on_start()
+    assert intake.actor.turns == 3
 
 
 def test_payments_that_the_router_of_an_earlier_run_had_taken_are_delivered_again_before_later_ones() -> None:
