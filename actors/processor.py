@@ -73,7 +73,6 @@ class ProcessorActor(Actor):
         self._ends_due = False
         self._to_look_up: deque[Payment] = deque()
         self._looking_up = 0
-        self._draining = False
         self._transitions: deque[DatedTransition] = deque(maxlen=TRANSITIONS_MAX)
         self._transitions_by_cause: Counter[tuple[BreakerState, Cause]] = Counter()
 
@@ -96,7 +95,6 @@ class ProcessorActor(Actor):
             case LeaseRenewed(until_s):
                 gate.leased(until_s)
             case Drain():
-                self._draining = True
                 gate.drain()
             case HealthReported(failing, asked_s_ago):
                 gate.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
@@ -121,7 +119,7 @@ class ProcessorActor(Actor):
         now_s = self._runtime.now_s()
         self._carry_out(self._gate.decide(now_s, self._runtime.now_ms()), now_s)
         self._timer.set(self._gate.wakes_at_s())
-        while self._to_look_up and self._looking_up < LOOK_UPS_MAX and not self._draining:
+        while self._to_look_up and self._looking_up < LOOK_UPS_MAX and not self._gate.is_draining:
             self._looking_up += 1
             self._runtime.spawn(self._look_up, self._to_look_up.popleft())
 

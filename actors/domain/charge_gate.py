@@ -72,7 +72,8 @@ class ChargeGate:
         self._transitions: list[Transition] = []
         """Changes of the breaker since the last decision."""
         self._lease_until_s = -inf
-        self._draining = False
+        self.is_draining = False
+        """Whether nothing more is sent, since the replica is about to end."""
         self._ended_at_s = 0.0
         self._probe_asked = False
         self._probe_granted = False
@@ -123,7 +124,7 @@ class ChargeGate:
 
     def drain(self) -> None:
         """Send nothing more."""
-        self._draining = True
+        self.is_draining = True
 
     # What is to be done.
 
@@ -162,7 +163,7 @@ class ChargeGate:
 
     def _refuse(self, work: GateWork, now_s: float) -> None:
         """Give back what the breaker does not let through, the latest payments first."""
-        permits = 0 if self._draining else self.breaker.permits(now_s)
+        permits = 0 if self.is_draining else self.breaker.permits(now_s)
         if permits is not None:
             while len(self._waiting) > permits:
                 work.not_sent.append(self._waiting.pop())
@@ -223,7 +224,7 @@ class ChargeGate:
                 self.concurrency.reset()
 
     def _announce(self, work: GateWork, now_s: float) -> None:
-        state = BreakerState.OPEN if self._draining else self.breaker.state(now_s)
+        state = BreakerState.OPEN if self.is_draining else self.breaker.state(now_s)
         before, capacity_per_s = self._announced, self.concurrency.capacity_per_s()
         if before is not None and isclose(capacity_per_s, before.capacity_per_s, rel_tol=CAPACITY_STEP):
             capacity_per_s = before.capacity_per_s
