@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from actors.domain.outcome import Outcome
+from actors.domain.records import LookUpResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,10 @@ class MoveRejected:
 class Adopted:
     """This replica drives the payment of a row whose past it does not know."""
 
-    processor: str
+    processor: str | None
+    """None where the row proves that no processor was sent it."""
     attempts: int
+    moves: int
     oldest_stamp_ms: int
     """Every charge of it bears this stamp or a later one."""
 
@@ -65,15 +68,17 @@ class ChargeEnded:
 
 @dataclass(frozen=True, slots=True)
 class LookUpEnded:
-    """The processor was asked whether it charged the payment."""
+    """A processor was asked whether it charged the payment."""
 
     correlation_id: UUID
-    answered: bool
-    """False where there was no usable answer."""
+    processor: str
+    result: LookUpResult
     requested_at_ms: int | None
-    """The instant under which it was charged; None where it was not found, or nothing was answered."""
+    """The instant under which it was charged; None unless it was."""
     asked_at_s: float
     """Monotonic time at which it was asked. The answer says nothing of what came later, until it was handled."""
+    horizon_s: float
+    """How long after an attempt this processor may still book it: a payment that is missing proves nothing before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -81,12 +82,18 @@ def to_processor(payment: Payment, requested_at_ms: int, default_currency: str) 
 class Settlement:
     """The proof that one payment was charged once."""
 
-    correlation_id: UUID
+    payment: Payment
+    """It is written too where Postgres does not have it any more."""
     processor: str
     requested_at_ms: int
     """The `requestedAt` under which the processor booked it, milliseconds since the epoch."""
     attempts: int
     """How many times it was sent to a processor until then."""
+
+    @property
+    def correlation_id(self) -> UUID:
+        """The id of its payment."""
+        return self.payment.correlation_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +101,52 @@ class Claim:
     """A payment and the only processor that may have been charged for it, as its row in Postgres says."""
 
     payment: Payment
-    processor: str
+    processor: str | None
+    """None where it was certainly not charged by any: it is free to go to each."""
     attempts: int = 0
     """How many times it was sent to a processor before this one was chosen."""
+    moves: int = 0
+    """How often the processor that its row names has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The choice of another processor for a payment that was certainly not charged."""
+    """The choice of another processor, or of none, for a payment that was certainly not charged."""
 
     correlation_id: UUID
-    processor: str
+    processor: str | None
+    """None where nobody takes it now, so that whoever adopts its row is free to choose."""
     attempts: int
     """How many times it was sent to a processor before this one was chosen."""
+    moves: int
+    """How often the row has changed with this move: it applies only to a row that has changed less often."""
+
+
+class EndState(Enum):
+    """How a payment ends that is not charged; an operator may resolve it. The values are what the API shows."""
+
+    DECLINED = "declined"
+    """Every processor that takes its currency has declined it."""
+    MISMATCHED = "mismatched"
+    """A processor holds its id with another amount, or says that it was charged and does not know it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The end of a payment that no processor charges."""
+
+    payment: Payment
+    state: EndState
+    processor: str
+    """The processor whose answer decided it."""
+    attempts: int
+    closed_at_ms: int
+    """Wall clock, milliseconds since the epoch."""
+
+    @property
+    def correlation_id(self) -> UUID:
+        """The id of its payment."""
+        return self.payment.correlation_id
 
 
 def claim_to_row(claim: Claim) -> dict[str, object]:
@@ -120,6 +160,6 @@ def claim_to_row(claim: Claim) -> dict[str, object]:
     }
 
 
-def claim_from_row(processor: str, attempts: int, **payment: Any) -> Claim:  # noqa: ANN401  # the payment's columns
+def claim_from_row(processor: str | None, attempts: int, moves: int, **payment: Any) -> Claim:  # noqa: ANN401  # the payment's columns
     """Make a claim of columns; those that are not its own are the fields of its payment."""
-    return Claim(Payment(**payment), processor, attempts)
+    return Claim(Payment(**payment), processor, attempts, moves)

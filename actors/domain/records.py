@@ -1,6 +1,7 @@
 """What storage, processors and the shared health board answer."""
 
 from dataclasses import dataclass
+from enum import Enum
 from uuid import UUID
 
 from actors.domain.money import Money
@@ -8,14 +9,25 @@ from actors.domain.payment import Claim, Payment, Settlement
 from actors.domain.quorum import Opinion
 
 
-@dataclass(frozen=True, slots=True)
-class LookUpAnswer:
+class LookUpResult(Enum):
     """What a processor says about one payment."""
 
-    answered: bool
-    """False if it gave no usable answer."""
+    CHARGED = "charged"
+    MISSING = "missing"
+    """It was not charged there until it was asked for."""
+    MISMATCHED = "mismatched"
+    """Its id was charged there with another amount or currency."""
+    NO_ANSWER = "no answer"
+    """There was no usable answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpAnswer:
+    """The answer of a processor that was asked for one payment."""
+
+    result: LookUpResult
     requested_at_ms: int | None = None
-    """The instant of the charge, milliseconds since the epoch; None if the payment was not charged there."""
+    """The instant of the charge, milliseconds since the epoch; None unless it was charged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +36,11 @@ class KnownPayment:
 
     payment: Payment
     owner: str | None
-    """The replica that drives it; None once it is settled."""
+    """The replica that drives it; None once it is settled or closed."""
     processor: str | None
-    """The processor that its claim names; None once it is settled."""
+    """The processor that its claim names; None where it names nobody, or there is no claim any more."""
+    moves: int
+    """How often its claim has changed; 0 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +48,14 @@ class WriteResult:
     """What one batch changed."""
 
     claimed: tuple[UUID, ...]
-    """Payments that are rows of this replica now, in the order in which they were offered."""
+    """Payments that are rows of this replica now, in the order in which they were offered. Rows that an earlier try of
+    the same registration has written are among them: nothing was sent since."""
     known: tuple[KnownPayment, ...]
     """Offered payments whose ids had a row already."""
     moved: tuple[UUID, ...]
     """Payments of this replica whose rows name the new processor now."""
+    disputed: tuple[UUID, ...] = ()
+    """Payments that are settled otherwise already: with another processor, stamp or amount."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from actors.domain.payment import Claim, Move, Settlement
+from actors.domain.payment import Claim, Closing, Move, Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,7 @@ class Write:
     claims: tuple[Claim, ...]
     moves: tuple[Move, ...]
     settlements: tuple[Settlement, ...]
+    closings: tuple[Closing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ class Route:
     payments: tuple[Payment, ...]
     behind: int
     """How many more wait in the journal."""
+    replayed: frozenset[UUID] = frozenset()
+    """Ids of those that come from an earlier run or from another replica's journal: if they have no row, either nothing
+    was sent, or Postgres has forgotten them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,11 @@ class Adopt:
     claims: tuple[Claim, ...]
     oldest_stamp_ms: int
     """No charge of theirs bears an older stamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """Postgres may have forgotten what it had acknowledged: no row, and no absence of a row, proves anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ class Written:
     moves_rejected: tuple[UUID, ...]
     """Rows that belong to other replicas by now."""
     settled: tuple[UUID, ...]
+    closed: tuple[UUID, ...] = ()
+    """Payments whose end without a charge is committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,7 @@ class RouterStats:
 RouterMessage = (
     Route
     | Adopt
+    | StoreChanged
     | Written
     | ChargesEnded
     | LookUpsEnded
