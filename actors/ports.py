@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.quorum import Opinion
 from actors.domain.records import (
     AdoptedClaims,
@@ -144,8 +144,23 @@ class ProcessorClient(Protocol):
 class PaymentStore(Protocol):
     """Payments in Postgres. Every method raises `LedgerUnavailableError` where it does not answer."""
 
-    def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
-        """Commit all of it in one transaction. May be called again with the same after an error."""
+    def forget_registration(self) -> None:
+        """Write nothing more until this replica has registered anew."""
+
+    def write(
+        self,
+        claims: Sequence[Claim],
+        moves: Sequence[Move],
+        settlements: Sequence[Settlement],
+        closings: Sequence[Closing] = (),
+        marks: Sequence[Mark] = (),
+    ) -> WriteResult:
+        """Commit all of it. May be called again with the same after an error.
+
+        Raises:
+            FencedError: this replica is not registered, or others have taken over from it. Nothing was written but
+                what is in dispute.
+        """
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Keep, beside the payment that came first, that another amount was offered under its id."""

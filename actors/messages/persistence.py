@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from actors.domain.payment import Claim, Closing, Move, Settlement
+from actors.domain.payment import Claim, Closing, Mark, Move, Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,8 @@ class Write:
     moves: tuple[Move, ...]
     settlements: tuple[Settlement, ...]
     closings: tuple[Closing, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    """Of payments that the same message neither moves nor settles nor closes: each of these ends an earlier mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,4 +27,9 @@ class GetUnwritten:
     """A question: how many items wait for a commit?"""
 
 
-PersistenceMessage = Write | CommitDue | GetUnwritten
+@dataclass(frozen=True, slots=True)
+class GetDisputes:
+    """A question: how many charges of payments that are settled otherwise has this replica found since its start?"""
+
+
+PersistenceMessage = Write | CommitDue | GetUnwritten | GetDisputes

@@ -160,7 +160,7 @@ def test_a_batch_finds_its_rows_by_key_though_its_plan_was_made_for_empty_tables
     PostgresLeases(connections, fence, lambda: 0).register(0, LEASE_S)
     payments.write([], [], [])
     for number in range(2, 20):
-        payments.write([claim(number)], [Move(uid(number - 1), "fallback", 1)], [settlement(number - 2)])
+        payments.write([claim(number)], [Move(uid(number - 1), "fallback", 1, moves=1)], [settlement(number - 2)])
     with connections.writer.use() as connection:
         connection.execute("SELECT pg_stat_force_next_flush()")
         scans = connection.execute("SELECT relname, seq_scan FROM pg_stat_user_tables WHERE n_tup_ins > 0").fetchall()
