@@ -1,7 +1,7 @@
 """Persistence: gathers what is to be written into batches, and commits them to Postgres in order."""
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import islice
 from typing import assert_never
@@ -10,11 +10,11 @@ from uuid import UUID
 from actors.actor import Actor
 from actors.domain.backoff import Backoff
 from actors.domain.batching import BatchLimits, BatchSize, BatchSpacing
-from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment, Settlement
 from actors.domain.records import KnownPayment, WriteResult
 from actors.errors import FencedError, LedgerUnavailableError
 from actors.messages.intake import FirstAmountsFound, Recorded
-from actors.messages.persistence import CommitDue, GetDisputes, GetUnwritten, PersistenceMessage, Write
+from actors.messages.persistence import CommitDue, GetIncidents, GetUnwritten, Incidents, PersistenceMessage, Write
 from actors.messages.router import Adopt, Written
 from actors.ports import PaymentStore, Recipient, Runtime
 
@@ -51,6 +51,7 @@ class PersistenceActor(Actor):
         self._marks: dict[UUID, Mark] = {}
         """The latest of each payment."""
         self._disputes = 0
+        self._closed = Counter(dict.fromkeys(EndState, 0))
         self._failures = 0
         self._commit_due = False
 
@@ -72,8 +73,8 @@ class PersistenceActor(Actor):
                     self._commit()
             case GetUnwritten():
                 return self._waiting
-            case GetDisputes():
-                return self._disputes
+            case GetIncidents():
+                return Incidents(self._disputes, dict(self._closed))
             case _:
                 assert_never(message)
         return None
@@ -136,6 +137,7 @@ class PersistenceActor(Actor):
         self.progressed()
         self._size.committed(self._runtime.now_s() - started_s)
         self._drop(batch)
+        self._closed.update(closing.state for closing in batch.closings)
         self._note_disputes(result.disputed)
         self._announce(batch, result)
 

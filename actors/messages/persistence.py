@@ -1,8 +1,9 @@
 """What persistence is told and asked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from actors.domain.payment import Claim, Closing, Mark, Move, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,18 @@ class GetUnwritten:
 
 
 @dataclass(frozen=True, slots=True)
-class GetDisputes:
-    """A question: how many charges of payments that are settled otherwise has this replica found since its start?"""
+class GetIncidents:
+    """A question: what has ended that an operator has to know of? Answers `Incidents`."""
 
 
-PersistenceMessage = Write | CommitDue | GetUnwritten | GetDisputes
+@dataclass(frozen=True, slots=True)
+class Incidents:
+    """What has ended on this replica, since its start, that an operator has to know of."""
+
+    disputes: int
+    """Charges of payments that are settled otherwise."""
+    closed: Mapping[EndState, int]
+    """Payments that ended without a charge."""
+
+
+PersistenceMessage = Write | CommitDue | GetUnwritten | GetIncidents

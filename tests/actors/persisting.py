@@ -7,7 +7,7 @@ from pykka._envelope import Envelope
 from actors.domain.batching import BatchLimits
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
-from actors.messages.persistence import GetDisputes, GetUnwritten, PersistenceMessage, Write
+from actors.messages.persistence import GetIncidents, GetUnwritten, PersistenceMessage, Write
 from actors.messages.router import Written
 from actors.persistence import PersistenceActor
 from ops.simulation.stores import MemoryLeases, MemoryPayments
@@ -77,8 +77,8 @@ class Persistence:
     def unwritten(self) -> object:
         return self.actor.on_receive(GetUnwritten())
 
-    def disputes(self) -> object:
-        return self.actor.on_receive(GetDisputes())
+    def incidents(self) -> object:
+        return self.actor.on_receive(GetIncidents())
 
     def marked(self, number: int) -> str | None:
         """Give what readers are told of a payment."""

@@ -5,8 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from actors.domain.payment import Mark, Move
+from actors.domain.payment import EndState, Mark, Move
 from actors.messages.intake import FirstAmountsFound
+from actors.messages.persistence import Incidents
 from actors.messages.router import Written
 from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence, MemoryTables
@@ -18,6 +19,10 @@ def mark(number: int, state: str | None = "unknown") -> Mark:
     return Mark(UUID(int=number), state, NOW_MS)
 
 
+def incidents(disputes: int = 0, declined: int = 0) -> Incidents:
+    return Incidents(disputes, {EndState.DECLINED: declined, EndState.MISMATCHED: 0})
+
+
 def test_the_router_learns_of_closings_after_the_commit() -> None:
     persistence = Persistence()
     persistence.write(claims(1, 2))
@@ -25,7 +30,7 @@ def test_the_router_learns_of_closings_after_the_commit() -> None:
     persistence.write(settlements=(settlement(1),), closings=(closing(2),))
     persistence.advance(0.010)
     assert persistence.router.messages == [written(settled=ids(1), closed=ids(2))]
-    assert persistence.rows == {}
+    assert (persistence.rows, persistence.incidents()) == ({}, incidents(declined=1))
 
 
 def test_a_closed_payment_that_is_offered_again_is_rejected() -> None:
@@ -51,10 +56,10 @@ def test_a_second_charge_is_an_error_in_the_log_and_counted(caplog: pytest.LogCa
     persistence.write(claims(1, 2))
     persistence.write(settlements=(settlement(1), settlement(2)))
     persistence.advance(0.010)
-    assert persistence.disputes() == 0
+    assert persistence.incidents() == incidents(disputes=0)
     persistence.write(settlements=(settlement(1, "fallback"), settlement(2)))
     persistence.advance(0.010)
-    assert persistence.disputes() == 1
+    assert persistence.incidents() == incidents(disputes=1)
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert errors == [f"{UUID(int=1)} was charged more than once: the table dispute has the other charge"]
     assert persistence.router.take()[-1] == written(settled=ids(1, 2))
@@ -66,7 +71,8 @@ def test_a_replica_that_others_have_taken_over_from_still_tells_of_second_charge
     persistence = Persistence(tables)
     MemoryLeases(tables, MemoryFence("1")).register(0, lease_s=60)
     persistence.write(settlements=(settlement(1), settlement(2)))
-    assert (persistence.disputes(), persistence.unwritten(), persistence.router.messages) == (1, 2, [])
+    assert persistence.incidents() == incidents(disputes=1)
+    assert (persistence.unwritten(), persistence.router.messages) == (2, [])
     assert tables.settlements.keys() == {UUID(int=1)}
 
 
