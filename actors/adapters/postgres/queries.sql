@@ -8,7 +8,8 @@
 -- epoch. Payments are sorted by id, so that two replicas that write the same ones at once wait for each other in one
 -- order. A move applies only forwards, and once more where an earlier try of it has applied. A settlement brings its
 -- payment along, for Postgres may have lost it, and ends its claim; one that is not booked, because the payment has one
--- already, is left to `compare_settlements`.
+-- already, is left to `compare_settlements`. Arrays of ids make sure that rows are found by them, however few the tables
+-- held when the plan was made; and an owner to which an empty string is added is looked for in no index.
 -- Gives one row: whether the fence admitted the batch, the claims whose payments had a row already, the moves that hold
 -- now, and how many settlements were not booked.
 WITH fence AS (
@@ -23,12 +24,15 @@ WITH fence AS (
 ), claimed AS (
     INSERT INTO claim (correlation_id, processor, owner, epoch)
     SELECT correlation_id, processor, %(replica)s, %(epoch)s FROM offered JOIN inserted USING (correlation_id)
+), moving AS (
+    SELECT m.* FROM fence, json_to_recordset(%(moves)s::json)
+        AS m (correlation_id uuid, processor text, attempts integer, moves integer)
 ), moved AS (
     UPDATE claim
     SET processor = m.processor, attempts = m.attempts, moves = m.moves, state = NULL, state_since_ms = NULL
-    FROM fence, json_to_recordset(%(moves)s::json)
-        AS m (correlation_id uuid, processor text, attempts integer, moves integer)
-    WHERE claim.correlation_id = m.correlation_id AND claim.owner = %(replica)s
+    FROM moving AS m
+    WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM moving))
+        AND claim.correlation_id = m.correlation_id AND claim.owner || '' = %(replica)s
         AND (claim.moves < m.moves OR claim.moves = m.moves AND claim.processor IS NOT DISTINCT FROM m.processor)
     RETURNING claim.correlation_id
 ), settled AS (
@@ -46,9 +50,9 @@ WITH fence AS (
     FROM settled ORDER BY correlation_id
     ON CONFLICT DO NOTHING RETURNING correlation_id
 ), released AS (
-    DELETE FROM claim USING booked WHERE claim.correlation_id = booked.correlation_id
+    DELETE FROM claim WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM booked))
 ), reopened AS (
-    DELETE FROM closed USING booked WHERE closed.correlation_id = booked.correlation_id
+    DELETE FROM closed WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM booked))
 )
 SELECT
     EXISTS (SELECT FROM fence) AS admitted,
@@ -95,17 +99,21 @@ WITH fence AS (
     SELECT correlation_id, amount_minor, currency, accepted_at_ms FROM ended ORDER BY correlation_id
     ON CONFLICT DO NOTHING
 ), released AS (
-    DELETE FROM claim USING ended WHERE claim.correlation_id = ended.correlation_id AND claim.owner = %(replica)s
+    DELETE FROM claim
+    WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM ended)) AND owner || '' = %(replica)s
 ), closed_now AS (
     INSERT INTO closed (correlation_id, state, processor, attempts, closed_at_ms)
     SELECT correlation_id, state, processor, attempts, closed_at_ms FROM ended
     WHERE NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = ended.correlation_id)
     ORDER BY correlation_id
     ON CONFLICT DO NOTHING
+), marking AS (
+    SELECT m.* FROM fence, json_to_recordset(%(marks)s::json) AS m (correlation_id uuid, state text, since_ms bigint)
 ), marked AS (
     UPDATE claim SET state = m.state, state_since_ms = CASE WHEN m.state IS NOT NULL THEN m.since_ms END
-    FROM fence, json_to_recordset(%(marks)s::json) AS m (correlation_id uuid, state text, since_ms bigint)
-    WHERE claim.correlation_id = m.correlation_id AND claim.owner = %(replica)s
+    FROM marking AS m
+    WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM marking))
+        AND claim.correlation_id = m.correlation_id AND claim.owner || '' = %(replica)s
 )
 SELECT EXISTS (SELECT FROM fence) AS admitted
 

@@ -168,6 +168,19 @@ def test_a_settlement_that_waits_for_another_one_is_compared_with_it(database_ur
 
 
 @on_postgres
+def test_a_settlement_ends_a_claim_that_changes_at_the_same_moment(database_url: str, mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1), claim(2)], [], [])
+    with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as rival:
+        rival.execute("UPDATE claim SET owner = 'b', moves = 1")
+        write = executor.submit(mine.payments.write, [], [], [settlement(1), settlement(2)])
+        wait_until_blocked(database_url, 1)
+        rival.commit()
+        assert write.result(DEADLINE_S) == NOTHING
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM claim").fetchone() == (0,)
+
+
+@on_postgres
 def test_a_dispute_is_kept_once_with_the_time_at_which_it_was_found(database_url: str, mine: ReplicaStorage) -> None:
     charge(mine, 1)
     for _ in range(3):

@@ -1,5 +1,6 @@
 """A claim names what its moves have come to, forwards alone, whatever is tried again and arrives late."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -9,6 +10,7 @@ from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, Move
 from actors.domain.records import KnownPayment, WriteResult
 from tests.actors.adapters.postgres.storage import (
+    DEADLINE_S,
     LEASE_S,
     MANY,
     NOTHING,
@@ -18,6 +20,7 @@ from tests.actors.adapters.postgres.storage import (
     on_postgres,
     record_of,
     uid,
+    wait_until_blocked,
 )
 from tests.actors.fakes import NOW_MS, payment
 
@@ -74,6 +77,24 @@ def test_a_batch_that_postgres_executes_after_its_retry_and_a_later_one_changes_
         row = late.execute(QUERIES["write_batch"], first).fetchone()
     assert row == (True, [], [], 0)
     assert mine.leases.claims(MANY) == (claim(1, "default", attempts=2, moves=2),)
+
+
+@on_postgres
+def test_a_row_that_is_taken_over_while_its_move_is_under_way_does_not_move(
+    database_url: str, mine: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    mine.payments.write([claim(1), claim(2)], [], [])
+    with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as adopter:
+        adopter.execute("UPDATE claim SET owner = 'b' WHERE correlation_id = %s", (uid(1),))
+        moves = [Move(uid(number), "fallback", 1, moves=1) for number in (1, 2)]
+        write = executor.submit(mine.payments.write, [], moves, [])
+        wait_until_blocked(database_url, 1)
+        adopter.commit()
+        assert write.result(DEADLINE_S) == moved(2)
+    assert (mine.leases.claims(MANY), other.leases.claims(MANY)) == (
+        (claim(2, "fallback", attempts=1, moves=1),),
+        (claim(1),),
+    )
 
 
 def test_a_row_of_an_earlier_try_is_claimed(mine: ReplicaStorage) -> None:
