@@ -9,7 +9,7 @@
 -- order. A move applies only forwards, and once more where an earlier try of it has applied. A settlement brings its
 -- payment along, for Postgres may have lost it, and ends its claim; one that is not booked, because the payment has one
 -- already, is left to `compare_settlements`. Arrays of ids make sure that rows are found by them, however few the tables
--- held when the plan was made; and an owner to which an empty string is added is looked for in no index.
+-- held when the plan was made.
 -- Gives one row: whether the fence admitted the batch, the claims whose payments had a row already, the moves that hold
 -- now, and how many settlements were not booked.
 WITH fence AS (
@@ -32,7 +32,7 @@ WITH fence AS (
     SET processor = m.processor, attempts = m.attempts, moves = m.moves, state = NULL, state_since_ms = NULL
     FROM moving AS m
     WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM moving))
-        AND claim.correlation_id = m.correlation_id AND claim.owner || '' = %(replica)s
+        AND claim.correlation_id = m.correlation_id AND claim.owner = %(replica)s
         AND (claim.moves < m.moves OR claim.moves = m.moves AND claim.processor IS NOT DISTINCT FROM m.processor)
     RETURNING claim.correlation_id
 ), settled AS (
@@ -99,8 +99,7 @@ WITH fence AS (
     SELECT correlation_id, amount_minor, currency, accepted_at_ms FROM ended ORDER BY correlation_id
     ON CONFLICT DO NOTHING
 ), released AS (
-    DELETE FROM claim
-    WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM ended)) AND owner || '' = %(replica)s
+    DELETE FROM claim WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM ended)) AND owner = %(replica)s
 ), closed_now AS (
     INSERT INTO closed (correlation_id, state, processor, attempts, closed_at_ms)
     SELECT correlation_id, state, processor, attempts, closed_at_ms FROM ended
@@ -113,7 +112,7 @@ WITH fence AS (
     UPDATE claim SET state = m.state, state_since_ms = CASE WHEN m.state IS NOT NULL THEN m.since_ms END
     FROM marking AS m
     WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM marking))
-        AND claim.correlation_id = m.correlation_id AND claim.owner || '' = %(replica)s
+        AND claim.correlation_id = m.correlation_id AND claim.owner = %(replica)s
 )
 SELECT EXISTS (SELECT FROM fence) AS admitted
 
