@@ -15,7 +15,6 @@ class Write:
     settlements: tuple[Settlement, ...]
     closings: tuple[Closing, ...] = ()
     marks: tuple[Mark, ...] = ()
-    """Of payments that the same message neither moves nor settles nor closes: each of these ends an earlier mark."""
 
 
 @dataclass(frozen=True, slots=True)
