@@ -2,6 +2,7 @@
 
 from enum import Enum
 
+
 class Outcome(Enum):
     """What is known about a charge that has ended."""
 
@@ -18,7 +19,7 @@ class Outcome(Enum):
     FAILED = "failed"
     """The payment was certainly not charged: 500 with an empty body, as the processor's contract says."""
     DECLINED = "declined"
-    """The processor will not charge this payment (400, 402, 409, 413, 415); whether it was booked before is not said."""
+    """The processor declines this payment (400, 402, 409, 413, 415), and does not say whether it was booked before."""
     MISCONFIGURED = "misconfigured"
     """The processor turns away all that this gateway sends (401, 403, 404, 405); it may have been booked before."""
     UNKNOWN = "unknown"
@@ -32,12 +33,15 @@ class Outcome(Enum):
     @property
     def is_success(self) -> bool:
         """Whether the processor did its work. The breaker counts all other outcomes of attempts as failures."""
-        return self in _SUCCESSES
+        return self is Outcome.SETTLED or self is Outcome.ALREADY_CHARGED or self is Outcome.DECLINED
+
+    @property
+    def tells_pace(self) -> bool:
+        """Whether the processor took the time of a charge. The others end as fast or as slowly as they fail."""
+        return self is Outcome.SETTLED or self is Outcome.ALREADY_CHARGED or self is Outcome.OVERLOADED
 
 
-_SUCCESSES = frozenset({Outcome.SETTLED, Outcome.ALREADY_CHARGED, Outcome.DECLINED})
-
-def outcome_of_status(status: int, *, body_is_empty: bool) -> Outcome:
+def outcome_of_status(status: int, *, body_is_empty: bool) -> Outcome:  # noqa: PLR0911  # a line for each meaning
     """Return what a complete, well-formed answer to `POST /payments` means.
 
     A status that the contract does not name, and a 500 with a body, may come from something in front of the processor,

@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from actors.domain.breaker import BreakerState, Cause, Transition
+from actors.domain.breaker import BreakerState, Transition
+from actors.domain.breaker_causes import Cause
 from actors.domain.money import Money
 from actors.domain.payment import Payment
 from actors.domain.records import ProcessorTotal

@@ -29,7 +29,6 @@ from tests.actors.adapters.servers import (
 )
 from tests.actors.fakes import payment
 
-
 MISSING, NO_ANSWER = LookUpAnswer(LookUpResult.MISSING), LookUpAnswer(LookUpResult.NO_ANSWER)
 
 
