@@ -18,7 +18,8 @@ from actors.readiness import Readiness
 NOW_MS = 1_752_582_896_789
 ALL_WELL = Readiness(ready=True, parts={"journal": "ok", "actors": "ok", "postgres": "ok", "redis": "ok"})
 UNUSED = ProcessorStatus(
-    BreakerState.CLOSED,
+    charges=False,
+    state=BreakerState.CLOSED,
     under_way=0,
     limit=266,
     latency_s=None,
@@ -27,7 +28,8 @@ UNUSED = ProcessorStatus(
     transitions_by_cause={},
 )
 OPENED = ProcessorStatus(
-    BreakerState.OPEN,
+    charges=True,
+    state=BreakerState.OPEN,
     under_way=3,
     limit=12,
     latency_s=0.0123,

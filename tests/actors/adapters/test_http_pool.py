@@ -218,6 +218,9 @@ def test_no_connection_is_opened_ahead_while_all_are_in_use() -> None:
 
 
 def test_where_a_connection_is_neither_accepted_nor_refused_none_is_opened_ahead() -> None:
-    with full_port() as url, closing(HttpPool(HostAddresses.of_url(url), AMPLE_S, 1)) as pool:
-        with pytest.raises(UnsentError):
-            pool.open_one(SHORT_S)
+    with (
+        full_port() as url,
+        closing(HttpPool(HostAddresses.of_url(url), AMPLE_S, 1)) as pool,
+        pytest.raises(UnsentError),
+    ):
+        pool.open_one(SHORT_S)
