@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter, deque
+from dataclasses import replace
 from typing import assert_never
 
 from actors.actor import Actor
@@ -11,6 +12,7 @@ from actors.domain.charge_gate import ChargeGate, GateWork, Sent
 from actors.domain.lifecycle_events import ChargeEnded
 from actors.domain.outcome import Outcome
 from actors.domain.processor_delay import ProcessorDelay
+from actors.domain.records import LookUpResult
 from actors.look_ups import LookUps
 from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
 from actors.messages.processor import (
@@ -79,7 +81,9 @@ class ProcessorActor(Actor):
         self._look_ups = LookUps(name, client, delay, runtime, self._gather)
         self._delay_told_s = 0.0
         """The excess of the delay that health was told of last."""
-        self._is_delay_logged = self._is_misconfigured = False
+        self._is_delay_logged = False
+        self._is_misconfigured = False
+        """Whether the breaker has opened because all charges were turned away, and has not closed since."""
         self._transitions: deque[DatedTransition] = deque(maxlen=TRANSITIONS_MAX)
         self._transitions_by_cause: Counter[tuple[BreakerState, Cause]] = Counter()
 
@@ -195,6 +199,12 @@ class ProcessorActor(Actor):
             self._router.tell(ChargesEnded(tuple(ended)))
             self._note_delay(now_s)
         if look_ups:
+            if self._is_misconfigured:
+                # What answers 404 to charges answers so to look-ups too, whatever was charged.
+                look_ups = tuple(
+                    replace(end, result=LookUpResult.NO_ANSWER) if end.result is LookUpResult.MISSING else end
+                    for end in look_ups
+                )
             self._router.tell(LookUpsEnded(look_ups))
 
     def _note_delay(self, now_s: float) -> None:

@@ -307,6 +307,17 @@ def test_after_one_answer_all_look_ups_are_made_again() -> None:
     assert len(processor.client.looked_up) == LOOK_UPS_MAX + 100
 
 
+def test_a_processor_that_turns_all_charges_away_is_not_believed_that_a_payment_is_missing() -> None:
+    processor = Processor()
+    processor.client.outcomes.append(Outcome.MISCONFIGURED)
+    processor.charge(1)
+    processor.run()
+    processor.client.look_ups.append(LookUpAnswer(LookUpResult.CHARGED, NOW_MS))
+    processor.look_up(1, 2)
+    processor.run()
+    assert [end.result for end in processor.looked_up()] == [LookUpResult.CHARGED, LookUpResult.NO_ANSWER]
+
+
 def test_an_open_breaker_does_not_keep_payments_from_being_looked_up() -> None:
     processor = Processor()
     processor.open()

@@ -198,6 +198,19 @@ def test_only_a_404_says_that_a_payment_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", MISSING),
+        (b'{"message":"payment not found"}', MISSING),
+        (b"<html><h1>404 Not Found</h1></html>", NO_ANSWER),
+        (b"default backend - 404", NO_ANSWER),
+    ],
+)
+def test_only_the_processor_itself_says_that_a_payment_is_missing(body: bytes, expected: LookUpAnswer) -> None:
+    assert looked_up(body, 404) == expected
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",
