@@ -13,13 +13,21 @@ from actors.domain.records import PollLease, ProcessorHealth
 from actors.errors import HealthUnavailableError
 from actors.messages.health import (
     BreakerChanged,
+    DelaySeen,
     ExchangeDue,
     ForceBreaker,
     HealthMessage,
     PollEnded,
     ProbeWanted,
 )
-from actors.messages.processor import HealthReported, HoldBreaker, PeerRecovered, ProbeAnswered, QuorumFoundDown
+from actors.messages.processor import (
+    DelayHeard,
+    HealthReported,
+    HoldBreaker,
+    PeerRecovered,
+    ProbeAnswered,
+    QuorumFoundDown,
+)
 from actors.ports import HealthBoard, HealthProbe, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
@@ -63,6 +71,8 @@ class _View:
     """Whether a health call of this replica is under way."""
     probed_at_s: float | None = None
     """When this replica last allowed a probe."""
+    delay_s: float = 0.0
+    """The longest charge of this replica; 0 where the operator allows for as long a delay."""
 
 
 class HealthActor(Actor):
@@ -110,6 +120,8 @@ class HealthActor(Actor):
                 self._views[processor].breaker = message
                 # Other replicas may be waiting for this news.
                 self._exchange()
+            case DelaySeen(processor, delay_s):
+                self._views[processor].delay_s = delay_s
             case ProbeWanted(processor):
                 self._processors[processor].tell(ProbeAnswered(self._may_probe(processor)))
             case PollEnded(processor):
@@ -154,6 +166,7 @@ class HealthActor(Actor):
             closed=view.breaker.state.is_closed,
             changed_s_ago=None if changed_at_s is None else self._runtime.now_s() - changed_at_s,
             order=view.order,
+            delay_s=view.delay_s,
         )
 
     def _report(self, answer: ProcessorHealth) -> None:
@@ -163,7 +176,8 @@ class HealthActor(Actor):
             return
         view.reported_asked_at_ms = answer.asked_at_ms
         asked_s_ago = max(0.0, (self._runtime.now_ms() - answer.asked_at_ms) / 1000)
-        self._processors[answer.processor].tell(HealthReported(answer.failing, asked_s_ago))
+        response_time_s_min = answer.response_time_ms_min / 1000
+        self._processors[answer.processor].tell(HealthReported(answer.failing, asked_s_ago, response_time_s_min))
 
     def _compare(self, own: Opinion, others: list[Opinion]) -> None:
         view, processor = self._views[own.processor], self._processors[own.processor]
@@ -177,12 +191,11 @@ class HealthActor(Actor):
         elif changed_at_s != view.recovery_told_at_s and peer_recovered(own, others):
             view.recovery_told_at_s = changed_at_s
             processor.tell(PeerRecovered())
+        if delay_s := max((each.delay_s for each in others), default=0.0):
+            processor.tell(DelayHeard(delay_s))
 
     def _poll_if_due(self, name: str, lease: PollLease | None, read_at_s: float) -> None:
-        """Take the lease, or ask for the processor's health when the lease has been held long enough.
-
-        By then every replica that keeps reading the board has seen the lease.
-        """
+        """Take the lease, or make the call when every replica that keeps reading the board has seen the lease."""
         view, now_s = self._views[name], self._runtime.now_s()
         if lease is not None:
             view.poll_due_s = max(view.poll_due_s, now_s + lease.ends_s_in)

@@ -135,7 +135,10 @@ class ProcessorClient(Protocol):
         """Send one payment once and tell what came of it, within a deadline over the whole call."""
 
     def look_up(self, payment: Payment) -> LookUpAnswer:
-        """Ask for one payment, within a deadline over the whole call. One of another amount is no usable answer."""
+        """Ask for one payment, within a deadline over the whole call."""
+
+    def knock(self) -> bool:
+        """Tell whether the processor accepts a connection, within a second or so; the next charge uses that one."""
 
     def close(self) -> None:
         """Close the connections that wait for use."""

@@ -2,25 +2,30 @@
 
 import logging
 from collections import Counter, deque
+from dataclasses import replace
 from typing import assert_never
 
 from actors.actor import Actor
-from actors.domain.breaker import BreakerState, Cause, Transition
+from actors.domain.breaker import BreakerState, Transition
+from actors.domain.breaker_causes import Cause
 from actors.domain.charge_gate import ChargeGate, GateWork, Sent
-from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
+from actors.domain.lifecycle_events import ChargeEnded
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Payment
-from actors.domain.records import LookUpAnswer
-from actors.messages.health import BreakerChanged, ProbeWanted
+from actors.domain.processor_delay import ProcessorDelay
+from actors.domain.records import LookUpResult
+from actors.look_ups import LookUps
+from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
 from actors.messages.processor import (
     Charge,
     DatedTransition,
+    DelayHeard,
     Drain,
     EndsDue,
     GetOldestSent,
     GetProcessorStatus,
     HealthReported,
     HoldBreaker,
+    KnockEnded,
     LeaseRenewed,
     LookUp,
     PeerRecovered,
@@ -36,8 +41,6 @@ from actors.timer import Timer
 
 logger = logging.getLogger(__name__)
 
-LOOK_UPS_MAX = 16
-"""Look-ups under way at once."""
 GATHER_S = 0.010
 """How long the ends of charges are gathered, so that they are handled together."""
 TRANSITIONS_MAX = 256
@@ -55,24 +58,32 @@ class ProcessorActor(Actor):
         name: str,
         client: ProcessorClient,
         gate: ChargeGate,
+        delay: ProcessorDelay,
+        charges: bool,
         router: Recipient,
         health: Recipient,
         runtime: Runtime,
     ) -> None:
+        """`charges` is False where the processor is only asked for payments that it may have charged before."""
         super().__init__()
         self._name = name
         self._client = client
         self._gate = gate
+        self._delay = delay
+        self._charges = charges
         self._router = router
         self._health = health
         self._runtime = runtime
         self._timer = Timer(runtime, self.tell_self, StartDue())
         self._ends: list[tuple[Sent, Outcome, float]] = []
         """Charges that have ended, with the time of their end."""
-        self._look_up_ends: list[LookUpEnded] = []
         self._ends_due = False
-        self._to_look_up: deque[Payment] = deque()
-        self._looking_up = 0
+        self._look_ups = LookUps(name, client, delay, runtime, self._gather)
+        self._delay_told_s = 0.0
+        """The excess of the delay that health was told of last."""
+        self._is_delay_logged = False
+        self._is_misconfigured = False
+        """Whether the breaker has opened because all charges were turned away, and has not closed since."""
         self._transitions: deque[DatedTransition] = deque(maxlen=TRANSITIONS_MAX)
         self._transitions_by_cause: Counter[tuple[BreakerState, Cause]] = Counter()
 
@@ -87,7 +98,7 @@ class ProcessorActor(Actor):
             case Charge(payments):
                 gate.given(payments)
             case LookUp(payments):
-                self._to_look_up.extend(payments)
+                self._look_ups.add(payments)
             case EndsDue():
                 self._take_ends()
             case StartDue():
@@ -96,14 +107,21 @@ class ProcessorActor(Actor):
                 gate.leased(until_s)
             case Drain():
                 gate.drain()
-            case HealthReported(failing, asked_s_ago):
+            case HealthReported(failing, asked_s_ago, response_time_s_min):
                 gate.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
+                self._delay.told(response_time_s_min, now_s)
+                self._note_delay(now_s)
+            case DelayHeard(delay_s):
+                self._delay.told(delay_s, now_s)
+                self._note_delay(now_s)
             case QuorumFoundDown():
                 gate.breaker.quorum_found_down(now_s)
             case PeerRecovered():
                 gate.peer_recovered(now_s)
             case HoldBreaker(state):
                 gate.breaker.force(state, now_s)
+            case KnockEnded(accepted):
+                gate.knocked(accepted=accepted, now_s=now_s)
             case ProbeAnswered(granted):
                 gate.probe_answered(granted=granted, now_s=now_s)
             case GetOldestSent():
@@ -119,9 +137,9 @@ class ProcessorActor(Actor):
         now_s = self._runtime.now_s()
         self._carry_out(self._gate.decide(now_s, self._runtime.now_ms()), now_s)
         self._timer.set(self._gate.wakes_at_s())
-        while self._to_look_up and self._looking_up < LOOK_UPS_MAX and not self._gate.is_draining:
-            self._looking_up += 1
-            self._runtime.spawn(self._look_up, self._to_look_up.popleft())
+        unasked = () if self._gate.is_draining else self._look_ups.start()
+        if unasked:
+            self._router.tell(LookUpsEnded(unasked))
 
     def _carry_out(self, work: GateWork, now_s: float) -> None:
         for transition in work.transitions:
@@ -136,6 +154,8 @@ class ProcessorActor(Actor):
         if work.not_sent:
             ends = (ChargeEnded(each.correlation_id, Outcome.NOT_SENT, 0) for each in work.not_sent)
             self._router.tell(ChargesEnded(tuple(ends)))
+        if work.wants_knock:
+            self._runtime.spawn(self._knock)
         if work.wants_probe:
             self._health.tell(ProbeWanted(self._name))
         for sent in work.starts:
@@ -146,19 +166,17 @@ class ProcessorActor(Actor):
         try:
             # Asked again, as late as possible: the process may have stood still since the gate decided.
             leased = self._gate.may_send(self._runtime.now_s())
-            outcome = self._client.charge(sent.payment, sent.requested_at_ms) if leased else Outcome.REFUSED
+            outcome = self._client.charge(sent.payment, sent.requested_at_ms) if leased else Outcome.NOT_SENT
         finally:
             self._ends.append((sent, outcome, self._runtime.now_s()))
             self._gather()
 
-    def _look_up(self, payment: Payment) -> None:
-        answer, asked_at_s = LookUpAnswer(answered=False), self._runtime.now_s()
+    def _knock(self) -> None:
+        accepted = False
         try:
-            answer = self._client.look_up(payment)
+            accepted = self._client.knock()
         finally:
-            key, requested_at_ms = payment.correlation_id, answer.requested_at_ms
-            self._look_up_ends.append(LookUpEnded(key, answer.answered, requested_at_ms, asked_at_s))
-            self._gather()
+            self.tell_self(KnockEnded(accepted))
 
     def _gather(self) -> None:
         if not self._ends_due:
@@ -168,22 +186,47 @@ class ProcessorActor(Actor):
     def _take_ends(self) -> None:
         self._ends_due = False
         ends, self._ends = self._ends, []
-        look_ups, self._look_up_ends = self._look_up_ends, []
+        look_ups = self._look_ups.take_ends()
         now_s = self._runtime.now_s()
         for sent, outcome, ended_at_s in ends:
             self._gate.ended(sent, outcome, ended_at_s=ended_at_s, now_s=now_s)
         if ends:
+            self._delay.call_ended(max(ended_at_s - sent.call.started_s for sent, _, ended_at_s in ends), now_s)
             ended = (
-                ChargeEnded(sent.payment.correlation_id, outcome, sent.requested_at_ms) for sent, outcome, _ in ends
+                ChargeEnded(sent.payment.correlation_id, outcome, sent.requested_at_ms if outcome.was_sent else 0)
+                for sent, outcome, _ in ends
             )
             self._router.tell(ChargesEnded(tuple(ended)))
+            self._note_delay(now_s)
         if look_ups:
-            self._looking_up -= len(look_ups)
-            self._router.tell(LookUpsEnded(tuple(look_ups)))
+            if self._is_misconfigured:
+                # What answers 404 to charges answers so to look-ups too, whatever was charged.
+                look_ups = tuple(
+                    replace(end, result=LookUpResult.NO_ANSWER) if end.result is LookUpResult.MISSING else end
+                    for end in look_ups
+                )
+            self._router.tell(LookUpsEnded(look_ups))
+
+    def _note_delay(self, now_s: float) -> None:
+        """Tell health and the operator where the processor takes longer than the setting allows for."""
+        excess_s, longest_s = self._delay.excess_s(now_s), self._delay.longest_s(now_s)
+        if excess_s != self._delay_told_s:
+            self._delay_told_s = excess_s
+            self._health.tell(DelaySeen(self._name, excess_s))
+        if longest_s > self._delay.setting_s and not self._is_delay_logged:
+            self._is_delay_logged = True
+            logger.warning(
+                "%s takes up to %.1f s for a charge: PROCESSOR_DELAY_MAX_MS is smaller, and is not relied upon",
+                self._name,
+                longest_s,
+            )
 
     def _note(self, transition: Transition, now_s: float) -> None:
         before, after, cause = transition.before, transition.after, transition.cause
         logger.info("breaker of %s: %s -> %s (%s)", self._name, before.value, after.value, cause.value)
+        if cause is Cause.MISCONFIGURED and not self._is_misconfigured:
+            logger.error("%s answers 401, 403, 404 or 405 to charges: its address or its access is wrong", self._name)
+        self._is_misconfigured = cause is Cause.MISCONFIGURED or (self._is_misconfigured and not after.is_closed)
         at_ms = self._runtime.now_ms() - round((now_s - transition.at_s) * 1000)
         self._transitions.append(DatedTransition(at_ms, transition))
         self._transitions_by_cause[after, cause] += 1
@@ -191,6 +234,7 @@ class ProcessorActor(Actor):
     def _status(self) -> ProcessorStatus:
         gate = self._gate
         return ProcessorStatus(
+            self._charges,
             gate.breaker.state(self._runtime.now_s()),
             gate.under_way,
             gate.concurrency.limit,

@@ -27,6 +27,7 @@ from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX, Dispatcher
+from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.retries import RetryLimits
@@ -35,6 +36,7 @@ from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
 from actors.lease import LEASE_S, LeaseActor
+from actors.look_ups import LOOK_UPS_MAX
 from actors.persistence import PersistenceActor
 from actors.ports import (
     HealthBoard,
@@ -49,7 +51,7 @@ from actors.ports import (
     PurgeStore,
     Runtime,
 )
-from actors.processor import LOOK_UPS_MAX, ProcessorActor
+from actors.processor import ProcessorActor
 from actors.queries import PaymentQueries, Turns
 from actors.router import RouterActor
 from actors.settings import Durability, Settings
@@ -107,15 +109,15 @@ def production_parts(settings: Settings) -> Parts:
     """Build the parts that talk to the real world."""
     runtime = GeventRuntime()
     connections, fence = Connections(settings.database_url), Fence(settings.replica)
-    names = tuple(processor.name for processor in settings.processors)
+    charging = tuple(processor for processor in settings.processors if processor.charges)
     return Parts(
         runtime=runtime,
         database=connections,
         payments=PostgresPayments(connections, fence),
         leases=PostgresLeases(connections, fence, runtime.now_ms),
         purges=PostgresPurge(connections, settings.replica),
-        board=RedisHealthBoard(settings.redis_url, settings.replica, names),
-        probe=HttpHealthProbe(settings.processors, runtime.now_ms),
+        board=RedisHealthBoard(settings.redis_url, settings.replica, tuple(each.name for each in charging)),
+        probe=HttpHealthProbe(charging, runtime.now_ms),
         clients={
             processor.name: HttpProcessorClient(
                 processor.url,
@@ -222,7 +224,7 @@ class System:
         )
 
     def _processor(self, processor: Processor) -> Child:
-        parts, name = self.parts, processor.name
+        parts, settings, name = self.parts, self.settings, processor.name
         return Child(
             self.processors[name],
             lambda: ProcessorActor(
@@ -234,6 +236,8 @@ class System:
                     ConcurrencyLimit(parts.concurrency_limits),
                     RateLimiter(parts.rate_limits),
                 ),
+                delay=ProcessorDelay(settings.processor_delay_max_s, settings.charge_timeout_s, LEASE_S),
+                charges=processor.charges,
                 router=self.router,
                 health=self.health,
                 runtime=parts.runtime,
@@ -283,7 +287,7 @@ class System:
         return Child(
             self.health,
             lambda: HealthActor(
-                processors=self.processors,
+                processors={each.name: self.processors[each.name] for each in self.settings.processors if each.charges},
                 board=self.parts.board,
                 probe=self.parts.probe,
                 runtime=self.parts.runtime,

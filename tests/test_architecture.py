@@ -81,6 +81,8 @@ RULES = {
     "actors.lease": Rule((*SHARED_BY_ACTORS, "actors.takeover"), never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
     "actors.actor": Rule(("actors.errors",), never=drivers_except("time")),
+    "actors.look_ups": Rule(DOWN_TO_PORTS, never=DRIVERS),
+    "actors.processor": Rule((*SHARED_BY_ACTORS, "actors.look_ups"), never=DRIVERS),
     "actors.timer": Rule(("actors.ports",), never=DRIVERS),
     "actors.system": Rule(("actors",)),
     "actors.purge": Rule(DOWN_TO_PORTS, never=drivers_except("gevent")),

@@ -46,6 +46,10 @@ class CallDeadlineError(Exception):
     """The deadline for a whole call has passed. Unlike `gevent.Timeout` this is an `Exception`, as any other error."""
 
 
+class UnsentError(Exception):
+    """Not a single byte of a request was sent."""
+
+
 class AnswerError(Exception):
     """What a server sent is not one complete, well-formed answer."""
 
@@ -107,6 +111,7 @@ class HttpConnection:
 
         Raises:
             AnswerError: the answer is cut, malformed or too long, or there are two.
+            UnsentError: the deadline had passed before.
             OSError: the connection broke.
             CallDeadlineError: the deadline has passed.
             httptools.HttpParserError: the answer is malformed.
@@ -118,7 +123,7 @@ class HttpConnection:
         try:
             if time.monotonic() >= deadline_s:
                 # The process stood still meanwhile: what is sent now might come after others have given the call up.
-                raise CallDeadlineError("not sent")  # the timer is closed as well
+                raise UnsentError("too late")  # the timer is closed as well
             # The socket's buffer is empty between calls, and holds many times a request.
             if self._sock.send(request) != len(request):
                 raise BlockingIOError(errno.EAGAIN, "the request was not taken as a whole")

@@ -5,7 +5,7 @@ import time
 from gevent.lock import BoundedSemaphore
 
 from actors.adapters.host_addresses import HostAddresses
-from actors.adapters.http_connection import Answer, CallDeadlineError, HttpConnection, connect
+from actors.adapters.http_connection import Answer, HttpConnection, UnsentError, connect
 
 
 class HttpPool:
@@ -24,15 +24,14 @@ class HttpPool:
         """Send a request once, and wait for its answer.
 
         Raises:
-            ConnectionRefusedError: nobody listens; nothing was sent.
-            socket.gaierror: the host has no address; nothing was sent.
+            UnsentError: no connection was there in time.
             Exception: there is no complete, well-formed answer; the request may have arrived.
         """
         deadline_s = time.monotonic() + self._timeout_s
         if not self._turns.acquire(timeout=self._timeout_s):
-            raise CallDeadlineError("no free connection")
+            raise UnsentError("no free connection")
         try:
-            connection = self._idle_connection() or self._connect(deadline_s)
+            connection = self._connection(deadline_s)
             try:
                 return connection.exchange(request, deadline_s)
             finally:
@@ -43,11 +42,38 @@ class HttpPool:
         finally:
             self._turns.release()
 
+    def open_one(self, timeout_s: float) -> None:
+        """Make sure that a connection is open, and keep it for the next call.
+
+        Raises:
+            UnsentError: the server accepted none within `timeout_s`.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        if not self._turns.acquire(timeout=timeout_s):
+            raise UnsentError("no free connection")
+        try:
+            connection = self._connection(deadline_s)
+            if self._closed:
+                connection.close()
+            else:
+                self._idle.append(connection)
+        finally:
+            self._turns.release()
+
     def close(self) -> None:
         """Close the idle connections; those of calls under way are closed at their end."""
         self._closed = True
         while self._idle:
             self._idle.pop().close()
+
+    def _connection(self, deadline_s: float) -> HttpConnection:
+        connection = self._idle_connection()
+        if connection is not None:
+            return connection
+        try:
+            return self._connect(deadline_s)
+        except Exception as error:
+            raise UnsentError(f"no connection: {error!r}") from error
 
     def _idle_connection(self) -> HttpConnection | None:
         while self._idle:

@@ -2,21 +2,25 @@
 
 import logging
 from decimal import Decimal
-from socket import gaierror
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
 
 from actors.adapters.host_addresses import HostAddresses
+from actors.adapters.http_connection import UnsentError
 from actors.adapters.http_pool import HttpPool
 from actors.domain.instant import ms_from_iso
 from actors.domain.money import BRL
 from actors.domain.outcome import Outcome, outcome_of_status
 from actors.domain.payment import Payment, to_processor
-from actors.domain.records import LookUpAnswer
+from actors.domain.records import LookUpAnswer, LookUpResult
 
 logger = logging.getLogger(__name__)
+
+KNOCK_S_MAX = 1.0
+"""How long a processor that was down has for accepting a connection."""
+_NO_ANSWER = LookUpAnswer(LookUpResult.NO_ANSWER)
 
 
 class _Booked(msgspec.Struct):
@@ -55,33 +59,43 @@ class HttpProcessorClient:
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
         body = to_processor(payment, requested_at_ms, self._default_currency)
         try:
-            status, _ = self._charges.call(f"{self._charge_head}{len(body)}\r\n\r\n{body}".encode())
-        except (ConnectionRefusedError, gaierror):
+            status, answered = self._charges.call(f"{self._charge_head}{len(body)}\r\n\r\n{body}".encode())
+        except UnsentError:
             return Outcome.REFUSED
         except Exception as error:  # noqa: BLE001  # after any other error the payment may have arrived
             logger.debug("charge of %s: %r", payment.correlation_id, error)
             return Outcome.UNKNOWN
-        return outcome_of_status(status)
+        return outcome_of_status(status, body_is_empty=not answered)
+
+    def knock(self) -> bool:
+        try:
+            self._charges.open_one(KNOCK_S_MAX)
+        except UnsentError:
+            return False
+        return True
 
     def look_up(self, payment: Payment) -> LookUpAnswer:
         correlation_id = payment.correlation_id
         try:
             status, body = self._look_ups.call(f"GET /payments/{correlation_id}{self._look_up_end}".encode())
-            if status == 404:  # noqa: PLR2004  # an HTTP status
-                return LookUpAnswer(answered=True)
+            # The processor's own answer has no body, or tells in JSON what is missing. A page that says "not found"
+            # comes from something in front of it, which knows nothing of payments.
+            if status == 404 and body[:1] in {b"", b"{"}:  # noqa: PLR2004  # an HTTP status
+                return LookUpAnswer(LookUpResult.MISSING)
             if status != 200:  # noqa: PLR2004  # an HTTP status
-                return LookUpAnswer(answered=False)
+                return _NO_ANSWER
             booked = self._decoder.decode(body)
             requested_at_ms = ms_from_iso(booked.requestedAt)
         except Exception as error:  # noqa: BLE001  # after any error nothing is known
             logger.debug("look-up of %s: %r", correlation_id, error)
-            return LookUpAnswer(answered=False)
-        currency = booked.currency or self._default_currency
-        found = (booked.correlationId, booked.amount, currency)
-        if found != (correlation_id, payment.money.decimal, payment.currency):
+            return _NO_ANSWER
+        if booked.correlationId != correlation_id:
+            logger.error("look-up of %s: the processor has answered %s", payment, booked)
+            return _NO_ANSWER
+        if (booked.amount, booked.currency or self._default_currency) != (payment.money.decimal, payment.currency):
             logger.error("look-up of %s: the processor has booked %s", payment, booked)
-            return LookUpAnswer(answered=False)
-        return LookUpAnswer(answered=True, requested_at_ms=requested_at_ms)
+            return LookUpAnswer(LookUpResult.MISMATCHED)
+        return LookUpAnswer(LookUpResult.CHARGED, requested_at_ms)
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
+from actors.domain.breaker_causes import OWN_CAUSES, Cause
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.sliding_window import SlidingWindow
 
@@ -37,30 +38,9 @@ class BreakerState(Enum):
         return self is BreakerState.FORCED_OPEN or self is BreakerState.FORCED_CLOSED
 
 
-class Cause(Enum):
-    """Why a breaker changed its state."""
-
-    FAILURE_RATE = "failure rate"
-    SLOW_CALL_RATE = "slow-call rate"
-    STALLED = "no call ends any more"
-    HEALTH_FAILING = "its health answer says failing"
-    QUORUM = "a quorum of replicas finds it down"
-    PROBE_FAILED = "a probe failed"
-    PROBE_LATE = "half open for too long"
-    COOLED_DOWN = "the cool-down is over"
-    HEALTH_WORKING = "its health answer says working"
-    PEER_RECOVERED = "another replica got through"
-    PROBE_SUCCEEDED = "a probe succeeded"
-    OPERATOR = "an operator"
-
-
-OWN_CAUSES = frozenset({Cause.FAILURE_RATE, Cause.SLOW_CALL_RATE, Cause.STALLED, Cause.PROBE_FAILED, Cause.PROBE_LATE})
-"""Causes of opening that this replica's own calls showed. Only these count towards a quorum."""
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that was let through. It is passed to `Breaker.ended` exactly once, when it has ended."""
+    """A call that was let through. The breaker is told once how it ended: `ended`, `turned_away` or `withdrawn`."""
 
     started_s: float
     half_open_period: int
@@ -147,8 +127,7 @@ class Breaker:
         """Record that a call has ended, and whether the processor did its work."""
         state = self.state(now_s)
         slow = now_s - call.started_s >= self._limits.slow_call_s
-        if call.half_open_period == self._half_open_period:
-            self._probes = max(0, self._probes - 1)
+        self._give_back(call)
         if succeeded:
             self._succeeded_at_s = now_s
         if state.is_closed:
@@ -161,6 +140,20 @@ class Breaker:
             self._close(Cause.PROBE_SUCCEEDED, now_s)
         elif state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period:
             self._open(Cause.PROBE_FAILED, now_s)
+
+    def turned_away(self, call: Call, now_s: float) -> None:
+        """Open at once, because a call has shown that the processor turns away whatever this gateway sends."""
+        state = self.state(now_s)
+        self._give_back(call)
+        is_probe = state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period
+        if is_probe or state is BreakerState.CLOSED:
+            self._open(Cause.MISCONFIGURED, now_s)
+
+    def withdrawn(self, call: Call) -> None:
+        """Forget a call that was not made after all, so that it says nothing of the processor."""
+        self._give_back(call)
+        if not self._probes:
+            self._probing_since_s = None
 
     def health_answered(self, *, failing: bool, asked_s_ago: float, now_s: float) -> None:
         """Record what the processor's health endpoint answered when asked `asked_s_ago` seconds before `now_s`."""
@@ -208,6 +201,10 @@ class Breaker:
         """Return the transitions since the last call of this method."""
         transitions, self._transitions = self._transitions, []
         return transitions
+
+    def _give_back(self, call: Call) -> None:
+        if call.half_open_period == self._half_open_period:
+            self._probes = max(0, self._probes - 1)
 
     def _check_rates(self, now_s: float) -> None:
         calls, failure_rate, slow_rate = self._window.rates(now_s)

@@ -14,13 +14,12 @@ from actors.domain.breaker import Breaker, BreakerState, Call, Transition
 from actors.domain.concurrency_limit import ConcurrencyLimit
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
+from actors.domain.probing import Probing
 from actors.domain.rate_limiter import RateLimiter
 from actors.domain.routing import Availability
 
 CLAIMED_AHEAD_MAX = 32
 """Payments beyond the concurrency limit whose claims may be written, so that no charge waits for a commit."""
-PROBE_PAUSE_S = 0.1
-"""How long to wait before asking again where the budget of probes, which all replicas share, is used up."""
 STALL_CHECK_S = 0.5
 """Time between two checks whether charges still end."""
 CAPACITY_STEP = 0.2
@@ -46,6 +45,8 @@ class GateWork:
     """Charges to be sent, in this order."""
     not_sent: list[Payment] = field(default_factory=list)
     """Payments that are given back, in the order in which they were given: the processor takes them no more."""
+    wants_knock: bool = False
+    """Whether to find out if the processor accepts a connection."""
     wants_probe: bool = False
     """Whether to ask the budget of probes for one."""
     transitions: list[Transition] = field(default_factory=list)
@@ -75,9 +76,7 @@ class ChargeGate:
         self.is_draining = False
         """Whether nothing more is sent, since the replica is about to end."""
         self._ended_at_s = 0.0
-        self._probe_asked = False
-        self._probe_granted = False
-        self._probe_again_at_s: float | None = None
+        self._probing = Probing()
         self._start_due_s: float | None = None
         """When the rate limiter allows the next start; how late that comes is the lag of the process."""
         self._stall_check_at_s: float | None = None
@@ -90,29 +89,35 @@ class ChargeGate:
         self._waiting.extend(payments)
 
     def ended(self, sent: Sent, outcome: Outcome, *, ended_at_s: float, now_s: float) -> None:
-        """Take in that a charge was over at `ended_at_s`, which may be a little earlier than now."""
+        """Take in that a charge was over at `ended_at_s`, perhaps a moment ago; if not sent, it tells nothing."""
         del self._in_flight[sent.payment.correlation_id]
         self._left_over.discard(sent.payment.correlation_id)
+        if outcome is Outcome.NOT_SENT:
+            self.breaker.withdrawn(sent.call)
+            return
         self._ended_at_s = ended_at_s
-        self.breaker.ended(sent.call, succeeded=outcome.is_success, now_s=now_s)
-        overloaded = outcome is Outcome.OVERLOADED
-        if outcome.is_success or overloaded:
-            # The others end as fast or as slowly as they fail, which tells nothing of the pace.
-            latency_s = ended_at_s - sent.call.started_s
+        if outcome is Outcome.MISCONFIGURED:
+            self.breaker.turned_away(sent.call, now_s)
+        else:
+            self.breaker.ended(sent.call, succeeded=outcome.is_success, now_s=now_s)
+        if outcome.tells_pace:
+            latency_s, overloaded = ended_at_s - sent.call.started_s, outcome is Outcome.OVERLOADED
             self.concurrency.ended(in_flight=sent.in_flight, latency_s=latency_s, overloaded=overloaded, now_s=now_s)
+
+    def knocked(self, *, accepted: bool, now_s: float) -> None:
+        """Take in whether the processor has just accepted a connection."""
+        self._probing.knocked(accepted=accepted, is_half_open=self._is_half_open(now_s), now_s=now_s)
 
     def probe_answered(self, *, granted: bool, now_s: float) -> None:
         """Take in whether the budget of probes, when asked, had one for this replica."""
-        if granted:
-            self._probe_asked, self._probe_granted = False, True
-        else:
-            self._probe_again_at_s = now_s + PROBE_PAUSE_S
+        self._probing.answered(granted=granted, now_s=now_s)
 
     def peer_recovered(self, now_s: float) -> None:
         """Take in that another replica's breaker has closed. That is worth a probe at once, which costs no budget."""
         self.breaker.peer_recovered(now_s)
         self._follow_breaker(now_s)
-        self._probe_granted = self.breaker.state(now_s) is BreakerState.HALF_OPEN
+        if self._is_half_open(now_s):
+            self._probing.hurry()
 
     def leased(self, until_s: float) -> None:
         """Take in that this replica has its lease until then, and may send."""
@@ -132,10 +137,10 @@ class ChargeGate:
         """Decide all that can be decided now. The charges that start are stamped with `now_ms`."""
         self._note_lag(now_s)
         self._check_stall(now_s)
-        if self._probe_again_at_s is not None and now_s >= self._probe_again_at_s:
-            self._probe_asked, self._probe_again_at_s = False, None
+        self._probing.elapse(now_s)
         self._follow_breaker(now_s)
-        work = GateWork(transitions=self._transitions)
+        wants_knock = self._is_half_open(now_s) and not self.is_draining and self._probing.wants_knock(now_s)
+        work = GateWork(transitions=self._transitions, wants_knock=wants_knock)
         self._transitions = []
         self._refuse(work, now_s)
         while self._waiting and self._may_start(work, now_s):
@@ -145,7 +150,7 @@ class ChargeGate:
 
     def wakes_at_s(self) -> float | None:
         """Tell when to call `decide` again if nothing else happens; None if time alone changes nothing."""
-        times_s = (self.breaker.changes_at_s, self._start_due_s, self._probe_again_at_s, self._stall_check_at_s)
+        times_s = (self.breaker.changes_at_s, self._probing.changes_at_s, self._start_due_s, self._stall_check_at_s)
         return min((time_s for time_s in times_s if time_s is not None), default=None)
 
     # Questions.
@@ -159,11 +164,17 @@ class ChargeGate:
         """How many charges were sent and have not ended."""
         return len(self._in_flight)
 
-    # How it is decided.
+    def _is_half_open(self, now_s: float) -> bool:
+        return self.breaker.state(now_s) is BreakerState.HALF_OPEN
+
+    def _permits(self, now_s: float) -> int | None:
+        """Tell how many more charges may start; None means any number."""
+        permits = self.breaker.permits(now_s)
+        return permits if permits is None or self._probing.accepts else 0
 
     def _refuse(self, work: GateWork, now_s: float) -> None:
         """Give back what the breaker does not let through, the latest payments first."""
-        permits = 0 if self.is_draining else self.breaker.permits(now_s)
+        permits = 0 if self.is_draining else self._permits(now_s)
         if permits is not None:
             while len(self._waiting) > permits:
                 work.not_sent.append(self._waiting.pop())
@@ -172,7 +183,7 @@ class ChargeGate:
     def _may_start(self, work: GateWork, now_s: float) -> bool:
         if not self.may_send(now_s):
             return False
-        if self.breaker.permits(now_s) is not None:
+        if self._permits(now_s) is not None:
             return self._may_probe(work)  # No more wait than are permitted.
         if len(self._in_flight) - len(self._left_over) >= self.concurrency.limit:
             return False
@@ -183,12 +194,9 @@ class ChargeGate:
         return False
 
     def _may_probe(self, work: GateWork) -> bool:
-        if self._probe_granted:
-            self._probe_granted = False
-            return True
-        if not self._probe_asked:
-            self._probe_asked = work.wants_probe = True
-        return False
+        granted = self._probing.take_grant()
+        work.wants_probe = not granted and self._probing.wants_probe()
+        return granted
 
     def _start(self, work: GateWork, payment: Payment, now_s: float, now_ms: int) -> None:
         sent = Sent(payment, now_ms, self.breaker.started(now_s), len(self._in_flight) + 1)
@@ -216,11 +224,10 @@ class ChargeGate:
         self.breaker.state(now_s)  # Time alone may have changed it.
         for transition in self.breaker.take_transitions():
             self._transitions.append(transition)
-            self._probe_granted = False
-            was_closed, is_closed = transition.before.is_closed, transition.after.is_closed
-            if was_closed and not is_closed:
+            self._probing.begin()
+            if transition.before.is_closed and not transition.after.is_closed:
                 self._left_over = set(self._in_flight)
-            elif is_closed and not was_closed:
+            elif transition.after.is_closed and not transition.before.is_closed:
                 self.concurrency.reset()
 
     def _announce(self, work: GateWork, now_s: float) -> None:
@@ -238,5 +245,5 @@ class ChargeGate:
         if state.is_closed:
             return self.concurrency.limit + len(self._left_over) + CLAIMED_AHEAD_MAX
         if state is BreakerState.HALF_OPEN:
-            return len(self._in_flight) + (self.breaker.permits(now_s) or 0)
+            return len(self._in_flight) + (self._permits(now_s) or 0)
         return 0

@@ -11,6 +11,8 @@ from actors.errors import SettingsError
 EVENT_NAMES = ("default", "fallback")
 """The two processors of the event. The summary always names both."""
 
+LOOK_UP_ONLY = "lookup"
+"""What stands instead of currencies where a processor is not charged any more."""
 EVERY_CURRENCY = frozenset(DECIMALS)
 
 
@@ -24,7 +26,12 @@ class Processor:
     fee: Decimal
     """Share of the amount that the processor keeps; 0.05 is 5 %."""
     currencies: frozenset[str] = EVERY_CURRENCY
-    """The currencies that it takes; all, unless the operator has named some."""
+    """The currencies that it takes; all, unless the operator has named some. None where it is only looked up."""
+
+    @property
+    def charges(self) -> bool:
+        """Whether it is sent payments. Else it is only asked for those that it may have charged before."""
+        return bool(self.currencies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,8 @@ def posted_currencies(default: str, processors: Sequence[Processor]) -> PostedCu
 def parse_processors(text: str) -> tuple[Processor, ...]:
     """Parse a list like `"default=http://host:8080,0.05 fallback=http://host:8080,0.15,BRL|USD"`.
 
+    `old=http://host:8080,0.05,lookup` is only asked for payments that it may have charged before.
+
     Raises:
         SettingsError: the list is empty, a name occurs twice, an address is not http, a fee is outside of [0, 1), or a
             currency is not in ISO 4217.
@@ -86,6 +95,8 @@ def _parse_one(item: str) -> Processor:
         raise SettingsError(f"PROCESSORS: {item!r} is not name=http://host:port,fee with a fee from 0 to below 1")
     if not separator:
         return Processor(name, url.rstrip("/"), fee)
+    if codes == LOOK_UP_ONLY:
+        return Processor(name, url.rstrip("/"), fee, frozenset())
     currencies = {code: currency_code(code) for code in codes.split("|")}
     unknown = [code for code, known in currencies.items() if known is None]
     if unknown:

@@ -40,6 +40,8 @@ class Opinion:
     """How long ago the replica's breaker last closed or opened; None if it never did."""
     order: Order | None = None
     """The latest order that the replica knows."""
+    delay_s: float = 0.0
+    """The longest charge that the replica has seen within an hour; 0 where the operator allows for as long a delay."""
 
 
 def quorum_found_down(own: Opinion, others: Collection[Opinion]) -> bool:

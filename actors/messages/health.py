@@ -18,6 +18,15 @@ class BreakerChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DelaySeen:
+    """A processor takes longer for charges of this replica than the operator allows for, or no longer does."""
+
+    processor: str
+    delay_s: float
+    """The longest charge of the last hour; 0 where none was too long."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeWanted:
     """A payment waits to probe this processor. Its actor is told `ProbeAnswered`."""
 
@@ -45,4 +54,4 @@ class ExchangeDue:
     """The actor tells itself: the shared view is to be read again."""
 
 
-HealthMessage = BreakerChanged | ProbeWanted | ForceBreaker | PollEnded | ExchangeDue
+HealthMessage = BreakerChanged | DelaySeen | ProbeWanted | ForceBreaker | PollEnded | ExchangeDue

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from actors.domain.breaker import BreakerState, Cause, Transition
+from actors.domain.breaker import BreakerState, Transition
+from actors.domain.breaker_causes import Cause
 from actors.domain.payment import Payment
 
 
@@ -50,6 +51,15 @@ class HealthReported:
 
     failing: bool
     asked_s_ago: float
+    response_time_s_min: float
+    """How long a charge takes at least, as the processor says."""
+
+
+@dataclass(frozen=True, slots=True)
+class DelayHeard:
+    """Other replicas have seen the processor take longer for a charge than the operator allows for."""
+
+    delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,13 @@ class HoldBreaker:
 
     state: BreakerState | None
     """`FORCED_OPEN` or `FORCED_CLOSED`; None lets it decide by itself again."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnockEnded:
+    """A greenlet of the actor tells it: the processor was asked for a connection."""
+
+    accepted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +117,8 @@ class DatedTransition:
 class ProcessorStatus:
     """What one replica knows of one processor."""
 
+    charges: bool
+    """False where it is only asked for payments that it may have charged before."""
     state: BreakerState
     under_way: int
     """Charges that were sent and have not ended."""
@@ -123,9 +142,11 @@ ProcessorMessage = (
     | LeaseRenewed
     | Drain
     | HealthReported
+    | DelayHeard
     | QuorumFoundDown
     | PeerRecovered
     | HoldBreaker
+    | KnockEnded
     | ProbeAnswered
     | GetOldestSent
     | GetProcessorStatus

@@ -100,6 +100,7 @@ def _describe(status: ProcessorStatus) -> dict[str, object]:
         for dated in status.transitions
     ]
     return {
+        "charges": status.charges,
         "breaker": {"state": status.state.value, "changes": changes},
         "underWay": status.under_way,
         "limit": status.limit,

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from actors.domain.breaker import Breaker, BreakerState, Call
 from actors.domain.breaker_limits import BreakerLimits
-from actors.domain.charge_gate import PROBE_PAUSE_S
+from actors.domain.probing import PROBE_PAUSE_S
 from actors.health import PROBE_OWN_S
 
 FAILURE_RATES = (0.01, 0.05, 0.1, 0.4)

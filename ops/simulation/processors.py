@@ -8,7 +8,7 @@ import msgspec
 from actors.domain.money import BRL
 from actors.domain.outcome import Outcome, outcome_of_status
 from actors.domain.payment import Payment
-from actors.domain.records import LookUpAnswer, ProcessorHealth
+from actors.domain.records import LookUpAnswer, LookUpResult, ProcessorHealth
 from ops.simulation.clock import Reply, SimulatedRuntime
 from ops.simulator.ledger import LedgerEntry
 from ops.simulator.processor import PaymentProcessor
@@ -66,18 +66,22 @@ class SimulatedClient:
         requested_at = EPOCH + timedelta(milliseconds=requested_at_ms)
         self._processor.pay(_entry(payment, requested_at), call)
         answer = call.wait(self._timeout_s)
-        return Outcome.UNKNOWN if answer is None else outcome_of_status(answer[0])
+        return Outcome.UNKNOWN if answer is None else outcome_of_status(answer[0], body_is_empty=not answer[1])
 
     def look_up(self, payment: Payment) -> LookUpAnswer:
         self._travel()
         if self._processor.faults.refuse:
-            return LookUpAnswer(answered=False)
+            return LookUpAnswer(LookUpResult.NO_ANSWER)
         entry = self._processor.ledger.find(payment.correlation_id)
         if entry is None:
-            return LookUpAnswer(answered=True)
+            return LookUpAnswer(LookUpResult.MISSING)
         if entry != _entry(payment, entry.requested_at):
-            return LookUpAnswer(answered=False)
-        return LookUpAnswer(answered=True, requested_at_ms=stamp_ms(entry))
+            return LookUpAnswer(LookUpResult.MISMATCHED)
+        return LookUpAnswer(LookUpResult.CHARGED, stamp_ms(entry))
+
+    def knock(self) -> bool:
+        self._travel()
+        return not self._processor.faults.refuse
 
     def close(self) -> None:
         """Do nothing: there is no connection."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from actors.actor import Actor
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
-from actors.domain.records import LookUpAnswer, ProcessorHealth
+from actors.domain.records import LookUpAnswer, LookUpResult, ProcessorHealth
 from ops.simulation.clock import NOW_MS
 from ops.simulation.peers import MemoryBoard, MemoryChannel
 
@@ -106,6 +106,9 @@ class ScriptedProcessor:
         self.look_ups: deque[LookUpAnswer] = deque()
         self.charges: list[tuple[Payment, int]] = []
         self.looked_up: list[UUID] = []
+        self.accepts = True
+        """Whether it accepts a connection that is opened ahead."""
+        self.knocks = 0
         self.error: Exception | None = None
         """Raised by every call, though the protocol allows none."""
 
@@ -117,7 +120,12 @@ class ScriptedProcessor:
     def look_up(self, payment: Payment) -> LookUpAnswer:
         self._fail()
         self.looked_up.append(payment.correlation_id)
-        return self.look_ups.popleft() if self.look_ups else LookUpAnswer(answered=True)
+        return self.look_ups.popleft() if self.look_ups else LookUpAnswer(LookUpResult.MISSING)
+
+    def knock(self) -> bool:
+        self._fail()
+        self.knocks += 1
+        return self.accepts
 
     def close(self) -> None:
         self.error = ConnectionError("closed")

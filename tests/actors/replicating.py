@@ -28,7 +28,14 @@ ACTORS = ["persistence", "router", "default", "fallback", "intake", "gossip", "l
 """In the order of their start."""
 STATS = RouterStats(unsettled={"held": 3}, unresolved=0, decisions={})
 STATUS = ProcessorStatus(
-    BreakerState.CLOSED, 0, limit=8, latency_s=None, starts_per_s_max=800.0, transitions=(), transitions_by_cause={}
+    charges=True,
+    state=BreakerState.CLOSED,
+    under_way=0,
+    limit=8,
+    latency_s=None,
+    starts_per_s_max=800.0,
+    transitions=(),
+    transitions_by_cause={},
 )
 
 

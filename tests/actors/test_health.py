@@ -14,8 +14,15 @@ from actors.domain.breaker import BreakerState
 from actors.domain.quorum import Opinion
 from actors.domain.records import ProcessorHealth, SharedHealth
 from actors.health import HOLD_S, HOLD_S_MAX, HURRY_S, LEASE_S, POLL_S, PROBE_OWN_S, READ_GAP_S_MAX, READ_S, HealthActor
-from actors.messages.health import BreakerChanged, ForceBreaker, ProbeWanted
-from actors.messages.processor import HealthReported, HoldBreaker, PeerRecovered, ProbeAnswered, QuorumFoundDown
+from actors.messages.health import BreakerChanged, DelaySeen, ForceBreaker, ProbeWanted
+from actors.messages.processor import (
+    DelayHeard,
+    HealthReported,
+    HoldBreaker,
+    PeerRecovered,
+    ProbeAnswered,
+    QuorumFoundDown,
+)
 from tests.actors.fakes import NOW_MS, MemoryBoard, Recorder, ScriptedProbe, VirtualRuntime, deliver
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
@@ -151,7 +158,7 @@ def test_one_answer_reaches_every_replica_once_with_its_age() -> None:
     cluster.board.publish(answer(NOW_MS - 1500))
     cluster.advance(2 * READ_S)
     assert [[message] for (message,) in cluster.told(HealthReported)] == [
-        [HealthReported(failing=True, asked_s_ago=1.75)]
+        [HealthReported(failing=True, asked_s_ago=1.75, response_time_s_min=0.1)]
     ] * 3
     cluster.board.publish(answer(NOW_MS + 250, failing=False))
     cluster.advance(READ_S)
@@ -486,6 +493,24 @@ def test_with_an_empty_board_opinions_are_back_with_the_next_exchange() -> None:
     cluster.board.evict()
     cluster.advance(2 * READ_S)
     assert cluster.members["3"].told(QuorumFoundDown)[:1] == [QuorumFoundDown()]
+
+
+def test_the_longest_charge_that_any_other_replica_has_seen_is_told_until_none_says_so() -> None:
+    cluster = HealthCluster()
+    cluster.advance(READ_S)
+    assert cluster.told(DelayHeard) == [[], [], []]
+    for name, delay_s in (("1", 25.0), ("2", 7.0)):
+        cluster.members[name].actor.on_receive(DelaySeen("default", delay_s))
+    cluster.advance(2 * READ_S)
+    cluster.told(DelayHeard)
+    cluster.advance(READ_S)
+    assert cluster.told(DelayHeard) == [[DelayHeard(7.0)], [DelayHeard(25.0)], [DelayHeard(25.0)]]
+    cluster.members["1"].actor.on_receive(DelaySeen("default", 0.0))
+    cluster.stop("2")
+    cluster.advance(5.0)
+    cluster.told(DelayHeard)
+    cluster.advance(5.0)
+    assert cluster.told(DelayHeard) == [[], []]
 
 
 # An operator's orders.

@@ -6,17 +6,21 @@ from uuid import UUID
 
 import pytest
 
-from actors.domain.breaker import Breaker, BreakerState, Cause
+from actors.domain.breaker import Breaker, BreakerState
+from actors.domain.breaker_causes import Cause
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
+from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.rate_limiter import RateLimiter, RateLimits
-from actors.domain.records import LookUpAnswer
-from actors.messages.health import BreakerChanged, ProbeWanted
+from actors.domain.records import LookUpAnswer, LookUpResult
+from actors.look_ups import LOOK_UP_PAUSE_S, LOOK_UPS_MAX
+from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
 from actors.messages.processor import (
     Charge,
+    DelayHeard,
     Drain,
     GetOldestSent,
     GetProcessorStatus,
@@ -31,7 +35,7 @@ from actors.messages.processor import (
     QuorumFoundDown,
 )
 from actors.messages.router import AvailabilityChanged, ChargesEnded, LookUpsEnded
-from actors.processor import GATHER_S, LOOK_UPS_MAX, TRANSITIONS_MAX, ProcessorActor
+from actors.processor import GATHER_S, TRANSITIONS_MAX, ProcessorActor
 from tests.actors.fakes import NOW_MS, Recorder, ScriptedProcessor, VirtualRuntime, deliver, payment
 
 LIMITS = BreakerLimits(
@@ -56,6 +60,8 @@ class Processor:
                 ConcurrencyLimit(ConcurrencyLimits(min=1, initial=in_flight_max, max=in_flight_max)),
                 RateLimiter(rate or RateLimits()),
             ),
+            delay=ProcessorDelay(setting_s=1.0, timeout_s=10.0, lease_s=5.0),
+            charges=True,
             router=self.router,
             health=self.health,
             runtime=self.runtime,
@@ -82,6 +88,10 @@ class Processor:
             self.runtime.run_spawned()
             self.advance(GATHER_S)
 
+    def looked_up(self) -> list[LookUpEnded]:
+        """Return the ends of look-ups that the router was told since the last call."""
+        return [end for told in self.router.take() if isinstance(told, LookUpsEnded) for end in told.ends]
+
     def advance(self, seconds: float) -> None:
         self.runtime.advance(seconds)
         deliver(self.actor)
@@ -98,6 +108,7 @@ class Processor:
         """Let the breaker open and cool down."""
         self.open()
         self.advance(0.5)
+        self.run()
         self.router.take()
         self.health.take()
 
@@ -199,7 +210,7 @@ def test_a_charge_whose_turn_comes_after_the_lease_has_ended_is_not_sent() -> No
     processor.advance(60)
     processor.run()
     assert processor.sent() == []
-    assert processor.ends() == [(ChargeEnded(UUID(int=1), Outcome.REFUSED, NOW_MS),)]
+    assert processor.ends() == [(not_sent(1),)]
 
 
 def test_a_renewed_lease_lets_go_what_waits() -> None:
@@ -229,25 +240,20 @@ def test_a_client_that_raises_leaves_the_outcome_unknown_and_its_room_is_free_ag
 # Look-ups.
 
 
-def test_a_look_up_that_found_nothing_is_told_apart_from_one_without_answer() -> None:
+def test_what_a_look_up_found_is_told_with_the_processor_and_its_horizon() -> None:
     processor = Processor()
-    processor.client.look_ups.extend(
-        [
-            LookUpAnswer(answered=True, requested_at_ms=NOW_MS - 7),
-            LookUpAnswer(answered=True),
-            LookUpAnswer(answered=False),
-        ]
-    )
-    processor.look_up(1, 2, 3)
+    answers = [
+        LookUpAnswer(LookUpResult.CHARGED, NOW_MS - 7),
+        *(LookUpAnswer(result) for result in (LookUpResult.MISSING, LookUpResult.MISMATCHED, LookUpResult.NO_ANSWER)),
+    ]
+    processor.client.look_ups.extend(answers)
+    processor.look_up(1, 2, 3, 4)
     processor.run()
-    assert processor.router.messages == [
-        LookUpsEnded(
-            (
-                LookUpEnded(UUID(int=1), answered=True, requested_at_ms=NOW_MS - 7, asked_at_s=1000.0),
-                LookUpEnded(UUID(int=2), answered=True, requested_at_ms=None, asked_at_s=1000.0),
-                LookUpEnded(UUID(int=3), answered=False, requested_at_ms=None, asked_at_s=1000.0),
-            )
+    assert processor.looked_up() == [
+        LookUpEnded(
+            UUID(int=number), "default", answer.result, answer.requested_at_ms, asked_at_s=1000.0, horizon_s=1.0 + 15.0
         )
+        for number, answer in enumerate(answers, 1)
     ]
 
 
@@ -269,11 +275,47 @@ def test_a_look_up_in_which_the_client_raises_is_one_without_answer_and_its_room
             processor.runtime.run_spawned()
     processor.client.error = None
     processor.advance(GATHER_S)
-    (told,) = processor.router.take()
-    assert isinstance(told, LookUpsEnded)
-    assert {(end.answered, end.requested_at_ms) for end in told.ends} == {(False, None)}
+    assert {(end.result, end.requested_at_ms) for end in processor.looked_up()} == {(LookUpResult.NO_ANSWER, None)}
+    processor.advance(LOOK_UP_PAUSE_S)
     processor.look_up(*range(LOOK_UPS_MAX))
     assert len(processor.runtime.spawned) == LOOK_UPS_MAX
+
+
+def test_a_processor_that_answers_no_look_up_is_asked_few_times_and_nobody_waits_for_it() -> None:
+    processor = Processor()
+    processor.client.look_ups.extend([LookUpAnswer(LookUpResult.NO_ANSWER)] * 1000)
+    processor.look_up(*range(400))
+    processor.run()
+    assert len(processor.client.looked_up) == LOOK_UPS_MAX
+    assert [end.correlation_id.int for end in processor.looked_up()] == list(range(400))
+    for _ in range(100):
+        processor.look_up(*range(400))
+        processor.advance(0.01)
+        processor.run()
+    assert len(processor.client.looked_up) <= LOOK_UPS_MAX * (2 + round(100 * (0.01 + GATHER_S) / LOOK_UP_PAUSE_S))
+    assert {end.result for end in processor.looked_up()} == {LookUpResult.NO_ANSWER}
+
+
+def test_after_one_answer_all_look_ups_are_made_again() -> None:
+    processor = Processor()
+    processor.client.look_ups.extend([LookUpAnswer(LookUpResult.NO_ANSWER)] * LOOK_UPS_MAX)
+    processor.look_up(*range(LOOK_UPS_MAX))
+    processor.run()
+    processor.advance(LOOK_UP_PAUSE_S)
+    processor.look_up(*range(100))
+    processor.run()
+    assert len(processor.client.looked_up) == LOOK_UPS_MAX + 100
+
+
+def test_a_processor_that_turns_all_charges_away_is_not_believed_that_a_payment_is_missing() -> None:
+    processor = Processor()
+    processor.client.outcomes.append(Outcome.MISCONFIGURED)
+    processor.charge(1)
+    processor.run()
+    processor.client.look_ups.append(LookUpAnswer(LookUpResult.CHARGED, NOW_MS))
+    processor.look_up(1, 2)
+    processor.run()
+    assert [end.result for end in processor.looked_up()] == [LookUpResult.CHARGED, LookUpResult.NO_ANSWER]
 
 
 def test_an_open_breaker_does_not_keep_payments_from_being_looked_up() -> None:
@@ -332,7 +374,7 @@ def test_the_end_of_a_cool_down_is_told_at_its_time() -> None:
     processor.advance(0.499)
     assert processor.states() == []
     processor.advance(0.001)
-    assert processor.states() == [HALF_OPEN]
+    assert set(processor.states()) == {HALF_OPEN}
     assert [type(told) for told in processor.health.take()] == [BreakerChanged]
 
 
@@ -354,6 +396,7 @@ def test_where_another_replica_recovered_a_probe_is_sent_without_asking() -> Non
     processor = Processor()
     processor.open()
     processor.tell(PeerRecovered())
+    processor.run()
     processor.health.take()
     processor.charge(1)
     processor.run()
@@ -363,13 +406,13 @@ def test_where_another_replica_recovered_a_probe_is_sent_without_asking() -> Non
 
 def test_a_failing_health_answer_opens_it_and_a_working_one_lets_it_probe() -> None:
     processor = Processor()
-    processor.tell(HealthReported(failing=False, asked_s_ago=0.1))
+    processor.tell(HealthReported(failing=False, asked_s_ago=0.1, response_time_s_min=0.0))
     assert processor.states() == []
-    processor.tell(HealthReported(failing=True, asked_s_ago=0.1))
+    processor.tell(HealthReported(failing=True, asked_s_ago=0.1, response_time_s_min=0.0))
     assert processor.states() == [OPEN]
-    processor.tell(HealthReported(failing=False, asked_s_ago=0.1))
+    processor.tell(HealthReported(failing=False, asked_s_ago=0.1, response_time_s_min=0.0))
     assert processor.states() == []
-    processor.tell(HealthReported(failing=False, asked_s_ago=0.0))
+    processor.tell(HealthReported(failing=False, asked_s_ago=0.0, response_time_s_min=0.0))
     assert processor.states() == [HALF_OPEN]
 
 
@@ -390,6 +433,85 @@ def test_while_draining_what_is_under_way_ends_the_rest_comes_back_and_nothing_i
     assert processor.sent() == [1]
     assert processor.client.looked_up == []
     assert processor.ends() == [(ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS),)]
+
+
+def test_a_half_open_processor_is_knocked_at_and_takes_a_payment_where_it_accepts() -> None:
+    processor = Processor()
+    processor.client.accepts = False
+    processor.open()
+    processor.advance(0.5)
+    processor.run()
+    processor.charge(1)
+    assert (processor.client.knocks, processor.ends()) == (1, [(not_sent(1),)])
+    processor.client.accepts = True
+    processor.advance(1.0)
+    processor.run()
+    processor.charge(1)
+    processor.tell(ProbeAnswered(granted=True))
+    processor.run()
+    assert processor.sent() == [101, 102, 1]
+
+
+def test_a_knock_in_which_the_client_raises_is_no_connection_and_another_follows() -> None:
+    processor = Processor()
+    processor.open()
+    processor.client.error = ValueError("planted")
+    processor.advance(0.5)
+    with pytest.raises(ValueError, match="planted"):
+        processor.runtime.run_spawned()
+    processor.client.error = None
+    processor.tell()
+    processor.advance(1.0)
+    processor.run()
+    assert processor.client.knocks == 1
+
+
+# How long the processor takes.
+
+
+def horizon_s(processor: Processor) -> float:
+    processor.router.take()
+    processor.look_up(1)
+    processor.run()
+    (end,) = processor.looked_up()
+    return end.horizon_s
+
+
+def test_the_horizon_is_the_longest_delay_that_is_allowed_reported_heard_of_or_seen() -> None:
+    processor = Processor()
+    assert horizon_s(processor) == 1.0 + 15.0
+    processor.charge(1)
+    processor.runtime.advance(3.0)
+    processor.run()
+    assert horizon_s(processor) == pytest.approx(3.0 + 15.0, abs=2 * GATHER_S)
+    processor.tell(DelayHeard(7.0))
+    assert horizon_s(processor) == 7.0 + 15.0
+    processor.tell(HealthReported(failing=False, asked_s_ago=0.0, response_time_s_min=25.0))
+    assert horizon_s(processor) == 25.0 + 15.0
+
+
+def test_health_is_told_of_a_charge_that_took_longer_than_allowed_and_of_no_other() -> None:
+    processor = Processor()
+    for seconds in (0.9, 0.5, 3.0, 2.0):
+        processor.charge(1)
+        processor.runtime.advance(seconds)
+        processor.run()
+    (told,) = processor.health.take()
+    assert isinstance(told, DelaySeen)
+    assert told.processor == "default"
+    assert told.delay_s == pytest.approx(3.0, abs=2 * GATHER_S)
+
+
+def test_a_setting_that_is_too_small_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    processor = Processor()
+    for response_time_s in (1.0, 25.0, 26.0):
+        processor.tell(HealthReported(failing=False, asked_s_ago=0.0, response_time_s_min=response_time_s))
+    (record,) = caplog.records
+    assert (record.levelname, "PROCESSOR_DELAY_MAX_MS" in record.message, "25.0 s" in record.message) == (
+        "WARNING",
+        True,
+        True,
+    )
 
 
 # Its status.
@@ -435,3 +557,26 @@ def test_transitions_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.message for record in caplog.records] == [
         "breaker of default: closed -> open (a quorum of replicas finds it down)"
     ]
+
+
+def test_a_processor_that_turns_all_away_is_reported_loudly_and_once_until_it_works(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    processor = Processor()
+    for _ in range(2):
+        processor.client.outcomes.extend([Outcome.MISCONFIGURED] * 2)
+        processor.charge(1)
+        processor.run()
+        processor.advance(0.5)
+        processor.run()
+        processor.charge(2)
+        processor.tell(ProbeAnswered(granted=True))
+        processor.run()
+        processor.advance(1.0)
+        processor.run()
+        processor.charge(3)
+        processor.tell(ProbeAnswered(granted=True))
+        processor.run()
+        assert processor.states()[-1] is CLOSED
+        processor.advance(LIMITS.recovery_s)
+    assert [record.levelname for record in caplog.records if record.levelno > logging.INFO] == ["ERROR"] * 2

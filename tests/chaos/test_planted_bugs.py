@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
+from actors.domain.probing import KNOCK_PAUSE_S
 from actors.domain.records import LedgerSummary, LookUpAnswer, PaymentRecord, WriteResult
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import Accept, AcceptAnswer, Recorded, Want
@@ -118,6 +119,9 @@ class LaterStampingClient:
     def look_up(self, payment: Payment) -> LookUpAnswer:
         return self._client.look_up(payment)
 
+    def knock(self) -> bool:
+        return self._client.knock()
+
     def close(self) -> None:
         self._client.close()
 
@@ -190,6 +194,7 @@ def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
     gateway.behave("default", "refuse")
     gateway.run_freely(1.0)
     gateway.behave("default", "ok")
+    gateway.run_freely(KNOCK_PAUSE_S + 0.1)
     gateway.post(0, 200, again=False)
     gateway.teardown()
 

@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from actors.domain.breaker import BreakerState, Cause, Transition
+from actors.domain.breaker import BreakerState, Transition
+from actors.domain.breaker_causes import Cause
 from actors.domain.money import Money
 from actors.domain.payment import EndState, Payment
 from actors.domain.records import ProcessorTotal
@@ -18,7 +19,8 @@ from actors.readiness import Readiness
 NOW_MS = 1_752_582_896_789
 ALL_WELL = Readiness(ready=True, parts={"journal": "ok", "actors": "ok", "postgres": "ok", "redis": "ok"})
 UNUSED = ProcessorStatus(
-    BreakerState.CLOSED,
+    charges=False,
+    state=BreakerState.CLOSED,
     under_way=0,
     limit=266,
     latency_s=None,
@@ -27,7 +29,8 @@ UNUSED = ProcessorStatus(
     transitions_by_cause={},
 )
 OPENED = ProcessorStatus(
-    BreakerState.OPEN,
+    charges=True,
+    state=BreakerState.OPEN,
     under_way=3,
     limit=12,
     latency_s=0.0123,

@@ -7,7 +7,8 @@ import prometheus_client
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from actors.domain.breaker import BreakerState, Cause
+from actors.domain.breaker import BreakerState
+from actors.domain.breaker_causes import Cause
 from actors.domain.payment import EndState
 from actors.domain.routing import Reason
 from actors.errors import GatewayUnavailableError

@@ -32,6 +32,7 @@ def test_what_is_known_of_each_processor_is_told(client: falcon.testing.TestClie
     change = {"at": "2025-07-15T12:34:56.789Z", "from": "closed", "to": "open", "cause": "failure rate"}
     assert answer.json == {
         "default": {
+            "charges": True,
             "breaker": {"state": "open", "changes": [change]},
             "underWay": 3,
             "limit": 12,
@@ -39,6 +40,7 @@ def test_what_is_known_of_each_processor_is_told(client: falcon.testing.TestClie
             "startsPerSecondMax": 450.5,
         },
         "fallback": {
+            "charges": False,
             "breaker": {"state": "closed", "changes": []},
             "underWay": 0,
             "limit": 266,

@@ -111,7 +111,7 @@ def test_each_replica_reads_the_latest_opinions_of_the_others(boards: Boards) ->
 )
 def test_an_opinion_is_read_as_it_was_told(boards: Boards, order: Order | None) -> None:
     one, another = boards("a"), boards("b")
-    told = replace(opinion("b", changed_s_ago=None), down=False, closed=True, order=order)
+    told = replace(opinion("b", changed_s_ago=None), down=False, closed=True, order=order, delay_s=12.5)
     for _ in range(2):
         one.exchange([])
         another.exchange([told])
@@ -179,6 +179,7 @@ def test_answers_and_opinions_are_messagepack(board: RedisHealthBoard, client: "
         "closed": False,
         "changed_s_ago": 5.0,
         "order": {"state": "forced-open", "given_at_ms": 7},
+        "delay_s": 0.0,
     }
 
 

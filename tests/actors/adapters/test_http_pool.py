@@ -11,7 +11,7 @@ import pytest
 from gevent.event import Event
 
 from actors.adapters.host_addresses import HostAddresses
-from actors.adapters.http_connection import ServerAddress
+from actors.adapters.http_connection import ServerAddress, UnsentError
 from actors.adapters.http_pool import HttpPool
 from actors.domain.outcome import Outcome
 from tests.actors.adapters.servers import (
@@ -108,12 +108,12 @@ def test_a_call_that_finds_no_free_connection_ends_as_well() -> None:
     with serving(silent) as server, calling(server.url, SHORT_S, charges_max=1) as client:
         calls = [gevent.spawn(client.charge, PAYMENT, STAMP_MS) for _ in range(5)]
         gevent.joinall(calls, AMPLE_S)
-        assert [call.value for call in calls] == [Outcome.UNKNOWN] * 5
+        assert sorted(call.value.value for call in calls) == ["refused"] * 4 + ["unknown"]
 
 
-def test_a_connection_that_is_never_accepted_ends_with_the_deadline() -> None:
+def test_where_no_connection_was_accepted_until_the_deadline_nothing_was_sent() -> None:
     with full_port() as url, calling(url, SHORT_S) as client:
-        assert client.charge(PAYMENT, STAMP_MS) is Outcome.UNKNOWN
+        assert client.charge(PAYMENT, STAMP_MS) is Outcome.REFUSED
 
 
 def test_what_a_server_says_unasked_is_no_answer() -> None:
@@ -126,7 +126,7 @@ def test_what_a_server_says_unasked_is_no_answer() -> None:
         said.set()
         return True
 
-    with serving(answer_twice, saying(answer(500))) as server, calling(server.url) as client:
+    with serving(answer_twice, saying(answer(500, b""))) as server, calling(server.url) as client:
         assert client.charge(PAYMENT, STAMP_MS) is Outcome.ALREADY_CHARGED
         answered.set()
         assert said.wait(AMPLE_S)
@@ -145,7 +145,7 @@ def test_an_answer_that_comes_before_the_request_was_read_is_an_answer() -> None
                     pass
 
     with closing(Hasty()) as server, calling(server.url) as client:
-        assert client.charge(PAYMENT, STAMP_MS) is Outcome.REFUSED
+        assert client.charge(PAYMENT, STAMP_MS) is Outcome.DECLINED
 
 
 def test_a_call_that_is_killed_leaves_its_answer_to_nobody() -> None:
@@ -198,3 +198,29 @@ def test_an_address_where_nobody_listens_is_passed_over() -> None:
         found = tuple(ServerAddress(socket.AF_INET, at) for at in (unheard.getsockname(), ("127.0.0.1", port)))
         with closing(HttpPool(HostAddresses("processor", port, lambda _host, _port: found), AMPLE_S, 1)) as pool:
             assert pool.call(REQUEST) == (200, b"{}")
+
+
+def test_a_connection_that_was_opened_ahead_is_used_by_the_next_call() -> None:
+    with serving(saying(answer(200))) as server, calling(server.url) as client:
+        assert client.knock()
+        assert client.knock()
+        assert client.charge(PAYMENT, STAMP_MS) is Outcome.SETTLED
+        assert server.connections == 1
+
+
+def test_no_connection_is_opened_ahead_while_all_are_in_use() -> None:
+    with serving(silent) as server, closing(HttpPool(HostAddresses.of_url(server.url), AMPLE_S, 1)) as pool:
+        call = gevent.spawn(pool.call, REQUEST)
+        gevent.idle()
+        with pytest.raises(UnsentError):
+            pool.open_one(SHORT_S)
+        call.kill()
+
+
+def test_where_a_connection_is_neither_accepted_nor_refused_none_is_opened_ahead() -> None:
+    with (
+        full_port() as url,
+        closing(HttpPool(HostAddresses.of_url(url), AMPLE_S, 1)) as pool,
+        pytest.raises(UnsentError),
+    ):
+        pool.open_one(SHORT_S)

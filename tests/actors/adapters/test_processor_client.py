@@ -11,7 +11,7 @@ import pytest
 from gevent.event import Event
 
 from actors.domain.outcome import Outcome
-from actors.domain.records import LookUpAnswer
+from actors.domain.records import LookUpAnswer, LookUpResult
 from tests.actors.adapters.servers import (
     AMPLE_S,
     PAYMENT,
@@ -28,6 +28,8 @@ from tests.actors.adapters.servers import (
     silent,
 )
 from tests.actors.fakes import payment
+
+MISSING, NO_ANSWER = LookUpAnswer(LookUpResult.MISSING), LookUpAnswer(LookUpResult.NO_ANSWER)
 
 
 def looked_up(body: bytes, status: int = 200) -> LookUpAnswer:
@@ -87,11 +89,11 @@ def test_a_charge_names_the_currency_only_where_it_is_not_the_default() -> None:
         ("BRL", '"amount":12.34,"currency":"USD"', False),
     ],
 )
-def test_a_look_up_of_another_currency_is_no_usable_answer(code: str, told: str, is_it: bool) -> None:  # noqa: FBT001
+def test_a_look_up_tells_whether_it_was_charged_in_another_currency(code: str, told: str, is_it: bool) -> None:  # noqa: FBT001
     body = f'{{"correlationId":"{UUID(int=7)}",{told},"requestedAt":"2025-07-15T12:34:56.7"}}'.encode()
     with serving(saying(answer(200, body))) as server, calling(server.url) as client:
         found = client.look_up(payment(7, 1234, code))
-    assert found == LookUpAnswer(answered=is_it, requested_at_ms=STAMP_MS if is_it else None)
+    assert found == (LookUpAnswer(LookUpResult.CHARGED, STAMP_MS) if is_it else LookUpAnswer(LookUpResult.MISMATCHED))
 
 
 def test_a_look_up_asks_for_the_id() -> None:
@@ -108,10 +110,10 @@ def test_a_look_up_asks_for_the_id() -> None:
     [
         (200, Outcome.SETTLED),
         (422, Outcome.ALREADY_CHARGED),
-        *((status, Outcome.REFUSED) for status in (400, 401, 403, 404, 405, 413, 415)),
+        *((status, Outcome.DECLINED) for status in (400, 402, 409, 413, 415)),
+        *((status, Outcome.MISCONFIGURED) for status in (401, 403, 404, 405)),
         (429, Outcome.OVERLOADED),
-        *((status, Outcome.FAILED) for status in (500, 503)),
-        *((status, Outcome.UNKNOWN) for status in (502, 504)),
+        *((status, Outcome.UNKNOWN) for status in (500, 501, 502, 503, 504)),
         *((status, Outcome.UNKNOWN) for status in (201, 202, 206, 300, 399, 600, 999)),
     ],
 )
@@ -119,8 +121,9 @@ def test_a_status_means_what_the_table_says(status: int, outcome: Outcome) -> No
     assert outcomes(saying(answer(status)), charges=2) == [outcome] * 2
 
 
-def test_a_failure_with_an_empty_body_is_a_failure() -> None:
+def test_a_failure_with_an_empty_body_is_the_processors_own() -> None:
     assert outcomes(saying(answer(500, b""))) == [Outcome.FAILED]
+    assert outcomes(saying(answer(503, b""))) == [Outcome.UNKNOWN]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -141,7 +144,7 @@ def test_look_ups_do_not_wait_for_charges() -> None:
     with serving(hold, saying(answer(404))) as server, calling(server.url, charges_max=1) as client:
         charge = gevent.spawn(client.charge, PAYMENT, STAMP_MS)
         assert held.wait(AMPLE_S)
-        assert client.look_up(PAYMENT) == LookUpAnswer(answered=True)
+        assert client.look_up(PAYMENT) == MISSING
         charge.kill()
 
 
@@ -156,13 +159,15 @@ def refused_url() -> Iterator[str]:
 def test_a_refused_connection_is_certainly_no_charge() -> None:
     with refused_url() as url, calling(url) as client:
         assert client.charge(PAYMENT, STAMP_MS) is Outcome.REFUSED
-        assert client.look_up(PAYMENT) == LookUpAnswer(answered=False)
+        assert client.look_up(PAYMENT) == NO_ANSWER
+        assert not client.knock()
 
 
 def test_a_host_without_an_address_is_certainly_no_charge() -> None:
     with calling("http://processor.invalid:8080") as client:
         assert client.charge(PAYMENT, STAMP_MS) is Outcome.REFUSED
-        assert client.look_up(PAYMENT) == LookUpAnswer(answered=False)
+        assert client.look_up(PAYMENT) == NO_ANSWER
+        assert not client.knock()
 
 
 # What a look-up tells
@@ -184,12 +189,25 @@ def booked(requested_at: object, correlation_id: object = PAYMENT.correlation_id
     ],
 )
 def test_an_instant_without_zone_and_trailing_zeros_is_utc(requested_at: str, requested_at_ms: int) -> None:
-    assert looked_up(booked(requested_at)) == LookUpAnswer(answered=True, requested_at_ms=requested_at_ms)
+    assert looked_up(booked(requested_at)) == LookUpAnswer(LookUpResult.CHARGED, requested_at_ms)
 
 
 def test_only_a_404_says_that_a_payment_is_missing() -> None:
     answers = {status: looked_up(b"", status) for status in (404, 200, 202, 301, 400, 410, 422, 429, 500, 503)}
-    assert answers == {status: LookUpAnswer(answered=status == 404) for status in answers}
+    assert answers == {status: MISSING if status == 404 else NO_ANSWER for status in answers}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", MISSING),
+        (b'{"message":"payment not found"}', MISSING),
+        (b"<html><h1>404 Not Found</h1></html>", NO_ANSWER),
+        (b"default backend - 404", NO_ANSWER),
+    ],
+)
+def test_only_the_processor_itself_says_that_a_payment_is_missing(body: bytes, expected: LookUpAnswer) -> None:
+    assert looked_up(body, 404) == expected
 
 
 @pytest.mark.parametrize(
@@ -210,10 +228,15 @@ def test_only_a_404_says_that_a_payment_is_missing() -> None:
     ],
 )
 def test_an_answer_that_makes_no_sense_is_none(body: bytes) -> None:
-    assert looked_up(body) == LookUpAnswer(answered=False)
+    assert looked_up(body) == NO_ANSWER
+
+
+@pytest.mark.parametrize("amount", [19.91, 20, 0.01, 1990])
+def test_another_amount_under_its_id_is_told(amount: float) -> None:
+    assert looked_up(booked("2025-07-15T12:34:56.7", amount=amount)) == LookUpAnswer(LookUpResult.MISMATCHED)
 
 
 @pytest.mark.parametrize("behaviour", [silent, resetting, closing_after(b""), closing_after(answer(404)[:-1])])
 def test_a_look_up_that_gets_no_whole_answer_ends_without_one(behaviour: Behaviour) -> None:
     with serving(behaviour) as server, calling(server.url, SHORT_S) as client:
-        assert client.look_up(PAYMENT) == LookUpAnswer(answered=False)
+        assert client.look_up(PAYMENT) == NO_ANSWER

@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.domain.breaker import Breaker, BreakerState, Call, Cause, Transition
+from actors.domain.breaker import Breaker, BreakerState, Call, Transition
+from actors.domain.breaker_causes import Cause
 from actors.domain.breaker_limits import BreakerLimits
 
 LIMITS = BreakerLimits(
@@ -182,6 +183,27 @@ def test_half_open_without_a_probe_waits_for_one(breaker: Breaker) -> None:
     assert (breaker.state(1e6), breaker.changes_at_s) == (HALF_OPEN, None)
 
 
+def test_a_probe_that_was_not_made_makes_room_for_another(breaker: Breaker) -> None:
+    opened(breaker)
+    calls = [breaker.started(1.0), breaker.started(1.0)]
+    for call in calls:
+        breaker.withdrawn(call)
+    assert (breaker.state(100.0), breaker.permits(100.0), breaker.changes_at_s) == (HALF_OPEN, 2, None)
+
+
+def test_a_call_that_is_turned_away_opens_it_at_once_and_tells_of_no_earlier_time(breaker: Breaker) -> None:
+    before, later = breaker.started(0.0), breaker.started(0.0)
+    breaker.turned_away(before, 0.5)
+    assert (breaker.take_transitions(), breaker.is_down_by_own_calls) == (
+        [Transition(CLOSED, OPEN, Cause.MISCONFIGURED, 0.5)],
+        True,
+    )
+    breaker.turned_away(later, 1.5)
+    assert breaker.state(1.5) is HALF_OPEN
+    breaker.turned_away(breaker.started(1.5), 1.6)
+    assert breaker.take_transitions()[-1] == Transition(HALF_OPEN, OPEN, Cause.MISCONFIGURED, 1.6)
+
+
 def test_its_own_health_answer_opens_it_unless_a_call_came_through_since(breaker: Breaker) -> None:
     run(breaker, "+", began_s=5.0, ended_s=5.0)
     breaker.health_answered(failing=True, asked_s_ago=1.5, now_s=6.0)
@@ -299,6 +321,15 @@ class AnyOrder(RuleBasedStateMachine):
     def end(self, index: int, succeeded: bool) -> None:  # noqa: FBT001  # drawn
         call = self.calls.pop(index % len(self.calls))
         self.breaker.ended(call, succeeded=succeeded, now_s=self.now_s)
+
+    @precondition(lambda self: self.calls)
+    @rule(index=st.integers(0, 1000), turned_away=st.booleans())
+    def give_back(self, index: int, turned_away: bool) -> None:  # noqa: FBT001  # the same
+        call = self.calls.pop(index % len(self.calls))
+        if turned_away:
+            self.breaker.turned_away(call, self.now_s)
+        else:
+            self.breaker.withdrawn(call)
 
     @rule(failing=st.booleans(), asked_s_ago=st.floats(0, 10))
     def hear_of_health(self, failing: bool, asked_s_ago: float) -> None:  # noqa: FBT001  # the same

@@ -10,12 +10,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.domain.breaker import Breaker, BreakerState, Cause
+from actors.domain.breaker import Breaker, BreakerState
+from actors.domain.breaker_causes import Cause
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import (
     CAPACITY_STEP,
     CLAIMED_AHEAD_MAX,
-    PROBE_PAUSE_S,
     STALL_CHECK_S,
     ChargeGate,
     GateWork,
@@ -24,6 +24,7 @@ from actors.domain.charge_gate import (
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
+from actors.domain.probing import KNOCK_PAUSE_S, PROBE_PAUSE_S
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.routing import Availability
 
@@ -58,6 +59,9 @@ class Driver:
         self.announced: list[Availability] = []
         self.causes: list[Cause] = []
         self.probes_wanted = 0
+        self.accepts: bool | None = True
+        """What the processor does when it is knocked at; None where the knock goes on."""
+        self.knocks = 0
         self.gate.leased(self.now_s + 60)
         self.decide()
 
@@ -75,6 +79,18 @@ class Driver:
 
     def decide(self) -> GateWork:
         work = self.gate.decide(self.now_s, self.now_ms)
+        self.keep(work)
+        if work.wants_knock:
+            self.knocks += 1
+            if self.accepts is not None:
+                self.knock_ends(accepted=self.accepts)
+        return work
+
+    def knock_ends(self, *, accepted: bool) -> None:
+        self.gate.knocked(accepted=accepted, now_s=self.now_s)
+        self.decide()
+
+    def keep(self, work: GateWork) -> None:
         for sent in work.starts:
             self.under_way[sent.payment.correlation_id.int] = sent
         self.started += [sent.payment.correlation_id.int for sent in work.starts]
@@ -82,7 +98,6 @@ class Driver:
         self.announced += [work.availability] if work.availability is not None else []
         self.causes += [transition.cause for transition in work.transitions]
         self.probes_wanted += work.wants_probe
-        return work
 
     def give(self, *numbers: int) -> GateWork:
         self.gate.given(payment(number) for number in numbers)
@@ -531,7 +546,7 @@ def test_what_it_takes_is_announced_when_it_changes_and_not_again() -> None:
 def test_the_beginning_of_an_outage_is_announced_until_it_is_over() -> None:
     driver = Driver()
     driver.half_open()
-    assert [each.down_since_s for each in driver.announced[1:]] == [1000.0, 1000.0]
+    assert {each.down_since_s for each in driver.announced[1:]} == {1000.0}
     driver.close()
     assert driver.announced[-1].down_since_s is None
 
@@ -552,6 +567,135 @@ def test_a_capacity_is_announced_where_it_changes_by_a_fifth() -> None:
     assert 2 <= len(announced) <= 3
     assert announced[1] <= announced[0] * (1 - CAPACITY_STEP)
     assert announced[-1] == pytest.approx(10 / latency_s, rel=1 / (1 - CAPACITY_STEP) - 1)
+
+
+# Half open: knocking before anything is taken.
+
+
+def test_a_half_open_processor_takes_a_payment_only_after_it_has_accepted_a_connection() -> None:
+    driver = Driver()
+    driver.accepts = None
+    driver.half_open()
+    assert (driver.knocks, driver.takes) == (1, 0)
+    driver.give(1)
+    assert (driver.not_sent, driver.probes_wanted) == ([1], 0)
+    driver.knock_ends(accepted=True)
+    assert (driver.knocks, driver.takes) == (1, 1)
+    driver.give(2)
+    driver.grant_probe()
+    assert driver.started[2:] == [2]
+
+
+def test_a_processor_that_refuses_connections_is_knocked_at_again_and_again_and_takes_nothing() -> None:
+    driver = Driver()
+    driver.accepts = False
+    driver.half_open()
+    driver.wait(10 * KNOCK_PAUSE_S)
+    assert (driver.knocks, driver.takes, driver.state) == (11, 0, HALF_OPEN)
+    assert (driver.probes_wanted, driver.causes) == (0, [Cause.FAILURE_RATE, Cause.COOLED_DOWN])
+    driver.accepts = True
+    driver.wait(KNOCK_PAUSE_S)
+    assert driver.takes == 1
+    driver.wait(60)
+    assert driver.knocks == 12
+
+
+def test_after_a_failed_probe_the_processor_is_knocked_at_anew() -> None:
+    driver = Driver()
+    driver.half_open()
+    driver.give(1)
+    driver.grant_probe()
+    driver.accepts = False
+    driver.end(1, outcome=Outcome.FAILED)
+    driver.wait(1.0)
+    assert (driver.state, driver.takes, driver.knocks) == (HALF_OPEN, 0, 2)
+
+
+def test_where_another_replica_recovered_the_pause_between_knocks_ends() -> None:
+    driver = Driver()
+    driver.accepts = False
+    driver.half_open()
+    driver.accepts = True
+    driver.gate.peer_recovered(driver.now_s)
+    driver.decide()
+    driver.give(1)
+    assert (driver.knocks, driver.started[2:], driver.probes_wanted) == (2, [1], 0)
+
+
+def test_a_knock_that_ends_after_the_breaker_has_opened_again_tells_nothing() -> None:
+    driver = Driver()
+    driver.accepts = None
+    driver.half_open()
+    driver.force(FORCED_OPEN)
+    driver.knock_ends(accepted=True)
+    driver.force(None)
+    assert (driver.state, driver.takes, driver.knocks) == (HALF_OPEN, 0, 2)
+
+
+def test_while_draining_nobody_knocks() -> None:
+    driver = Driver()
+    driver.open()
+    driver.gate.drain()
+    driver.wait(5.0)
+    assert driver.knocks == 0
+
+
+# What says nothing of the processor, or something else than failures do.
+
+
+def test_a_charge_that_was_not_sent_counts_for_nothing() -> None:
+    driver = Driver()
+    driver.give(1, 2, 3, 4)
+    driver.wait(0.1)
+    driver.end(1, 2, 3, 4, outcome=Outcome.NOT_SENT)
+    assert (driver.causes, driver.gate.under_way, driver.gate.concurrency.latency_s) == ([], 0, None)
+
+
+def test_a_probe_that_was_not_sent_leaves_the_breaker_half_open_for_the_next_one() -> None:
+    driver = Driver()
+    driver.half_open()
+    driver.give(1)
+    driver.grant_probe()
+    driver.end(1, outcome=Outcome.NOT_SENT)
+    driver.wait(60)
+    assert (driver.state, driver.takes) == (HALF_OPEN, 1)
+    driver.gate.leased(inf)
+    driver.close()
+
+
+def test_payments_that_are_declined_do_not_open_the_breaker_and_tell_no_pace() -> None:
+    driver = Driver()
+    driver.give(*range(1, 11))
+    driver.now_s += 0.2
+    driver.end(*range(1, 11), outcome=Outcome.DECLINED)
+    assert (driver.causes, driver.gate.concurrency.latency_s) == ([], None)
+
+
+def test_a_probe_that_is_declined_closes_the_breaker() -> None:
+    driver = Driver()
+    driver.half_open()
+    driver.give(1)
+    driver.grant_probe()
+    driver.end(1, outcome=Outcome.DECLINED)
+    assert driver.state is CLOSED
+
+
+def test_one_charge_that_is_turned_away_opens_the_breaker_for_a_cause_of_its_own() -> None:
+    driver = Driver()
+    driver.give(1, 2)
+    driver.end(1, outcome=Outcome.MISCONFIGURED)
+    assert (driver.state, driver.causes, driver.gate.breaker.is_down_by_own_calls) == (
+        OPEN,
+        [Cause.MISCONFIGURED],
+        True,
+    )
+    driver.wait(0.5)
+    driver.give(3)
+    driver.grant_probe()
+    driver.end(3, outcome=Outcome.MISCONFIGURED)
+    assert (driver.state, driver.causes[-1]) == (OPEN, Cause.MISCONFIGURED)
+    driver.wait(1.0)
+    driver.close()
 
 
 # When time alone changes something.
@@ -599,6 +743,10 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.driver = Driver(limit=5, rate=RateLimits(burst=4, per_s_initial=300.0))
+        self.driver.accepts = None
+        self.accepts = False
+        """Whether the processor has accepted a connection since the breaker changed."""
+        self.answered_knocks = 0
         self.given: list[int] = []
         self.lease_until_s = self.driver.now_s + 60
         self.draining = False
@@ -613,12 +761,13 @@ class AnyOrder(RuleBasedStateMachine):
         leased = driver.now_s < self.lease_until_s
         assert not work.starts or (leased and not self.draining)
         assert driver.probes_wanted - self.asked in {0, 1}
+        assert driver.knocks - self.answered_knocks in {0, 1}
         self._follow(work)
         state = driver.gate.breaker.state(driver.now_s)
         if state.is_closed:
             assert len(driver.under_way.keys() - self.left_over) <= 5 or not work.starts
         else:
-            assert len(work.starts) <= (state is HALF_OPEN)
+            assert len(work.starts) <= (state is HALF_OPEN and self.accepts)
             assert len(work.starts) <= self.grants
             self.grants -= len(work.starts)
         expected = Availability(
@@ -633,6 +782,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def _follow(self, work: GateWork) -> None:
         for transition in work.transitions:
+            self.accepts = False
             if transition.before.is_closed and not transition.after.is_closed:
                 starts = {sent.payment.correlation_id.int for sent in work.starts}
                 self.left_over = set(self.driver.under_way) - starts
@@ -672,6 +822,15 @@ class AnyOrder(RuleBasedStateMachine):
         self.asked += 1
         self.grants += granted
         self.check(self.driver.grant_probe(granted=granted))
+
+    @precondition(lambda self: self.driver.knocks > self.answered_knocks)
+    @rule(accepted=st.booleans())
+    def answer_knock(self, *, accepted: bool) -> None:
+        self.answered_knocks += 1
+        self.check(self.driver.decide())
+        self.accepts = accepted and self.driver.state is HALF_OPEN and not self.draining
+        self.driver.gate.knocked(accepted=accepted, now_s=self.driver.now_s)
+        self.check(self.driver.decide())
 
     @rule()
     def peer_recovers(self) -> None:
@@ -724,7 +883,7 @@ class AnyOrder(RuleBasedStateMachine):
         elif driver.state is HALF_OPEN:
             permits = driver.gate.breaker.permits(driver.now_s)
             assert permits is not None
-            assert waiting <= permits == driver.takes - len(driver.under_way)
+            assert waiting <= (permits if self.accepts else 0) == driver.takes - len(driver.under_way)
         else:
             assert (driver.takes, waiting) == (0, 0)
 

@@ -1,4 +1,4 @@
-"""Each status means what the outcome table of the design says, and any other means that nothing is known."""
+"""Each answer means what the outcome table of the design says, and any other means that nothing is known."""
 
 from collections.abc import Sequence
 
@@ -6,23 +6,34 @@ import pytest
 
 from actors.domain.outcome import Outcome, outcome_of_status
 
+DECLINED, MISCONFIGURED = (400, 402, 409, 413, 415), (401, 403, 404, 405)
+
 
 @pytest.mark.parametrize(
     ("statuses", "outcome"),
     [
         ([200], Outcome.SETTLED),
         ([422], Outcome.ALREADY_CHARGED),
-        ([*range(400, 422), *range(423, 429), *range(430, 500)], Outcome.REFUSED),
+        (DECLINED, Outcome.DECLINED),
+        (MISCONFIGURED, Outcome.MISCONFIGURED),
         ([429], Outcome.OVERLOADED),
-        ([500, 501, 503, *range(505, 600)], Outcome.FAILED),
-        ([502, 504], Outcome.UNKNOWN),
+        (sorted({*range(400, 500)} - {*DECLINED, *MISCONFIGURED, 422, 429}), Outcome.UNKNOWN),
+        ([*range(501, 600)], Outcome.UNKNOWN),
         ([*range(100, 200), *range(201, 400)], Outcome.UNKNOWN),
         ([0, 99, *range(600, 1000)], Outcome.UNKNOWN),
     ],
 )
-def test_a_status_means_what_the_table_says(statuses: Sequence[int], outcome: Outcome) -> None:
-    assert {status: outcome_of_status(status) for status in statuses} == dict.fromkeys(statuses, outcome)
+@pytest.mark.parametrize("body_is_empty", [True, False])
+def test_a_status_means_what_the_table_says(statuses: Sequence[int], outcome: Outcome, *, body_is_empty: bool) -> None:
+    found = {status: outcome_of_status(status, body_is_empty=body_is_empty) for status in statuses}
+    assert found == dict.fromkeys(statuses, outcome)
 
 
-def test_only_a_charge_that_is_booked_is_a_success() -> None:
-    assert {outcome for outcome in Outcome if outcome.is_success} == {Outcome.SETTLED, Outcome.ALREADY_CHARGED}
+def test_only_a_failure_without_a_body_is_the_processors_own() -> None:
+    assert outcome_of_status(500, body_is_empty=True) is Outcome.FAILED
+    assert outcome_of_status(500, body_is_empty=False) is Outcome.UNKNOWN
+
+
+def test_a_processor_that_charges_or_declines_does_its_work() -> None:
+    successes = {Outcome.SETTLED, Outcome.ALREADY_CHARGED, Outcome.DECLINED}
+    assert {outcome for outcome in Outcome if outcome.is_success} == successes

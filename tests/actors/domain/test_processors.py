@@ -42,7 +42,32 @@ def test_a_processor_takes_every_currency_unless_some_are_named() -> None:
     assert second.currencies == {"BRL", "USD"}
 
 
-@pytest.mark.parametrize("codes", ["", "BRL|", "ABC", "BRL,USD", "BRL|XAU", "BRL USD".replace(" ", ";")])
+def test_a_processor_that_was_taken_out_is_named_for_look_ups_alone() -> None:
+    first, second = parse_processors("a=http://h:1,0.05 b=http://h:2,0.15,lookup")
+    assert (first.charges, second.charges) == (True, False)
+    assert second == Processor("b", "http://h:2", Decimal("0.15"), frozenset())
+
+
+def test_where_all_are_only_looked_up_nobody_takes_the_default_currency() -> None:
+    with pytest.raises(SettingsError, match="CURRENCY"):
+        posted_currencies("BRL", parse_processors("a=http://h:1,0.05,lookup"))
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        "Lookup",
+        "lookup,BRL",
+        "BRL|lookup",
+        "lookup|",
+        "",
+        "BRL|",
+        "ABC",
+        "BRL,USD",
+        "BRL|XAU",
+        "BRL USD".replace(" ", ";"),
+    ],
+)
 def test_a_currency_that_is_none_is_refused_with_its_item(codes: str) -> None:
     with pytest.raises(SettingsError, match=r"PROCESSORS: 'a=http://h:1,0\.05,.*ISO 4217"):
         parse_processors(f"a=http://h:1,0.05,{codes}")
@@ -111,10 +136,11 @@ def test_the_item_that_is_wrong_is_shown() -> None:
 
 
 @settings(deadline=None)
-@given(st.one_of(st.text(), st.from_regex(r"\w+=http://\S+,\S+")))
+@given(st.one_of(st.text(), st.from_regex(r"\w+=http://\S+,\S+"), st.from_regex(r"\A\w+=http://h:1,0\.\d,\S*\Z")))
 def test_no_text_raises_anything_but_a_settings_error(text: str) -> None:
     try:
         processors = parse_processors(text)
     except SettingsError:
         return
     assert all(0 <= processor.fee < 1 for processor in processors)
+    assert all(processor.charges or ",lookup" in text for processor in processors)

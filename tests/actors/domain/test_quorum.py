@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.domain.breaker import Breaker, BreakerState, Call, Cause, Transition
+from actors.domain.breaker import Breaker, BreakerState, Call, Transition
+from actors.domain.breaker_causes import Cause
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.quorum import TRANSIT_S_MAX, Opinion, Order, latest_order, peer_recovered, quorum_found_down
 

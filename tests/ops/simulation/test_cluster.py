@@ -1,15 +1,19 @@
 """The simulated gateway is the product: its replicas share tables, peers and processors, crash and stand still."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 from uuid import UUID
 
 import pytest
 
-from actors.domain.payment import Payment
+from actors.domain.payment import Claim, Payment
 from actors.domain.processors import Processor
 from actors.messages.intake import AcceptAnswer
 from ops.simulation.cluster import Cluster, Conditions
+from ops.simulation.tables import OwnedClaim
+from ops.simulator.faults import Faults
+from ops.simulator.ledger import LedgerEntry
 
 PROCESSORS = (Processor("default", "", Decimal("0.05")), Processor("fallback", "", Decimal("0.15")))
 
@@ -99,3 +103,31 @@ def test_a_replica_that_stood_still_beyond_its_lease_starts_anew_and_goes_on(clu
     post(cluster, "1", 2)
     pass_time(cluster, 1)
     assert settled(cluster) == {1: "default", 2: "default"}
+
+
+def test_a_processor_that_was_taken_out_is_asked_for_what_it_may_have_charged_and_is_charged_no_more() -> None:
+    taken_out = Processor("old", "", Decimal("0.01"), frozenset())
+    cluster = Cluster(Conditions(processors=(*PROCESSORS, taken_out), network_s=0.003), ("1", "2"), Random(1))
+    charged, missing = (Payment(UUID(int=number), 100, cluster.clock.now_ms()) for number in (1, 2))
+    for payment in (charged, missing):
+        cluster.tables.payments[payment.correlation_id] = payment
+        cluster.tables.claims[payment.correlation_id] = OwnedClaim("1", Claim(payment, "old"))
+    cluster.processors["old"].ledger.insert(LedgerEntry(charged.correlation_id, 100, datetime(2025, 6, 1, tzinfo=UTC)))
+    for replica in cluster.replicas.values():
+        replica.start()
+    post(cluster, "1", 3)
+    pass_time(cluster, 90)
+    assert settled(cluster) == {1: "old", 2: "default", 3: "default"}
+    assert cluster.processors["old"].calls == 0
+
+
+def test_nothing_is_claimed_for_a_processor_that_refuses_connections(cluster: Cluster) -> None:
+    cluster.processors["default"].faults = Faults(refuse=True)
+    for number in range(1, 61):
+        post(cluster, "1", number)
+    pass_time(cluster, 3)  # The breaker opens, and is half open from then on.
+    for number in range(61, 91):
+        post(cluster, "1", number)
+    for _ in range(500):
+        pass_time(cluster, 0.01)
+        assert [owned for owned in cluster.tables.claims.values() if owned.claim.processor is not None] == []

@@ -7,7 +7,7 @@ import pytest
 
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
-from actors.domain.records import LookUpAnswer, ProcessorHealth
+from actors.domain.records import LookUpAnswer, LookUpResult, ProcessorHealth
 from ops.simulation.clock import NOW_MS, Clock, SimulatedRuntime
 from ops.simulation.processors import SimulatedClient, SimulatedProbe
 from ops.simulator.faults import Faults
@@ -58,7 +58,7 @@ def test_a_charge_is_booked_after_the_delay(way: Way) -> None:
     assert (answers, len(way.processor.ledger)) == ([], 0)
     way.clock.run(1)
     assert answers == [(0.5 + NETWORK_S, Outcome.SETTLED)]
-    assert way.look_up(1) == LookUpAnswer(answered=True, requested_at_ms=NOW_MS + 1)
+    assert way.look_up(1) == LookUpAnswer(LookUpResult.CHARGED, NOW_MS + 1)
 
 
 def test_whether_it_fails_is_decided_after_the_delay(way: Way) -> None:
@@ -68,7 +68,7 @@ def test_whether_it_fails_is_decided_after_the_delay(way: Way) -> None:
     way.processor.failing = True
     way.clock.run(5)
     assert answers == [(1 + NETWORK_S, Outcome.FAILED)]
-    assert way.look_up(1) == LookUpAnswer(answered=True)
+    assert way.look_up(1) == LookUpAnswer(LookUpResult.MISSING)
 
 
 def test_a_charge_is_booked_once(way: Way) -> None:
@@ -125,10 +125,10 @@ def test_a_late_commit_is_known_to_come(way: Way) -> None:
     assert (way.processor.to_be_booked, len(way.processor.ledger)) == ([], 1)
 
 
-def test_a_look_up_of_another_amount_is_no_answer(way: Way) -> None:
+def test_a_look_up_tells_another_amount(way: Way) -> None:
     way.charge(1, amount_minor=100)
     way.clock.run(1)
-    assert way.look_up(1, amount_minor=200) == LookUpAnswer(answered=False)
+    assert way.look_up(1, amount_minor=200) == LookUpAnswer(LookUpResult.MISMATCHED)
 
 
 def test_its_health_is_answered_once_in_five_seconds(way: Way) -> None:
