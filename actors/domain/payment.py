@@ -122,6 +122,17 @@ class Move:
     """How often the row has changed with this move: it applies only to a row that has changed less often."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the row of a payment that does not settle by itself tells readers; a move or a settlement clears it."""
+
+    correlation_id: UUID
+    state: str | None
+    """`unknown`, `stranded`, or None where it is neither any more."""
+    since_ms: int
+    """Wall clock, milliseconds since the epoch."""
+
+
 class EndState(Enum):
     """How a payment ends that is not charged; an operator may resolve it. The values are what the API shows."""
 

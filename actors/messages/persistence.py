@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from actors.domain.payment import Claim, Closing, Move, Settlement
+from actors.domain.payment import Claim, Closing, Mark, Move, Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class Write:
     moves: tuple[Move, ...]
     settlements: tuple[Settlement, ...]
     closings: tuple[Closing, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
