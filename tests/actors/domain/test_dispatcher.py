@@ -33,7 +33,9 @@ def test_a_claimed_payment_is_charged_on_the_processor_that_its_row_names() -> N
 def test_a_charge_is_settled_under_the_stamp_that_was_sent() -> None:
     subject = Dispatching().charging(1)
     subject.advance(0.5)
-    assert subject.ended(Outcome.SETTLED) == Work(settlements=[Settlement(payment(1), "default", NOW_MS + 500, attempts=1)])
+    assert subject.ended(Outcome.SETTLED) == Work(
+        settlements=[Settlement(payment(1), "default", NOW_MS + 500, attempts=1)]
+    )
 
 
 def test_a_payment_is_forgotten_once_its_settlement_is_committed() -> None:

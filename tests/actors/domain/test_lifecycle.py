@@ -95,6 +95,7 @@ PATHS: dict[State, list[tuple[Event, ...]]] = {
     State.LOOKING_UP: [
         (*PINNED, LookUpChosen()),
         (*FAILED, LookUpChosen()),
+        (*FAILED, LookUpChosen(), RowDoubted(NAMES)),
         (*CHARGING, ended(Outcome.ALREADY_CHARGED)),
         DECLINED,
         ASKED_EVERYWHERE,
