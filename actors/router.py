@@ -27,6 +27,7 @@ from actors.messages.router import (
     Route,
     RouterMessage,
     RouterStats,
+    StoreChanged,
     Written,
 )
 from actors.ports import Recipient, Runtime
@@ -71,14 +72,15 @@ class RouterActor(Actor):
         """Handle one message; ids that are not driven here are ignored."""
         dispatcher, now_s = self._dispatcher, self._runtime.now_s()
         match message:
-            case Route(payments, behind):
-                dispatcher.accepted(payments, behind)
+            case Route(payments, behind, replayed):
+                dispatcher.accepted(payments, behind, now_s, replayed)
             case Written():
                 dispatcher.claimed(message.claimed, now_s)
                 dispatcher.claims_rejected(message.claims_rejected, now_s)
                 dispatcher.moved(message.moved, now_s)
                 dispatcher.moves_rejected(message.moves_rejected, now_s)
                 dispatcher.settled(message.settled, now_s)
+                dispatcher.closed(message.closed, now_s)
             case ChargesEnded(ends):
                 dispatcher.charges_ended(ends, now_s)
             case LookUpsEnded(look_ups):
@@ -87,6 +89,8 @@ class RouterActor(Actor):
                 dispatcher.availability_changed(availability, now_s)
             case Adopt(claims, oldest_stamp_ms):
                 dispatcher.adopted(claims, oldest_stamp_ms, now_s)
+            case StoreChanged():
+                dispatcher.store_changed(now_s)
             case DecisionDue():
                 self._timer.fired()
             case GetOldestStamp():
@@ -109,14 +113,22 @@ class RouterActor(Actor):
     def on_drained(self) -> None:
         """Carry out what follows from all that was received."""
         now_s = self._runtime.now_s()
-        work = self._dispatcher.decide(now_s)
+        work = self._dispatcher.decide(now_s, self._runtime.now_ms())
         self._carry_out(work)
         self._log(work, now_s)
         self._timer.set(self._dispatcher.wakes_at_s(now_s))
 
     def _carry_out(self, work: Work) -> None:
-        if work.claims or work.moves or work.settlements:
-            self._persistence.tell(Write(tuple(work.claims), tuple(work.moves), tuple(work.settlements)))
+        if work.claims or work.moves or work.settlements or work.closings or work.marks:
+            self._persistence.tell(
+                Write(
+                    tuple(work.claims),
+                    tuple(work.moves),
+                    tuple(work.settlements),
+                    tuple(work.closings),
+                    tuple(work.marks),
+                )
+            )
         for name, payments in work.charges.items():
             self._processors[name].tell(Charge(tuple(payments)))
         for name, payments in work.look_ups.items():
@@ -127,6 +139,9 @@ class RouterActor(Actor):
             self._intake.tell(Want(work.wanted))
 
     def _log(self, work: Work, now_s: float) -> None:
+        for closing in work.closings:
+            key, state, name = closing.correlation_id, closing.state.value, closing.processor
+            logger.error("%s is not charged: %s, as %s says", key, state, name)
         for choice in work.choices:
             if choice.reason in UNLOGGED or choice == self._logged or now_s - self._logged_at_s < LOG_S:
                 continue

@@ -35,7 +35,7 @@ from actors.domain.routing import Patience, Routes
 from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
-from actors.lease import LEASE_S, LeaseActor
+from actors.lease import LeaseActor
 from actors.look_ups import LOOK_UPS_MAX
 from actors.persistence import PersistenceActor
 from actors.ports import (
@@ -206,13 +206,12 @@ class System:
     def _router(self) -> Child:
         settings = self.settings
         patience = Patience(settings.outage_patience_s, settings.backlog_patience_s)
-        retries = RetryLimits(horizon_s=settings.processor_delay_max_s + settings.charge_timeout_s + LEASE_S)
         return Child(
             self.router,
             lambda: RouterActor(
                 dispatcher=Dispatcher(
                     self.parts.make_routes(settings.processors, patience),
-                    retries,
+                    RetryLimits(),
                     self.parts.rng,
                     self.parts.window_max,
                 ),

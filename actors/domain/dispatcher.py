@@ -4,7 +4,7 @@ Pure: messages and the time go in, `Work` comes out, and all of it has to be car
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from random import Random
 from uuid import UUID
 
@@ -16,18 +16,24 @@ from actors.domain.lifecycle_events import (
     Chosen,
     Claimed,
     ClaimRejected,
+    Closed,
+    DeclinedByAll,
     Event,
     LookUpChosen,
     LookUpEnded,
     Moved,
     MoveRejected,
     PauseEnded,
+    Replayed,
+    RowDoubted,
     Settled,
     Unconfigured,
 )
 from actors.domain.payment import Claim, Payment
+from actors.domain.rechecks import Recheck, Rechecks
 from actors.domain.retries import Pauses, RetryLimits
-from actors.domain.routing import Availability, Choice, Routes
+from actors.domain.routing import TAKEN_BY_NOBODY, Availability, Choice, Routes
+from actors.domain.row_marks import RowMarks
 from actors.domain.work import Driven, Work
 
 WINDOW_MAX = 1000
@@ -35,8 +41,8 @@ WINDOW_MAX = 1000
 ADOPTED_MAX = 2 * WINDOW_MAX
 """Rows of other replicas are adopted while fewer payments than this are in memory."""
 DRIVEN_MAX = 5 * WINDOW_MAX
-"""Payments in memory at once, with those whose outcome is unknown and those that few processors take: neither may keep
-others from being charged."""
+"""Payments in memory at once, with those that wait for a processor's answer and those that few processors take: neither
+may keep others from being charged."""
 WANTED_MIN = 100
 """Fewer new payments are not worth asking the intake for, unless it owes none."""
 
@@ -45,84 +51,121 @@ class Dispatcher:
     """Holds every payment that this replica drives. Ids that it does not drive are ignored."""
 
     def __init__(self, routes: Routes, retries: RetryLimits, rng: Random, window_max: int = WINDOW_MAX) -> None:
-        """`rng` draws the jitter of the pauses; `window_max` payments that are not pinned may be in memory at once."""
+        """`rng` draws the jitter of the pauses; `window_max` payments that are not aside may be in memory at once."""
         self.routes = routes
-        self._retries = retries
+        self._names = tuple(routes.views)
         self._window_max = window_max
         self._lives: dict[UUID, Lifecycle] = {}
-        self._pinned = 0
-        """How many of them are pinned."""
+        self._aside = 0
+        """How many of them wait for a processor's answer, however long."""
+        self._store_changed = False
+        """Whether Postgres may have forgotten something since this dispatcher began."""
         self._asked = window_max
         """Payments that the intake was asked for and has not given yet; it begins by owing a whole window."""
         self._behind = 0
         """Payments that wait in the journal for being asked for."""
         self._held = HeldPayments(routes.cheapest_first)
-        """Payments that are free to go to any processor that takes their currency."""
+        """Payments that are free to go to any processor that takes them."""
         self._held_pinned: dict[str, deque[Lifecycle]] = {name: deque() for name in routes.views}
         """Pinned payments that wait for room at their processor."""
-        self._rivals: dict[UUID, list[Payment]] = {}
-        """Payments under an id that is driven here with another amount or currency, until its row is decided."""
+        self._rivals: dict[UUID, list[tuple[Payment, bool]]] = {}
+        """Payments under an id that is driven here with another amount or currency, until its row is decided, and
+        whether each was replayed."""
         self._pauses = Pauses(retries, rng)
+        self._rechecks = Rechecks()
+        self._marks = RowMarks()
+        self._closing: list[Lifecycle] = []
+        """Payments that end without a charge, until that is decided to be written."""
         self._work = Work()
 
     # What has happened.
 
-    def accepted(self, payments: Iterable[Payment], behind: int) -> None:
-        """Take payments of the journal, in which `behind` more payments wait."""
+    def accepted(
+        self, payments: Iterable[Payment], behind: int, now_s: float, replayed: Collection[UUID] = frozenset()
+    ) -> None:
+        """Take payments of the journal, in which `behind` more payments wait; some are `replayed`."""
         self._behind = behind
         for payment in payments:
             self._asked -= 1
-            self._accept(payment)
+            self._accept(payment, now_s, replayed=payment.correlation_id in replayed)
         assert self._asked >= 0, "the intake gives no more than it was asked for"
 
     def adopted(self, claims: Iterable[Claim], oldest_stamp_ms: int, now_s: float) -> None:
-        """Take rows whose payments may have been charged, under no older stamp than this."""
+        """Take rows whose payments may have been charged, under no older stamp than this, where they name anybody."""
         for claim in claims:
             key = claim.payment.correlation_id
             life = self._lives.get(key)
-            if life is not None and life.row is None:
+            if life is not None and not life.has_row:
                 self._stop_holding(life)
                 if life.payment.money != claim.payment.money:
                     # The row came first. Postgres compares the amounts, and the other one is reported.
                     if life.state is State.HELD:
-                        self._rivals.setdefault(key, []).append(life.payment)
+                        self._rivals.setdefault(key, []).append((life.payment, bool(life.unasked)))
                     self._apply(life, ClaimRejected(), now_s)
                 elif life.state is State.HELD:
                     # It came from the journal before its row was known, and need not be claimed any more.
                     self._work.recorded.append(key)
-            life = self._lives.setdefault(key, Lifecycle(claim.payment, self._retries.horizon_s))
-            self._apply(life, Adopted(claim.processor, claim.attempts, oldest_stamp_ms), now_s)
-            self._accept_rivals(key)
+            life = self._lives.setdefault(key, Lifecycle(claim.payment))
+            if self._store_changed:
+                self._apply(life, Replayed(self._names, must_answer=True), now_s)
+            self._apply(life, Adopted(claim.processor, claim.attempts, claim.moves, oldest_stamp_ms), now_s)
+            self._accept_rivals(key, now_s)
 
     def claimed(self, ids: Iterable[UUID], now_s: float) -> None:
         """Note rows that are committed and belong to this replica."""
+        claimed = Claimed(self.routes.down())
         for key in ids:
-            self._apply_to(key, Claimed(), now_s)
-            self._accept_rivals(key)
+            self._apply_to(key, claimed, now_s)
+            self._accept_rivals(key, now_s)
 
     def claims_rejected(self, payments: Iterable[Payment], now_s: float) -> None:
         """Note payments whose ids have rows of other replicas, or with other amounts."""
         for payment in payments:
             life = self._lives.get(payment.correlation_id)
-            if life is not None and life.payment == payment and life.row is None:
+            if life is not None and life.payment == payment and not life.has_row:
                 self._stop_holding(life)
                 self._apply(life, ClaimRejected(), now_s)
-                self._accept_rivals(payment.correlation_id)
+                self._accept_rivals(payment.correlation_id, now_s)
 
     def moved(self, ids: Iterable[UUID], now_s: float) -> None:
-        """Note rows that name their new processors."""
-        for key in ids:
-            self._apply_to(key, Moved(), now_s)
+        """Note rows that name their new processors; those that name nobody are held before all others, in order."""
+        lives = [life for key in ids if (life := self._lives.get(key)) is not None]
+        for life in lives:
+            if life.processor is not None:
+                self._apply(life, Moved(), now_s)
+        unnamed = [life for life in lives if life.processor is None]
+        for life in reversed(sorted(unnamed, key=lambda life: life.payment.accepted_at_ms)):
+            self._apply(life, Moved(), now_s)
 
     def moves_rejected(self, ids: Iterable[UUID], now_s: float) -> None:
-        """Note rows that belong to other replicas by now."""
+        """Note rows that could not be changed: they belong to other replicas by now, or are lost."""
         for key in ids:
-            self._apply_to(key, MoveRejected(), now_s)
+            self._apply_to(key, MoveRejected(self._names), now_s)
 
     def settled(self, ids: Iterable[UUID], now_s: float) -> None:
         """Note settlements that are committed."""
         for key in ids:
             self._apply_to(key, Settled(), now_s)
+
+    def closed(self, ids: Iterable[UUID], now_s: float) -> None:
+        """Note ends without a charge that are committed."""
+        for key in ids:
+            self._apply_to(key, Closed(), now_s)
+
+    def store_changed(self, now_s: float) -> None:
+        """Note that Postgres may have forgotten what it had acknowledged: no row can be relied on any more.
+
+        Payments that never had a row are not concerned.
+        """
+        self._store_changed = True
+        self._held = HeldPayments(self.routes.cheapest_first)
+        for queue in self._held_pinned.values():
+            queue.clear()
+        for life in list(self._lives.values()):
+            was_held = life.state is State.HELD
+            self._apply(life, RowDoubted(self._names), now_s)
+            if was_held and life.state is State.HELD:
+                self._hold(life, now_s, first=False)
 
     def charges_ended(self, ends: Iterable[ChargeEnded], now_s: float) -> None:
         """Note attempts that are over; those that were not sent keep their order before all that are held."""
@@ -138,6 +181,9 @@ class Dispatcher:
     def look_ups_ended(self, ends: Iterable[LookUpEnded], now_s: float) -> None:
         """Note what processors said of payments."""
         for end in ends:
+            second = self._rechecks.answered(end, now_s)
+            if second is not None:
+                self._work.settlements.append(second)
             self._apply_to(end.correlation_id, end, now_s)
 
     def availability_changed(self, availability: Availability, now_s: float) -> None:
@@ -146,20 +192,24 @@ class Dispatcher:
 
     # What is to be done.
 
-    def decide(self, now_s: float) -> Work:
-        """Decide all that can be decided now; the caller carries out the whole of it."""
+    def decide(self, now_s: float, now_ms: int) -> Work:
+        """Decide all that can be decided now, `now_ms` by the wall clock; the caller carries out the whole of it."""
         for key in self._pauses.ended(now_s):
             self._end_pause(key, now_s)
+        self._recheck(now_s)
         self._release_pinned(now_s)
         self._release_held(now_s)
         self._ask_for_more()
+        self._work.closings = [life.closing(now_ms) for life in self._closing]
+        self._closing = []
+        self._work.marks = self._marks.take(now_s, now_ms)
         work, self._work = self._work, Work()
         return work
 
     def wakes_at_s(self, now_s: float) -> float | None:
         """Tell when time alone will change what is decided; None where it never does."""
-        pause_s = self._pauses.next_end_s
-        ends_s = [] if pause_s is None else [pause_s]
+        nexts_s = (self._pauses.next_end_s, self._marks.next_s, self._rechecks.next_s)
+        ends_s = [next_s for next_s in nexts_s if next_s is not None]
         if self._held:
             patience = (self.routes.patience_ends_at_s(name) for name in self.routes.views)
             ends_s += [end_s for end_s in patience if end_s > now_s]
@@ -203,25 +253,28 @@ class Dispatcher:
 
     # How it is decided.
 
-    def _accept(self, payment: Payment) -> None:
+    def _accept(self, payment: Payment, now_s: float, *, replayed: bool) -> None:
         key = payment.correlation_id
         life = self._lives.get(key)
         if life is None:
-            self._lives[key] = life = Lifecycle(payment, self._retries.horizon_s)
+            self._lives[key] = life = Lifecycle(payment)
             self._held.add(life)
-        elif life.payment.money == payment.money:
-            if life.row is not None:
-                self._work.recorded.append(key)
-        elif life.row is None:
-            self._rivals.setdefault(key, []).append(payment)
-        else:
-            # Postgres finds the row, compares the amounts, and the other one is reported.
-            self._work.claims.append(Claim(payment, life.row))
+        elif life.payment.money != payment.money:
+            if life.has_row:
+                # Postgres finds the row, compares the amounts, and the other one is reported.
+                self._work.claims.append(Claim(payment, life.row))
+            else:
+                self._rivals.setdefault(key, []).append((payment, replayed))
+            return
+        elif life.has_row:
+            self._work.recorded.append(key)
+        if replayed:
+            self._apply(life, Replayed(self._names, must_answer=self._store_changed), now_s)
 
-    def _accept_rivals(self, key: UUID) -> None:
+    def _accept_rivals(self, key: UUID, now_s: float) -> None:
         """Accept the rivals of a payment again; those that still have to wait for its row become rivals again."""
-        for rival in self._rivals.pop(key, ()):
-            self._accept(rival)
+        for rival, replayed in self._rivals.pop(key, ()):
+            self._accept(rival, now_s, replayed=replayed)
 
     def _apply_to(self, key: UUID, event: Event, now_s: float) -> None:
         life = self._lives.get(key)
@@ -230,7 +283,7 @@ class Dispatcher:
 
     def _apply(self, life: Lifecycle, event: Event, now_s: float) -> None:
         """Carry an event through a payment's life: the only place that changes what is counted of it."""
-        room_before, pinned_before = life.taking_room_at, life.pinned
+        room_before, aside_before, pinned_before = life.taking_room_at, life.is_aside, life.pinned
         effect = life.transition(event, now_s)
         room_after = life.taking_room_at
         if room_before != room_after:
@@ -238,10 +291,15 @@ class Dispatcher:
                 self.routes.views[room_before].given -= 1
             if room_after is not None:
                 self.routes.views[room_after].given += 1
-        self._pinned += life.pinned - pinned_before
+        self._aside += life.is_aside - aside_before
+        if life.pinned != pinned_before:
+            if life.pinned:
+                self._marks.pinned(life, now_s)
+            else:
+                self._marks.freed(life)
         self._order(life, effect, now_s)
 
-    def _order(self, life: Lifecycle, effect: Effect, now_s: float) -> None:
+    def _order(self, life: Lifecycle, effect: Effect, now_s: float) -> None:  # noqa: C901  # one line for each effect
         work, payment = self._work, life.payment
         match effect:
             case Effect.NONE:
@@ -257,26 +315,46 @@ class Dispatcher:
                 assert life.row == life.processor, "nothing is sent without a committed row that names the processor"
                 work.charges.setdefault(life.row, []).append(payment)
             case Effect.LOOK_UP:
-                assert life.row is not None
-                work.look_ups.setdefault(life.row, []).append(payment)
+                assert life.asked is not None
+                work.look_ups.setdefault(life.asked, []).append(payment)
             case Effect.PAUSE:
                 self._pauses.begin(payment.correlation_id, life.failures_in_row, now_s)
             case Effect.SETTLE:
                 work.settlements.append(life.settlement())
+            case Effect.CLOSE:
+                self._closing.append(life)
             case Effect.FORGET:
-                self._pinned -= life.pinned
-                del self._lives[payment.correlation_id]
+                self._forget(life, now_s)
+
+    def _forget(self, life: Lifecycle, now_s: float) -> None:
+        self._aside -= life.is_aside
+        key = life.payment.correlation_id
+        del self._lives[key]
+        self._marks.forgotten(key)
+        if life.state is State.SETTLED:
+            for name, horizon_s in life.left:
+                if name != life.processor:
+                    self._rechecks.add(Recheck(life.payment, name, life.attempts, horizon_s), now_s)
 
     def _hold(self, life: Lifecycle, now_s: float, *, first: bool) -> None:
-        if life.row is not None and life.row not in self.routes.views:
+        if life.must_be_looked_up:
+            self._apply(life, LookUpChosen(), now_s)
+        elif life.row is not None and life.row not in self.routes.views:
             # It may have been charged there, or be moved from there, and nobody can ask.
             self._apply(life, Unconfigured(), now_s)
+            self._marks.stranded(life, now_s)
         elif life.pinned:
             assert life.row is not None
             queue = self._held_pinned[life.row]
             (queue.appendleft if first else queue.append)(life)
+        elif life.declined_by and self._is_declined_by_all(life):
+            self._apply(life, DeclinedByAll(), now_s)
         else:
             self._held.add(life, first=first)
+
+    def _is_declined_by_all(self, life: Lifecycle) -> bool:
+        takes = self.routes.takes
+        return not self._held.takers(life) and any(takes(name, life.payment.currency) for name in life.declined_by)
 
     def _end_pause(self, key: UUID, now_s: float) -> None:
         life = self._lives.get(key)
@@ -284,6 +362,15 @@ class Dispatcher:
             name = life.processor
             in_outage = name in self.routes.views and self.routes.is_waited_for(name, now_s)
             self._apply(life, PauseEnded(in_outage), now_s)
+
+    def _recheck(self, now_s: float) -> None:
+        """Ask again for settled payments; processors that are down are asked later."""
+        for recheck in self._rechecks.due(now_s):
+            if self.routes.views[recheck.processor].state.is_closed:
+                self._rechecks.asked(recheck)
+                self._work.look_ups.setdefault(recheck.processor, []).append(recheck.payment)
+            else:
+                self._rechecks.add(recheck, now_s)
 
     def _release_pinned(self, now_s: float) -> None:
         for name, queue in self._held_pinned.items():
@@ -305,10 +392,21 @@ class Dispatcher:
             choices.append(choice)
         if choice.processor is None:
             self.routes.decisions[None, choice.reason] += queue.count_waiting()
+            if queue.named and choice.reason in TAKEN_BY_NOBODY:
+                self._unname(queue, now_s)
             return False
-        self.routes.decisions[choice.processor, choice.reason] += 1
-        self._apply(queue.take(), Chosen(choice.processor), now_s)
+        life = queue.take()
+        if life.unchecked and life.row != choice.processor:
+            self._apply(life, LookUpChosen(), now_s)
+        else:
+            self.routes.decisions[choice.processor, choice.reason] += 1
+            self._apply(life, Chosen(choice.processor), now_s)
         return True
+
+    def _unname(self, queue: HeldQueue, now_s: float) -> None:
+        """Let rows name nobody while nobody takes their payments, so that whoever adopts them is free to choose."""
+        for life in queue.take_named():
+            self._apply(life, LookUpChosen() if life.unchecked else Chosen(None), now_s)
 
     def _choose(self, queue: HeldQueue, now_s: float) -> Choice:
         life, spent = queue.lives[0], None
@@ -325,8 +423,8 @@ class Dispatcher:
     def _ask_for_more(self) -> None:
         """Ask for as many payments of the journal as there is room for."""
         expected = len(self._lives) + self._asked
-        # What waits for one processor, or for one that takes its currency, must not keep others from being charged.
-        aside = self._pinned + self._held.restricted
+        # What waits for an answer, or for one of few processors, must not keep others from being charged.
+        aside = self._aside + self._held.restricted
         wanted = min(self._window_max - (expected - aside), DRIVEN_MAX - expected)
         if wanted >= WANTED_MIN or (wanted > 0 and not self._asked):
             self._asked += wanted

@@ -1,4 +1,4 @@
-"""The payments that are free to go to any processor that takes their currency, and that none has room for yet."""
+"""The payments that are free to go to any processor that takes them, and that none has room for yet."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,11 +10,13 @@ from actors.domain.processors import Processor
 
 @dataclass(slots=True, eq=False)
 class HeldQueue:
-    """Payments in currencies that the same processors take, in the order of their arrival."""
+    """Payments that the same processors take, in the order of their arrival."""
 
     takers: tuple[Processor, ...]
     """Those processors, the cheapest first."""
     lives: deque[Lifecycle] = field(default_factory=deque)
+    named: dict[Lifecycle, None] = field(default_factory=dict)
+    """Those whose rows name a processor."""
     counted: int = 0
     """How many payments at the head are already counted as waiting."""
 
@@ -23,10 +25,27 @@ class HeldQueue:
         """When the payment at the head was accepted, which must be there."""
         return self.lives[0].payment.accepted_at_ms
 
+    def add(self, life: Lifecycle, *, first: bool) -> None:
+        """Put a payment at the end, or at the head."""
+        (self.lives.appendleft if first else self.lives.append)(life)
+        if life.row is not None:
+            self.named[life] = None
+
     def take(self) -> Lifecycle:
         """Take out the payment at the head."""
         self.counted = max(0, self.counted - 1)
-        return self.lives.popleft()
+        life = self.lives.popleft()
+        if life.row is not None:
+            del self.named[life]
+        return life
+
+    def take_named(self) -> list[Lifecycle]:
+        """Take out all payments whose rows name a processor, in their order."""
+        taken = [life for life in self.lives if life in self.named]
+        self.lives = deque(life for life in self.lives if life not in self.named)
+        self.named = {}
+        self.counted = min(self.counted, len(self.lives))
+        return taken
 
     def count_waiting(self) -> int:
         """Count the payments that are waiting and were not counted before."""
@@ -36,14 +55,18 @@ class HeldQueue:
 
 
 class HeldPayments:
-    """One queue for all currencies that the same processors take, so that what waits for some holds up no others."""
+    """One queue for all payments that the same processors take, so that what waits for some holds up no others.
+
+    A processor takes a payment if it takes its currency and has not declined it.
+    """
 
     def __init__(self, cheapest_first: Sequence[Processor]) -> None:
         """`cheapest_first` are all processors."""
         self._cheapest_first = tuple(cheapest_first)
         self._queue_of_all = HeldQueue(self._cheapest_first)
         self._queues = {self._cheapest_first: self._queue_of_all}
-        self._by_currency: dict[str, HeldQueue] = {}
+        self._by_kind: dict[tuple[str, frozenset[str]], HeldQueue] = {}
+        """The queue of each currency, by the processors that have declined the payment."""
 
     def __len__(self) -> int:
         """Count the payments in all queues."""
@@ -51,18 +74,18 @@ class HeldPayments:
 
     @property
     def restricted(self) -> int:
-        """How many are in currencies that not every processor takes."""
+        """How many not every processor takes."""
         return len(self) - len(self._queue_of_all.lives)
 
     def add(self, life: Lifecycle, *, first: bool = False) -> None:
         """Put a payment at the end of its queue, or at its head."""
-        queue = self._queue(life)
-        (queue.lives.appendleft if first else queue.lives.append)(life)
+        self._queue(life).add(life, first=first)
 
     def remove(self, life: Lifecycle) -> None:
         """Take a payment out of its queue, wherever it stands."""
         queue = self._queue(life)
         queue.lives.remove(life)
+        queue.named.pop(life, None)
         queue.counted = min(queue.counted, len(queue.lives))
 
     def release(self, is_released: Callable[[HeldQueue], bool]) -> None:
@@ -76,11 +99,17 @@ class HeldPayments:
             if not is_released(queue) or not queue.lives:
                 queues.remove(queue)
 
+    def takers(self, life: Lifecycle) -> tuple[Processor, ...]:
+        """Tell which processors take a payment, the cheapest first."""
+        return self._queue(life).takers
+
     def _queue(self, life: Lifecycle) -> HeldQueue:
-        currency = life.payment.currency
-        queue = self._by_currency.get(currency)
+        currency, declined_by = kind = life.payment.currency, life.declined_by
+        queue = self._by_kind.get(kind)
         if queue is None:
-            takers = tuple(each for each in self._cheapest_first if currency in each.currencies)
+            takers = tuple(
+                each for each in self._cheapest_first if currency in each.currencies and each.name not in declined_by
+            )
             queue = self._queues.setdefault(takers, HeldQueue(takers))
-            self._by_currency[currency] = queue
+            self._by_kind[kind] = queue
         return queue

@@ -2,12 +2,14 @@
 
     held → claiming → charging → settling → settled
 
-A payment is *claimed* by a row in Postgres that names the only processor that may have been charged. While it is
-unknown whether that processor charged it, the payment is *pinned* to it: no other processor may see it.
+A payment is *claimed* by a row in Postgres that names the only processor that may have been charged, or nobody where it
+is free. While it is unknown whether that processor charged it, the payment is *pinned* to it: no other processor may
+see it. One that was ever sent there is looked up there before it moves.
 """
 
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import assert_never
 
 from actors.domain.lifecycle_events import (
@@ -16,17 +18,22 @@ from actors.domain.lifecycle_events import (
     Chosen,
     Claimed,
     ClaimRejected,
+    Closed,
+    DeclinedByAll,
     Event,
     LookUpChosen,
     LookUpEnded,
     Moved,
     MoveRejected,
     PauseEnded,
+    Replayed,
+    RowDoubted,
     Settled,
     Unconfigured,
 )
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Move, Payment, Settlement
+from actors.domain.records import LookUpResult
 
 
 class State(Enum):
@@ -35,30 +42,38 @@ class State(Enum):
     HELD = "held"
     """A processor that takes it."""
     CLAIMING = "claiming"
-    """The commit of the row that names its processor."""
+    """The commit of its row."""
     MOVING = "moving"
-    """The commit that names another processor."""
+    """The commit that names another processor, or nobody."""
     CHARGING = "charging"
     """The end of an attempt to charge it."""
     LOOKING_UP = "looking up"
-    """The processor's answer to whether it was charged."""
+    """A processor's answer to whether it was charged there."""
     PAUSING = "pausing"
     """The end of a pause after a failure."""
     SETTLING = "settling"
     """The commit of its settlement."""
+    CLOSING = "closing"
+    """The commit of its end without a charge."""
     STRANDED = "stranded"
     """An operator: it may have been charged by a processor that is not configured any more."""
     SETTLED = "settled"
     """Nothing: its charge is recorded."""
+    CLOSED = "closed"
+    """Nothing: no processor charges it."""
     RELEASED = "released"
     """Nothing: another replica drives it, or another amount was first under its id."""
 
 
 AT_PROCESSOR = frozenset({State.CLAIMING, State.MOVING, State.CHARGING})
 """States in which a payment takes room at its processor."""
-WRITING = frozenset({State.CLAIMING, State.MOVING, State.SETTLING})
+WRITING = frozenset({State.CLAIMING, State.MOVING, State.SETTLING, State.CLOSING})
 """States in which a payment waits for Postgres."""
-ENDED = frozenset({State.SETTLED, State.RELEASED})
+IDLE = frozenset({State.HELD, State.PAUSING, State.STRANDED})
+"""States in which nothing is under way for a payment."""
+ENDING = frozenset({State.SETTLING, State.CLOSING})
+"""States in which all is decided, and what is written carries the whole payment."""
+ENDED = frozenset({State.SETTLED, State.CLOSED, State.RELEASED})
 
 
 class Effect(Enum):
@@ -68,11 +83,12 @@ class Effect(Enum):
     HOLD = "queue it until a processor takes it"
     HOLD_FIRST = "queue it before all others"
     CLAIM = "write its row"
-    MOVE = "write that its row names another processor"
+    MOVE = "write that its row names another processor, or nobody"
     CHARGE = "send it to its processor"
-    LOOK_UP = "ask its processor for it"
+    LOOK_UP = "ask a processor for it"
     PAUSE = "wait for a while"
     SETTLE = "write its settlement"
+    CLOSE = "write that it ends without a charge"
     FORGET = "drop it: its life here has ended"
 
 
@@ -81,21 +97,43 @@ class Lifecycle:
     """One payment, its state, and what is known of its attempts. Times are monotonic seconds."""
 
     payment: Payment
-    horizon_s: float
-    """How long after an attempt its processor may still book it: a 404 proves nothing before that."""
     state: State = State.HELD
     processor: str | None = None
-    """The processor that was chosen last; None where none was chosen yet."""
+    """The processor that was chosen last, or whose answer ended it; None where none is."""
+    has_row: bool = False
+    """Whether its row is committed, as far as is known."""
     row: str | None = None
-    """The processor that its committed row names; None while it has no row."""
+    """The processor that its row names, also while the row is written anew; None where it names nobody."""
+    moves: int = 0
+    """How often the processor that its row names has changed."""
     attempts: int = 0
     failures_in_row: int = 0
     """Attempts and look-ups that failed since it was accepted or adopted; pauses grow with it."""
     failures_here: int = 0
     """Attempts in a row that failed on this processor while it worked for others."""
-    unknown_since_s: float | None = None
-    """Time of the last attempt whose outcome is unknown; None unless the payment is pinned."""
+    unproven_since_s: float | None = None
+    """Time of the last attempt of which nothing proves that it did not charge; None unless the payment is pinned."""
     pinned_since_s: float | None = None
+    unchecked: bool = False
+    """Whether it was sent to the processor of its row, and that was not asked for it since."""
+    said_charged: bool = False
+    """Whether that processor said that it charged the payment before."""
+    declined_by: frozenset[str] = frozenset()
+    """Processors that it is never sent to again."""
+    unasked: tuple[str, ...] = ()
+    """Processors that are asked for it before its next charge."""
+    must_answer: bool = False
+    """Whether each of them has to say that it is missing there; else no answer counts as that."""
+    doubted_since_s: float = -inf
+    """Time at which they had to be asked: an answer proves nothing before a horizon after it."""
+    asked: str | None = None
+    """The processor that is asked for it while it is looking up."""
+    doubted: bool = False
+    """Whether its row has to be written anew as soon as nothing is under way for it."""
+    left: tuple[tuple[str, float], ...] = ()
+    """Processors from which the horizon freed it, with that horizon in seconds: a late charge may turn up there."""
+    end_state: EndState | None = None
+    """How it ends while it is closing."""
     oldest_stamp_ms: int | None = None
     """The oldest stamp under which it may have been charged; None while it certainly was not."""
     stamp_ms: int = 0
@@ -104,33 +142,81 @@ class Lifecycle:
     @property
     def pinned(self) -> bool:
         """Whether only its own processor may see it."""
-        return self.unknown_since_s is not None
+        return self.unproven_since_s is not None
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether it waits for processors to answer, however long, so that it may not keep others out of memory."""
+        return self.unproven_since_s is not None or (self.must_answer and bool(self.unasked))
+
+    @property
+    def must_be_looked_up(self) -> bool:
+        """Whether it may not be charged by anybody before a processor has answered."""
+        if not self.has_row:
+            return False
+        return bool(self.unasked) or (self.pinned and (self.said_charged or self.row in self.declined_by))
 
     @property
     def taking_room_at(self) -> str | None:
-        """The processor at which it takes room; None where it takes none."""
-        return self.processor if self.state in AT_PROCESSOR else None
+        """The processor at which it takes room; None where it takes none, or where its row is only written anew."""
+        if self.state is State.CHARGING or (self.state in AT_PROCESSOR and self.processor != self.row):
+            return self.processor
+        return None
 
-    def transition(self, event: Event, now_s: float) -> Effect:  # noqa: C901, PLR0911, PLR0912  # one line for each event
+    def transition(self, event: Event, now_s: float) -> Effect:
         """Change the state by an event, and tell what has to be done; an event that comes too late changes nothing."""
+        effect = self._react(event, now_s)
+        if self.doubted and self.state in IDLE:
+            return self._claim_anew()
+        return effect
+
+    def claim(self) -> Claim:
+        """Give the row that is to be written while it is claiming."""
+        assert self.state is State.CLAIMING
+        return Claim(self.payment, self.processor, self.attempts, self.moves)
+
+    def move(self) -> Move:
+        """Give the change of its row while it is moving."""
+        assert self.state is State.MOVING
+        return Move(self.payment.correlation_id, self.processor, self.attempts, self.moves + 1)
+
+    def settlement(self) -> Settlement:
+        """Give the proof of its charge while it is settling."""
+        assert self.state is State.SETTLING
+        assert self.processor is not None
+        return Settlement(self.payment, self.processor, self.stamp_ms, self.attempts)
+
+    def closing(self, now_ms: int) -> Closing:
+        """Give its end without a charge, at this instant of the wall clock, while it is closing."""
+        assert self.state is State.CLOSING
+        assert self.processor is not None
+        assert self.end_state is not None
+        return Closing(self.payment, self.end_state, self.processor, self.attempts, now_ms)
+
+    def _react(self, event: Event, now_s: float) -> Effect:  # noqa: C901, PLR0911, PLR0912  # one line for each event
         match event:
             case Chosen(processor):
                 return self._chosen(processor)
             case LookUpChosen():
-                assert self.pinned, "only a payment that may have been charged is looked up"
-                return self._go(State.HELD, State.LOOKING_UP, Effect.LOOK_UP)
-            case Claimed():
-                return self._row_committed(State.CLAIMING)
+                return self._look_up_chosen()
+            case Claimed(down):
+                return self._row_committed(State.CLAIMING, down)
             case Moved():
                 return self._row_committed(State.MOVING)
             case ClaimRejected():
                 return self._claim_rejected()
-            case MoveRejected():
-                return self._go(State.MOVING, State.RELEASED, Effect.FORGET)
+            case MoveRejected(processors):
+                return self._move_rejected(processors, now_s)
             case Adopted():
                 return self._adopted(event, now_s)
+            case Replayed(processors, must_answer):
+                return self._replayed(processors, now_s, must_answer=must_answer)
+            case RowDoubted(processors):
+                return self._row_doubted(processors, now_s)
             case Unconfigured():
                 return self._go(State.HELD, State.STRANDED, Effect.NONE)
+            case DeclinedByAll():
+                return self._declined_by_all()
             case ChargeEnded():
                 return self._charge_ended(event, now_s)
             case LookUpEnded():
@@ -141,24 +227,10 @@ class Lifecycle:
                 return self._go(State.PAUSING, State.HELD, Effect.HOLD)
             case Settled():
                 return self._go(State.SETTLING, State.SETTLED, Effect.FORGET)
+            case Closed():
+                return self._go(State.CLOSING, State.CLOSED, Effect.FORGET)
             case _:
                 assert_never(event)
-
-    def claim(self) -> Claim:
-        """Give the row that is to be written while it is claiming."""
-        assert self.processor is not None
-        return Claim(self.payment, self.processor, self.attempts)
-
-    def move(self) -> Move:
-        """Give the change of its row while it is moving."""
-        assert self.processor is not None
-        return Move(self.payment.correlation_id, self.processor, self.attempts)
-
-    def settlement(self) -> Settlement:
-        """Give the proof of its charge while it is settling."""
-        assert self.state is State.SETTLING
-        assert self.row is not None
-        return Settlement(self.payment.correlation_id, self.row, self.stamp_ms, self.attempts)
 
     def _go(self, before: State, after: State, effect: Effect) -> Effect:
         if self.state is not before:
@@ -166,40 +238,104 @@ class Lifecycle:
         self.state = after
         return effect
 
-    def _chosen(self, processor: str) -> Effect:
+    # Its row.
+
+    def _chosen(self, processor: str | None) -> Effect:
         if self.state is not State.HELD:
             return Effect.NONE
+        assert not self.must_be_looked_up, "nothing is charged before the processors have answered that have to"
         assert not self.pinned or processor == self.row, "a payment that may have been charged never moves"
+        assert not self.unchecked or processor == self.row, "what was sent is looked up before it moves"
+        assert processor not in self.declined_by, "a declined payment is never sent there again"
         if processor != self.processor:
             self.processor, self.failures_here = processor, 0
-        if self.row is None:
+        if not self.has_row:
+            assert processor is not None, "what nobody takes needs no row"
             return self._go(State.HELD, State.CLAIMING, Effect.CLAIM)
         if self.row != processor:
             return self._go(State.HELD, State.MOVING, Effect.MOVE)
+        assert processor is not None
         self.state = State.CHARGING
         return Effect.CHARGE
 
-    def _row_committed(self, before: State) -> Effect:
+    def _row_committed(self, before: State, down: frozenset[str] = frozenset()) -> Effect:
         if self.state is not before:
             return Effect.NONE
-        assert not self.pinned, "nothing was sent yet"
-        self.row, self.state = self.processor, State.CHARGING
+        self.has_row, self.row = True, self.processor
+        if before is State.MOVING:
+            self.moves += 1
+        if self.unasked and not self.must_answer:
+            self.unasked = tuple(name for name in self.unasked if name not in down)
+        if self.row is None or self.must_be_looked_up or self.pinned or self.doubted:
+            self.state = State.HELD
+            return Effect.HOLD_FIRST
+        self.state = State.CHARGING
         return Effect.CHARGE
 
     def _claim_rejected(self) -> Effect:
-        if self.row is not None or self.state not in {State.HELD, State.CLAIMING}:
+        if self.has_row or self.state not in {State.HELD, State.CLAIMING}:
             return Effect.NONE
         self.state = State.RELEASED
         return Effect.FORGET
 
-    def _adopted(self, event: Adopted, now_s: float) -> Effect:
-        if self.row is not None or self.state not in {State.HELD, State.CLAIMING}:
+    def _move_rejected(self, processors: tuple[str, ...], now_s: float) -> Effect:
+        """Claim it anew: that finds out whether its row is another replica's, or is lost."""
+        if self.state is not State.MOVING:
             return Effect.NONE
+        self.state = State.HELD
+        return self._row_doubted(processors, now_s)
+
+    def _adopted(self, event: Adopted, now_s: float) -> Effect:
+        if self.has_row or self.state not in {State.HELD, State.CLAIMING}:
+            return Effect.NONE
+        self.has_row = True
+        if self.row is not None or self.moves:
+            return self._row_found(event)
         self.processor = self.row = event.processor
-        self.attempts, self.oldest_stamp_ms = event.attempts, event.oldest_stamp_ms
-        self._pin(now_s)
+        self.attempts, self.moves = event.attempts, event.moves
+        if not self.must_answer:
+            self.unasked = ()  # Its row proves who may have been charged.
+        if self.row is not None:
+            self.oldest_stamp_ms = event.oldest_stamp_ms
+            self._pin(now_s)
         self.state = State.HELD
         return Effect.HOLD
+
+    def _row_found(self, event: Adopted) -> Effect:
+        """Take in that its row, which was to be written anew, was still there: what is known here came later."""
+        self.moves = max(self.moves, event.moves)
+        self.processor = self.row
+        if event.processor != self.row:
+            self.state = State.MOVING
+            return Effect.MOVE
+        self.state = State.HELD
+        return Effect.HOLD_FIRST
+
+    def _replayed(self, processors: tuple[str, ...], now_s: float, *, must_answer: bool) -> Effect:
+        if not self.has_row and self.state in {State.HELD, State.CLAIMING}:
+            self._ask_everywhere(processors, now_s, must_answer=must_answer or self.must_answer)
+        return Effect.NONE
+
+    def _row_doubted(self, processors: tuple[str, ...], now_s: float) -> Effect:
+        if self.state in ENDING | ENDED:
+            return Effect.NONE
+        self.doubted = self.has_row or self.state in WRITING
+        if self.has_row or self.row is not None or self.unasked:
+            self._ask_everywhere(processors, now_s, must_answer=True)
+        return Effect.NONE
+
+    def _ask_everywhere(self, processors: tuple[str, ...], now_s: float, *, must_answer: bool) -> None:
+        self.unasked, self.must_answer = processors, must_answer
+        if must_answer:
+            self.doubted_since_s = now_s
+
+    def _claim_anew(self) -> Effect:
+        self.doubted = self.has_row = False
+        self.processor = self.row
+        self.state = State.CLAIMING
+        return Effect.CLAIM
+
+    # Its charges.
 
     def _charge_ended(self, event: ChargeEnded, now_s: float) -> Effect:
         if self.state is not State.CHARGING:
@@ -219,32 +355,26 @@ class Lifecycle:
                 return Effect.SETTLE
             case Outcome.ALREADY_CHARGED:
                 # It stays pinned until the processor has told the instant.
+                self.said_charged = True
                 self._pin(now_s)
-                self.state = State.LOOKING_UP
-                return Effect.LOOK_UP
-            case Outcome.UNKNOWN:
+                return self._look_up(self.row)
+            case Outcome.DECLINED:
+                self.declined_by |= {self.row}
                 self._pin(now_s)
-            case Outcome.REFUSED | Outcome.OVERLOADED | Outcome.FAILED:
-                if not self.pinned:
-                    self._free()
+            case Outcome.UNKNOWN | Outcome.MISCONFIGURED:
+                self._pin(now_s)
+            case Outcome.OVERLOADED | Outcome.FAILED:
+                self.unchecked = True
+                self._unless_pinned_never_charged()
+            case Outcome.REFUSED:
+                self._unless_pinned_never_charged()
             case _:
                 assert_never(event.outcome)
-        self.failures_in_row += 1
         self.failures_here += 1
-        self.state = State.PAUSING
-        return Effect.PAUSE
+        return self._pause()
 
-    def _look_up_ended(self, event: LookUpEnded) -> Effect:
-        if self.state is not State.LOOKING_UP:
-            return Effect.NONE
-        assert self.unknown_since_s is not None
-        if event.requested_at_ms is not None:
-            self.stamp_ms, self.state = event.requested_at_ms, State.SETTLING
-            self._charged_at(event.requested_at_ms)
-            return Effect.SETTLE
+    def _pause(self) -> Effect:
         self.failures_in_row += 1
-        if event.answered and event.asked_at_s - self.unknown_since_s >= self.horizon_s:
-            self._free()
         self.state = State.PAUSING
         return Effect.PAUSE
 
@@ -254,9 +384,79 @@ class Lifecycle:
             self.oldest_stamp_ms = stamp_ms
 
     def _pin(self, now_s: float) -> None:
-        self.unknown_since_s = now_s
+        self.unproven_since_s, self.unchecked = now_s, True
         if self.pinned_since_s is None:
             self.pinned_since_s = now_s
 
     def _free(self) -> None:
-        self.unknown_since_s = self.pinned_since_s = self.oldest_stamp_ms = None
+        self.unproven_since_s = self.pinned_since_s = self.oldest_stamp_ms = None
+        self.said_charged = False
+
+    def _unless_pinned_never_charged(self) -> None:
+        if not self.pinned:
+            self.oldest_stamp_ms = None
+
+    # Its look-ups.
+
+    def _look_up_chosen(self) -> Effect:
+        if self.state is not State.HELD:
+            return Effect.NONE
+        processor = self.unasked[0] if self.unasked else self.row
+        assert processor is not None
+        assert self.unasked or self.unchecked or self.pinned, "only a payment that may have been charged is looked up"
+        return self._look_up(processor)
+
+    def _look_up(self, processor: str) -> Effect:
+        self.state, self.asked = State.LOOKING_UP, processor
+        return Effect.LOOK_UP
+
+    def _look_up_ended(self, event: LookUpEnded) -> Effect:
+        if self.state is not State.LOOKING_UP or event.processor != self.asked:
+            return Effect.NONE
+        match event.result:
+            case LookUpResult.CHARGED:
+                assert event.requested_at_ms is not None
+                self.processor, self.stamp_ms = event.processor, event.requested_at_ms
+                self._charged_at(event.requested_at_ms)
+                self.state = State.SETTLING
+                return Effect.SETTLE
+            case LookUpResult.MISMATCHED:
+                return self._close(EndState.MISMATCHED, event.processor)
+            case LookUpResult.MISSING | LookUpResult.NO_ANSWER:
+                return self._not_found(event)
+            case _:
+                assert_never(event.result)
+
+    def _not_found(self, event: LookUpEnded) -> Effect:
+        """Take in that a processor did not know the payment, or did not answer."""
+        here = event.processor == self.row
+        since_s = max(self.doubted_since_s, self.unproven_since_s or -inf) if here else self.doubted_since_s
+        proven = event.result is LookUpResult.MISSING and event.asked_at_s - since_s >= event.horizon_s
+        self.unchecked = self.unchecked and not here
+        if here and self.pinned and proven:
+            if self.said_charged:
+                return self._close(EndState.MISMATCHED, event.processor)
+            left_before = (each for each in self.left if each[0] != event.processor)
+            self.left = (*left_before, (event.processor, event.horizon_s))
+            self._free()
+        if event.processor in self.unasked:
+            others = tuple(name for name in self.unasked if name != event.processor)
+            self.unasked = others if proven or not self.must_answer else (*others, event.processor)
+        if self.pinned or (self.unasked and not proven and self.must_answer):
+            return self._pause()
+        self.state = State.HELD
+        return Effect.HOLD_FIRST
+
+    # Its end without a charge.
+
+    def _declined_by_all(self) -> Effect:
+        if self.state is not State.HELD:
+            return Effect.NONE
+        assert not self.pinned, "a payment that may have been charged is not closed"
+        assert self.row is not None
+        return self._close(EndState.DECLINED, self.row)
+
+    def _close(self, end_state: EndState, processor: str) -> Effect:
+        self._free()
+        self.state, self.end_state, self.processor = State.CLOSING, end_state, processor
+        return Effect.CLOSE

@@ -9,19 +9,22 @@ from actors.domain.records import LookUpResult
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The dispatcher chose a processor, which has room."""
+    """The dispatcher chose a processor, which has room, or found that none takes the payment now."""
 
-    processor: str
+    processor: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class LookUpChosen:
-    """The dispatcher prefers asking the payment's own processor over charging again."""
+    """The dispatcher prefers asking a processor for the payment over charging it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """The payment's row is committed and belongs to this replica."""
+
+    down: frozenset[str] = frozenset()
+    """Processors whose breakers are not closed: they are not asked for it, unless all have to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,10 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class MoveRejected:
-    """The row belongs to another replica by now."""
+    """The row belongs to another replica by now, or Postgres does not have it any more."""
+
+    processors: tuple[str, ...]
+    """All that are configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,31 @@ class Adopted:
 
 
 @dataclass(frozen=True, slots=True)
+class Replayed:
+    """The payment comes from the journal of an earlier run or of another replica, and has no row that is known of."""
+
+    processors: tuple[str, ...]
+    """All that are configured: each is asked for it before its first charge."""
+    must_answer: bool
+    """Whether Postgres may have forgotten its row, so that a processor without an answer may have charged it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowDoubted:
+    """Postgres may have forgotten the row, or what it said last."""
+
+    processors: tuple[str, ...]
+    """All that are configured: each has to answer before the next charge."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unconfigured:
     """The processor that the row names is not configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclinedByAll:
+    """Every processor that takes its currency has declined it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +123,11 @@ class Settled:
     """The settlement is committed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The end of the payment without a charge is committed."""
+
+
 Event = (
     Chosen
     | LookUpChosen
@@ -102,9 +136,13 @@ Event = (
     | Moved
     | MoveRejected
     | Adopted
+    | Replayed
+    | RowDoubted
     | Unconfigured
+    | DeclinedByAll
     | ChargeEnded
     | LookUpEnded
     | PauseEnded
     | Settled
+    | Closed
 )

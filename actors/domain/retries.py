@@ -17,8 +17,6 @@ class RetryLimits:
     failures: Backoff = field(default_factory=lambda: Backoff(first_s=0.1, longest_s=5.0))
     jitter: float = 0.25
     """Each pause is drawn from within this share around its length."""
-    horizon_s: float = 30.0
-    """How long after an attempt a processor may still book it: longest delay, plus timeout, plus lease."""
 
 
 class Pauses:

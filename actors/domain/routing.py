@@ -29,6 +29,12 @@ class Reason(Enum):
     WAIT_FOR_CURRENCY = "waits: none takes its currency"
 
 
+TAKEN_BY_NOBODY = frozenset(
+    {Reason.WAIT_FOR_RECOVERY, Reason.WAIT_FOR_CHEAPER, Reason.WAIT_FOR_ANY, Reason.WAIT_FOR_CURRENCY}
+)
+"""Reasons for which a payment may wait for long: meanwhile its row names nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a cheaper processor is waited for; chosen by simulation, see `docs/decisions/0002-routing.md`."""
@@ -144,12 +150,17 @@ class Routes:
     """The processors of a gateway as its router sees them: chooses, and counts what it chose and why."""
 
     def __init__(self, processors: Sequence[Processor], patience: Patience) -> None:
-        self.cheapest_first = by_cost(processors)
+        self.cheapest_first = by_cost([processor for processor in processors if processor.currencies])
+        """The processors that charge; those that take no currency are only looked up."""
         self.views = {processor.name: ProcessorView() for processor in processors}
         self._currencies = {processor.name: processor.currencies for processor in processors}
         self.decisions: Counter[tuple[str | None, Reason]] = Counter()
         """How often a payment was given to a processor, or to none, for each reason."""
         self._patience = patience
+
+    def down(self) -> frozenset[str]:
+        """Name the processors whose breakers are not closed."""
+        return frozenset(name for name, view in self.views.items() if not view.state.is_closed)
 
     def takes(self, processor: str, currency: str) -> bool:
         """Tell whether a processor takes a currency."""

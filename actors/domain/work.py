@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from actors.domain.lifecycle import State
-from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.routing import Choice
 
 
@@ -16,6 +16,9 @@ class Work:
     """Rows to be written."""
     moves: list[Move] = field(default_factory=list)
     settlements: list[Settlement] = field(default_factory=list)
+    closings: list[Closing] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    """What rows tell readers from now on."""
     charges: dict[str, list[Payment]] = field(default_factory=dict)
     """Payments to be charged, by processor."""
     look_ups: dict[str, list[Payment]] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from actors.domain.lifecycle import State
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Settlement
+from actors.domain.records import LookUpResult
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Availability, Patience, Reason, Routes
 from actors.domain.work import Driven
@@ -50,7 +51,7 @@ class Router:
         self.default, self.fallback = Recorder(), Recorder()
         self.intake, self.persistence = Recorder(), Recorder()
         self.runtime = VirtualRuntime()
-        retries = RetryLimits(horizon_s=HORIZON_S, jitter=0.0)
+        retries = RetryLimits(jitter=0.0)
         self.actor = RouterActor(
             dispatcher=Dispatcher(Routes(PROCESSORS, Patience(outage_s, backlog_s=5.0)), retries, Random(1)),
             processors={"default": self.default, "fallback": self.fallback},
@@ -98,7 +99,7 @@ def written(*, claimed: tuple[UUID, ...] = (), settled: tuple[UUID, ...] = ()) -
 
 def test_all_that_waited_in_the_mailbox_leads_to_one_write() -> None:
     router = Router().charging(1, 2, 3)
-    router.tell(router.ended(1, Outcome.FAILED))
+    router.tell(router.ended(1, Outcome.REFUSED))
     router.runtime.advance(0.1)
     router.tell(
         router.availability("default", BreakerState.FORCED_OPEN),
@@ -108,8 +109,8 @@ def test_all_that_waited_in_the_mailbox_leads_to_one_write() -> None:
     assert router.persistence.messages == [
         Write(
             (Claim(payment(4), "fallback"),),
-            (Move(ONE, "fallback", attempts=1),),
-            (Settlement(TWO, "default", NOW_MS + 100, attempts=1),),
+            (Move(ONE, "fallback", attempts=1, moves=1),),
+            (Settlement(payment(2), "default", NOW_MS + 100, attempts=1),),
         )
     ]
 
@@ -130,13 +131,13 @@ def test_look_ups_go_to_the_processor_that_may_have_charged() -> None:
         Adopt((Claim(payment(1), "fallback"), Claim(payment(2), "fallback")), NOW_MS),
     )
     assert router.fallback.messages == [LookUp((payment(1), payment(2)))]
-    router.tell(LookUpsEnded((LookUpEnded(ONE, answered=True, requested_at_ms=7, asked_at_s=0.0),)))
-    assert router.persistence.messages == [Write((), (), (Settlement(ONE, "fallback", 7, attempts=0),))]
+    router.tell(LookUpsEnded((LookUpEnded(ONE, "fallback", LookUpResult.CHARGED, 7, 0.0, HORIZON_S),)))
+    assert router.persistence.messages == [Write((), (), (Settlement(payment(1), "fallback", 7, attempts=0),))]
 
 
 def test_everything_that_a_batch_did_is_taken_in() -> None:
     router = Router().charging(1, 2, 3)
-    router.tell(*(router.ended(number, Outcome.FAILED) for number in (1, 2)), router.ended(3, Outcome.SETTLED))
+    router.tell(*(router.ended(number, Outcome.REFUSED) for number in (1, 2)), router.ended(3, Outcome.SETTLED))
     router.tell(Route((payment(4), payment(5)), 0))
     router.runtime.advance(0.1)
     router.tell(router.availability("default", BreakerState.FORCED_OPEN))
@@ -144,7 +145,7 @@ def test_everything_that_a_batch_did_is_taken_in() -> None:
     assert router.default.messages == [Charge((payment(4),))]
     assert router.fallback.messages == [Charge((payment(1),))]
     driven = [router.actor.on_receive(GetDriven(UUID(int=number))) for number in range(1, 6)]
-    assert [each is not None for each in driven] == [True, False, False, True, False]
+    assert [each is not None for each in driven] == [True, True, False, True, False]
 
 
 def test_the_intake_is_told_of_ids_whose_rows_are_committed_and_how_many_payments_are_wanted() -> None:

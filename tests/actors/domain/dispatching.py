@@ -13,6 +13,7 @@ from actors.domain.money import BRL
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Payment
 from actors.domain.processors import Processor
+from actors.domain.records import LookUpResult
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Availability, Patience, Routes
 from actors.domain.work import Work
@@ -43,8 +44,8 @@ class Dispatching:
     def __init__(
         self, outage_s: float = 0.0, jitter: float = 0.0, processors: Sequence[Processor] = PROCESSORS
     ) -> None:
-        retries = RetryLimits(horizon_s=HORIZON_S, jitter=jitter)
-        self.dispatcher = Dispatcher(Routes(processors, Patience(outage_s, backlog_s=5.0)), retries, Random(1))
+        routes = Routes(processors, Patience(outage_s, backlog_s=5.0))
+        self.dispatcher = Dispatcher(routes, RetryLimits(jitter=jitter), Random(1))
         self.now_s = 1000.0
         self.announce("default")
         self.announce("fallback")
@@ -54,7 +55,7 @@ class Dispatching:
         return NOW_MS + round((self.now_s - 1000) * 1000)
 
     def decide(self) -> Work:
-        return self.dispatcher.decide(self.now_s)
+        return self.dispatcher.decide(self.now_s, self.now_ms)
 
     def advance(self, seconds: float) -> Work:
         self.now_s += seconds
@@ -76,8 +77,17 @@ class Dispatching:
         self.dispatcher.availability_changed(availability, self.now_s)
 
     def accept(self, *numbers: int, behind: int = 0) -> Work:
-        self.dispatcher.accepted(payments(*numbers), behind)
+        self.dispatcher.accepted(payments(*numbers), behind, self.now_s)
         return self.decide()
+
+    def replay(self, *numbers: int) -> Work:
+        """Accept payments of an earlier run's journal."""
+        self.dispatcher.accepted(payments(*numbers), 0, self.now_s, frozenset(ids(*numbers)))
+        return self.decide()
+
+    def offer(self, *offered: Payment) -> None:
+        """Accept payments without deciding yet."""
+        self.dispatcher.accepted(offered, 0, self.now_s)
 
     def claimed(self, *numbers: int) -> Work:
         self.dispatcher.claimed(ids(*numbers), self.now_s)
@@ -85,6 +95,18 @@ class Dispatching:
 
     def moved(self, *numbers: int) -> Work:
         self.dispatcher.moved(ids(*numbers), self.now_s)
+        return self.decide()
+
+    def moves_rejected(self, *numbers: int) -> Work:
+        self.dispatcher.moves_rejected(ids(*numbers), self.now_s)
+        return self.decide()
+
+    def store_changed(self) -> Work:
+        self.dispatcher.store_changed(self.now_s)
+        return self.decide()
+
+    def closed(self, *numbers: int) -> Work:
+        self.dispatcher.closed(ids(*numbers), self.now_s)
         return self.decide()
 
     def settled(self, *numbers: int) -> Work:
@@ -111,8 +133,15 @@ class Dispatching:
         self.dispatcher.charges_ended(ends, self.now_s)
         return self.decide()
 
-    def looked_up(self, number: int, requested_at_ms: int | None, *, answered: bool = True) -> Work:
-        self.dispatcher.look_ups_ended(
-            [LookUpEnded(UUID(int=number), answered, requested_at_ms, self.now_s)], self.now_s
-        )
+    def looked_up(
+        self, number: int, requested_at_ms: int | None, *, answered: bool = True, at: str = "default"
+    ) -> Work:
+        """End a look-up that was asked now; without an instant the payment is missing there, or nothing is answered."""
+        result = LookUpResult.MISSING if answered else LookUpResult.NO_ANSWER
+        return self.told(number, result if requested_at_ms is None else LookUpResult.CHARGED, requested_at_ms, at=at)
+
+    def told(self, number: int, result: LookUpResult, requested_at_ms: int | None = None, *, at: str) -> Work:
+        """Let a processor say this of a payment, as of now."""
+        end = LookUpEnded(UUID(int=number), at, result, requested_at_ms, self.now_s, HORIZON_S)
+        self.dispatcher.look_ups_ended([end], self.now_s)
         return self.decide()

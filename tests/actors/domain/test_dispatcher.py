@@ -13,6 +13,7 @@ from actors.domain.work import Driven, Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, ids, payment, payments
 
 ONE, TWO = UUID(int=1), UUID(int=2)
+MOVED_ON = Choice("fallback", Reason.RETRIES_SPENT)
 
 
 def test_new_payments_are_claimed_for_the_cheapest_processor_before_anything_is_sent() -> None:
@@ -32,7 +33,9 @@ def test_a_claimed_payment_is_charged_on_the_processor_that_its_row_names() -> N
 def test_a_charge_is_settled_under_the_stamp_that_was_sent() -> None:
     subject = Dispatching().charging(1)
     subject.advance(0.5)
-    assert subject.ended(Outcome.SETTLED) == Work(settlements=[Settlement(ONE, "default", NOW_MS + 500, attempts=1)])
+    assert subject.ended(Outcome.SETTLED) == Work(
+        settlements=[Settlement(payment(1), "default", NOW_MS + 500, attempts=1)]
+    )
 
 
 def test_a_payment_is_forgotten_once_its_settlement_is_committed() -> None:
@@ -76,21 +79,31 @@ def test_nothing_is_given_to_a_processor_that_has_not_announced_itself() -> None
 
 def test_a_move_is_committed_before_the_other_processor_sees_the_payment() -> None:
     subject = Dispatching().charging(1)
-    subject.ended(Outcome.FAILED)
+    subject.ended(Outcome.REFUSED)
     subject.announce("default", BreakerState.OPEN)
     work = subject.advance(0.1)
-    assert (work.moves, work.charges) == ([Move(ONE, "fallback", attempts=1)], {})
+    assert (work.moves, work.charges) == ([Move(ONE, "fallback", attempts=1, moves=1)], {})
     assert subject.moved(1).charges == {"fallback": payments(1)}
 
 
-def test_a_rejected_move_ends_what_this_replica_does_for_the_payment() -> None:
+def test_a_payment_whose_move_is_rejected_is_claimed_anew_and_so_given_up_where_its_row_is_another_replicas() -> None:
     subject = Dispatching().charging(1)
-    subject.ended(Outcome.FAILED)
+    subject.ended(Outcome.REFUSED)
     subject.announce("default", BreakerState.OPEN)
     subject.advance(0.1)
-    subject.dispatcher.moves_rejected(ids(1), subject.now_s)
+    assert subject.moves_rejected(1) == Work(claims=[Claim(payment(1), "default", attempts=1)])
     assert subject.moved(1) == Work()
+    assert subject.rejected(payment(1)) == Work()
     assert subject.dispatcher.describe(ONE) is None
+
+
+def test_a_payment_whose_move_is_rejected_since_its_row_is_lost_is_neither_dropped_nor_charged_unasked() -> None:
+    subject = Dispatching().charging(1)
+    subject.ended(Outcome.REFUSED)
+    subject.announce("default", BreakerState.OPEN)
+    subject.advance(0.1)
+    subject.moves_rejected(1)
+    assert subject.claimed(1) == Work(look_ups={"fallback": payments(1)})
 
 
 def test_a_failed_charge_is_tried_again_after_a_growing_pause() -> None:
@@ -121,14 +134,14 @@ def test_an_unknown_outcome_is_resolved_by_sending_again_where_the_processor_wor
     subject = Dispatching().charging(1)
     subject.ended(Outcome.UNKNOWN)
     assert subject.advance(0.1) == Work(charges={"default": payments(1)})
-    assert subject.ended(Outcome.SETTLED).settlements == [Settlement(ONE, "default", NOW_MS + 100, attempts=2)]
+    assert subject.ended(Outcome.SETTLED).settlements == [Settlement(payment(1), "default", NOW_MS + 100, attempts=2)]
 
 
 def test_an_already_charged_payment_is_recorded_with_the_processors_own_instant() -> None:
     subject = Dispatching().charging(1)
     assert subject.ended(Outcome.ALREADY_CHARGED) == Work(look_ups={"default": payments(1)})
     work = subject.looked_up(1, NOW_MS - 77)
-    assert work.settlements == [Settlement(ONE, "default", NOW_MS - 77, attempts=1)]
+    assert work.settlements == [Settlement(payment(1), "default", NOW_MS - 77, attempts=1)]
 
 
 def test_a_failure_after_an_unknown_outcome_does_not_free_the_payment() -> None:
@@ -146,9 +159,8 @@ def test_a_missing_look_up_frees_the_payment_only_after_the_horizon() -> None:
     subject.announce("default", BreakerState.OPEN)
     subject.advance(0.1)
     subject.looked_up(1, None)
-    assert subject.advance(HORIZON_S) == Work(look_ups={"default": payments(1)})
-    subject.looked_up(1, None)
-    assert subject.advance(0.4).moves == [Move(ONE, "fallback", attempts=1)]
+    assert subject.advance(HORIZON_S).look_ups == {"default": payments(1)}
+    assert subject.looked_up(1, None).moves == [Move(ONE, "fallback", attempts=1, moves=1)]
 
 
 def test_a_look_up_without_answer_never_frees_the_payment() -> None:
@@ -156,7 +168,8 @@ def test_a_look_up_without_answer_never_frees_the_payment() -> None:
     subject.ended(Outcome.UNKNOWN)
     subject.announce("default", BreakerState.OPEN)
     for _ in range(20):
-        assert subject.advance(HORIZON_S) == Work(look_ups={"default": payments(1)})
+        work = subject.advance(HORIZON_S)
+        assert (work.look_ups, work.moves) == ({"default": payments(1)}, [])
         subject.looked_up(1, None, answered=False)
 
 
@@ -164,10 +177,12 @@ def test_half_open_lets_one_payment_through_and_the_others_wait() -> None:
     subject = Dispatching(outage_s=60).charging(1, 2, 3)
     subject.announce("default", BreakerState.OPEN)
     assert subject.ended(Outcome.NOT_SENT, 1, 2, 3).charges == {}
+    subject.moved(1, 2, 3)
     subject.announce("default", BreakerState.HALF_OPEN)
-    assert subject.decide().charges == {"default": payments(1)}
+    assert subject.decide().moves == [Move(ONE, "default", attempts=0, moves=2)]
+    assert subject.moved(1).charges == {"default": payments(1)}
     subject.announce("default")
-    assert subject.decide().charges == {"default": payments(2, 3)}
+    assert [move.correlation_id for move in subject.decide().moves] == ids(2, 3)
 
 
 def test_a_probe_whose_move_is_rejected_is_given_to_another() -> None:
@@ -176,10 +191,10 @@ def test_a_probe_whose_move_is_rejected_is_given_to_another() -> None:
     subject.charging(1, 2)
     subject.announce("fallback", BreakerState.OPEN)
     subject.ended(Outcome.NOT_SENT, 1, 2)
+    subject.moved(1, 2)
     subject.announce("default", BreakerState.HALF_OPEN)
-    assert subject.decide().moves == [Move(ONE, "default", attempts=0)]
-    subject.dispatcher.moves_rejected(ids(1), subject.now_s)
-    assert subject.decide().moves == [Move(TWO, "default", attempts=0)]
+    assert subject.decide().moves == [Move(ONE, "default", attempts=0, moves=2)]
+    assert subject.moves_rejected(1).moves == [Move(TWO, "default", attempts=0, moves=2)]
     assert subject.moved(2).charges == {"default": payments(2)}
 
 
@@ -205,14 +220,16 @@ def test_a_pinned_payment_waits_for_room_or_is_looked_up_where_its_processor_is_
 def test_an_outage_of_the_cheapest_is_waited_out_and_fallback_is_never_paid() -> None:
     subject = Dispatching(outage_s=20).charging(1)
     subject.announce("default", BreakerState.OPEN)
-    subject.ended(Outcome.FAILED)
+    subject.ended(Outcome.REFUSED)
     subject.accept(2, 3)
-    work = subject.advance(19.9)
+    assert subject.advance(0.1).moves == [Move(ONE, None, attempts=1, moves=1)]
+    subject.moved(1)
+    work = subject.advance(19.8)
     assert (work.claims, work.moves, work.charges) == ([], [], {})
     subject.announce("default")
     work = subject.decide()
+    assert work.moves == [Move(ONE, "default", attempts=1, moves=2)]
     assert work.claims == [Claim(payment(2), "default"), Claim(payment(3), "default")]
-    assert work.charges == {"default": payments(1)}
 
 
 def test_the_patience_counts_from_the_start_of_the_outage_and_ends_without_any_news() -> None:
@@ -266,28 +283,30 @@ def test_after_three_retries_a_payment_goes_to_the_other_processor() -> None:
         subject.ended(Outcome.FAILED)
         assert subject.advance(pause_s).charges == {"default": payments(1)}
     subject.ended(Outcome.FAILED)
-    assert subject.advance(0.8).moves == [Move(ONE, "fallback", attempts=4)]
+    assert subject.advance(0.8) == Work(look_ups={"default": payments(1)}, choices=[MOVED_ON])
+    assert subject.looked_up(1, None).moves == [Move(ONE, "fallback", attempts=4, moves=1)]
     assert subject.moved(1).charges == {"fallback": payments(1)}
 
 
 def test_failures_that_belong_to_an_outage_use_up_no_retries() -> None:
     subject = Dispatching(outage_s=60).charging(1)
     for pause_s in (0.1, 0.2, 0.4):
-        subject.ended(Outcome.FAILED)
+        subject.ended(Outcome.REFUSED)
         subject.advance(pause_s)
-    subject.ended(Outcome.FAILED)
+    subject.ended(Outcome.REFUSED)
     subject.announce("default", BreakerState.OPEN)
     subject.advance(0.8)
+    subject.moved(1)
     subject.announce("default")
-    assert subject.decide().charges == {"default": payments(1)}
+    assert subject.decide().moves == [Move(ONE, "default", attempts=4, moves=2)]
 
 
 def test_a_payment_that_failed_as_a_probe_goes_elsewhere_once_the_patience_has_ended() -> None:
     subject = Dispatching(outage_s=0)
     subject.announce("default", BreakerState.HALF_OPEN)
     subject.charging(1)
-    subject.ended(Outcome.FAILED)
-    assert subject.advance(0.1).moves == [Move(ONE, "fallback", attempts=1)]
+    subject.ended(Outcome.REFUSED)
+    assert subject.advance(0.1).moves == [Move(ONE, "fallback", attempts=1, moves=1)]
 
 
 def test_payments_that_were_not_sent_come_first_in_the_order_in_which_they_were_given() -> None:
@@ -296,11 +315,13 @@ def test_payments_that_were_not_sent_come_first_in_the_order_in_which_they_were_
     subject.accept(5)
     subject.ended(Outcome.NOT_SENT, 3, 4)
     subject.ended(Outcome.NOT_SENT, 1, 2)
+    subject.moved(3, 4)
+    subject.moved(1, 2)
     subject.announce("default", takes=3)
-    assert subject.decide().charges == {"default": payments(1, 2, 3)}
+    assert [move.correlation_id for move in subject.decide().moves] == ids(1, 2, 3)
     subject.announce("default", takes=5)
     work = subject.decide()
-    assert (work.charges, work.claims) == ({"default": payments(4)}, [Claim(payment(5), "default")])
+    assert ([move.correlation_id for move in work.moves], work.claims) == (ids(4), [Claim(payment(5), "default")])
 
 
 def test_a_pinned_payment_that_was_not_sent_comes_first_among_the_pinned() -> None:
@@ -378,7 +399,7 @@ def test_what_happens_to_payments_that_are_not_driven_here_is_ignored() -> None:
         subject.looked_up(1, NOW_MS),
     ):
         assert work == Work()
-    subject.dispatcher.moves_rejected(ids(1), subject.now_s)
+    subject.moves_rejected(1)
     assert subject.decide() == Work()
 
 

@@ -33,7 +33,7 @@ def dinars(number: int) -> Payment:
 
 
 def accept(subject: Dispatching, *payments: Payment, behind: int = 0) -> Work:
-    subject.dispatcher.accepted(payments, behind)
+    subject.dispatcher.accepted(payments, behind, subject.now_s)
     return subject.decide()
 
 
@@ -90,12 +90,11 @@ def test_an_adopted_payment_is_looked_up_and_never_charged_where_its_currency_is
     assert (work.charges, work.look_ups) == ({}, {"default": [yen(1)]})
     subject.looked_up(1, None)
     work = subject.advance(5)
-    while subject.dispatcher.unknown_for(0, subject.now_s):
+    while not work.moves:
         assert (work.charges, work.look_ups) == ({}, {"default": [yen(1)]})
         subject.advance(HORIZON_S)
-        subject.looked_up(1, None)
-        work = subject.advance(5)
-    assert work.moves == [Move(ids(1)[0], "fallback", 0)]
+        work = subject.looked_up(1, None)
+    assert work.moves == [Move(ids(1)[0], "fallback", attempts=0, moves=1)]
 
 
 def test_an_adopted_payment_that_was_charged_is_settled_whatever_its_processor_takes_now() -> None:

@@ -8,7 +8,7 @@ from actors.domain.breaker import BreakerState
 from actors.domain.dispatcher import ADOPTED_MAX, DRIVEN_MAX, WANTED_MIN, WINDOW_MAX
 from actors.domain.lifecycle import State
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Claim, Move, Settlement
+from actors.domain.payment import Claim, Mark, Move, Settlement
 from actors.domain.routing import Choice, Reason
 from actors.domain.work import Driven, Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, ids, payment, payments
@@ -106,7 +106,7 @@ def test_an_adopted_payment_counts_as_perhaps_charged_where_its_row_says() -> No
 def test_attempts_of_an_earlier_owner_count() -> None:
     subject = Dispatching()
     subject.adopt(Claim(payment(1), "default", attempts=2))
-    assert subject.ended(Outcome.SETTLED).settlements == [Settlement(ONE, "default", NOW_MS, attempts=3)]
+    assert subject.ended(Outcome.SETTLED).settlements == [Settlement(payment(1), "default", NOW_MS, attempts=3)]
 
 
 def test_a_payment_that_is_charging_is_not_adopted_again() -> None:
@@ -134,7 +134,10 @@ def test_a_look_up_that_finds_an_older_stamp_than_believed_lowers_the_oldest_sta
 def test_a_payment_whose_processor_is_not_configured_any_more_waits_and_harms_nobody() -> None:
     subject = Dispatching()
     work = subject.adopt(Claim(payment(1), "gone"), Claim(payment(2), "default"))
-    assert work == Work(charges={"default": payments(2)})
+    assert work == Work(charges={"default": payments(2)}, marks=[Mark(ONE, "stranded", NOW_MS)])
+    subject.ended(Outcome.SETTLED, 2)
+    subject.settled(2)
+    assert subject.advance(60) == Work()
     assert subject.dispatcher.counts()["stranded"] == 1
     assert subject.dispatcher.wakes_at_s(subject.now_s) is None
 
@@ -147,7 +150,7 @@ def test_a_row_that_is_adopted_while_its_payment_is_held_pins_it_and_frees_the_j
     assert subject.adopt(Claim(payment(1), "fallback")) == Work(charges={"fallback": payments(1)}, recorded=[ONE])
 
 
-def test_a_payment_that_was_adopted_while_it_was_held_goes_to_the_end_of_the_queue_once_it_is_free() -> None:
+def test_a_payment_that_was_adopted_while_it_was_held_comes_first_once_it_is_free() -> None:
     subject = Dispatching(outage_s=1000)
     subject.announce("default", BreakerState.OPEN)
     subject.accept(1, 2)
@@ -155,10 +158,11 @@ def test_a_payment_that_was_adopted_while_it_was_held_goes_to_the_end_of_the_que
     subject.advance(HORIZON_S)
     subject.looked_up(1, None)
     subject.advance(0.1)
+    subject.moved(1)
     subject.announce("default", takes=1)
-    assert subject.decide().claims == [Claim(payment(2), "default")]
+    assert subject.decide().moves == [Move(ONE, "default", attempts=0, moves=2)]
     subject.announce("default", takes=2)
-    assert subject.decide() == Work(charges={"default": payments(1)}, choices=[Choice("default", Reason.CHEAPEST)])
+    assert subject.decide().claims == [Claim(payment(2), "default")]
 
 
 def test_a_row_that_is_adopted_while_its_payment_is_claiming_pins_it_and_frees_its_room() -> None:
@@ -193,7 +197,7 @@ def test_a_claiming_payment_gives_way_to_a_row_with_another_amount_and_is_not_of
 def test_another_amount_waits_until_the_row_of_the_first_is_committed_and_is_then_compared_with_it() -> None:
     subject = Dispatching()
     subject.accept(1)
-    subject.dispatcher.accepted([RIVAL], 0)
+    subject.offer(RIVAL)
     assert subject.decide() == Work()
     assert subject.claimed(1) == Work(claims=[Claim(RIVAL, "default")], charges={"default": payments(1)})
     assert subject.rejected(RIVAL) == Work()
@@ -203,22 +207,22 @@ def test_another_amount_waits_until_the_row_of_the_first_is_committed_and_is_the
 def test_another_amount_takes_the_place_of_the_first_where_that_was_rejected() -> None:
     subject = Dispatching()
     subject.accept(1)
-    subject.dispatcher.accepted([RIVAL, payment(1, 6), RIVAL], 0)
+    subject.offer(RIVAL, payment(1, 6), RIVAL)
     assert subject.rejected(payment(1)).claims == [Claim(RIVAL, "default")]
     assert subject.rejected(RIVAL).claims == [Claim(payment(1, 6), "default")]
 
 
 def test_another_amount_is_compared_at_once_where_the_row_is_committed() -> None:
     subject = Dispatching().charging(1)
-    subject.dispatcher.accepted([RIVAL], 0)
+    subject.offer(RIVAL)
     assert subject.decide() == Work(claims=[Claim(RIVAL, "default")])
 
 
 def test_another_amount_under_the_id_of_a_payment_that_is_moving_changes_nothing_about_it() -> None:
     subject = Dispatching().charging(1)
-    subject.ended(Outcome.FAILED)
+    subject.ended(Outcome.REFUSED)
     subject.announce("default", BreakerState.OPEN)
-    assert subject.advance(0.1).moves == [Move(ONE, "fallback", attempts=1)]
+    assert subject.advance(0.1).moves == [Move(ONE, "fallback", attempts=1, moves=1)]
     subject.rejected(RIVAL)
     assert subject.moved(1).charges == {"fallback": payments(1)}
 
@@ -226,7 +230,7 @@ def test_another_amount_under_the_id_of_a_payment_that_is_moving_changes_nothing
 def test_the_other_amount_of_an_adopted_row_is_compared_with_it() -> None:
     subject = Dispatching()
     subject.accept(1)
-    subject.dispatcher.accepted([RIVAL], 0)
+    subject.offer(RIVAL)
     work = subject.adopt(Claim(payment(1), "default"))
     assert work == Work(claims=[Claim(RIVAL, "default")], charges={"default": payments(1)})
 
@@ -234,7 +238,7 @@ def test_the_other_amount_of_an_adopted_row_is_compared_with_it() -> None:
 def test_a_rival_that_turns_out_to_be_the_payment_of_the_row_needs_no_comparison() -> None:
     subject = Dispatching()
     subject.accept(1)
-    subject.dispatcher.accepted([RIVAL], 0)
+    subject.offer(RIVAL)
     assert subject.adopt(Claim(RIVAL, "default")) == Work(charges={"default": [RIVAL]}, recorded=ids(1))
 
 

@@ -5,14 +5,14 @@ from decimal import Decimal
 from actors.domain.held_payments import HeldPayments, HeldQueue
 from actors.domain.lifecycle import Lifecycle
 from actors.domain.processors import Processor
-from tests.actors.domain.dispatching import HORIZON_S, payment
+from tests.actors.domain.dispatching import payment
 
 BOTH = Processor("both", "http://b", Decimal("0.1"))
 FEW = Processor("few", "http://f", Decimal("0.2"), frozenset({"BRL", "USD"}))
 
 
 def life(number: int, currency: str = "BRL") -> Lifecycle:
-    return Lifecycle(payment(number, 1990, currency), HORIZON_S)
+    return Lifecycle(payment(number, 1990, currency))
 
 
 def released(held: HeldPayments, *waiting: str) -> list[int]:

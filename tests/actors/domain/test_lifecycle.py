@@ -16,22 +16,28 @@ from actors.domain.lifecycle_events import (
     Chosen,
     Claimed,
     ClaimRejected,
+    Closed,
+    DeclinedByAll,
     Event,
     LookUpChosen,
     LookUpEnded,
     Moved,
     MoveRejected,
     PauseEnded,
+    Replayed,
+    RowDoubted,
     Settled,
     Unconfigured,
 )
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Move, Payment, Settlement
+from actors.domain.records import LookUpResult
 
 ID = UUID(int=1)
 PAYMENT = Payment(ID, 1990, 1_750_000_000_000)
 HORIZON_S = 30.0
 NOW_S = 100.0
+NAMES = ("default", "fallback")
 DOCUMENT = Path(__file__).parents[3] / "docs" / "architecture.md"
 
 
@@ -39,68 +45,115 @@ def ended(outcome: Outcome, stamp_ms: int = 7) -> ChargeEnded:
     return ChargeEnded(ID, outcome, stamp_ms)
 
 
-def found(stamp_ms: int) -> LookUpEnded:
-    return LookUpEnded(ID, answered=True, requested_at_ms=stamp_ms, asked_at_s=NOW_S)
+def told(result: LookUpResult, asked_at_s: float = NOW_S, *, at: str = "default") -> LookUpEnded:
+    return LookUpEnded(ID, at, result, None, asked_at_s, HORIZON_S)
 
 
-def missing(asked_at_s: float = NOW_S) -> LookUpEnded:
-    return LookUpEnded(ID, answered=True, requested_at_ms=None, asked_at_s=asked_at_s)
+def found(stamp_ms: int, *, at: str = "default") -> LookUpEnded:
+    return LookUpEnded(ID, at, LookUpResult.CHARGED, stamp_ms, NOW_S, HORIZON_S)
 
 
-def silent(asked_at_s: float = NOW_S) -> LookUpEnded:
-    return LookUpEnded(ID, answered=False, requested_at_ms=None, asked_at_s=asked_at_s)
+def missing(asked_at_s: float = NOW_S, *, at: str = "default") -> LookUpEnded:
+    return told(LookUpResult.MISSING, asked_at_s, at=at)
+
+
+def silent(asked_at_s: float = NOW_S, *, at: str = "default") -> LookUpEnded:
+    return told(LookUpResult.NO_ANSWER, asked_at_s, at=at)
 
 
 RESUMED = PauseEnded(in_outage=False)
 
 
 def life(*events: Event) -> Lifecycle:
-    made = Lifecycle(PAYMENT, HORIZON_S)
+    made = Lifecycle(PAYMENT)
     for event in events:
         made.transition(event, NOW_S)
     return made
 
 
+AFTER_S = NOW_S + HORIZON_S
+LATER_S = AFTER_S + HORIZON_S
 CHARGING = (Chosen("default"), Claimed())
+FREE = (*CHARGING, ended(Outcome.REFUSED), RESUMED)
+FAILED = (*CHARGING, ended(Outcome.FAILED), RESUMED)
 PINNED = (*CHARGING, ended(Outcome.UNKNOWN), RESUMED)
+DECLINED = (*CHARGING, ended(Outcome.DECLINED), RESUMED, LookUpChosen())
+UNNAMED = (*FREE, Chosen(None), Moved())
+CLAIMED_ANEW = (*PINNED, RowDoubted(NAMES))
+ASKED_EVERYWHERE = (Replayed(NAMES, must_answer=False), *CHARGING, LookUpChosen())
+MUST_ANSWER = (*CLAIMED_ANEW, Claimed(), LookUpChosen())
 PATHS: dict[State, list[tuple[Event, ...]]] = {
-    State.HELD: [(), (*CHARGING, ended(Outcome.FAILED), RESUMED), PINNED],
-    State.CLAIMING: [(Chosen("default"),)],
-    State.MOVING: [(*CHARGING, ended(Outcome.FAILED), RESUMED, Chosen("fallback"))],
-    State.CHARGING: [CHARGING],
-    State.LOOKING_UP: [(*PINNED, LookUpChosen())],
+    State.HELD: [(), FREE, FAILED, PINNED, UNNAMED, (*DECLINED, missing(AFTER_S)), (*CLAIMED_ANEW, Claimed())],
+    State.CLAIMING: [
+        (Chosen("default"),),
+        (Chosen("default"), RowDoubted(NAMES)),
+        CLAIMED_ANEW,
+        (*UNNAMED, RowDoubted(NAMES)),
+    ],
+    State.MOVING: [(*FREE, Chosen("fallback")), (*FREE, Chosen(None)), (*UNNAMED, Chosen("default"))],
+    State.CHARGING: [CHARGING, (*CHARGING, RowDoubted(NAMES))],
+    State.LOOKING_UP: [
+        (*PINNED, LookUpChosen()),
+        (*FAILED, LookUpChosen()),
+        (*FAILED, LookUpChosen(), RowDoubted(NAMES)),
+        (*CHARGING, ended(Outcome.ALREADY_CHARGED)),
+        DECLINED,
+        ASKED_EVERYWHERE,
+        MUST_ANSWER,
+    ],
     State.PAUSING: [(*CHARGING, ended(Outcome.FAILED)), (*CHARGING, ended(Outcome.UNKNOWN))],
     State.SETTLING: [(*CHARGING, ended(Outcome.SETTLED))],
+    State.CLOSING: [(*PINNED, LookUpChosen(), told(LookUpResult.MISMATCHED))],
     State.STRANDED: [(*PINNED, Unconfigured())],
     State.SETTLED: [(*CHARGING, ended(Outcome.SETTLED), Settled())],
+    State.CLOSED: [(*PINNED, LookUpChosen(), told(LookUpResult.MISMATCHED), Closed())],
     State.RELEASED: [(Chosen("default"), ClaimRejected())],
 }
 EVENTS: list[Event] = [
     Chosen("default"),
     Chosen("fallback"),
+    Chosen(None),
     LookUpChosen(),
     Claimed(),
     ClaimRejected(),
     Moved(),
-    MoveRejected(),
-    Adopted("default", 1, 5),
+    MoveRejected(NAMES),
+    Adopted("default", 1, 0, 5),
+    Adopted("fallback", 1, 1, 5),
+    Adopted(None, 1, 2, 5),
+    Replayed(NAMES, must_answer=False),
+    Replayed(NAMES, must_answer=True),
+    RowDoubted(NAMES),
     Unconfigured(),
+    DeclinedByAll(),
     *(ended(outcome) for outcome in Outcome),
-    found(3),
-    missing(),
-    silent(),
+    *(found(3, at=name) for name in NAMES),
+    *(told(LookUpResult.MISMATCHED, at=name) for name in NAMES),
+    *(missing(asked_at_s, at=name) for name in NAMES for asked_at_s in (NOW_S, AFTER_S)),
+    *(silent(at=name) for name in NAMES),
     RESUMED,
     Settled(),
+    Closed(),
 ]
 
 
 def may_come(subject: Lifecycle, event: Event) -> bool:
     """Tell whether the dispatcher gives this event to a payment in this state of knowledge."""
+    if subject.state is not State.HELD:
+        return True
     match event:
         case LookUpChosen():
-            return subject.pinned
+            return subject.pinned or subject.unchecked or subject.must_be_looked_up
+        case Chosen(None):
+            return subject.row is not None and not (subject.pinned or subject.unchecked or subject.must_be_looked_up)
         case Chosen(processor):
-            return not subject.pinned or processor == subject.row
+            may_move = not subject.pinned and not subject.unchecked
+            is_open = not subject.must_be_looked_up and processor not in subject.declined_by
+            return is_open and (may_move or processor == subject.row)
+        case DeclinedByAll():
+            return not subject.pinned and subject.row in subject.declined_by
+        case Unconfigured():
+            return subject.row is not None
         case _:
             return True
 
@@ -151,7 +204,7 @@ def test_the_common_way_claims_charges_and_settles() -> None:
     assert subject.claim() == Claim(PAYMENT, "default")
     assert subject.transition(Claimed(), NOW_S) is Effect.CHARGE
     assert subject.transition(ended(Outcome.SETTLED, 7), NOW_S) is Effect.SETTLE
-    assert subject.settlement() == Settlement(ID, "default", 7, 1)
+    assert subject.settlement() == Settlement(PAYMENT, "default", 7, 1)
     assert subject.transition(Settled(), NOW_S) is Effect.FORGET
     assert subject.state is State.SETTLED
 
@@ -163,16 +216,55 @@ def test_a_payment_that_was_not_sent_is_held_first_and_no_attempt_is_counted() -
 
 
 def test_a_free_payment_with_a_row_moves_by_a_commit_of_its_own() -> None:
-    subject = life(*CHARGING, ended(Outcome.FAILED), RESUMED)
+    subject = life(*FREE)
     assert subject.transition(Chosen("fallback"), NOW_S) is Effect.MOVE
-    assert subject.move() == Move(ID, "fallback", 1)
+    assert subject.move() == Move(ID, "fallback", 1, 1)
     assert subject.row == "default"
     assert subject.transition(Moved(), NOW_S) is Effect.CHARGE
     assert subject.row == "fallback"
 
 
+def test_every_change_of_the_processor_that_its_row_names_is_counted() -> None:
+    subject = life(*UNNAMED)
+    assert (subject.row, subject.moves, subject.state) == (None, 1, State.HELD)
+    subject.transition(Chosen("default"), NOW_S)
+    assert subject.move() == Move(ID, "default", 1, 2)
+    assert subject.transition(Moved(), NOW_S) is Effect.CHARGE
+    assert subject.moves == 2
+
+
 def test_a_free_payment_is_charged_again_where_its_row_already_points() -> None:
-    assert life(*CHARGING, ended(Outcome.FAILED), RESUMED).transition(Chosen("default"), NOW_S) is Effect.CHARGE
+    assert life(*FAILED).transition(Chosen("default"), NOW_S) is Effect.CHARGE
+
+
+@pytest.mark.parametrize("outcome", [Outcome.OVERLOADED, Outcome.FAILED])
+def test_what_was_sent_is_looked_up_before_it_moves_whatever_proves_that_it_was_not_charged(outcome: Outcome) -> None:
+    path = (*CHARGING, ended(outcome), RESUMED)
+    for processor in ("fallback", None):
+        with pytest.raises(AssertionError, match="looked up before it moves"):
+            life(*path).transition(Chosen(processor), NOW_S)
+    for answer in (missing(NOW_S), silent()):
+        subject = life(*path, LookUpChosen())
+        assert subject.transition(answer, NOW_S) is Effect.HOLD_FIRST
+        assert subject.transition(Chosen("fallback"), NOW_S) is Effect.MOVE
+    subject = life(*path, LookUpChosen(), found(3))
+    assert subject.settlement() == Settlement(PAYMENT, "default", 3, 1)
+
+
+def test_what_was_sent_again_after_a_look_up_is_looked_up_again() -> None:
+    subject = life(*FAILED, LookUpChosen(), missing(), Chosen("default"), ended(Outcome.FAILED), RESUMED)
+    with pytest.raises(AssertionError, match="looked up before it moves"):
+        subject.transition(Chosen("fallback"), NOW_S)
+
+
+def test_what_was_refused_was_never_sent_and_moves_at_once() -> None:
+    assert life(*FREE).transition(Chosen("fallback"), NOW_S) is Effect.MOVE
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DECLINED, Outcome.MISCONFIGURED, Outcome.UNKNOWN])
+def test_an_answer_that_proves_nothing_pins_it(outcome: Outcome) -> None:
+    subject = life(*CHARGING, ended(outcome, 7))
+    assert (subject.state, subject.pinned, subject.oldest_stamp_ms) == (State.PAUSING, True, 7)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.OVERLOADED, Outcome.FAILED])
@@ -182,8 +274,9 @@ def test_a_failure_after_an_unknown_outcome_leaves_it_pinned(outcome: Outcome) -
 
 
 def test_a_pinned_payment_cannot_move() -> None:
-    with pytest.raises(AssertionError, match="never moves"):
-        life(*PINNED).transition(Chosen("fallback"), NOW_S)
+    for processor in ("fallback", None):
+        with pytest.raises(AssertionError, match="never moves"):
+            life(*PINNED).transition(Chosen(processor), NOW_S)
 
 
 def test_nothing_is_sent_without_a_committed_row_that_names_the_processor() -> None:
@@ -199,9 +292,9 @@ def test_a_stamp_never_falls() -> None:
         subject.transition(ended(Outcome.SETTLED, 8), NOW_S)
 
 
-def test_a_free_payment_is_not_looked_up() -> None:
+def test_a_payment_that_was_never_sent_is_not_looked_up() -> None:
     with pytest.raises(AssertionError, match="looked up"):
-        life().transition(LookUpChosen(), NOW_S)
+        life(*FREE).transition(LookUpChosen(), NOW_S)
 
 
 def test_already_charged_is_looked_up_and_recorded_under_the_processors_own_instant() -> None:
@@ -209,18 +302,19 @@ def test_already_charged_is_looked_up_and_recorded_under_the_processors_own_inst
     assert subject.transition(ended(Outcome.ALREADY_CHARGED, 9), NOW_S) is Effect.LOOK_UP
     assert subject.pinned
     assert subject.transition(found(3), NOW_S) is Effect.SETTLE
-    assert subject.settlement() == Settlement(ID, "default", 3, 1)
+    assert subject.settlement() == Settlement(PAYMENT, "default", 3, 1)
 
 
 def test_a_missing_payment_is_free_only_after_the_horizon() -> None:
     subject = life(*PINNED, LookUpChosen())
-    assert subject.transition(missing(NOW_S + HORIZON_S - 0.001), NOW_S) is Effect.PAUSE
+    assert subject.transition(missing(AFTER_S - 0.001), NOW_S) is Effect.PAUSE
     assert subject.pinned
     subject.transition(RESUMED, NOW_S)
     subject.transition(LookUpChosen(), NOW_S)
-    assert subject.transition(missing(NOW_S + HORIZON_S), NOW_S) is Effect.PAUSE
+    assert subject.transition(missing(AFTER_S), NOW_S) is Effect.HOLD_FIRST
     assert not subject.pinned
     assert subject.oldest_stamp_ms is None
+    assert subject.left == (("default", HORIZON_S),)
 
 
 def test_an_answer_that_is_handled_after_the_horizon_frees_nothing_where_it_was_asked_before() -> None:
@@ -236,21 +330,172 @@ def test_a_processor_that_does_not_answer_frees_nothing() -> None:
     assert subject.pinned
 
 
-def test_an_adopted_payment_may_have_been_charged_by_its_processor() -> None:
+def test_a_processor_that_was_not_asked_frees_nothing() -> None:
+    subject = life(*PINNED, LookUpChosen())
+    assert subject.transition(missing(AFTER_S, at="fallback"), AFTER_S) is Effect.NONE
+    assert (subject.state, subject.pinned) == (State.LOOKING_UP, True)
+
+
+def test_a_declined_payment_is_only_looked_up_there_and_goes_elsewhere_after_the_horizon() -> None:
+    subject = life(*CHARGING, ended(Outcome.DECLINED), RESUMED)
+    with pytest.raises(AssertionError, match="answered"):
+        subject.transition(Chosen("default"), NOW_S)
+    subject.transition(LookUpChosen(), NOW_S)
+    assert subject.transition(missing(AFTER_S), NOW_S) is Effect.HOLD_FIRST
+    with pytest.raises(AssertionError, match="never sent there again"):
+        subject.transition(Chosen("default"), NOW_S)
+    assert subject.transition(Chosen("fallback"), NOW_S) is Effect.MOVE
+
+
+def test_a_payment_that_all_have_declined_is_closed_and_leaves_the_watermark() -> None:
+    subject = life(*DECLINED, missing(AFTER_S))
+    assert subject.transition(DeclinedByAll(), NOW_S) is Effect.CLOSE
+    assert subject.closing(8) == Closing(PAYMENT, EndState.DECLINED, "default", 1, 8)
+    assert (subject.pinned, subject.oldest_stamp_ms) == (False, None)
+    assert subject.transition(Closed(), NOW_S) is Effect.FORGET
+
+
+def test_an_id_that_was_charged_with_another_amount_is_closed_at_once() -> None:
+    subject = life(*CHARGING, ended(Outcome.ALREADY_CHARGED))
+    assert subject.transition(told(LookUpResult.MISMATCHED), NOW_S) is Effect.CLOSE
+    assert subject.closing(8) == Closing(PAYMENT, EndState.MISMATCHED, "default", 1, 8)
+    assert (subject.pinned, subject.oldest_stamp_ms) == (False, None)
+
+
+def test_a_payment_that_was_charged_before_and_is_missing_is_closed_after_the_horizon_and_never_sent_again() -> None:
+    subject = life(*CHARGING, ended(Outcome.ALREADY_CHARGED))
+    assert subject.transition(missing(AFTER_S - 0.001), NOW_S) is Effect.PAUSE
+    subject.transition(RESUMED, NOW_S)
+    with pytest.raises(AssertionError, match="answered"):
+        subject.transition(Chosen("default"), NOW_S)
+    subject.transition(LookUpChosen(), NOW_S)
+    assert subject.transition(missing(AFTER_S), NOW_S) is Effect.CLOSE
+    assert subject.closing(8).state is EndState.MISMATCHED
+
+
+def test_an_adopted_payment_may_have_been_charged_by_the_processor_that_its_row_names() -> None:
     subject = life()
-    assert subject.transition(Adopted("fallback", 2, 5), NOW_S) is Effect.HOLD
+    assert subject.transition(Adopted("fallback", 2, 1, 5), NOW_S) is Effect.HOLD
     assert (subject.row, subject.attempts, subject.oldest_stamp_ms, subject.pinned) == ("fallback", 2, 5, True)
 
 
+def test_an_adopted_payment_whose_row_names_nobody_is_free() -> None:
+    subject = life()
+    assert subject.transition(Adopted(None, 2, 3, 5), NOW_S) is Effect.HOLD
+    assert (subject.pinned, subject.oldest_stamp_ms) == (False, None)
+    assert subject.transition(Chosen("fallback"), NOW_S) is Effect.MOVE
+    assert subject.move() == Move(ID, "fallback", 2, 4)
+
+
 def test_its_own_row_of_an_earlier_run_makes_a_payment_adopted_while_it_is_claiming() -> None:
-    subject = life(Chosen("default"), Adopted("fallback", 0, 0))
+    subject = life(Chosen("default"), Adopted("fallback", 0, 0, 0))
     assert (subject.state, subject.processor, subject.pinned) == (State.HELD, "fallback", True)
 
 
 def test_what_is_known_of_a_payment_is_not_overwritten_by_adopting_its_row_again() -> None:
     subject = life(*CHARGING)
-    assert subject.transition(Adopted("fallback", 5, 0), NOW_S) is Effect.NONE
+    assert subject.transition(Adopted("fallback", 5, 0, 0), NOW_S) is Effect.NONE
     assert (subject.row, subject.attempts, subject.pinned) == ("default", 0, False)
+
+
+def test_a_replayed_payment_without_a_row_is_asked_for_everywhere_before_its_first_charge() -> None:
+    subject = life(Replayed(NAMES, must_answer=False), Chosen("default"))
+    assert subject.transition(Claimed(), NOW_S) is Effect.HOLD_FIRST
+    assert subject.must_be_looked_up
+    assert subject.transition(LookUpChosen(), NOW_S) is Effect.LOOK_UP
+    assert subject.asked == "default"
+    subject.transition(silent(), NOW_S)
+    subject.transition(LookUpChosen(), NOW_S)
+    assert subject.asked == "fallback"
+    assert subject.transition(found(3, at="fallback"), NOW_S) is Effect.SETTLE
+    assert subject.settlement() == Settlement(PAYMENT, "fallback", 3, 0)
+
+
+def test_a_replayed_payment_that_is_known_nowhere_is_charged_at_once() -> None:
+    subject = life(*ASKED_EVERYWHERE, missing(), LookUpChosen(), silent(at="fallback"))
+    assert subject.transition(Chosen("default"), NOW_S) is Effect.CHARGE
+
+
+def test_processors_that_are_down_are_not_asked_for_a_replayed_payment() -> None:
+    subject = life(Replayed(NAMES, must_answer=False), Chosen("default"))
+    assert subject.transition(Claimed(frozenset(NAMES)), NOW_S) is Effect.CHARGE
+
+
+def test_the_row_of_a_replayed_payment_proves_who_may_have_charged_it() -> None:
+    subject = life(Replayed(NAMES, must_answer=False), Adopted(None, 0, 1, 0))
+    assert subject.transition(Chosen("default"), NOW_S) is Effect.MOVE
+
+
+def test_where_postgres_may_have_forgotten_all_processors_answer_a_horizon_later_before_the_first_charge() -> None:
+    subject = life(Replayed(NAMES, must_answer=True), Chosen("default"), Claimed(frozenset(NAMES)), LookUpChosen())
+    assert subject.transition(silent(AFTER_S), NOW_S) is Effect.PAUSE
+    for answer in (missing(NOW_S, at="fallback"), missing(AFTER_S), silent(AFTER_S, at="fallback")):
+        subject.transition(RESUMED, NOW_S)
+        assert subject.must_be_looked_up
+        subject.transition(LookUpChosen(), NOW_S)
+        assert subject.asked == answer.processor
+        subject.transition(answer, NOW_S)
+    subject.transition(RESUMED, NOW_S)
+    subject.transition(LookUpChosen(), NOW_S)
+    assert subject.transition(missing(AFTER_S, at="fallback"), NOW_S) is Effect.HOLD_FIRST
+    assert subject.transition(Chosen("fallback"), NOW_S) is Effect.MOVE
+
+
+@pytest.mark.parametrize("path", [FREE, PINNED, UNNAMED, PATHS[State.PAUSING][1], PATHS[State.STRANDED][0]])
+def test_a_row_that_may_be_lost_is_written_anew_with_what_is_known(path: tuple[Event, ...]) -> None:
+    subject = life(*path)
+    row, attempts, moves = subject.row, subject.attempts, subject.moves
+    assert subject.transition(RowDoubted(NAMES), NOW_S) is Effect.CLAIM
+    assert subject.claim() == Claim(PAYMENT, row, attempts, moves)
+    assert subject.transition(Claimed(), NOW_S) is Effect.HOLD_FIRST
+    assert subject.must_be_looked_up
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ((Chosen("default"),), Claimed()),
+        ((*FREE, Chosen("fallback")), Moved()),
+        ((*FREE, Chosen("fallback")), MoveRejected(NAMES)),
+        (CHARGING, ended(Outcome.UNKNOWN)),
+        (CHARGING, ended(Outcome.NOT_SENT)),
+        (PATHS[State.LOOKING_UP][0], missing(AFTER_S)),
+        (CLAIMED_ANEW, Claimed()),
+    ],
+)
+def test_what_is_under_way_ends_before_its_row_is_written_anew_once(path: tuple[Event, ...], answer: Event) -> None:
+    subject = life(*path)
+    assert subject.transition(RowDoubted(NAMES), NOW_S) is Effect.NONE
+    assert subject.transition(answer, NOW_S) is Effect.CLAIM
+    assert subject.transition(Claimed(), NOW_S) in {Effect.CHARGE, Effect.HOLD_FIRST}
+
+
+def test_a_charge_that_succeeds_is_settled_though_its_row_may_be_lost() -> None:
+    subject = life(*CHARGING, RowDoubted(NAMES))
+    assert subject.transition(ended(Outcome.SETTLED), NOW_S) is Effect.SETTLE
+
+
+def test_a_row_that_is_found_when_it_is_written_anew_is_set_to_what_was_known_later() -> None:
+    subject = life(*PINNED, RowDoubted(NAMES), Adopted("fallback", 0, 4, 0))
+    assert (subject.state, subject.pinned) == (State.MOVING, True)
+    assert subject.move() == Move(ID, "default", 1, 5)
+    subject.transition(Moved(), NOW_S)
+    assert (subject.row, subject.moves, subject.must_be_looked_up) == ("default", 5, True)
+    same = life(*PINNED, RowDoubted(NAMES), Adopted("default", 0, 0, 0))
+    assert (same.state, same.has_row, same.pinned) == (State.HELD, True, True)
+
+
+def test_a_payment_without_a_row_loses_nothing_with_postgres() -> None:
+    subject = life(RowDoubted(NAMES), Chosen("default"))
+    assert subject.transition(Claimed(), NOW_S) is Effect.CHARGE
+
+
+def test_a_rejected_move_leads_to_a_new_claim_that_tells_whose_the_row_is() -> None:
+    subject = life(*FREE, Chosen("fallback"))
+    assert subject.transition(MoveRejected(NAMES), NOW_S) is Effect.CLAIM
+    assert subject.transition(ClaimRejected(), NOW_S) is Effect.FORGET
+    lost = life(*FREE, Chosen("fallback"), MoveRejected(NAMES), Claimed())
+    assert lost.must_be_looked_up
 
 
 def test_the_oldest_stamp_is_the_first_one_since_it_was_certainly_not_charged() -> None:
@@ -269,8 +514,12 @@ def test_it_takes_room_at_its_processor_from_its_claim_to_the_end_of_its_charge(
         lambda: life(Chosen("default")),
         lambda: life(*CHARGING),
         lambda: life(*CHARGING, ended(Outcome.SETTLED)),
+        lambda: life(*FREE, Chosen("fallback")),
+        lambda: life(*FREE, Chosen(None)),
+        lambda: life(*CLAIMED_ANEW),
     ]
-    assert [step().taking_room_at for step in steps] == [None, "default", "default", None]
+    taken = [None, "default", "default", None, "fallback", None, None]
+    assert [step().taking_room_at for step in steps] == taken
 
 
 @given(st.lists(st.sampled_from(EVENTS), max_size=40))
@@ -279,6 +528,10 @@ def test_no_order_of_events_breaks_an_invariant(events: list[Event]) -> None:
     for event in events:
         if not may_come(subject, event):
             continue
-        subject.transition(event, NOW_S)
-        assert subject.state not in {State.CHARGING, State.SETTLING} or subject.row == subject.processor
+        before, effect = subject.state, subject.transition(event, NOW_S)
+        assert subject.state is not State.CHARGING or subject.row == subject.processor
+        assert subject.state is not State.LOOKING_UP or subject.asked in NAMES
         assert not subject.pinned or subject.row is not None
+        assert not subject.doubted or subject.state not in {State.HELD, State.PAUSING, State.STRANDED}
+        # Nothing is left in a state that nothing leads out of: whatever comes next was ordered.
+        assert (effect is Effect.NONE) <= (subject.state in {before, State.STRANDED})
