@@ -35,7 +35,7 @@ from actors.domain.routing import Patience, Routes
 from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
-from actors.lease import LeaseActor
+from actors.lease import LEASE_S, LeaseActor
 from actors.look_ups import LOOK_UPS_MAX
 from actors.persistence import PersistenceActor
 from actors.ports import (
