@@ -27,6 +27,7 @@ from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX, Dispatcher
+from actors.domain.lease_watch import LEASE_S
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.retries import RetryLimits
@@ -34,7 +35,7 @@ from actors.domain.routing import Patience, Routes
 from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
-from actors.lease import LEASE_S, LeaseActor
+from actors.lease import LeaseActor
 from actors.persistence import PersistenceActor
 from actors.ports import (
     HealthBoard,
@@ -112,7 +113,7 @@ def production_parts(settings: Settings) -> Parts:
         runtime=runtime,
         database=connections,
         payments=PostgresPayments(connections, fence),
-        leases=PostgresLeases(connections, fence, runtime.now_ms),
+        leases=PostgresLeases(connections, fence),
         purges=PostgresPurge(connections, settings.replica),
         board=RedisHealthBoard(settings.redis_url, settings.replica, names),
         probe=HttpHealthProbe(settings.processors, runtime.now_ms),

@@ -7,8 +7,12 @@ from collections.abc import Callable
 import gevent
 from gevent.queue import SimpleQueue
 
+from actors.domain.wall_clock import WallClock
+
 STANDING_MAX = 32
 """How many greenlets stay and wait for the next function. Further ones are made while they are needed."""
+SAMPLING_S_MAX = 0.001
+"""Both clocks are read again at the next sample where reading them took longer: the process stood still in between."""
 
 Job = tuple[Callable[..., object], tuple[object, ...]]
 
@@ -17,7 +21,7 @@ class GeventRuntime:
     """Fulfils `actors.ports.Runtime`. A spawned function runs in a standing greenlet if one is free."""
 
     def __init__(self) -> None:
-        self._last_ms = 0
+        self.clock = WallClock(time.time() * 1000, time.monotonic())
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._free = 0
         """How many greenlets wait, beyond those that the jobs in the queue are for."""
@@ -26,9 +30,13 @@ class GeventRuntime:
         return time.monotonic()
 
     def now_ms(self) -> int:
-        # If the clock is set back, the last instant is repeated until it has passed again.
-        self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
-        return self._last_ms
+        return self.clock.now_ms(time.monotonic())
+
+    def sample_clock(self) -> None:
+        before_s = time.monotonic()
+        system_ms = time.time() * 1000
+        if time.monotonic() - before_s <= SAMPLING_S_MAX:
+            self.clock.sample(system_ms, before_s)
 
     def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
         # In the event loop itself: a greenlet for each timer would cost several times as much.

@@ -27,7 +27,6 @@ class Lease:
         self.hook: Callable[[object], None] = lambda _: None
         """Called with each question that the actor asks, before it is answered."""
         self.tables = tables or MemoryTables()
-        self.tables.now_s = self.runtime.now_s
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
         self.router = self.recorder({GetOldestStamp: None, GetAdoptionRoom: 100})
         self.processor = self.recorder({GetOldestSent: None})

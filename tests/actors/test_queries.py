@@ -14,7 +14,7 @@ from actors.messages.router import GetDriven
 from actors.queries import SUMMARY_S_MAX, PaymentQueries, PaymentStatus
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, payment
 
 ONE = UUID(int=1)
 MONEY = Money(1990, "BRL")
@@ -27,7 +27,7 @@ class Desk:
     def __init__(self, replica: str = "1") -> None:
         self.tables = MemoryTables()
         fence = MemoryFence("1")
-        MemoryLeases(self.tables, fence).register(0, lease_s=60)
+        MemoryLeases(self.tables, fence).register(0, READING)
         self.store = MemoryPayments(self.tables, fence)
         self.router, self.intake = Recorder({GetDriven: None}), Recorder({GetAcceptedMoney: None})
         self.runtime, self.turns = VirtualRuntime(), Semaphore(1)
