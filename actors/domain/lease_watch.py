@@ -60,9 +60,7 @@ class LeaseWatch:
     def clocks(self, now_s: float) -> tuple[PeerClock, ...]:
         """Give the clocks of the replicas that were seen to beat just now."""
         return tuple(
-            PeerClock(
-                each.state.name, each.state.clock, (now_s - each.since_s) * 1000, (now_s - each.before_s) * 1000
-            )
+            PeerClock(each.state.name, each.state.clock, (now_s - each.since_s) * 1000, (now_s - each.before_s) * 1000)
             for each in self._seen.values()
             if each.before_s is not None and each.state.clock is not None and now_s - each.since_s <= FRESH_S
         )

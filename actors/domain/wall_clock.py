@@ -1,5 +1,7 @@
-"""The wall clock of a replica: the system's clock as it was, carried on by monotonic time, so that no step of the
-system's clock gets into the stamps of charges before it is known to be right.
+"""The wall clock of a replica, by which charges are stamped.
+
+It carries on what the system's clock once showed by monotonic time, so that no step of the system's clock gets into
+stamps before it is known to be right.
 """
 
 from collections.abc import Iterable

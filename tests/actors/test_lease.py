@@ -5,9 +5,12 @@ import pytest
 from pykka._envelope import Envelope
 
 from actors.domain.dispatcher import DRIVEN_MAX
+from actors.domain.lease_watch import LEASE_S
 from actors.domain.payment import Claim, Payment, Settlement
+from actors.domain.wall_clock import FOLLOW_S, ClockReading
 from actors.errors import GatewayUnavailableError, LeaseLostError
-from actors.lease import ADOPT_S, BEAT_S, LEASE_S, NEVER_MS, LeaseActor
+from actors.fleet import CLOCKS_S
+from actors.lease import ADOPT_S, BEAT_S, NEVER_MS, LeaseActor
 from actors.messages.intake import FirstAmountsFound, TakeOver
 from actors.messages.lease import Leave
 from actors.messages.processor import GetOldestSent, LeaseRenewed
@@ -15,7 +18,7 @@ from actors.messages.router import Adopt, GetAdoptionRoom, GetOldestStamp
 from actors.takeover import TAKEN_AT_ONCE_MAX
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, deliver, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, deliver, payment
 from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
 
 
@@ -78,7 +81,7 @@ def write(tables: MemoryTables, replica: str, claims: Sequence[Claim], settled: 
     """Let a replica that has joined write these rows, and settle some of them."""
     fence = MemoryFence(replica)
     leases, store = MemoryLeases(tables, fence), MemoryPayments(tables, fence)
-    leases.register(0, LEASE_S)
+    leases.register(0, READING)
     store.write(claims, (), ())
     store.write((), (), [Settlement(each.correlation_id, "default", NOW_MS, 1) for each in settled])
     return leases
@@ -88,7 +91,7 @@ def left_by_replica_2(*numbers: int) -> MemoryTables:
     """Make tables which show that replica 2 is gone and left these payments."""
     tables = MemoryTables()
     leases = write(tables, "2", [Claim(payment(number), "fallback") for number in numbers])
-    leases.beat(1, 0, NOW_MS - 40)
+    leases.retire(1, NOW_MS - 40)
     return tables
 
 
@@ -100,7 +103,7 @@ def test_it_joins_and_may_send_until_the_lease_ends() -> None:
 def test_unsettled_rows_of_an_earlier_run_are_adopted_before_the_lease_counts() -> None:
     tables = MemoryTables()
     before = write(tables, "1", [Claim(payment(1), "default"), Claim(payment(2), "fallback")], [payment(1)])
-    before.beat(1, LEASE_S, NOW_MS - 500)
+    before.beat(1, NOW_MS - 500, READING)
     lease = Lease(tables).start()
     assert lease.router.messages == [Adopt((Claim(payment(2), "fallback"),), NOW_MS - 500)]
     (found,) = lease.intake.messages
@@ -119,7 +122,7 @@ def test_no_more_rows_of_an_earlier_run_are_read_than_the_router_drives() -> Non
 def test_rows_that_there_was_no_room_for_are_read_again_and_hold_the_watermark_until_then() -> None:
     tables = MemoryTables()
     before = write(tables, "1", [Claim(payment(number), "default") for number in range(DRIVEN_MAX + 7)])
-    before.beat(1, LEASE_S, NOW_MS - 500)
+    before.beat(1, NOW_MS - 500, READING)
     lease = Lease(tables).start()
     lease.advance(BEAT_S)
     assert lease.watermark_ms == NOW_MS - 500
@@ -199,7 +202,7 @@ def test_while_postgres_is_away_the_lease_is_not_renewed_and_joining_is_tried_ag
 
 def test_a_name_that_another_process_took_ends_the_actor() -> None:
     lease = Lease().start()
-    MemoryLeases(lease.tables, MemoryFence("1")).register(0, LEASE_S)
+    MemoryLeases(lease.tables, MemoryFence("1")).register(0, READING)
     lease.runtime.advance(BEAT_S)
     with pytest.raises(LeaseLostError):
         deliver(lease.actor)
@@ -235,7 +238,7 @@ def test_leaving_with_nothing_unsettled_holds_no_summary_open() -> None:
 def test_leaving_ends_the_lease_at_once() -> None:
     lease = Lease().start()
     lease.leave()
-    assert lease.tables.leases["1"].until_s <= lease.runtime.now_s()
+    assert lease.tables.leases["1"].has_left
 
 
 def test_leaving_with_a_charge_unaccounted_for_keeps_its_stamp() -> None:
@@ -251,9 +254,8 @@ def test_leaving_before_it_has_joined_or_without_postgres_does_no_harm() -> None
     assert lease.tables.leases == {}
     lease = Lease().start()
     lease.leases.failures = 1
-    before = lease.tables.leases["1"].until_s
     lease.leave()
-    assert lease.tables.leases["1"].until_s == before
+    assert not lease.tables.leases["1"].has_left
 
 
 # What replicas that are gone have left.
@@ -320,4 +322,3 @@ def test_the_lease_is_renewed_while_a_long_journal_is_copied() -> None:
     assert (len(orphan.kept), orphan.closed) == (0, True)
     renewals_s = [each.until_s - LEASE_S for each in lease.processor.messages if isinstance(each, LeaseRenewed)]
     assert max(later - earlier for earlier, later in itertools.pairwise(renewals_s)) <= 1.0
-    assert lease.tables.leases["1"].until_s > lease.runtime.now_s()

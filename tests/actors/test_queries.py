@@ -46,7 +46,9 @@ class Desk:
         self.store.write((), (), [Settlement(UUID(int=number), "default", stamp_ms, 1)])
 
     def set_watermark(self, watermark_ms: int) -> None:
-        self.tables.leases["1"].watermark_ms = watermark_ms
+        lease = self.tables.leases["1"]
+        lease.watermark_ms = watermark_ms
+        lease.published_ms = max(lease.published_ms, watermark_ms)
 
 
 def test_a_summary_names_the_events_two_and_every_other_processor() -> None:
@@ -99,10 +101,18 @@ def test_a_summary_that_waited_for_long_is_answered_as_not_final() -> None:
     assert desk.runtime.now_s() - started_s >= SUMMARY_S_MAX
 
 
-def test_a_window_that_has_not_ended_is_final_up_to_now() -> None:
+def test_a_window_that_has_not_ended_is_not_final() -> None:
     desk = Desk()
     desk.set_watermark(NOW_MS + 1)
-    assert desk.queries.summary(None, NOW_MS + 3_600_000).final
+    assert not desk.queries.summary(None, NOW_MS + 3_600_000).final
+
+
+def test_a_slow_clock_calls_nothing_final_that_others_may_still_stamp_charges_into() -> None:
+    desk = Desk()
+    desk.set_watermark(NOW_MS + 2)  # As published by all; this replica's clock shows NOW_MS.
+    assert not desk.queries.summary(None, NOW_MS + 3_000).final
+    desk.set_watermark(NOW_MS + 3_001)
+    assert desk.queries.summary(None, NOW_MS + 3_000).final
 
 
 def test_a_summary_gives_up_its_turn_also_where_postgres_does_not_answer() -> None:

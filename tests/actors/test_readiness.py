@@ -9,7 +9,7 @@ from actors.supervisor import RestartLimits, Supervisor
 from tests.actors.fakes import MemoryBoard, VirtualRuntime
 from tests.actors.fakes_system import MemoryDatabase, MemoryOwnedJournal, ScriptedSystem, memory_parts
 
-PARTS = ("journal", "actors", "postgres", "redis", "payments")
+PARTS = ("journal", "actors", "postgres", "redis", "clock", "payments")
 BUSY = RouterStats(unsettled={"held": 3}, unresolved=0, decisions={})
 
 
@@ -69,6 +69,13 @@ def lose_redis(started: Started) -> None:
     started.parts.board.gone = True
 
 
+def step_the_clock(started: Started) -> None:
+    runtime = started.parts.runtime
+    assert isinstance(runtime, VirtualRuntime)
+    runtime.clock_ahead_ms = -3_600_000
+    runtime.sample_clock()
+
+
 def leave_payments_unresolved(started: Started) -> None:
     started.stats = lambda: RouterStats(unsettled={}, unresolved=2, decisions={})
 
@@ -85,6 +92,7 @@ def silence_the_router(started: Started) -> None:
     [
         (lose_postgres, "postgres", "planted"),
         (lose_redis, "redis", "planted"),
+        (step_the_clock, "clock", "the system's clock has stepped and is 3600.0 s behind"),
         (leave_payments_unresolved, "payments", "of 2 it is unknown for over 60 s whether they were charged"),
         (silence_the_router, "payments", "router does not answer"),
     ],

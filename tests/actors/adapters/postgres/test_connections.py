@@ -26,7 +26,6 @@ from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
     CALLS,
     DEADLINE_S,
-    LEASE_S,
     ReplicaStorage,
     claim,
     on_postgres,
@@ -35,6 +34,7 @@ from tests.actors.adapters.postgres.storage import (
     uid,
     wait_until_blocked,
 )
+from tests.actors.fakes import READING
 
 
 def end_connections(database_url: str) -> None:
@@ -157,7 +157,7 @@ def test_a_call_that_is_given_up_leaves_no_connection_that_still_waits(database_
 def test_a_batch_finds_its_rows_by_key_though_its_plan_was_made_for_empty_tables(connections: Connections) -> None:
     fence = Fence("a")
     payments = PostgresPayments(connections, fence)
-    PostgresLeases(connections, fence, lambda: 0).register(0, LEASE_S)
+    PostgresLeases(connections, fence).register(0, READING)
     payments.write([], [], [])
     for number in range(2, 20):
         payments.write([claim(number)], [Move(uid(number - 1), "fallback", 1)], [settlement(number - 2)])
