@@ -7,7 +7,7 @@ from pykka._envelope import Envelope
 from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.lease_watch import LEASE_S
 from actors.domain.payment import Claim, Payment, Settlement
-from actors.domain.wall_clock import FOLLOW_S, ClockReading
+from actors.domain.wall_clock import ClockReading, WallClock
 from actors.errors import GatewayUnavailableError, LeaseLostError
 from actors.fleet import CLOCKS_S
 from actors.lease import ADOPT_S, BEAT_S, NEVER_MS, LeaseActor
@@ -322,3 +322,132 @@ def test_the_lease_is_renewed_while_a_long_journal_is_copied() -> None:
     assert (len(orphan.kept), orphan.closed) == (0, True)
     renewals_s = [each.until_s - LEASE_S for each in lease.processor.messages if isinstance(each, LeaseRenewed)]
     assert max(later - earlier for earlier, later in itertools.pairwise(renewals_s)) <= 1.0
+
+
+# Other replicas: who lives, and whether the clocks agree.
+
+
+class Peer:
+    """Replica 2, which beats by itself from the beginning."""
+
+    def __init__(self, lease: Lease, ahead_ms: int = 0) -> None:
+        self.runtime, self.ahead_ms, self.is_alive = lease.runtime, ahead_ms, True
+        self.leases = MemoryLeases(lease.tables, MemoryFence("2"))
+        self.epoch = self.leases.register(0, self.reading).epoch
+        self.beat()
+
+    @property
+    def reading(self) -> ClockReading:
+        now_ms = NOW_MS + round((self.runtime.now_s() - 1000) * 1000) + self.ahead_ms
+        return ClockReading(now_ms, now_ms)
+
+    def beat(self) -> None:
+        if self.is_alive:
+            self.leases.beat(self.epoch, self.reading.clock_ms, self.reading)
+            self.runtime.call_later(BEAT_S, self.beat)
+
+
+def is_joined(lease: Lease) -> bool:
+    return lease.processor.messages != []
+
+
+def test_a_replica_whose_clock_agrees_with_another_joins_at_once() -> None:
+    lease = Lease()
+    Peer(lease, ahead_ms=-900)
+    assert is_joined(lease.start())
+
+
+@pytest.mark.parametrize("ahead_ms", [3_000, -3_000, 3_600_000])
+def test_a_replica_whose_clock_differs_from_those_that_live_joins_when_it_is_right(ahead_ms: int) -> None:
+    lease = Lease()
+    Peer(lease)
+    lease.runtime.clock_ahead_ms = ahead_ms
+    lease.runtime.clock = WallClock(NOW_MS + ahead_ms, lease.runtime.now_s())
+    lease.start().advance(10 * LEASE_S)
+    assert not is_joined(lease)
+    assert lease.runtime.clock.trouble is not None
+    lease.runtime.clock_ahead_ms = 0
+    if ahead_ms > 0:
+        # It runs slower, never backwards, until it agrees: that takes as long again as it is ahead.
+        lease.advance(min(2 * ahead_ms / 1000, 20) + 3 * BEAT_S)
+        assert is_joined(lease) is (ahead_ms < 10_000)
+    else:
+        lease.advance(3 * BEAT_S)
+        assert (is_joined(lease), lease.runtime.clock.trouble) == (True, None)
+
+
+def test_a_replica_that_does_not_join_leaves_what_is_under_its_name_to_others() -> None:
+    lease = Lease()
+    write(lease.tables, "1", [Claim(payment(1), "default")])
+    peer = Peer(lease)
+    lease.runtime.clock = WallClock(NOW_MS - 3_000, lease.runtime.now_s())
+    lease.runtime.clock_ahead_ms = -3_000
+    lease.start().advance(2.0)
+    assert lease.tables.leases["1"].has_left
+    adopted = peer.leases.adopt(100)
+    assert adopted is not None
+    assert adopted.claims == (Claim(payment(1), "default"),)
+
+
+@pytest.mark.parametrize("ahead_ms", [3_600_000, 0, -10_000])
+def test_the_clocks_of_the_dead_keep_nobody_from_joining(ahead_ms: int) -> None:
+    lease = Lease()
+    Peer(lease, ahead_ms).is_alive = False
+    lease.start().advance(CLOCKS_S)
+    assert is_joined(lease)
+
+
+@pytest.mark.parametrize("publisher", ["1", "2"])
+@pytest.mark.parametrize("has_retired", [True, False])
+def test_who_joins_stamps_no_charge_below_what_was_ever_published(publisher: str, *, has_retired: bool) -> None:
+    lease = Lease()
+    leases = MemoryLeases(lease.tables, MemoryFence(publisher))
+    epoch = leases.register(0, READING).epoch
+    leases.beat(epoch, NOW_MS + 5_000, ClockReading(NOW_MS + 5_000, NOW_MS + 5_000))
+    if has_retired:
+        leases.retire(epoch, NEVER_MS)
+    lease.start().advance(CLOCKS_S)
+    assert is_joined(lease)
+    assert lease.runtime.now_ms() == NOW_MS + 5_000
+    lease.advance(6.0)
+    assert lease.runtime.now_ms() == NOW_MS + 6_000 + round(CLOCKS_S * 1000)
+
+
+def test_a_replica_that_stands_still_loses_its_lease_also_where_it_has_left_nothing() -> None:
+    lease = Lease()
+    peer = Peer(lease)
+    lease.start().advance(3 * LEASE_S)
+    assert not lease.tables.leases["2"].has_left
+    peer.is_alive = False
+    lease.advance(LEASE_S - BEAT_S)
+    assert not lease.tables.leases["2"].has_left
+    lease.advance(2 * BEAT_S)
+    assert lease.tables.leases["2"].has_left
+    assert not peer.leases.beat(peer.epoch, NOW_MS, READING).renewed
+
+
+def test_after_postgres_was_away_others_keep_their_leases_until_they_could_beat() -> None:
+    lease = Lease()
+    peer = Peer(lease)
+    lease.start().advance(LEASE_S)
+    peer.is_alive = False
+    lease.leases.failures = round(LEASE_S / BEAT_S)
+    lease.advance(LEASE_S + 2 * BEAT_S)
+    assert lease.leases.failures == 0
+    assert not lease.tables.leases["2"].has_left
+    lease.advance(LEASE_S)
+    assert lease.tables.leases["2"].has_left
+
+
+def test_a_step_of_the_systems_clock_is_told_once_and_gets_into_no_watermark(caplog: pytest.LogCaptureFixture) -> None:
+    lease = Lease().start()
+    lease.runtime.clock_ahead_ms = 3_600_000
+    lease.advance(10.0)
+    assert lease.watermark_ms == NOW_MS + 10_000
+    lease.runtime.clock_ahead_ms = 0
+    lease.advance(10.0)
+    assert lease.watermark_ms == NOW_MS + 20_000
+    assert [each.getMessage() for each in caplog.records if "clock" in each.getMessage()] == [
+        "clocks disagree: the system's clock has stepped and is 3600.0 s ahead",
+        "clocks agree again",
+    ]

@@ -1,7 +1,8 @@
 """The detector finds bugs: each is planted from outside, in a port or in a message on its way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Payment, Settlement
 from actors.domain.records import LedgerSummary, LookUpAnswer, PaymentRecord, WriteResult
+from actors.domain.wall_clock import PeerClock, WallClock
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import Accept, AcceptAnswer, Recorded, Want
 from actors.messages.persistence import Write
@@ -18,10 +20,12 @@ from actors.messages.processor import LeaseRenewed
 from actors.messages.router import ChargesEnded
 from actors.ports import PaymentStore, ProcessorClient
 from actors.system import Parts
+from ops.simulation.clock import SimulatedRuntime
 from ops.simulation.replica import SimulatedReplica
 from tests.chaos.model import WINDOW_MAX
 from tests.chaos.planting import with_changed_messages, with_changed_parts
 from tests.chaos.test_model import Gateway
+from tests.chaos.wrong_clocks import jump_and_return, join_three_seconds_behind
 
 
 def answer_too_early(message: object, _: SimulatedReplica) -> object:
@@ -112,6 +116,31 @@ class LaterStampingClient:
         self._client.close()
 
 
+class CredulousClock(WallClock):
+    """A clock that follows the system's blindly, though never backwards, and asks no other replica."""
+
+    def sample(self, system_ms: float, now_s: float) -> None:
+        self._offset_ms = system_ms - now_s * 1000
+
+    def compare(self, peers: Iterable[PeerClock], now_s: float) -> None:
+        pass
+
+
+class RestartingClock(CredulousClock):
+    """A clock that may be below what was published before its replica joined."""
+
+    def raise_to(self, floor_ms: int) -> None:
+        pass
+
+
+def believe(clock_class: type[WallClock], parts: Parts) -> Parts:
+    runtime = parts.runtime
+    assert isinstance(runtime, SimulatedRuntime)
+    system_ms = runtime.now_ms()
+    runtime.clock = clock_class(system_ms, runtime.now_s())
+    return parts
+
+
 def lose_batches(parts: Parts) -> Parts:
     return replace(parts, payments=LosingPayments(parts.payments))
 
@@ -198,8 +227,16 @@ def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
             charge_again_after_a_dropped_answer,
             "not as booked",
         ),
+        (with_changed_parts(partial(believe, RestartingClock)), jump_and_return, "final too early"),
+        (with_changed_parts(partial(believe, RestartingClock)), join_three_seconds_behind, "final too early"),
     ],
-    ids=["sends without lease", "takes already charged for a failure", "takes already charged for charged now"],
+    ids=[
+        "sends without lease",
+        "takes already charged for a failure",
+        "takes already charged for charged now",
+        "follows the system's clock blindly",
+        "joins whatever its clock shows",
+    ],
 )
 def test_a_planted_bug_is_found_by_one_order_of_events(
     gateway: type[Gateway], order: Callable[[Gateway], None], promise: str
