@@ -165,7 +165,7 @@ class LeaseActor(Actor):
             raise LeaseLostError("others have taken over since this replica registered last")
         # Not before the registration is committed: until then summaries are called final without this replica.
         self._fleet.look()
-        self._runtime.clock.raise_to(max(registration.published_ms, self._fleet.published_ms))
+        self._runtime.clock.join(max(registration.published_ms, self._fleet.published_ms))
         self._rows_since_ms = registration.watermark_ms
         self._read_rows()
         for chunk in in_chunks(self._payments.latest(LATEST_MAX)):

@@ -12,7 +12,7 @@ from actors.domain.wall_clock import WallClock
 STANDING_MAX = 32
 """How many greenlets stay and wait for the next function. Further ones are made while they are needed."""
 SAMPLING_S_MAX = 0.001
-"""Both clocks are read again at the next sample where reading them took longer: the process stood still in between."""
+"""Where reading both clocks took longer, the process stood still in between, and the sample says nothing."""
 
 Job = tuple[Callable[..., object], tuple[object, ...]]
 
@@ -20,8 +20,10 @@ Job = tuple[Callable[..., object], tuple[object, ...]]
 class GeventRuntime:
     """Fulfils `actors.ports.Runtime`. A spawned function runs in a standing greenlet if one is free."""
 
-    def __init__(self) -> None:
-        self.clock = WallClock(time.time() * 1000, time.monotonic())
+    def __init__(self, system_s: Callable[[], float] = time.time) -> None:
+        """`system_s` is the system's clock, seconds since the epoch."""
+        self._system_s = system_s
+        self.clock = WallClock(system_s() * 1000, time.monotonic())
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._free = 0
         """How many greenlets wait, beyond those that the jobs in the queue are for."""
@@ -34,7 +36,7 @@ class GeventRuntime:
 
     def sample_clock(self) -> None:
         before_s = time.monotonic()
-        system_ms = time.time() * 1000
+        system_ms = self._system_s() * 1000
         if time.monotonic() - before_s <= SAMPLING_S_MAX:
             self.clock.sample(system_ms, before_s)
 

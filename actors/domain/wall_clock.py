@@ -50,9 +50,9 @@ class PeerClock:
 
 
 class WallClock:
-    """Tells the time to stamp charges by. It never runs backwards. `now_s` is monotonic time.
+    """Tells the time to stamp charges by. `now_s` is monotonic time.
 
-    A step of the system's clock that is undone leaves no trace. One that lasts is followed once the clocks of other
+    Until its replica has joined, it shows what the system's clock shows; from then on it never runs backwards. A step of the system's clock that is undone leaves no trace. One that lasts is followed once the clocks of other
     replicas confirm it, or after `FOLLOW_S` where none contradicts it: forwards at once, backwards by running slower.
     """
 
@@ -61,6 +61,7 @@ class WallClock:
         self._offset_ms = system_ms - now_s * 1000
         """How far the clock is ahead of monotonic time."""
         self._last_ms = 0
+        self._has_joined = False
         self._gap_ms = 0.0
         """How far the system's clock was ahead at the last sample."""
         self._sampled_at_s = now_s
@@ -79,9 +80,10 @@ class WallClock:
         self._last_ms = now_ms
         return now_ms
 
-    def raise_to(self, floor_ms: int) -> None:
-        """Tell no time before this one from now on."""
-        self._last_ms = max(self._last_ms, floor_ms)
+    def join(self, published_ms: int) -> None:
+        """Tell no time before this one from now on, nor before any that was told."""
+        self._has_joined = True
+        self._last_ms = max(self._last_ms, published_ms)
 
     def reading(self, now_s: float) -> ClockReading:
         """Tell what is published for other replicas to compare their clocks with."""
@@ -89,6 +91,8 @@ class WallClock:
 
     def sample(self, system_ms: float, now_s: float) -> None:
         """Take in what the system's clock shows now."""
+        if not self._has_joined:
+            self._offset_ms, self._last_ms = system_ms - now_s * 1000, 0
         self.now_ms(now_s)  # So that it stands still where it is slewed backwards.
         gap_ms = system_ms - (now_s * 1000 + self._offset_ms)
         slew_ms = SLEW_RATE * min(now_s - self._sampled_at_s, SAMPLE_S_MAX) * 1000

@@ -72,6 +72,7 @@ def lose_redis(started: Started) -> None:
 def step_the_clock(started: Started) -> None:
     runtime = started.parts.runtime
     assert isinstance(runtime, VirtualRuntime)
+    runtime.clock.join(0)
     runtime.clock_ahead_ms = -3_600_000
     runtime.sample_clock()
 

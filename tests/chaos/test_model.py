@@ -43,6 +43,8 @@ class Gateway(RuleBasedStateMachine):
         self.offered = 0
         self.final_before_ms = -(2**63)
         """The latest instant before which summaries were called final."""
+        self.final_ids: set[UUID] = set()
+        """The charges that were stamped before it."""
 
     @rule(
         index=indexes,
@@ -178,12 +180,19 @@ class Gateway(RuleBasedStateMachine):
     @invariant()
     def a_final_summary_misses_no_charge(self) -> None:
         tables = self.model.tables
-        # Also of what was called final before, whatever has been published since.
+        assert self._stamped_before(self.final_before_ms) - self.final_ids == set(), "final too early"
+        # What was called final before stays so, whatever has been published since.
         self.final_before_ms = max(self.final_before_ms, MemoryPayments(tables).summary(None, None).final_before_ms)
-        for processor in self.model.processors.values():
-            booked = [*processor.ledger, *processor.to_be_booked]
-            early = {entry.correlation_id for entry in booked if stamp_ms(entry) < self.final_before_ms}
-            assert early - tables.settlements.keys() == set(), "final too early"
+        self.final_ids = self._stamped_before(self.final_before_ms)
+        assert self.final_ids - tables.settlements.keys() == set(), "final too early"
+
+    def _stamped_before(self, before_ms: int) -> set[UUID]:
+        return {
+            entry.correlation_id
+            for processor in self.model.processors.values()
+            for entry in (*processor.ledger, *processor.to_be_booked)
+            if stamp_ms(entry) < before_ms
+        }
 
     @invariant()
     def no_more_than_the_window_is_taken_from_a_journal(self) -> None:

@@ -11,9 +11,11 @@ def run(gateway: Gateway, seconds: float) -> None:
 
 
 def jump_and_return(gateway: Gateway) -> None:
-    """Let the clock of one replica jump an hour ahead and back, and the replica restart, while payments come."""
+    """Let the clock of the only replica jump an hour ahead and back, and the replica restart, while payments come."""
     gateway.start()
     run(gateway, 1.0)
+    gateway.crash("2", sent=False)
+    run(gateway, 7.0)
     for ahead_ms in (HOUR_MS, 0):
         gateway.step_the_clock("1", ahead_ms)
         for index in range(3):
@@ -21,6 +23,7 @@ def jump_and_return(gateway: Gateway) -> None:
             run(gateway, 5.0)
     gateway.crash("1", sent=False)
     gateway.restart("1")
+    gateway.post(0, 100, again=False)
     run(gateway, 3.0)
     gateway.teardown()
 
@@ -34,6 +37,6 @@ def join_three_seconds_behind(gateway: Gateway) -> None:
     run(gateway, 10.0)
     gateway.step_the_clock("2", -3_000)
     gateway.restart("2")
-    run(gateway, 0.5)
+    run(gateway, 2.0)
     gateway.post(1, 200, again=False)
     run(gateway, 10.0)
