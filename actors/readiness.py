@@ -47,7 +47,9 @@ def check_readiness(
     }
     if is_draining:
         states["gateway"] = "draining"
-    ready = not is_draining and states["journal"] == states["actors"] == OK
+    # What a replica accepts that its clock keeps from joining waits for others.
+    is_kept_out = parts.runtime.clock.is_skewed and not parts.runtime.clock.has_joined
+    ready = not is_draining and not is_kept_out and states["journal"] == states["actors"] == OK
     return Readiness(ready, states)
 
 

@@ -48,7 +48,7 @@ LONG = {
     "actors/system.py": "the composition root names every part once",
     "actors/domain/lifecycle.py": "one machine",
     "actors/ports.py": "all protocols between the actors and the world, so that one file shows what they need of it",
-    "ops/simulation/stores.py": "the storage ports over one set of tables, as Postgres has them in one file of statements",
+    "ops/simulation/stores.py": "the storage ports over one set of tables",
     "actors/replica.py": "what the HTTP side asks stands beside the start and the end that it depends on",
 }
 """Files that are longer than `LINES_MAX`, and why."""

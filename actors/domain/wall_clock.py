@@ -52,7 +52,8 @@ class PeerClock:
 class WallClock:
     """Tells the time to stamp charges by. `now_s` is monotonic time.
 
-    Until its replica has joined, it shows what the system's clock shows; from then on it never runs backwards. A step of the system's clock that is undone leaves no trace. One that lasts is followed once the clocks of other
+    Until its replica has joined, it shows what the system's clock shows; from then on it never runs backwards, and a
+    step of the system's clock that is undone leaves no trace. One that lasts is followed once the clocks of other
     replicas confirm it, or after `FOLLOW_S` where none contradicts it: forwards at once, backwards by running slower.
     """
 
@@ -61,7 +62,8 @@ class WallClock:
         self._offset_ms = system_ms - now_s * 1000
         """How far the clock is ahead of monotonic time."""
         self._last_ms = 0
-        self._has_joined = False
+        self.has_joined = False
+        """Whether charges may have been stamped by it."""
         self._gap_ms = 0.0
         """How far the system's clock was ahead at the last sample."""
         self._sampled_at_s = now_s
@@ -82,7 +84,7 @@ class WallClock:
 
     def join(self, published_ms: int) -> None:
         """Tell no time before this one from now on, nor before any that was told."""
-        self._has_joined = True
+        self.has_joined = True
         self._last_ms = max(self._last_ms, published_ms)
 
     def reading(self, now_s: float) -> ClockReading:
@@ -91,7 +93,7 @@ class WallClock:
 
     def sample(self, system_ms: float, now_s: float) -> None:
         """Take in what the system's clock shows now."""
-        if not self._has_joined:
+        if not self.has_joined:
             self._offset_ms, self._last_ms = system_ms - now_s * 1000, 0
         self.now_ms(now_s)  # So that it stands still where it is slewed backwards.
         gap_ms = system_ms - (now_s * 1000 + self._offset_ms)
@@ -134,7 +136,8 @@ class WallClock:
         """What an operator has to put right; None where nothing is wrong."""
         if self._skew is not None:
             replica, ahead_ms = self._skew
-            return f"the clock of replica {replica} is {_seconds(ahead_ms)}"
+            joins = "" if self.has_joined else "; this one does not join before they agree"
+            return f"the clock of replica {replica} is {_seconds(ahead_ms)}{joins}"
         if self._stepped_at_s is not None:
             return f"the system's clock has stepped and is {_seconds(self._gap_ms)}"
         return None

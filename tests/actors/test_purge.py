@@ -4,12 +4,13 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from actors.domain.lease_watch import LEASE_S
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
 from actors.ports import OwnedJournal
 from actors.purge import PURGE_S_MAX, RETRY_S, STEP_S, Purger
 from ops.simulation.stores import MemoryLeases, MemoryPurge
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import READING, VirtualRuntime, payment
+from tests.actors.fakes import NOW_MS, READING, VirtualRuntime, payment
 from tests.actors.fakes_system import MemoryOwnedJournal
 
 
@@ -90,6 +91,23 @@ def test_the_actors_start_when_all_other_replicas_have_dropped_what_they_hold() 
         replica.runtime.call_later(number * 10 * STEP_S, other.acknowledge_purge, 1)
     replica.purger.purge()
     assert replica.runtime.now_s() - started_s >= 20 * STEP_S
+    assert replica.steps == ["stop", "start"]
+
+
+def test_a_replica_that_stands_still_loses_its_lease_and_a_living_one_is_waited_for() -> None:
+    replica = Replica("2", "3")
+    leases = MemoryLeases(replica.tables, MemoryFence("2"))
+
+    def beat() -> None:
+        leases.beat(1, NOW_MS, READING)
+        replica.runtime.call_later(0.25, beat)
+
+    beat()
+    replica.runtime.call_later(2 * LEASE_S, replica.others[0].acknowledge_purge, 1)
+    started_s = replica.runtime.now_s()
+    replica.purger.purge()
+    assert replica.runtime.now_s() - started_s >= 2 * LEASE_S
+    assert [replica.tables.leases[name].has_left for name in ("2", "3")] == [False, True]
     assert replica.steps == ["stop", "start"]
 
 

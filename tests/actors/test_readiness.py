@@ -2,11 +2,12 @@ from collections.abc import Callable
 
 import pytest
 
+from actors.domain.wall_clock import ClockReading, PeerClock
 from actors.errors import GatewayUnavailableError
 from actors.messages.router import RouterStats
 from actors.readiness import OK, Readiness, check_readiness
 from actors.supervisor import RestartLimits, Supervisor
-from tests.actors.fakes import MemoryBoard, VirtualRuntime
+from tests.actors.fakes import NOW_MS, MemoryBoard, VirtualRuntime
 from tests.actors.fakes_system import MemoryDatabase, MemoryOwnedJournal, ScriptedSystem, memory_parts
 
 PARTS = ("journal", "actors", "postgres", "redis", "clock", "payments")
@@ -106,6 +107,18 @@ def test_a_replica_that_payments_are_accepted_by_all_the_same_is_degraded(
     readiness = started.check()
     assert (readiness.ready, readiness.degraded) == (True, True)
     assert readiness.parts == dict.fromkeys(PARTS, OK) | {part: told}
+
+
+def test_a_replica_that_its_clock_keeps_from_joining_is_not_ready_and_tells_why() -> None:
+    started = Started()
+    runtime = started.parts.runtime
+    peer = PeerClock("2", ClockReading(NOW_MS + 3_000, NOW_MS + 3_000), age_ms_min=0, age_ms_max=250)
+    runtime.clock.compare([peer], runtime.now_s())
+    readiness = started.check()
+    assert not readiness.ready
+    assert readiness.parts["clock"] == "the clock of replica 2 is 3.0 s ahead; this one does not join before they agree"
+    runtime.clock.compare([], runtime.now_s())
+    assert started.check().ready
 
 
 def test_a_draining_replica_is_not_ready() -> None:
