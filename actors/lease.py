@@ -6,8 +6,10 @@ from typing import assert_never
 
 from actors.actor import Actor
 from actors.domain.dispatcher import DRIVEN_MAX
+from actors.domain.lease_watch import LEASE_S
 from actors.domain.records import Registration
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
+from actors.fleet import Fleet
 from actors.messages.intake import FirstAmountsFound, in_chunks
 from actors.messages.lease import BeatDue, LeaseMessage, Leave
 from actors.messages.processor import GetOldestSent, LeaseRenewed
@@ -17,8 +19,6 @@ from actors.takeover import Takeover
 
 logger = logging.getLogger(__name__)
 
-LEASE_S = 5.0
-"""How long a lease lasts after each heartbeat."""
 BEAT_S = 0.25
 """Time between two heartbeats, each of which renews the lease and publishes the watermark."""
 ASK_S_MAX = 1.0
@@ -55,10 +55,13 @@ class LeaseActor(Actor):
         self._processors = processors
         self._intake = intake
         self._takeover = Takeover(leases=leases, router=router, intake=intake, shelf=shelf, progressed=self._keep_lease)
+        self._fleet = Fleet(leases, runtime)
         self._runtime = runtime
         self._generation = generation
         self._purged = purged
         self._registration: Registration | None = None
+        self._stands_aside = False
+        """Whether others are told to take up what is left under this name, since the clock is wrong."""
         self._left = False
         self._leased_since_s: float | None = None
         self._renewed_at_s = 0.0
@@ -86,6 +89,7 @@ class LeaseActor(Actor):
         return None
 
     def _join_or_beat(self) -> None:
+        self._fleet.check_clock()
         generation = self._generation
         try:
             generation = self._join() if self._registration is None else self._beat(self._registration)
@@ -124,7 +128,7 @@ class LeaseActor(Actor):
             # Also where nobody can tell the stamps, the next heartbeat may not raise it above theirs.
             self._watermark_ms = min(self._watermark_ms, adopted.oldest_stamp_ms)
         self.progressed()
-        self._takeover.adopt_journals()
+        self._takeover.adopt_journals(self._fleet.gone)
 
     def _keep_lease(self) -> None:
         """Renew the lease where that is due, while a long journal is copied."""
@@ -144,13 +148,24 @@ class LeaseActor(Actor):
             logger.warning("the lease ends by itself: %s", error)
 
     def _join(self) -> int:
+        self._fleet.look()
+        is_clock_right = self._fleet.is_clock_right
+        if is_clock_right is False and not self._stands_aside:
+            logger.error("the clock is wrong: this replica charges nothing until it is right")
+            self._leases.stand_aside(self._generation)
+            self._stands_aside = True
+        if not is_clock_right:
+            return self._generation
         until_s = self._runtime.now_s() + LEASE_S
-        registration = self._leases.register(self._generation, LEASE_S)
+        registration = self._leases.register(self._generation, self._runtime.clock.reading(self._runtime.now_s()))
         if registration.generation != self._generation:
             return registration.generation
         expected, self._epoch = self._epoch, registration.epoch
         if expected is not None and registration.epoch != expected + 1:
             raise LeaseLostError("others have taken over since this replica registered last")
+        # Not before the registration is committed: until then summaries are called final without this replica.
+        self._fleet.look()
+        self._runtime.clock.join(max(registration.published_ms, self._fleet.published_ms))
         self._rows_since_ms = registration.watermark_ms
         self._read_rows()
         for chunk in in_chunks(self._payments.latest(LATEST_MAX)):
@@ -172,10 +187,13 @@ class LeaseActor(Actor):
     def _beat(self, registration: Registration) -> int:
         until_s = self._runtime.now_s() + LEASE_S
         self._watermark_ms = self._oldest_stamp_ms()
-        beat = self._leases.beat(registration.epoch, LEASE_S, self._watermark_ms)
+        clock = self._runtime.clock.reading(self._runtime.now_s())
+        beat = self._leases.beat(registration.epoch, self._watermark_ms, clock)
         if not beat.renewed:
             raise LeaseLostError("others have taken over from this replica, or another process has its name")
         self._renewed(until_s)
+        self._fleet.look()
+        self._fleet.expel()
         return beat.generation
 
     def _oldest_stamp_ms(self) -> int:

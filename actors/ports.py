@@ -15,9 +15,11 @@ from actors.domain.records import (
     PaymentRecord,
     ProcessorHealth,
     Registration,
+    ReplicaState,
     SharedHealth,
     WriteResult,
 )
+from actors.domain.wall_clock import ClockReading, WallClock
 
 
 class Recipient(Protocol):
@@ -44,8 +46,15 @@ class Runtime(Protocol):
     def now_s(self) -> float:
         """Monotonic time, for durations."""
 
+    @property
+    def clock(self) -> WallClock:
+        """The clock that `now_ms` reads, and what is known of its truth."""
+
     def now_ms(self) -> int:
         """Wall clock in milliseconds since the epoch, for business instants; never runs backwards."""
+
+    def sample_clock(self) -> None:
+        """Compare the wall clock with the system's."""
 
     def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
         """Call a function that does not wait for anything once, after the delay."""
@@ -181,23 +190,32 @@ class PaymentStore(Protocol):
 class LeaseStore(Protocol):
     """Replicas and their leases in Postgres. Every method raises `LedgerUnavailableError` where it does not answer."""
 
-    def register(self, generation: int, lease_s: float) -> Registration:
+    def register(self, generation: int, clock: ClockReading) -> Registration:
         """Take this replica's name, with a lease; what it holds is of this generation."""
 
-    def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
-        """Renew the lease and publish the watermark."""
+    def beat(self, epoch: int, watermark_ms: int, clock: ClockReading) -> Beat:
+        """Renew the lease, and publish the watermark and the clocks."""
 
     def retire(self, epoch: int, watermark_ms: int) -> None:
         """End the lease at a graceful stop."""
 
+    def stand_aside(self, generation: int) -> None:
+        """End the lease under this replica's name, if there is one, so that others take up what is left under it."""
+
+    def others(self) -> tuple[ReplicaState, ...]:
+        """Look at all other replicas that ever registered."""
+
+    def expel(self, replicas: Sequence[ReplicaState]) -> None:
+        """End the leases of replicas that were seen standing still, of each unless it has beaten since.
+
+        From then on they can neither renew them, nor write claims.
+        """
+
     def adopt(self, claims_max: int) -> AdoptedClaims | None:
-        """Take over unsettled rows of replicas whose lease has ended; from then on those can't renew it.
+        """Take over unsettled rows of replicas that have left; from then on those can't write them.
 
         The watermark of this replica falls with the same transaction. None where there is nothing to take.
         """
-
-    def gone(self) -> tuple[str, ...]:
-        """Name the replicas whose lease has ended."""
 
     def claims(self, claims_max: int) -> tuple[Claim, ...]:
         """Read unsettled rows of this replica, oldest first."""
@@ -216,7 +234,7 @@ class PurgeStore(Protocol):
         """Note that this replica holds nothing older than this generation."""
 
     def finish_purge(self, generation: int) -> bool:
-        """Empty all tables, once, when every living replica has acknowledged; tell whether that is done."""
+        """Empty all tables, once, when every replica that has not left has acknowledged; tell whether that is done."""
 
 
 class PeerChannel(Protocol):

@@ -6,8 +6,9 @@ from typing import Protocol
 import gevent
 from gevent.lock import BoundedSemaphore
 
+from actors.domain.lease_watch import LeaseWatch
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
-from actors.ports import OwnedJournal, PurgeStore, Runtime
+from actors.ports import LeaseStore, OwnedJournal, PurgeStore, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +37,16 @@ class Purger:
     """Follows the generations of the gateway, each of which begins with a purge."""
 
     def __init__(
-        self, purges: PurgeStore, runtime: Runtime, replica: PurgedReplica, purge_s_max: float = PURGE_S_MAX
+        self,
+        *,
+        purges: PurgeStore,
+        leases: LeaseStore,
+        runtime: Runtime,
+        replica: PurgedReplica,
+        purge_s_max: float = PURGE_S_MAX,
     ) -> None:
         self._purges = purges
+        self._leases = leases
         self._runtime = runtime
         self._replica = replica
         self._purge_s_max = purge_s_max
@@ -81,8 +89,17 @@ class Purger:
                 return
             journal.purge(generation)
             self._purges.acknowledge_purge(generation)
+            watch = LeaseWatch()
             while not self._purges.finish_purge(generation):
+                self._expel_the_dead(watch, generation)
                 self._runtime.sleep(STEP_S)
             self.generation = generation
             logger.info("purged: generation %d", generation)
             self._replica.start_actors()
+
+    def _expel_the_dead(self, watch: LeaseWatch, generation: int) -> None:
+        """End the leases of replicas that hold something older and stand still: nobody else does, with all stopped."""
+        others = self._leases.others()
+        watch.observe((each for each in others if each.generation < generation), self._runtime.now_s())
+        if gone := watch.standing_still(self._runtime.now_s()):
+            self._leases.expel(gone)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from actors.domain.wall_clock import WallClock
 from actors.errors import FielError, GatewayUnavailableError, JournalUnavailableError
 from actors.messages.router import RouterStats
 from actors.ports import OwnedJournal
@@ -41,11 +42,14 @@ def check_readiness(
         "actors": _state_of(lambda: _check_actors(supervisor)),
         "postgres": _state_of(parts.database.ping),
         "redis": _state_of(parts.board.ping),
+        "clock": _state_of(lambda: _check_clock(parts.runtime.clock)),
         "payments": _state_of(lambda: _check_payments(stats())),
     }
     if is_draining:
         states["gateway"] = "draining"
-    ready = not is_draining and states["journal"] == states["actors"] == OK
+    # What a replica accepts that its clock keeps from joining waits for others.
+    is_kept_out = parts.runtime.clock.is_skewed and not parts.runtime.clock.has_joined
+    ready = not is_draining and not is_kept_out and states["journal"] == states["actors"] == OK
     return Readiness(ready, states)
 
 
@@ -60,6 +64,11 @@ def _check_actors(supervisor: Supervisor | None) -> None:
         raise GatewayUnavailableError("not started yet")
     if supervisor.dead:
         raise GatewayUnavailableError(f"dead: {', '.join(supervisor.dead)}")
+
+
+def _check_clock(clock: WallClock) -> None:
+    if clock.trouble is not None:
+        raise GatewayUnavailableError(clock.trouble)
 
 
 def _check_payments(stats: RouterStats) -> None:

@@ -57,7 +57,9 @@ class Replica:
         self._draining = False
         self._at_work = Event()
         """Not set while the replica starts or purges: those who post meanwhile wait."""
-        self._purger = Purger(self._parts.purges, self._parts.runtime, self)
+        self._purger = Purger(
+            purges=self._parts.purges, leases=self._parts.leases, runtime=self._parts.runtime, replica=self
+        )
 
     def start(self) -> None:
         """Start in the background: wait for Postgres, open the journal, start the actors."""

@@ -27,6 +27,7 @@ from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX, Dispatcher
+from actors.domain.lease_watch import LEASE_S
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimiter, RateLimits
@@ -35,7 +36,7 @@ from actors.domain.routing import Patience, Routes
 from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
-from actors.lease import LEASE_S, LeaseActor
+from actors.lease import LeaseActor
 from actors.look_ups import LOOK_UPS_MAX
 from actors.persistence import PersistenceActor
 from actors.ports import (
@@ -114,7 +115,7 @@ def production_parts(settings: Settings) -> Parts:
         runtime=runtime,
         database=connections,
         payments=PostgresPayments(connections, fence),
-        leases=PostgresLeases(connections, fence, runtime.now_ms),
+        leases=PostgresLeases(connections, fence),
         purges=PostgresPurge(connections, settings.replica),
         board=RedisHealthBoard(settings.redis_url, settings.replica, tuple(each.name for each in charging)),
         probe=HttpHealthProbe(charging, runtime.now_ms),

@@ -1,7 +1,7 @@
 """Takes over what replicas that are gone have left: their rows in Postgres, and their journals."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 
 from actors.domain.payment import Payment
@@ -22,7 +22,7 @@ ASK_S_MAX = 1.0
 
 
 class Takeover:
-    """Adopts rows and copies journals on behalf of the lease's actor, which decides when replicas count as gone.
+    """Adopts rows and copies journals on behalf of the lease's actor, which ends the leases of replicas that are gone.
 
     Its methods block until all that they ask for is answered.
     """
@@ -59,14 +59,14 @@ class Takeover:
             self._router.tell(Adopt(adopted.claims, adopted.oldest_stamp_ms))
         return adopted
 
-    def adopt_journals(self) -> None:
-        """Copy the journals of replicas that are gone into the own one.
+    def adopt_journals(self, gone: Collection[str]) -> None:
+        """Copy the journals that nobody holds, and those of the replicas that are `gone`, into the own one.
 
         Raises:
-            LedgerUnavailableError: nobody can tell who is gone, or `progressed` raises it.
+            LedgerUnavailableError: `progressed` raises it.
         """
         try:
-            for orphan in self._shelf.orphans(self._leases.gone()):
+            for orphan in self._shelf.orphans(gone):
                 try:
                     self._copy(orphan)
                 finally:

@@ -7,8 +7,12 @@ from collections.abc import Callable
 import gevent
 from gevent.queue import SimpleQueue
 
+from actors.domain.wall_clock import WallClock
+
 STANDING_MAX = 32
 """How many greenlets stay and wait for the next function. Further ones are made while they are needed."""
+SAMPLING_S_MAX = 0.001
+"""Where reading both clocks took longer, the process stood still in between, and the sample says nothing."""
 
 Job = tuple[Callable[..., object], tuple[object, ...]]
 
@@ -16,8 +20,10 @@ Job = tuple[Callable[..., object], tuple[object, ...]]
 class GeventRuntime:
     """Fulfils `actors.ports.Runtime`. A spawned function runs in a standing greenlet if one is free."""
 
-    def __init__(self) -> None:
-        self._last_ms = 0
+    def __init__(self, system_s: Callable[[], float] = time.time) -> None:
+        """`system_s` is the system's clock, seconds since the epoch."""
+        self._system_s = system_s
+        self.clock = WallClock(system_s() * 1000, time.monotonic())
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._free = 0
         """How many greenlets wait, beyond those that the jobs in the queue are for."""
@@ -26,9 +32,13 @@ class GeventRuntime:
         return time.monotonic()
 
     def now_ms(self) -> int:
-        # If the clock is set back, the last instant is repeated until it has passed again.
-        self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
-        return self._last_ms
+        return self.clock.now_ms(time.monotonic())
+
+    def sample_clock(self) -> None:
+        before_s = time.monotonic()
+        system_ms = self._system_s() * 1000
+        if time.monotonic() - before_s <= SAMPLING_S_MAX:
+            self.clock.sample(system_ms, before_s)
 
     def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
         # In the event loop itself: a greenlet for each timer would cost several times as much.

@@ -7,6 +7,7 @@ from uuid import UUID
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Closing, Payment, Settlement
 from actors.domain.quorum import Opinion
+from actors.domain.wall_clock import ClockReading
 
 
 class LookUpResult(Enum):
@@ -72,6 +73,26 @@ class Registration:
     """The number of the gateway's last purge; everything older than it is gone."""
     watermark_ms: int
     """The last watermark published under this name: no unsettled charge bears an older stamp."""
+    published_ms: int
+    """The greatest watermark that was ever published under this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """What Postgres holds of another replica."""
+
+    name: str
+    epoch: int
+    beats: str
+    """Changes with each of its beats."""
+    generation: int
+    """What it holds may be this old."""
+    has_left: bool
+    """Whether its lease has ended: it retired, or others were the ones to end it."""
+    published_ms: int
+    """The greatest watermark that was ever published under its name."""
+    clock: ClockReading | None
+    """What its clocks showed at its last beat; None where it is of a release that does not publish them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +100,7 @@ class Beat:
     """The answer to a heartbeat."""
 
     renewed: bool
-    """False if another process has taken the name."""
+    """False if the lease was ended by others, or another process has taken the name."""
     generation: int
     """The number of the gateway's last purge; 0 if the lease was not renewed."""
 

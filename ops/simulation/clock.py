@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from greenlet import getcurrent, greenlet
 
+from actors.domain.wall_clock import WallClock
+
 NOW_MS = 1_750_000_000_000
 """Wall clock at the beginning of virtual time, milliseconds since the epoch."""
 
@@ -71,8 +73,12 @@ class SimulatedRuntime:
     Where steps are taken by hand, what is spawned waits in `under_way` until it is run; else it runs at once.
     """
 
-    def __init__(self, clock: Clock, *, by_hand: bool, after_step: Callable[[], None]) -> None:
-        """`after_step` is called after each function that this process has run."""
+    def __init__(
+        self, clock: Clock, *, system_ms: Callable[[], int], by_hand: bool, after_step: Callable[[], None]
+    ) -> None:
+        """`system_ms` is the clock of its machine; `after_step` is called after each function that it has run."""
+        self.clock = WallClock(system_ms(), clock.time_s)
+        self._system_ms = system_ms
         self.under_way: list[Job] = []
         self._clock = clock
         self._by_hand = by_hand
@@ -85,7 +91,10 @@ class SimulatedRuntime:
         return self._clock.time_s
 
     def now_ms(self) -> int:
-        return self._clock.now_ms()
+        return self.clock.now_ms(self._clock.time_s)
+
+    def sample_clock(self) -> None:
+        self.clock.sample(self._system_ms(), self._clock.time_s)
 
     def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
         self._clock.call_later(delay_s, self._run, partial(function, *args))

@@ -53,7 +53,7 @@ class Cluster:
         self.conditions = conditions
         self.rng = rng
         self.clock = Clock()
-        self.tables = MemoryTables(self.clock.time)
+        self.tables = MemoryTables()
         self.board = MemoryBoard(self.clock.time)
         self.processors = {each.name: PaymentProcessor(each.fee, self.clock) for each in conditions.processors}
         self.journals = {name: MemoryJournal() for name in names}

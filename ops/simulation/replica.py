@@ -63,6 +63,8 @@ class SimulatedReplica:
     def __init__(self, cluster: "Cluster", name: str) -> None:
         self.name = name
         self.is_running = self.is_paused = False
+        self.clock_ahead_ms = 0
+        """How far the system's clock of its machine is ahead of the true time."""
         self._cluster = cluster
 
     def start(self) -> None:
@@ -70,7 +72,12 @@ class SimulatedReplica:
         self.is_running, self.is_paused = True, False
         self.mailboxes: dict[str, Mailbox] = {}
         by_hand = self._cluster.conditions.by_hand
-        self.runtime = SimulatedRuntime(self._cluster.clock, by_hand=by_hand, after_step=self._wake_all)
+        self.runtime = SimulatedRuntime(
+            self._cluster.clock,
+            system_ms=lambda: self._cluster.clock.now_ms() + self.clock_ahead_ms,
+            by_hand=by_hand,
+            after_step=self._wake_all,
+        )
         settings = self._cluster.make_settings(self.name)
         self.parts = self._cluster.make_parts(settings, self.runtime)
         self.system = System(settings, self.parts, self._make_mailbox)

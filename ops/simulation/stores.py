@@ -13,10 +13,11 @@ from actors.domain.records import (
     PaymentRecord,
     ProcessorTotal,
     Registration,
+    ReplicaState,
     WriteResult,
 )
+from actors.domain.wall_clock import ClockReading
 from actors.errors import FencedError, LedgerUnavailableError
-from ops.simulation.clock import NOW_MS
 from ops.simulation.tables import Lease, MemoryFence, MemoryTables, OwnedClaim
 
 NEVER_MS = 2**63 - 1
@@ -124,45 +125,69 @@ class MemoryPayments(MemoryStore):
                 requests, minor = totals.get(key, (0, 0))
                 totals[key] = requests + 1, minor + amount.minor
         done = set(tables.gone()) - tables.owners()
-        watermarks_ms = (lease.watermark_ms for name, lease in tables.leases.items() if name not in done)
+        watermarks_ms = [lease.watermark_ms for name, lease in tables.leases.items() if name not in done]
+        published_ms = max((lease.published_ms for lease in tables.leases.values()), default=-NEVER_MS)
         return LedgerSummary(
             tuple(
                 ProcessorTotal(name, requests, Money(minor, currency))
                 for (name, currency), (requests, minor) in totals.items()
             ),
-            min(watermarks_ms, default=NEVER_MS),
+            min([*watermarks_ms, published_ms]),
         )
 
 
 class MemoryLeases(MemoryStore):
     """Fulfils `actors.ports.LeaseStore`."""
 
-    def register(self, generation: int, lease_s: float) -> Registration:
+    def register(self, generation: int, clock: ClockReading) -> Registration:
         self._answer()
         tables, replica = self.tables, self.fence.replica
-        now_ms = NOW_MS + round(tables.now_s() * 1000)
-        before = tables.leases.get(replica, Lease(0, 0, 0, now_ms))
-        lease = Lease(
-            before.epoch + 1, generation, tables.now_s() + lease_s, watermark_ms=min(before.watermark_ms, now_ms)
-        )
-        tables.leases[replica] = lease
+        lease = tables.leases.setdefault(replica, Lease(0, generation, watermark_ms=clock.clock_ms))
+        lease.epoch += 1
+        lease.generation, lease.clock = generation, clock
+        lease.watermark_ms = min(lease.watermark_ms, clock.clock_ms)
+        lease.published_ms = max(lease.published_ms, lease.watermark_ms)
         self.fence.epoch = lease.epoch if generation == tables.generation else 0
-        return Registration(lease.epoch, tables.generation, lease.watermark_ms)
+        return Registration(lease.epoch, tables.generation, lease.watermark_ms, lease.published_ms)
 
-    def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
+    def beat(self, epoch: int, watermark_ms: int, clock: ClockReading) -> Beat:
         self._answer()
         lease = self.tables.leases.get(self.fence.replica)
-        if lease is None or lease.epoch != epoch:
+        if lease is None or lease.epoch != epoch or lease.has_left:
             return Beat(renewed=False, generation=0)
-        lease.watermark_ms = watermark_ms
-        lease.until_s = self.tables.now_s() + lease_s
+        lease.beats += 1
+        lease.watermark_ms, lease.clock = watermark_ms, clock
+        lease.published_ms = max(lease.published_ms, watermark_ms)
         return Beat(renewed=True, generation=self.tables.generation)
 
     def retire(self, epoch: int, watermark_ms: int) -> None:
-        self.beat(epoch, 0, watermark_ms)
+        self._answer()
+        lease = self.tables.leases.get(self.fence.replica)
+        if lease is not None and lease.epoch == epoch:
+            lease.left_epoch, lease.watermark_ms = epoch, watermark_ms
 
-    def gone(self) -> tuple[str, ...]:
-        return tuple(name for name in self.tables.gone() if name != self.fence.replica)
+    def stand_aside(self, generation: int) -> None:
+        self._answer()
+        self.tables.leases.setdefault(self.fence.replica, Lease(0, generation, watermark_ms=NEVER_MS)).end_epoch()
+
+    def others(self) -> tuple[ReplicaState, ...]:
+        self._answer()
+        leases = self.tables.leases.items()
+        return tuple(
+            ReplicaState(
+                name, each.epoch, str(each.beats), each.generation, each.has_left, each.published_ms, each.clock
+            )
+            for name, each in leases
+            if name != self.fence.replica
+        )
+
+    def expel(self, replicas: Sequence[ReplicaState]) -> None:
+        self._answer()
+        for seen in replicas:
+            lease = self.tables.leases.get(seen.name)
+            if lease is not None and (lease.epoch, str(lease.beats)) == (seen.epoch, seen.beats):
+                lease.end_epoch()
+        self._lose_the_answer()
 
     def adopt(self, claims_max: int) -> AdoptedClaims | None:
         self._answer()
@@ -170,9 +195,9 @@ class MemoryLeases(MemoryStore):
         mine = tables.leases.get(self.fence.replica)
         if mine is None or mine.epoch != self.fence.epoch:
             return None
-        gone = set(self.gone()) & tables.owners()
+        gone = (set(tables.gone()) - {self.fence.replica}) & tables.owners()
         for name in gone:
-            tables.leases[name].epoch += 1
+            tables.leases[name].end_epoch()
         taken = self._oldest_of(gone)[:claims_max]
         if not taken:
             return None
@@ -219,7 +244,7 @@ class MemoryPurge(MemoryStore):
         if not set(sleepers) <= set(tables.gone()):
             return False
         for name in sleepers:
-            tables.leases[name].epoch += 1
+            tables.leases[name].end_epoch()
         for table in (tables.payments, tables.claims, tables.settlements, tables.closings, tables.conflicts):
             table.clear()
         tables.disputes.clear()

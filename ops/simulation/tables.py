@@ -1,12 +1,13 @@
 """Postgres' tables in memory, which all simulated replicas share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import KnownPayment, PaymentRecord
+from actors.domain.wall_clock import ClockReading
 
 
 @dataclass
@@ -26,15 +27,27 @@ class Lease:
 
     epoch: int
     generation: int
-    until_s: float
     watermark_ms: int
+    published_ms: int = 0
+    beats: int = 0
+    left_epoch: int = 0
+    clock: ClockReading | None = None
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the lease has ended."""
+        return self.left_epoch >= self.epoch
+
+    def end_epoch(self) -> None:
+        """Let the replica have left, whatever it still sends."""
+        self.epoch += 1
+        self.left_epoch = self.epoch
 
 
 @dataclass
 class MemoryTables:
-    """What several replicas share, as they share one Postgres. Leases end by `now_s`."""
+    """What several replicas share, as they share one Postgres."""
 
-    now_s: Callable[[], float] = lambda: 0.0
     payments: dict[UUID, Payment] = field(default_factory=dict)
     claims: dict[UUID, OwnedClaim] = field(default_factory=dict)
     settlements: dict[UUID, Settlement] = field(default_factory=dict)
@@ -48,8 +61,8 @@ class MemoryTables:
     purged_generation: int = 0
 
     def gone(self) -> list[str]:
-        """Name the replicas whose lease has ended."""
-        return [name for name, lease in self.leases.items() if lease.until_s <= self.now_s()]
+        """Name the replicas that have left."""
+        return [name for name, lease in self.leases.items() if lease.has_left]
 
     def owners(self) -> set[str]:
         """Name the replicas that have unsettled payments."""

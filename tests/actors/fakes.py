@@ -9,11 +9,13 @@ from actors.actor import Actor
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
 from actors.domain.records import LookUpAnswer, LookUpResult, ProcessorHealth
+from actors.domain.wall_clock import ClockReading, WallClock
 from ops.simulation.clock import NOW_MS
 from ops.simulation.peers import MemoryBoard, MemoryChannel
 
 __all__ = [
     "NOW_MS",
+    "READING",
     "MemoryBoard",
     "MemoryChannel",
     "Recorder",
@@ -23,6 +25,9 @@ __all__ = [
     "deliver",
     "payment",
 ]
+
+
+READING = ClockReading(NOW_MS, NOW_MS)
 
 
 def payment(number: int, amount_minor: int = 1990, currency: str = "BRL") -> Payment:
@@ -63,6 +68,9 @@ class VirtualRuntime:
 
     def __init__(self) -> None:
         self.time_s = 1000.0
+        self.clock = WallClock(NOW_MS, self.time_s)
+        self.clock_ahead_ms = 0
+        """How far the system's clock is ahead of the true time."""
         self.timers: list[tuple[float, Callable[..., object], tuple[object, ...]]] = []
         self.spawned: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
 
@@ -70,7 +78,10 @@ class VirtualRuntime:
         return self.time_s
 
     def now_ms(self) -> int:
-        return NOW_MS + round((self.time_s - 1000.0) * 1000)
+        return self.clock.now_ms(self.time_s)
+
+    def sample_clock(self) -> None:
+        self.clock.sample(NOW_MS + (self.time_s - 1000.0) * 1000 + self.clock_ahead_ms, self.time_s)
 
     def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> None:
         self.timers.append((self.time_s + delay_s, function, args))

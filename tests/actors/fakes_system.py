@@ -69,7 +69,7 @@ def memory_parts(
     settings: Settings = SETTINGS,
 ) -> Parts:
     """Build parts that live in memory and in virtual time."""
-    tables, fence = tables or MemoryTables(runtime.now_s), MemoryFence(settings.replica)
+    tables, fence = tables or MemoryTables(), MemoryFence(settings.replica)
     return Parts(
         runtime=runtime,
         database=MemoryDatabase(),

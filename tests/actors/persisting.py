@@ -12,7 +12,7 @@ from actors.messages.router import Written
 from actors.persistence import PersistenceActor
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, deliver, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, deliver, payment
 
 LIMITS = BatchLimits(items_max=100)
 
@@ -20,7 +20,7 @@ LIMITS = BatchLimits(items_max=100)
 def store_of(replica: str, tables: MemoryTables) -> MemoryPayments:
     """Make the store of a replica that has a lease."""
     fence = MemoryFence(replica)
-    MemoryLeases(tables, fence).register(0, lease_s=60)
+    MemoryLeases(tables, fence).register(0, READING)
     return MemoryPayments(tables, fence)
 
 

@@ -44,7 +44,7 @@ class Process:
 
     def __init__(self, accept_s_max: float = 5.0) -> None:
         self.runtime = VirtualRuntime()
-        self.tables = MemoryTables(self.runtime.now_s)
+        self.tables = MemoryTables()
         self.journal = MemoryOwnedJournal()
         self.journal_errors: deque[FielError] = deque()
         """Raised one after another when the journal is to be opened."""

@@ -5,9 +5,12 @@ import pytest
 from pykka._envelope import Envelope
 
 from actors.domain.dispatcher import DRIVEN_MAX
+from actors.domain.lease_watch import LEASE_S
 from actors.domain.payment import Claim, Payment, Settlement
+from actors.domain.wall_clock import ClockReading
 from actors.errors import GatewayUnavailableError, LeaseLostError
-from actors.lease import ADOPT_S, BEAT_S, LEASE_S, NEVER_MS, LeaseActor
+from actors.fleet import CLOCKS_S
+from actors.lease import ADOPT_S, BEAT_S, NEVER_MS, LeaseActor
 from actors.messages.intake import FirstAmountsFound, TakeOver
 from actors.messages.lease import Leave
 from actors.messages.processor import GetOldestSent, LeaseRenewed
@@ -15,7 +18,7 @@ from actors.messages.router import Adopt, GetAdoptionRoom, GetOldestStamp
 from actors.takeover import TAKEN_AT_ONCE_MAX
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, deliver, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, deliver, payment
 from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
 
 
@@ -27,7 +30,6 @@ class Lease:
         self.hook: Callable[[object], None] = lambda _: None
         """Called with each question that the actor asks, before it is answered."""
         self.tables = tables or MemoryTables()
-        self.tables.now_s = self.runtime.now_s
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
         self.router = self.recorder({GetOldestStamp: None, GetAdoptionRoom: 100})
         self.processor = self.recorder({GetOldestSent: None})
@@ -79,7 +81,7 @@ def write(tables: MemoryTables, replica: str, claims: Sequence[Claim], settled: 
     """Let a replica that has joined write these rows, and settle some of them."""
     fence = MemoryFence(replica)
     leases, store = MemoryLeases(tables, fence), MemoryPayments(tables, fence)
-    leases.register(0, LEASE_S)
+    leases.register(0, READING)
     store.write(claims, (), ())
     store.write((), (), [Settlement(each, "default", NOW_MS, 1) for each in settled])
     return leases
@@ -89,7 +91,7 @@ def left_by_replica_2(*numbers: int) -> MemoryTables:
     """Make tables which show that replica 2 is gone and left these payments."""
     tables = MemoryTables()
     leases = write(tables, "2", [Claim(payment(number), "fallback") for number in numbers])
-    leases.beat(1, 0, NOW_MS - 40)
+    leases.retire(1, NOW_MS - 40)
     return tables
 
 
@@ -101,7 +103,7 @@ def test_it_joins_and_may_send_until_the_lease_ends() -> None:
 def test_unsettled_rows_of_an_earlier_run_are_adopted_before_the_lease_counts() -> None:
     tables = MemoryTables()
     before = write(tables, "1", [Claim(payment(1), "default"), Claim(payment(2), "fallback")], [payment(1)])
-    before.beat(1, LEASE_S, NOW_MS - 500)
+    before.beat(1, NOW_MS - 500, READING)
     lease = Lease(tables).start()
     assert lease.router.messages == [Adopt((Claim(payment(2), "fallback"),), NOW_MS - 500)]
     (found,) = lease.intake.messages
@@ -120,7 +122,7 @@ def test_no_more_rows_of_an_earlier_run_are_read_than_the_router_drives() -> Non
 def test_rows_that_there_was_no_room_for_are_read_again_and_hold_the_watermark_until_then() -> None:
     tables = MemoryTables()
     before = write(tables, "1", [Claim(payment(number), "default") for number in range(DRIVEN_MAX + 7)])
-    before.beat(1, LEASE_S, NOW_MS - 500)
+    before.beat(1, NOW_MS - 500, READING)
     lease = Lease(tables).start()
     lease.advance(BEAT_S)
     assert lease.watermark_ms == NOW_MS - 500
@@ -200,7 +202,7 @@ def test_while_postgres_is_away_the_lease_is_not_renewed_and_joining_is_tried_ag
 
 def test_a_name_that_another_process_took_ends_the_actor() -> None:
     lease = Lease().start()
-    MemoryLeases(lease.tables, MemoryFence("1")).register(0, LEASE_S)
+    MemoryLeases(lease.tables, MemoryFence("1")).register(0, READING)
     lease.runtime.advance(BEAT_S)
     with pytest.raises(LeaseLostError):
         deliver(lease.actor)
@@ -236,7 +238,7 @@ def test_leaving_with_nothing_unsettled_holds_no_summary_open() -> None:
 def test_leaving_ends_the_lease_at_once() -> None:
     lease = Lease().start()
     lease.leave()
-    assert lease.tables.leases["1"].until_s <= lease.runtime.now_s()
+    assert lease.tables.leases["1"].has_left
 
 
 def test_leaving_with_a_charge_unaccounted_for_keeps_its_stamp() -> None:
@@ -252,9 +254,8 @@ def test_leaving_before_it_has_joined_or_without_postgres_does_no_harm() -> None
     assert lease.tables.leases == {}
     lease = Lease().start()
     lease.leases.failures = 1
-    before = lease.tables.leases["1"].until_s
     lease.leave()
-    assert lease.tables.leases["1"].until_s == before
+    assert not lease.tables.leases["1"].has_left
 
 
 # What replicas that are gone have left.
@@ -321,4 +322,125 @@ def test_the_lease_is_renewed_while_a_long_journal_is_copied() -> None:
     assert (len(orphan.kept), orphan.closed) == (0, True)
     renewals_s = [each.until_s - LEASE_S for each in lease.processor.messages if isinstance(each, LeaseRenewed)]
     assert max(later - earlier for earlier, later in itertools.pairwise(renewals_s)) <= 1.0
-    assert lease.tables.leases["1"].until_s > lease.runtime.now_s()
+
+
+# Other replicas: who lives, and whether the clocks agree.
+
+
+class Peer:
+    """Replica 2, which beats by itself from the beginning."""
+
+    def __init__(self, lease: Lease, ahead_ms: int = 0) -> None:
+        self.runtime, self.ahead_ms, self.is_alive = lease.runtime, ahead_ms, True
+        self.leases = MemoryLeases(lease.tables, MemoryFence("2"))
+        self.epoch = self.leases.register(0, self.reading).epoch
+        self.beat()
+
+    @property
+    def reading(self) -> ClockReading:
+        now_ms = NOW_MS + round((self.runtime.now_s() - 1000) * 1000) + self.ahead_ms
+        return ClockReading(now_ms, now_ms)
+
+    def beat(self) -> None:
+        if self.is_alive:
+            self.leases.beat(self.epoch, self.reading.clock_ms, self.reading)
+            self.runtime.call_later(BEAT_S, self.beat)
+
+
+def is_joined(lease: Lease) -> bool:
+    return lease.processor.messages != []
+
+
+def test_a_replica_whose_clock_agrees_with_another_joins_at_once() -> None:
+    lease = Lease()
+    Peer(lease, ahead_ms=-900)
+    assert is_joined(lease.start())
+
+
+@pytest.mark.parametrize("ahead_ms", [3_000, -3_000, 3_600_000])
+def test_a_replica_whose_clock_differs_from_those_that_live_joins_when_it_is_right(ahead_ms: int) -> None:
+    lease = Lease()
+    Peer(lease)
+    lease.runtime.clock_ahead_ms = ahead_ms
+    lease.start().advance(10 * LEASE_S)
+    assert (is_joined(lease), lease.runtime.clock.is_skewed) == (False, True)
+    lease.runtime.clock_ahead_ms = 0
+    lease.advance(BEAT_S)
+    assert is_joined(lease)
+    assert lease.runtime.clock.trouble is None
+
+
+def test_a_replica_that_does_not_join_leaves_what_is_under_its_name_to_others() -> None:
+    lease = Lease()
+    write(lease.tables, "1", [Claim(payment(1), "default")])
+    peer = Peer(lease)
+    lease.runtime.clock_ahead_ms = -3_000
+    lease.start().advance(2.0)
+    assert lease.tables.leases["1"].has_left
+    adopted = peer.leases.adopt(100)
+    assert adopted is not None
+    assert adopted.claims == (Claim(payment(1), "default"),)
+
+
+@pytest.mark.parametrize("ahead_ms", [3_600_000, 0, -10_000])
+def test_the_clocks_of_the_dead_keep_nobody_from_joining(ahead_ms: int) -> None:
+    lease = Lease()
+    Peer(lease, ahead_ms).is_alive = False
+    lease.start().advance(CLOCKS_S)
+    assert is_joined(lease)
+
+
+@pytest.mark.parametrize("publisher", ["1", "2"])
+@pytest.mark.parametrize("has_retired", [True, False])
+def test_who_joins_stamps_no_charge_below_what_was_ever_published(publisher: str, *, has_retired: bool) -> None:
+    lease = Lease()
+    leases = MemoryLeases(lease.tables, MemoryFence(publisher))
+    epoch = leases.register(0, READING).epoch
+    leases.beat(epoch, NOW_MS + 5_000, ClockReading(NOW_MS + 5_000, NOW_MS + 5_000))
+    if has_retired:
+        leases.retire(epoch, NEVER_MS)
+    lease.start().advance(CLOCKS_S)
+    assert is_joined(lease)
+    assert lease.runtime.now_ms() == NOW_MS + 5_000
+    lease.advance(6.0)
+    assert lease.runtime.now_ms() == NOW_MS + 6_000 + round(CLOCKS_S * 1000)
+
+
+def test_a_replica_that_stands_still_loses_its_lease_also_where_it_has_left_nothing() -> None:
+    lease = Lease()
+    peer = Peer(lease)
+    lease.start().advance(3 * LEASE_S)
+    assert not lease.tables.leases["2"].has_left
+    peer.is_alive = False
+    lease.advance(LEASE_S - BEAT_S)
+    assert not lease.tables.leases["2"].has_left
+    lease.advance(2 * BEAT_S)
+    assert lease.tables.leases["2"].has_left
+    assert not peer.leases.beat(peer.epoch, NOW_MS, READING).renewed
+
+
+def test_after_postgres_was_away_others_keep_their_leases_until_they_could_beat() -> None:
+    lease = Lease()
+    peer = Peer(lease)
+    lease.start().advance(LEASE_S)
+    peer.is_alive = False
+    lease.leases.failures = round(LEASE_S / BEAT_S)
+    lease.advance(LEASE_S + 2 * BEAT_S)
+    assert lease.leases.failures == 0
+    assert not lease.tables.leases["2"].has_left
+    lease.advance(LEASE_S)
+    assert lease.tables.leases["2"].has_left
+
+
+def test_a_step_of_the_systems_clock_is_told_once_and_gets_into_no_watermark(caplog: pytest.LogCaptureFixture) -> None:
+    lease = Lease().start()
+    lease.runtime.clock_ahead_ms = 3_600_000
+    lease.advance(10.0)
+    assert lease.watermark_ms == NOW_MS + 10_000
+    lease.runtime.clock_ahead_ms = 0
+    lease.advance(10.0)
+    assert lease.watermark_ms == NOW_MS + 20_000
+    assert [each.getMessage() for each in caplog.records if "clock" in each.getMessage()] == [
+        "clocks disagree: the system's clock has stepped and is 3600.0 s ahead",
+        "clocks agree again",
+    ]

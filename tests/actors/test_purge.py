@@ -4,12 +4,13 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from actors.domain.lease_watch import LEASE_S
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
 from actors.ports import OwnedJournal
-from actors.purge import RETRY_S, STEP_S, Purger
+from actors.purge import PURGE_S_MAX, RETRY_S, STEP_S, Purger
 from ops.simulation.stores import MemoryLeases, MemoryPurge
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import VirtualRuntime, payment
+from tests.actors.fakes import NOW_MS, READING, VirtualRuntime, payment
 from tests.actors.fakes_system import MemoryOwnedJournal
 
 
@@ -18,18 +19,22 @@ class Replica:
 
     def __init__(self, *others: str) -> None:
         self.runtime = VirtualRuntime()
-        self.tables = MemoryTables(self.runtime.now_s)
+        self.tables = MemoryTables()
         self.purges = self.join("1")
         self.others = [self.join(name) for name in others]
         self.journal: OwnedJournal | None = MemoryOwnedJournal((payment(1),))
         self.steps: list[str] = []
         self.is_draining = False
         self.started = Event()
-        self.purger = Purger(self.purges, self.runtime, self)
+        self.purger = self.make_purger(self.purges)
+
+    def make_purger(self, purges: MemoryPurge, purge_s_max: float = PURGE_S_MAX) -> Purger:
+        leases = MemoryLeases(self.tables, purges.fence)
+        return Purger(purges=purges, leases=leases, runtime=self.runtime, replica=self, purge_s_max=purge_s_max)
 
     def join(self, name: str) -> MemoryPurge:
         fence = MemoryFence(name)
-        MemoryLeases(self.tables, fence).register(0, lease_s=60)
+        MemoryLeases(self.tables, fence).register(0, READING)
         return MemoryPurge(self.tables, fence)
 
     def begin_drain(self) -> None:
@@ -86,6 +91,23 @@ def test_the_actors_start_when_all_other_replicas_have_dropped_what_they_hold() 
         replica.runtime.call_later(number * 10 * STEP_S, other.acknowledge_purge, 1)
     replica.purger.purge()
     assert replica.runtime.now_s() - started_s >= 20 * STEP_S
+    assert replica.steps == ["stop", "start"]
+
+
+def test_a_replica_that_stands_still_loses_its_lease_and_a_living_one_is_waited_for() -> None:
+    replica = Replica("2", "3")
+    leases = MemoryLeases(replica.tables, MemoryFence("2"))
+
+    def beat() -> None:
+        leases.beat(1, NOW_MS, READING)
+        replica.runtime.call_later(0.25, beat)
+
+    beat()
+    replica.runtime.call_later(2 * LEASE_S, replica.others[0].acknowledge_purge, 1)
+    started_s = replica.runtime.now_s()
+    replica.purger.purge()
+    assert replica.runtime.now_s() - started_s >= 2 * LEASE_S
+    assert [replica.tables.leases[name].has_left for name in ("2", "3")] == [False, True]
     assert replica.steps == ["stop", "start"]
 
 
@@ -190,7 +212,7 @@ def blocked() -> Iterator[tuple[Replica, Purger, BlockedPurge]]:
     """A replica whose purge takes longer than its client waits."""
     replica = Replica()
     purges = BlockedPurge(replica.tables, replica.purges.fence)
-    yield replica, Purger(purges, replica.runtime, replica, purge_s_max=0.001), purges
+    yield replica, replica.make_purger(purges, purge_s_max=0.001), purges
     purges.may_answer.set()
 
 

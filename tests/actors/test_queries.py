@@ -14,7 +14,7 @@ from actors.messages.router import GetDriven
 from actors.queries import SUMMARY_S_MAX, PaymentQueries, PaymentStatus
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, payment
 
 ONE = UUID(int=1)
 MONEY = Money(1990, "BRL")
@@ -27,7 +27,7 @@ class Desk:
     def __init__(self, replica: str = "1") -> None:
         self.tables = MemoryTables()
         fence = MemoryFence("1")
-        MemoryLeases(self.tables, fence).register(0, lease_s=60)
+        MemoryLeases(self.tables, fence).register(0, READING)
         self.store = MemoryPayments(self.tables, fence)
         self.router, self.intake = Recorder({GetDriven: None}), Recorder({GetAcceptedMoney: None})
         self.runtime, self.turns = VirtualRuntime(), Semaphore(1)
@@ -47,7 +47,9 @@ class Desk:
         self.store.write((), (), [settlement])
 
     def set_watermark(self, watermark_ms: int) -> None:
-        self.tables.leases["1"].watermark_ms = watermark_ms
+        lease = self.tables.leases["1"]
+        lease.watermark_ms = watermark_ms
+        lease.published_ms = max(lease.published_ms, watermark_ms)
 
 
 def test_a_summary_names_the_events_two_and_every_other_processor() -> None:
@@ -100,10 +102,18 @@ def test_a_summary_that_waited_for_long_is_answered_as_not_final() -> None:
     assert desk.runtime.now_s() - started_s >= SUMMARY_S_MAX
 
 
-def test_a_window_that_has_not_ended_is_final_up_to_now() -> None:
+def test_a_window_that_has_not_ended_is_not_final() -> None:
     desk = Desk()
     desk.set_watermark(NOW_MS + 1)
-    assert desk.queries.summary(None, NOW_MS + 3_600_000).final
+    assert not desk.queries.summary(None, NOW_MS + 3_600_000).final
+
+
+def test_a_slow_clock_calls_nothing_final_that_others_may_still_stamp_charges_into() -> None:
+    desk = Desk()
+    desk.set_watermark(NOW_MS + 2)  # As published by all; this replica's clock shows NOW_MS.
+    assert not desk.queries.summary(None, NOW_MS + 3_000).final
+    desk.set_watermark(NOW_MS + 3_001)
+    assert desk.queries.summary(None, NOW_MS + 3_000).final
 
 
 def test_a_summary_gives_up_its_turn_also_where_postgres_does_not_answer() -> None:

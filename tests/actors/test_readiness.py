@@ -2,14 +2,15 @@ from collections.abc import Callable
 
 import pytest
 
+from actors.domain.wall_clock import ClockReading, PeerClock
 from actors.errors import GatewayUnavailableError
 from actors.messages.router import RouterStats
 from actors.readiness import OK, Readiness, check_readiness
 from actors.supervisor import RestartLimits, Supervisor
-from tests.actors.fakes import MemoryBoard, VirtualRuntime
+from tests.actors.fakes import NOW_MS, MemoryBoard, VirtualRuntime
 from tests.actors.fakes_system import MemoryDatabase, MemoryOwnedJournal, ScriptedSystem, memory_parts
 
-PARTS = ("journal", "actors", "postgres", "redis", "payments")
+PARTS = ("journal", "actors", "postgres", "redis", "clock", "payments")
 BUSY = RouterStats(unsettled={"held": 3}, unresolved=0, decisions={})
 
 
@@ -69,6 +70,14 @@ def lose_redis(started: Started) -> None:
     started.parts.board.gone = True
 
 
+def step_the_clock(started: Started) -> None:
+    runtime = started.parts.runtime
+    assert isinstance(runtime, VirtualRuntime)
+    runtime.clock.join(0)
+    runtime.clock_ahead_ms = -3_600_000
+    runtime.sample_clock()
+
+
 def leave_payments_unresolved(started: Started) -> None:
     started.stats = lambda: RouterStats(unsettled={}, unresolved=2, decisions={})
 
@@ -85,6 +94,7 @@ def silence_the_router(started: Started) -> None:
     [
         (lose_postgres, "postgres", "planted"),
         (lose_redis, "redis", "planted"),
+        (step_the_clock, "clock", "the system's clock has stepped and is 3600.0 s behind"),
         (leave_payments_unresolved, "payments", "of 2 it is unknown for over 60 s whether they were charged"),
         (silence_the_router, "payments", "router does not answer"),
     ],
@@ -97,6 +107,18 @@ def test_a_replica_that_payments_are_accepted_by_all_the_same_is_degraded(
     readiness = started.check()
     assert (readiness.ready, readiness.degraded) == (True, True)
     assert readiness.parts == dict.fromkeys(PARTS, OK) | {part: told}
+
+
+def test_a_replica_that_its_clock_keeps_from_joining_is_not_ready_and_tells_why() -> None:
+    started = Started()
+    runtime = started.parts.runtime
+    peer = PeerClock("2", ClockReading(NOW_MS + 3_000, NOW_MS + 3_000), age_ms_min=0, age_ms_max=250)
+    runtime.clock.compare([peer], runtime.now_s())
+    readiness = started.check()
+    assert not readiness.ready
+    assert readiness.parts["clock"] == "the clock of replica 2 is 3.0 s ahead; this one does not join before they agree"
+    runtime.clock.compare([], runtime.now_s())
+    assert started.check().ready
 
 
 def test_a_draining_replica_is_not_ready() -> None:

@@ -17,7 +17,7 @@ from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterSta
 from actors.replica import DRAIN_S_MAX, DRAIN_STEP_S
 from ops.simulation.stores import MemoryLeases, MemoryPurge
 from ops.simulation.tables import MemoryFence
-from tests.actors.fakes import payment
+from tests.actors.fakes import READING, payment
 from tests.actors.replicating import ACTORS, AT_REST, STATS, Process
 
 # Purging.
@@ -53,7 +53,7 @@ def test_where_an_actor_does_not_stop_the_process_ends_and_nothing_is_purged() -
 def test_who_posts_during_a_purge_is_answered_by_the_actors_that_come_after_it() -> None:
     process = Process().started()
     other = MemoryFence("2")
-    MemoryLeases(process.tables, other).register(0, lease_s=60)
+    MemoryLeases(process.tables, other).register(0, READING)
     process.system.answer("intake", {Accept: lambda message: message.reply(AcceptAnswer.ACCEPTED)})
     posts: list[gevent.Greenlet[..., AcceptAnswer]] = []
 
@@ -80,7 +80,7 @@ def test_before_the_start_there_is_nothing_to_purge() -> None:
 def test_a_draining_replica_starts_no_actors_after_a_purge() -> None:
     process = Process().started()
     other = MemoryFence("2")
-    MemoryLeases(process.tables, other).register(0, lease_s=60)
+    MemoryLeases(process.tables, other).register(0, READING)
     process.runtime.call_later(0.1, process.replica.begin_drain)
     process.runtime.call_later(0.2, MemoryPurge(process.tables, other).acknowledge_purge, 1)
     process.replica.purge()

@@ -9,7 +9,7 @@ from actors.messages.router import Adopt, GetAdoptionRoom
 from actors.takeover import ADOPTED_AT_ONCE_MAX, TAKEN_AT_ONCE_MAX, Takeover
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import Recorder, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, payment
 from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
 
 
@@ -33,11 +33,13 @@ class Replica:
     def __init__(self, rows: int = 0) -> None:
         self.tables = MemoryTables()
         gone = MemoryFence("2")
-        MemoryLeases(self.tables, gone).register(0, lease_s=-1)
+        leases = MemoryLeases(self.tables, gone)
+        epoch = leases.register(0, READING).epoch
         claims = [Claim(payment(number), "default") for number in range(rows)]
         MemoryPayments(self.tables, gone).write(claims, (), ())
+        leases.retire(epoch, NOW_MS)
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
-        self.leases.register(0, lease_s=60)
+        self.leases.register(0, READING)
         self.router, self.intake, self.shelf = Recorder({GetAdoptionRoom: 10_000}), Intake(), MemoryShelf()
         self.progress = 0
         self.takeover = Takeover(
@@ -103,7 +105,7 @@ def test_an_adoption_that_is_not_answered_is_reported() -> None:
 def test_a_journal_that_nobody_holds_is_copied_and_cleared() -> None:
     replica = Replica()
     orphan = replica.leave(1, 2)
-    replica.takeover.adopt_journals()
+    replica.takeover.adopt_journals(())
     assert replica.intake.taken == [(payment(1), payment(2))]
     assert (len(orphan.kept), orphan.closed) == (0, True)
 
@@ -113,14 +115,14 @@ def test_a_journal_that_could_not_be_copied_is_left_as_it_is(answer: object) -> 
     replica = Replica()
     orphan = replica.leave(1, 2)
     replica.intake.answers[TakeOver] = answer
-    replica.takeover.adopt_journals()
+    replica.takeover.adopt_journals(())
     assert (len(orphan.kept), orphan.closed, replica.progress) == (2, True, 0)
 
 
 def test_a_long_journal_is_copied_in_parts_after_each_of_which_progress_is_told() -> None:
     replica = Replica()
     orphan = replica.leave(*range(2 * TAKEN_AT_ONCE_MAX + 1))
-    replica.takeover.adopt_journals()
+    replica.takeover.adopt_journals(())
     assert [len(part) for part in replica.intake.taken] == [TAKEN_AT_ONCE_MAX, TAKEN_AT_ONCE_MAX, 1]
     assert (replica.progress, orphan.kept) == (3, {})
 
@@ -136,21 +138,21 @@ def test_a_journal_is_released_also_where_the_lease_is_lost_while_it_is_copied()
         leases=replica.leases, router=replica.router, intake=replica.intake, shelf=replica.shelf, progressed=lose
     )
     with pytest.raises(LedgerUnavailableError):
-        takeover.adopt_journals()
+        takeover.adopt_journals(())
     assert (len(orphan.kept), orphan.closed) == (1, True)
 
 
 def test_all_journals_that_nobody_holds_are_copied_with_one_call() -> None:
     replica = Replica()
     orphans = [replica.leave(1), replica.leave(2)]
-    replica.takeover.adopt_journals()
+    replica.takeover.adopt_journals(())
     assert replica.intake.taken == [(payment(1),), (payment(2),)]
     assert [orphan.closed for orphan in orphans] == [True, True]
 
 
 def test_the_shelf_is_told_who_is_gone() -> None:
     replica = Replica()
-    replica.takeover.adopt_journals()
+    replica.takeover.adopt_journals({"2"})
     assert replica.shelf.gone == ("2",)
 
 
@@ -166,5 +168,5 @@ def test_a_journal_that_cannot_be_read_to_its_end_is_left_as_it_is_and_released(
     replica = Replica()
     orphan = UnreadableOrphan([payment(1), payment(2)])
     replica.shelf.unheld.append(orphan)
-    replica.takeover.adopt_journals()
+    replica.takeover.adopt_journals(())
     assert (len(orphan.kept), orphan.closed) == (2, True)

@@ -16,6 +16,7 @@ from ops.simulation.stores import MemoryPayments
 from ops.simulator.ledger import LedgerEntry
 from tests.chaos.model import BEHAVIOURS, PROCESSORS, REPLICAS, WINDOW_MAX, Model, accept, is_idle, step
 
+HOUR_MS = 3_600_000
 REST_S_MAX = 120.0
 STEP_S = 0.05
 STEPS_MAX = 100_000
@@ -40,6 +41,10 @@ class Gateway(RuleBasedStateMachine):
         self.accepted: dict[UUID, set[Money]] = defaultdict(set)
         """Amounts that were accepted under an id."""
         self.offered = 0
+        self.final_before_ms = -(2**63)
+        """The latest instant before which summaries were called final."""
+        self.final_ids: set[UUID] = set()
+        """The charges that were stamped before it."""
 
     @rule(
         index=indexes,
@@ -139,6 +144,11 @@ class Gateway(RuleBasedStateMachine):
         if replica.is_running:
             (replica.resume if replica.is_paused else replica.pause)()
 
+    @rule(name=st.sampled_from(REPLICAS), ahead_ms=st.sampled_from([0, 0, 800, 3_000, -3_000, HOUR_MS, -HOUR_MS]))
+    def step_the_clock(self, name: str, ahead_ms: int) -> None:
+        """Set the clock of a replica's machine."""
+        self.model.replicas[name].clock_ahead_ms = ahead_ms
+
     @invariant()
     def no_payment_is_charged_twice(self) -> None:
         default, fallback = (
@@ -170,11 +180,19 @@ class Gateway(RuleBasedStateMachine):
     @invariant()
     def a_final_summary_misses_no_charge(self) -> None:
         tables = self.model.tables
-        final_before_ms = MemoryPayments(tables).summary(None, None).final_before_ms
-        for processor in self.model.processors.values():
-            booked = [*processor.ledger, *processor.to_be_booked]
-            early = {entry.correlation_id for entry in booked if stamp_ms(entry) < final_before_ms}
-            assert early - tables.settlements.keys() == set(), "final too early"
+        assert self._stamped_before(self.final_before_ms) - self.final_ids == set(), "final too early"
+        # What was called final before stays so, whatever has been published since.
+        self.final_before_ms = max(self.final_before_ms, MemoryPayments(tables).summary(None, None).final_before_ms)
+        self.final_ids = self._stamped_before(self.final_before_ms)
+        assert self.final_ids - tables.settlements.keys() == set(), "final too early"
+
+    def _stamped_before(self, before_ms: int) -> set[UUID]:
+        return {
+            entry.correlation_id
+            for processor in self.model.processors.values()
+            for entry in (*processor.ledger, *processor.to_be_booked)
+            if stamp_ms(entry) < before_ms
+        }
 
     @invariant()
     def no_more_than_the_window_is_taken_from_a_journal(self) -> None:
@@ -184,6 +202,7 @@ class Gateway(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Everything works again: then everything that was accepted is settled."""
         for replica in self.model.replicas.values():
+            replica.clock_ahead_ms = 0
             if not replica.is_running:
                 replica.start()
             elif replica.is_paused:

@@ -3,8 +3,10 @@
 from uuid import UUID
 
 from actors.domain.money import Money
+from actors.queries import SUMMARY_S_MAX, WindowSummary
 from tests.chaos.model import PROCESSORS, WINDOW_MAX
-from tests.chaos.test_model import Gateway
+from tests.chaos.test_model import HOUR_MS, Gateway
+from tests.chaos.wrong_clocks import join_three_seconds_behind, jump_and_return
 
 
 def test_what_the_window_has_no_room_for_waits_in_the_journal() -> None:
@@ -67,3 +69,47 @@ def test_a_payment_that_was_not_found_before_a_pause_and_booked_during_it_is_not
     gateway.run_freely(12.0)
     gateway.teardown()
     assert [len(list(processor.ledger)) for processor in gateway.model.processors.values()] == [1, 0]
+
+
+def test_a_clock_that_jumps_an_hour_and_back_leaves_no_trace() -> None:
+    gateway = Gateway()
+    jump_and_return(gateway)
+    now_ms = gateway.model.clock.now_ms()
+    stamps_ms = [each.requested_at_ms for each in gateway.model.tables.settlements.values()]
+    assert len(stamps_ms) == 7
+    assert all(0 < now_ms - stamp_ms < HOUR_MS / 2 for stamp_ms in stamps_ms)
+    assert gateway.model.replicas["1"].runtime.clock.trouble is None
+
+
+def test_a_replica_three_seconds_behind_joins_when_its_clock_is_right_and_its_payments_are_charged_by_another() -> None:
+    gateway = Gateway()
+    join_three_seconds_behind(gateway)
+    model = gateway.model
+    assert model.tables.leases["2"].has_left
+    assert len(model.tables.settlements) == 2
+    model.replicas["2"].clock_ahead_ms = 0
+    gateway.run_freely(1.0)
+    assert not model.tables.leases["2"].has_left
+    gateway.teardown()
+
+
+def test_a_replica_with_a_slow_clock_calls_no_window_final_that_others_still_stamp_charges_into() -> None:
+    gateway = Gateway()
+    gateway.start()
+    model = gateway.model
+    gateway.crash("2", sent=False)
+    model.replicas["2"].clock_ahead_ms = -900
+    gateway.restart("2")
+    gateway.run_freely(10.0)
+    assert not model.tables.leases["2"].has_left
+    slow = model.replicas["2"].system.queries
+    end_ms = model.clock.now_ms() - 100  # By the slow clock that is yet to come.
+    answers: list[WindowSummary] = []
+    model.clock.start(lambda: answers.append(slow.summary(None, end_ms)))
+    gateway.run_freely(0.4)
+    gateway.post(1, 100, again=False)
+    gateway.run_freely(SUMMARY_S_MAX)
+    (stamp_ms,) = (each.requested_at_ms for each in model.tables.settlements.values())
+    assert stamp_ms < end_ms
+    assert [(each.final, each.totals["default"].requests) for each in answers] == [(True, 1)]
+    gateway.teardown()

@@ -1,6 +1,6 @@
 """The detector finds bugs: each is planted from outside, in a port or in a message on its way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -12,6 +12,7 @@ from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.probing import KNOCK_PAUSE_S
 from actors.domain.records import LedgerSummary, LookUpAnswer, PaymentRecord, WriteResult
+from actors.domain.wall_clock import PeerClock, WallClock
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import Accept, AcceptAnswer, Recorded, Want
 from actors.messages.persistence import Write
@@ -19,10 +20,12 @@ from actors.messages.processor import LeaseRenewed
 from actors.messages.router import ChargesEnded
 from actors.ports import PaymentStore, ProcessorClient
 from actors.system import Parts
+from ops.simulation.clock import SimulatedRuntime
 from ops.simulation.replica import SimulatedReplica
 from tests.chaos.model import WINDOW_MAX
 from tests.chaos.planting import with_changed_messages, with_changed_parts
 from tests.chaos.test_model import Gateway
+from tests.chaos.wrong_clocks import join_three_seconds_behind, jump_and_return
 
 
 def answer_too_early(message: object, _: SimulatedReplica) -> object:
@@ -126,6 +129,26 @@ class LaterStampingClient:
         self._client.close()
 
 
+class BlindClock(WallClock):
+    """A clock that follows the system's whatever it shows, though never backwards, and heeds no other replica."""
+
+    def sample(self, system_ms: float, now_s: float) -> None:
+        self._offset_ms = system_ms - now_s * 1000
+
+    def compare(self, peers: Iterable[PeerClock], now_s: float) -> None:
+        pass
+
+    def join(self, published_ms: int) -> None:
+        pass
+
+
+def follow_the_system_blindly(parts: Parts) -> Parts:
+    runtime = parts.runtime
+    assert isinstance(runtime, SimulatedRuntime)
+    runtime.clock = BlindClock(runtime.now_ms(), runtime.now_s())
+    return parts
+
+
 def lose_batches(parts: Parts) -> Parts:
     return replace(parts, payments=LosingPayments(parts.payments))
 
@@ -140,7 +163,7 @@ def stamp_anew(parts: Parts) -> Parts:
         pytest.param(gateway, promise, id=name)
         for name, gateway, promise in (
             ("answers too early", with_changed_messages(answer_too_early), "not durable|not settled"),
-            ("forgets too early", with_changed_messages(forget_too_early), "not durable"),
+            ("forgets too early", with_changed_messages(forget_too_early), "not durable|not settled"),
             ("loses batches", with_changed_parts(lose_batches), "not durable|not settled|final too early"),
             ("drops the pin", with_changed_messages(drop_the_pin), "charged twice|final too early"),
             ("stamps anew", with_changed_parts(stamp_anew), "not as booked|final too early"),
@@ -213,8 +236,16 @@ def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
             charge_again_after_a_dropped_answer,
             "not as booked",
         ),
+        (with_changed_parts(follow_the_system_blindly), jump_and_return, "final too early"),
+        (with_changed_parts(follow_the_system_blindly), join_three_seconds_behind, "final too early"),
     ],
-    ids=["sends without lease", "takes already charged for a failure", "takes already charged for charged now"],
+    ids=[
+        "sends without lease",
+        "takes already charged for a failure",
+        "takes already charged for charged now",
+        "follows the system's clock blindly",
+        "joins whatever its clock shows",
+    ],
 )
 def test_a_planted_bug_is_found_by_one_order_of_events(
     gateway: type[Gateway], order: Callable[[Gateway], None], promise: str

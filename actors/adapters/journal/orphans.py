@@ -111,8 +111,11 @@ class FileJournalShelf:
             folders = sorted(self._folder.iterdir())
         for folder in folders:
             written_s = self._written_s(folder)
-            # One that was written just now: its owner may be about to come back.
-            if folder.name == self._own or written_s is None or self._now_ms() / 1000 - written_s < ORPHAN_AFTER_S:
+            # One that was written just now: its owner may be about to come back. One that was written later than now
+            # bears the time of a clock that was set back since.
+            if folder.name == self._own or written_s is None:
+                continue
+            if abs(self._now_ms() / 1000 - written_s) < ORPHAN_AFTER_S:
                 continue
             try:
                 yield OrphanJournal(folder, self._generation)

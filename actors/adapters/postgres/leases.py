@@ -1,33 +1,29 @@
-"""Leases in Postgres: which replicas live, and the claims of those that are gone."""
+"""Leases in Postgres: which replicas live, and the claims of those that have left."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, claim_from_row
-from actors.domain.records import AdoptedClaims, Beat, Registration
+from actors.domain.records import AdoptedClaims, Beat, Registration, ReplicaState
+from actors.domain.wall_clock import ClockReading
 from actors.errors import LedgerUnavailableError
 
 
 class PostgresLeases:
     """Fulfils `actors.ports.LeaseStore`, for one caller at a time."""
 
-    def __init__(self, connections: Connections, fence: Fence, now_ms: Callable[[], int]) -> None:
+    def __init__(self, connections: Connections, fence: Fence) -> None:
         self._connections = connections
         self._fence = fence
-        self._now_ms = now_ms
 
-    def register(self, generation: int, lease_s: float) -> Registration:
+    def register(self, generation: int, clock: ClockReading) -> Registration:
         """Take the name of this replica under a new epoch."""
-        parameters = {
-            "replica": self._fence.replica,
-            "generation": generation,
-            "lease_s": lease_s,
-            "now_ms": self._now_ms(),
-        }
+        parameters = {"replica": self._fence.replica, "generation": generation, **_columns(clock)}
         with self._connections.leaser.use() as connection:
             cursor = connection.cursor(row_factory=class_row(Registration))
             registration = cursor.execute(QUERIES["register"], parameters).fetchone()
@@ -37,13 +33,13 @@ class PostgresLeases:
         self._fence.epoch = registration.epoch if registration.generation == generation else 0
         return registration
 
-    def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
+    def beat(self, epoch: int, watermark_ms: int, clock: ClockReading) -> Beat:
         """Renew the lease."""
         parameters = {
             "replica": self._fence.replica,
             "epoch": epoch,
-            "lease_s": lease_s,
             "watermark_ms": watermark_ms,
+            **_columns(clock),
         }
         with self._connections.leaser.use() as connection:
             cursor = connection.cursor(row_factory=scalar_row)
@@ -52,10 +48,30 @@ class PostgresLeases:
 
     def retire(self, epoch: int, watermark_ms: int) -> None:
         """End the lease."""
-        self.beat(epoch, 0, watermark_ms)
+        parameters = {"replica": self._fence.replica, "epoch": epoch, "watermark_ms": watermark_ms}
+        with self._connections.leaser.use() as connection:
+            connection.execute(QUERIES["retire"], parameters)
+
+    def stand_aside(self, generation: int) -> None:
+        """End the lease under this replica's name, if there is one."""
+        with self._connections.leaser.use() as connection:
+            parameters = {"replica": self._fence.replica, "generation": generation}
+            connection.execute(QUERIES["stand_aside"], parameters)
+
+    def others(self) -> tuple[ReplicaState, ...]:
+        """Look at all other replicas."""
+        with self._connections.leaser.use() as connection:
+            cursor = connection.cursor(row_factory=kwargs_row(_replica_state))
+            return tuple(cursor.execute(QUERIES["others"], {"replica": self._fence.replica}))
+
+    def expel(self, replicas: Sequence[ReplicaState]) -> None:
+        """End the leases of replicas that have not beaten since they were looked at."""
+        seen = [{"name": each.name, "epoch": each.epoch, "beats": each.beats} for each in replicas]
+        with self._connections.leaser.use() as connection:
+            connection.execute(QUERIES["expel"], {"replicas": msgspec.json.encode(seen).decode()})
 
     def adopt(self, claims_max: int) -> AdoptedClaims | None:
-        """Take over claims of replicas that are gone."""
+        """Take over claims of replicas that have left."""
         parameters = {"replica": self._fence.replica, "epoch": self._fence.epoch, "claims_max": claims_max}
         with self._connections.leaser.use() as connection:
             cursor = connection.cursor(row_factory=kwargs_row(_claim_and_watermark))
@@ -63,12 +79,6 @@ class PostgresLeases:
         if not rows:
             return None
         return AdoptedClaims(tuple(claim for claim, _ in rows), min(watermark_ms for _, watermark_ms in rows))
-
-    def gone(self) -> tuple[str, ...]:
-        """Name the replicas whose lease has ended."""
-        with self._connections.leaser.use() as connection:
-            cursor = connection.cursor(row_factory=scalar_row)
-            return tuple(cursor.execute(QUERIES["gone"], {"replica": self._fence.replica}))
 
     def claims(self, claims_max: int) -> tuple[Claim, ...]:
         """Read unsettled payments of this replica, the oldest first."""
@@ -80,3 +90,16 @@ class PostgresLeases:
 
 def _claim_and_watermark(watermark_ms: int, **claim: Any) -> tuple[Claim, int]:  # noqa: ANN401  # columns
     return claim_from_row(**claim), watermark_ms
+
+
+def _columns(clock: ClockReading) -> dict[str, int]:
+    return {"clock_ms": clock.clock_ms, "system_ms": clock.system_ms}
+
+
+def _replica_state(
+    clock_ms: int | None,
+    system_ms: int | None,
+    **columns: Any,  # noqa: ANN401  # the other fields
+) -> ReplicaState:
+    clock = None if clock_ms is None or system_ms is None else ClockReading(clock_ms, system_ms)
+    return ReplicaState(**columns, clock=clock)

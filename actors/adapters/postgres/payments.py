@@ -138,7 +138,7 @@ class PostgresPayments:
         with self._connections.pool.use() as connection:
             rows = connection.cursor(row_factory=dict_row).execute(QUERIES["summary"], bounds).fetchall()
         totals = []
-        final_before_ms = INSTANT_MS_MAX
+        final_before_ms = INSTANT_MS_MIN
         for row in rows:
             if row["processor"] is not None:
                 amount = Money(int(row["amount_minor"]), row["currency"])

@@ -153,37 +153,65 @@ LEFT JOIN closed AS d USING (correlation_id) WHERE p.correlation_id = %(correlat
 
 -- name: summary
 -- Adds up, by processor and currency, the charges stamped within both bounds. One more row, without a processor, tells how far the
--- totals are final: the lowest watermark of the replicas that live, or that are gone but have left claims which may
--- have been charged.
+-- totals are final: the lowest watermark of the replicas that have not left, or that have left claims which may have
+-- been charged, but no more than was ever published: a replica that joins stamps nothing below that.
 SELECT processor, currency, count(*) AS requests, sum(amount_cents) AS amount_minor, NULL::bigint AS final_before_ms
 FROM settlement WHERE requested_at_ms BETWEEN %(from_ms)s AND %(to_ms)s GROUP BY processor, currency
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, min(watermark_ms) FROM replica AS r
-WHERE lease_until > now() OR EXISTS (SELECT FROM claim WHERE owner = r.name)
+SELECT NULL, NULL, NULL, NULL, least(
+    min(watermark_ms) FILTER (WHERE left_epoch < epoch OR EXISTS (SELECT FROM claim WHERE owner = r.name)),
+    max(published_ms)
+) FROM replica AS r
 
 -- name: register
 -- Takes the name of a replica with a lease under a new epoch. Gives the generation of the gateway, so that the replica
 -- can tell whether what it holds is older than the last purge.
-INSERT INTO replica AS r (name, epoch, generation, lease_until, watermark_ms)
-SELECT %(replica)s, 1, %(generation)s, now() + %(lease_s)s * interval '1 second', %(now_ms)s FROM gateway
-ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, generation = excluded.generation,
-    lease_until = excluded.lease_until, watermark_ms = least(r.watermark_ms, excluded.watermark_ms)
-RETURNING epoch, (SELECT generation FROM gateway), watermark_ms
+INSERT INTO replica AS r (name, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms)
+SELECT %(replica)s, 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s, %(system_ms)s FROM gateway
+ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, generation = excluded.generation, lease_until = 'infinity',
+    watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
+    published_ms = greatest(r.published_ms, least(r.watermark_ms, excluded.watermark_ms)),
+    clock_ms = excluded.clock_ms, system_clock_ms = excluded.system_clock_ms
+RETURNING epoch, (SELECT generation FROM gateway), watermark_ms, published_ms
 
 -- name: beat
--- Renews the lease of a registration and publishes its watermark; a lease of 0 s ends it. Gives the generation of the
--- gateway, or no row where the epoch is over.
-UPDATE replica SET lease_until = now() + %(lease_s)s * interval '1 second', watermark_ms = %(watermark_ms)s
-WHERE name = %(replica)s AND epoch = %(epoch)s RETURNING (SELECT generation FROM gateway)
+-- Renews the lease of a registration by one more beat, and publishes its watermark and clocks. Gives the generation of
+-- the gateway, or no row where the epoch is over.
+UPDATE replica SET beats = beats + 1, watermark_ms = %(watermark_ms)s,
+    published_ms = greatest(published_ms, %(watermark_ms)s), clock_ms = %(clock_ms)s, system_clock_ms = %(system_ms)s
+WHERE name = %(replica)s AND epoch = %(epoch)s AND left_epoch < epoch RETURNING (SELECT generation FROM gateway)
+
+-- name: retire
+-- Ends the lease of a registration with its last watermark.
+UPDATE replica SET left_epoch = epoch, lease_until = '-infinity', watermark_ms = %(watermark_ms)s
+WHERE name = %(replica)s AND epoch = %(epoch)s
+
+-- name: stand_aside
+-- Ends the registration under a name, if there is one, and leaves a row by which others know that its replica is gone.
+INSERT INTO replica AS r (name, epoch, left_epoch, generation, lease_until, watermark_ms)
+VALUES (%(replica)s, 1, 1, %(generation)s, '-infinity', 9223372036854775807)
+ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, left_epoch = r.epoch + 1, lease_until = '-infinity'
+
+-- name: others
+-- Reads what is published of all other replicas. Those of the release before change lease_until with each beat.
+SELECT name, epoch, concat_ws(' ', beats, lease_until) AS beats, generation, left_epoch >= epoch AS has_left,
+    published_ms, clock_ms, system_clock_ms AS system_ms
+FROM replica WHERE name <> %(replica)s
+
+-- name: expel
+-- Ends the leases, and with them the epochs, of replicas that have not beaten since they were looked at.
+UPDATE replica AS r SET epoch = r.epoch + 1, left_epoch = r.epoch + 1, lease_until = '-infinity'
+FROM json_to_recordset(%(replicas)s::json) AS seen (name text, epoch bigint, beats text)
+WHERE r.name = seen.name AND r.epoch = seen.epoch AND concat_ws(' ', r.beats, r.lease_until) = seen.beats
 
 -- name: adopt
--- Takes over claims of replicas whose lease has ended, the oldest first. Their later epoch keeps them from renewing the
--- lease when they wake up. The watermark of the new owner falls to theirs in the same statement.
+-- Takes over claims of replicas that have left, the oldest first. Their later epoch keeps what they sent before from
+-- taking effect. The watermark of the new owner falls to theirs in the same statement.
 WITH me AS (
     SELECT name FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPDATE
 ), gone AS (
-    UPDATE replica AS r SET epoch = epoch + 1, lease_until = '-infinity' FROM me
-    WHERE r.name <> me.name AND lease_until < now() AND EXISTS (SELECT FROM claim WHERE owner = r.name)
+    UPDATE replica AS r SET epoch = epoch + 1, left_epoch = epoch + 1 FROM me
+    WHERE r.name <> me.name AND left_epoch >= epoch AND EXISTS (SELECT FROM claim WHERE owner = r.name)
     RETURNING r.name, watermark_ms
 ), taken AS (
     SELECT c.correlation_id, gone.watermark_ms
@@ -199,10 +227,6 @@ WITH me AS (
 )
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves, watermark_ms
 FROM mine JOIN payment USING (correlation_id) ORDER BY accepted_at_ms, correlation_id
-
--- name: gone
--- Names the other replicas whose lease has ended.
-SELECT name FROM replica WHERE name <> %(replica)s AND lease_until < now()
 
 -- name: claims
 -- Reads unsettled payments of a replica, the oldest first.
@@ -227,16 +251,16 @@ UPDATE replica SET generation = %(generation)s WHERE name = %(replica)s
 SELECT purged_generation FROM gateway FOR UPDATE
 
 -- name: is_purge_pending
--- Tells whether a living replica still holds something older than a generation.
-SELECT EXISTS (SELECT FROM replica WHERE generation < %(generation)s AND lease_until > now())
+-- Tells whether a replica that has not left still holds something older than a generation.
+SELECT EXISTS (SELECT FROM replica WHERE generation < %(generation)s AND left_epoch < epoch)
 
 -- name: lock_tables
 -- Keeps every batch out. A batch locks its tables before the row of its replica, and a purge keeps to that order.
 LOCK TABLE payment, claim, settlement, closed, conflict, dispute IN ACCESS EXCLUSIVE MODE
 
 -- name: fence_sleepers
--- Ends the epochs of replicas that are gone: they may wake up with batches of what is purged now.
-UPDATE replica SET epoch = epoch + 1 WHERE generation < %(generation)s
+-- Ends the epochs of replicas that have left: they may wake up with batches of what is purged now.
+UPDATE replica SET epoch = epoch + 1, left_epoch = epoch + 1 WHERE generation < %(generation)s
 
 -- name: empty_tables
 -- Deletes every payment with all that belongs to it.

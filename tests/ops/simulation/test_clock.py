@@ -11,7 +11,7 @@ def clock() -> Clock:
 
 
 def make_runtime(clock: Clock, *, by_hand: bool = False) -> SimulatedRuntime:
-    return SimulatedRuntime(clock, by_hand=by_hand, after_step=lambda: None)
+    return SimulatedRuntime(clock, system_ms=clock.now_ms, by_hand=by_hand, after_step=lambda: None)
 
 
 def test_what_is_due_happens_in_the_order_of_time_and_of_asking(clock: Clock) -> None:

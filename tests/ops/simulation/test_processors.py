@@ -23,7 +23,7 @@ class Way:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.runtime = SimulatedRuntime(self.clock, by_hand=False, after_step=lambda: None)
+        self.runtime = SimulatedRuntime(self.clock, system_ms=self.clock.now_ms, by_hand=False, after_step=lambda: None)
         self.processor = PaymentProcessor(Decimal("0.05"), self.clock)
         self.client = SimulatedClient(self.processor, self.runtime, timeout_s=TIMEOUT_S, network_s=NETWORK_S)
 

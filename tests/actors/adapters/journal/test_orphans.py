@@ -50,6 +50,11 @@ def test_ones_own_journal_an_empty_one_and_one_in_recent_use_are_not_offered(tmp
     assert orphans(tmp_path) == {}
 
 
+def test_a_journal_that_was_written_before_the_clock_was_set_back_is_offered(tmp_path: Path) -> None:
+    left_behind(tmp_path / "a", some(2), -3600.0)
+    assert orphans(tmp_path) == {payment(0).correlation_id: some(2)}
+
+
 def test_a_journal_whose_owner_lives_is_not_offered(tmp_path: Path) -> None:
     left_behind(tmp_path / "a", some(1), 2 * ORPHAN_AFTER_S)
     with closing(FileJournal(tmp_path / "a", GENERATION, None)):

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 import pytest
 
 from ops.simulation.tables import MemoryTables
-from tests.actors.adapters.postgres.storage import LEASE_S, OpenStorage, ReplicaStorage, in_memory, opened
+from tests.actors.adapters.postgres.storage import OpenStorage, ReplicaStorage, in_memory, opened
+from tests.actors.fakes import READING
 
 
 @pytest.fixture(params=["postgres", "memory"])
@@ -42,12 +43,12 @@ def other_newcomer(open_storage: OpenStorage) -> ReplicaStorage:
 @pytest.fixture
 def mine(newcomer: ReplicaStorage) -> ReplicaStorage:
     """The storage of replica a."""
-    newcomer.leases.register(0, LEASE_S)
+    newcomer.leases.register(0, READING)
     return newcomer
 
 
 @pytest.fixture
 def other(other_newcomer: ReplicaStorage) -> ReplicaStorage:
     """The storage of replica b."""
-    other_newcomer.leases.register(0, LEASE_S)
+    other_newcomer.leases.register(0, READING)
     return other_newcomer

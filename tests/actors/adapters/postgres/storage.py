@@ -17,10 +17,9 @@ from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settleme
 from actors.domain.records import PaymentRecord, WriteResult
 from ops.simulation.stores import MemoryLeases, MemoryPayments, MemoryPurge
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, READING, payment
 
 DEADLINE_S = 20
-LEASE_S = 60.0
 MANY = 10_000
 NOTHING = WriteResult((), (), ())
 
@@ -54,11 +53,13 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "latest": lambda storage: storage.payments.latest(100),
     "payment": lambda storage: storage.payments.payment(uid(1)),
     "summary": lambda storage: storage.payments.summary(None, None),
-    "register": lambda storage: storage.leases.register(0, LEASE_S),
-    "beat": lambda storage: storage.leases.beat(1, LEASE_S, NOW_MS),
+    "register": lambda storage: storage.leases.register(0, READING),
+    "beat": lambda storage: storage.leases.beat(1, NOW_MS, READING),
     "retire": lambda storage: storage.leases.retire(1, NOW_MS),
     "adopt": lambda storage: storage.leases.adopt(100),
-    "gone": lambda storage: storage.leases.gone(),
+    "stand_aside": lambda storage: storage.leases.stand_aside(0),
+    "others": lambda storage: storage.leases.others(),
+    "expel": lambda storage: storage.leases.expel(storage.leases.others()),
     "claims": lambda storage: storage.leases.claims(100),
     "generation": lambda storage: storage.purge.generation(),
     "begin_purge": lambda storage: storage.purge.begin_purge(),
@@ -70,13 +71,13 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
 
 
 @contextmanager
-def opened(database_url: str, replica: str = "a", now_ms: int = NOW_MS) -> Iterator[ReplicaStorage]:
+def opened(database_url: str, replica: str = "a") -> Iterator[ReplicaStorage]:
     with closing(Connections(database_url)) as connections:
         connections.open()
         fence = Fence(replica)
         yield ReplicaStorage(
             PostgresPayments(connections, fence),
-            PostgresLeases(connections, fence, lambda: now_ms),
+            PostgresLeases(connections, fence),
             PostgresPurge(connections, replica),
             connections.ping,
         )
@@ -87,6 +88,11 @@ def in_memory(tables: MemoryTables, replica: str) -> ReplicaStorage:
     return ReplicaStorage(
         MemoryPayments(tables, fence), MemoryLeases(tables, fence), MemoryPurge(tables, fence), lambda: None
     )
+
+
+def expel(storage: ReplicaStorage, *names: str) -> None:
+    """Let one replica end the leases of others."""
+    storage.leases.expel([each for each in storage.leases.others() if each.name in names])
 
 
 def uid(number: int) -> UUID:

@@ -10,26 +10,28 @@ from actors.domain.records import KnownPayment, WriteResult
 from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
-    LEASE_S,
     MANY,
     OpenStorage,
     ReplicaStorage,
     claim,
     ended,
+    expel,
     on_postgres,
     record_of,
     settlement,
     uid,
 )
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, READING, payment
 
 
 def test_claims_of_a_replica_whose_lease_ended_are_taken_over(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    epoch = other.leases.register(0, LEASE_S).epoch
+    epoch = other.leases.register(0, READING).epoch
     other.payments.write([claim(1), claim(2, "fallback"), claim(3)], [], [])
     other.payments.write([], [], [settlement(3)])
-    mine.leases.register(0, LEASE_S)
-    other.leases.beat(epoch, 0, NOW_MS - 500)
+    mine.leases.register(0, READING)
+    other.leases.beat(epoch, NOW_MS - 500, READING)
+    assert mine.leases.adopt(100) is None
+    expel(mine, "b")
     adopted = mine.leases.adopt(100)
     assert adopted is not None
     assert (set(adopted.claims), adopted.oldest_stamp_ms) == ({claim(1), claim(2, "fallback")}, NOW_MS - 500)
@@ -38,15 +40,17 @@ def test_claims_of_a_replica_whose_lease_ended_are_taken_over(mine: ReplicaStora
 
 
 def test_who_was_taken_for_dead_renews_nothing_when_it_wakes_up(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    epoch = other.leases.register(0, 0).epoch
+    epoch = other.leases.register(0, READING).epoch
     other.payments.write([claim(1), claim(2)], [], [])
+    expel(mine, "b")
     assert mine.leases.adopt(1) is not None
-    assert not other.leases.beat(epoch, LEASE_S, NOW_MS).renewed
+    assert not other.leases.beat(epoch, NOW_MS, READING).renewed
 
 
 def test_who_was_taken_for_dead_writes_nothing_when_it_wakes_up(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    other.leases.register(0, 0)
+    other.leases.register(0, READING)
     other.payments.write([claim(1), claim(2)], [], [])
+    expel(mine, "b")
     assert mine.leases.adopt(1) is not None
     records = [record_of(mine, number) for number in (1, 2)]
     with pytest.raises(LedgerUnavailableError):
@@ -84,30 +88,31 @@ def test_a_row_that_was_taken_over_is_none_of_an_earlier_try(mine: ReplicaStorag
 def test_who_joins_with_what_is_older_than_the_last_purge_writes_nothing(
     newcomer: ReplicaStorage, other: ReplicaStorage
 ) -> None:
-    newcomer.leases.register(0, LEASE_S)
+    newcomer.leases.register(0, READING)
     generation = newcomer.purge.begin_purge()
     for each in (newcomer, other):
         each.purge.acknowledge_purge(generation)
     assert other.purge.finish_purge(generation)
-    assert newcomer.leases.register(0, LEASE_S).generation == generation
+    assert newcomer.leases.register(0, READING).generation == generation
     with pytest.raises(LedgerUnavailableError):
         newcomer.payments.write([claim(1)], [], [])
-    newcomer.leases.register(generation, LEASE_S)
+    newcomer.leases.register(generation, READING)
     assert newcomer.payments.write([claim(1)], [], []).claimed == (uid(1),)
 
 
 def test_totals_stay_open_for_what_was_taken_over(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    other.leases.beat(other.leases.register(0, LEASE_S).epoch, 0, NOW_MS - 500)
+    other.leases.beat(other.leases.register(0, READING).epoch, NOW_MS - 500, READING)
     other.payments.write([claim(1)], [], [])
-    mine.leases.register(0, LEASE_S)
+    expel(mine, "b")
+    mine.leases.register(0, READING)
     mine.leases.adopt(100)
     assert mine.payments.summary(None, None).final_before_ms == NOW_MS - 500
 
 
 def test_the_living_and_those_who_left_nothing_are_let_be(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    other.leases.register(0, LEASE_S)
+    other.leases.register(0, READING)
     other.payments.write([claim(1)], [], [])
-    mine.leases.register(0, 0)
+    mine.leases.register(0, READING)
     mine.payments.write([claim(2)], [], [])
     assert mine.leases.adopt(100) is None
     assert (mine.leases.claims(MANY), other.leases.claims(MANY)) == ((claim(2),), (claim(1),))
@@ -118,8 +123,9 @@ def test_of_those_who_take_over_at_once_each_claim_goes_to_one(
     open_storage: OpenStorage, mine: ReplicaStorage, other: ReplicaStorage
 ) -> None:
     dead = open_storage("dead")
-    dead.leases.register(0, 0)
+    dead.leases.register(0, READING)
     dead.payments.write([claim(number) for number in range(100)], [], [])
+    expel(mine, "dead")
     barrier = Barrier(2)
 
     def adopt_all(adopter: ReplicaStorage) -> list[Claim]:

@@ -26,7 +26,6 @@ from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
     CALLS,
     DEADLINE_S,
-    LEASE_S,
     ReplicaStorage,
     claim,
     on_postgres,
@@ -35,6 +34,7 @@ from tests.actors.adapters.postgres.storage import (
     uid,
     wait_until_blocked,
 )
+from tests.actors.fakes import READING
 
 
 def end_connections(database_url: str) -> None:
@@ -159,7 +159,7 @@ def test_a_batch_finds_its_rows_by_key_though_its_plan_was_made_for_empty_tables
 ) -> None:
     fence = Fence("a")
     payments = PostgresPayments(connections, fence)
-    PostgresLeases(connections, fence, lambda: 0).register(0, LEASE_S)
+    PostgresLeases(connections, fence).register(0, READING)
     with psycopg.connect(database_url, autocommit=True) as autovacuum:
         autovacuum.execute("VACUUM ANALYZE")
     payments.write([], [], [])

@@ -20,7 +20,7 @@ from tests.actors.adapters.postgres.storage import (
     settlement,
     uid,
 )
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, READING, payment
 
 
 def owners(result: WriteResult) -> dict[UUID, str | None]:
@@ -168,7 +168,7 @@ def test_the_latest_are_what_was_charged_last_on_any_replica_oldest_first(
 
 
 def test_a_payment_keeps_its_currency_from_its_claim_to_its_settlement(mine: ReplicaStorage) -> None:
-    mine.leases.register(0, 60)
+    mine.leases.register(0, READING)
     yen, dinars = payment(1, 1990, "JPY"), payment(2, 10**16, "KWD")
     mine.payments.write([Claim(yen, "default"), Claim(dinars, "default")], [], [])
     assert record_of(mine, 1).payment == yen

@@ -7,32 +7,32 @@ from actors.domain.payment import Move
 from actors.domain.records import Beat, ProcessorTotal
 from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
-    LEASE_S,
     MANY,
     ReplicaStorage,
     charge,
     claim,
     ended,
+    expel,
     record_of,
     settlement,
     uid,
 )
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, READING, payment
 
 
 def test_a_purge_is_seen_by_everybody_at_once(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    epoch = other.leases.register(0, LEASE_S).epoch
+    epoch = other.leases.register(0, READING).epoch
     assert mine.purge.generation() == 0
     assert mine.purge.begin_purge() == 1
-    assert (mine.purge.generation(), other.leases.beat(epoch, LEASE_S, NOW_MS)) == (1, Beat(renewed=True, generation=1))
-    assert mine.leases.register(0, LEASE_S).generation == 1
+    assert (mine.purge.generation(), other.leases.beat(epoch, NOW_MS, READING)) == (1, Beat(renewed=True, generation=1))
+    assert mine.leases.register(0, READING).generation == 1
 
 
 def test_a_purge_waits_until_every_living_replica_holds_nothing_older(
     mine: ReplicaStorage, other: ReplicaStorage
 ) -> None:
     for replica in (mine, other):
-        replica.leases.register(0, LEASE_S)
+        replica.leases.register(0, READING)
     charge(mine, 1)
     mine.payments.write([claim(2)], [], [])
     mine.payments.report_conflicts([payment(2, 5)])
@@ -50,51 +50,53 @@ def test_a_purge_waits_until_every_living_replica_holds_nothing_older(
 
 
 def test_a_purge_does_not_wait_for_the_dead(newcomer: ReplicaStorage, other: ReplicaStorage) -> None:
-    other.leases.register(0, 0)
+    other.leases.register(0, READING)
     charge(other, 1)
+    expel(newcomer, "b")
     assert newcomer.purge.finish_purge(newcomer.purge.begin_purge())
     assert newcomer.payments.payment(uid(1)) is None
 
 
 def test_who_slept_through_a_purge_brings_nothing_back(newcomer: ReplicaStorage, other: ReplicaStorage) -> None:
-    epoch = other.leases.register(0, 0).epoch
+    epoch = other.leases.register(0, READING).epoch
     other.payments.write([claim(1)], [], [])
+    expel(newcomer, "b")
     generation = newcomer.purge.begin_purge()
     assert newcomer.purge.finish_purge(generation)
-    assert not other.leases.beat(epoch, LEASE_S, NOW_MS).renewed
+    assert not other.leases.beat(epoch, NOW_MS, READING).renewed
     with pytest.raises(LedgerUnavailableError):
         other.payments.write([claim(1)], [Move(uid(1), "fallback", 1, moves=1)], [settlement(1)])
     for settlements, closings in (([settlement(1)], []), ([], [ended(1)])):
         with pytest.raises(LedgerUnavailableError):
             other.payments.write([], [], settlements, closings)
     assert (newcomer.payments.payment(uid(1)), newcomer.payments.summary(None, None).totals) == (None, ())
-    other.leases.register(generation, LEASE_S)
+    other.leases.register(generation, READING)
     assert other.payments.write([claim(1)], [], []).claimed == (uid(1),)
 
 
 def test_who_acknowledged_a_purge_goes_on_under_its_registration(mine: ReplicaStorage) -> None:
-    epoch = mine.leases.register(0, LEASE_S).epoch
+    epoch = mine.leases.register(0, READING).epoch
     generation = mine.purge.begin_purge()
     mine.purge.acknowledge_purge(generation)
     assert mine.purge.finish_purge(generation)
     assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
-    assert mine.leases.beat(epoch, LEASE_S, NOW_MS) == Beat(renewed=True, generation=generation)
+    assert mine.leases.beat(epoch, NOW_MS, READING) == Beat(renewed=True, generation=generation)
 
 
 def test_a_purge_waits_for_who_returns_with_something_older(
     newcomer: ReplicaStorage, other_newcomer: ReplicaStorage
 ) -> None:
     generation = newcomer.purge.begin_purge()
-    other_newcomer.leases.register(0, LEASE_S)
+    other_newcomer.leases.register(0, READING)
     assert not newcomer.purge.finish_purge(generation)
-    other_newcomer.leases.register(generation, LEASE_S)
+    other_newcomer.leases.register(generation, READING)
     assert newcomer.purge.finish_purge(generation)
 
 
 def test_a_finished_purge_empties_nothing_again(newcomer: ReplicaStorage, other_newcomer: ReplicaStorage) -> None:
     generation = newcomer.purge.begin_purge()
     assert newcomer.purge.finish_purge(generation)
-    newcomer.leases.register(generation, LEASE_S)
+    newcomer.leases.register(generation, READING)
     charge(newcomer, 1)
     assert other_newcomer.purge.finish_purge(generation)
     assert newcomer.payments.payment(uid(1)) is not None
@@ -103,7 +105,7 @@ def test_a_finished_purge_empties_nothing_again(newcomer: ReplicaStorage, other_
 def test_an_earlier_purge_is_over_with_a_later_one(newcomer: ReplicaStorage) -> None:
     first, second = newcomer.purge.begin_purge(), newcomer.purge.begin_purge()
     assert newcomer.purge.finish_purge(second)
-    newcomer.leases.register(second, LEASE_S)
+    newcomer.leases.register(second, READING)
     charge(newcomer, 1)
     assert newcomer.purge.finish_purge(first)
     assert newcomer.payments.payment(uid(1)) is not None

@@ -77,10 +77,11 @@ monkey.patch_all()
 import sys
 from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import CALLS, opened
+from tests.actors.fakes import READING
 
 call = CALLS[sys.argv[2]]
 with opened(sys.argv[1], sys.argv[2]) as storage:
-    storage.leases.register(0, 60)
+    storage.leases.register(0, READING)
     call(storage)
     print("connected", flush=True)
     sys.stdin.readline()

@@ -2,17 +2,17 @@
 
 import pytest
 
-from actors.adapters.postgres.payments import INSTANT_MS_MAX
+from actors.adapters.postgres.payments import INSTANT_MS_MAX, INSTANT_MS_MIN
 from actors.domain.money import Money
 from actors.domain.payment import Settlement
 from actors.domain.records import ProcessorTotal
 from tests.actors.adapters.postgres.storage import (
-    LEASE_S,
     ReplicaStorage,
     claim,
+    expel,
     settlement,
 )
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, READING, payment
 
 
 @pytest.mark.parametrize(
@@ -65,34 +65,43 @@ def test_what_is_not_settled_is_not_summed_up(mine: ReplicaStorage) -> None:
     assert mine.payments.summary(None, None).totals == ()
 
 
-def test_without_replicas_everything_is_final(newcomer: ReplicaStorage) -> None:
-    assert newcomer.payments.summary(None, None).final_before_ms == INSTANT_MS_MAX
+def test_before_the_first_replica_has_joined_nothing_is_final(newcomer: ReplicaStorage) -> None:
+    assert newcomer.payments.summary(None, None).final_before_ms <= INSTANT_MS_MIN + 1
 
 
 def test_totals_are_final_up_to_the_lowest_watermark_of_those_that_live(
     mine: ReplicaStorage, other: ReplicaStorage
 ) -> None:
-    epoch, other_epoch = mine.leases.register(0, LEASE_S).epoch, other.leases.register(0, LEASE_S).epoch
+    epoch, other_epoch = mine.leases.register(0, READING).epoch, other.leases.register(0, READING).epoch
     assert mine.payments.summary(None, None).final_before_ms == NOW_MS
-    mine.leases.beat(epoch, LEASE_S, NOW_MS + 500)
+    mine.leases.beat(epoch, NOW_MS + 500, READING)
     assert mine.payments.summary(None, None).final_before_ms == NOW_MS
-    other.leases.beat(other_epoch, LEASE_S, NOW_MS + 300)
+    other.leases.beat(other_epoch, NOW_MS + 300, READING)
     assert mine.payments.summary(None, None).final_before_ms == NOW_MS + 300
 
 
 def test_a_dead_replica_holds_totals_open_while_it_leaves_claims(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    other.leases.beat(other.leases.register(0, LEASE_S).epoch, 0, NOW_MS - 500)
-    mine.leases.register(0, LEASE_S)
-    assert mine.payments.summary(None, None).final_before_ms == NOW_MS
+    other.leases.beat(other.leases.register(0, READING).epoch, NOW_MS - 500, READING)
     other.payments.write([claim(1)], [], [])
+    expel(mine, "b")
+    mine.leases.register(0, READING)
     assert mine.payments.summary(None, None).final_before_ms == NOW_MS - 500
     mine.payments.write([], [], [settlement(1)])
     assert mine.payments.summary(None, None).final_before_ms == NOW_MS
 
 
 def test_a_retired_replica_holds_nothing_open_but_its_claims(mine: ReplicaStorage) -> None:
-    epoch = mine.leases.register(0, LEASE_S).epoch
-    mine.leases.retire(epoch, NOW_MS + 800)
-    assert mine.payments.summary(None, None).final_before_ms == INSTANT_MS_MAX
+    epoch = mine.leases.register(0, READING).epoch
+    mine.leases.beat(epoch, NOW_MS + 900, READING)
     mine.payments.write([claim(1)], [], [])
+    mine.leases.retire(epoch, NOW_MS + 800)
     assert mine.payments.summary(None, None).final_before_ms == NOW_MS + 800
+    mine.payments.write([], [], [settlement(1)])
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS + 900
+
+
+def test_what_nobody_has_published_is_not_final_although_all_have_retired(mine: ReplicaStorage) -> None:
+    epoch = mine.leases.register(0, READING).epoch
+    mine.leases.beat(epoch, NOW_MS + 900, READING)
+    mine.leases.retire(epoch, INSTANT_MS_MAX)
+    assert mine.payments.summary(None, None).final_before_ms == NOW_MS + 900

@@ -1,0 +1,194 @@
+"""The wall clock goes on by itself when the system's clock steps, and follows it once it is known to be right."""
+
+from random import Random
+
+import pytest
+
+from actors.domain.wall_clock import FOLLOW_S, SKEW_MS_MAX, STEP_MS_MAX, ClockReading, PeerClock, WallClock
+
+TRUE_MS = 1_750_000_000_000
+HOUR_MS = 3_600_000
+BEAT_S = 0.25
+
+
+class Machine:
+    """A wall clock on a machine whose system's clock a test steps, among other replicas."""
+
+    def __init__(self, ahead_ms: float = 0.0, *, has_joined: bool = True) -> None:
+        self.now_s = 100.0
+        self.ahead_ms = ahead_ms
+        self.peers: dict[str, tuple[float, float]] = {}
+        """How far the clock and the system's clock of others that live are ahead, by their names."""
+        self.clock = WallClock(self.system_ms, self.now_s)
+        if has_joined:
+            self.clock.join(0)
+
+    @property
+    def true_ms(self) -> float:
+        return TRUE_MS + (self.now_s - 100) * 1000
+
+    @property
+    def system_ms(self) -> float:
+        return self.true_ms + self.ahead_ms
+
+    @property
+    def shown_ms(self) -> int:
+        """How far the wall clock is ahead."""
+        return round(self.clock.now_ms(self.now_s) - self.true_ms)
+
+    def is_skewed(self) -> bool:
+        return self.clock.is_skewed
+
+    def trouble(self) -> str | None:
+        return self.clock.trouble
+
+    def run(self, seconds: float) -> list[int]:
+        """Take samples for a time; give what the clock showed."""
+        shown = []
+        for _ in range(round(seconds / BEAT_S)):
+            self.now_s += BEAT_S
+            self.clock.sample(self.system_ms, self.now_s)
+            self.clock.compare([self._peer(name) for name in self.peers], self.now_s)
+            shown.append(self.clock.now_ms(self.now_s))
+        return shown
+
+    def _peer(self, name: str) -> PeerClock:
+        clock_ms, system_ms = (round(self.true_ms + ahead_ms - 100) for ahead_ms in self.peers[name])
+        return PeerClock(name, ClockReading(clock_ms, system_ms), age_ms_min=0.0, age_ms_max=250.0)
+
+
+def test_it_shows_what_the_system_showed_carried_on_by_monotonic_time() -> None:
+    machine = Machine()
+    machine.now_s += 1.5
+    assert (machine.clock.now_ms(machine.now_s), machine.trouble()) == (TRUE_MS + 1500, None)
+
+
+@pytest.mark.parametrize("step_ms", [HOUR_MS, -HOUR_MS, 3_000, -3_000, STEP_MS_MAX + 1])
+def test_a_step_that_is_undone_leaves_no_trace(step_ms: int) -> None:
+    machine = Machine()
+    machine.ahead_ms = step_ms
+    machine.run(FOLLOW_S - 1)
+    assert machine.shown_ms == 0
+    assert machine.trouble() is not None
+    machine.ahead_ms = 0
+    machine.run(1.0)
+    assert (machine.shown_ms, machine.trouble()) == (0, None)
+
+
+def test_a_step_ahead_that_lasts_is_followed_at_once() -> None:
+    machine = Machine()
+    machine.ahead_ms = HOUR_MS
+    machine.run(FOLLOW_S)
+    assert machine.shown_ms == 0
+    machine.run(1.0)
+    assert (machine.shown_ms, machine.trouble()) == (HOUR_MS, None)
+
+
+def test_a_step_back_that_lasts_is_followed_by_running_slower_and_never_backwards() -> None:
+    machine = Machine()
+    machine.ahead_ms = -30_000
+    shown = machine.run(2 * FOLLOW_S + 2)
+    assert shown == sorted(shown)
+    assert machine.shown_ms == -30_000
+    assert machine.trouble() is None
+
+
+def test_a_step_on_a_step_begins_a_new_wait() -> None:
+    machine = Machine()
+    machine.ahead_ms = HOUR_MS
+    machine.run(FOLLOW_S - 1)
+    machine.ahead_ms = 2 * HOUR_MS
+    machine.run(FOLLOW_S - 1)
+    assert machine.shown_ms == 0
+
+
+def test_a_step_that_others_contradict_is_never_followed() -> None:
+    machine = Machine()
+    machine.peers["2"] = 0, 0
+    machine.ahead_ms = HOUR_MS
+    machine.run(10 * FOLLOW_S)
+    assert (machine.shown_ms, machine.is_skewed()) == (0, False)
+    assert machine.trouble() == "the system's clock has stepped and is 3600.0 s ahead"
+
+
+def test_a_step_that_all_machines_made_is_followed_when_it_lasts() -> None:
+    machine = Machine()
+    machine.peers["2"] = 0, HOUR_MS
+    machine.ahead_ms = HOUR_MS
+    machine.run(FOLLOW_S)
+    assert machine.shown_ms == 0
+    machine.run(1.0)
+    assert machine.shown_ms == HOUR_MS
+
+
+@pytest.mark.parametrize("wrong_ms", [-HOUR_MS, -3_000])
+def test_a_clock_that_is_put_right_is_followed_as_soon_as_another_replica_confirms_it(wrong_ms: int) -> None:
+    machine = Machine(ahead_ms=wrong_ms)
+    machine.peers["2"] = 0, 0
+    machine.run(1.0)
+    assert machine.trouble() == f"the clock of replica 2 is {-wrong_ms / 1000 - 0.1:.1f} s ahead"
+    assert machine.is_skewed()
+    machine.ahead_ms = 0
+    machine.run(3 * BEAT_S)
+    assert (machine.shown_ms, machine.trouble(), machine.is_skewed()) == (0, None, False)
+
+
+@pytest.mark.parametrize("step_ms", [STEP_MS_MAX, -STEP_MS_MAX])
+def test_a_small_difference_is_slewed_away(step_ms: int) -> None:
+    machine = Machine()
+    machine.ahead_ms = step_ms
+    shown = machine.run(0.5)
+    assert abs(machine.shown_ms) < abs(step_ms)
+    assert machine.trouble() is None
+    shown += machine.run(1.0)
+    assert machine.shown_ms == step_ms
+    assert shown == sorted(shown)
+
+
+def test_before_its_replica_has_joined_it_shows_what_the_system_shows_also_backwards() -> None:
+    machine = Machine(ahead_ms=HOUR_MS, has_joined=False)
+    machine.run(BEAT_S)
+    assert machine.shown_ms == HOUR_MS
+    machine.ahead_ms = 0
+    machine.run(BEAT_S)
+    assert (machine.shown_ms, machine.clock.trouble) == (0, None)
+
+
+def test_nothing_below_a_floor_is_shown() -> None:
+    machine = Machine()
+    machine.clock.join(TRUE_MS + 400)
+    machine.clock.join(TRUE_MS + 300)
+    assert machine.shown_ms == 400
+    machine.now_s += 1
+    assert machine.shown_ms == 0
+
+
+def test_both_clocks_are_published() -> None:
+    machine = Machine()
+    machine.ahead_ms = HOUR_MS
+    machine.run(1.0)
+    assert machine.clock.reading(machine.now_s) == ClockReading(TRUE_MS + 1000, TRUE_MS + 1000 + HOUR_MS)
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "is_skewed"),
+    [(0, False), (SKEW_MS_MAX, False), (SKEW_MS_MAX + 200, True), (-SKEW_MS_MAX, False), (-SKEW_MS_MAX - 400, True)],
+)
+def test_clocks_may_differ_by_a_limit_in_which_the_age_of_a_reading_does_not_count(
+    ahead_ms: int, *, is_skewed: bool
+) -> None:
+    machine = Machine()
+    machine.peers = {"2": (0, 0), "3": (ahead_ms, ahead_ms)}
+    machine.run(BEAT_S)
+    assert machine.is_skewed() is is_skewed
+
+
+def test_it_never_runs_backwards_whatever_the_system_shows() -> None:
+    rng = Random(11)
+    machine = Machine()
+    shown = []
+    for _ in range(300):
+        machine.ahead_ms += rng.choice((0, 0, 300, -300, 5_000, -5_000, HOUR_MS, -HOUR_MS))
+        shown += machine.run(rng.choice((BEAT_S, 1.0, FOLLOW_S + 5)))
+        machine.now_s += rng.choice((0, 0, 30.0))
+    assert shown == sorted(shown)
