@@ -60,6 +60,7 @@ class LeaseActor(Actor):
         self._purged = purged
         self._registration: Registration | None = None
         self._left = False
+        self._purge_told = False
         self._leased_since_s: float | None = None
         self._renewed_at_s = 0.0
         self._adopted_at_s = 0.0
@@ -94,9 +95,11 @@ class LeaseActor(Actor):
         except LedgerUnavailableError as error:
             self._leased_since_s = None
             logger.warning("the lease is not renewed: %s", error)
-        if generation != self._generation:
+        if generation != self._generation and not self._purge_told:
+            self._purge_told = True
             self._runtime.spawn(self._purged)
-        else:
+        if generation == self._generation or self._registration is not None:
+            # During a purge as well: the lease lasts until the charges that are under way have ended.
             self._runtime.call_later(BEAT_S, self.tell_self, BeatDue())
 
     def _may_adopt(self) -> bool:

@@ -42,6 +42,24 @@ class WriteResult:
 
 
 @dataclass(frozen=True, slots=True)
+class LastPurge:
+    """The gateway's last purge. It opened a generation, and forgets what was accepted up to its instant."""
+
+    generation: int
+    """How many purges there were."""
+    at_ms: int
+    """Wall clock of the replica that began it, milliseconds since the epoch; never falls from purge to purge."""
+
+    def forgets(self, payment: Payment, generation: int) -> bool:
+        """Tell whether it forgets a payment that a journal holds under this generation.
+
+        What stands under an earlier generation is kept where it was accepted later: by a replica that had not heard of
+        the purge yet.
+        """
+        return generation < self.generation and payment.accepted_at_ms <= self.at_ms
+
+
+@dataclass(frozen=True, slots=True)
 class Registration:
     """The place of a replica in Postgres, taken at its start."""
 

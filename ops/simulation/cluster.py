@@ -17,8 +17,9 @@ from ops.simulation.clock import Clock, SimulatedRuntime
 from ops.simulation.journals import MemoryJournal, SharedShelf
 from ops.simulation.peers import MemoryBoard, MemoryChannel
 from ops.simulation.processors import SimulatedClient, SimulatedProbe
+from ops.simulation.purges import MemoryPurge
 from ops.simulation.replica import Mailbox, SimulatedReplica
-from ops.simulation.stores import MemoryLeases, MemoryPurge, TimedPayments
+from ops.simulation.stores import MemoryLeases, TimedPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from ops.simulator.processor import PaymentProcessor
 
@@ -79,9 +80,11 @@ class Cluster:
                 for each, processor in self.processors.items()
             },
             turns=FreeTurns(),
-            open_journal=lambda _: self.journals[name],
+            open_journal=self.journals[name].opened,
             open_channel=lambda _: MemoryChannel(self._channels, name),
-            open_shelf=lambda _: SharedShelf(self.journals, name, lambda other: self.replicas[other].is_running),
+            open_shelf=lambda last_purge: SharedShelf(
+                self.journals, name, last_purge, lambda other: self.replicas[other].is_running
+            ),
             breaker_limits=conditions.breaker_limits,
             concurrency_limits=conditions.concurrency_limits,
             rate_limits=conditions.rate_limits,

@@ -211,37 +211,3 @@ class MemoryLeases(MemoryStore):
     def _oldest_of(self, owners: set[str]) -> list[OwnedClaim]:
         owned = (owned for owned in self.tables.claims.values() if owned.owner in owners)
         return sorted(owned, key=lambda each: (each.claim.payment.accepted_at_ms, each.claim.payment.correlation_id))
-
-
-class MemoryPurge(MemoryStore):
-    """Fulfils `actors.ports.PurgeStore`."""
-
-    def generation(self) -> int:
-        self._answer()
-        return self.tables.generation
-
-    def begin_purge(self) -> int:
-        self._answer()
-        self.tables.generation += 1
-        return self.tables.generation
-
-    def acknowledge_purge(self, generation: int) -> None:
-        self._answer()
-        lease = self.tables.leases.get(self.fence.replica)
-        if lease is not None:
-            lease.generation = generation
-
-    def finish_purge(self, generation: int) -> bool:
-        self._answer()
-        tables = self.tables
-        if tables.purged_generation >= generation:
-            return True
-        sleepers = [name for name, lease in tables.leases.items() if lease.generation < generation]
-        if not set(sleepers) <= set(tables.gone()):
-            return False
-        for name in sleepers:
-            tables.leases[name].epoch += 1
-        for table in (tables.payments, tables.claims, tables.settlements, tables.conflicts):
-            table.clear()
-        tables.purged_generation = generation
-        return True

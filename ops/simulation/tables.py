@@ -38,6 +38,7 @@ class MemoryTables:
     """Other payments that were offered under an id, by their amounts."""
     leases: dict[str, Lease] = field(default_factory=dict)
     generation: int = 0
+    purged_at_ms: int = 0
     purged_generation: int = 0
 
     def gone(self) -> list[str]:

@@ -322,3 +322,11 @@ def test_the_lease_is_renewed_while_a_long_journal_is_copied() -> None:
     renewals_s = [each.until_s - LEASE_S for each in lease.processor.messages if isinstance(each, LeaseRenewed)]
     assert max(later - earlier for earlier, later in itertools.pairwise(renewals_s)) <= 1.0
     assert lease.tables.leases["1"].until_s > lease.runtime.now_s()
+
+
+def test_the_lease_is_renewed_until_a_purge_has_stopped_the_actors() -> None:
+    lease = Lease().start()
+    lease.tables.generation += 1
+    lease.advance(2 * LEASE_S)
+    assert lease.tables.leases["1"].until_s > lease.runtime.now_s()
+    assert lease.processor.messages[-1] == LeaseRenewed(lease.runtime.now_s() + LEASE_S)

@@ -4,12 +4,14 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from actors.domain.records import LastPurge
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
 from actors.ports import OwnedJournal
 from actors.purge import RETRY_S, STEP_S, Purger
-from ops.simulation.stores import MemoryLeases, MemoryPurge
+from ops.simulation.purges import MemoryPurge
+from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import VirtualRuntime, payment
+from tests.actors.fakes import NOW_MS, VirtualRuntime, payment
 from tests.actors.fakes_system import MemoryOwnedJournal
 
 
@@ -54,14 +56,14 @@ def test_a_purge_stops_the_actors_empties_the_journal_and_starts_them_again() ->
     assert replica.steps == ["stop", "start"]
     assert isinstance(replica.journal, MemoryOwnedJournal)
     assert (replica.journal.purges, replica.journal.kept) == ([1], {})
-    assert (replica.purger.generation, replica.tables.purged_generation) == (1, 1)
+    assert (replica.purger.last_purge.generation, replica.tables.purged_generation) == (1, 1)
 
 
 def test_each_purge_begins_a_generation() -> None:
     replica = Replica()
     for _ in range(3):
         replica.purger.purge()
-    assert replica.purger.generation == 3
+    assert replica.purger.last_purge.generation == 3
     assert replica.steps == ["stop", "start"] * 3
 
 
@@ -69,9 +71,9 @@ def test_a_purge_is_acknowledged_after_the_journal_is_empty() -> None:
     replica = Replica()
 
     class Journal(MemoryOwnedJournal):
-        def purge(self, generation: int) -> None:
+        def purge(self, last_purge: LastPurge) -> None:
             replica.steps.append(f"acknowledged {replica.acknowledged()}")
-            super().purge(generation)
+            super().purge(last_purge)
 
     replica.journal = Journal()
     replica.purger.purge()
@@ -91,18 +93,18 @@ def test_the_actors_start_when_all_other_replicas_have_dropped_what_they_hold() 
 
 def test_a_purge_that_another_replica_began_is_followed_once() -> None:
     replica = Replica("2")
-    replica.others[0].begin_purge()
+    replica.others[0].begin_purge(NOW_MS)
     replica.others[0].acknowledge_purge(1)
     replica.purger.follow()
     replica.purger.follow()
     assert replica.steps == ["stop", "start"]
-    assert replica.purger.generation == 1
+    assert replica.purger.last_purge.generation == 1
 
 
 def test_a_generation_that_the_replica_started_with_is_not_followed() -> None:
     replica = Replica()
-    replica.purges.begin_purge()
-    replica.purger.generation = 1
+    replica.purges.begin_purge(NOW_MS)
+    replica.purger.last_purge = LastPurge(1, NOW_MS)
     replica.purger.follow()
     assert replica.steps == []
 
@@ -117,7 +119,7 @@ def test_a_purge_that_cannot_begin_is_refused_and_stops_nothing() -> None:
 
 def test_a_purge_that_has_begun_waits_for_postgres() -> None:
     replica = Replica()
-    replica.purges.begin_purge()
+    replica.purges.begin_purge(NOW_MS)
     replica.purges.failures = 3
     started_s = replica.runtime.now_s()
     replica.purger.follow()
@@ -130,11 +132,11 @@ class FailsOnce(MemoryOwnedJournal):
 
     failed = False
 
-    def purge(self, generation: int) -> None:
+    def purge(self, last_purge: LastPurge) -> None:
         if not self.failed:
             self.failed = True
             raise JournalUnavailableError("planted")
-        super().purge(generation)
+        super().purge(last_purge)
 
 
 def test_a_journal_that_cannot_be_emptied_is_not_acknowledged_and_tried_again() -> None:
@@ -166,7 +168,7 @@ def test_a_draining_replica_leaves_the_purge_to_its_next_start_and_tells_the_cli
 
 def test_a_replica_that_drains_while_it_waits_for_postgres_gives_up_following() -> None:
     replica = Replica()
-    replica.purges.begin_purge()
+    replica.purges.begin_purge(NOW_MS)
     replica.purges.failures = 1_000
     replica.runtime.call_later(10 * RETRY_S, replica.begin_drain)
     replica.purger.follow()
@@ -180,9 +182,9 @@ class BlockedPurge(MemoryPurge):
         super().__init__(tables, fence)
         self.may_answer = Event()
 
-    def finish_purge(self, generation: int) -> bool:
+    def finish_purge(self, purge: LastPurge) -> bool:
         self.may_answer.wait()
-        return super().finish_purge(generation)
+        return super().finish_purge(purge)
 
 
 @pytest.fixture
@@ -203,7 +205,7 @@ def test_a_purge_that_takes_longer_than_its_client_waits_goes_on(
     assert replica.steps == ["stop"]
     purges.may_answer.set()
     assert replica.started.wait(timeout=5)
-    assert (replica.steps, purger.generation) == (["stop", "start"], 1)
+    assert (replica.steps, purger.last_purge.generation) == (["stop", "start"], 1)
 
 
 def test_two_purges_at_once_are_followed_one_after_the_other(
@@ -216,5 +218,5 @@ def test_two_purges_at_once_are_followed_one_after_the_other(
     assert replica.steps == ["stop"]
     purges.may_answer.set()
     gevent.spawn(purger.follow).join(timeout=5)
-    assert purger.generation == 2
+    assert purger.last_purge.generation == 2
     assert replica.steps == ["stop", "start"] * 2

@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
+from actors.domain.records import LastPurge
 from actors.errors import GatewayUnavailableError
 from actors.messages.router import RouterStats
 from actors.readiness import OK, Readiness, check_readiness
@@ -21,7 +22,7 @@ class Started:
         self.parts = memory_parts(runtime)
         self.journal = MemoryOwnedJournal()
         self.system = ScriptedSystem(self.parts)
-        children = self.system.children(self.journal, 0, lambda: None)
+        children = self.system.children(self.journal, LastPurge(0, 0), lambda: None)
         self.supervisor = Supervisor(children, runtime, RestartLimits(), pytest.fail)
         self.supervisor.start()
         self.stats: Callable[[], RouterStats] = lambda: BUSY

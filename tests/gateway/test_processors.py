@@ -9,6 +9,7 @@ import pytest
 
 from actors.domain.breaker import BreakerState
 from actors.domain.instant import iso_from_ms
+from actors.domain.records import LastPurge
 from actors.errors import GatewayUnavailableError
 from actors.replica import Replica
 from actors.system import System
@@ -159,7 +160,7 @@ def replica(system: System) -> falcon.testing.TestClient:
 def start_actors(system: System) -> None:
     """Start health and the processors' actors."""
     wanted = (system.health, *system.processors.values())
-    for child in system.children(MemoryOwnedJournal(), 0, lambda: None):
+    for child in system.children(MemoryOwnedJournal(), LastPurge(0, 0), lambda: None):
         if child.address in wanted:
             child.address.bind(child.make().launch())
 

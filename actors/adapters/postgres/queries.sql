@@ -128,13 +128,14 @@ SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, p
 FROM claim JOIN payment USING (correlation_id) WHERE owner = %(replica)s
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
 
--- name: generation
--- Reads the number of the last purge.
-SELECT generation FROM gateway
+-- name: last_purge
+-- Reads the number and the instant of the last purge.
+SELECT generation, purged_at_ms AS at_ms FROM gateway
 
 -- name: begin_purge
--- Opens a new generation and gives its number.
-UPDATE gateway SET generation = generation + 1 RETURNING generation
+-- Opens a new generation, and gives its number and its instant.
+UPDATE gateway SET generation = generation + 1, purged_at_ms = greatest(purged_at_ms, %(now_ms)s)
+RETURNING generation, purged_at_ms AS at_ms
 
 -- name: acknowledge_purge
 -- Notes that a replica holds nothing older than a generation.
@@ -156,9 +157,28 @@ LOCK TABLE payment, claim, settlement, conflict IN ACCESS EXCLUSIVE MODE
 -- Ends the epochs of replicas that are gone: they may wake up with batches of what is purged now.
 UPDATE replica SET epoch = epoch + 1 WHERE generation < %(generation)s
 
+-- name: find_later
+-- Lists, until the transaction ends, the payments that were accepted after a purge's instant.
+CREATE TEMPORARY TABLE later ON COMMIT DROP AS SELECT correlation_id FROM payment WHERE accepted_at_ms > %(at_ms)s
+
+-- name: set_later_aside
+-- Copies the payments that are listed, with all that belongs to them.
+CREATE TEMPORARY TABLE later_payment ON COMMIT DROP AS SELECT payment.* FROM payment JOIN later USING (correlation_id);
+CREATE TEMPORARY TABLE later_claim ON COMMIT DROP AS SELECT claim.* FROM claim JOIN later USING (correlation_id);
+CREATE TEMPORARY TABLE later_settlement ON COMMIT DROP AS
+SELECT settlement.* FROM settlement JOIN later USING (correlation_id);
+CREATE TEMPORARY TABLE later_conflict ON COMMIT DROP AS SELECT conflict.* FROM conflict JOIN later USING (correlation_id)
+
 -- name: empty_tables
 -- Deletes every payment with all that belongs to it.
 TRUNCATE payment, claim, settlement, conflict
+
+-- name: put_later_back
+-- Writes the copies into the tables that were emptied.
+INSERT INTO payment SELECT * FROM later_payment;
+INSERT INTO claim SELECT * FROM later_claim;
+INSERT INTO settlement SELECT * FROM later_settlement;
+INSERT INTO conflict SELECT * FROM later_conflict
 
 -- name: finish_purge
 -- Notes that a purge is finished, so that nobody empties the tables for it again.

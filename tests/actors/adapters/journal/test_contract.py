@@ -18,7 +18,7 @@ from actors.adapters.journal.segment import HEADER, RECORD_BYTES, decode_segment
 from actors.adapters.journal.writer import FileJournal
 from actors.domain.payment import Payment
 from actors.errors import JournalUnavailableError
-from tests.actors.adapters.journal.journals import GENERATION
+from tests.actors.adapters.journal.journals import LAST_PURGE
 from tests.actors.fakes import NOW_MS
 from tests.actors.fakes_journal import MemoryJournal
 
@@ -166,7 +166,7 @@ class OnDisk(AnyOrder):
     def opened(self) -> FileJournal:
         memory_max, segment_bytes_max = self.limits
         return FileJournal(
-            self.folder, GENERATION, self.sync, memory_max=memory_max, segment_bytes_max=segment_bytes_max
+            self.folder, LAST_PURGE, self.sync, memory_max=memory_max, segment_bytes_max=segment_bytes_max
         )
 
 

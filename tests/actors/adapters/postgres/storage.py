@@ -14,8 +14,9 @@ from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
 from actors.domain.payment import Claim, Move, Settlement
-from actors.domain.records import PaymentRecord, WriteResult
-from ops.simulation.stores import MemoryLeases, MemoryPayments, MemoryPurge
+from actors.domain.records import LastPurge, PaymentRecord, WriteResult
+from ops.simulation.purges import MemoryPurge
+from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, payment
 
@@ -54,10 +55,10 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "adopt": lambda storage: storage.leases.adopt(100),
     "gone": lambda storage: storage.leases.gone(),
     "claims": lambda storage: storage.leases.claims(100),
-    "generation": lambda storage: storage.purge.generation(),
-    "begin_purge": lambda storage: storage.purge.begin_purge(),
+    "last_purge": lambda storage: storage.purge.last_purge(),
+    "begin_purge": lambda storage: storage.purge.begin_purge(NOW_MS),
     "acknowledge_purge": lambda storage: storage.purge.acknowledge_purge(0),
-    "finish_purge": lambda storage: storage.purge.finish_purge(0),
+    "finish_purge": lambda storage: storage.purge.finish_purge(LastPurge(0, 0)),
     "ping": lambda storage: storage.ping(),
 }
 """Every method of the storage ports, and what readiness asks."""

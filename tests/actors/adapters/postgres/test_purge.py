@@ -1,10 +1,12 @@
 """A purge empties everything once, when no living replica holds anything older than it."""
 
+from dataclasses import replace
+
 import pytest
 
 from actors.domain.money import Money
-from actors.domain.payment import Move
-from actors.domain.records import Beat, ProcessorTotal
+from actors.domain.payment import Claim, Move
+from actors.domain.records import Beat, LastPurge, ProcessorTotal
 from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
     LEASE_S,
@@ -22,9 +24,12 @@ from tests.actors.fakes import NOW_MS, payment
 
 def test_a_purge_is_seen_by_everybody_at_once(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     epoch = other.leases.register(0, LEASE_S).epoch
-    assert mine.purge.generation() == 0
-    assert mine.purge.begin_purge() == 1
-    assert (mine.purge.generation(), other.leases.beat(epoch, LEASE_S, NOW_MS)) == (1, Beat(renewed=True, generation=1))
+    assert mine.purge.last_purge().generation == 0
+    assert mine.purge.begin_purge(NOW_MS) == LastPurge(1, NOW_MS)
+    assert (mine.purge.last_purge().generation, other.leases.beat(epoch, LEASE_S, NOW_MS)) == (
+        1,
+        Beat(renewed=True, generation=1),
+    )
     assert mine.leases.register(0, LEASE_S).generation == 1
 
 
@@ -36,13 +41,13 @@ def test_a_purge_waits_until_every_living_replica_holds_nothing_older(
     charge(mine, 1)
     mine.payments.write([claim(2)], [], [])
     mine.payments.report_conflicts([payment(2, 5)])
-    generation = mine.purge.begin_purge()
-    assert not mine.purge.finish_purge(generation)
-    mine.purge.acknowledge_purge(generation)
-    assert not mine.purge.finish_purge(generation)
+    purge = mine.purge.begin_purge(NOW_MS)
+    assert not mine.purge.finish_purge(purge)
+    mine.purge.acknowledge_purge(purge.generation)
+    assert not mine.purge.finish_purge(purge)
     assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, Money(1990, "BRL")),)
-    other.purge.acknowledge_purge(generation)
-    assert mine.purge.finish_purge(generation)
+    other.purge.acknowledge_purge(purge.generation)
+    assert mine.purge.finish_purge(purge)
     assert (mine.payments.payment(uid(1)), mine.payments.payment(uid(2)), mine.leases.claims(MANY)) == (None, None, ())
     assert mine.payments.summary(None, None).totals == ()
     mine.payments.write([claim(2)], [], [])
@@ -52,57 +57,82 @@ def test_a_purge_waits_until_every_living_replica_holds_nothing_older(
 def test_a_purge_does_not_wait_for_the_dead(newcomer: ReplicaStorage, other: ReplicaStorage) -> None:
     other.leases.register(0, 0)
     charge(other, 1)
-    assert newcomer.purge.finish_purge(newcomer.purge.begin_purge())
+    assert newcomer.purge.finish_purge(newcomer.purge.begin_purge(NOW_MS))
     assert newcomer.payments.payment(uid(1)) is None
 
 
 def test_who_slept_through_a_purge_brings_nothing_back(newcomer: ReplicaStorage, other: ReplicaStorage) -> None:
     epoch = other.leases.register(0, 0).epoch
     other.payments.write([claim(1)], [], [])
-    generation = newcomer.purge.begin_purge()
-    assert newcomer.purge.finish_purge(generation)
+    purge = newcomer.purge.begin_purge(NOW_MS)
+    assert newcomer.purge.finish_purge(purge)
     assert not other.leases.beat(epoch, LEASE_S, NOW_MS).renewed
     with pytest.raises(LedgerUnavailableError):
         other.payments.write([claim(1)], [Move(uid(1), "fallback", 1)], [settlement(1)])
     assert other.payments.write([], [], [settlement(1)]) == NOTHING
     assert (newcomer.payments.payment(uid(1)), newcomer.payments.summary(None, None).totals) == (None, ())
-    other.leases.register(generation, LEASE_S)
+    other.leases.register(purge.generation, LEASE_S)
     assert other.payments.write([claim(1)], [], []).claimed == (uid(1),)
 
 
 def test_who_acknowledged_a_purge_goes_on_under_its_registration(mine: ReplicaStorage) -> None:
     epoch = mine.leases.register(0, LEASE_S).epoch
-    generation = mine.purge.begin_purge()
-    mine.purge.acknowledge_purge(generation)
-    assert mine.purge.finish_purge(generation)
+    purge = mine.purge.begin_purge(NOW_MS)
+    mine.purge.acknowledge_purge(purge.generation)
+    assert mine.purge.finish_purge(purge)
     assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
-    assert mine.leases.beat(epoch, LEASE_S, NOW_MS) == Beat(renewed=True, generation=generation)
+    assert mine.leases.beat(epoch, LEASE_S, NOW_MS) == Beat(renewed=True, generation=purge.generation)
 
 
 def test_a_purge_waits_for_who_returns_with_something_older(
     newcomer: ReplicaStorage, other_newcomer: ReplicaStorage
 ) -> None:
-    generation = newcomer.purge.begin_purge()
+    purge = newcomer.purge.begin_purge(NOW_MS)
     other_newcomer.leases.register(0, LEASE_S)
-    assert not newcomer.purge.finish_purge(generation)
-    other_newcomer.leases.register(generation, LEASE_S)
-    assert newcomer.purge.finish_purge(generation)
+    assert not newcomer.purge.finish_purge(purge)
+    other_newcomer.leases.register(purge.generation, LEASE_S)
+    assert newcomer.purge.finish_purge(purge)
 
 
 def test_a_finished_purge_empties_nothing_again(newcomer: ReplicaStorage, other_newcomer: ReplicaStorage) -> None:
-    generation = newcomer.purge.begin_purge()
-    assert newcomer.purge.finish_purge(generation)
-    newcomer.leases.register(generation, LEASE_S)
+    purge = newcomer.purge.begin_purge(NOW_MS)
+    assert newcomer.purge.finish_purge(purge)
+    newcomer.leases.register(purge.generation, LEASE_S)
     charge(newcomer, 1)
-    assert other_newcomer.purge.finish_purge(generation)
+    assert other_newcomer.purge.finish_purge(purge)
     assert newcomer.payments.payment(uid(1)) is not None
 
 
 def test_an_earlier_purge_is_over_with_a_later_one(newcomer: ReplicaStorage) -> None:
-    first, second = newcomer.purge.begin_purge(), newcomer.purge.begin_purge()
+    first, second = newcomer.purge.begin_purge(NOW_MS), newcomer.purge.begin_purge(NOW_MS)
     assert newcomer.purge.finish_purge(second)
-    newcomer.leases.register(second, LEASE_S)
+    newcomer.leases.register(second.generation, LEASE_S)
     charge(newcomer, 1)
     assert newcomer.purge.finish_purge(first)
     assert newcomer.payments.payment(uid(1)) is not None
-    assert newcomer.purge.begin_purge() == 3
+    assert newcomer.purge.begin_purge(NOW_MS).generation == 3
+
+
+def test_the_instant_of_a_purge_never_falls(mine: ReplicaStorage) -> None:
+    mine.purge.begin_purge(NOW_MS)
+    assert mine.purge.begin_purge(NOW_MS - 1000) == LastPurge(2, NOW_MS)
+
+
+def test_what_was_accepted_after_the_instant_of_a_purge_keeps_its_rows(newcomer: ReplicaStorage) -> None:
+    newcomer.leases.register(0, LEASE_S)
+    for number in (1, 2, 3, 4):
+        charge(newcomer, number) if number < 3 else newcomer.payments.write([claim(number)], [], [])
+    later = [replace(payment(number), accepted_at_ms=NOW_MS + 1) for number in (5, 6)]
+    newcomer.payments.write([Claim(each, "fallback") for each in later], [], [])
+    newcomer.payments.write([], [], [settlement(5, "fallback")])
+    newcomer.payments.report_conflicts([payment(1, 5), payment(6, 7)])
+    purge = newcomer.purge.begin_purge(NOW_MS)
+    newcomer.purge.acknowledge_purge(purge.generation)
+    assert newcomer.purge.finish_purge(purge)
+    assert [newcomer.payments.payment(uid(number)) for number in (1, 2, 3, 4)] == [None] * 4
+    assert newcomer.payments.summary(None, None).totals == (ProcessorTotal("fallback", 1, Money(1990, "BRL")),)
+    assert newcomer.leases.claims(MANY) == (Claim(later[1], "fallback"),)
+    assert record_of(newcomer, 5).settlement == settlement(5, "fallback")
+    assert record_of(newcomer, 6).conflicting_amounts == (Money(7, "BRL"),)
+    newcomer.payments.write([claim(1)], [], [])
+    assert record_of(newcomer, 1).conflicting_amounts == ()
