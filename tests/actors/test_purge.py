@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Iterator
 
 import gevent
@@ -220,3 +221,17 @@ def test_two_purges_at_once_are_followed_one_after_the_other(
     gevent.spawn(purger.follow).join(timeout=5)
     assert purger.last_purge.generation == 2
     assert replica.steps == ["stop", "start"] * 2
+
+
+def test_a_replica_that_was_cut_off_keeps_what_it_accepted_after_a_purge() -> None:
+    replica = Replica("2")
+    later = dataclasses.replace(payment(2), accepted_at_ms=NOW_MS + 1)
+    replica.journal = MemoryOwnedJournal((payment(1), later))
+    purge = replica.others[0].begin_purge(NOW_MS)
+    replica.others[0].acknowledge_purge(purge.generation)
+    replica.runtime.advance(60.0)  # Its lease ends, so that the purge does not wait for it.
+    assert replica.others[0].finish_purge(purge)
+    replica.purger.follow()
+    assert isinstance(replica.journal, MemoryOwnedJournal)
+    assert list(replica.journal.kept.values()) == [later]
+    assert replica.steps == ["stop", "start"]
