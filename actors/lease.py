@@ -7,11 +7,13 @@ from typing import assert_never
 from actors.actor import Actor
 from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.records import Registration
+from actors.domain.trouble import Trouble
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
 from actors.messages.intake import FirstAmountsFound, in_chunks
-from actors.messages.lease import BeatDue, LeaseMessage, Leave
+from actors.messages.lease import BeatDue, GetLivingCount, LeaseMessage, Leave
 from actors.messages.processor import GetOldestSent, LeaseRenewed
 from actors.messages.router import Adopt, GetOldestStamp
+from actors.messages.trouble import GetTrouble
 from actors.ports import JournalShelf, LeaseStore, PaymentStore, Recipient, Runtime
 from actors.takeover import Takeover
 
@@ -33,6 +35,8 @@ NEVER_MS = 2**63 - 1
 
 class LeaseActor(Actor):
     """Owns the lease. Without it nothing is sent; with every renewal it publishes the replica's watermark."""
+
+    REFUSED_WHEN_FULL = (GetTrouble, GetLivingCount)
 
     def __init__(  # noqa: PLR0913  # its neighbours one by one
         self,
@@ -60,6 +64,7 @@ class LeaseActor(Actor):
         self._purged = purged
         self._registration: Registration | None = None
         self._left = False
+        self._trouble = Trouble("the lease is not renewed")
         self._purge_told = False
         self._leased_since_s: float | None = None
         self._renewed_at_s = 0.0
@@ -82,6 +87,10 @@ class LeaseActor(Actor):
                     self._join_or_beat()
             case Leave():
                 self._leave()
+            case GetTrouble():
+                return self._trouble.describe(self._runtime.now_s())
+            case GetLivingCount():
+                return self._living_count()
             case _:
                 assert_never(message)
         return None
@@ -94,6 +103,7 @@ class LeaseActor(Actor):
                 self._adopt()
         except LedgerUnavailableError as error:
             self._leased_since_s = None
+            self._trouble.failed(error, self._runtime.now_s())
             logger.warning("the lease is not renewed: %s", error)
         if generation != self._generation and not self._purge_told:
             self._purge_told = True
@@ -201,7 +211,14 @@ class LeaseActor(Actor):
             return [self._watermark_ms]
         return [stamp for stamp in stamps if stamp is not None]
 
+    def _living_count(self) -> int | None:
+        try:
+            return self._leases.living()
+        except LedgerUnavailableError:
+            return None
+
     def _renewed(self, until_s: float) -> None:
+        self._trouble.succeeded()
         self._renewed_at_s = self._runtime.now_s()
         if self._leased_since_s is None:
             self._leased_since_s = self._runtime.now_s()

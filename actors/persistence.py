@@ -11,10 +11,12 @@ from actors.domain.backoff import Backoff
 from actors.domain.batching import BatchLimits, BatchSize, BatchSpacing
 from actors.domain.payment import Claim, Move, Payment, Settlement
 from actors.domain.records import KnownPayment, WriteResult
+from actors.domain.trouble import Trouble
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import FirstAmountsFound, Recorded
 from actors.messages.persistence import CommitDue, GetUnwritten, PersistenceMessage, Write
 from actors.messages.router import Adopt, Written
+from actors.messages.trouble import GetTrouble
 from actors.ports import PaymentStore, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
@@ -24,6 +26,8 @@ COMMIT_BACKOFF = Backoff(first_s=0.02, longest_s=0.5)
 
 class PersistenceActor(Actor):
     """Owns the batches. A batch that fails is tried again, whole and in order; nothing is dropped."""
+
+    REFUSED_WHEN_FULL = (GetTrouble,)
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class PersistenceActor(Actor):
         self._moves: list[Move] = []
         self._settlements: list[Settlement] = []
         self._failures = 0
+        self._trouble = Trouble("batches fail")
         self._commit_due = False
 
     def on_receive(self, message: PersistenceMessage) -> object:
@@ -63,6 +68,8 @@ class PersistenceActor(Actor):
                     self._commit()
             case GetUnwritten():
                 return self._waiting
+            case GetTrouble():
+                return self._trouble.describe(self._runtime.now_s())
             case _:
                 assert_never(message)
         return None
@@ -103,10 +110,12 @@ class PersistenceActor(Actor):
             result = self._payments.write(claims, moves, settlements)
         except LedgerUnavailableError as error:
             self._failures += 1
+            self._trouble.failed(error, self._runtime.now_s())
             self._size.failed()
             logger.warning("%d writes wait for Postgres (attempt %d): %s", self._waiting, self._failures, error)
             return
         self._failures = 0
+        self._trouble.succeeded()
         self.progressed()
         self._size.committed(self._runtime.now_s() - started_s)
         del self._settlements[: len(settlements)], self._moves[: len(moves)]

@@ -182,6 +182,9 @@ class LeaseStore(Protocol):
     def gone(self) -> tuple[str, ...]:
         """Name the replicas whose lease has ended."""
 
+    def living(self) -> int:
+        """Count the replicas that have a lease."""
+
     def claims(self, claims_max: int) -> tuple[Claim, ...]:
         """Read unsettled rows of this replica, oldest first."""
 

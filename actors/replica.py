@@ -16,9 +16,9 @@ from actors.errors import (
     LedgerUnavailableError,
     MailboxFullError,
 )
-from actors.messages.health import ForceBreaker
+from actors.messages.health import ForceBreaker, GetOrderReach, OrderReach
 from actors.messages.intake import Accept, AcceptAnswer, GetWaiting
-from actors.messages.lease import Leave
+from actors.messages.lease import GetLivingCount, Leave
 from actors.messages.persistence import GetUnwritten
 from actors.messages.processor import Drain, GetOldestSent, GetProcessorStatus, ProcessorStatus
 from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats, RouterStats
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 ACCEPT_S_MAX = 5.0
 """How long a client waits for the journal."""
 ASK_S_MAX = 1.0
+ORDER_S_MAX = 1.0
+"""How long an operator waits until all living replicas say that they hold the order."""
+ORDER_STEP_S = 0.05
 SETTLE_S_MAX = 1.0
 """How long a stop waits for accepted payments to be settled as usual, before it stops charging."""
 DRAIN_S_MAX = 2.0
@@ -248,17 +251,34 @@ class Replica:
         """
         return {name: actor.ask(GetProcessorStatus(), ASK_S_MAX) for name, actor in self._system.processors.items()}
 
-    def force_breaker(self, processor: str, state: BreakerState | None) -> bool:
+    def force_breaker(self, processor: str, state: BreakerState | None) -> OrderReach | None:
         """Hold the breaker of a processor on all replicas in a forced state; None lets it go.
 
         Returns:
-            False where there is no such processor.
+            How many replicas hold the order, all of them or after `ORDER_S_MAX`; None where there is no such processor.
 
         Raises:
             GatewayUnavailableError: starting, purging, stopping, or no answer within `ASK_S_MAX`; the order may hold
                 all the same then, and may be given again.
         """
-        return bool(self._system.health.ask(ForceBreaker(processor, state), ASK_S_MAX))
+        system, runtime = self._system, self._parts.runtime
+        if not system.health.ask(ForceBreaker(processor, state), ASK_S_MAX):
+            return None
+        deadline_s = runtime.now_s() + ORDER_S_MAX
+        living = self._living_count()
+        while True:
+            reach: OrderReach = system.health.ask(GetOrderReach(processor), ASK_S_MAX)
+            # One that Postgres does not count may be heard through Redis, and the other way about.
+            of = max(reach.of, living)
+            if reach.replicas >= of or runtime.now_s() >= deadline_s:
+                return OrderReach(reach.replicas, of)
+            runtime.sleep(ORDER_STEP_S)
+
+    def _living_count(self) -> int:
+        """Count the replicas that have a lease; 1 where nobody can tell."""
+        with contextlib.suppress(GatewayUnavailableError):
+            return self._system.lease.ask(GetLivingCount(), ASK_S_MAX) or 1
+        return 1
 
     def dead_actors(self) -> tuple[str, ...]:
         """Names of the actors that should run and do not; empty before the start and while all is well."""
@@ -266,4 +286,4 @@ class Replica:
 
     def readiness(self) -> Readiness:
         """Ask every part how it is."""
-        return check_readiness(self._parts, self._journal, self._supervisor, self.stats, is_draining=self._draining)
+        return check_readiness(self._system, self._journal, self._supervisor, self.stats, is_draining=self._draining)

@@ -65,7 +65,7 @@ def drivers_except(*allowed: str) -> tuple[str, ...]:
 RULES = {
     "actors.domain": Rule(DOMAIN, foreign=PURE),
     "actors.errors": Rule((), foreign=()),
-    "actors.messages": Rule(("actors.domain",), foreign=PURE),
+    "actors.messages": Rule(("actors.domain", "actors.messages.trouble"), foreign=PURE),
     "actors.ports": Rule(DOMAIN, foreign=PURE),
     "actors.settings": Rule(DOMAIN, never=DRIVERS),
     "actors.adapters": Rule((*DOWN_TO_PORTS, "actors.adapters"), never=("pykka",)),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from actors.domain.payment import Claim, Move, Settlement
+from actors.messages.trouble import GetTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +25,4 @@ class GetUnwritten:
     """A question: how many items wait for a commit?"""
 
 
-PersistenceMessage = Write | CommitDue | GetUnwritten
+PersistenceMessage = Write | CommitDue | GetUnwritten | GetTrouble

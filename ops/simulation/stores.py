@@ -185,6 +185,10 @@ class MemoryLeases(MemoryStore):
     def gone(self) -> tuple[str, ...]:
         return tuple(name for name in self.tables.gone() if name != self.fence.replica)
 
+    def living(self) -> int:
+        self._answer()
+        return len(self.tables.leases) - len(self.tables.gone())
+
     def adopt(self, claims_max: int) -> AdoptedClaims | None:
         self._answer()
         tables = self.tables

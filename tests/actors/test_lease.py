@@ -9,9 +9,10 @@ from actors.domain.payment import Claim, Payment, Settlement
 from actors.errors import GatewayUnavailableError, LeaseLostError
 from actors.lease import ADOPT_S, BEAT_S, LEASE_S, NEVER_MS, LeaseActor
 from actors.messages.intake import FirstAmountsFound, TakeOver
-from actors.messages.lease import Leave
+from actors.messages.lease import GetLivingCount, Leave
 from actors.messages.processor import GetOldestSent, LeaseRenewed
 from actors.messages.router import Adopt, GetAdoptionRoom, GetOldestStamp
+from actors.messages.trouble import GetTrouble
 from actors.takeover import TAKEN_AT_ONCE_MAX
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
@@ -196,6 +197,25 @@ def test_while_postgres_is_away_the_lease_is_not_renewed_and_joining_is_tried_ag
     assert lease.processor.messages == []
     lease.advance(BEAT_S)
     assert len(lease.processor.messages) == 1
+
+
+def test_it_tells_for_how_long_the_lease_could_not_be_renewed_and_why() -> None:
+    lease = Lease().start()
+    assert lease.actor.on_receive(GetTrouble()) is None
+    lease.leases.failures = 5
+    lease.advance(5 * BEAT_S)
+    assert lease.actor.on_receive(GetTrouble()) == "the lease is not renewed for 1 s: planted"
+    lease.advance(BEAT_S)
+    assert lease.actor.on_receive(GetTrouble()) is None
+
+
+def test_it_tells_how_many_replicas_live() -> None:
+    lease = Lease(left_by_replica_2()).start()
+    assert lease.actor.on_receive(GetLivingCount()) == 1
+    MemoryLeases(lease.tables, MemoryFence("3")).register(0, LEASE_S)
+    assert lease.actor.on_receive(GetLivingCount()) == 2
+    lease.leases.failures = 1
+    assert lease.actor.on_receive(GetLivingCount()) is None
 
 
 def test_a_name_that_another_process_took_ends_the_actor() -> None:

@@ -5,6 +5,7 @@ import pytest
 from actors.domain.records import LastPurge
 from actors.errors import GatewayUnavailableError
 from actors.messages.router import RouterStats
+from actors.messages.trouble import GetTrouble
 from actors.readiness import OK, Readiness, check_readiness
 from actors.supervisor import RestartLimits, Supervisor
 from tests.actors.fakes import MemoryBoard, VirtualRuntime
@@ -29,7 +30,7 @@ class Started:
         self.is_draining = False
 
     def check(self) -> Readiness:
-        return check_readiness(self.parts, self.journal, self.supervisor, self.stats, is_draining=self.is_draining)
+        return check_readiness(self.system, self.journal, self.supervisor, self.stats, is_draining=self.is_draining)
 
 
 def test_a_replica_with_which_nothing_is_wrong_is_ready() -> None:
@@ -39,7 +40,7 @@ def test_a_replica_with_which_nothing_is_wrong_is_ready() -> None:
 
 def test_before_its_start_a_replica_is_not_ready() -> None:
     started = Started()
-    readiness = check_readiness(started.parts, None, None, started.stats, is_draining=False)
+    readiness = check_readiness(started.system, None, None, started.stats, is_draining=False)
     assert (readiness.ready, readiness.degraded) == (False, False)
     assert readiness.parts["journal"] == "not open yet: waiting for Postgres"
     assert readiness.parts["actors"] == "not started yet"
@@ -70,6 +71,11 @@ def lose_redis(started: Started) -> None:
     started.parts.board.gone = True
 
 
+def trouble(name: str) -> Callable[[Started], None]:
+    """Keep an actor from its work, though the store that it uses answers."""
+    return lambda started: started.system.answer(name, {GetTrouble: f"{name}: planted"})
+
+
 def leave_payments_unresolved(started: Started) -> None:
     started.stats = lambda: RouterStats(unsettled={}, unresolved=2, decisions={})
 
@@ -86,6 +92,10 @@ def silence_the_router(started: Started) -> None:
     [
         (lose_postgres, "postgres", "planted"),
         (lose_redis, "redis", "planted"),
+        (trouble("lease"), "postgres", "lease: planted"),
+        (trouble("persistence"), "postgres", "persistence: planted"),
+        (trouble("health"), "redis", "health: planted"),
+        (trouble("gossip"), "redis", "gossip: planted"),
         (leave_payments_unresolved, "payments", "of 2 it is unknown for over 60 s whether they were charged"),
         (silence_the_router, "payments", "router does not answer"),
     ],
@@ -98,6 +108,12 @@ def test_a_replica_that_payments_are_accepted_by_all_the_same_is_degraded(
     readiness = started.check()
     assert (readiness.ready, readiness.degraded) == (True, True)
     assert readiness.parts == dict.fromkeys(PARTS, OK) | {part: told}
+
+
+def test_an_actor_that_does_not_answer_is_named() -> None:
+    started = Started()
+    started.system.addresses["health"].alive = False
+    assert started.check().parts["redis"] == "health does not answer"
 
 
 def test_a_draining_replica_is_not_ready() -> None:

@@ -70,6 +70,11 @@ class PostgresLeases:
             cursor = connection.cursor(row_factory=scalar_row)
             return tuple(cursor.execute(QUERIES["gone"], {"replica": self._fence.replica}))
 
+    def living(self) -> int:
+        """Count the replicas that have a lease."""
+        with self._connections.leaser.use() as connection:
+            return connection.cursor(row_factory=scalar_row).execute(QUERIES["living"]).fetchone() or 0
+
     def claims(self, claims_max: int) -> tuple[Claim, ...]:
         """Read unsettled payments of this replica, the oldest first."""
         parameters = {"replica": self._fence.replica, "claims_max": claims_max}

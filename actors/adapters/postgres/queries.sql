@@ -122,6 +122,10 @@ FROM mine JOIN payment USING (correlation_id) ORDER BY accepted_at_ms, correlati
 -- Names the other replicas whose lease has ended.
 SELECT name FROM replica WHERE name <> %(replica)s AND lease_until < now()
 
+-- name: living
+-- Counts the replicas that have a lease.
+SELECT count(*) FROM replica WHERE lease_until > now()
+
 -- name: claims
 -- Reads unsettled payments of a replica, the oldest first.
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts

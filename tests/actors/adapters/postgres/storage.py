@@ -54,6 +54,7 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "retire": lambda storage: storage.leases.retire(1, NOW_MS),
     "adopt": lambda storage: storage.leases.adopt(100),
     "gone": lambda storage: storage.leases.gone(),
+    "living": lambda storage: storage.leases.living(),
     "claims": lambda storage: storage.leases.claims(100),
     "last_purge": lambda storage: storage.purge.last_purge(),
     "begin_purge": lambda storage: storage.purge.begin_purge(NOW_MS),
