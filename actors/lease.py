@@ -12,9 +12,10 @@ from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavail
 from actors.messages.intake import FirstAmountsFound, in_chunks
 from actors.messages.lease import BeatDue, GetLivingCount, LeaseMessage, Leave
 from actors.messages.processor import GetOldestSent, LeaseRenewed
-from actors.messages.router import Adopt, GetOldestStamp
+from actors.messages.router import Adopt, GetOldestStamp, StoreChanged
 from actors.messages.trouble import GetTrouble
 from actors.ports import JournalShelf, LeaseStore, PaymentStore, Recipient, Runtime
+from actors.store_watch import StoreMemory, StoreWatch
 from actors.takeover import Takeover
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class LeaseActor(Actor):
         processors: Sequence[Recipient],
         intake: Recipient,
         shelf: JournalShelf,
+        memory: StoreMemory,
         runtime: Runtime,
         generation: int,
         purged: Callable[[], None],
@@ -59,6 +61,7 @@ class LeaseActor(Actor):
         self._processors = processors
         self._intake = intake
         self._takeover = Takeover(leases=leases, router=router, intake=intake, shelf=shelf, progressed=self._keep_lease)
+        self._store = StoreWatch(leases, memory, runtime)
         self._runtime = runtime
         self._generation = generation
         self._purged = purged
@@ -88,7 +91,8 @@ class LeaseActor(Actor):
             case Leave():
                 self._leave()
             case GetTrouble():
-                return self._trouble.describe(self._runtime.now_s())
+                now_s = self._runtime.now_s()
+                return self._trouble.describe(now_s) or self._store.describe(now_s)
             case GetLivingCount():
                 return self._living_count()
             case _:
@@ -98,6 +102,7 @@ class LeaseActor(Actor):
     def _join_or_beat(self) -> None:
         generation = self._generation
         try:
+            self._leave_changed_store()
             generation = self._join() if self._registration is None else self._beat(self._registration)
             if generation == self._generation and self._may_adopt():
                 self._adopt()
@@ -106,9 +111,9 @@ class LeaseActor(Actor):
             self._trouble.failed(error, self._runtime.now_s())
             logger.warning("the lease is not renewed: %s", error)
         if generation != self._generation and not self._purge_told:
-            self._purge_told = True
             self._runtime.spawn(self._purged)
-        if generation == self._generation or self._registration is not None:
+        self._purge_told = generation != self._generation
+        if generation <= self._generation or self._registration is not None:
             # During a purge as well: the lease lasts until the charges that are under way have ended.
             self._runtime.call_later(BEAT_S, self.tell_self, BeatDue())
 
@@ -143,7 +148,21 @@ class LeaseActor(Actor):
         """Renew the lease where that is due, while a long journal is copied."""
         self.progressed()
         if self._registration is not None and self._runtime.now_s() - self._renewed_at_s >= BEAT_S:
+            if self._leave_changed_store():
+                raise LedgerUnavailableError("it may have forgotten what it had acknowledged")
             self._beat(self._registration)
+
+    def _leave_changed_store(self) -> bool:
+        """Give up the registration where Postgres may have forgotten something; return whether that is so.
+
+        This replica joins anew, under whichever epoch: what it holds in memory may be all that is left.
+        """
+        if not self._store.has_forgotten():
+            return False
+        # Before a registration opens the fence, so that nothing is charged for rows that may be of an earlier time.
+        self._router.tell(StoreChanged())
+        self._registration = self._epoch = self._leased_since_s = None
+        return True
 
     def _leave(self) -> None:
         """End the lease at once, so that others need not wait for its end to take over what is left."""
@@ -219,6 +238,7 @@ class LeaseActor(Actor):
 
     def _renewed(self, until_s: float) -> None:
         self._trouble.succeeded()
+        self._store.remember()
         self._renewed_at_s = self._runtime.now_s()
         if self._leased_since_s is None:
             self._leased_since_s = self._runtime.now_s()

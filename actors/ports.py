@@ -17,6 +17,7 @@ from actors.domain.records import (
     ProcessorHealth,
     Registration,
     SharedHealth,
+    StoreIdentity,
     WriteResult,
 )
 
@@ -163,6 +164,9 @@ class PaymentStore(Protocol):
 
 class LeaseStore(Protocol):
     """Replicas and their leases in Postgres. Every method raises `LedgerUnavailableError` where it does not answer."""
+
+    def identity(self) -> StoreIdentity:
+        """Tell which Postgres answers. Until the next registration nothing is written to another than before."""
 
     def register(self, generation: int, lease_s: float) -> Registration:
         """Take this replica's name, with a lease; what it holds is of this generation."""

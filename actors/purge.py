@@ -31,6 +31,9 @@ class PurgeStore(Protocol):
     def acknowledge_purge(self, generation: int) -> None:
         """Note that this replica holds nothing older than this generation."""
 
+    def repeat_purge(self, purge: LastPurge) -> None:
+        """Purge again, at once, a Postgres that has forgotten the purge: no replica holds what is of before it."""
+
     def finish_purge(self, purge: LastPurge) -> bool:
         """Delete all that was accepted up to the instant, once, when every living replica has acknowledged.
 
@@ -95,6 +98,9 @@ class Purger:
     def _come_to(self, last_purge: LastPurge) -> None:
         """Drop what it forgets of all that this replica holds, and go on once every living replica has done so."""
         with self._lock:
+            if last_purge.generation < self.last_purge.generation:
+                self._purges.repeat_purge(self.last_purge)
+                logger.error("Postgres had forgotten purge %d: it is purged again", self.last_purge.generation)
             if last_purge.generation <= self.last_purge.generation:
                 return
             journal = self._replica.stop_actors()

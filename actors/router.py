@@ -27,6 +27,7 @@ from actors.messages.router import (
     Route,
     RouterMessage,
     RouterStats,
+    StoreChanged,
     Written,
 )
 from actors.ports import Recipient, Runtime
@@ -87,6 +88,8 @@ class RouterActor(Actor):
                 dispatcher.availability_changed(availability, now_s)
             case Adopt(claims, oldest_stamp_ms):
                 dispatcher.adopted(claims, oldest_stamp_ms, now_s)
+            case StoreChanged():
+                dispatcher.store_changed(now_s)
             case DecisionDue():
                 self._timer.fired()
             case GetOldestStamp():

@@ -12,6 +12,7 @@ from actors.actor import Address
 from actors.adapters.health_board import RedisHealthBoard
 from actors.adapters.health_probe import HttpHealthProbe
 from actors.adapters.journal.orphans import FileJournalShelf
+from actors.adapters.journal.store_memory import FileStoreMemory
 from actors.adapters.journal.sync import AdaptiveSync
 from actors.adapters.journal.writer import FileJournal
 from actors.adapters.peer_channel import RedisPeerChannel
@@ -54,6 +55,7 @@ from actors.purge import PurgeStore
 from actors.queries import PaymentQueries, Turns
 from actors.router import RouterActor
 from actors.settings import Durability, Settings
+from actors.store_watch import StoreMemory
 from actors.supervisor import Child, RestartLimits
 
 SUMMARIES_MAX = 2
@@ -90,6 +92,8 @@ class Parts:
     """Lets few summaries ask at once."""
     open_journal: Callable[[LastPurge], OwnedJournal]
     """Opens the replica's own journal after a purge."""
+    store_memory: StoreMemory
+    """Lies beside the journal."""
     open_channel: Callable[[int], PeerChannel]
     """Opens the channel of a generation."""
     open_shelf: Callable[[LastPurge], JournalShelf]
@@ -130,6 +134,7 @@ def production_parts(settings: Settings) -> Parts:
         },
         turns=BoundedSemaphore(SUMMARIES_MAX),
         open_journal=lambda last_purge: _open_journal(settings, last_purge),
+        store_memory=FileStoreMemory(settings.journal_dir / settings.replica),
         open_channel=lambda generation: RedisPeerChannel(settings.redis_url, generation),
         open_shelf=lambda last_purge: FileJournalShelf(
             settings.journal_dir, settings.replica, last_purge, runtime.now_ms
@@ -275,6 +280,7 @@ class System:
                 processors=tuple(self.processors.values()),
                 intake=self.intake,
                 shelf=self.parts.open_shelf(last_purge),
+                memory=self.parts.store_memory,
                 runtime=self.parts.runtime,
                 generation=last_purge.generation,
                 purged=purged,

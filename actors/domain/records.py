@@ -42,6 +42,27 @@ class WriteResult:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreIdentity:
+    """Which Postgres answered, and how far its history was."""
+
+    system_id: str
+    """The identifier that its data folder was made with."""
+    timeline: int
+    """Rises when a standby takes over, and with a restore to an earlier point in time."""
+    position: int
+    """How many bytes of its log had ever been made durable."""
+
+    def follows(self, seen: "StoreIdentity") -> bool:
+        """Tell whether it is the one that was seen before, with all that this one had acknowledged."""
+        same_history = (self.system_id, self.timeline) == (seen.system_id, seen.timeline)
+        return same_history and self.position >= seen.position
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        return f"system {self.system_id}, timeline {self.timeline}, position {self.position}"
+
+
+@dataclass(frozen=True, slots=True)
 class LastPurge:
     """The gateway's last purge. It opened a generation, and forgets what was accepted up to its instant."""
 

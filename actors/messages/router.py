@@ -64,6 +64,11 @@ class AvailabilityChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """Postgres may have forgotten what it had acknowledged; told before anything is written to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionDue:
     """The actor tells itself: a pause or a patience has ended."""
 
@@ -119,6 +124,7 @@ RouterMessage = (
     | ChargesEnded
     | LookUpsEnded
     | AvailabilityChanged
+    | StoreChanged
     | DecisionDue
     | GetOldestStamp
     | GetBeingWritten

@@ -14,7 +14,7 @@ from actors.domain.routing import Patience, Routes
 from actors.settings import Durability, Settings
 from actors.system import Parts
 from ops.simulation.clock import Clock, SimulatedRuntime
-from ops.simulation.journals import MemoryJournal, SharedShelf
+from ops.simulation.journals import MemoryJournal, MemoryStoreMemory, SharedShelf
 from ops.simulation.peers import MemoryBoard, MemoryChannel
 from ops.simulation.processors import SimulatedClient, SimulatedProbe
 from ops.simulation.purges import MemoryPurge
@@ -58,6 +58,7 @@ class Cluster:
         self.board = MemoryBoard(self.clock.time)
         self.processors = {each.name: PaymentProcessor(each.fee, self.clock) for each in conditions.processors}
         self.journals = {name: MemoryJournal() for name in names}
+        self.store_memories = {name: MemoryStoreMemory() for name in names}
         self._channels: dict[str, MemoryChannel] = {}
         self.replicas = {name: SimulatedReplica(self, name) for name in names}
 
@@ -80,6 +81,7 @@ class Cluster:
                 for each, processor in self.processors.items()
             },
             turns=FreeTurns(),
+            store_memory=self.store_memories[name],
             open_journal=self.journals[name].opened,
             open_channel=lambda _: MemoryChannel(self._channels, name),
             open_shelf=lambda last_purge: SharedShelf(

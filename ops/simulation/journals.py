@@ -6,7 +6,7 @@ from functools import partial
 from uuid import UUID
 
 from actors.domain.payment import Payment
-from actors.domain.records import LastPurge
+from actors.domain.records import LastPurge, StoreIdentity
 from actors.errors import JournalUnavailableError
 
 
@@ -82,6 +82,19 @@ class MemoryJournal:
 
     def close(self) -> None:
         """Do nothing: the simulation knows which processes live."""
+
+
+class MemoryStoreMemory:
+    """Fulfils `actors.store_watch.StoreMemory`. It outlives the simulated process that owns it."""
+
+    def __init__(self) -> None:
+        self.identity: StoreIdentity | None = None
+
+    def seen(self) -> StoreIdentity | None:
+        return self.identity
+
+    def remember(self, identity: StoreIdentity) -> None:
+        self.identity = identity
 
 
 class OrphanedJournal:

@@ -23,6 +23,13 @@ class MemoryPurge(MemoryStore):
         if lease is not None:
             lease.generation = generation
 
+    def repeat_purge(self, purge: LastPurge) -> None:
+        self._answer()
+        if self.tables.generation < purge.generation:
+            self._forget(purge)
+            self.tables.generation = purge.generation
+            self.tables.purged_at_ms = max(self.tables.purged_at_ms, purge.at_ms)
+
     def finish_purge(self, purge: LastPurge) -> bool:
         self._answer()
         tables, generation = self.tables, purge.generation
@@ -31,11 +38,15 @@ class MemoryPurge(MemoryStore):
         sleepers = [name for name, lease in tables.leases.items() if lease.generation < generation]
         if not set(sleepers) <= set(tables.gone()):
             return False
-        for name in sleepers:
-            tables.leases[name].epoch += 1
+        self._forget(purge)
+        return True
+
+    def _forget(self, purge: LastPurge) -> None:
+        tables = self.tables
+        for lease in tables.leases.values():
+            lease.epoch += lease.generation < purge.generation
         forgotten = [key for key, payment in tables.payments.items() if payment.accepted_at_ms <= purge.at_ms]
         for table in (tables.payments, tables.claims, tables.settlements, tables.conflicts):
             for key in forgotten:
                 table.pop(key, None)
-        tables.purged_generation = generation
-        return True
+        tables.purged_generation = purge.generation

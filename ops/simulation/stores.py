@@ -14,6 +14,7 @@ from actors.domain.records import (
     PaymentRecord,
     ProcessorTotal,
     Registration,
+    StoreIdentity,
     WriteResult,
 )
 from actors.errors import LedgerUnavailableError
@@ -57,6 +58,8 @@ class MemoryPayments(MemoryStore):
         self._answer()
         tables, replica = self.tables, self.fence.replica
         lease = tables.leases.get(replica)
+        if self.fence.timeline not in {None, tables.timeline}:
+            raise LedgerUnavailableError("not registered since the tables have forgotten something")
         if (claims or moves) and (lease is None or lease.epoch != self.fence.epoch):
             raise LedgerUnavailableError("others have taken over")
         self.writes.append((len(claims), len(moves), len(settlements)))
@@ -158,6 +161,10 @@ class TimedPayments(MemoryPayments):
 class MemoryLeases(MemoryStore):
     """Fulfils `actors.ports.LeaseStore`."""
 
+    def identity(self) -> StoreIdentity:
+        self._answer()
+        return StoreIdentity("in memory", self.tables.timeline, position=0)
+
     def register(self, generation: int, lease_s: float) -> Registration:
         self._answer()
         tables, replica = self.tables, self.fence.replica
@@ -167,6 +174,7 @@ class MemoryLeases(MemoryStore):
             before.epoch + 1, generation, tables.now_s() + lease_s, watermark_ms=min(before.watermark_ms, now_ms)
         )
         tables.leases[replica] = lease
+        self.fence.timeline = tables.timeline
         self.fence.epoch = lease.epoch if generation == tables.generation else 0
         return Registration(lease.epoch, tables.generation, lease.watermark_ms)
 

@@ -1,7 +1,7 @@
 """Postgres' tables in memory, which all simulated replicas share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from actors.domain.money import Money
@@ -41,6 +41,28 @@ class MemoryTables:
     purged_at_ms: int = 0
     purged_generation: int = 0
 
+    timeline: int = 1
+    """Rises when the tables forget."""
+
+    def copy(self) -> "MemoryTables":
+        """Copy the tables as they are now, for `forget`."""
+        return replace(
+            self,
+            payments=dict(self.payments),
+            claims={key: replace(owned) for key, owned in self.claims.items()},
+            settlements=dict(self.settlements),
+            conflicts={key: dict(amounts) for key, amounts in self.conflicts.items()},
+            leases={name: replace(lease) for name, lease in self.leases.items()},
+        )
+
+    def forget(self, earlier: "MemoryTables") -> None:
+        """Put back an earlier copy, as a standby does that had not received the rest; it begins a new timeline."""
+        restored = earlier.copy()
+        self.payments, self.claims, self.settlements = restored.payments, restored.claims, restored.settlements
+        self.conflicts, self.leases, self.generation = restored.conflicts, restored.leases, restored.generation
+        self.purged_at_ms, self.purged_generation = restored.purged_at_ms, restored.purged_generation
+        self.timeline += 1
+
     def gone(self) -> list[str]:
         """Name the replicas whose lease has ended."""
         return [name for name, lease in self.leases.items() if lease.until_s <= self.now_s()]
@@ -56,3 +78,5 @@ class MemoryFence:
 
     replica: str = "1"
     epoch: int = 0
+    timeline: int | None = None
+    """That of the tables at the registration."""

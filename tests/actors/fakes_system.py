@@ -16,6 +16,7 @@ from actors.ports import Journal, OwnedJournal
 from actors.settings import Settings
 from actors.supervisor import Child
 from actors.system import Parts, System
+from ops.simulation.journals import MemoryStoreMemory
 from ops.simulation.purges import MemoryPurge
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
@@ -82,6 +83,7 @@ def memory_parts(
         clients={processor.name: ScriptedProcessor() for processor in settings.processors},
         turns=Semaphore(1),
         open_journal=open_journal,
+        store_memory=MemoryStoreMemory(),
         open_channel=lambda _: MemoryChannel(),
         open_shelf=lambda _: MemoryShelf(),
         concurrency_limits=ConcurrencyLimits(max=settings.in_flight_max),

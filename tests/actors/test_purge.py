@@ -235,3 +235,14 @@ def test_a_replica_that_was_cut_off_keeps_what_it_accepted_after_a_purge() -> No
     assert isinstance(replica.journal, MemoryOwnedJournal)
     assert list(replica.journal.kept.values()) == [later]
     assert replica.steps == ["stop", "start"]
+
+
+def test_a_purge_that_postgres_has_forgotten_is_repeated_without_stopping_anything() -> None:
+    replica = Replica()
+    earlier = replica.tables.copy()
+    replica.purger.purge()
+    replica.steps.clear()
+    replica.tables.forget(earlier)
+    replica.purger.follow()
+    assert replica.purges.last_purge() == replica.purger.last_purge
+    assert (replica.tables.purged_generation, replica.steps) == (1, [])

@@ -6,9 +6,10 @@ from typing import Any
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.identity import read_identity
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, claim_from_row
-from actors.domain.records import AdoptedClaims, Beat, Registration
+from actors.domain.records import AdoptedClaims, Beat, Registration, StoreIdentity
 from actors.errors import LedgerUnavailableError
 
 
@@ -19,6 +20,18 @@ class PostgresLeases:
         self._connections = connections
         self._fence = fence
         self._now_ms = now_ms
+        self._identity: StoreIdentity | None = None
+
+    def identity(self) -> StoreIdentity:
+        """Tell which Postgres answers; one that may have forgotten something is written to after a registration."""
+        with self._connections.leaser.use() as connection:
+            self._identity = identity = read_identity(connection)
+        if self._fence.store is not None:
+            if identity.follows(self._fence.store):
+                self._fence.store = identity
+            else:
+                self._fence.epoch = 0
+        return identity
 
     def register(self, generation: int, lease_s: float) -> Registration:
         """Take the name of this replica under a new epoch."""
@@ -35,6 +48,7 @@ class PostgresLeases:
             raise LedgerUnavailableError("Postgres has no row of the gateway: are the migrations applied?")
         # A replica that holds something older than the last purge may not write it, however new its registration.
         self._fence.epoch = registration.epoch if registration.generation == generation else 0
+        self._fence.store = self._identity
         return registration
 
     def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:

@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 from psycopg.rows import class_row, dict_row, kwargs_row
 
-from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.connections import Connections, Fence, GeventConnection
+from actors.adapters.postgres.identity import read_identity
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment, Settlement, claim_to_row
@@ -35,6 +36,7 @@ class PostgresPayments:
     def __init__(self, connections: Connections, fence: Fence) -> None:
         self._connections = connections
         self._fence = fence
+        self._verified: GeventConnection | None = None
 
     def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
         """Commit one batch."""
@@ -46,6 +48,7 @@ class PostgresPayments:
             "settlements": _json(settlements),
         }
         with self._connections.writer.use() as connection:
+            self._verify(connection)
             cursor = connection.cursor(row_factory=class_row(_Written))
             written = cursor.execute(QUERIES["write_batch"], parameters, prepare=True).fetchone()
             if written is None or (not written.admitted and (claims or moves)):
@@ -58,6 +61,15 @@ class PostgresPayments:
         for correlation_id in written.known:
             del claimed[correlation_id]
         return WriteResult(tuple(claimed), tuple(known), tuple(written.moved))
+
+    def _verify(self, connection: GeventConnection) -> None:
+        """Refuse to write to another Postgres than that of the registration: the lease finds out about it first."""
+        if connection is self._verified:
+            return
+        store = self._fence.store
+        if store is not None and not read_identity(connection).follows(store):
+            raise LedgerUnavailableError("Postgres may have forgotten what it had acknowledged: not registered there")
+        self._verified = connection
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Keep other amounts beside the first."""

@@ -43,17 +43,30 @@ class PostgresPurge:
                 return True
             if _one(connection, "is_purge_pending", parameters):
                 return False
-            connection.execute(QUERIES["lock_tables"])
-            connection.execute(QUERIES["fence_sleepers"], parameters)
-            # A table is emptied faster than many rows are deleted, and few payments come during a purge.
-            later = connection.execute(QUERIES["find_later"], {"at_ms": purge.at_ms}).rowcount
-            if later:
-                connection.execute(QUERIES["set_later_aside"])
-            connection.execute(QUERIES["empty_tables"])
-            if later:
-                connection.execute(QUERIES["put_later_back"])
+            self._forget(connection, purge)
             connection.execute(QUERIES["finish_purge"], parameters)
         return True
+
+    def repeat_purge(self, purge: LastPurge) -> None:
+        """Purge again what was restored from before the purge."""
+        with self._connections.pool.use() as connection, connection.transaction():
+            _one(connection, "lock_purges")
+            if _purge(connection, "last_purge").generation < purge.generation:
+                self._forget(connection, purge)
+                parameters = {"generation": purge.generation, "at_ms": purge.at_ms}
+                connection.execute(QUERIES["repeat_purge"], parameters)
+
+    @staticmethod
+    def _forget(connection: GeventConnection, purge: LastPurge) -> None:
+        connection.execute(QUERIES["lock_tables"])
+        connection.execute(QUERIES["fence_sleepers"], {"generation": purge.generation})
+        # A table is emptied faster than many rows are deleted, and few payments come during a purge.
+        later = connection.execute(QUERIES["find_later"], {"at_ms": purge.at_ms}).rowcount
+        if later:
+            connection.execute(QUERIES["set_later_aside"])
+        connection.execute(QUERIES["empty_tables"])
+        if later:
+            connection.execute(QUERIES["put_later_back"])
 
 
 def _purge(connection: GeventConnection, query: str, parameters: dict[str, int] | None = None) -> LastPurge:

@@ -80,6 +80,14 @@ UNION ALL
 SELECT NULL, NULL, NULL, NULL, min(watermark_ms) FROM replica AS r
 WHERE lease_until > now() OR EXISTS (SELECT FROM claim WHERE owner = r.name)
 
+-- name: identity
+-- Tells which Postgres this is: the identifier of its data, its timeline, and how far its log was ever made durable.
+SELECT
+    system_identifier::text AS system_id,
+    ('x' || left(pg_walfile_name(flushed), 8))::bit(32)::integer AS timeline,
+    (flushed - '0/0')::bigint AS position
+FROM pg_control_system(), pg_current_wal_flush_lsn() AS flushed
+
 -- name: register
 -- Takes the name of a replica with a lease under a new epoch. Gives the generation of the gateway, so that the replica
 -- can tell whether what it holds is older than the last purge.
@@ -144,6 +152,11 @@ RETURNING generation, purged_at_ms AS at_ms
 -- name: acknowledge_purge
 -- Notes that a replica holds nothing older than a generation.
 UPDATE replica SET generation = %(generation)s WHERE name = %(replica)s
+
+-- name: repeat_purge
+-- Notes a purge that is finished, of which nothing was known.
+UPDATE gateway SET generation = %(generation)s, purged_generation = %(generation)s,
+    purged_at_ms = greatest(purged_at_ms, %(at_ms)s)
 
 -- name: lock_purges
 -- Reads the last purge that is finished, keeping others from finishing one until the transaction ends.

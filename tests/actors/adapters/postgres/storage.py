@@ -50,6 +50,7 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "payment": lambda storage: storage.payments.payment(uid(1)),
     "summary": lambda storage: storage.payments.summary(None, None),
     "register": lambda storage: storage.leases.register(0, LEASE_S),
+    "identity": lambda storage: storage.leases.identity(),
     "beat": lambda storage: storage.leases.beat(1, LEASE_S, NOW_MS),
     "retire": lambda storage: storage.leases.retire(1, NOW_MS),
     "adopt": lambda storage: storage.leases.adopt(100),
@@ -59,6 +60,7 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "last_purge": lambda storage: storage.purge.last_purge(),
     "begin_purge": lambda storage: storage.purge.begin_purge(NOW_MS),
     "acknowledge_purge": lambda storage: storage.purge.acknowledge_purge(0),
+    "repeat_purge": lambda storage: storage.purge.repeat_purge(LastPurge(0, 0)),
     "finish_purge": lambda storage: storage.purge.finish_purge(LastPurge(0, 0)),
     "ping": lambda storage: storage.ping(),
 }

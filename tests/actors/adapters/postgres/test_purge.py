@@ -136,3 +136,22 @@ def test_what_was_accepted_after_the_instant_of_a_purge_keeps_its_rows(newcomer:
     assert record_of(newcomer, 6).conflicting_amounts == (Money(7, "BRL"),)
     newcomer.payments.write([claim(1)], [], [])
     assert record_of(newcomer, 1).conflicting_amounts == ()
+
+
+def test_a_purge_that_postgres_has_forgotten_is_repeated_once(
+    newcomer: ReplicaStorage, other_newcomer: ReplicaStorage
+) -> None:
+    other_newcomer.leases.register(0, LEASE_S)
+    charge(other_newcomer, 1)
+    forgotten = LastPurge(5, NOW_MS)
+    for _ in range(2):
+        newcomer.purge.repeat_purge(forgotten)
+        assert newcomer.purge.last_purge() == forgotten
+        assert newcomer.payments.payment(uid(1)) is None
+        newcomer.leases.register(5, LEASE_S)
+        newcomer.payments.write([claim(3)], [], [])
+    assert len(newcomer.leases.claims(MANY)) == 1
+    with pytest.raises(LedgerUnavailableError):
+        other_newcomer.payments.write([claim(7)], [], [])
+    assert newcomer.purge.finish_purge(forgotten)
+    assert newcomer.purge.begin_purge(NOW_MS).generation == 6
