@@ -26,8 +26,9 @@ class StoreWatch:
     """Compares the Postgres that answers with the one that answered before.
 
     A standby that took over, a restore to an earlier point in time, or an old copy of the data has another system
-    identifier or timeline, or a position in the log before one that was seen. After a restart or a crash of the same
-    Postgres all three go on.
+    identifier or timeline, or a position in the log before one that was seen. Others may have written meanwhile until
+    it is beyond that one, so each heartbeat notes the position in the replica's own row as well. After a restart or a
+    crash of the same Postgres all of it goes on.
     """
 
     def __init__(self, leases: LeaseStore, memory: StoreMemory, runtime: Runtime) -> None:
@@ -53,8 +54,9 @@ class StoreWatch:
         return True
 
     def remember(self) -> None:
-        """Remember, over the end of this process, the Postgres that answered last; called once it has this replica."""
+        """Remember, over the end of this process, the Postgres that answered last; called after each heartbeat."""
         if self._seen is not None:
+            self._seen = self._seen.noted()
             self._memory.remember(self._seen)
 
     def describe(self, now_s: float) -> str | None:

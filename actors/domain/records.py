@@ -1,6 +1,6 @@
 """What storage, processors and the shared health board answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from actors.domain.money import Money
@@ -51,15 +51,22 @@ class StoreIdentity:
     """Rises when a standby takes over, and with a restore to an earlier point in time."""
     position: int
     """How many bytes of its log had ever been made durable."""
+    noted_position: int
+    """The position that this replica had noted in its own row, which no other replica's writes can make up for."""
 
     def follows(self, seen: "StoreIdentity") -> bool:
         """Tell whether it is the one that was seen before, with all that this one had acknowledged."""
         same_history = (self.system_id, self.timeline) == (seen.system_id, seen.timeline)
-        return same_history and self.position >= seen.position
+        return same_history and self.position >= seen.position and self.noted_position >= seen.noted_position
+
+    def noted(self) -> "StoreIdentity":
+        """Give what there is at least once this replica has noted a position, which it does after it has read it."""
+        return replace(self, noted_position=self.position)
 
     def __str__(self) -> str:
         """Name it for people."""
-        return f"system {self.system_id}, timeline {self.timeline}, position {self.position}"
+        where = f"system {self.system_id}, timeline {self.timeline}, position {self.position}"
+        return f"{where} with {self.noted_position} noted"
 
 
 @dataclass(frozen=True, slots=True)

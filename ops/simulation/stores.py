@@ -163,7 +163,7 @@ class MemoryLeases(MemoryStore):
 
     def identity(self) -> StoreIdentity:
         self._answer()
-        return StoreIdentity("in memory", self.tables.timeline, position=0)
+        return StoreIdentity("in memory", self.tables.timeline, position=0, noted_position=0)
 
     def register(self, generation: int, lease_s: float) -> Registration:
         self._answer()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from actors.domain.records import StoreIdentity
@@ -7,12 +9,13 @@ from ops.simulation.journals import MemoryStoreMemory
 from ops.simulation.stores import MemoryLeases
 from tests.actors.fakes import VirtualRuntime
 
-SEEN = StoreIdentity("7517", timeline=2, position=1000)
+SEEN = StoreIdentity("7517", timeline=2, position=1000, noted_position=900)
 OTHERS = [
-    StoreIdentity("7518", timeline=2, position=1000),
-    StoreIdentity("7517", timeline=3, position=2000),
-    StoreIdentity("7517", timeline=1, position=2000),
-    StoreIdentity("7517", timeline=2, position=999),
+    StoreIdentity("7518", timeline=2, position=1000, noted_position=1000),
+    StoreIdentity("7517", timeline=3, position=2000, noted_position=1000),
+    StoreIdentity("7517", timeline=1, position=2000, noted_position=1000),
+    StoreIdentity("7517", timeline=2, position=999, noted_position=1000),
+    StoreIdentity("7517", timeline=2, position=2000, noted_position=899),
 ]
 """Each of them may lack something that was acknowledged."""
 
@@ -44,7 +47,7 @@ def test_the_first_postgres_has_forgotten_nothing() -> None:
 def test_one_that_went_on_has_forgotten_nothing() -> None:
     watch = Watch()
     positions = (1000, 1000, 1001, 2**50)
-    found = [watch.has_forgotten(StoreIdentity("7517", timeline=2, position=each)) for each in positions]
+    found = [watch.has_forgotten(replace(SEEN, position=each)) for each in positions]
     assert found == [False] * 4
     assert watch.watch.describe(watch.runtime.now_s()) is None
 
@@ -85,3 +88,11 @@ def test_a_postgres_that_does_not_answer_changes_nothing() -> None:
         watch.has_forgotten()
     assert not watch.has_forgotten()
     assert watch.has_forgotten(OTHERS[0])
+
+
+def test_what_was_noted_after_it_was_read_is_missed_whatever_others_have_written_since() -> None:
+    watch = Watch()
+    watch.has_forgotten()
+    watch.watch.remember()
+    assert watch.has_forgotten(replace(SEEN, position=2000, noted_position=999))
+    assert not watch.has_forgotten(replace(SEEN, position=2000, noted_position=1000))

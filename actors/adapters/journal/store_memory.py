@@ -24,7 +24,8 @@ class FileStoreMemory:
         """Read what was remembered last; None where there is no file yet, or none that can be read."""
         try:
             told = json.loads(self._path.read_bytes())
-            return StoreIdentity(str(told["system_id"]), int(told["timeline"]), int(told["position"]))
+            positions = int(told["position"]), int(told["noted_position"])
+            return StoreIdentity(str(told["system_id"]), int(told["timeline"]), *positions)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:

@@ -8,13 +8,14 @@ from actors.domain.records import StoreIdentity
 from actors.errors import LedgerUnavailableError
 
 
-def read_identity(connection: GeventConnection) -> StoreIdentity:
-    """Ask Postgres for its identity; a standby refuses, as it does to be written.
+def read_identity(connection: GeventConnection, replica: str) -> StoreIdentity:
+    """Ask Postgres for its identity, as far as this replica has noted it; a standby refuses.
 
     Raises:
         LedgerUnavailableError: it has none, which cannot be.
     """
-    identity = connection.cursor(row_factory=class_row(StoreIdentity)).execute(QUERIES["identity"]).fetchone()
+    cursor = connection.cursor(row_factory=class_row(StoreIdentity))
+    identity = cursor.execute(QUERIES["identity"], {"replica": replica}).fetchone()
     if identity is None:
         raise LedgerUnavailableError("Postgres does not tell its identity")
     return identity

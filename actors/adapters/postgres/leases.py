@@ -25,7 +25,7 @@ class PostgresLeases:
     def identity(self) -> StoreIdentity:
         """Tell which Postgres answers; one that may have forgotten something is written to after a registration."""
         with self._connections.leaser.use() as connection:
-            self._identity = identity = read_identity(connection)
+            self._identity = identity = read_identity(connection, self._fence.replica)
         if self._fence.store is not None:
             if identity.follows(self._fence.store):
                 self._fence.store = identity
@@ -48,7 +48,7 @@ class PostgresLeases:
             raise LedgerUnavailableError("Postgres has no row of the gateway: are the migrations applied?")
         # A replica that holds something older than the last purge may not write it, however new its registration.
         self._fence.epoch = registration.epoch if registration.generation == generation else 0
-        self._fence.store = self._identity
+        self._fence.store = None if self._identity is None else self._identity.noted()
         return registration
 
     def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
@@ -62,7 +62,11 @@ class PostgresLeases:
         with self._connections.leaser.use() as connection:
             cursor = connection.cursor(row_factory=scalar_row)
             generation = cursor.execute(QUERIES["beat"], parameters).fetchone()
-        return Beat(renewed=False, generation=0) if generation is None else Beat(renewed=True, generation=generation)
+        if generation is None:
+            return Beat(renewed=False, generation=0)
+        if self._fence.store is not None:
+            self._fence.store = self._fence.store.noted()
+        return Beat(renewed=True, generation=generation)
 
     def retire(self, epoch: int, watermark_ms: int) -> None:
         """End the lease."""

@@ -67,7 +67,7 @@ class PostgresPayments:
         if connection is self._verified:
             return
         store = self._fence.store
-        if store is not None and not read_identity(connection).follows(store):
+        if store is not None and not read_identity(connection, self._fence.replica).follows(store):
             raise LedgerUnavailableError("Postgres may have forgotten what it had acknowledged: not registered there")
         self._verified = connection
 

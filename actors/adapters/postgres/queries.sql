@@ -81,26 +81,31 @@ SELECT NULL, NULL, NULL, NULL, min(watermark_ms) FROM replica AS r
 WHERE lease_until > now() OR EXISTS (SELECT FROM claim WHERE owner = r.name)
 
 -- name: identity
--- Tells which Postgres this is: the identifier of its data, its timeline, and how far its log was ever made durable.
+-- Tells which Postgres this is: the identifier of its data, its timeline, how far its log was ever made durable, and
+-- which such position the replica has noted here.
 SELECT
     system_identifier::text AS system_id,
     ('x' || left(pg_walfile_name(flushed), 8))::bit(32)::integer AS timeline,
-    (flushed - '0/0')::bigint AS position
+    (flushed - '0/0')::bigint AS position,
+    coalesce((SELECT log_position FROM replica WHERE name = %(replica)s), 0) AS noted_position
 FROM pg_control_system(), pg_current_wal_flush_lsn() AS flushed
 
 -- name: register
 -- Takes the name of a replica with a lease under a new epoch. Gives the generation of the gateway, so that the replica
 -- can tell whether what it holds is older than the last purge.
-INSERT INTO replica AS r (name, epoch, generation, lease_until, watermark_ms)
-SELECT %(replica)s, 1, %(generation)s, now() + %(lease_s)s * interval '1 second', %(now_ms)s FROM gateway
+INSERT INTO replica AS r (name, epoch, generation, lease_until, watermark_ms, log_position)
+SELECT %(replica)s, 1, %(generation)s, now() + %(lease_s)s * interval '1 second', %(now_ms)s,
+    pg_current_wal_flush_lsn() - '0/0' FROM gateway
 ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, generation = excluded.generation,
-    lease_until = excluded.lease_until, watermark_ms = least(r.watermark_ms, excluded.watermark_ms)
+    lease_until = excluded.lease_until, watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
+    log_position = excluded.log_position
 RETURNING epoch, (SELECT generation FROM gateway), watermark_ms
 
 -- name: beat
 -- Renews the lease of a registration and publishes its watermark; a lease of 0 s ends it. Gives the generation of the
 -- gateway, or no row where the epoch is over.
-UPDATE replica SET lease_until = now() + %(lease_s)s * interval '1 second', watermark_ms = %(watermark_ms)s
+UPDATE replica SET lease_until = now() + %(lease_s)s * interval '1 second', watermark_ms = %(watermark_ms)s,
+    log_position = pg_current_wal_flush_lsn() - '0/0'
 WHERE name = %(replica)s AND epoch = %(epoch)s RETURNING (SELECT generation FROM gateway)
 
 -- name: adopt

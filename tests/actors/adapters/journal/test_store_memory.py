@@ -9,7 +9,7 @@ import pytest
 from actors.adapters.journal.store_memory import FILE_NAME, FileStoreMemory
 from actors.domain.records import StoreIdentity
 
-SEEN = StoreIdentity("7517", timeline=2, position=2**40)
+SEEN = StoreIdentity("7517", timeline=2, position=2**40, noted_position=5)
 
 
 def test_nothing_is_remembered_at_first(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_nothing_is_remembered_at_first(tmp_path: Path) -> None:
 
 def test_what_was_remembered_last_is_found_by_the_next_process(tmp_path: Path) -> None:
     memory = FileStoreMemory(tmp_path)
-    memory.remember(StoreIdentity("7517", timeline=1, position=7))
+    memory.remember(StoreIdentity("7517", timeline=1, position=7, noted_position=5))
     memory.remember(SEEN)
     assert FileStoreMemory(tmp_path).seen() == SEEN
 
@@ -47,7 +47,7 @@ def test_a_disk_that_fails_is_told_once_and_leaves_what_was_written(
     memory.remember(SEEN)
     hidden = folder.rename(tmp_path / "hidden")
     for position in (1, 2):
-        memory.remember(StoreIdentity("7517", timeline=2, position=2**40 + position))
+        memory.remember(StoreIdentity("7517", timeline=2, position=2**40 + position, noted_position=5))
     assert caplog.text.count("cannot be written") == 1
     hidden.rename(folder)
     assert memory.seen() == SEEN

@@ -12,7 +12,8 @@ from actors.domain.records import StoreIdentity
 from actors.errors import LedgerUnavailableError
 from ops.migrate import migrate
 from ops.stack.embedded import PostgresServer
-from tests.actors.adapters.postgres.storage import LEASE_S, claim, opened, settlement
+from tests.actors.adapters.postgres.storage import LEASE_S, ReplicaStorage, claim, on_postgres, opened, settlement
+from tests.actors.fakes import NOW_MS
 
 Harm = Callable[[PostgresServer], None]
 
@@ -59,9 +60,10 @@ def identity(server: PostgresServer) -> StoreIdentity:
 
 def identity_after_work(server: PostgresServer) -> StoreIdentity:
     with opened(server.url) as storage:
-        storage.leases.register(0, LEASE_S)
+        epoch = storage.leases.register(0, LEASE_S).epoch
         for number in range(10):
             storage.payments.write([claim(number)], [], [])
+            storage.leases.beat(epoch, LEASE_S, NOW_MS)
         return storage.leases.identity()
 
 
@@ -112,10 +114,25 @@ def test_nothing_is_written_to_a_postgres_that_was_put_back_before_the_replica_h
 def test_a_replica_whose_account_may_do_nothing_else_can_ask(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("CREATE ROLE plain")
+        connection.execute("GRANT SELECT ON replica TO plain")
         connection.execute("SET ROLE plain")
         try:
-            (system_id, timeline, _) = connection.execute(QUERIES["identity"]).fetchone() or ("", 0, 0)
+            told = connection.execute(QUERIES["identity"], {"replica": "a"}).fetchone()
         finally:
             connection.execute("RESET ROLE")
+            connection.execute("DROP OWNED BY plain")
             connection.execute("DROP ROLE plain")
-    assert (system_id != "", timeline) == (True, 1)
+    assert told is not None
+    assert told[1:] == (1, told[2], 0)
+
+
+@on_postgres
+def test_each_registration_and_each_beat_notes_a_position_that_was_read_before(newcomer: ReplicaStorage) -> None:
+    first = newcomer.leases.identity()
+    epoch = newcomer.leases.register(0, LEASE_S).epoch
+    second = newcomer.leases.identity()
+    assert second.follows(first.noted())
+    newcomer.leases.beat(epoch, LEASE_S, NOW_MS)
+    third = newcomer.leases.identity()
+    assert third.follows(second.noted())
+    assert third.noted_position > second.noted_position
