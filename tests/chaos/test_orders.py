@@ -67,3 +67,18 @@ def test_a_payment_that_was_not_found_before_a_pause_and_booked_during_it_is_not
     gateway.run_freely(12.0)
     gateway.teardown()
     assert [len(list(processor.ledger)) for processor in gateway.model.processors.values()] == [1, 0]
+
+
+def test_replicas_join_tables_that_forgot_their_last_heartbeats_without_starting_anew() -> None:
+    gateway = Gateway()
+    gateway.start()
+    gateway.run_freely(1.0)
+    earlier, lives = gateway.model.tables.copy(), [replica.runtime for replica in gateway.model.replicas.values()]
+    gateway.run_freely(1.0)
+    gateway.model.tables.forget(earlier)
+    gateway.run_freely(1.0)
+    epochs = {name: lease.epoch for name, lease in gateway.model.tables.leases.items()}
+    assert epochs == {name: lease.epoch + 1 for name, lease in earlier.leases.items()}
+    assert [replica.runtime for replica in gateway.model.replicas.values()] == lives
+    gateway.post(1, 200, again=False, other=False)
+    gateway.teardown()
