@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def test_what_was_stored_before_payments_had_a_currency_is_in_reais_and_is_not_w
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute(FILLED)
         before = connection.execute(files).fetchall()
-        assert migrate(empty_database_url) == ["0002_currency"]
+        assert migrate(empty_database_url)[0] == "0002_currency"
         assert connection.execute(files).fetchall() == before
         found = [connection.execute(amounts % table).fetchall() for table in (b"payment", b"settlement", b"conflict")]
         assert found == [[(7, "BRL"), (1990, "BRL")], [(1990, "BRL")], [(8, "BRL")]]
@@ -131,6 +132,20 @@ def test_what_was_stored_before_payments_had_a_currency_is_in_reais_and_is_not_w
             b"INSERT INTO conflict SELECT correlation_id, amount_cents, accepted_at_ms, 'JPY' FROM conflict"
         )
         assert connection.execute(amounts % b"conflict").fetchall() == [(8, "BRL"), (8, "JPY")]
+
+
+def test_what_was_purged_before_purges_had_an_instant_stays_purged(empty_database_url: str, tmp_path: Path) -> None:
+    migrations = read_migrations()
+    first = next(index for index, each in enumerate(migrations) if each.name == "purge")
+    for each in migrations[:first]:
+        (tmp_path / f"{each.version:04}_{each.name}.sql").write_bytes(each.sql)
+    migrate(empty_database_url, directory=tmp_path)
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("UPDATE gateway SET generation = 2, purged_generation = 2")
+        before_ms = time.time_ns() // 1_000_000
+        migrate(empty_database_url)
+        (purged_at_ms,) = connection.execute("SELECT purged_at_ms FROM gateway").fetchone() or (0,)
+    assert before_ms <= purged_at_ms <= time.time_ns() // 1_000_000 + 1
 
 
 def test_an_unreachable_database_is_one_line() -> None:
