@@ -47,6 +47,11 @@ class Fleet:
         return {each.name for each in self._others if each.has_left}
 
     @property
+    def living_count(self) -> int:
+        """How many replicas have not left, this one included."""
+        return 1 + sum(not each.has_left for each in self._others)
+
+    @property
     def published_ms(self) -> int:
         """The greatest watermark that any of the others ever published."""
         return max((each.published_ms for each in self._others), default=0)

@@ -5,9 +5,11 @@ from typing import assert_never
 
 from actors.actor import Actor
 from actors.domain.payment import Payment
+from actors.domain.trouble import Trouble
 from actors.errors import PeersUnavailableError
 from actors.messages.gossip import GossipMessage, Spread, SpreadDue
 from actors.messages.intake import AcceptedByPeers, in_chunks
+from actors.messages.trouble import GetTrouble
 from actors.ports import PeerChannel, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
@@ -24,12 +26,15 @@ class GossipActor(Actor):
     Without Redis they are not told at all. Postgres still refuses a second payment with the same id.
     """
 
+    REFUSED_WHEN_FULL = (GetTrouble,)
+
     def __init__(self, *, channel: PeerChannel, intake: Recipient, runtime: Runtime) -> None:
         super().__init__()
         self._channel = channel
         self._intake = intake
         self._runtime = runtime
         self._untold: list[Payment] = []
+        self._trouble = Trouble("accepted payments are not exchanged")
 
     def on_start(self) -> None:
         """Read at once what other replicas have told lately."""
@@ -47,6 +52,8 @@ class GossipActor(Actor):
             case SpreadDue():
                 self._exchange()
                 self._runtime.call_later(EXCHANGE_S, self.tell_self, SpreadDue())
+            case GetTrouble():
+                return self._trouble.describe(self._runtime.now_s())
             case _:
                 assert_never(message)
         return None
@@ -59,6 +66,8 @@ class GossipActor(Actor):
             heard = self._channel.hear()
         except PeersUnavailableError as error:
             logger.debug("%d payments are not told to the other replicas: %s", len(untold), error)
+            self._trouble.failed(error, self._runtime.now_s())
             return
+        self._trouble.succeeded()
         for chunk in in_chunks(heard):
             self._intake.tell(AcceptedByPeers(chunk))

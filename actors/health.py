@@ -10,13 +10,16 @@ from actors.actor import Actor
 from actors.domain.breaker import BreakerState
 from actors.domain.quorum import Opinion, Order, latest_order, peer_recovered, quorum_found_down
 from actors.domain.records import PollLease, ProcessorHealth
+from actors.domain.trouble import Trouble
 from actors.errors import HealthUnavailableError
 from actors.messages.health import (
     BreakerChanged,
     DelaySeen,
     ExchangeDue,
     ForceBreaker,
+    GetOrderReach,
     HealthMessage,
+    OrderReach,
     PollEnded,
     ProbeWanted,
 )
@@ -28,6 +31,7 @@ from actors.messages.processor import (
     ProbeAnswered,
     QuorumFoundDown,
 )
+from actors.messages.trouble import GetTrouble
 from actors.ports import HealthBoard, HealthProbe, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
@@ -47,6 +51,8 @@ READ_GAP_S_MAX = 0.8
 """A replica that has not read the board for longer than this may have missed a lease."""
 LEASE_S = POLL_S + (HOLD_S_MAX - HOLD_S) + 0.1
 """Time between two leases. It keeps calls `POLL_S` apart, however long each lease is held and Redis takes to answer."""
+ORDER_S = 1.0
+"""How long exchanges are made in a hurry after an operator's order, so that all replicas soon have it and say so."""
 PROBE_S = 0.3
 """All replicas together send one probe in this time to a processor that is down, so at most four in any second."""
 PROBE_OWN_S = 1.05
@@ -81,7 +87,7 @@ class HealthActor(Actor):
     No payment waits for it. Without Redis each replica relies on its own calls alone.
     """
 
-    REFUSED_WHEN_FULL = (ForceBreaker,)
+    REFUSED_WHEN_FULL = (ForceBreaker, GetOrderReach, GetTrouble)
 
     def __init__(
         self,
@@ -102,8 +108,11 @@ class HealthActor(Actor):
         self._views = {
             name: _View(BreakerChanged(name, BreakerState.CLOSED, down=False, changed_at_s=None)) for name in processors
         }
-        self._available = True
+        self._heard: tuple[Opinion, ...] = ()
+        """What the other replicas say; nothing where the last exchange failed."""
+        self._trouble = Trouble("opinions are not exchanged")
         self._read_at_s = -inf
+        self._hurried_until_s = -inf
 
     def on_start(self) -> None:
         """Exchange opinions at once."""
@@ -115,7 +124,8 @@ class HealthActor(Actor):
             case ExchangeDue():
                 self._exchange()
                 all_closed = all(view.breaker.state.is_closed for view in self._views.values())
-                self._runtime.call_later(READ_S if all_closed else HURRY_S, self.tell_self, ExchangeDue())
+                is_calm = all_closed and self._runtime.now_s() >= self._hurried_until_s
+                self._runtime.call_later(READ_S if is_calm else HURRY_S, self.tell_self, ExchangeDue())
             case BreakerChanged(processor):
                 self._views[processor].breaker = message
                 # Other replicas may be waiting for this news.
@@ -128,6 +138,11 @@ class HealthActor(Actor):
                 self._views[processor].polling = False
             case ForceBreaker(processor, state):
                 return self._force(processor, state)
+            case GetOrderReach(processor):
+                heard = [opinion.order for opinion in self._heard if opinion.processor == processor]
+                return OrderReach(1 + heard.count(self._views[processor].order), 1 + len(heard))
+            case GetTrouble():
+                return self._trouble.describe(self._runtime.now_s())
             case _:
                 assert_never(message)
         return None
@@ -138,15 +153,20 @@ class HealthActor(Actor):
         try:
             shared = self._board.exchange(list(own.values()))
             self._note_read(began_s)
-            leases = {lease.processor: lease for lease in shared.polls}
+            self._heard = shared.opinions
+            # One that lasts longer was not taken by any replica.
+            leases = {lease.processor: lease for lease in shared.polls if lease.ends_s_in <= LEASE_S}
             for answer in shared.answers:
                 self._report(answer)
             for name, opinion in own.items():
                 self._compare(opinion, [each for each in shared.opinions if each.processor == name])
                 self._poll_if_due(name, leases.get(name), began_s)
-            self._note_availability(available=True)
+            if self._trouble.succeeded():
+                logger.warning("shared health is back")
         except HealthUnavailableError as error:
-            self._note_availability(available=False, reason=str(error))
+            self._heard = ()
+            if self._trouble.failed(error, began_s):
+                logger.warning("shared health is gone: %s", error)
 
     def _note_read(self, began_s: float) -> None:
         """Note that the board was read. After a gap, wait as if another replica had just taken a lease."""
@@ -184,6 +204,7 @@ class HealthActor(Actor):
         order = latest_order([own, *others])
         if order is not None and order != view.order:
             view.order = order
+            self._hurried_until_s = self._runtime.now_s() + ORDER_S
             processor.tell(HoldBreaker(order.state))
         changed_at_s = view.breaker.changed_at_s
         if quorum_found_down(own, others):
@@ -240,11 +261,7 @@ class HealthActor(Actor):
             return False
         known_ms = 0 if view.order is None else view.order.given_at_ms
         view.order = Order(state, max(self._runtime.now_ms(), known_ms + 1))
+        self._hurried_until_s = self._runtime.now_s() + ORDER_S
         self._processors[name].tell(HoldBreaker(state))
         self._exchange()
         return True
-
-    def _note_availability(self, *, available: bool, reason: str = "") -> None:
-        if available != self._available:
-            self._available = available
-            logger.warning("shared health is %s", "back" if available else f"gone: {reason}")

@@ -8,13 +8,16 @@ from actors.actor import Actor
 from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.lease_watch import LEASE_S
 from actors.domain.records import Registration
+from actors.domain.trouble import Trouble
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
 from actors.fleet import Fleet
 from actors.messages.intake import FirstAmountsFound, in_chunks
-from actors.messages.lease import BeatDue, LeaseMessage, Leave
+from actors.messages.lease import BeatDue, GetLivingCount, LeaseMessage, Leave
 from actors.messages.processor import GetOldestSent, LeaseRenewed
-from actors.messages.router import Adopt, GetOldestStamp
+from actors.messages.router import Adopt, GetOldestStamp, StoreChanged
+from actors.messages.trouble import GetTrouble
 from actors.ports import JournalShelf, LeaseStore, PaymentStore, Recipient, Runtime
+from actors.store_watch import StoreMemory, StoreWatch
 from actors.takeover import Takeover
 
 logger = logging.getLogger(__name__)
@@ -34,6 +37,8 @@ NEVER_MS = 2**63 - 1
 class LeaseActor(Actor):
     """Owns the lease. Without it nothing is sent; with every renewal it publishes the replica's watermark."""
 
+    REFUSED_WHEN_FULL = (GetTrouble, GetLivingCount)
+
     def __init__(  # noqa: PLR0913  # its neighbours one by one
         self,
         *,
@@ -43,6 +48,7 @@ class LeaseActor(Actor):
         processors: Sequence[Recipient],
         intake: Recipient,
         shelf: JournalShelf,
+        memory: StoreMemory,
         runtime: Runtime,
         generation: int,
         purged: Callable[[], None],
@@ -56,6 +62,7 @@ class LeaseActor(Actor):
         self._intake = intake
         self._takeover = Takeover(leases=leases, router=router, intake=intake, shelf=shelf, progressed=self._keep_lease)
         self._fleet = Fleet(leases, runtime)
+        self._store = StoreWatch(leases, memory, runtime)
         self._runtime = runtime
         self._generation = generation
         self._purged = purged
@@ -63,6 +70,8 @@ class LeaseActor(Actor):
         self._stands_aside = False
         """Whether others are told to take up what is left under this name, since the clock is wrong."""
         self._left = False
+        self._trouble = Trouble("the lease is not renewed")
+        self._purge_told = False
         self._leased_since_s: float | None = None
         self._renewed_at_s = 0.0
         self._adopted_at_s = 0.0
@@ -84,6 +93,11 @@ class LeaseActor(Actor):
                     self._join_or_beat()
             case Leave():
                 self._leave()
+            case GetTrouble():
+                now_s = self._runtime.now_s()
+                return self._trouble.describe(now_s) or self._store.describe(now_s)
+            case GetLivingCount():
+                return self._fleet.living_count
             case _:
                 assert_never(message)
         return None
@@ -92,15 +106,19 @@ class LeaseActor(Actor):
         self._fleet.check_clock()
         generation = self._generation
         try:
+            self._leave_changed_store()
             generation = self._join() if self._registration is None else self._beat(self._registration)
             if generation == self._generation and self._may_adopt():
                 self._adopt()
         except LedgerUnavailableError as error:
             self._leased_since_s = None
+            self._trouble.failed(error, self._runtime.now_s())
             logger.warning("the lease is not renewed: %s", error)
-        if generation != self._generation:
+        if generation != self._generation and not self._purge_told:
             self._runtime.spawn(self._purged)
-        else:
+        self._purge_told = generation != self._generation
+        if generation <= self._generation or self._registration is not None:
+            # During a purge as well: the lease lasts until the charges that are under way have ended.
             self._runtime.call_later(BEAT_S, self.tell_self, BeatDue())
 
     def _may_adopt(self) -> bool:
@@ -134,7 +152,21 @@ class LeaseActor(Actor):
         """Renew the lease where that is due, while a long journal is copied."""
         self.progressed()
         if self._registration is not None and self._runtime.now_s() - self._renewed_at_s >= BEAT_S:
+            if self._leave_changed_store():
+                raise LedgerUnavailableError("it may have forgotten what it had acknowledged")
             self._beat(self._registration)
+
+    def _leave_changed_store(self) -> bool:
+        """Give up the registration where Postgres may have forgotten something; return whether that is so.
+
+        This replica joins anew, under whichever epoch: what it holds in memory may be all that is left.
+        """
+        if not self._store.has_forgotten():
+            return False
+        # Before a registration opens the fence, so that nothing is charged for rows that may be of an earlier time.
+        self._router.tell(StoreChanged())
+        self._registration = self._epoch = self._leased_since_s = None
+        return True
 
     def _leave(self) -> None:
         """End the lease at once, so that others need not wait for its end to take over what is left."""
@@ -217,6 +249,8 @@ class LeaseActor(Actor):
         return [stamp for stamp in stamps if stamp is not None]
 
     def _renewed(self, until_s: float) -> None:
+        self._trouble.succeeded()
+        self._store.remember()
         self._renewed_at_s = self._runtime.now_s()
         if self._leased_since_s is None:
             self._leased_since_s = self._runtime.now_s()

@@ -12,10 +12,12 @@ from actors.domain.backoff import Backoff
 from actors.domain.batching import BatchLimits, BatchSize, BatchSpacing
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment, Settlement
 from actors.domain.records import KnownPayment, WriteResult
+from actors.domain.trouble import Trouble
 from actors.errors import FencedError, LedgerUnavailableError
 from actors.messages.intake import FirstAmountsFound, Recorded
 from actors.messages.persistence import CommitDue, GetIncidents, GetUnwritten, Incidents, PersistenceMessage, Write
 from actors.messages.router import Adopt, Written
+from actors.messages.trouble import GetTrouble
 from actors.ports import PaymentStore, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,8 @@ COMMIT_BACKOFF = Backoff(first_s=0.02, longest_s=0.5)
 
 class PersistenceActor(Actor):
     """Owns the batches. A batch that fails is tried again, whole and in order; nothing is dropped."""
+
+    REFUSED_WHEN_FULL = (GetTrouble,)
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class PersistenceActor(Actor):
         self._disputes = 0
         self._closed = Counter(dict.fromkeys(EndState, 0))
         self._failures = 0
+        self._trouble = Trouble("batches fail")
         self._commit_due = False
 
     def on_start(self) -> None:
@@ -75,6 +80,8 @@ class PersistenceActor(Actor):
                 return self._waiting
             case GetIncidents():
                 return Incidents(self._disputes, dict(self._closed))
+            case GetTrouble():
+                return self._trouble.describe(self._runtime.now_s())
             case _:
                 assert_never(message)
         return None
@@ -128,12 +135,14 @@ class PersistenceActor(Actor):
             result = self._payments.write(batch.claims, batch.moves, batch.settlements, batch.closings, batch.marks)
         except LedgerUnavailableError as error:
             self._failures += 1
+            self._trouble.failed(error, self._runtime.now_s())
             self._size.failed()
             logger.warning("%d writes wait for Postgres (attempt %d): %s", self._waiting, self._failures, error)
             if isinstance(error, FencedError):
                 self._note_disputes(error.disputed)
             return
         self._failures = 0
+        self._trouble.succeeded()
         self.progressed()
         self._size.committed(self._runtime.now_s() - started_s)
         self._drop(batch)

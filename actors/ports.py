@@ -10,6 +10,7 @@ from actors.domain.quorum import Opinion
 from actors.domain.records import (
     AdoptedClaims,
     Beat,
+    LastPurge,
     LedgerSummary,
     LookUpAnswer,
     PaymentRecord,
@@ -17,6 +18,7 @@ from actors.domain.records import (
     Registration,
     ReplicaState,
     SharedHealth,
+    StoreIdentity,
     WriteResult,
 )
 from actors.domain.wall_clock import ClockReading, WallClock
@@ -107,8 +109,8 @@ class OwnedJournal(Journal, Protocol):
     def check(self) -> None:
         """Raise JournalUnavailableError where it cannot be written."""
 
-    def purge(self, generation: int) -> None:
-        """Delete everything; what comes next belongs to `generation`."""
+    def purge(self, last_purge: LastPurge) -> None:
+        """Forget what was accepted up to the purge's instant; the rest, and what comes next, is of its generation."""
 
     def close(self) -> None:
         """Release the lock, so that another process can open the journal."""
@@ -190,6 +192,9 @@ class PaymentStore(Protocol):
 class LeaseStore(Protocol):
     """Replicas and their leases in Postgres. Every method raises `LedgerUnavailableError` where it does not answer."""
 
+    def identity(self) -> StoreIdentity:
+        """Tell which Postgres answers. Until the next registration nothing is written to another than before."""
+
     def register(self, generation: int, clock: ClockReading) -> Registration:
         """Take this replica's name, with a lease; what it holds is of this generation."""
 
@@ -219,22 +224,6 @@ class LeaseStore(Protocol):
 
     def claims(self, claims_max: int) -> tuple[Claim, ...]:
         """Read unsettled rows of this replica, oldest first."""
-
-
-class PurgeStore(Protocol):
-    """Purges in Postgres. Every method raises `LedgerUnavailableError` where it does not answer."""
-
-    def generation(self) -> int:
-        """Read the number of the last purge."""
-
-    def begin_purge(self) -> int:
-        """Open a new generation and tell its number; replicas see it with their next heartbeat."""
-
-    def acknowledge_purge(self, generation: int) -> None:
-        """Note that this replica holds nothing older than this generation."""
-
-    def finish_purge(self, generation: int) -> bool:
-        """Empty all tables, once, when every replica that has not left has acknowledged; tell whether that is done."""
 
 
 class PeerChannel(Protocol):

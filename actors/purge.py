@@ -1,4 +1,4 @@
-"""A purge: every replica forgets every payment, and none that was accepted after it."""
+"""A purge: every replica forgets every payment that was accepted up to its instant, and none that came later."""
 
 import logging
 from typing import Protocol
@@ -7,8 +7,9 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from actors.domain.lease_watch import LeaseWatch
+from actors.domain.records import LastPurge
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
-from actors.ports import LeaseStore, OwnedJournal, PurgeStore, Runtime
+from actors.ports import LeaseStore, OwnedJournal, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +20,29 @@ PURGE_S_MAX = 10.0
 """How long a client waits for the end of a purge."""
 
 
+class PurgeStore(Protocol):
+    """Purges in Postgres. Every method raises `LedgerUnavailableError` where it does not answer."""
+
+    def last_purge(self) -> LastPurge:
+        """Read the last purge."""
+
+    def begin_purge(self, now_ms: int) -> LastPurge:
+        """Open a new generation; replicas see it with their next heartbeat. The purge's instant is `now_ms`."""
+
+    def acknowledge_purge(self, generation: int) -> None:
+        """Note that this replica holds nothing older than this generation."""
+
+    def repeat_purge(self, purge: LastPurge) -> None:
+        """Purge again, at once, a Postgres that has forgotten the purge: no replica holds what is of before it."""
+
+    def finish_purge(self, purge: LastPurge) -> bool:
+        """Delete all that was accepted up to the instant, once, when every living replica has acknowledged.
+
+        Returns:
+            Whether that is done.
+        """
+
+
 class PurgedReplica(Protocol):
     """The replica whose payments are forgotten."""
 
@@ -27,7 +51,7 @@ class PurgedReplica(Protocol):
         """Whether the replica is about to end."""
 
     def stop_actors(self) -> OwnedJournal | None:
-        """Stop all actors and give their journal; None where that cannot be done now."""
+        """Let what is under way end, stop all actors and give their journal; None where that cannot be done now."""
 
     def start_actors(self) -> None:
         """Start all actors, unless the replica is draining."""
@@ -51,8 +75,8 @@ class Purger:
         self._replica = replica
         self._purge_s_max = purge_s_max
         self._lock = BoundedSemaphore()
-        self.generation = 0
-        """What the replica holds belongs to this generation."""
+        self.last_purge = LastPurge(0, 0)
+        """What the replica holds is of this purge's generation."""
 
     def purge(self) -> None:
         """Begin a purge, and wait until all replicas have followed it.
@@ -61,40 +85,43 @@ class Purger:
             LedgerUnavailableError: Postgres does not answer. A purge that has begun ends when it is back.
             GatewayUnavailableError: it takes longer than `PURGE_S_MAX`, or this replica ends meanwhile; it goes on.
         """
-        generation = self._purges.begin_purge()
+        begun = self._purges.begin_purge(self._runtime.now_ms())
         # In a greenlet of its own, which goes on whatever becomes of the client.
         follower = gevent.spawn(self.follow)
         follower.join(self._purge_s_max)
-        if self.generation < generation:
+        if self.last_purge.generation < begun.generation:
             raise GatewayUnavailableError("the purge is not over yet; it goes on")
 
     def follow(self) -> None:
         """Come to the generation that Postgres tells, as soon as it can be asked."""
         while not self._replica.is_draining:
             try:
-                self._come_to(self._purges.generation())
+                self._come_to(self._purges.last_purge())
             except (LedgerUnavailableError, JournalUnavailableError) as error:
                 logger.warning("a purge waits: %s", error)
                 self._runtime.sleep(RETRY_S)
             else:
                 return
 
-    def _come_to(self, generation: int) -> None:
-        """Drop all that this replica holds, and take up work once every living replica has done so."""
+    def _come_to(self, last_purge: LastPurge) -> None:
+        """Drop what it forgets of all that this replica holds, and go on once every living replica has done so."""
         with self._lock:
-            if generation <= self.generation:
+            if last_purge.generation < self.last_purge.generation:
+                self._purges.repeat_purge(self.last_purge)
+                logger.error("Postgres had forgotten purge %d: it is purged again", self.last_purge.generation)
+            if last_purge.generation <= self.last_purge.generation:
                 return
             journal = self._replica.stop_actors()
             if journal is None:
                 return
-            journal.purge(generation)
-            self._purges.acknowledge_purge(generation)
+            journal.purge(last_purge)
+            self._purges.acknowledge_purge(last_purge.generation)
             watch = LeaseWatch()
-            while not self._purges.finish_purge(generation):
-                self._expel_the_dead(watch, generation)
+            while not self._purges.finish_purge(last_purge):
+                self._expel_the_dead(watch, last_purge.generation)
                 self._runtime.sleep(STEP_S)
-            self.generation = generation
-            logger.info("purged: generation %d", generation)
+            self.last_purge = last_purge
+            logger.info("purged: generation %d", last_purge.generation)
             self._replica.start_actors()
 
     def _expel_the_dead(self, watch: LeaseWatch, generation: int) -> None:

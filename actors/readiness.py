@@ -1,17 +1,20 @@
 """Tells whether a replica takes payments, and how its parts are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from actors.domain.wall_clock import WallClock
 from actors.errors import FielError, GatewayUnavailableError, JournalUnavailableError
 from actors.messages.router import RouterStats
-from actors.ports import OwnedJournal
+from actors.messages.trouble import GetTrouble
+from actors.ports import OwnedJournal, Recipient
 from actors.router import UNRESOLVED_S
 from actors.supervisor import Supervisor
-from actors.system import Parts
+from actors.system import System
 
 OK = "ok"
+ASK_S_MAX = 0.5
+"""How long each actor may take to tell what keeps it from its work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Readiness:
 
 
 def check_readiness(
-    parts: Parts,
+    system: System,
     journal: OwnedJournal | None,
     supervisor: Supervisor | None,
     stats: Callable[[], RouterStats],
@@ -37,11 +40,14 @@ def check_readiness(
     is_draining: bool,
 ) -> Readiness:
     """Ask every part how it is. `journal` and `supervisor` are None until the replica has started."""
+    parts = system.parts
+    # Before the start nobody has used them.
+    users = (system.lease, system.persistence, system.health, system.gossip) if supervisor else ()
     states = {
         "journal": _state_of(lambda: _check_journal(journal)),
         "actors": _state_of(lambda: _check_actors(supervisor)),
-        "postgres": _state_of(parts.database.ping),
-        "redis": _state_of(parts.board.ping),
+        "postgres": _state_of(lambda: _check_store(parts.database.ping, users[:2])),
+        "redis": _state_of(lambda: _check_store(parts.board.ping, users[2:])),
         "clock": _state_of(lambda: _check_clock(parts.runtime.clock)),
         "payments": _state_of(lambda: _check_payments(stats())),
     }
@@ -69,6 +75,15 @@ def _check_actors(supervisor: Supervisor | None) -> None:
 def _check_clock(clock: WallClock) -> None:
     if clock.trouble is not None:
         raise GatewayUnavailableError(clock.trouble)
+
+
+def _check_store(ping: Callable[[], None], users: Sequence[Recipient]) -> None:
+    """Check that a store answers, and then that the actors that use it can do so: it may refuse to be written."""
+    ping()
+    for user in users:
+        trouble: str | None = user.ask(GetTrouble(), ASK_S_MAX)
+        if trouble is not None:
+            raise GatewayUnavailableError(trouble)
 
 
 def _check_payments(stats: RouterStats) -> None:

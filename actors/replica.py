@@ -16,9 +16,9 @@ from actors.errors import (
     LedgerUnavailableError,
     MailboxFullError,
 )
-from actors.messages.health import ForceBreaker
+from actors.messages.health import ForceBreaker, GetOrderReach, OrderReach
 from actors.messages.intake import Accept, AcceptAnswer, GetWaiting
-from actors.messages.lease import Leave
+from actors.messages.lease import GetLivingCount, Leave
 from actors.messages.persistence import GetIncidents, GetUnwritten, Incidents
 from actors.messages.processor import Drain, GetOldestSent, GetProcessorStatus, ProcessorStatus
 from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats, RouterStats
@@ -33,11 +33,16 @@ logger = logging.getLogger(__name__)
 ACCEPT_S_MAX = 5.0
 """How long a client waits for the journal."""
 ASK_S_MAX = 1.0
+ORDER_S_MAX = 1.0
+"""How long an operator waits until all living replicas say that they hold the order."""
+ORDER_STEP_S = 0.05
 SETTLE_S_MAX = 1.0
 """How long a stop waits for accepted payments to be settled as usual, before it stops charging."""
 DRAIN_S_MAX = 2.0
 """How long a stop then waits for the ends of charges and for their commits."""
 DRAIN_STEP_S = 0.02
+PURGE_REST_S_MAX = 5.0
+"""How long a purge waits for the same; all replicas wait at once, and the purge's client waits `PURGE_S_MAX`."""
 START_STEP_S = 0.2
 JOURNAL_S_MAX = 15.0
 """How long a start waits for a journal that another process holds."""
@@ -69,7 +74,7 @@ class Replica:
     def _start(self) -> None:
         while not self._draining:
             try:
-                self._purger.generation = self._parts.purges.generation()
+                self._purger.last_purge = self._parts.purges.last_purge()
                 break
             except LedgerUnavailableError as error:
                 logger.warning("waiting for Postgres: %s", error)
@@ -86,7 +91,7 @@ class Replica:
         deadline_s = self._parts.runtime.now_s() + JOURNAL_S_MAX
         while not self._draining:
             try:
-                return self._parts.open_journal(self._purger.generation)
+                return self._parts.open_journal(self._purger.last_purge)
             except JournalLockedError as error:
                 # Another replica may be taking over what an earlier run has left in it.
                 if self._parts.runtime.now_s() >= deadline_s:
@@ -99,20 +104,24 @@ class Replica:
         """Start all actors over the journal, unless the replica is draining."""
         if self._draining or self._journal is None:
             return
-        children = self._system.children(self._journal, self._purger.generation, self._purger.follow)
+        children = self._system.children(self._journal, self._purger.last_purge, self._purger.follow)
         self._supervisor = Supervisor(children, self._parts.runtime, self._parts.restart_limits, self._end_process)
         self._supervisor.start()
         self._at_work.set()
         logger.info("replica %s is at work", self._system.settings.replica)
 
     def stop_actors(self) -> OwnedJournal | None:
-        """Stop all actors, so that their journal can be purged.
+        """Stop all actors, so that their journal can be purged, after what is under way has ended and is committed.
+
+        Payments are accepted until the actors stop: the journal keeps them. What is still under way after
+        `PURGE_REST_S_MAX` is lost with what is purged: a processor may book it, and nobody knows of it.
 
         Returns:
             The journal; None where there is none yet, or an actor did not stop, and the process ends.
         """
         if self._journal is None or self._supervisor is None:
             return None
+        self._rest(PURGE_REST_S_MAX)
         self._at_work.clear()
         hanging = self._supervisor.stop()
         if hanging:
@@ -145,11 +154,19 @@ class Replica:
 
     def _come_to_rest(self) -> None:
         """Settle what can be settled soon, send nothing more, wait for what is under way, and give up the lease."""
-        system, runtime = self._system, self._parts.runtime
         self._settle()
+        self._rest(DRAIN_S_MAX)
+        try:
+            self._system.lease.ask(Leave(), ASK_S_MAX)
+        except GatewayUnavailableError as error:
+            logger.warning("the lease ends by itself: %s", error)
+
+    def _rest(self, rest_s_max: float) -> None:
+        """Send nothing more, and wait until every charge under way has ended and is committed."""
+        system, runtime = self._system, self._parts.runtime
         for address in system.processors.values():
             address.tell(Drain())
-        deadline_s = runtime.now_s() + DRAIN_S_MAX
+        deadline_s = runtime.now_s() + rest_s_max
         try:
             while runtime.now_s() < deadline_s:
                 stamps = [each.ask(GetOldestSent(), ASK_S_MAX) for each in system.processors.values()]
@@ -158,11 +175,11 @@ class Replica:
                     system.persistence.ask(GetUnwritten(), ASK_S_MAX),
                 )
                 if all(stamp is None for stamp in stamps) and not any(waiting):
-                    break
+                    return
                 runtime.sleep(DRAIN_STEP_S)
-            system.lease.ask(Leave(), ASK_S_MAX)
+            logger.warning("not all that is under way ended within %.1f s", rest_s_max)
         except GatewayUnavailableError as error:
-            logger.warning("not all of it came to rest: %s", error)
+            logger.warning("not all that is under way is known to have ended: %s", error)
 
     def _settle(self) -> None:
         """Let accepted payments be settled as usual, for a while: what is left then waits for another replica."""
@@ -245,17 +262,34 @@ class Replica:
         """
         return {name: actor.ask(GetProcessorStatus(), ASK_S_MAX) for name, actor in self._system.processors.items()}
 
-    def force_breaker(self, processor: str, state: BreakerState | None) -> bool:
+    def force_breaker(self, processor: str, state: BreakerState | None) -> OrderReach | None:
         """Hold the breaker of a processor on all replicas in a forced state; None lets it go.
 
         Returns:
-            False where there is no such processor.
+            How many replicas hold the order, all of them or after `ORDER_S_MAX`; None where there is no such processor.
 
         Raises:
             GatewayUnavailableError: starting, purging, stopping, or no answer within `ASK_S_MAX`; the order may hold
                 all the same then, and may be given again.
         """
-        return bool(self._system.health.ask(ForceBreaker(processor, state), ASK_S_MAX))
+        system, runtime = self._system, self._parts.runtime
+        if not system.health.ask(ForceBreaker(processor, state), ASK_S_MAX):
+            return None
+        deadline_s = runtime.now_s() + ORDER_S_MAX
+        living = self._living_count()
+        while True:
+            reach: OrderReach = system.health.ask(GetOrderReach(processor), ASK_S_MAX)
+            # One that Postgres does not count may be heard through Redis, and the other way about.
+            of = max(reach.of, living)
+            if reach.replicas >= of or runtime.now_s() >= deadline_s:
+                return OrderReach(reach.replicas, of)
+            runtime.sleep(ORDER_STEP_S)
+
+    def _living_count(self) -> int:
+        """Count the replicas that have a lease; 1 where nobody can tell."""
+        with contextlib.suppress(GatewayUnavailableError):
+            return self._system.lease.ask(GetLivingCount(), ASK_S_MAX) or 1
+        return 1
 
     def dead_actors(self) -> tuple[str, ...]:
         """Names of the actors that should run and do not; empty before the start and while all is well."""
@@ -263,4 +297,4 @@ class Replica:
 
     def readiness(self) -> Readiness:
         """Ask every part how it is."""
-        return check_readiness(self._parts, self._journal, self._supervisor, self.stats, is_draining=self._draining)
+        return check_readiness(self._system, self._journal, self._supervisor, self.stats, is_draining=self._draining)

@@ -23,8 +23,8 @@ STOP_S_MAX = 2.0
 HANG_S_MAX = 20.0
 """How long an actor may be busy with one message.
 
-This is longer than all calls that one message may wait for, if each is answered at the last moment: 12 s for a
-heartbeat of the recovery with two processors (three questions of 1 s, three statements of 3 s), 8 s for a batch (5 s,
+This is longer than all calls that one message may wait for, if each is answered at the last moment: 15 s for a
+heartbeat of the recovery with two processors (three questions of 1 s, four statements of 3 s), 8 s for a batch (5 s,
 and 3 s to report conflicts), 6 s for a round of health calls. A sync of the journal has no other limit than this one.
 """
 

@@ -12,6 +12,7 @@ from actors.actor import Address
 from actors.adapters.health_board import RedisHealthBoard
 from actors.adapters.health_probe import HttpHealthProbe
 from actors.adapters.journal.orphans import FileJournalShelf
+from actors.adapters.journal.store_memory import FileStoreMemory
 from actors.adapters.journal.sync import AdaptiveSync
 from actors.adapters.journal.writer import FileJournal
 from actors.adapters.peer_channel import RedisPeerChannel
@@ -31,6 +32,7 @@ from actors.domain.lease_watch import LEASE_S
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimiter, RateLimits
+from actors.domain.records import LastPurge
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Patience, Routes
 from actors.gossip import GossipActor
@@ -49,13 +51,14 @@ from actors.ports import (
     PaymentStore,
     PeerChannel,
     ProcessorClient,
-    PurgeStore,
     Runtime,
 )
 from actors.processor import ProcessorActor
+from actors.purge import PurgeStore
 from actors.queries import PaymentQueries, Turns
 from actors.router import RouterActor
 from actors.settings import Durability, Settings
+from actors.store_watch import StoreMemory
 from actors.supervisor import Child, RestartLimits
 
 SUMMARIES_MAX = 2
@@ -90,10 +93,13 @@ class Parts:
     """By the processors' names."""
     turns: Turns
     """Lets few summaries ask at once."""
-    open_journal: Callable[[int], OwnedJournal]
-    """Opens the replica's own journal for a generation."""
+    open_journal: Callable[[LastPurge], OwnedJournal]
+    """Opens the replica's own journal after a purge."""
+    store_memory: StoreMemory
+    """Lies beside the journal."""
     open_channel: Callable[[int], PeerChannel]
-    open_shelf: Callable[[int], JournalShelf]
+    """Opens the channel of a generation."""
+    open_shelf: Callable[[LastPurge], JournalShelf]
     breaker_limits: BreakerLimits = BreakerLimits()  # noqa: RUF009  # frozen, so one for all is harmless
     concurrency_limits: ConcurrencyLimits
     rate_limits: RateLimits = RateLimits()  # noqa: RUF009  # the same
@@ -130,19 +136,20 @@ def production_parts(settings: Settings) -> Parts:
             for processor in settings.processors
         },
         turns=BoundedSemaphore(SUMMARIES_MAX),
-        open_journal=lambda generation: _open_journal(settings, generation),
+        open_journal=lambda last_purge: _open_journal(settings, last_purge),
+        store_memory=FileStoreMemory(settings.journal_dir / settings.replica),
         open_channel=lambda generation: RedisPeerChannel(settings.redis_url, generation),
-        open_shelf=lambda generation: FileJournalShelf(
-            settings.journal_dir, settings.replica, generation, runtime.now_ms
+        open_shelf=lambda last_purge: FileJournalShelf(
+            settings.journal_dir, settings.replica, last_purge, runtime.now_ms
         ),
         concurrency_limits=ConcurrencyLimits(max=settings.in_flight_max),
         rng=Random(),  # noqa: S311  # jitter is no secret
     )
 
 
-def _open_journal(settings: Settings, generation: int) -> FileJournal:
+def _open_journal(settings: Settings, last_purge: LastPurge) -> FileJournal:
     folder: Path = settings.journal_dir / settings.replica
-    return FileJournal(folder, generation, AdaptiveSync() if settings.durability is Durability.FSYNC else None)
+    return FileJournal(folder, last_purge, AdaptiveSync() if settings.durability is Durability.FSYNC else None)
 
 
 class System:
@@ -176,18 +183,18 @@ class System:
         self.parts.board.close()
         self.parts.database.close()
 
-    def children(self, journal: Journal, generation: int, purged: Callable[[], None]) -> list[Child]:
+    def children(self, journal: Journal, last_purge: LastPurge, purged: Callable[[], None]) -> list[Child]:
         """List the actors in the order of their start: who is told something starts before who tells it.
 
-        `purged` is called when Postgres shows that what belongs to `generation` was purged.
+        `purged` is called when Postgres shows a later purge than the last one that the replica has followed.
         """
         return [
             self._persistence(),
             self._router(),
             *(self._processor(processor) for processor in self.settings.processors),
             self._intake(journal),
-            self._gossip(generation),
-            self._lease(generation, purged),
+            self._gossip(last_purge.generation),
+            self._lease(last_purge, purged),
             self._health(),
         ]
 
@@ -267,7 +274,7 @@ class System:
             ),
         )
 
-    def _lease(self, generation: int, purged: Callable[[], None]) -> Child:
+    def _lease(self, last_purge: LastPurge, purged: Callable[[], None]) -> Child:
         return Child(
             self.lease,
             lambda: LeaseActor(
@@ -276,9 +283,10 @@ class System:
                 router=self.router,
                 processors=tuple(self.processors.values()),
                 intake=self.intake,
-                shelf=self.parts.open_shelf(generation),
+                shelf=self.parts.open_shelf(last_purge),
+                memory=self.parts.store_memory,
                 runtime=self.parts.runtime,
-                generation=generation,
+                generation=last_purge.generation,
                 purged=purged,
             ),
         )

@@ -65,7 +65,7 @@ def drivers_except(*allowed: str) -> tuple[str, ...]:
 RULES = {
     "actors.domain": Rule(DOMAIN, foreign=PURE),
     "actors.errors": Rule((), foreign=("uuid",)),
-    "actors.messages": Rule(("actors.domain",), foreign=PURE),
+    "actors.messages": Rule(("actors.domain", "actors.messages.trouble"), foreign=PURE),
     "actors.ports": Rule(DOMAIN, foreign=PURE),
     "actors.settings": Rule(DOMAIN, never=DRIVERS),
     "actors.adapters": Rule((*DOWN_TO_PORTS, "actors.adapters"), never=("pykka",)),
@@ -78,7 +78,9 @@ RULES = {
     ),
     # Actors know each other by messages alone.
     "actors": Rule(SHARED_BY_ACTORS, never=DRIVERS),
-    "actors.lease": Rule((*SHARED_BY_ACTORS, "actors.fleet", "actors.takeover"), never=DRIVERS),
+    "actors.lease": Rule(
+        (*SHARED_BY_ACTORS, "actors.fleet", "actors.store_watch", "actors.takeover"), never=DRIVERS
+    ),
     # It measures its own slices, and gives other greenlets their turn.
     "actors.actor": Rule(("actors.errors",), never=drivers_except("time")),
     "actors.look_ups": Rule(DOWN_TO_PORTS, never=DRIVERS),

@@ -49,6 +49,7 @@ LONG = {
     "actors/system.py": "the composition root names every part once",
     "actors/domain/lifecycle.py": "one machine",
     "ops/simulation/stores.py": "the storage ports over one set of tables",
+    "actors/health.py": "polls, probes, opinions and orders are decided by what one exchange with the board has read",
     "actors/replica.py": "what the HTTP side asks stands beside the start and the end that it depends on",
 }
 """Files that are longer than `LINES_MAX`, and why."""

@@ -1,19 +1,22 @@
 """Shared health in Redis: MessagePack under `processor:{name}:health…`, each with a time to live."""
 
+import logging
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgpack
 import msgspec
 import redis
 
-from actors.adapters.redis_client import connect
+from actors.adapters.redis_client import connect, is_foreign, run
 from actors.domain.quorum import Opinion
 from actors.domain.records import PollLease, ProcessorHealth, SharedHealth
 from actors.errors import HealthUnavailableError
+
+logger = logging.getLogger(__name__)
 
 HEALTH_TTL_S = 15
 OPINION_TTL_S = 2
@@ -22,6 +25,16 @@ REPLICAS_KEY = "health:replicas"
 REPLICAS_TTL_S = 60
 SILENCES_MAX = 20
 """A replica without an opinion in more exchanges than this is removed from the list. If it lives, it returns."""
+
+TAKE_LEASE = """
+local left_ms = redis.call('PTTL', KEYS[1])
+if left_ms >= 0 and left_ms <= tonumber(ARGV[2]) then
+    return 0
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+"""Takes a lease unless somebody has it. What never ends, or ends later than a lease can, is none, and is replaced."""
 
 Shared = TypeVar("Shared", ProcessorHealth, Opinion)
 
@@ -39,6 +52,7 @@ class RedisHealthBoard:
         The opinion of a replica that is new here is read in the exchange after the one that finds it.
         """
         self._redis = connect(redis_url)
+        self._take = self._redis.register_script(TAKE_LEASE)
 
     def may_poll(self, processor: str, period_s: float) -> str | None:
         token = secrets.token_hex(8)
@@ -56,21 +70,15 @@ class RedisHealthBoard:
         polls = [_poll_key(name).encode() for name in names]
         told = [_opinion_key(name, peer) for name, peer in told_by]
         with _translated():
-            pipeline = self._redis.pipeline(transaction=False)
-            for opinion in opinions:
-                key = _opinion_key(opinion.processor, self._replica.encode())
-                pipeline.set(key, _encode(opinion), ex=OPINION_TTL_S)
-            gone = [peer for peer, silences in self._silences.items() if silences > SILENCES_MAX]
-            if gone:
-                pipeline.srem(REPLICAS_KEY, *gone)
-            pipeline.sadd(REPLICAS_KEY, self._replica)
-            pipeline.expire(REPLICAS_KEY, REPLICAS_TTL_S)
-            # Read before the values: a value that is replaced in between looks older than it is, never newer.
-            for timed_key in (*polls, *told):
-                pipeline.pttl(timed_key)
-            pipeline.smembers(REPLICAS_KEY)
-            pipeline.mget([*polls, *told, *(_key(name).encode() for name in names)])
-            *before, members, values = pipeline.execute()
+            try:
+                *before, members, values = self._exchange(opinions, polls, told)
+            except redis.ResponseError as error:
+                if not is_foreign(error):
+                    raise
+                # Of all keys here, only this one has to be of a type: SET replaces, and MGET passes over, any other.
+                logger.warning("%s held what Fiel has not written: it is deleted", REPLICAS_KEY)
+                self._redis.delete(REPLICAS_KEY)
+                *before, members, values = self._exchange(opinions, polls, told)
         timed = len(polls) + len(told)
         ttls_ms, answers = before[len(before) - timed :], values[timed:]
         others = tuple(_opinions(told_by, values[len(polls) : timed], ttls_ms[len(polls) :]))
@@ -82,6 +90,23 @@ class RedisHealthBoard:
         leases = _leases(names, values[: len(polls)], ttls_ms[: len(polls)])
         return SharedHealth(tuple(_answers(names, answers)), others, tuple(leases))
 
+    def _exchange(self, opinions: Sequence[Opinion], polls: Sequence[bytes], told: Sequence[bytes]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for opinion in opinions:
+            key = _opinion_key(opinion.processor, self._replica.encode())
+            pipeline.set(key, _encode(opinion), ex=OPINION_TTL_S)
+        gone = [peer for peer, silences in self._silences.items() if silences > SILENCES_MAX]
+        if gone:
+            pipeline.srem(REPLICAS_KEY, *gone)
+        pipeline.sadd(REPLICAS_KEY, self._replica)
+        pipeline.expire(REPLICAS_KEY, REPLICAS_TTL_S)
+        # Read before the values: a value that is replaced in between looks older than it is, never newer.
+        for timed_key in (*polls, *told):
+            pipeline.pttl(timed_key)
+        pipeline.smembers(REPLICAS_KEY)
+        pipeline.mget([*polls, *told, *(_key(name).encode() for name in self._processors)])
+        return run(pipeline)
+
     def ping(self) -> None:
         """Check that Redis answers."""
         with _translated():
@@ -92,7 +117,7 @@ class RedisHealthBoard:
 
     def _lease(self, key: str, value: str, period_s: float) -> bool:
         with _translated():
-            return bool(self._redis.set(key, value, nx=True, px=int(period_s * 1000)))
+            return bool(self._take(keys=[key], args=[value, int(period_s * 1000)]))
 
 
 @contextmanager
@@ -127,8 +152,9 @@ def _opinions(
 ) -> Iterator[Opinion]:
     for (name, peer), value, ttl_ms in zip(told_by, values, ttls_ms, strict=True):
         opinion = _decode(value, Opinion)
-        # A key without a time to live was evicted in between, or was not written by Fiel.
-        if opinion is not None and (opinion.processor, opinion.replica.encode()) == (name, peer) and ttl_ms >= 0:
+        # A key without a time to live was evicted in between; one without or with a longer one is not of Fiel.
+        is_timed = 0 <= ttl_ms <= OPINION_TTL_S * 1000
+        if opinion is not None and (opinion.processor, opinion.replica.encode()) == (name, peer) and is_timed:
             shared_s_ago = max(0.0, OPINION_TTL_S - ttl_ms / 1000)
             changed_s_ago = None if opinion.changed_s_ago is None else opinion.changed_s_ago + shared_s_ago
             yield replace(opinion, changed_s_ago=changed_s_ago)

@@ -190,6 +190,9 @@ class Dispatcher:
         """Note what a processor takes from now on."""
         self.routes.views[availability.processor].update(availability, now_s)
 
+    def store_changed(self, now_s: float) -> None:
+        """Note that Postgres may have forgotten what it had acknowledged."""
+
     # What is to be done.
 
     def decide(self, now_s: float, now_ms: int) -> Work:

@@ -1,6 +1,6 @@
 """What storage, processors and the shared health board answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from uuid import UUID
 
@@ -61,6 +61,52 @@ class WriteResult:
     """Payments of this replica whose rows name the new processor now."""
     disputed: tuple[UUID, ...] = ()
     """Payments that are settled otherwise already: with another processor, stamp or amount."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreIdentity:
+    """Which Postgres answered, and how far its history was."""
+
+    system_id: str
+    """The identifier that its data folder was made with."""
+    timeline: int
+    """Rises when a standby takes over, and with a restore to an earlier point in time."""
+    position: int
+    """How many bytes of its log had ever been made durable."""
+    noted_position: int
+    """The position that this replica had noted in its own row, which no other replica's writes can make up for."""
+
+    def follows(self, seen: "StoreIdentity") -> bool:
+        """Tell whether it is the one that was seen before, with all that this one had acknowledged."""
+        same_history = (self.system_id, self.timeline) == (seen.system_id, seen.timeline)
+        return same_history and self.position >= seen.position and self.noted_position >= seen.noted_position
+
+    def noted(self) -> "StoreIdentity":
+        """Give what there is at least once this replica has noted a position, which it does after it has read it."""
+        return replace(self, noted_position=self.position)
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        where = f"system {self.system_id}, timeline {self.timeline}, position {self.position}"
+        return f"{where} with {self.noted_position} noted"
+
+
+@dataclass(frozen=True, slots=True)
+class LastPurge:
+    """The gateway's last purge. It opened a generation, and forgets what was accepted up to its instant."""
+
+    generation: int
+    """How many purges there were."""
+    at_ms: int
+    """Wall clock of the replica that began it, milliseconds since the epoch; never falls from purge to purge."""
+
+    def forgets(self, payment: Payment, generation: int) -> bool:
+        """Tell whether it forgets a payment that a journal holds under this generation.
+
+        What stands under an earlier generation is kept where it was accepted later: by a replica that had not heard of
+        the purge yet.
+        """
+        return generation < self.generation and payment.accepted_at_ms <= self.at_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""What gossip is told."""
+"""What gossip is told and asked."""
 
 from dataclasses import dataclass
 
 from actors.domain.payment import Payment
+from actors.messages.trouble import GetTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,4 +18,4 @@ class SpreadDue:
     """The actor tells itself: what was gathered is to be told, and what others told to be heard."""
 
 
-GossipMessage = Spread | SpreadDue
+GossipMessage = Spread | SpreadDue | GetTrouble

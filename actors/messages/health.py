@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from actors.domain.breaker import BreakerState
+from actors.messages.trouble import GetTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +55,23 @@ class ExchangeDue:
     """The actor tells itself: the shared view is to be read again."""
 
 
-HealthMessage = BreakerChanged | DelaySeen | ProbeWanted | ForceBreaker | PollEnded | ExchangeDue
+@dataclass(frozen=True, slots=True)
+class GetOrderReach:
+    """A question: which replicas hold the latest order for a processor? Answers an `OrderReach`."""
+
+    processor: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReach:
+    """How many replicas hold an operator's order."""
+
+    replicas: int
+    """Those that say so, the one that was given the order included."""
+    of: int
+    """Those that live."""
+
+
+HealthMessage = (
+    BreakerChanged | DelaySeen | ProbeWanted | ForceBreaker | PollEnded | ExchangeDue | GetOrderReach | GetTrouble
+)

@@ -1,6 +1,8 @@
-"""What the lease's actor is told."""
+"""What the lease's actor is told and asked."""
 
 from dataclasses import dataclass
+
+from actors.messages.trouble import GetTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,4 +15,9 @@ class Leave:
     """End the lease for good, since the replica stops."""
 
 
-LeaseMessage = BeatDue | Leave
+@dataclass(frozen=True, slots=True)
+class GetLivingCount:
+    """A question: how many replicas have a lease, this one included? Answers None where Postgres does not tell."""
+
+
+LeaseMessage = BeatDue | Leave | GetTrouble | GetLivingCount

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
+from actors.messages.trouble import GetTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,4 +43,4 @@ class Incidents:
     """Payments that ended without a charge."""
 
 
-PersistenceMessage = Write | CommitDue | GetUnwritten | GetIncidents
+PersistenceMessage = Write | CommitDue | GetUnwritten | GetIncidents | GetTrouble

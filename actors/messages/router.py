@@ -74,6 +74,11 @@ class AvailabilityChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """Postgres may have forgotten what it had acknowledged; told before anything is written to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionDue:
     """The actor tells itself: a pause or a patience has ended."""
 
@@ -130,6 +135,7 @@ RouterMessage = (
     | ChargesEnded
     | LookUpsEnded
     | AvailabilityChanged
+    | StoreChanged
     | DecisionDue
     | GetOldestStamp
     | GetBeingWritten

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from http import HTTPStatus
 from typing import Protocol
 
 import falcon
@@ -10,6 +9,7 @@ import msgspec
 
 from actors.domain.breaker import BreakerState
 from actors.domain.instant import iso_from_ms
+from actors.messages.health import OrderReach
 from actors.messages.processor import ProcessorStatus
 from gateway.media import write_body
 from gateway.payment_body import is_msgpack_body, read_body
@@ -22,8 +22,8 @@ class ProcessorsGateway(Protocol):
     def processors(self) -> Mapping[str, ProcessorStatus]:
         """Tell what is known of each processor, by name."""
 
-    def force_breaker(self, processor: str, state: BreakerState | None) -> bool:
-        """Hold a breaker on all replicas, or release it with None; False where there is no such processor."""
+    def force_breaker(self, processor: str, state: BreakerState | None) -> OrderReach | None:
+        """Hold a breaker on all replicas, or release it with None; None where there is no such processor."""
 
 
 class Wanted(Enum):
@@ -64,6 +64,9 @@ class BreakerResource:
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Force a breaker here at once, and within half a second on the replicas that are connected through Redis.
 
+        Answers how many replicas hold the order, and how many live: those that have a lease in Postgres, or whose
+        opinions are read in Redis.
+
         A replica whose actors restart learns the forced state from the others, whose opinions stay in Redis for two
         seconds. It is lost when no replica has worked for longer than that, or when there is only one.
         """
@@ -73,9 +76,10 @@ class BreakerResource:
                 description="breakers are forced only where the gateway is started with ALLOW_FORCE=1",
             )
         wanted = _read_order(req)
-        if not self._gateway.force_breaker(name, wanted.state):
+        reach = self._gateway.force_breaker(name, wanted.state)
+        if reach is None:
             raise falcon.HTTPNotFound(title="Unknown processor", description=f"there is no processor {name}")
-        resp.status = HTTPStatus.NO_CONTENT
+        write_body(req, resp, {"replicas": reach.replicas, "of": reach.of})
 
 
 def _read_order(req: falcon.Request) -> Wanted:

@@ -14,11 +14,12 @@ from actors.domain.routing import Patience, Routes
 from actors.settings import Durability, Settings
 from actors.system import Parts
 from ops.simulation.clock import Clock, SimulatedRuntime
-from ops.simulation.journals import MemoryJournal, SharedShelf
+from ops.simulation.journals import MemoryJournal, MemoryStoreMemory, SharedShelf
 from ops.simulation.peers import MemoryBoard, MemoryChannel
 from ops.simulation.processors import SimulatedClient, SimulatedProbe
+from ops.simulation.purges import MemoryPurge
 from ops.simulation.replica import Mailbox, SimulatedReplica
-from ops.simulation.stores import MemoryLeases, MemoryPayments, MemoryPurge
+from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from ops.simulator.processor import PaymentProcessor
 
@@ -57,6 +58,7 @@ class Cluster:
         self.board = MemoryBoard(self.clock.time)
         self.processors = {each.name: PaymentProcessor(each.fee, self.clock) for each in conditions.processors}
         self.journals = {name: MemoryJournal() for name in names}
+        self.store_memories = {name: MemoryStoreMemory() for name in names}
         self._channels: dict[str, MemoryChannel] = {}
         self.replicas = {name: SimulatedReplica(self, name) for name in names}
 
@@ -79,9 +81,12 @@ class Cluster:
                 for each, processor in self.processors.items()
             },
             turns=FreeTurns(),
-            open_journal=lambda _: self.journals[name],
+            store_memory=self.store_memories[name],
+            open_journal=self.journals[name].opened,
             open_channel=lambda _: MemoryChannel(self._channels, name),
-            open_shelf=lambda _: SharedShelf(self.journals, name, lambda other: self.replicas[other].is_running),
+            open_shelf=lambda last_purge: SharedShelf(
+                self.journals, name, last_purge, lambda other: self.replicas[other].is_running
+            ),
             breaker_limits=conditions.breaker_limits,
             concurrency_limits=conditions.concurrency_limits,
             rate_limits=conditions.rate_limits,

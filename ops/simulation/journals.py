@@ -2,9 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from uuid import UUID
 
 from actors.domain.payment import Payment
+from actors.domain.records import LastPurge, StoreIdentity
 from actors.errors import JournalUnavailableError
 
 
@@ -15,6 +17,8 @@ class MemoryJournal:
         self.appends: list[tuple[Payment, ...]] = []
         self.broken = False
         """Whether nothing can be written."""
+        self.last_purge = LastPurge(0, 0)
+        """What it holds is of this purge's generation."""
         self._waiting = deque(kept)
         self._taken: list[Payment] = []
 
@@ -59,7 +63,20 @@ class MemoryJournal:
         if self.broken:
             raise JournalUnavailableError("planted")
 
-    def purge(self, generation: int) -> None:  # noqa: ARG002  # what comes next is not told from what came before
+    def opened(self, last_purge: LastPurge) -> "MemoryJournal":
+        """Give this journal to a process that knows of this purge."""
+        if last_purge.generation > self.last_purge.generation:
+            self.purge(last_purge)
+        return self
+
+    def purge(self, last_purge: LastPurge) -> None:
+        self.check()
+        self.last_purge = last_purge
+        self._waiting = deque(each for each in self._waiting if each.accepted_at_ms > last_purge.at_ms)
+        self._taken = [each for each in self._taken if each.accepted_at_ms > last_purge.at_ms]
+
+    def clear(self) -> None:
+        """Drop everything: another journal has it."""
         self._waiting.clear()
         self._taken = []
 
@@ -67,15 +84,30 @@ class MemoryJournal:
         """Do nothing: the simulation knows which processes live."""
 
 
+class MemoryStoreMemory:
+    """Fulfils `actors.store_watch.StoreMemory`. It outlives the simulated process that owns it."""
+
+    def __init__(self) -> None:
+        self.identity: StoreIdentity | None = None
+
+    def seen(self) -> StoreIdentity | None:
+        return self.identity
+
+    def remember(self, identity: StoreIdentity) -> None:
+        self.identity = identity
+
+
 class OrphanedJournal:
     """Fulfils `actors.ports.Orphan`; `clear` is called when another journal has what this one holds."""
 
-    def __init__(self, journal: MemoryJournal, clear: Callable[[], None]) -> None:
+    def __init__(self, journal: MemoryJournal, last_purge: LastPurge, clear: Callable[[], None]) -> None:
         self.clear = clear
         self._journal = journal
+        self._last_purge = last_purge
 
     def replay(self) -> Iterator[Payment]:
-        yield from list(self._journal.kept.values())
+        generation = self._journal.last_purge.generation
+        yield from [each for each in self._journal.kept.values() if not self._last_purge.forgets(each, generation)]
 
     def close(self) -> None:
         """Do nothing: no lock was taken."""
@@ -84,9 +116,12 @@ class OrphanedJournal:
 class SharedShelf:
     """Fulfils `actors.ports.JournalShelf`: the journals of all simulated replicas."""
 
-    def __init__(self, journals: Mapping[str, MemoryJournal], own: str, is_held: Callable[[str], bool]) -> None:
+    def __init__(
+        self, journals: Mapping[str, MemoryJournal], own: str, last_purge: LastPurge, is_held: Callable[[str], bool]
+    ) -> None:
         """`own` is left out; `is_held` tells whether a process has the journal of this name."""
         self._journals = journals
+        self._last_purge = last_purge
         self._own = own
         self._is_held = is_held
         self._read: dict[str, int] = {}
@@ -97,7 +132,7 @@ class SharedShelf:
             if name == self._own or not journal.held:
                 continue
             if not self._is_held(name):
-                yield OrphanedJournal(journal, lambda journal=journal: journal.purge(0))  # type: ignore[misc]
+                yield OrphanedJournal(journal, self._last_purge, journal.clear)
             elif name in gone and self._read.get(name) != len(journal.appends):
                 groups = len(journal.appends)
-                yield OrphanedJournal(journal, lambda name=name, groups=groups: self._read.update({name: groups}))  # type: ignore[misc]
+                yield OrphanedJournal(journal, self._last_purge, partial(self._read.__setitem__, name, groups))

@@ -81,8 +81,8 @@ class SimulatedReplica:
         settings = self._cluster.make_settings(self.name)
         self.parts = self._cluster.make_parts(settings, self.runtime)
         self.system = System(settings, self.parts, self._make_mailbox)
-        generation = self.parts.purges.generation()
-        children = self.system.children(self.parts.open_journal(generation), generation, purged=lambda: None)
+        last_purge = self.parts.purges.last_purge()
+        children = self.system.children(self.parts.open_journal(last_purge), last_purge, purged=lambda: None)
         actors = [child.make() for child in children]
         for child, actor in zip(children, actors, strict=True):
             self.mailboxes[child.address.name].put_in(actor)

@@ -14,6 +14,7 @@ from actors.domain.records import (
     ProcessorTotal,
     Registration,
     ReplicaState,
+    StoreIdentity,
     WriteResult,
 )
 from actors.domain.wall_clock import ClockReading
@@ -75,6 +76,8 @@ class MemoryPayments(MemoryStore):
         self._answer()
         tables, replica = self.tables, self.fence.replica
         lease = tables.leases.get(replica)
+        if self.fence.timeline not in {None, tables.timeline}:
+            raise LedgerUnavailableError("not registered since the tables have forgotten something")
         if lease is None or lease.epoch != self.fence.epoch:
             raise FencedError(tables.dispute(settlements))
         self.writes.append((len(claims), len(moves), len(settlements)))
@@ -139,6 +142,10 @@ class MemoryPayments(MemoryStore):
 class MemoryLeases(MemoryStore):
     """Fulfils `actors.ports.LeaseStore`."""
 
+    def identity(self) -> StoreIdentity:
+        self._answer()
+        return StoreIdentity("in memory", self.tables.timeline, position=0, noted_position=0)
+
     def register(self, generation: int, clock: ClockReading) -> Registration:
         self._answer()
         tables, replica = self.tables, self.fence.replica
@@ -147,6 +154,7 @@ class MemoryLeases(MemoryStore):
         lease.generation, lease.clock = generation, clock
         lease.watermark_ms = min(lease.watermark_ms, clock.clock_ms)
         lease.published_ms = max(lease.published_ms, lease.watermark_ms)
+        self.fence.timeline = tables.timeline
         self.fence.epoch = lease.epoch if generation == tables.generation else 0
         return Registration(lease.epoch, tables.generation, lease.watermark_ms, lease.published_ms)
 
@@ -189,6 +197,10 @@ class MemoryLeases(MemoryStore):
                 lease.end_epoch()
         self._lose_the_answer()
 
+    def living(self) -> int:
+        self._answer()
+        return len(self.tables.leases) - len(self.tables.gone())
+
     def adopt(self, claims_max: int) -> AdoptedClaims | None:
         self._answer()
         tables = self.tables
@@ -215,38 +227,3 @@ class MemoryLeases(MemoryStore):
     def _oldest_of(self, owners: set[str]) -> list[OwnedClaim]:
         owned = (owned for owned in self.tables.claims.values() if owned.owner in owners)
         return sorted(owned, key=lambda each: (each.claim.payment.accepted_at_ms, each.claim.payment.correlation_id))
-
-
-class MemoryPurge(MemoryStore):
-    """Fulfils `actors.ports.PurgeStore`."""
-
-    def generation(self) -> int:
-        self._answer()
-        return self.tables.generation
-
-    def begin_purge(self) -> int:
-        self._answer()
-        self.tables.generation += 1
-        return self.tables.generation
-
-    def acknowledge_purge(self, generation: int) -> None:
-        self._answer()
-        lease = self.tables.leases.get(self.fence.replica)
-        if lease is not None:
-            lease.generation = generation
-
-    def finish_purge(self, generation: int) -> bool:
-        self._answer()
-        tables = self.tables
-        if tables.purged_generation >= generation:
-            return True
-        sleepers = [name for name, lease in tables.leases.items() if lease.generation < generation]
-        if not set(sleepers) <= set(tables.gone()):
-            return False
-        for name in sleepers:
-            tables.leases[name].end_epoch()
-        for table in (tables.payments, tables.claims, tables.settlements, tables.closings, tables.conflicts):
-            table.clear()
-        tables.disputes.clear()
-        tables.purged_generation = generation
-        return True

@@ -58,7 +58,30 @@ class MemoryTables:
     """Charges of payments that are settled otherwise."""
     leases: dict[str, Lease] = field(default_factory=dict)
     generation: int = 0
+    purged_at_ms: int = 0
     purged_generation: int = 0
+
+    timeline: int = 1
+    """Rises when the tables forget."""
+
+    def copy(self) -> "MemoryTables":
+        """Copy the tables as they are now, for `forget`."""
+        return replace(
+            self,
+            payments=dict(self.payments),
+            claims={key: replace(owned) for key, owned in self.claims.items()},
+            settlements=dict(self.settlements),
+            conflicts={key: dict(amounts) for key, amounts in self.conflicts.items()},
+            leases={name: replace(lease) for name, lease in self.leases.items()},
+        )
+
+    def forget(self, earlier: "MemoryTables") -> None:
+        """Put back an earlier copy, as a standby does that had not received the rest; it begins a new timeline."""
+        restored = earlier.copy()
+        self.payments, self.claims, self.settlements = restored.payments, restored.claims, restored.settlements
+        self.conflicts, self.leases, self.generation = restored.conflicts, restored.leases, restored.generation
+        self.purged_at_ms, self.purged_generation = restored.purged_at_ms, restored.purged_generation
+        self.timeline += 1
 
     def gone(self) -> list[str]:
         """Name the replicas that have left."""
@@ -159,3 +182,5 @@ class MemoryFence:
 
     replica: str = "1"
     epoch: int = 0
+    timeline: int | None = None
+    """That of the tables at the registration."""

@@ -10,12 +10,15 @@ import pykka
 from actors.actor import Actor, Address
 from actors.domain.concurrency_limit import ConcurrencyLimits
 from actors.domain.payment import Payment
+from actors.domain.records import LastPurge
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
 from actors.ports import Journal, OwnedJournal
 from actors.settings import Settings
 from actors.supervisor import Child
 from actors.system import Parts, System
-from ops.simulation.stores import MemoryLeases, MemoryPayments, MemoryPurge
+from ops.simulation.journals import MemoryStoreMemory
+from ops.simulation.purges import MemoryPurge
+from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import MemoryBoard, MemoryChannel, ScriptedProbe, ScriptedProcessor, VirtualRuntime
 from tests.actors.fakes_journal import MemoryJournal, MemoryShelf
@@ -53,10 +56,9 @@ class MemoryOwnedJournal(MemoryJournal):
         if self.broken:
             raise JournalUnavailableError("planted")
 
-    def purge(self, generation: int) -> None:
-        self.check()
-        self.purges.append(generation)
-        self.committed([payment.correlation_id for payment in self.take(self.waiting)])
+    def purge(self, last_purge: LastPurge) -> None:
+        super().purge(last_purge)
+        self.purges.append(last_purge.generation)
 
     def close(self) -> None:
         self.closed = True
@@ -65,7 +67,7 @@ class MemoryOwnedJournal(MemoryJournal):
 def memory_parts(
     runtime: VirtualRuntime,
     tables: MemoryTables | None = None,
-    open_journal: Callable[[int], OwnedJournal] = lambda _: MemoryOwnedJournal(),
+    open_journal: Callable[[LastPurge], OwnedJournal] = lambda _: MemoryOwnedJournal(),
     settings: Settings = SETTINGS,
 ) -> Parts:
     """Build parts that live in memory and in virtual time."""
@@ -81,6 +83,7 @@ def memory_parts(
         clients={processor.name: ScriptedProcessor() for processor in settings.processors},
         turns=Semaphore(1),
         open_journal=open_journal,
+        store_memory=MemoryStoreMemory(),
         open_channel=lambda _: MemoryChannel(),
         open_shelf=lambda _: MemoryShelf(),
         concurrency_limits=ConcurrencyLimits(max=settings.in_flight_max),
@@ -154,10 +157,10 @@ class ScriptedSystem(System):
         self.addresses: dict[str, ScriptedAddress] = {}
         super().__init__(settings, parts, self._make_address)
 
-    def children(self, journal: Journal, generation: int, purged: Callable[[], None]) -> list[Child]:
-        self.generations.append(generation)
+    def children(self, journal: Journal, last_purge: LastPurge, purged: Callable[[], None]) -> list[Child]:
+        self.generations.append(last_purge.generation)
         self.purged = purged
-        return [Child(child.address, NeverStarted) for child in super().children(journal, generation, purged)]
+        return [Child(child.address, NeverStarted) for child in super().children(journal, last_purge, purged)]
 
     def answer(self, name: str, answers: Mapping[type, object]) -> None:
         """Let an actor answer messages of these types from now on."""

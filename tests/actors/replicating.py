@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from actors.domain.breaker import BreakerState
+from actors.domain.records import LastPurge
 from actors.errors import (
     FielError,
 )
@@ -13,7 +14,7 @@ from actors.messages.processor import GetOldestSent, ProcessorStatus
 from actors.messages.router import GetBeingWritten, RouterStats
 from actors.ports import OwnedJournal
 from actors.replica import Replica
-from ops.simulation.stores import MemoryPurge
+from ops.simulation.purges import MemoryPurge
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import VirtualRuntime
 from tests.actors.fakes_system import MemoryDatabase, MemoryOwnedJournal, ScriptedSystem, memory_parts
@@ -57,10 +58,10 @@ class Process:
         """Reasons for which the process was to end."""
         self.replica = Replica(self.system, self.ends.append, accept_s_max)
 
-    def open_journal(self, generation: int) -> OwnedJournal:
+    def open_journal(self, last_purge: LastPurge) -> OwnedJournal:
         if self.journal_errors:
             raise self.journal_errors.popleft()
-        self.opened.append(generation)
+        self.opened.append(last_purge.generation)
         return self.journal
 
     def start(self) -> "Process":

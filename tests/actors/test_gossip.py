@@ -2,6 +2,7 @@ from actors.errors import PeersUnavailableError
 from actors.gossip import EXCHANGE_S, UNTOLD_MAX, GossipActor
 from actors.messages.gossip import Spread
 from actors.messages.intake import AcceptedByPeers
+from actors.messages.trouble import GetTrouble
 from tests.actors.fakes import MemoryChannel, Recorder, VirtualRuntime, deliver, payment
 
 
@@ -62,3 +63,15 @@ def test_the_channel_is_closed_with_the_actor() -> None:
     gossip = Gossip()
     gossip.actor.on_stop()
     assert str(gossip.channel.error) == "closed"
+
+
+def test_it_tells_for_how_long_nothing_could_be_exchanged_and_why() -> None:
+    gossip = Gossip()
+    assert gossip.actor.on_receive(GetTrouble()) is None
+    gossip.channel.error = PeersUnavailableError("planted")
+    for _ in range(9):
+        gossip.exchange()
+    assert gossip.actor.on_receive(GetTrouble()) == "accepted payments are not exchanged for 2 s: planted"
+    gossip.channel.error = None
+    gossip.exchange()
+    assert gossip.actor.on_receive(GetTrouble()) is None

@@ -14,7 +14,7 @@ from actors.domain.breaker import BreakerState
 from actors.domain.quorum import Opinion
 from actors.domain.records import ProcessorHealth, SharedHealth
 from actors.health import HOLD_S, HOLD_S_MAX, HURRY_S, LEASE_S, POLL_S, PROBE_OWN_S, READ_GAP_S_MAX, READ_S, HealthActor
-from actors.messages.health import BreakerChanged, DelaySeen, ForceBreaker, ProbeWanted
+from actors.messages.health import BreakerChanged, DelaySeen, ForceBreaker, GetOrderReach, OrderReach, ProbeWanted
 from actors.messages.processor import (
     DelayHeard,
     HealthReported,
@@ -23,6 +23,7 @@ from actors.messages.processor import (
     ProbeAnswered,
     QuorumFoundDown,
 )
+from actors.messages.trouble import GetTrouble
 from tests.actors.fakes import NOW_MS, MemoryBoard, Recorder, ScriptedProbe, VirtualRuntime, deliver
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
@@ -528,6 +529,51 @@ def test_an_order_reaches_every_replica_once() -> None:
     assert order(cluster, "2", None) is True
     cluster.advance(1.0)
     assert cluster.told(HoldBreaker) == [[HoldBreaker(None)]] * 3
+
+
+def reach(cluster: HealthCluster, name: str) -> object:
+    return cluster.members[name].actor.on_receive(GetOrderReach("default"))
+
+
+def test_who_gave_an_order_learns_in_time_how_many_replicas_hold_it() -> None:
+    cluster = HealthCluster()
+    cluster.advance(1.0)
+    order(cluster, "1", FORCED_CLOSED)
+    assert reach(cluster, "1") == OrderReach(1, of=3)
+    cluster.advance(READ_S + 3 * HURRY_S)
+    assert reach(cluster, "1") == OrderReach(3, of=3)
+
+
+def test_an_order_that_the_board_does_not_carry_is_held_by_nobody_else() -> None:
+    cluster = HealthCluster()
+    cluster.advance(1.0)
+    cluster.board.gone = True
+    order(cluster, "1", FORCED_OPEN)
+    cluster.advance(1.0)
+    assert reach(cluster, "1") == OrderReach(1, of=1)
+
+
+def test_it_tells_for_how_long_opinions_could_not_be_exchanged_and_why() -> None:
+    cluster = HealthCluster()
+    actor = cluster.members["1"].actor
+    assert actor.on_receive(GetTrouble()) is None
+    cluster.board.gone = True
+    cluster.advance(3.0 + READ_S)
+    assert actor.on_receive(GetTrouble()) == "opinions are not exchanged for 3 s: planted"
+    cluster.board.gone = False
+    cluster.advance(READ_S)
+    assert actor.on_receive(GetTrouble()) is None
+
+
+def test_a_lease_that_ends_later_than_one_can_is_not_waited_for() -> None:
+    cluster = HealthCluster("1")
+    cluster.board.leases["default poll"] = (cluster.time_s + 3600.0, "strange")
+    taken_before = cluster.board.taken
+    cluster.board.may_poll = lambda processor, period_s: MemoryBoard.may_poll(  # type: ignore[method-assign]
+        cluster.board, f"{processor} mended", period_s
+    )
+    cluster.advance(ROUND_S)
+    assert cluster.board.taken > taken_before
 
 
 def test_an_order_for_a_processor_that_nobody_knows_is_refused() -> None:

@@ -12,10 +12,12 @@ from actors.errors import GatewayUnavailableError, LeaseLostError
 from actors.fleet import CLOCKS_S
 from actors.lease import ADOPT_S, BEAT_S, NEVER_MS, LeaseActor
 from actors.messages.intake import FirstAmountsFound, TakeOver
-from actors.messages.lease import Leave
+from actors.messages.lease import GetLivingCount, Leave
 from actors.messages.processor import GetOldestSent, LeaseRenewed
-from actors.messages.router import Adopt, GetAdoptionRoom, GetOldestStamp
+from actors.messages.router import Adopt, GetAdoptionRoom, GetOldestStamp, StoreChanged
+from actors.messages.trouble import GetTrouble
 from actors.takeover import TAKEN_AT_ONCE_MAX
+from ops.simulation.journals import MemoryStoreMemory
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, deliver, payment
@@ -25,7 +27,9 @@ from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
 class Lease:
     """A lease's actor that is not started, with what stands around it."""
 
-    def __init__(self, tables: MemoryTables | None = None, generation: int = 0) -> None:
+    def __init__(
+        self, tables: MemoryTables | None = None, generation: int = 0, memory: MemoryStoreMemory | None = None
+    ) -> None:
         self.runtime = VirtualRuntime()
         self.hook: Callable[[object], None] = lambda _: None
         """Called with each question that the actor asks, before it is answered."""
@@ -34,6 +38,7 @@ class Lease:
         self.router = self.recorder({GetOldestStamp: None, GetAdoptionRoom: 100})
         self.processor = self.recorder({GetOldestSent: None})
         self.intake, self.shelf = self.recorder({TakeOver: True}), MemoryShelf()
+        self.memory = memory or MemoryStoreMemory()
         self.purges: list[None] = []
         self.actor = LeaseActor(
             leases=self.leases,
@@ -42,6 +47,7 @@ class Lease:
             processors=[self.processor],
             intake=self.intake,
             shelf=self.shelf,
+            memory=self.memory,
             runtime=self.runtime,
             generation=generation,
             purged=lambda: self.purges.append(None),
@@ -198,6 +204,25 @@ def test_while_postgres_is_away_the_lease_is_not_renewed_and_joining_is_tried_ag
     assert lease.processor.messages == []
     lease.advance(BEAT_S)
     assert len(lease.processor.messages) == 1
+
+
+def test_it_tells_for_how_long_the_lease_could_not_be_renewed_and_why() -> None:
+    lease = Lease().start()
+    assert lease.actor.on_receive(GetTrouble()) is None
+    lease.leases.failures = 5
+    lease.advance(5 * BEAT_S)
+    assert lease.actor.on_receive(GetTrouble()) == "the lease is not renewed for 1 s: planted"
+    lease.advance(BEAT_S)
+    assert lease.actor.on_receive(GetTrouble()) is None
+
+
+def test_it_tells_how_many_replicas_live() -> None:
+    lease = Lease(left_by_replica_2()).start()
+    assert lease.actor.on_receive(GetLivingCount()) == 1
+    MemoryLeases(lease.tables, MemoryFence("3")).register(0, LEASE_S)
+    assert lease.actor.on_receive(GetLivingCount()) == 2
+    lease.leases.failures = 1
+    assert lease.actor.on_receive(GetLivingCount()) is None
 
 
 def test_a_name_that_another_process_took_ends_the_actor() -> None:
@@ -444,3 +469,76 @@ def test_a_step_of_the_systems_clock_is_told_once_and_gets_into_no_watermark(cap
         "clocks disagree: the system's clock has stepped and is 3600.0 s ahead",
         "clocks agree again",
     ]
+
+
+def test_the_lease_is_renewed_until_a_purge_has_stopped_the_actors() -> None:
+    lease = Lease().start()
+    lease.tables.generation += 1
+    lease.advance(2 * LEASE_S)
+    assert lease.tables.leases["1"].until_s > lease.runtime.now_s()
+    assert lease.processor.messages[-1] == LeaseRenewed(lease.runtime.now_s() + LEASE_S)
+
+
+# A Postgres that forgets.
+
+
+def test_the_router_is_told_of_a_postgres_that_may_have_forgotten_before_this_replica_joins_it() -> None:
+    lease = Lease()
+    earlier = lease.tables.copy()
+    lease.start()
+    lease.tables.forget(earlier)
+    joined: list[bool] = []
+
+    class Router(Recorder):
+        def tell(self, message: object) -> None:
+            joined.append("1" in lease.tables.leases)
+            super().tell(message)
+
+    lease.actor._router = router = Router(lease.router.answers)  # noqa: SLF001  # it was given at the start
+    lease.advance(BEAT_S)
+    assert (router.messages, joined) == ([StoreChanged()], [False])
+    assert lease.tables.leases["1"].epoch == 1
+    lease.advance(BEAT_S)
+    assert router.messages == [StoreChanged()]
+    assert lease.processor.messages[-1] == LeaseRenewed(lease.runtime.now_s() + LEASE_S)
+
+
+@pytest.mark.parametrize("joins_before", [0, 3])
+def test_an_epoch_that_went_back_with_postgres_does_not_end_the_actor(joins_before: int) -> None:
+    tables = MemoryTables()
+    for _ in range(joins_before):
+        write(tables, "1", [])
+    earlier = tables.copy()
+    lease = Lease(tables).start()
+    tables.forget(earlier)
+    lease.advance(2 * BEAT_S)
+    assert tables.leases["1"].epoch == joins_before + 1
+    assert lease.actor.on_receive(GetTrouble()) is not None
+
+
+def test_the_next_process_notices_that_postgres_forgot_while_there_was_none() -> None:
+    lease = Lease().start()
+    lease.tables.forget(lease.tables.copy())
+    successor = Lease(lease.tables, memory=lease.memory).start()
+    assert successor.router.messages == [StoreChanged()]
+
+
+def test_after_postgres_forgot_others_get_the_time_to_join_before_anything_is_adopted() -> None:
+    lease = Lease(left_by_replica_2(1)).start()
+    lease.advance(LEASE_S - BEAT_S)
+    lease.tables.forget(lease.tables.copy())
+    lease.advance(LEASE_S)
+    assert lease.router.messages == [StoreChanged()]
+    lease.advance(2 * BEAT_S)
+    assert [type(message) for message in lease.router.messages] == [StoreChanged, Adopt]
+
+
+def test_a_purge_that_postgres_forgot_is_followed_and_the_replica_joins_when_it_is_repeated() -> None:
+    tables = MemoryTables()
+    tables.generation = 4
+    lease = Lease(tables, generation=5).start()
+    lease.runtime.run_spawned()
+    assert (lease.purges, lease.processor.messages) == ([None], [])
+    tables.generation = 5
+    lease.advance(BEAT_S)
+    assert lease.processor.messages == [LeaseRenewed(lease.runtime.now_s() + LEASE_S)]

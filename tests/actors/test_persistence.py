@@ -2,6 +2,7 @@ from uuid import UUID
 
 from actors.domain.payment import Move
 from actors.messages.intake import Recorded
+from actors.messages.trouble import GetTrouble
 from actors.persistence import COMMIT_BACKOFF
 from tests.actors.persisting import LIMITS, Persistence, claims, ids, settlement, written
 
@@ -162,3 +163,15 @@ def test_a_write_that_fails_when_the_actor_stops_is_left_to_the_journal() -> Non
     persistence.store.failures = 1
     persistence.actor.on_stop()
     assert (persistence.store.writes, persistence.intake.messages) == ([], [])
+
+
+def test_it_tells_for_how_long_batches_fail_and_why() -> None:
+    persistence = Persistence()
+    assert persistence.actor.on_receive(GetTrouble()) is None
+    persistence.store.failures = 2
+    persistence.write(claims(1))
+    assert persistence.actor.on_receive(GetTrouble()) == "batches fail for 0 s: planted"
+    persistence.advance(1.0)
+    persistence.advance(1.0)
+    assert persistence.store.failures == 0
+    assert persistence.actor.on_receive(GetTrouble()) is None

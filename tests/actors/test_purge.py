@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Iterator
 
 import gevent
@@ -5,10 +6,12 @@ import pytest
 from gevent.event import Event
 
 from actors.domain.lease_watch import LEASE_S
+from actors.domain.records import LastPurge
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
 from actors.ports import OwnedJournal
-from actors.purge import PURGE_S_MAX, RETRY_S, STEP_S, Purger
-from ops.simulation.stores import MemoryLeases, MemoryPurge
+from actors.purge import RETRY_S, STEP_S, Purger
+from ops.simulation.purges import MemoryPurge
+from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, READING, VirtualRuntime, payment
 from tests.actors.fakes_system import MemoryOwnedJournal
@@ -59,14 +62,14 @@ def test_a_purge_stops_the_actors_empties_the_journal_and_starts_them_again() ->
     assert replica.steps == ["stop", "start"]
     assert isinstance(replica.journal, MemoryOwnedJournal)
     assert (replica.journal.purges, replica.journal.kept) == ([1], {})
-    assert (replica.purger.generation, replica.tables.purged_generation) == (1, 1)
+    assert (replica.purger.last_purge.generation, replica.tables.purged_generation) == (1, 1)
 
 
 def test_each_purge_begins_a_generation() -> None:
     replica = Replica()
     for _ in range(3):
         replica.purger.purge()
-    assert replica.purger.generation == 3
+    assert replica.purger.last_purge.generation == 3
     assert replica.steps == ["stop", "start"] * 3
 
 
@@ -74,9 +77,9 @@ def test_a_purge_is_acknowledged_after_the_journal_is_empty() -> None:
     replica = Replica()
 
     class Journal(MemoryOwnedJournal):
-        def purge(self, generation: int) -> None:
+        def purge(self, last_purge: LastPurge) -> None:
             replica.steps.append(f"acknowledged {replica.acknowledged()}")
-            super().purge(generation)
+            super().purge(last_purge)
 
     replica.journal = Journal()
     replica.purger.purge()
@@ -113,18 +116,18 @@ def test_a_replica_that_stands_still_loses_its_lease_and_a_living_one_is_waited_
 
 def test_a_purge_that_another_replica_began_is_followed_once() -> None:
     replica = Replica("2")
-    replica.others[0].begin_purge()
+    replica.others[0].begin_purge(NOW_MS)
     replica.others[0].acknowledge_purge(1)
     replica.purger.follow()
     replica.purger.follow()
     assert replica.steps == ["stop", "start"]
-    assert replica.purger.generation == 1
+    assert replica.purger.last_purge.generation == 1
 
 
 def test_a_generation_that_the_replica_started_with_is_not_followed() -> None:
     replica = Replica()
-    replica.purges.begin_purge()
-    replica.purger.generation = 1
+    replica.purges.begin_purge(NOW_MS)
+    replica.purger.last_purge = LastPurge(1, NOW_MS)
     replica.purger.follow()
     assert replica.steps == []
 
@@ -139,7 +142,7 @@ def test_a_purge_that_cannot_begin_is_refused_and_stops_nothing() -> None:
 
 def test_a_purge_that_has_begun_waits_for_postgres() -> None:
     replica = Replica()
-    replica.purges.begin_purge()
+    replica.purges.begin_purge(NOW_MS)
     replica.purges.failures = 3
     started_s = replica.runtime.now_s()
     replica.purger.follow()
@@ -152,11 +155,11 @@ class FailsOnce(MemoryOwnedJournal):
 
     failed = False
 
-    def purge(self, generation: int) -> None:
+    def purge(self, last_purge: LastPurge) -> None:
         if not self.failed:
             self.failed = True
             raise JournalUnavailableError("planted")
-        super().purge(generation)
+        super().purge(last_purge)
 
 
 def test_a_journal_that_cannot_be_emptied_is_not_acknowledged_and_tried_again() -> None:
@@ -188,7 +191,7 @@ def test_a_draining_replica_leaves_the_purge_to_its_next_start_and_tells_the_cli
 
 def test_a_replica_that_drains_while_it_waits_for_postgres_gives_up_following() -> None:
     replica = Replica()
-    replica.purges.begin_purge()
+    replica.purges.begin_purge(NOW_MS)
     replica.purges.failures = 1_000
     replica.runtime.call_later(10 * RETRY_S, replica.begin_drain)
     replica.purger.follow()
@@ -202,9 +205,9 @@ class BlockedPurge(MemoryPurge):
         super().__init__(tables, fence)
         self.may_answer = Event()
 
-    def finish_purge(self, generation: int) -> bool:
+    def finish_purge(self, purge: LastPurge) -> bool:
         self.may_answer.wait()
-        return super().finish_purge(generation)
+        return super().finish_purge(purge)
 
 
 @pytest.fixture
@@ -225,7 +228,7 @@ def test_a_purge_that_takes_longer_than_its_client_waits_goes_on(
     assert replica.steps == ["stop"]
     purges.may_answer.set()
     assert replica.started.wait(timeout=5)
-    assert (replica.steps, purger.generation) == (["stop", "start"], 1)
+    assert (replica.steps, purger.last_purge.generation) == (["stop", "start"], 1)
 
 
 def test_two_purges_at_once_are_followed_one_after_the_other(
@@ -238,5 +241,30 @@ def test_two_purges_at_once_are_followed_one_after_the_other(
     assert replica.steps == ["stop"]
     purges.may_answer.set()
     gevent.spawn(purger.follow).join(timeout=5)
-    assert purger.generation == 2
+    assert purger.last_purge.generation == 2
     assert replica.steps == ["stop", "start"] * 2
+
+
+def test_a_replica_that_was_cut_off_keeps_what_it_accepted_after_a_purge() -> None:
+    replica = Replica("2")
+    later = dataclasses.replace(payment(2), accepted_at_ms=NOW_MS + 1)
+    replica.journal = MemoryOwnedJournal((payment(1), later))
+    purge = replica.others[0].begin_purge(NOW_MS)
+    replica.others[0].acknowledge_purge(purge.generation)
+    replica.runtime.advance(60.0)  # Its lease ends, so that the purge does not wait for it.
+    assert replica.others[0].finish_purge(purge)
+    replica.purger.follow()
+    assert isinstance(replica.journal, MemoryOwnedJournal)
+    assert list(replica.journal.kept.values()) == [later]
+    assert replica.steps == ["stop", "start"]
+
+
+def test_a_purge_that_postgres_has_forgotten_is_repeated_without_stopping_anything() -> None:
+    replica = Replica()
+    earlier = replica.tables.copy()
+    replica.purger.purge()
+    replica.steps.clear()
+    replica.tables.forget(earlier)
+    replica.purger.follow()
+    assert replica.purges.last_purge() == replica.purger.last_purge
+    assert (replica.tables.purged_generation, replica.steps) == (1, [])

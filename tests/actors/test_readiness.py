@@ -2,9 +2,11 @@ from collections.abc import Callable
 
 import pytest
 
+from actors.domain.records import LastPurge
 from actors.domain.wall_clock import ClockReading, PeerClock
 from actors.errors import GatewayUnavailableError
 from actors.messages.router import RouterStats
+from actors.messages.trouble import GetTrouble
 from actors.readiness import OK, Readiness, check_readiness
 from actors.supervisor import RestartLimits, Supervisor
 from tests.actors.fakes import NOW_MS, MemoryBoard, VirtualRuntime
@@ -22,14 +24,14 @@ class Started:
         self.parts = memory_parts(runtime)
         self.journal = MemoryOwnedJournal()
         self.system = ScriptedSystem(self.parts)
-        children = self.system.children(self.journal, 0, lambda: None)
+        children = self.system.children(self.journal, LastPurge(0, 0), lambda: None)
         self.supervisor = Supervisor(children, runtime, RestartLimits(), pytest.fail)
         self.supervisor.start()
         self.stats: Callable[[], RouterStats] = lambda: BUSY
         self.is_draining = False
 
     def check(self) -> Readiness:
-        return check_readiness(self.parts, self.journal, self.supervisor, self.stats, is_draining=self.is_draining)
+        return check_readiness(self.system, self.journal, self.supervisor, self.stats, is_draining=self.is_draining)
 
 
 def test_a_replica_with_which_nothing_is_wrong_is_ready() -> None:
@@ -39,7 +41,7 @@ def test_a_replica_with_which_nothing_is_wrong_is_ready() -> None:
 
 def test_before_its_start_a_replica_is_not_ready() -> None:
     started = Started()
-    readiness = check_readiness(started.parts, None, None, started.stats, is_draining=False)
+    readiness = check_readiness(started.system, None, None, started.stats, is_draining=False)
     assert (readiness.ready, readiness.degraded) == (False, False)
     assert readiness.parts["journal"] == "not open yet: waiting for Postgres"
     assert readiness.parts["actors"] == "not started yet"
@@ -78,6 +80,11 @@ def step_the_clock(started: Started) -> None:
     runtime.sample_clock()
 
 
+def trouble(name: str) -> Callable[[Started], None]:
+    """Keep an actor from its work, though the store that it uses answers."""
+    return lambda started: started.system.answer(name, {GetTrouble: f"{name}: planted"})
+
+
 def leave_payments_unresolved(started: Started) -> None:
     started.stats = lambda: RouterStats(unsettled={}, unresolved=2, decisions={})
 
@@ -95,6 +102,10 @@ def silence_the_router(started: Started) -> None:
         (lose_postgres, "postgres", "planted"),
         (lose_redis, "redis", "planted"),
         (step_the_clock, "clock", "the system's clock has stepped and is 3600.0 s behind"),
+        (trouble("lease"), "postgres", "lease: planted"),
+        (trouble("persistence"), "postgres", "persistence: planted"),
+        (trouble("health"), "redis", "health: planted"),
+        (trouble("gossip"), "redis", "gossip: planted"),
         (leave_payments_unresolved, "payments", "of 2 it is unknown for over 60 s whether they were charged"),
         (silence_the_router, "payments", "router does not answer"),
     ],
@@ -119,6 +130,12 @@ def test_a_replica_that_its_clock_keeps_from_joining_is_not_ready_and_tells_why(
     assert readiness.parts["clock"] == "the clock of replica 2 is 3.0 s ahead; this one does not join before they agree"
     runtime.clock.compare([], runtime.now_s())
     assert started.check().ready
+
+
+def test_an_actor_that_does_not_answer_is_named() -> None:
+    started = Started()
+    started.system.addresses["health"].alive = False
+    assert started.check().parts["redis"] == "health does not answer"
 
 
 def test_a_draining_replica_is_not_ready() -> None:

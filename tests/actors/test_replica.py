@@ -1,3 +1,5 @@
+from collections import deque
+
 import gevent
 import pytest
 
@@ -8,11 +10,12 @@ from actors.errors import (
     JournalUnavailableError,
     MailboxFullError,
 )
-from actors.messages.health import ForceBreaker
+from actors.messages.health import ForceBreaker, GetOrderReach, OrderReach
 from actors.messages.intake import Accept, AcceptAnswer
+from actors.messages.lease import GetLivingCount
 from actors.messages.processor import GetProcessorStatus
 from actors.messages.router import GetRouterStats
-from actors.replica import JOURNAL_S_MAX, START_STEP_S
+from actors.replica import JOURNAL_S_MAX, ORDER_S_MAX, ORDER_STEP_S, START_STEP_S
 from tests.actors.fakes import payment
 from tests.actors.replicating import ACTORS, STATS, STATUS, Process
 
@@ -149,9 +152,31 @@ def test_questions_are_answered_by_the_actors_that_know() -> None:
     for name in ("default", "fallback"):
         process.system.answer(name, {GetProcessorStatus: STATUS})
     process.system.answer("health", {ForceBreaker: lambda order: order.processor == "default"})
+    process.system.answer("health", {GetOrderReach: OrderReach(3, of=3)})
+    process.system.answer("lease", {GetLivingCount: 3})
     assert process.replica.stats() == STATS
     assert process.replica.processors() == {"default": STATUS, "fallback": STATUS}
-    assert process.replica.force_breaker("default", BreakerState.FORCED_OPEN)
+    assert process.replica.force_breaker("default", BreakerState.FORCED_OPEN) == OrderReach(3, of=3)
     assert not process.replica.force_breaker("nobody", None)
     assert process.told(ForceBreaker)[0] == ("health", ForceBreaker("default", BreakerState.FORCED_OPEN))
     assert process.replica.now_ms() == process.runtime.now_ms()
+
+
+@pytest.mark.parametrize("living", [3, None, GatewayUnavailableError("lease does not answer")])
+def test_an_order_is_answered_when_all_replicas_that_live_hold_it(living: object) -> None:
+    process = Process().started()
+    reaches = deque([OrderReach(1, of=3), OrderReach(2, of=3), OrderReach(3, of=3)])
+    process.system.answer("health", {ForceBreaker: True, GetOrderReach: lambda _: reaches.popleft()})
+    process.system.answer("lease", {GetLivingCount: living})
+    started_s = process.runtime.now_s()
+    assert process.replica.force_breaker("default", BreakerState.FORCED_OPEN) == OrderReach(3, of=3)
+    assert process.runtime.now_s() - started_s == pytest.approx(2 * ORDER_STEP_S)
+
+
+def test_an_order_that_redis_does_not_carry_is_answered_in_time_with_the_number_of_those_that_lack_it() -> None:
+    process = Process().started()
+    process.system.answer("health", {ForceBreaker: True, GetOrderReach: OrderReach(1, of=1)})
+    process.system.answer("lease", {GetLivingCount: 3})
+    started_s = process.runtime.now_s()
+    assert process.replica.force_breaker("default", BreakerState.FORCED_OPEN) == OrderReach(1, of=3)
+    assert process.runtime.now_s() - started_s == pytest.approx(ORDER_S_MAX, abs=2 * ORDER_STEP_S)

@@ -14,11 +14,27 @@ from actors.messages.lease import Leave
 from actors.messages.persistence import GetUnwritten
 from actors.messages.processor import Drain, GetOldestSent
 from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats
-from actors.replica import DRAIN_S_MAX, DRAIN_STEP_S
-from ops.simulation.stores import MemoryLeases, MemoryPurge
+from actors.purge import PURGE_S_MAX
+from actors.replica import DRAIN_S_MAX, DRAIN_STEP_S, PURGE_REST_S_MAX
+from ops.simulation.purges import MemoryPurge
+from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence
 from tests.actors.fakes import READING, payment
 from tests.actors.replicating import ACTORS, AT_REST, STATS, Process
+
+QUESTIONS = [
+    ("default", GetOldestSent()),
+    ("fallback", GetOldestSent()),
+    ("router", GetBeingWritten()),
+    ("persistence", GetUnwritten()),
+]
+"""By which it is found out whether something is under way."""
+BUSY = [
+    ("fallback", GetOldestSent, 1_750_000_000_000),
+    ("router", GetBeingWritten, 1),
+    ("persistence", GetUnwritten, 1),
+]
+"""Who may be busy, and how they say so."""
 
 # Purging.
 
@@ -27,6 +43,9 @@ def test_a_purge_stops_all_actors_in_reverse_order_and_starts_them_for_the_new_g
     process = Process().started()
     process.replica.purge()
     assert process.system.log == [
+        ("default", Drain()),
+        ("fallback", Drain()),
+        *QUESTIONS,
         *((name, "stop") for name in reversed(ACTORS)),
         *((name, "start") for name in ACTORS),
     ]
@@ -68,6 +87,43 @@ def test_who_posts_during_a_purge_is_answered_by_the_actors_that_come_after_it()
     assert posts[0].get(timeout=5) is AcceptAnswer.ACCEPTED
     names = [name for name, message in process.system.log if message == "start" or isinstance(message, Accept)]
     assert names == [*ACTORS, "intake"]
+
+
+@pytest.mark.parametrize(("name", "question", "busy"), BUSY)
+def test_a_purge_lets_what_is_under_way_end_before_it_stops_the_actors(name: str, question: type, busy: int) -> None:
+    process = Process().started()
+    answers = deque([busy, busy, busy])
+    process.system.answer(name, {question: lambda _: answers.popleft() if answers else AT_REST[name][question]})
+    process.replica.purge()
+    asked = [index for index, (_, message) in enumerate(process.system.log) if isinstance(message, question)]
+    assert len(asked) == 4 * (2 if question is GetOldestSent else 1)
+    assert max(asked) < process.system.log.index(("health", "stop"))
+
+
+def test_a_purge_does_not_wait_for_ever_for_what_is_under_way() -> None:
+    process = Process().started()
+    process.system.answer("default", {GetOldestSent: 1_750_000_000_000})
+    started_s = process.runtime.now_s()
+    process.replica.purge()
+    assert process.runtime.now_s() - started_s == pytest.approx(PURGE_REST_S_MAX, abs=2 * DRAIN_STEP_S)
+    assert process.tables.purged_generation == 1
+    assert PURGE_REST_S_MAX < PURGE_S_MAX / 2 + DRAIN_STEP_S
+
+
+def test_payments_are_accepted_while_a_purge_waits() -> None:
+    process = Process().started()
+    process.system.answer("intake", {Accept: lambda message: message.reply(AcceptAnswer.ACCEPTED)})
+    answers: list[AcceptAnswer] = []
+
+    def post(_: object) -> int | None:
+        if answers:
+            return None
+        answers.append(process.replica.accept(payment(1)))
+        return 1_750_000_000_000
+
+    process.system.answer("default", {GetOldestSent: post})
+    process.replica.purge()
+    assert answers == [AcceptAnswer.ACCEPTED]
 
 
 def test_before_the_start_there_is_nothing_to_purge() -> None:
@@ -114,10 +170,7 @@ def test_a_drain_stops_the_sending_waits_for_rest_gives_up_the_lease_and_ends_th
         ("router", GetDrivenCount()),
         ("default", Drain()),
         ("fallback", Drain()),
-        ("default", GetOldestSent()),
-        ("fallback", GetOldestSent()),
-        ("router", GetBeingWritten()),
-        ("persistence", GetUnwritten()),
+        *QUESTIONS,
         ("lease", Leave()),
         *((name, "stop") for name in reversed(ACTORS)),
     ]
@@ -125,14 +178,7 @@ def test_a_drain_stops_the_sending_waits_for_rest_gives_up_the_lease_and_ends_th
     assert process.database.closed
 
 
-@pytest.mark.parametrize(
-    ("name", "question", "busy"),
-    [
-        ("fallback", GetOldestSent, 1_750_000_000_000),
-        ("router", GetBeingWritten, 1),
-        ("persistence", GetUnwritten, 1),
-    ],
-)
+@pytest.mark.parametrize(("name", "question", "busy"), BUSY)
 def test_a_drain_waits_for_what_is_under_way(name: str, question: type, busy: int) -> None:
     process = Process().started()
     answers = deque([busy, busy, busy])

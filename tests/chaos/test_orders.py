@@ -113,3 +113,18 @@ def test_a_replica_with_a_slow_clock_calls_no_window_final_that_others_still_sta
     assert stamp_ms < end_ms
     assert [(each.final, each.totals["default"].requests) for each in answers] == [(True, 1)]
     gateway.teardown()
+
+
+def test_replicas_join_tables_that_forgot_their_last_heartbeats_without_starting_anew() -> None:
+    gateway = Gateway()
+    gateway.start()
+    gateway.run_freely(1.0)
+    earlier, lives = gateway.model.tables.copy(), [replica.runtime for replica in gateway.model.replicas.values()]
+    gateway.run_freely(1.0)
+    gateway.model.tables.forget(earlier)
+    gateway.run_freely(1.0)
+    epochs = {name: lease.epoch for name, lease in gateway.model.tables.leases.items()}
+    assert epochs == {name: lease.epoch + 1 for name, lease in earlier.leases.items()}
+    assert [replica.runtime for replica in gateway.model.replicas.values()] == lives
+    gateway.post(1, 200, again=False, other=False)
+    gateway.teardown()

@@ -16,7 +16,7 @@ import gevent
 from gevent.event import Event
 
 from actors.domain.payment import Claim, Move, Payment, Settlement
-from actors.domain.records import Beat, WriteResult
+from actors.domain.records import Beat, LastPurge, WriteResult
 from actors.domain.wall_clock import ClockReading
 from actors.intake import IntakeActor
 from actors.ports import OwnedJournal
@@ -87,8 +87,8 @@ def faulty_parts(settings: Settings) -> Parts:
     patch.object(parts.payments, "write", partial(_write, parts.payments.write)).start()
     patch.object(parts.leases, "beat", partial(_beat, parts.leases.beat)).start()
 
-    def open_journal(generation: int) -> OwnedJournal:
-        journal = parts.open_journal(generation)
+    def open_journal(last_purge: LastPurge) -> OwnedJournal:
+        journal = parts.open_journal(last_purge)
         patch.object(journal, "append", partial(_append, journal.append)).start()
         return journal
 

@@ -9,6 +9,7 @@ from actors.domain.payment import EndState, Payment
 from actors.domain.records import ProcessorTotal
 from actors.domain.routing import Reason
 from actors.errors import FielError, GatewayUnavailableError
+from actors.messages.health import OrderReach
 from actors.messages.intake import AcceptAnswer
 from actors.messages.persistence import Incidents
 from actors.messages.processor import DatedTransition, ProcessorStatus
@@ -116,12 +117,12 @@ class FakeGateway:
         self._fail("processors")
         return self.known
 
-    def force_breaker(self, processor: str, state: BreakerState | None) -> bool:
+    def force_breaker(self, processor: str, state: BreakerState | None) -> OrderReach | None:
         self._fail()
         if processor not in self.known:
-            return False
+            return None
         self.forced.append((processor, state))
-        return True
+        return OrderReach(2, of=3)
 
     def dead_actors(self) -> tuple[str, ...]:
         return self.dead

@@ -9,6 +9,7 @@ import pytest
 
 from actors.domain.breaker import BreakerState
 from actors.domain.instant import iso_from_ms
+from actors.domain.records import LastPurge
 from actors.errors import GatewayUnavailableError
 from actors.replica import Replica
 from actors.system import System
@@ -85,7 +86,7 @@ def test_an_order_that_is_permitted_is_taken(
         if is_msgpack
         else permitted.simulate_put(BREAKER, json=order)
     )
-    assert (answer.status_code, answer.content) == (204, b"")
+    assert (answer.status_code, answer.json) == (200, {"replicas": 2, "of": 3})
     assert [("default", expected)] == gateway.forced
 
 
@@ -161,7 +162,7 @@ def replica(system: System) -> falcon.testing.TestClient:
 def start_actors(system: System) -> None:
     """Start health and the processors' actors."""
     wanted = (system.health, *system.processors.values())
-    for child in system.children(MemoryOwnedJournal(), 0, lambda: None):
+    for child in system.children(MemoryOwnedJournal(), LastPurge(0, 0), lambda: None):
         if child.address in wanted:
             child.address.bind(child.make().launch())
 
@@ -175,11 +176,12 @@ def test_an_order_reaches_the_breaker_and_is_told_with_its_cause(
 ) -> None:
     start_actors(system)
     assert states(replica) == {"default": "closed", "fallback": "closed"}
-    assert replica.simulate_put(BREAKER, json={"state": "forced-open"}).status_code == 204
+    answer = replica.simulate_put(BREAKER, json={"state": "forced-open"})
+    assert (answer.status_code, answer.json) == (200, {"replicas": 1, "of": 1})
     assert states(replica) == {"default": "forced-open", "fallback": "closed"}
     (change,) = replica.simulate_get("/processors").json["default"]["breaker"]["changes"]
     assert change == {"at": iso_from_ms(NOW_MS), "from": "closed", "to": "forced-open", "cause": "an operator"}
-    assert replica.simulate_put(BREAKER, json={"state": "automatic"}).status_code == 204
+    assert replica.simulate_put(BREAKER, json={"state": "automatic"}).status_code == 200
     assert states(replica) == {"default": "half-open", "fallback": "closed"}
 
 

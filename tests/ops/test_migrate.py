@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -147,6 +148,20 @@ def test_a_claim_of_the_release_before_was_written_by_no_registration_and_has_no
         connection.execute("INSERT INTO claim VALUES (gen_random_uuid(), 'default', '1', 4)")
         rows = connection.execute("SELECT processor, owner, attempts, moves, epoch, state FROM claim").fetchall()
     assert rows == [("default", "1", 4, 0, 0, None)] * 2
+
+
+def test_what_was_purged_before_purges_had_an_instant_stays_purged(empty_database_url: str, tmp_path: Path) -> None:
+    migrations = read_migrations()
+    first = next(index for index, each in enumerate(migrations) if each.name == "purge")
+    for each in migrations[:first]:
+        (tmp_path / f"{each.version:04}_{each.name}.sql").write_bytes(each.sql)
+    migrate(empty_database_url, directory=tmp_path)
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("UPDATE gateway SET generation = 2, purged_generation = 2")
+        before_ms = time.time_ns() // 1_000_000
+        migrate(empty_database_url)
+        (purged_at_ms,) = connection.execute("SELECT purged_at_ms FROM gateway").fetchone() or (0,)
+    assert before_ms <= purged_at_ms <= time.time_ns() // 1_000_000 + 1
 
 
 def test_an_unreachable_database_is_one_line() -> None:

@@ -4,11 +4,23 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from actors.adapters.journal.segment import HEADER, SegmentContent, decode_segment, is_newer, record_bytes
+from actors.adapters.journal.segment import (
+    HEADER,
+    VERSION,
+    SegmentContent,
+    decode_segment,
+    encode_header,
+    encode_record,
+    is_newer,
+    record_bytes,
+)
+from actors.domain.payment import Payment
+from actors.domain.records import LastPurge
 from actors.errors import JournalLockedError, JournalUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -54,15 +66,16 @@ def last_number(folder: Path) -> int:
     return max((int(path.stem) for path in folder.iterdir() if path.stem.isdecimal()), default=0)
 
 
-def scan(folder: Path, generation: int, *, later: bool) -> Iterator[tuple[Path, SegmentContent]]:
+def scan(folder: Path, last_purge: LastPurge, *, later: bool) -> Iterator[tuple[Path, SegmentContent]]:
     """Read the segments that hold payments, oldest first, and clear away the others.
 
-    A segment of an earlier generation was purged, and is deleted, and so is one that ended before its first record was
-    whole. One that cannot be decoded is renamed to `.damaged`. One of a newer format is left as it is.
+    Of a segment of an earlier generation, what was accepted up to the purge's instant is left out; where nothing else
+    is in it, it is deleted, and so is one that ended before its first record was whole. One that cannot be decoded is
+    renamed to `.damaged`. One of a newer format is left as it is.
 
     Args:
         folder: of one journal, which this process has locked.
-        generation: the one that counts.
+        last_purge: its generation is the one that counts.
         later: whether segments of a later generation count as well; they are left as they are where not.
     """
     for path in segment_paths(folder):
@@ -70,9 +83,13 @@ def scan(folder: Path, generation: int, *, later: bool) -> Iterator[tuple[Path, 
         content = decode_segment(data)
         if content is None and is_newer(data):
             tell_of_newer(path)
-        elif content is not None and content.generation < generation:
-            path.unlink()
-        elif content is not None and content.generation > generation and not later:
+        elif content is not None and content.generation < last_purge.generation:
+            kept = tuple(each for each in content.payments if not last_purge.forgets(each, content.generation))
+            if kept:
+                yield path, replace(content, payments=kept)
+            else:
+                path.unlink()
+        elif content is not None and content.generation > last_purge.generation and not later:
             continue
         elif content is not None and content.payments:
             if content.damaged_bytes:
@@ -83,6 +100,66 @@ def scan(folder: Path, generation: int, *, later: bool) -> Iterator[tuple[Path, 
             path.rename(path.with_suffix(".damaged"))
         else:
             path.unlink()
+
+
+def purge_segment(path: Path, last_purge: LastPurge, sync: Callable[[int], None] | None) -> None:
+    """Delete what was accepted up to the purge's instant; the rest is of the new generation then.
+
+    The generation that the segment is of does not matter: the purge found it in its replica's own journal.
+
+    Raises:
+        OSError: the disk failed. May be called again.
+    """
+    data = path.read_bytes()
+    content = decode_segment(data)
+    if content is None and is_newer(data):
+        # The release that can read it finds what was purged of it.
+        tell_of_newer(path)
+        return
+    kept = [each for each in content.payments if each.accepted_at_ms > last_purge.at_ms] if content else []
+    if kept:
+        rewrite(path, last_purge.generation, kept, sync)
+    else:
+        path.unlink()
+
+
+def rewrite(
+    path: Path, generation: int, payments: Sequence[Payment], sync: Callable[[int], None] | None
+) -> SegmentContent:
+    """Put a segment of this generation that holds these payments in the place of another, at once.
+
+    Raises:
+        OSError: the disk failed; the old segment stands.
+    """
+    data = encode_header(generation) + b"".join(map(encode_record, payments))
+    written = path.with_suffix(".rewritten")
+    fd = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        write_whole(fd, data, sync)
+    finally:
+        os.close(fd)
+    written.replace(path)
+    if sync:
+        sync_folder(path.parent)
+    return SegmentContent(VERSION, generation, tuple(payments), len(data), damaged_bytes=0)
+
+
+def write_whole(fd: int, data: bytes, sync: Callable[[int], None] | None) -> None:
+    """Write all of it, and sync it unless that is left to the operating system."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    if sync:
+        sync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder durable: a file survives the loss of power only with the entry that names it."""
+    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder_fd)
+    finally:
+        os.close(folder_fd)
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 from actors.adapters.journal.folder import lock, scan, segment_paths, tell_of_newer, translated
 from actors.adapters.journal.segment import decode_segment, is_newer
 from actors.domain.payment import Payment
+from actors.domain.records import LastPurge
 from actors.errors import JournalLockedError, JournalUnavailableError
 
 ORPHAN_AFTER_S = 5.0
@@ -17,7 +18,7 @@ ORPHAN_AFTER_S = 5.0
 class OrphanJournal:
     """Fulfils `actors.ports.Orphan`: the journal of a process that is gone, locked against its return."""
 
-    def __init__(self, folder: Path, generation: int) -> None:
+    def __init__(self, folder: Path, last_purge: LastPurge) -> None:
         """Lock the folder.
 
         Raises:
@@ -25,12 +26,12 @@ class OrphanJournal:
             JournalUnavailableError: the folder cannot be written.
         """
         self._folder = folder
-        self._generation = generation
+        self._last_purge = last_purge
         self._replayed: list[Path] = []
         self._lock_fd = lock(folder)
 
     def replay(self) -> Iterator[Payment]:
-        """Give every payment of this replica's generation, oldest first.
+        """Give every payment that the last purge has left, oldest first.
 
         Raises:
             JournalUnavailableError: a segment could not be read.
@@ -38,7 +39,7 @@ class OrphanJournal:
         self._replayed.clear()
         with translated(self._folder):
             # This replica has yet to hear of a later generation, and would take its payments for purged.
-            for path, content in scan(self._folder, self._generation, later=False):
+            for path, content in scan(self._folder, self._last_purge, later=False):
                 self._replayed.append(path)
                 yield from content.payments
 
@@ -60,14 +61,14 @@ class OrphanJournal:
 class FrozenJournal:
     """The journal of a process that lives but has lost its lease: it is read, and left as it is."""
 
-    def __init__(self, folder: Path, generation: int, taken: Callable[[], None]) -> None:
+    def __init__(self, folder: Path, last_purge: LastPurge, taken: Callable[[], None]) -> None:
         """`taken` is called when what it holds stands in another journal."""
         self._folder = folder
-        self._generation = generation
+        self._last_purge = last_purge
         self._taken = taken
 
     def replay(self) -> Iterator[Payment]:
-        """Give every payment of this replica's generation, oldest first.
+        """Give every payment that the last purge has left, oldest first.
 
         Raises:
             JournalUnavailableError: a segment could not be read.
@@ -78,8 +79,11 @@ class FrozenJournal:
                 content = decode_segment(data)
                 if content is None and is_newer(data):
                     tell_of_newer(path)
-                if content is not None and content.generation == self._generation:
-                    yield from content.payments
+                # Of a later generation this replica has yet to hear.
+                if content is not None and content.generation <= self._last_purge.generation:
+                    for payment in content.payments:
+                        if not self._last_purge.forgets(payment, content.generation):
+                            yield payment
 
     def clear(self) -> None:
         """Remember that it need not be read again before it changes."""
@@ -92,11 +96,11 @@ class FrozenJournal:
 class FileJournalShelf:
     """Fulfils `actors.ports.JournalShelf`: one folder of journals, one of them this replica's own."""
 
-    def __init__(self, folder: Path, own: str, generation: int, now_ms: Callable[[], int]) -> None:
+    def __init__(self, folder: Path, own: str, last_purge: LastPurge, now_ms: Callable[[], int]) -> None:
         """`own` is the name of the folder that is left out, `now_ms` the wall clock that files are dated by."""
         self._folder = folder
         self._own = own
-        self._generation = generation
+        self._last_purge = last_purge
         self._now_ms = now_ms
         self._taken: dict[Path, float] = {}
         """Journals that stand elsewhere too, and when they had been written last."""
@@ -118,10 +122,10 @@ class FileJournalShelf:
             if abs(self._now_ms() / 1000 - written_s) < ORPHAN_AFTER_S:
                 continue
             try:
-                yield OrphanJournal(folder, self._generation)
+                yield OrphanJournal(folder, self._last_purge)
             except JournalLockedError:
                 if folder.name in gone and self._taken.get(folder) != written_s:
-                    yield FrozenJournal(folder, self._generation, partial(self._taken.__setitem__, folder, written_s))
+                    yield FrozenJournal(folder, self._last_purge, partial(self._taken.__setitem__, folder, written_s))
             except JournalUnavailableError:
                 continue
 

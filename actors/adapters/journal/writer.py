@@ -8,10 +8,28 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
-from actors.adapters.journal.folder import last_number, lock, scan, segment_paths, tell_of_newer, translated
+from gevent import sleep
+
+from actors.adapters.journal.folder import (
+    last_number,
+    lock,
+    purge_segment,
+    rewrite,
+    scan,
+    segment_paths,
+    sync_folder,
+    translated,
+    write_whole,
+)
 from actors.adapters.journal.reader import Backlog, Segment
-from actors.adapters.journal.segment import HEADER, RECORD_BYTES, VERSION, encode_header, encode_record, is_newer
+from actors.adapters.journal.segment import (
+    RECORD_BYTES,
+    VERSION,
+    encode_header,
+    encode_record,
+)
 from actors.domain.payment import Payment
+from actors.domain.records import LastPurge
 from actors.errors import JournalUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -33,7 +51,7 @@ class FileJournal:
     def __init__(
         self,
         folder: Path,
-        generation: int,
+        last_purge: LastPurge,
         sync: Callable[[int], None] | None,
         *,
         memory_max: int = MEMORY_MAX,
@@ -43,7 +61,7 @@ class FileJournal:
 
         Args:
             folder: of one replica; it should lie on a volume that outlives the replica.
-            generation: segments of an earlier one were purged, and are deleted.
+            last_purge: what it forgets is deleted.
             sync: makes what was written to a file descriptor survive the loss of power; None leaves it to the system.
             memory_max: payments that wait in memory.
             segment_bytes_max: a segment that is as large is followed by a new one.
@@ -53,7 +71,7 @@ class FileJournal:
             JournalUnavailableError: the folder cannot be written.
         """
         self._folder = folder
-        self._generation = generation
+        self._last_purge = last_purge
         self._sync = sync
         self._memory_max = memory_max
         self._segment_bytes_max = segment_bytes_max
@@ -90,7 +108,7 @@ class FileJournal:
         try:
             with translated(self._folder):
                 segment, fd = self._writable()
-                self._write(fd, data)
+                write_whole(fd, data, self._sync)
         except BaseException:
             # Whoever is stopped while it waits for the sync leaves records that nobody was promised, too.
             self._abandon_segment()
@@ -144,7 +162,10 @@ class FileJournal:
         self._forget()
         with translated(self._folder):
             self._last_number = max(self._last_number, last_number(self._folder))
-            for path, content in scan(self._folder, self._generation, later=True):
+            for path, found in scan(self._folder, self._last_purge, later=True):
+                generation, content = self._last_purge.generation, found
+                if found.generation < generation:
+                    content = rewrite(path, generation, found.payments, self._sync)
                 records = len(content.payments)
                 self._backlog.add(Segment(path, content.version, content.size_bytes, uncommitted=records), records)
                 yield from content.payments
@@ -158,24 +179,21 @@ class FileJournal:
         if not os.access(self._folder, os.W_OK) or os.statvfs(self._folder).f_bavail == 0:
             raise JournalUnavailableError(f"{self._folder} cannot be written")
 
-    def purge(self, generation: int) -> None:
-        """Delete every segment that this release can read; what comes next belongs to `generation`.
+    def purge(self, last_purge: LastPurge) -> None:
+        """Delete all that was accepted up to the purge's instant and that this release can read.
+
+        What was accepted later is kept, and belongs to the new generation as what comes next does.
 
         Raises:
-            JournalUnavailableError: a segment could not be deleted.
+            JournalUnavailableError: the disk failed. May be called again.
         """
-        self._generation = generation
+        self._last_purge = last_purge
         self._close_segment()
         self._forget()
         with translated(self._folder):
             for path in segment_paths(self._folder):
-                with path.open("rb") as file:
-                    newer = is_newer(file.read(HEADER.size))
-                if newer:
-                    # The release that can read it finds that its generation was purged.
-                    tell_of_newer(path)
-                else:
-                    path.unlink()
+                purge_segment(path, last_purge, self._sync)
+                sleep(0)  # Others go on: there may be a million records.
 
     def close(self) -> None:
         """Release the lock so that another process can open the folder."""
@@ -197,27 +215,12 @@ class FileJournal:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         segment = Segment(path, VERSION, size_bytes=0)
         self._open = segment, fd
-        header = encode_header(self._generation)
-        self._write(fd, header)
+        header = encode_header(self._last_purge.generation)
+        write_whole(fd, header, self._sync)
         segment.size_bytes = len(header)
         if self._sync:
-            self._sync_folder()
+            sync_folder(self._folder)
         return self._open
-
-    def _write(self, fd: int, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        if self._sync:
-            self._sync(fd)
-
-    def _sync_folder(self) -> None:
-        # A new file survives the loss of power only with the entry that names it.
-        folder_fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder_fd)
-        finally:
-            os.close(folder_fd)
 
     def _abandon_segment(self) -> None:
         """Cut off what failed and write elsewhere: after a failed sync nobody knows what a file holds."""

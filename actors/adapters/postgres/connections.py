@@ -12,6 +12,7 @@ from psycopg.abc import RV, PQGen
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from actors.domain.records import StoreIdentity
 from actors.errors import LedgerUnavailableError
 
 CONNECT_S_MAX = 2
@@ -173,6 +174,8 @@ class Fence:
     replica: str
     epoch: int = 0
     """0 is never valid: the replica is not registered, or what it holds is older than the last purge."""
+    store: StoreIdentity | None = None
+    """The Postgres of the last registration, as it answered last; nothing is written to one that does not follow it."""
 
 
 def _options(limit_s: float, settings: dict[str, str] | None = None) -> str:

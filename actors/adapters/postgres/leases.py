@@ -7,9 +7,10 @@ import msgspec
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.identity import read_identity
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, claim_from_row
-from actors.domain.records import AdoptedClaims, Beat, Registration, ReplicaState
+from actors.domain.records import AdoptedClaims, Beat, Registration, ReplicaState, StoreIdentity
 from actors.domain.wall_clock import ClockReading
 from actors.errors import LedgerUnavailableError
 
@@ -20,6 +21,18 @@ class PostgresLeases:
     def __init__(self, connections: Connections, fence: Fence) -> None:
         self._connections = connections
         self._fence = fence
+        self._identity: StoreIdentity | None = None
+
+    def identity(self) -> StoreIdentity:
+        """Tell which Postgres answers; one that may have forgotten something is written to after a registration."""
+        with self._connections.leaser.use() as connection:
+            self._identity = identity = read_identity(connection, self._fence.replica)
+        if self._fence.store is not None:
+            if identity.follows(self._fence.store):
+                self._fence.store = identity
+            else:
+                self._fence.epoch = 0
+        return identity
 
     def register(self, generation: int, clock: ClockReading) -> Registration:
         """Take the name of this replica under a new epoch."""
@@ -31,6 +44,7 @@ class PostgresLeases:
             raise LedgerUnavailableError("Postgres has no row of the gateway: are the migrations applied?")
         # A replica that holds something older than the last purge may not write it, however new its registration.
         self._fence.epoch = registration.epoch if registration.generation == generation else 0
+        self._fence.store = None if self._identity is None else self._identity.noted()
         return registration
 
     def beat(self, epoch: int, watermark_ms: int, clock: ClockReading) -> Beat:
@@ -44,7 +58,11 @@ class PostgresLeases:
         with self._connections.leaser.use() as connection:
             cursor = connection.cursor(row_factory=scalar_row)
             generation = cursor.execute(QUERIES["beat"], parameters).fetchone()
-        return Beat(renewed=False, generation=0) if generation is None else Beat(renewed=True, generation=generation)
+        if generation is None:
+            return Beat(renewed=False, generation=0)
+        if self._fence.store is not None:
+            self._fence.store = self._fence.store.noted()
+        return Beat(renewed=True, generation=generation)
 
     def retire(self, epoch: int, watermark_ms: int) -> None:
         """End the lease."""

@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 from psycopg.rows import class_row, dict_row, kwargs_row, scalar_row
 
-from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.connections import Connections, Fence, GeventConnection
+from actors.adapters.postgres.identity import read_identity
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.money import Money
 from actors.domain.payment import (
@@ -55,6 +56,7 @@ class PostgresPayments:
     def __init__(self, connections: Connections, fence: Fence) -> None:
         self._connections = connections
         self._fence = fence
+        self._verified: GeventConnection | None = None
 
     def forget_registration(self) -> None:
         """Let the fence admit nothing until leases have registered anew."""
@@ -76,6 +78,7 @@ class PostgresPayments:
         known: list[_KnownRow] = []
         disputed: list[UUID] = []
         with self._connections.writer.use() as connection:
+            self._verify(connection)
             cursor = connection.cursor(row_factory=class_row(_Written))
             cursor.execute(QUERIES["write_batch"], fence | batch | {"settlements": charged}, prepare=True)
             (written,) = cursor.fetchall()
@@ -109,6 +112,15 @@ class PostgresPayments:
             if (row.known.owner, row.epoch, row.known.moves) == mine
             and (row.known.payment, row.known.processor) in offered
         }
+
+    def _verify(self, connection: GeventConnection) -> None:
+        """Refuse to write to another Postgres than that of the registration: the lease finds out about it first."""
+        if connection is self._verified:
+            return
+        store = self._fence.store
+        if store is not None and not read_identity(connection, self._fence.replica).follows(store):
+            raise LedgerUnavailableError("Postgres may have forgotten what it had acknowledged: not registered there")
+        self._verified = connection
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Keep other amounts beside the first."""

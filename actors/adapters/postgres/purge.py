@@ -1,30 +1,33 @@
-"""Purges in Postgres: each opens a generation, and empties the tables when no replica holds anything older."""
+"""Purges in Postgres: each opens a generation, and forgets what is older once no replica holds any of it."""
 
 from typing import Any
 
-from psycopg.rows import scalar_row
+from psycopg.rows import class_row, scalar_row
 
 from actors.adapters.postgres.connections import Connections, GeventConnection
 from actors.adapters.postgres.queries import QUERIES
+from actors.domain.records import LastPurge
 from actors.errors import LedgerUnavailableError
+
+NO_GATEWAY = "Postgres has no row of the gateway: are the migrations applied?"
 
 
 class PostgresPurge:
-    """Fulfils `actors.ports.PurgeStore`."""
+    """Fulfils `actors.purge.PurgeStore`."""
 
     def __init__(self, connections: Connections, replica: str) -> None:
         self._connections = connections
         self._replica = replica
 
-    def generation(self) -> int:
-        """Read the number of the last purge."""
+    def last_purge(self) -> LastPurge:
+        """Read the last purge."""
         with self._connections.pool.use() as connection:
-            return int(_one(connection, "generation"))
+            return _purge(connection, "last_purge")
 
-    def begin_purge(self) -> int:
+    def begin_purge(self, now_ms: int) -> LastPurge:
         """Open a generation."""
         with self._connections.pool.use() as connection:
-            return int(_one(connection, "begin_purge"))
+            return _purge(connection, "begin_purge", {"now_ms": now_ms})
 
     def acknowledge_purge(self, generation: int) -> None:
         """Note that this replica holds nothing older than the generation."""
@@ -32,24 +35,51 @@ class PostgresPurge:
         with self._connections.pool.use() as connection:
             connection.execute(QUERIES["acknowledge_purge"], parameters)
 
-    def finish_purge(self, generation: int) -> bool:
-        """Empty the tables once no living replica holds anything older."""
-        parameters = {"generation": generation}
+    def finish_purge(self, purge: LastPurge) -> bool:
+        """Delete what was accepted up to the instant once no living replica holds any of it."""
+        parameters = {"generation": purge.generation}
         with self._connections.pool.use() as connection, connection.transaction():
-            if _one(connection, "lock_purges") >= generation:
+            if _one(connection, "lock_purges") >= purge.generation:
                 return True
             if _one(connection, "is_purge_pending", parameters):
                 return False
-            connection.execute(QUERIES["lock_tables"])
-            connection.execute(QUERIES["fence_sleepers"], parameters)
-            connection.execute(QUERIES["empty_tables"])
+            self._forget(connection, purge)
             connection.execute(QUERIES["finish_purge"], parameters)
         return True
+
+    def repeat_purge(self, purge: LastPurge) -> None:
+        """Purge again what was restored from before the purge."""
+        with self._connections.pool.use() as connection, connection.transaction():
+            _one(connection, "lock_purges")
+            if _purge(connection, "last_purge").generation < purge.generation:
+                self._forget(connection, purge)
+                parameters = {"generation": purge.generation, "at_ms": purge.at_ms}
+                connection.execute(QUERIES["repeat_purge"], parameters)
+
+    @staticmethod
+    def _forget(connection: GeventConnection, purge: LastPurge) -> None:
+        connection.execute(QUERIES["lock_tables"])
+        connection.execute(QUERIES["fence_sleepers"], {"generation": purge.generation})
+        # A table is emptied faster than many rows are deleted, and few payments come during a purge.
+        later = connection.execute(QUERIES["find_later"], {"at_ms": purge.at_ms}).rowcount
+        if later:
+            connection.execute(QUERIES["set_later_aside"])
+        connection.execute(QUERIES["empty_tables"])
+        if later:
+            connection.execute(QUERIES["put_later_back"])
+
+
+def _purge(connection: GeventConnection, query: str, parameters: dict[str, int] | None = None) -> LastPurge:
+    """Run a query that gives a purge."""
+    purge = connection.cursor(row_factory=class_row(LastPurge)).execute(QUERIES[query], parameters).fetchone()
+    if purge is None:
+        raise LedgerUnavailableError(NO_GATEWAY)
+    return purge
 
 
 def _one(connection: GeventConnection, query: str, parameters: dict[str, int] | None = None) -> Any:  # noqa: ANN401
     """Run a query that gives one value."""
     value = connection.cursor(row_factory=scalar_row).execute(QUERIES[query], parameters).fetchone()
     if value is None:
-        raise LedgerUnavailableError("Postgres has no row of the gateway: are the migrations applied?")
+        raise LedgerUnavailableError(NO_GATEWAY)
     return value

@@ -163,22 +163,35 @@ SELECT NULL, NULL, NULL, NULL, least(
     max(published_ms)
 ) FROM replica AS r
 
+-- name: identity
+-- Tells which Postgres this is: the identifier of its data, its timeline, how far its log was ever made durable, and
+-- which such position the replica has noted here.
+SELECT
+    system_identifier::text AS system_id,
+    ('x' || left(pg_walfile_name(flushed), 8))::bit(32)::integer AS timeline,
+    (flushed - '0/0')::bigint AS position,
+    coalesce((SELECT log_position FROM replica WHERE name = %(replica)s), 0) AS noted_position
+FROM pg_control_system(), pg_current_wal_flush_lsn() AS flushed
+
 -- name: register
 -- Takes the name of a replica with a lease under a new epoch. Gives the generation of the gateway, so that the replica
 -- can tell whether what it holds is older than the last purge.
-INSERT INTO replica AS r (name, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms)
-SELECT %(replica)s, 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s, %(system_ms)s FROM gateway
+INSERT INTO replica AS r
+    (name, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms, log_position)
+SELECT %(replica)s, 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s, %(system_ms)s,
+    pg_current_wal_flush_lsn() - '0/0' FROM gateway
 ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, generation = excluded.generation, lease_until = 'infinity',
     watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
     published_ms = greatest(r.published_ms, least(r.watermark_ms, excluded.watermark_ms)),
-    clock_ms = excluded.clock_ms, system_clock_ms = excluded.system_clock_ms
+    clock_ms = excluded.clock_ms, system_clock_ms = excluded.system_clock_ms, log_position = excluded.log_position
 RETURNING epoch, (SELECT generation FROM gateway), watermark_ms, published_ms
 
 -- name: beat
 -- Renews the lease of a registration by one more beat, and publishes its watermark and clocks. Gives the generation of
 -- the gateway, or no row where the epoch is over.
 UPDATE replica SET beats = beats + 1, watermark_ms = %(watermark_ms)s,
-    published_ms = greatest(published_ms, %(watermark_ms)s), clock_ms = %(clock_ms)s, system_clock_ms = %(system_ms)s
+    published_ms = greatest(published_ms, %(watermark_ms)s), clock_ms = %(clock_ms)s, system_clock_ms = %(system_ms)s,
+    log_position = pg_current_wal_flush_lsn() - '0/0'
 WHERE name = %(replica)s AND epoch = %(epoch)s AND left_epoch < epoch RETURNING (SELECT generation FROM gateway)
 
 -- name: retire
@@ -234,17 +247,23 @@ SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, p
 FROM claim JOIN payment USING (correlation_id) WHERE owner = %(replica)s
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
 
--- name: generation
--- Reads the number of the last purge.
-SELECT generation FROM gateway
+-- name: last_purge
+-- Reads the number and the instant of the last purge.
+SELECT generation, purged_at_ms AS at_ms FROM gateway
 
 -- name: begin_purge
--- Opens a new generation and gives its number.
-UPDATE gateway SET generation = generation + 1 RETURNING generation
+-- Opens a new generation, and gives its number and its instant.
+UPDATE gateway SET generation = generation + 1, purged_at_ms = greatest(purged_at_ms, %(now_ms)s)
+RETURNING generation, purged_at_ms AS at_ms
 
 -- name: acknowledge_purge
 -- Notes that a replica holds nothing older than a generation.
 UPDATE replica SET generation = %(generation)s WHERE name = %(replica)s
+
+-- name: repeat_purge
+-- Notes a purge that is finished, of which nothing was known.
+UPDATE gateway SET generation = %(generation)s, purged_generation = %(generation)s,
+    purged_at_ms = greatest(purged_at_ms, %(at_ms)s)
 
 -- name: lock_purges
 -- Reads the last purge that is finished, keeping others from finishing one until the transaction ends.
@@ -262,9 +281,32 @@ LOCK TABLE payment, claim, settlement, closed, conflict, dispute IN ACCESS EXCLU
 -- Ends the epochs of replicas that have left: they may wake up with batches of what is purged now.
 UPDATE replica SET epoch = epoch + 1, left_epoch = epoch + 1 WHERE generation < %(generation)s
 
+-- name: find_later
+-- Lists, until the transaction ends, the payments that were accepted after a purge's instant.
+CREATE TEMPORARY TABLE later ON COMMIT DROP AS SELECT correlation_id FROM payment WHERE accepted_at_ms > %(at_ms)s
+
+-- name: set_later_aside
+-- Copies the payments that are listed, with all that belongs to them.
+CREATE TEMPORARY TABLE later_payment ON COMMIT DROP AS SELECT payment.* FROM payment JOIN later USING (correlation_id);
+CREATE TEMPORARY TABLE later_claim ON COMMIT DROP AS SELECT claim.* FROM claim JOIN later USING (correlation_id);
+CREATE TEMPORARY TABLE later_settlement ON COMMIT DROP AS
+SELECT settlement.* FROM settlement JOIN later USING (correlation_id);
+CREATE TEMPORARY TABLE later_closed ON COMMIT DROP AS SELECT closed.* FROM closed JOIN later USING (correlation_id);
+CREATE TEMPORARY TABLE later_dispute ON COMMIT DROP AS SELECT dispute.* FROM dispute JOIN later USING (correlation_id);
+CREATE TEMPORARY TABLE later_conflict ON COMMIT DROP AS SELECT conflict.* FROM conflict JOIN later USING (correlation_id)
+
 -- name: empty_tables
 -- Deletes every payment with all that belongs to it.
 TRUNCATE payment, claim, settlement, closed, conflict, dispute
+
+-- name: put_later_back
+-- Writes the copies into the tables that were emptied.
+INSERT INTO payment SELECT * FROM later_payment;
+INSERT INTO claim SELECT * FROM later_claim;
+INSERT INTO settlement SELECT * FROM later_settlement;
+INSERT INTO closed SELECT * FROM later_closed;
+INSERT INTO dispute SELECT * FROM later_dispute;
+INSERT INTO conflict SELECT * FROM later_conflict
 
 -- name: finish_purge
 -- Notes that a purge is finished, so that nobody empties the tables for it again.

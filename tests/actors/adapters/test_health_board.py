@@ -1,9 +1,10 @@
 """What replicas share of processors' health, in Redis and in memory alike; Redis may forget any of it at any time."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, replace
 from random import Random
 from threading import Barrier
@@ -379,6 +380,76 @@ def test_a_redis_that_is_full_and_evicts_does_no_harm(
         client.config_set("maxmemory", str(before["maxmemory"]))
         client.config_set("maxmemory-policy", str(before["maxmemory-policy"]))
     assert_all_is_well(named)
+
+
+@contextmanager
+def full(client: "redis.Redis") -> Iterator[None]:
+    before = client.config_get("maxmemory*")
+    client.config_set("maxmemory-policy", "noeviction")
+    client.config_set("maxmemory", "1")
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", str(before["maxmemory"]))
+        client.config_set("maxmemory-policy", str(before["maxmemory-policy"]))
+
+
+@contextmanager
+def read_only(client: "redis.Redis") -> Iterator[None]:
+    client.replicaof("127.0.0.1", "1")
+    try:
+        yield
+    finally:
+        client.replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (full, "Redis: command not allowed when used memory > 'maxmemory'"),
+        (read_only, "Redis: You can't write against a read only replica"),
+    ],
+)
+def test_a_redis_that_cannot_be_written_is_said_to_be_though_it_answers(
+    redis_boards: Callable[[str], RedisHealthBoard],
+    client: "redis.Redis",
+    harm: Callable[["redis.Redis"], AbstractContextManager[None]],
+    told: str,
+) -> None:
+    named = {name: redis_boards(name) for name in "ab"}
+    assert_all_is_well(named)
+    with harm(client):
+        named["a"].ping()
+        with pytest.raises(HealthUnavailableError, match=f"^{re.escape(told)}"):
+            named["a"].exchange([opinion("a")])
+    assert_all_is_well(named)
+
+
+KEYS = (KEY, f"{KEY}:poll", f"{KEY}:probe", f"{KEY}:of:a", REPLICAS_KEY)
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("kind", ["string", "list", "set", "hash"])
+def test_what_fiel_has_not_written_is_replaced(
+    redis_boards: Callable[[str], RedisHealthBoard], client: "redis.Redis", key: str, kind: str, *, ends: bool
+) -> None:
+    named = {name: redis_boards(name) for name in "abc"}
+    assert_all_is_well(named)
+    client.delete(key)
+    match kind:
+        case "string":
+            client.set(key, "strange")
+        case "list":
+            client.rpush(key, "strange")
+        case "set":
+            client.sadd(key, "strange")
+        case _:
+            client.hset(key, "strange", "stranger")
+    if ends:
+        client.expire(key, 3600)
+    assert_all_is_well(named)
+    assert not named["a"].may_probe("default", PERIOD_S)
 
 
 @pytest.mark.parametrize("listening", [False, True], ids=["refuses connections", "accepts and stays silent"])

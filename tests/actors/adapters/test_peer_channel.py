@@ -1,7 +1,7 @@
 """What one replica tells, every replica hears once; what nobody can read stops nobody."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import Any
 from uuid import UUID
@@ -210,11 +210,47 @@ def test_peers_behind_a_redis_that_is_gone_are_unavailable(listening: bool) -> N
                     call()
 
 
-def test_a_key_of_another_type_is_unavailable(channel: RedisPeerChannel, client: "redis.Redis") -> None:
+def put_a_string(client: "redis.Redis") -> None:
     client.set(KEY, "no stream")
-    for call in (lambda: channel.tell(some(1)), channel.hear):
-        with pytest.raises(PeersUnavailableError, match="Redis"):
-            call()
+
+
+def put_a_list(client: "redis.Redis") -> None:
+    client.rpush(KEY, "no stream")
+
+
+def put_the_greatest_id(client: "redis.Redis") -> None:
+    client.xadd(KEY, {"no": "payments"}, id=f"{2**64 - 1}-{2**64 - 1}")
+
+
+@pytest.mark.parametrize("put", [put_a_string, put_a_list, put_the_greatest_id])
+@pytest.mark.parametrize("heard_first", [False, True])
+def test_what_fiel_has_not_written_is_replaced(
+    channel: RedisPeerChannel,
+    other: RedisPeerChannel,
+    client: "redis.Redis",
+    put: Callable[["redis.Redis"], None],
+    *,
+    heard_first: bool,
+) -> None:
+    channel.tell(some(1))
+    assert (channel.hear(), other.hear()) == (some(1), some(1))
+    client.delete(KEY)
+    put(client)
+    if heard_first:
+        other.hear()
+    channel.tell(some(1, first=1))
+    assert (channel.hear(), other.hear()) == (some(1, first=1), some(1, first=1))
+
+
+def test_a_redis_that_cannot_be_written_is_said_to_be_without_what_was_to_be_written(
+    channel: RedisPeerChannel, client: "redis.Redis"
+) -> None:
+    client.replicaof("127.0.0.1", "1")
+    try:
+        with pytest.raises(PeersUnavailableError, match=r"^Redis: You can't write against a read only replica"):
+            channel.tell(some(1))
+    finally:
+        client.replicaof("NO", "ONE")
 
 
 def test_after_a_lost_connection_all_that_was_missed_is_heard_once(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from actors.adapters.journal.writer import FileJournal
-from tests.actors.adapters.journal.journals import GENERATION
+from tests.actors.adapters.journal.journals import LAST_PURGE
 
 
 @pytest.fixture
@@ -17,5 +17,5 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def journal(folder: Path) -> Iterator[FileJournal]:
-    with closing(FileJournal(folder, GENERATION, None)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None)) as journal:
         yield journal

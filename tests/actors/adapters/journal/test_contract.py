@@ -17,8 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from actors.adapters.journal.segment import HEADER, RECORD_BYTES, decode_segment
 from actors.adapters.journal.writer import FileJournal
 from actors.domain.payment import Payment
+from actors.domain.records import LastPurge
 from actors.errors import JournalUnavailableError
-from tests.actors.adapters.journal.journals import GENERATION
+from tests.actors.adapters.journal.journals import LAST_PURGE
 from tests.actors.fakes import NOW_MS
 from tests.actors.fakes_journal import MemoryJournal
 
@@ -50,6 +51,7 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.records: list[Record] = []
         self.appended = 0
+        self.last_purge = LAST_PURGE
 
     @rule(ids=some_ids)
     def append(self, ids: list[UUID]) -> None:
@@ -88,6 +90,18 @@ class AnyOrder(RuleBasedStateMachine):
         assert not lost
         assert found == [record.payment for record in self.records if record.payment in found]
         self.records = [Record(payment) for payment in found]
+
+    @rule(later=st.integers(0, 20))
+    def purge(self, later: int) -> None:
+        self.begin_purge(later)
+        self.journal.purge(self.last_purge)
+        self.rewind()
+
+    def begin_purge(self, later: int) -> None:
+        """Begin a purge that forgets all but so many of what was accepted last."""
+        at_ms = max(self.last_purge.at_ms, NOW_MS + self.appended - later)
+        self.last_purge = LastPurge(self.last_purge.generation + 1, at_ms)
+        self.records = [record for record in self.records if record.payment.accepted_at_ms > at_ms]
 
     @invariant()
     def it_counts_what_waits_and_what_it_holds(self) -> None:
@@ -137,6 +151,11 @@ class OnDisk(AnyOrder):
         self.journal = self.opened()
         self.rewind()
 
+    @rule(later=st.integers(0, 20))
+    def be_away_during_a_purge(self, later: int) -> None:
+        self.begin_purge(later)
+        self.close_and_reopen()
+
     @rule()
     def crash_and_reopen(self) -> None:
         folder = self.folder
@@ -166,7 +185,7 @@ class OnDisk(AnyOrder):
     def opened(self) -> FileJournal:
         memory_max, segment_bytes_max = self.limits
         return FileJournal(
-            self.folder, GENERATION, self.sync, memory_max=memory_max, segment_bytes_max=segment_bytes_max
+            self.folder, self.last_purge, self.sync, memory_max=memory_max, segment_bytes_max=segment_bytes_max
         )
 
 

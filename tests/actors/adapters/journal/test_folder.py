@@ -13,8 +13,10 @@ from actors.domain.payment import Payment
 from actors.errors import JournalLockedError, JournalUnavailableError
 from tests.actors.adapters.journal.journals import (
     GENERATION,
+    LAST_PURGE,
     NEWER_SEGMENT,
     after_a_crash,
+    purge,
     records_in,
     rewound,
     segment,
@@ -30,9 +32,10 @@ OWNER = """
 import sys
 from pathlib import Path
 from actors.adapters.journal.writer import FileJournal
+from actors.domain.records import LastPurge
 from tests.actors.fakes import payment
 
-journal = FileJournal(Path(sys.argv[1]), 5, None)
+journal = FileJournal(Path(sys.argv[1]), LastPurge(5, 0), None)
 journal.append([payment(1)])
 print("appended", flush=True)
 sys.stdin.read()
@@ -47,7 +50,7 @@ def test_a_cut_at_any_byte_loses_the_records_behind_it_alone(folder: Path) -> No
 
 def test_a_torn_tail_is_not_written_on(folder: Path) -> None:
     assert rewound(folder, segment(some(2))[:-1]) == some(1)
-    with closing(FileJournal(folder, GENERATION, None)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None)) as journal:
         list(journal.rewind())
         journal.append([payment(7)])
     assert after_a_crash(folder) == [payment(0), payment(7)]
@@ -88,7 +91,7 @@ def test_a_segment_of_a_newer_format_is_left_as_it_is(folder: Path, caplog: pyte
 def test_numbers_that_were_given_are_not_given_again(folder: Path) -> None:
     rewound(folder, NEWER_SEGMENT)
     (folder / "000000000004.damaged").touch()
-    with closing(FileJournal(folder, GENERATION, None)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None)) as journal:
         journal.append(some(1))
         assert segments(folder) == ["000000000001.journal", "000000000005.journal"]
         assert list(journal.rewind()) == some(1)
@@ -98,19 +101,19 @@ def test_numbers_that_were_given_are_not_given_again(folder: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JournalUnavailableError, match="file"):
-        FileJournal(tmp_path / name, GENERATION, None)
+        FileJournal(tmp_path / name, LAST_PURGE, None)
 
 
 @pytest.mark.usefixtures("journal")
 def test_a_second_owner_in_the_same_process_is_refused(folder: Path) -> None:
     with pytest.raises(JournalLockedError, match="journal"):
-        FileJournal(folder, GENERATION, None)
+        FileJournal(folder, LAST_PURGE, None)
 
 
 def test_a_refused_owner_changes_nothing(journal: FileJournal, folder: Path) -> None:
     journal.append(some(1))
     with pytest.raises(JournalLockedError):
-        FileJournal(folder, GENERATION + 1, None)
+        FileJournal(folder, purge(GENERATION + 1), None)
     assert after_a_crash(folder) == some(1)
 
 
@@ -121,10 +124,10 @@ def test_another_owner_is_refused_while_the_first_process_lives_and_finds_all_of
             assert owner.stdout is not None
             assert owner.stdout.readline() == b"appended\n"
             with pytest.raises(JournalLockedError):
-                FileJournal(folder, GENERATION, None)
+                FileJournal(folder, LAST_PURGE, None)
         finally:
             owner.kill()
-    with closing(FileJournal(folder, GENERATION, None)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None)) as journal:
         assert list(journal.rewind()) == [payment(1)]
 
 
@@ -132,8 +135,8 @@ def test_another_owner_is_refused_while_the_first_process_lives_and_finds_all_of
     ("later", "expected"), [(GENERATION - 1, some(2)), (GENERATION, some(2)), (GENERATION + 1, [])]
 )
 def test_segments_of_an_earlier_generation_are_deleted(folder: Path, later: int, expected: list[Payment]) -> None:
-    with closing(FileJournal(folder, GENERATION, None)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None)) as journal:
         journal.append(some(2))
-    with closing(FileJournal(folder, later, None)) as journal:
+    with closing(FileJournal(folder, purge(later), None)) as journal:
         assert list(journal.rewind()) == expected
     assert bool(segments(folder)) == bool(expected)

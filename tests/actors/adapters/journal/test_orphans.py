@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -13,13 +14,13 @@ from actors.adapters.journal.segment import encode_header, encode_record
 from actors.adapters.journal.writer import FileJournal
 from actors.domain.payment import Payment
 from actors.errors import JournalLockedError
-from tests.actors.adapters.journal.journals import GENERATION, NEWER_SEGMENT, segments, some
+from tests.actors.adapters.journal.journals import GENERATION, LAST_PURGE, NEWER_SEGMENT, purge, segments, some
 from tests.actors.fakes import NOW_MS, payment
 
 
 def left_behind(folder: Path, payments: Sequence[Payment], age_s: float) -> None:
     """Make a journal that was written so long before `NOW_MS` and that nobody holds."""
-    with closing(FileJournal(folder, GENERATION, None)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None)) as journal:
         if payments:
             journal.append(payments)
     for path in folder.glob("*.journal"):
@@ -29,7 +30,7 @@ def left_behind(folder: Path, payments: Sequence[Payment], age_s: float) -> None
 def orphans(shelf: Path) -> dict[UUID, list[Payment]]:
     """What can be taken over there, by its first payment."""
     found = {}
-    for orphan in FileJournalShelf(shelf, "own", GENERATION, lambda: NOW_MS).orphans(()):
+    for orphan in FileJournalShelf(shelf, "own", LAST_PURGE, lambda: NOW_MS).orphans(()):
         with closing(orphan):
             payments = list(orphan.replay())
             found[payments[0].correlation_id] = payments
@@ -57,24 +58,24 @@ def test_a_journal_that_was_written_before_the_clock_was_set_back_is_offered(tmp
 
 def test_a_journal_whose_owner_lives_is_not_offered(tmp_path: Path) -> None:
     left_behind(tmp_path / "a", some(1), 2 * ORPHAN_AFTER_S)
-    with closing(FileJournal(tmp_path / "a", GENERATION, None)):
+    with closing(FileJournal(tmp_path / "a", LAST_PURGE, None)):
         assert orphans(tmp_path) == {}
 
 
 def test_an_orphan_is_held_while_it_is_open_and_gone_once_it_is_cleared(tmp_path: Path) -> None:
     left_behind(tmp_path / "a", some(1), 2 * ORPHAN_AFTER_S)
-    (orphan,) = FileJournalShelf(tmp_path, "own", GENERATION, lambda: NOW_MS).orphans(())
+    (orphan,) = FileJournalShelf(tmp_path, "own", LAST_PURGE, lambda: NOW_MS).orphans(())
     with closing(orphan):
         with pytest.raises(JournalLockedError):
-            FileJournal(tmp_path / "a", GENERATION, None)
+            FileJournal(tmp_path / "a", LAST_PURGE, None)
         assert list(orphan.replay()) == some(1)
         orphan.clear()
     assert orphans(tmp_path) == {}
 
 
 def test_the_journal_of_a_process_that_has_lost_its_lease_is_read_once_and_left_as_it_is(tmp_path: Path) -> None:
-    shelf = FileJournalShelf(tmp_path, "own", GENERATION, lambda: NOW_MS)
-    with closing(FileJournal(tmp_path / "other", GENERATION, sync=None)) as held:
+    shelf = FileJournalShelf(tmp_path, "own", LAST_PURGE, lambda: NOW_MS)
+    with closing(FileJournal(tmp_path / "other", LAST_PURGE, sync=None)) as held:
         held.append(some(2))
         make_old(tmp_path / "other")
         assert list(shelf.orphans(())) == []
@@ -95,7 +96,7 @@ def test_an_orphan_gives_up_what_was_replayed_and_nothing_else(tmp_path: Path) -
     later.write_bytes(encode_header(GENERATION + 1) + encode_record(payment(1)))
     newer = tmp_path / "a" / "000000000003.journal"
     newer.write_bytes(NEWER_SEGMENT)
-    with closing(OrphanJournal(tmp_path / "a", GENERATION)) as orphan:
+    with closing(OrphanJournal(tmp_path / "a", LAST_PURGE)) as orphan:
         assert list(orphan.replay()) == some(1)
         orphan.clear()
     assert segments(tmp_path / "a") == [later.name, newer.name]
@@ -104,3 +105,28 @@ def test_an_orphan_gives_up_what_was_replayed_and_nothing_else(tmp_path: Path) -
 def make_old(folder: Path, seconds: int = 100) -> None:
     for path in folder.glob("*.journal"):
         os.utime(path, (NOW_MS / 1000 - seconds, NOW_MS / 1000 - seconds))
+
+
+def slept_through_a_purge(shelf: Path) -> Payment:
+    """Leave a journal of which a purge forgets all but the payment that is given."""
+    later = replace(payment(1), accepted_at_ms=NOW_MS + 1)
+    left_behind(shelf / "a", [payment(0), later, payment(2)], 2 * ORPHAN_AFTER_S)
+    return later
+
+
+def test_of_an_orphan_that_slept_through_a_purge_only_what_was_accepted_later_is_offered(tmp_path: Path) -> None:
+    later = slept_through_a_purge(tmp_path)
+    shelf = FileJournalShelf(tmp_path, "own", purge(GENERATION + 1), lambda: NOW_MS)
+    (orphan,) = shelf.orphans(())
+    with closing(orphan):
+        assert list(orphan.replay()) == [later]
+        orphan.clear()
+    assert (segments(tmp_path / "a"), list(shelf.orphans(()))) == ([], [])
+
+
+def test_of_a_journal_whose_process_sleeps_through_a_purge_only_what_was_accepted_later_is_read(tmp_path: Path) -> None:
+    later = slept_through_a_purge(tmp_path)
+    shelf = FileJournalShelf(tmp_path, "own", purge(GENERATION + 1), lambda: NOW_MS)
+    with closing(FileJournal(tmp_path / "a", LAST_PURGE, None)):
+        (frozen,) = shelf.orphans(("a",))
+        assert list(frozen.replay()) == [later]

@@ -9,7 +9,7 @@ import pytest
 from actors.adapters.journal.segment import HEADER, RECORD_BYTES
 from actors.adapters.journal.writer import MEMORY_MAX, FileJournal
 from actors.errors import JournalUnavailableError
-from tests.actors.adapters.journal.journals import GENERATION, RECORDS_PER_SEGMENT, ids, segments, some
+from tests.actors.adapters.journal.journals import LAST_PURGE, RECORDS_PER_SEGMENT, ids, segments, some
 
 
 def test_what_waits_in_memory_is_taken_without_the_disk(journal: FileJournal, folder: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_segment_that_was_read_and_committed_disappears(journal: FileJournal, 
 
 
 def test_payments_that_cannot_be_read_now_are_taken_later(folder: Path) -> None:
-    with closing(FileJournal(folder, GENERATION, None, memory_max=2)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None, memory_max=2)) as journal:
         journal.append(some(5))
         hidden = folder.rename(folder.with_name("hidden"))
         with pytest.raises(JournalUnavailableError):
@@ -63,7 +63,7 @@ def test_payments_that_cannot_be_read_now_are_taken_later(folder: Path) -> None:
 
 @pytest.mark.parametrize("damaged", [2, 3, 4])
 def test_a_record_that_is_damaged_while_it_waits_is_left_out(folder: Path, damaged: int) -> None:
-    with closing(FileJournal(folder, GENERATION, None, memory_max=2)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None, memory_max=2)) as journal:
         journal.append(some(5))
         with (folder / "000000000001.journal").open("r+b") as file:
             file.seek(HEADER.size + damaged * RECORD_BYTES)
@@ -77,7 +77,7 @@ def test_a_record_that_is_damaged_while_it_waits_is_left_out(folder: Path, damag
 
 
 def test_a_file_that_was_cut_while_it_waits_ends_there(folder: Path) -> None:
-    with closing(FileJournal(folder, GENERATION, None, memory_max=0)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None, memory_max=0)) as journal:
         journal.append(some(3))
         (path,) = folder.glob("*.journal")
         path.write_bytes(path.read_bytes()[: HEADER.size + RECORD_BYTES + 1])

@@ -3,22 +3,25 @@
 import os
 import struct
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
 from actors.adapters.journal.segment import HEADER, RECORD_BYTES, encode_header
 from actors.adapters.journal.writer import FileJournal
-from actors.domain.payment import JOURNAL_BODIES
+from actors.domain.payment import JOURNAL_BODIES, Payment
 from tests.actors.adapters.journal.journals import (
     GENERATION,
+    LAST_PURGE,
     NEWER_SEGMENT,
     RECORDS_PER_SEGMENT,
     after_a_crash,
     ids,
+    purge,
     segments,
     some,
 )
-from tests.actors.fakes import payment
+from tests.actors.fakes import NOW_MS, payment
 
 
 def test_an_empty_folder_holds_nothing(journal: FileJournal) -> None:
@@ -46,7 +49,7 @@ def test_what_is_appended_after_a_rewind_follows_it(journal: FileJournal, folder
 
 def test_a_closed_journal_is_found_by_the_next_owner(folder: Path) -> None:
     for number in range(3):
-        with closing(FileJournal(folder, GENERATION, None)) as journal:
+        with closing(FileJournal(folder, LAST_PURGE, None)) as journal:
             assert list(journal.rewind()) == some(number)
             journal.append([payment(number)])
 
@@ -71,7 +74,7 @@ def test_a_segment_disappears_once_all_of_it_is_committed(journal: FileJournal, 
 
 
 def test_the_segment_in_use_stays_until_the_journal_is_closed(folder: Path) -> None:
-    with closing(FileJournal(folder, GENERATION, None)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None)) as journal:
         journal.append(some(2))
         journal.committed(ids(journal.take(2)))
         journal.append(some(1, first=2))
@@ -82,10 +85,10 @@ def test_the_segment_in_use_stays_until_the_journal_is_closed(folder: Path) -> N
 
 def test_segments_of_an_earlier_run_disappear_when_they_are_committed(folder: Path) -> None:
     for number in range(2):
-        with closing(FileJournal(folder, GENERATION, None)) as journal:
+        with closing(FileJournal(folder, LAST_PURGE, None)) as journal:
             list(journal.rewind())
             journal.append([payment(number)])
-    with closing(FileJournal(folder, GENERATION, None)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None)) as journal:
         assert list(journal.rewind()) == some(2)
         assert journal.take(2) == some(2)
         journal.committed(ids(some(1)))
@@ -129,7 +132,7 @@ def test_an_id_in_two_segments_is_committed_in_both(journal: FileJournal, folder
 
 def test_everything_is_synced_before_an_append_returns(folder: Path) -> None:
     synced_bytes: list[int] = []
-    with closing(FileJournal(folder, GENERATION, lambda fd: synced_bytes.append(os.fstat(fd).st_size))) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, lambda fd: synced_bytes.append(os.fstat(fd).st_size))) as journal:
         for number in range(3):
             journal.append(some(2, first=2 * number))
             assert synced_bytes[-1] == HEADER.size + 2 * (number + 1) * RECORD_BYTES
@@ -137,7 +140,7 @@ def test_everything_is_synced_before_an_append_returns(folder: Path) -> None:
 
 def test_a_group_is_synced_once(folder: Path) -> None:
     syncs: list[int] = []
-    with closing(FileJournal(folder, GENERATION, syncs.append)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, syncs.append)) as journal:
         journal.append(some(1))
         syncs.clear()
         journal.append(some(100, first=1))
@@ -146,7 +149,7 @@ def test_a_group_is_synced_once(folder: Path) -> None:
 
 def test_a_purged_journal_holds_only_what_comes_after(journal: FileJournal, folder: Path) -> None:
     journal.append(some(2))
-    journal.purge(GENERATION + 1)
+    journal.purge(purge(GENERATION + 1))
     assert segments(folder) == []
     assert (journal.take(9), journal.waiting, journal.held, list(journal.rewind())) == ([], 0, 0, [])
     journal.append(some(1, first=2))
@@ -156,7 +159,7 @@ def test_a_purged_journal_holds_only_what_comes_after(journal: FileJournal, fold
 
 def test_a_purge_leaves_a_segment_of_a_newer_format(journal: FileJournal, folder: Path) -> None:
     (folder / "000000000001.journal").write_bytes(NEWER_SEGMENT)
-    journal.purge(GENERATION + 1)
+    journal.purge(purge(GENERATION + 1))
     assert (folder / "000000000001.journal").read_bytes() == NEWER_SEGMENT
 
 
@@ -167,7 +170,7 @@ def test_a_segment_of_the_release_before_is_replayed_in_reais_and_new_payments_f
     records = b"".join(struct.pack("<I", crc32(body)) + body for body in bodies)
     (folder / "000000000007.journal").write_bytes(encode_header(GENERATION, version=1) + records)
     new = [payment(1000, 1990, "JPY"), payment(1001, 1234, "KWD")]
-    with closing(FileJournal(folder, GENERATION, None, memory_max=10)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, None, memory_max=10)) as journal:
         assert list(journal.rewind()) == old
         journal.append(new)
         assert [each for _ in range(4) for each in journal.take(100)] == [*old, *new]
@@ -175,3 +178,35 @@ def test_a_segment_of_the_release_before_is_replayed_in_reais_and_new_payments_f
         journal.committed(ids(old))
         assert segments(folder) == ["000000000008.journal"]
     assert after_a_crash(folder) == new
+
+
+def accepted_later(number: int) -> Payment:
+    """Make a payment that was accepted after the instant of the purges here."""
+    return replace(payment(number), accepted_at_ms=NOW_MS + 1)
+
+
+def test_a_purge_keeps_what_was_accepted_after_its_instant(folder: Path) -> None:
+    with closing(FileJournal(folder, LAST_PURGE, os.fsync)) as journal:
+        journal.append([payment(0), accepted_later(1), payment(2)])
+        journal.take(2)
+        journal.append([accepted_later(3)])
+        for generation in (GENERATION + 1, GENERATION + 2):
+            journal.purge(purge(generation))
+            assert (journal.waiting, journal.held) == (0, 0)
+            assert list(journal.rewind()) == [accepted_later(1), accepted_later(3)]
+        journal.append([payment(4)])
+        assert journal.take(9) == [accepted_later(1), accepted_later(3), payment(4)]
+        journal.committed(ids([accepted_later(1), accepted_later(3)]))
+        assert after_a_crash(folder, GENERATION + 2) == [payment(4)]
+
+
+def test_who_finds_at_its_start_that_it_was_cut_off_during_a_purge_keeps_what_it_accepted_after_it(
+    folder: Path,
+) -> None:
+    with closing(FileJournal(folder, LAST_PURGE, None)) as journal:
+        journal.append([payment(0), accepted_later(1)])
+    for _ in range(2):
+        with closing(FileJournal(folder, purge(GENERATION + 1), None)) as journal:
+            assert list(journal.rewind()) == [accepted_later(1)]
+    with closing(FileJournal(folder, purge(GENERATION + 2, NOW_MS + 1), None)) as journal:
+        assert list(journal.rewind()) == []

@@ -11,13 +11,7 @@ import pytest
 
 from actors.adapters.journal.writer import FileJournal
 from actors.errors import JournalUnavailableError
-from tests.actors.adapters.journal.journals import (
-    GENERATION,
-    after_a_crash,
-    ids,
-    segments,
-    some,
-)
+from tests.actors.adapters.journal.journals import GENERATION, LAST_PURGE, after_a_crash, ids, purge, segments, some
 from tests.actors.fakes import payment
 
 ROOT = Path(__file__).parents[4]
@@ -28,10 +22,11 @@ import os, resource, sys
 from pathlib import Path
 from actors.adapters.journal.segment import HEADER, RECORD_BYTES
 from actors.adapters.journal.writer import FileJournal
+from actors.domain.records import LastPurge
 from actors.errors import JournalUnavailableError
 from tests.actors.fakes import payment
 
-journal = FileJournal(Path(sys.argv[1]), 5, os.fsync)
+journal = FileJournal(Path(sys.argv[1]), LastPurge(5, 0), os.fsync)
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (HEADER.size + 3 * RECORD_BYTES + 10, hard))
 for number in range(0, 12, 2):
@@ -58,7 +53,7 @@ class FailingSync:
 
 def test_what_could_not_be_synced_is_not_found(folder: Path) -> None:
     sync = FailingSync()
-    with closing(FileJournal(folder, GENERATION, sync)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, sync)) as journal:
         journal.append(some(2))
         sync.failing = True
         for _ in range(2):
@@ -74,7 +69,7 @@ def test_what_could_not_be_synced_is_not_found(folder: Path) -> None:
 
 def test_after_a_failed_sync_nothing_is_written_to_the_same_file(folder: Path) -> None:
     sync = FailingSync()
-    with closing(FileJournal(folder, GENERATION, sync)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, sync)) as journal:
         journal.append(some(1))
         sync.failing = True
         with pytest.raises(JournalUnavailableError):
@@ -96,7 +91,7 @@ def test_what_was_being_synced_when_its_writer_was_stopped_is_not_kept(folder: P
         if stopping:
             raise StoppedError
 
-    with closing(FileJournal(folder, GENERATION, sync, memory_max=0)) as journal:
+    with closing(FileJournal(folder, LAST_PURGE, sync, memory_max=0)) as journal:
         journal.append(some(1))
         stopping = True
         with pytest.raises(StoppedError):
@@ -132,7 +127,7 @@ def test_a_folder_that_was_taken_away_is_unavailable_until_it_is_back(journal: F
 def test_a_segment_that_cannot_be_read_or_deleted_is_unavailable(journal: FileJournal, folder: Path) -> None:
     journal.append(some(1))
     (folder / "000000000002.journal").mkdir()
-    for call in (lambda: list(journal.rewind()), lambda: journal.purge(GENERATION + 1)):
+    for call in (lambda: list(journal.rewind()), lambda: journal.purge(purge(GENERATION + 1))):
         with pytest.raises(JournalUnavailableError, match="journal"):
             call()
 

@@ -14,8 +14,9 @@ from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
-from actors.domain.records import PaymentRecord, WriteResult
-from ops.simulation.stores import MemoryLeases, MemoryPayments, MemoryPurge
+from actors.domain.records import LastPurge, PaymentRecord, WriteResult
+from ops.simulation.purges import MemoryPurge
+from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, READING, payment
 
@@ -60,11 +61,13 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "stand_aside": lambda storage: storage.leases.stand_aside(0),
     "others": lambda storage: storage.leases.others(),
     "expel": lambda storage: storage.leases.expel(storage.leases.others()),
+    "identity": lambda storage: storage.leases.identity(),
     "claims": lambda storage: storage.leases.claims(100),
-    "generation": lambda storage: storage.purge.generation(),
-    "begin_purge": lambda storage: storage.purge.begin_purge(),
+    "last_purge": lambda storage: storage.purge.last_purge(),
+    "begin_purge": lambda storage: storage.purge.begin_purge(NOW_MS),
     "acknowledge_purge": lambda storage: storage.purge.acknowledge_purge(0),
-    "finish_purge": lambda storage: storage.purge.finish_purge(0),
+    "repeat_purge": lambda storage: storage.purge.repeat_purge(LastPurge(0, 0)),
+    "finish_purge": lambda storage: storage.purge.finish_purge(LastPurge(0, 0)),
     "ping": lambda storage: storage.ping(),
 }
 """Every method of the storage ports, and what readiness asks."""

@@ -89,14 +89,14 @@ def test_who_joins_with_what_is_older_than_the_last_purge_writes_nothing(
     newcomer: ReplicaStorage, other: ReplicaStorage
 ) -> None:
     newcomer.leases.register(0, READING)
-    generation = newcomer.purge.begin_purge()
+    purge = newcomer.purge.begin_purge(NOW_MS)
     for each in (newcomer, other):
-        each.purge.acknowledge_purge(generation)
-    assert other.purge.finish_purge(generation)
-    assert newcomer.leases.register(0, READING).generation == generation
+        each.purge.acknowledge_purge(purge.generation)
+    assert other.purge.finish_purge(purge)
+    assert newcomer.leases.register(0, READING).generation == purge.generation
     with pytest.raises(LedgerUnavailableError):
         newcomer.payments.write([claim(1)], [], [])
-    newcomer.leases.register(generation, READING)
+    newcomer.leases.register(purge.generation, READING)
     assert newcomer.payments.write([claim(1)], [], []).claimed == (uid(1),)
 
 

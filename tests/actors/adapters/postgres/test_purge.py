@@ -1,10 +1,12 @@
 """A purge empties everything once, when no living replica holds anything older than it."""
 
+from dataclasses import replace
+
 import pytest
 
 from actors.domain.money import Money
-from actors.domain.payment import Move
-from actors.domain.records import Beat, ProcessorTotal
+from actors.domain.payment import Claim, Move
+from actors.domain.records import Beat, LastPurge, ProcessorTotal
 from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
     MANY,
@@ -22,9 +24,12 @@ from tests.actors.fakes import NOW_MS, READING, payment
 
 def test_a_purge_is_seen_by_everybody_at_once(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     epoch = other.leases.register(0, READING).epoch
-    assert mine.purge.generation() == 0
-    assert mine.purge.begin_purge() == 1
-    assert (mine.purge.generation(), other.leases.beat(epoch, NOW_MS, READING)) == (1, Beat(renewed=True, generation=1))
+    assert mine.purge.last_purge().generation == 0
+    assert mine.purge.begin_purge(NOW_MS) == LastPurge(1, NOW_MS)
+    assert (mine.purge.last_purge().generation, other.leases.beat(epoch, NOW_MS, READING)) == (
+        1,
+        Beat(renewed=True, generation=1),
+    )
     assert mine.leases.register(0, READING).generation == 1
 
 
@@ -36,13 +41,13 @@ def test_a_purge_waits_until_every_living_replica_holds_nothing_older(
     charge(mine, 1)
     mine.payments.write([claim(2)], [], [])
     mine.payments.report_conflicts([payment(2, 5)])
-    generation = mine.purge.begin_purge()
-    assert not mine.purge.finish_purge(generation)
-    mine.purge.acknowledge_purge(generation)
-    assert not mine.purge.finish_purge(generation)
+    purge = mine.purge.begin_purge(NOW_MS)
+    assert not mine.purge.finish_purge(purge)
+    mine.purge.acknowledge_purge(purge.generation)
+    assert not mine.purge.finish_purge(purge)
     assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, Money(1990, "BRL")),)
-    other.purge.acknowledge_purge(generation)
-    assert mine.purge.finish_purge(generation)
+    other.purge.acknowledge_purge(purge.generation)
+    assert mine.purge.finish_purge(purge)
     assert (mine.payments.payment(uid(1)), mine.payments.payment(uid(2)), mine.leases.claims(MANY)) == (None, None, ())
     assert mine.payments.summary(None, None).totals == ()
     mine.payments.write([claim(2)], [], [])
@@ -53,7 +58,7 @@ def test_a_purge_does_not_wait_for_the_dead(newcomer: ReplicaStorage, other: Rep
     other.leases.register(0, READING)
     charge(other, 1)
     expel(newcomer, "b")
-    assert newcomer.purge.finish_purge(newcomer.purge.begin_purge())
+    assert newcomer.purge.finish_purge(newcomer.purge.begin_purge(NOW_MS))
     assert newcomer.payments.payment(uid(1)) is None
 
 
@@ -61,8 +66,8 @@ def test_who_slept_through_a_purge_brings_nothing_back(newcomer: ReplicaStorage,
     epoch = other.leases.register(0, READING).epoch
     other.payments.write([claim(1)], [], [])
     expel(newcomer, "b")
-    generation = newcomer.purge.begin_purge()
-    assert newcomer.purge.finish_purge(generation)
+    purge = newcomer.purge.begin_purge(NOW_MS)
+    assert newcomer.purge.finish_purge(purge)
     assert not other.leases.beat(epoch, NOW_MS, READING).renewed
     with pytest.raises(LedgerUnavailableError):
         other.payments.write([claim(1)], [Move(uid(1), "fallback", 1, moves=1)], [settlement(1)])
@@ -70,43 +75,87 @@ def test_who_slept_through_a_purge_brings_nothing_back(newcomer: ReplicaStorage,
         with pytest.raises(LedgerUnavailableError):
             other.payments.write([], [], settlements, closings)
     assert (newcomer.payments.payment(uid(1)), newcomer.payments.summary(None, None).totals) == (None, ())
-    other.leases.register(generation, READING)
+    other.leases.register(purge.generation, READING)
     assert other.payments.write([claim(1)], [], []).claimed == (uid(1),)
 
 
 def test_who_acknowledged_a_purge_goes_on_under_its_registration(mine: ReplicaStorage) -> None:
     epoch = mine.leases.register(0, READING).epoch
-    generation = mine.purge.begin_purge()
-    mine.purge.acknowledge_purge(generation)
-    assert mine.purge.finish_purge(generation)
+    purge = mine.purge.begin_purge(NOW_MS)
+    mine.purge.acknowledge_purge(purge.generation)
+    assert mine.purge.finish_purge(purge)
     assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
-    assert mine.leases.beat(epoch, NOW_MS, READING) == Beat(renewed=True, generation=generation)
+    assert mine.leases.beat(epoch, NOW_MS, READING) == Beat(renewed=True, generation=purge.generation)
 
 
 def test_a_purge_waits_for_who_returns_with_something_older(
     newcomer: ReplicaStorage, other_newcomer: ReplicaStorage
 ) -> None:
-    generation = newcomer.purge.begin_purge()
+    purge = newcomer.purge.begin_purge(NOW_MS)
     other_newcomer.leases.register(0, READING)
-    assert not newcomer.purge.finish_purge(generation)
-    other_newcomer.leases.register(generation, READING)
-    assert newcomer.purge.finish_purge(generation)
+    assert not newcomer.purge.finish_purge(purge)
+    other_newcomer.leases.register(purge.generation, READING)
+    assert newcomer.purge.finish_purge(purge)
 
 
 def test_a_finished_purge_empties_nothing_again(newcomer: ReplicaStorage, other_newcomer: ReplicaStorage) -> None:
-    generation = newcomer.purge.begin_purge()
-    assert newcomer.purge.finish_purge(generation)
-    newcomer.leases.register(generation, READING)
+    purge = newcomer.purge.begin_purge(NOW_MS)
+    assert newcomer.purge.finish_purge(purge)
+    newcomer.leases.register(purge.generation, READING)
     charge(newcomer, 1)
-    assert other_newcomer.purge.finish_purge(generation)
+    assert other_newcomer.purge.finish_purge(purge)
     assert newcomer.payments.payment(uid(1)) is not None
 
 
 def test_an_earlier_purge_is_over_with_a_later_one(newcomer: ReplicaStorage) -> None:
-    first, second = newcomer.purge.begin_purge(), newcomer.purge.begin_purge()
+    first, second = newcomer.purge.begin_purge(NOW_MS), newcomer.purge.begin_purge(NOW_MS)
     assert newcomer.purge.finish_purge(second)
-    newcomer.leases.register(second, READING)
+    newcomer.leases.register(second.generation, READING)
     charge(newcomer, 1)
     assert newcomer.purge.finish_purge(first)
     assert newcomer.payments.payment(uid(1)) is not None
-    assert newcomer.purge.begin_purge() == 3
+    assert newcomer.purge.begin_purge(NOW_MS).generation == 3
+
+
+def test_the_instant_of_a_purge_never_falls(mine: ReplicaStorage) -> None:
+    mine.purge.begin_purge(NOW_MS)
+    assert mine.purge.begin_purge(NOW_MS - 1000) == LastPurge(2, NOW_MS)
+
+
+def test_what_was_accepted_after_the_instant_of_a_purge_keeps_its_rows(newcomer: ReplicaStorage) -> None:
+    newcomer.leases.register(0, LEASE_S)
+    for number in (1, 2, 3, 4):
+        charge(newcomer, number) if number < 3 else newcomer.payments.write([claim(number)], [], [])
+    later = [replace(payment(number), accepted_at_ms=NOW_MS + 1) for number in (5, 6)]
+    newcomer.payments.write([Claim(each, "fallback") for each in later], [], [])
+    newcomer.payments.write([], [], [settlement(5, "fallback")])
+    newcomer.payments.report_conflicts([payment(1, 5), payment(6, 7)])
+    purge = newcomer.purge.begin_purge(NOW_MS)
+    newcomer.purge.acknowledge_purge(purge.generation)
+    assert newcomer.purge.finish_purge(purge)
+    assert [newcomer.payments.payment(uid(number)) for number in (1, 2, 3, 4)] == [None] * 4
+    assert newcomer.payments.summary(None, None).totals == (ProcessorTotal("fallback", 1, Money(1990, "BRL")),)
+    assert newcomer.leases.claims(MANY) == (Claim(later[1], "fallback"),)
+    assert record_of(newcomer, 5).settlement == settlement(5, "fallback")
+    assert record_of(newcomer, 6).conflicting_amounts == (Money(7, "BRL"),)
+    newcomer.payments.write([claim(1)], [], [])
+    assert record_of(newcomer, 1).conflicting_amounts == ()
+
+
+def test_a_purge_that_postgres_has_forgotten_is_repeated_once(
+    newcomer: ReplicaStorage, other_newcomer: ReplicaStorage
+) -> None:
+    other_newcomer.leases.register(0, LEASE_S)
+    charge(other_newcomer, 1)
+    forgotten = LastPurge(5, NOW_MS)
+    for _ in range(2):
+        newcomer.purge.repeat_purge(forgotten)
+        assert newcomer.purge.last_purge() == forgotten
+        assert newcomer.payments.payment(uid(1)) is None
+        newcomer.leases.register(5, LEASE_S)
+        newcomer.payments.write([claim(3)], [], [])
+    assert len(newcomer.leases.claims(MANY)) == 1
+    with pytest.raises(LedgerUnavailableError):
+        other_newcomer.payments.write([claim(7)], [], [])
+    assert newcomer.purge.finish_purge(forgotten)
+    assert newcomer.purge.begin_purge(NOW_MS).generation == 6

@@ -1,0 +1,48 @@
+"""The Postgres that a replica has seen, in a file beside its journal."""
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+from actors.domain.records import StoreIdentity
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "postgres.json"
+
+
+class FileStoreMemory:
+    """Fulfils `actors.store_watch.StoreMemory` with a file in the folder of the journal, which locks it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+        self._written: StoreIdentity | None = None
+        self._failed = False
+
+    def seen(self) -> StoreIdentity | None:
+        """Read what was remembered last; None where there is no file yet, or none that can be read."""
+        try:
+            told = json.loads(self._path.read_bytes())
+            positions = int(told["position"]), int(told["noted_position"])
+            return StoreIdentity(str(told["system_id"]), int(told["timeline"]), *positions)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            logger.error("%s cannot be read, so nobody knows whether Postgres is the same: %s", self._path, error)  # noqa: TRY400  # the cause is in the message
+            return None
+
+    def remember(self, identity: StoreIdentity) -> None:
+        """Write it, unless it stands there. A disk that fails leaves what was written before, which is told once."""
+        if identity == self._written:
+            return
+        unfinished = self._path.with_suffix(".unfinished")
+        try:
+            unfinished.write_text(json.dumps(asdict(identity)))
+            unfinished.replace(self._path)
+        except OSError as error:
+            if not self._failed:
+                logger.warning("%s cannot be written: %s", self._path, error.strerror)
+            self._failed = True
+        else:
+            self._written, self._failed = identity, False

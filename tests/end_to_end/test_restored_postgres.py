@@ -1,0 +1,55 @@
+"""A Postgres that was put back to an earlier time, under a gateway of running processes."""
+
+import json
+import random
+import subprocess
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+
+from ops.chaostest.workload import OfferedAmount, OfferedPayment
+from ops.stack.embedded import PostgresServer
+from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster, wait_until
+
+
+def copy_data(postgres: PostgresServer) -> None:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+    subprocess.run(["cp", "-a", postgres.data, postgres.data.with_name("copy")], check=True)  # noqa: S603, S607  # our own folders
+
+
+def put_back_the_copy(postgres: PostgresServer) -> None:
+    postgres.kill()
+    postgres.data.rename(postgres.data.with_name("lost"))
+    postgres.data.with_name("copy").rename(postgres.data)
+    postgres.start()
+    postgres.wait_ready()
+
+
+def replicas_that_noticed(cluster: Cluster) -> int:
+    told = [json.loads(get(f"{url}/readyz")[1])["parts"]["postgres"] for url in cluster.stack.replica_urls]
+    return sum("may have forgotten" in each for each in told)
+
+
+def test_every_replica_notices_it_and_goes_on_in_the_same_process(tmp_path: Path) -> None:
+    rng = random.Random(11)
+    payments = [OfferedPayment(UUID(int=rng.getrandbits(128), version=4), OfferedAmount(1990)) for _ in range(30)]
+    with running_cluster(tmp_path) as cluster:
+        postgres = cluster.stack.postgres
+        assert postgres is not None
+        GatewayClient(cluster.stack.url).post(payments[:10])
+        cluster.wait_for_settled(10)
+        copy_data(postgres)
+        GatewayClient(cluster.stack.url).post(payments[10:20])
+        cluster.wait_for_settled(20)
+        pids = [cluster.stack.replica(number).pid for number in (1, 2, 3)]
+        put_back_the_copy(postgres)
+        wait_until(
+            lambda: replicas_that_noticed(cluster) == 3,
+            lambda: str([get(f"{url}/readyz") for url in cluster.stack.replica_urls]),
+        )
+        for url, payment in zip(cluster.stack.replica_urls, payments[20:], strict=False):
+            GatewayClient(url).post([payment])
+        wait_until(lambda: cluster.settled() >= 13)
+        assert [cluster.stack.replica(number).pid for number in (1, 2, 3)] == pids
