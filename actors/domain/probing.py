@@ -36,7 +36,7 @@ class Probing:
         return True
 
     def knocked(self, *, accepted: bool, is_probing: bool, now_s: float) -> None:
-        """Take in whether the processor has just accepted a connection, which tells nothing unless it is to be probed."""
+        """Take in whether the processor has just accepted a connection, which tells nothing unless it is probed."""
         self._knocking = False
         if is_probing:
             self.accepts = accepted
