@@ -106,7 +106,7 @@ class ChargeGate:
 
     def knocked(self, *, accepted: bool, now_s: float) -> None:
         """Take in whether the processor has just accepted a connection."""
-        self._probing.knocked(accepted=accepted, is_half_open=self._is_half_open(now_s), now_s=now_s)
+        self._probing.knocked(accepted=accepted, is_probing=self._is_probing(now_s), now_s=now_s)
 
     def probe_answered(self, *, granted: bool, now_s: float) -> None:
         """Take in whether the budget of probes, when asked, had one for this replica."""
@@ -116,7 +116,7 @@ class ChargeGate:
         """Take in that another replica's breaker has closed. That is worth a probe at once, which costs no budget."""
         self.breaker.peer_recovered(now_s)
         self._follow_breaker(now_s)
-        if self._is_half_open(now_s):
+        if self._is_probing(now_s):
             self._probing.hurry()
 
     def leased(self, until_s: float) -> None:
@@ -130,6 +130,7 @@ class ChargeGate:
     def drain(self) -> None:
         """Send nothing more."""
         self.is_draining = True
+        self._probing.begin()
 
     # What is to be done.
 
@@ -139,7 +140,7 @@ class ChargeGate:
         self._check_stall(now_s)
         self._probing.elapse(now_s)
         self._follow_breaker(now_s)
-        wants_knock = self._is_half_open(now_s) and not self.is_draining and self._probing.wants_knock(now_s)
+        wants_knock = self._is_probing(now_s) and self._probing.wants_knock(now_s)
         work = GateWork(transitions=self._transitions, wants_knock=wants_knock)
         self._transitions = []
         self._refuse(work, now_s)
@@ -164,8 +165,8 @@ class ChargeGate:
         """How many charges were sent and have not ended."""
         return len(self._in_flight)
 
-    def _is_half_open(self, now_s: float) -> bool:
-        return self.breaker.state(now_s) is BreakerState.HALF_OPEN
+    def _is_probing(self, now_s: float) -> bool:
+        return self.breaker.state(now_s) is BreakerState.HALF_OPEN and not self.is_draining
 
     def _permits(self, now_s: float) -> int | None:
         """Tell how many more charges may start; None means any number."""

@@ -35,10 +35,10 @@ class Probing:
         self._knocking, self._knock_again_at_s = True, None
         return True
 
-    def knocked(self, *, accepted: bool, is_half_open: bool, now_s: float) -> None:
-        """Take in whether the processor has just accepted a connection, which tells nothing unless it is half open."""
+    def knocked(self, *, accepted: bool, is_probing: bool, now_s: float) -> None:
+        """Take in whether the processor has just accepted a connection, which tells nothing unless it is probed."""
         self._knocking = False
-        if is_half_open:
+        if is_probing:
             self.accepts = accepted
             self._knock_again_at_s = None if accepted else now_s + KNOCK_PAUSE_S
 

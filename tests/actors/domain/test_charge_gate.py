@@ -640,6 +640,15 @@ def test_while_draining_nobody_knocks() -> None:
     assert driver.knocks == 0
 
 
+def test_a_pause_between_knocks_ends_with_draining() -> None:
+    driver = Driver()
+    driver.accepts = False
+    driver.half_open()
+    driver.gate.drain()
+    driver.wait(5.0)
+    assert (driver.knocks, driver.gate.wakes_at_s()) == (1, None)
+
+
 # What says nothing of the processor, or something else than failures do.
 
 
