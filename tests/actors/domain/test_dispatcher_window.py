@@ -9,7 +9,7 @@ from actors.domain.dispatcher import ADOPTED_MAX, DRIVEN_MAX, WANTED_MIN, WINDOW
 from actors.domain.lifecycle import State
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Mark, Move, Settlement
-from actors.domain.routing import Choice, Reason
+from actors.domain.routing import Reason
 from actors.domain.work import Driven, Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, ids, payment, payments
 
