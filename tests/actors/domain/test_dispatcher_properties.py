@@ -18,8 +18,12 @@ from actors.domain.records import LookUpResult
 from actors.domain.work import Driven, Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, payment
 
-NUMBERS = st.integers(1, 6)
+NUMBERS = st.integers(1, 12)
+FEW_NUMBERS = st.integers(1, 3)
 NAMES = st.sampled_from(["default", "fallback"])
+PROOFS = st.sampled_from([Outcome.NOT_SENT, Outcome.REFUSED, Outcome.OVERLOADED, Outcome.FAILED, Outcome.SETTLED])
+NO_PROOFS = st.sampled_from([Outcome.DECLINED, Outcome.MISCONFIGURED, Outcome.UNKNOWN, Outcome.ALREADY_CHARGED])
+BOOKED = st.sampled_from(["no", "now", "late"])
 OURS, THEIRS = "ours", "theirs"
 Write = Claim | Move | Settlement | Closing
 
@@ -94,7 +98,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     # What may happen.
 
-    @rule(numbers=st.lists(NUMBERS, max_size=4), amount_minor=st.sampled_from([1990, 1990, 5]))
+    @rule(numbers=st.lists(NUMBERS, min_size=1, max_size=6), amount_minor=st.sampled_from([1990, 1990, 5]))
     def accept(self, numbers: list[int], amount_minor: int) -> None:
         self._accept([payment(number, amount_minor) for number in numbers])
 
@@ -117,6 +121,11 @@ class AnyOrder(RuleBasedStateMachine):
         if may_be_booked and processor is not None:
             self.booked[processor].stamps_ms[key] = NOW_MS - 5
         self._adopted([row], NOW_MS - 5)
+
+    @rule(number=FEW_NUMBERS)
+    def accept_and_commit(self, number: int) -> None:
+        self._accept([payment(number)])
+        self._commit_all()
 
     @rule()
     def adopt_own_rows_again(self) -> None:
@@ -149,7 +158,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.subject.dispatcher.store_changed(self.subject.now_s)
         self._happened()
 
-    @rule(most=st.integers(0, 10), booked=st.sampled_from(["no", "now", "late"]))
+    @rule(most=st.integers(0, 10), booked=BOOKED)
     def restart(self, most: int, booked: str) -> None:
         """Let the replica die and start again, unless Postgres has just forgotten what it drives."""
         if self.forgotten:
@@ -171,13 +180,13 @@ class AnyOrder(RuleBasedStateMachine):
         self._accept(replayed, replayed=True)
         self.tell_all()
 
-    @rule(number=NUMBERS, processor=NAMES, amount_minor=st.sampled_from([1990, 5]))
+    @rule(number=FEW_NUMBERS, processor=NAMES, amount_minor=st.sampled_from([1990, 5]))
     def another_replica_claims(self, number: int, processor: str, amount_minor: int) -> None:
         key = UUID(int=number)
         if key not in self.forgotten:
             self.rows.setdefault(key, Row(payment(number, amount_minor), THEIRS, processor, ended="settled"))
 
-    @rule(number=NUMBERS)
+    @rule(number=FEW_NUMBERS)
     def another_replica_takes_the_row(self, number: int) -> None:
         driven = self._driven(UUID(int=number))
         row = self.rows.get(UUID(int=number))
@@ -195,15 +204,34 @@ class AnyOrder(RuleBasedStateMachine):
         for write in self.writes[:most]:
             self._execute(write)
 
-    @rule(index=st.integers(0, 100), outcome=st.sampled_from(Outcome), booked=st.sampled_from(["no", "now", "late"]))
-    def end_charge(self, index: int, outcome: Outcome, booked: str) -> None:
-        if self.charges:
-            self._end_charge(*self.charges.pop(index % len(self.charges)), outcome, booked)
+    @rule(ends=st.lists(st.tuples(st.integers(0, 100), NO_PROOFS, BOOKED), min_size=1, max_size=6))
+    def end_charges_without_proof(self, ends: list[tuple[int, Outcome, str]]) -> None:
+        self._end_charges(ends)
 
-    @rule(index=st.integers(0, 100), answered=st.sampled_from([True, True, False]))
-    def end_look_up(self, index: int, *, answered: bool) -> None:
-        if self.look_ups:
-            self._end_look_up(*self.look_ups.pop(index % len(self.look_ups)), answered=answered)
+    @rule(ends=st.lists(st.tuples(st.integers(0, 100), PROOFS, BOOKED), min_size=1, max_size=6))
+    def end_charges_with_proof(self, ends: list[tuple[int, Outcome, str]]) -> None:
+        self._end_charges(ends)
+
+    def _end_charges(self, ends: list[tuple[int, Outcome, str]]) -> None:
+        self._commit_all()
+        for index, outcome, booked in ends:
+            if self.charges:
+                self._end_charge(*self.charges.pop(index % len(self.charges)), outcome, booked)
+
+    @rule(ends=st.lists(st.tuples(st.integers(0, 100), st.sampled_from([True, True, False])), min_size=1, max_size=6))
+    def end_look_ups(self, ends: list[tuple[int, bool]]) -> None:
+        for index, answered in ends:
+            if self.look_ups:
+                self._end_look_up(*self.look_ups.pop(index % len(self.look_ups)), answered=answered)
+
+    @rule()
+    def let_all_answer_a_horizon_later(self) -> None:
+        self.advance(HORIZON_S)
+        self._commit_all()
+        while self.look_ups:
+            self._end_look_up(*self.look_ups.pop(), answered=True)
+        self.tell_all()
+        self._commit_all()
 
     @rule(processor=NAMES, state=st.sampled_from(BreakerState), takes=st.integers(0, 4))
     def announce(self, processor: str, state: BreakerState, takes: int) -> None:
@@ -296,6 +324,12 @@ class AnyOrder(RuleBasedStateMachine):
         if self.events % 3:
             self.tell_all()
 
+    def _commit_all(self) -> None:
+        due, self.writes = self.writes, []
+        for write in due:
+            self._write(write)
+        self.tell_all()
+
     def _driven(self, key: UUID) -> Driven | None:
         return self.subject.dispatcher.describe(key)
 
@@ -303,7 +337,7 @@ class AnyOrder(RuleBasedStateMachine):
         return {row.payment for row in self.rows.values()}
 
     def _all_driven(self) -> list[Driven]:
-        every = (self._driven(UUID(int=number)) for number in range(1, 7))
+        every = (self._driven(UUID(int=number)) for number in range(1, 13))
         return [each for each in every if each is not None]
 
     def _accept(self, some: list[Payment], *, replayed: bool = False) -> None:
