@@ -10,6 +10,7 @@ from actors.domain.dispatcher import WINDOW_MAX
 from actors.domain.known_ids import KnownIds
 from actors.domain.money import Money
 from actors.domain.payment import Payment
+from actors.domain.replayed_runs import ReplayedRuns
 from actors.errors import JournalUnavailableError
 from actors.messages.gossip import Spread
 from actors.messages.intake import (
@@ -71,6 +72,7 @@ class IntakeActor(Actor):
         self._open_max = open_max
         self._wanted = window_max
         """How many payments the router waits for; it begins with an empty window."""
+        self._replayed = ReplayedRuns()
         self._spacing = BatchSpacing(limits)
         self._delivery_due = False
         self._group: list[Payment] = []
@@ -86,6 +88,7 @@ class IntakeActor(Actor):
             found += 1
             if found % GROUP_MAX == 0:
                 self.let_others_run()
+        self._replayed.appended(found, replayed=True)
         if found:
             logger.info("the journal holds %d payments of an earlier run", found)
             self._order_delivery()
@@ -158,6 +161,7 @@ class IntakeActor(Actor):
         except JournalUnavailableError as error:
             logger.warning("%d payments of another journal stay there: %s", len(payments), error)
             return False
+        self._replayed.appended(len(payments), replayed=True)
         for payment in payments:
             if self._recent.get(payment.correlation_id) is None:
                 self._recent.remember(payment.correlation_id, payment.money.packed)
@@ -180,6 +184,7 @@ class IntakeActor(Actor):
         for reply, answer in replies:
             reply(answer)
         if group:
+            self._replayed.appended(len(group), replayed=False)
             self._untold += group
             # Each payment is written twice: a claim, and a settlement.
             self._spacing.added(2 * len(group), self._runtime.now_s())
@@ -194,14 +199,19 @@ class IntakeActor(Actor):
     def _deliver(self) -> None:
         self._delivery_due = False
         self._spacing.written(self._runtime.now_s())
+        waiting = self._journal.waiting
+        replayed, alike = self._replayed.next_run(waiting)
         try:
-            payments = self._journal.take(min(self._wanted, DELIVERY_MAX))
+            payments = self._journal.take(min(self._wanted, DELIVERY_MAX, alike))
         except JournalUnavailableError as error:
             logger.warning("%d payments wait in the journal: %s", self._journal.waiting, error)
             self._order_delivery(UNREADABLE_S)
             return
         self._wanted -= len(payments)
-        self._router.tell(Route(tuple(payments), self._journal.waiting))
+        # Where records were damaged, nobody knows which of the others were taken instead.
+        replayed = replayed or waiting - self._journal.waiting > len(payments)
+        ids = frozenset(payment.correlation_id for payment in payments) if replayed else frozenset()
+        self._router.tell(Route(tuple(payments), self._journal.waiting, ids))
         if self._untold:
             self._gossip.tell(Spread(tuple(self._untold)))
             self._untold = []

@@ -134,7 +134,8 @@ class Dispatcher:
             if life.processor is not None:
                 self._apply(life, Moved(), now_s)
         unnamed = [life for life in lives if life.processor is None]
-        for life in reversed(sorted(unnamed, key=lambda life: life.payment.accepted_at_ms)):
+        unnamed.sort(key=lambda life: life.payment.accepted_at_ms)
+        for life in reversed(unnamed):
             self._apply(life, Moved(), now_s)
 
     def moves_rejected(self, ids: Iterable[UUID], now_s: float) -> None:

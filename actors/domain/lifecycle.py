@@ -420,15 +420,15 @@ class Lifecycle:
                 self._charged_at(event.requested_at_ms)
                 self.state = State.SETTLING
                 return Effect.SETTLE
-            case LookUpResult.MISMATCHED:
+            case LookUpResult.MISMATCHED if event.processor == self.row or not self.pinned:
                 return self._close(EndState.MISMATCHED, event.processor)
-            case LookUpResult.MISSING | LookUpResult.NO_ANSWER:
+            case LookUpResult.MISSING | LookUpResult.NO_ANSWER | LookUpResult.MISMATCHED:
                 return self._not_found(event)
             case _:
                 assert_never(event.result)
 
     def _not_found(self, event: LookUpEnded) -> Effect:
-        """Take in that a processor did not know the payment, or did not answer."""
+        """Take in that a processor did not know the payment, or did not answer, or cannot say who charged it."""
         here = event.processor == self.row
         since_s = max(self.doubted_since_s, self.unproven_since_s or -inf) if here else self.doubted_since_s
         proven = event.result is LookUpResult.MISSING and event.asked_at_s - since_s >= event.horizon_s

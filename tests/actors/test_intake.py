@@ -151,7 +151,7 @@ def test_payments_of_another_journal_are_durable_here_before_it_is_told_so() -> 
     intake = Intake()
     assert intake.actor.on_receive(TakeOver((payment(1),))) is True
     assert intake.journal.appends == [(payment(1),)]
-    assert intake.deliveries() == [Route((payment(1),), behind=0)]
+    assert intake.deliveries() == [Route((payment(1),), behind=0, replayed=frozenset({payment(1).correlation_id}))]
 
 
 def test_payments_of_another_journal_are_known_here_unless_others_came_first_under_their_ids() -> None:

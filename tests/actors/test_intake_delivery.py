@@ -7,6 +7,7 @@ from actors.intake import DELIVERY_MAX, GROUP_MAX, UNREADABLE_S
 from actors.messages.intake import (
     AcceptAnswer,
     Recorded,
+    TakeOver,
     Want,
 )
 from actors.messages.router import Route
@@ -111,7 +112,7 @@ def test_payments_that_cannot_be_read_from_the_disk_are_delivered_later() -> Non
 def test_payments_of_an_earlier_run_are_delivered_and_known() -> None:
     intake = Intake(MemoryJournal([payment(1), payment(2)]))
     intake.actor.on_start()
-    assert intake.deliveries() == [Route((payment(1), payment(2)), behind=0)]
+    assert intake.delivered() == payments(2)
     assert intake.post(payment(1), payment(2, 1)) == [AcceptAnswer.REPEATED, AcceptAnswer.CONFLICT]
 
 
@@ -145,3 +146,24 @@ def test_an_empty_journal_needs_no_delivery() -> None:
     intake = Intake()
     intake.actor.on_start()
     assert intake.runtime.timers == []
+
+
+def test_the_router_is_told_which_payments_are_of_an_earlier_run_or_of_another_replicas_journal() -> None:
+    journal = MemoryJournal()
+    journal.append(payments(2))
+    intake = Intake(journal)
+    intake.actor.on_start()
+    intake.post(payment(3))
+    intake.tell(TakeOver((payment(4), payment(5))))
+    intake.post(payment(6))
+    routes = intake.deliveries()
+    assert [one for route in routes for one in route.payments] == payments(6)
+    assert {key.int for route in routes for key in route.replayed} == {1, 2, 4, 5}
+
+
+def test_a_later_rewind_replays_what_this_run_has_accepted() -> None:
+    intake = Intake()
+    intake.post(payment(1))
+    again = Intake(intake.journal)
+    again.actor.on_start()
+    assert [route.replayed for route in again.deliveries()] == [frozenset({payment(1).correlation_id})]

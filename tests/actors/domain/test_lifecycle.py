@@ -137,7 +137,7 @@ EVENTS: list[Event] = [
 ]
 
 
-def may_come(subject: Lifecycle, event: Event) -> bool:
+def may_come(subject: Lifecycle, event: Event) -> bool:  # noqa: PLR0911  # one line for each event
     """Tell whether the dispatcher gives this event to a payment in this state of knowledge."""
     if subject.state is not State.HELD:
         return True
