@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Protocol
+from uuid import UUID
 
 from ops.simulator.connection import Timers
 from ops.simulator.faults import Fault, Faults, Injection, InjectionPlan
@@ -15,6 +18,10 @@ from ops.simulator.wire import encode_health, encode_message
 
 _CHARGED = encode_message("payment charged")
 _KNOWN = encode_message("payment already charged")
+_DECLINED = encode_message("payment declined")
+_EDGE = encode_message("answered in front of the processor")
+_BEFORE = timedelta(days=1)
+"""How long before a payment a charge of another amount was made under its id."""
 
 
 class Client(Hashable, Protocol):
@@ -51,6 +58,8 @@ class PaymentProcessor:
         self.ledger = Ledger()
         self.calls = 0
         """How many charges were asked for."""
+        self.asked: dict[UUID, Fault | None] = {}
+        """The ids of the payments that were asked for, each with the fault that was injected because of its id."""
         self.to_be_booked: list[LedgerEntry] = []
         """Payments that will be booked some time after their clients were left without an answer."""
         self.injected: Counter[Fault] = Counter()
@@ -79,10 +88,12 @@ class PaymentProcessor:
         if self._ledger_file:
             self._ledger_file.purge()
         self.ledger.purge()
+        self.asked.clear()
 
     def pay(self, payment: LedgerEntry, client: Client) -> None:
         """Charge a payment and answer the client; the charge is made even if the client leaves."""
         self.calls += 1
+        self.asked.setdefault(payment.correlation_id, None)
         injection = self._plan.draw()
 
         def begin() -> None:
@@ -128,17 +139,19 @@ class PaymentProcessor:
             return
         if injection.fault:
             self.injected[injection.fault] += 1
-        if injection.fault is Fault.FAILURE:
-            client.answer(HTTPStatus.INTERNAL_SERVER_ERROR)
-        elif injection.fault is Fault.LATE_COMMIT:
-            self.to_be_booked.append(payment)
-            self._timers.call_later(self._faults.late_commit_ms / 1000, lambda: self._insert_late(payment))
-            client.drop()
-        else:
-            self._answer_payment(injection, client, inserted=self._insert(payment))
+        match injection.fault:
+            case Fault.FAILURE:
+                client.answer(HTTPStatus.INTERNAL_SERVER_ERROR)
+            case Fault.LATE_COMMIT:
+                self._book_later(payment)
+                client.drop()
+            case Fault.LATE_EDGE:
+                self._book_later(payment)
+                client.answer(self._faults.edge_status, _EDGE)
+            case _:
+                self._answer_payment(injection, client, *self._book(payment))
 
-    def _answer_payment(self, injection: Injection, client: Client, *, inserted: bool) -> None:
-        status, body = (HTTPStatus.OK, _CHARGED) if inserted else (HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN)
+    def _answer_payment(self, injection: Injection, client: Client, status: int, body: bytes) -> None:
         match injection.fault:
             case Fault.COMMIT_THEN_DROP:
                 client.drop()
@@ -148,8 +161,36 @@ class PaymentProcessor:
                 client.send_garbage(injection.garbage)
             case Fault.DRIP:
                 client.drip(status, body, self._faults.drip_interval_ms / 1000)
+            case Fault.EDGE:
+                client.answer(self._faults.edge_status, _EDGE)
             case _:
                 client.answer(status, body)
+
+    def _book(self, payment: LedgerEntry) -> tuple[int, bytes]:
+        """Book a payment, unless its id is known or brings a fault; return the answer that says so."""
+        known = self.ledger.find(payment.correlation_id) is not None
+        fault = None if known else self._plan.fault_of_id(payment.correlation_id)
+        if fault:
+            self.injected[fault] += 1
+            self.asked[payment.correlation_id] = fault
+        match fault:
+            case Fault.DECLINE:
+                return self._faults.decline_status, _DECLINED
+            case Fault.FALSE_DUPLICATE:
+                return HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN
+            case Fault.OTHER_AMOUNT:
+                amount_minor, requested_at = payment.amount_minor + 1, payment.requested_at - _BEFORE
+                self._insert(replace(payment, amount_minor=amount_minor, requested_at=requested_at))
+                return HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN
+        return (HTTPStatus.OK, _CHARGED) if self._insert(payment) else (HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN)
+
+    def _book_later(self, payment: LedgerEntry) -> None:
+        def book() -> None:
+            self.to_be_booked.remove(payment)
+            self._book(payment)
+
+        self.to_be_booked.append(payment)
+        self._timers.call_later(self._faults.late_commit_ms / 1000, book)
 
     def _insert(self, payment: LedgerEntry) -> bool:
         if self.ledger.find(payment.correlation_id):
@@ -157,10 +198,6 @@ class PaymentProcessor:
         if self._ledger_file:
             self._ledger_file.append(payment)
         return self.ledger.insert(payment)
-
-    def _insert_late(self, payment: LedgerEntry) -> None:
-        self.to_be_booked.remove(payment)
-        self._insert(payment)
 
     def _send_health(self, client: Client) -> None:
         client.answer(HTTPStatus.OK, encode_health(failing=self.failing, delay_ms=self.delay_ms))

@@ -129,6 +129,14 @@ def encode_charges(payments: Iterable[LedgerEntry]) -> bytes:
     )
 
 
+def encode_requests(asked: Mapping[UUID, Fault | None]) -> bytes:
+    """Encode which payments were asked for, and the fault that each id brought, one JSON object per line."""
+    return b"".join(
+        _encode({"correlationId": correlation_id, "fault": fault.value if fault else None}) + b"\n"
+        for correlation_id, fault in asked.items()
+    )
+
+
 def encode_faults(faults: Faults, injected: Mapping[Fault, int]) -> bytes:
     """Encode the answer to `GET /admin/faults`: the faults, and how often each kind has been injected."""
     counts = {fault.value: injected[fault] for fault in Fault}
