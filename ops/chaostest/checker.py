@@ -34,7 +34,9 @@ class CheckResult:
 
     offered: int
     accepted: int
-    """How many offered payments were answered 202; the others were refused or never answered."""
+    """How many offered payments were answered 202."""
+    refused: int
+    """How many got no other answers than those which promise that nothing is kept."""
     settled: int
     unknown: frozenset[UUID]
     """Accepted payments that a replica still has a claim on, so that their outcome is not known yet."""
@@ -45,7 +47,7 @@ class CheckResult:
     mismatched: frozenset[UUID]
     """Payments whose amount, processor or instant differs between the records, or that were refused without reason."""
     phantom: frozenset[UUID]
-    """Payments that were charged or recorded but never offered, or that only one of processor and Postgres knows."""
+    """Payments that were charged or recorded but never offered, although they were refused, or by one side alone."""
     wrong_totals: tuple[str, ...]
     """Processors whose own totals or fees differ from the settlements in Postgres."""
     summaries: Mapping[str, int]
@@ -62,6 +64,11 @@ class CheckResult:
         return not (self.broken or self.wrong_totals or self.untrue_summaries or self.inconclusive)
 
     @property
+    def unanswered(self) -> int:
+        """How many payments got an answer from which their clients cannot know whether they are kept, or none."""
+        return self.offered - self.accepted - self.refused
+
+    @property
     def broken(self) -> frozenset[UUID]:
         """The payments for which a promise was broken."""
         return self.unknown | self.lost | self.duplicated | self.mismatched | self.phantom
@@ -76,20 +83,22 @@ def check_history(history: History) -> CheckResult:
     settlements = {row.correlation_id: row for row in state.settlements}
     claimed = {row.correlation_id for row in state.claims}
     accepted = {offer.correlation_id for offer in history.offers if offer.accepted}
+    refused = {offer.correlation_id for offer in history.offers if offer.refused}
+    recorded = {row.correlation_id for row in state.payments}
     unknown = accepted & claimed
     conflicts = {(row.correlation_id, row.amount_minor, row.currency) for row in state.conflicts}
     answers = Counter(_kind(answer) for answer in history.answers)
     return CheckResult(
         offered=len(offers),
         accepted=len(accepted),
+        refused=len(refused),
         settled=len(settlements),
         unknown=frozenset(unknown),
         lost=frozenset(accepted - unknown - (charges.keys() & settlements.keys())),
         duplicated=frozenset(correlation_id for correlation_id, found in charges.items() if len(found) > 1),
         mismatched=frozenset(_mismatched(offers, state.payments, settlements, charges)),
         phantom=frozenset(
-            charges.keys() - offers.keys()
-            | {row.correlation_id for row in state.payments} - offers.keys()
+            (charges.keys() | recorded) - (offers.keys() - refused)
             | settlements.keys() - charges.keys()
             | charges.keys() - settlements.keys() - accepted
         ),

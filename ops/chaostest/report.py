@@ -45,8 +45,9 @@ class ChaosResult:
         return json.dumps(
             {
                 "offered": check.offered,
-                "refused": check.offered - check.accepted,
                 "accepted": check.accepted,
+                "refused": check.refused,
+                "unanswered": check.unanswered,
                 "settled": check.settled,
                 "unknown": len(check.unknown),
                 "lost": len(check.lost),
