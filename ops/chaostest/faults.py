@@ -13,10 +13,13 @@ from redis.retry import Retry
 from ops import OpsError
 from ops.chaostest.client import administer
 from ops.chaostest.schedule import ScheduledFault
+from ops.simulator.faults import Faults
 from ops.stack.embedded import PostgresServer, RedisServer
 from ops.stack.process import ManagedProcess
 from ops.stack.services import SimulatorProcess
 
+DRAWN_RATES = frozenset(f"{fault.value}Rate" for fault, _ in Faults().rates())
+"""The names of the rates of faults that are drawn for each request, which together may not exceed 1."""
 STOP_S_MAX = 8.0
 """How long a service may take to shut down before it is killed."""
 
@@ -163,13 +166,14 @@ class ProcessorTarget:
 def merge(faults: list[ScheduledFault]) -> Mapping[str, object]:
     """Merge active faults into the one set that a simulator takes.
 
-    Rates are added up, and scaled down where their sum exceeds 1; of any other parameter the largest value counts.
+    Rates are added up, and scaled down where their sum exceeds 1; of any other parameter the largest value counts. So
+    ids are declined at the same rate whatever else is active.
     """
     rates: dict[str, float] = {}
     others: dict[str, float] = {}
     for fault in faults:
         for name, value in fault.parameters.items():
-            if name.endswith("Rate"):
+            if name in DRAWN_RATES:
                 rates[name] = rates.get(name, 0) + value
             else:
                 others[name] = max(others.get(name, 0), value)
@@ -180,4 +184,4 @@ def merge(faults: list[ScheduledFault]) -> Mapping[str, object]:
         merged["delay"] = {"kind": "uniform", "minMs": delay_ms / 10, "maxMs": delay_ms}
     if others.pop("refuse", 0):
         merged["refuse"] = True
-    return merged | others
+    return merged | {name: int(value) if name.endswith("Status") else value for name, value in others.items()}

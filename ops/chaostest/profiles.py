@@ -36,8 +36,8 @@ class Profile:
     """Faults with the time in which they are active, as two shares of the length of the run."""
     random_faults: tuple[tuple[Range, tuple[FaultChoice, ...]], ...] = ()
     """Independent series of faults: the range of seconds between two starts, and what is drawn from."""
-    lost_replica: str | None = None
-    """A replica that is killed after a third of the time and never started again."""
+    lasting_faults: tuple[FaultChoice, ...] = ()
+    """Faults that begin after a third of the time and never end."""
 
 
 def _processor(fault: str, weight: float, durations_s: tuple[Range, ...], **parameters: Range) -> FaultChoice:
@@ -79,6 +79,14 @@ SERVER_FAULTS = (
 )
 PROCESS_FAULTS = REPLICA_FAULTS + SERVER_FAULTS
 
+STATUSES = (400, 404, 409, 500, 502, 503)
+"""What the edge in front of a processor answers, whatever the processor has done."""
+EDGES = tuple(
+    _processor(fault, 1, (SHORT_S, LONG_S), **{f"{fault}Rate": (0.1, 0.6)}, edgeStatus=(status, status), **later)
+    for status in STATUSES
+    for fault, later in (("edge", {}), ("lateEdge", {"lateCommitMs": (100, 1400)}))
+)
+
 MILD = tuple(choice for choice in PROCESSOR_FAULTS if choice.fault in ("failures", "drops", "late_commits"))
 MIX = (((1.5, 4.5), PROCESS_FAULTS), ((0.8, 3.2), PROCESSOR_FAULTS))
 
@@ -97,10 +105,30 @@ FORTY = (
 )
 """Both processors fail 40 % of all calls, then default alone does, then each of them fails altogether in turns."""
 
+
+def _by_id(target: str, status: int, declined: float) -> FaultChoice:
+    rates = {"declineRate": declined, "otherAmountRate": 0.01, "falseDuplicateRate": 0.01}
+    parameters = {name: (rate, rate) for name, rate in {**rates, "declineStatus": status}.items()}
+    return FaultChoice(fault="declines", targets=(target,), parameters=parameters)
+
+
+GONE = FaultChoice(fault="kill", targets=("replica-2",))
+NEVER_BACK = FaultChoice(fault="refusal", targets=("default",), parameters={"refuse": (1, 1)})
+
+DECLINES = tuple(
+    (span, _by_id(target, status, declined))
+    for span, status in (((0, 0.4), 400), ((0.4, 0.7), 402), ((0.7, 1), 415))
+    for target, declined in (("default", 0.06), ("fallback", 0.03))
+)
+"""Default declines 6 % of all ids for good, fallback half of those; some ids are known there before they are sent."""
+
 PROFILES: Mapping[str, Profile] = {
     "forty": Profile(fixed_faults=FORTY),
     "crashes": Profile(random_faults=(((0.8, 2.4), PROCESS_FAULTS), ((3, 6), MILD))),
     "mix": Profile(random_faults=MIX),
     "soak": Profile(rate=120, random_faults=MIX),
-    "gone": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((1.5, 4.5), PROCESSOR_FAULTS)), lost_replica="replica-2"),
+    "gone": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((1.5, 4.5), PROCESSOR_FAULTS)), lasting_faults=(GONE,)),
+    "never_back": Profile(random_faults=(((2, 5), PROCESS_FAULTS), ((1.5, 4.5), MILD)), lasting_faults=(NEVER_BACK,)),
+    "edges": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((0.8, 3.2), EDGES))),
+    "declining": Profile(fixed_faults=DECLINES, random_faults=(((3, 6), PROCESS_FAULTS), ((3, 6), MILD))),
 }

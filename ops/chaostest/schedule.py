@@ -52,8 +52,12 @@ def make_schedule(seed: int, seconds: float, profile: Profile) -> tuple[Schedule
         for (begin, end), choice in profile.fixed_faults
         for target in choice.targets
     ]
-    if profile.lost_replica is not None:
-        schedule.append(ScheduledFault(round(seconds / 3, 3), "kill", profile.lost_replica, None))
+    for choice in profile.lasting_faults:
+        rng = Random(f"{seed} {choice.fault}")  # noqa: S311 - a schedule has to repeat
+        parameters = _draw(choice.parameters, rng)
+        schedule += [
+            ScheduledFault(round(seconds / 3, 3), choice.fault, target, None, parameters) for target in choice.targets
+        ]
     for number, (gap_s, choices) in enumerate(profile.random_faults):
         rng = Random(f"{seed} {number}")  # noqa: S311 - a schedule has to repeat
         for at_s in _instants(rng, gap_s, seconds):

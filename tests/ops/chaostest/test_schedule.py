@@ -37,7 +37,7 @@ def test_every_fault_ends_with_the_load_except_the_one_that_lasts_for_ever(profi
     for seed in SEEDS:
         schedule = make_schedule(seed, SECONDS, profile)
         lasting = [fault for fault in schedule if fault.ends_at_s > SECONDS + 0.001]
-        expected = [] if profile.lost_replica is None else [(profile.lost_replica, "kill", None)]
+        expected = [(choice.targets[0], choice.fault, None) for choice in profile.lasting_faults]
         assert expected == [(fault.target, fault.fault, fault.duration_s) for fault in lasting]
 
 
