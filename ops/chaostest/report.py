@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from ops.chaostest.checker import CheckResult
+from ops.chaostest.endings import DECLINED, MISMATCHED
 from ops.chaostest.history import History
 from ops.chaostest.options import ChaosOptions
 from ops.chaostest.schedule import ScheduledFault
@@ -49,11 +50,18 @@ class ChaosResult:
                 "refused": check.refused,
                 "unanswered": check.unanswered,
                 "settled": check.settled,
+                "declined": check.closed.get(DECLINED, 0),
+                "closed_mismatched": check.closed.get(MISMATCHED, 0),
+                "in_doubt": {
+                    "charged": check.in_doubt_charged,
+                    "not_charged": len(check.in_doubt) - check.in_doubt_charged,
+                },
                 "unknown": len(check.unknown),
                 "lost": len(check.lost),
                 "duplicated": len(check.duplicated),
                 "mismatched": len(check.mismatched) + len(check.wrong_totals),
                 "phantom": len(check.phantom),
+                "misstated": len(check.misstated),
                 "summaries": dict(check.summaries),
                 "untrue_summaries": len(check.untrue_summaries),
                 "faults": dict(sorted(self.faults.items())),
@@ -92,7 +100,7 @@ def keep_state(out: Path, state_dir: Path, schedule: Sequence[ScheduledFault]) -
 
 def keep_findings(out: Path, history: History, found: CheckResult) -> None:
     """Write which payments are broken, and for each of them its rows, its charges and what its client saw."""
-    kinds = ("unknown", "lost", "duplicated", "mismatched", "phantom", "lost_conflicts")
+    kinds = ("unknown", "lost", "duplicated", "mismatched", "phantom", "misstated", "lost_conflicts")
     _write(out / "broken.json", {kind: sorted(map(str, getattr(found, kind))) for kind in kinds})
     _write(out / "untrue-summaries.json", found.untrue_summaries)
     _write(out / "totals.json", {"wrong": found.wrong_totals, "processors": history.final_state.totals})
@@ -104,6 +112,8 @@ def keep_findings(out: Path, history: History, found: CheckResult) -> None:
         "claim": state.claims,
         "settlement": state.settlements,
         "conflict": state.conflicts,
+        "closed": state.closed,
+        "dispute": state.disputes,
     }
     broken = sorted(found.broken | found.lost_conflicts)[:BROKEN_MAX]
     known: dict[UUID, dict[str, list[_HasId]]] = {each: {name: [] for name in tables} for each in broken}

@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import psycopg
-
 from ops import OpsError
 from ops.chaostest.checker import check_history
 from ops.chaostest.client import NoAnswerError, administer, open_connection
@@ -18,9 +16,10 @@ from ops.chaostest.history import History, read_final_state
 from ops.chaostest.load_generator import LoadGenerator
 from ops.chaostest.nemesis import Nemesis
 from ops.chaostest.options import ChaosOptions
-from ops.chaostest.profiles import PROFILES
+from ops.chaostest.profiles import PROCESSORS, PROFILES
 from ops.chaostest.progress import ProgressTable
 from ops.chaostest.report import ChaosResult, keep_findings, keep_state
+from ops.chaostest.rest import is_at_rest
 from ops.chaostest.routing_figures import BreakerChange, breaker_figures, fee_figures, read_changes
 from ops.chaostest.schedule import make_schedule
 from ops.chaostest.stack_options import make_stack_options
@@ -46,6 +45,9 @@ class ChaosRunner:
         self._say = say
         self._stopped = threading.Event()
         self._schedule = make_schedule(options.seed, options.seconds, PROFILES[options.profile])
+        self._lost_processors = {
+            fault.target for fault in self._schedule if fault.duration_s is None and fault.target in PROCESSORS
+        }
         self._stack: Stack | None = None
 
     def ask_to_stop(self) -> None:
@@ -100,9 +102,11 @@ class ChaosRunner:
                 worker.stop()
         for service in nemesis.healthy_services():
             service.wait_ready(READY_S_MAX)
-        state = read_final_state(stack)
+        state = read_final_state(stack, nemesis.live_urls())
         final_answers = [self._ask_final_summary(url) for url in nemesis.live_urls()]
-        history = History(clients.offers, state, probe.answers, final_answers, nemesis.unexpected_ends)
+        history = History(
+            clients.offers, state, probe.answers, final_answers, nemesis.unexpected_ends, self._lost_processors
+        )
         changes = [change for url in nemesis.live_urls() for change in self._ask_for_changes(url, began_ms)]
         return history, self._count_faults(stack, nemesis), rest_s, changes
 
@@ -111,27 +115,19 @@ class ChaosRunner:
             raise StackInterrupted
 
     def _wait_for_rest(self, stack: Stack, clients: LoadGenerator, began_s: float) -> float | None:
-        """Wait until every client has its answer and all that was accepted is settled; return the seconds it took."""
+        """Wait until every client has its answer and all that was accepted has ended; return the seconds it took."""
         while time.monotonic() - began_s < REST_S_MAX:
             self._wait(REST_STEP_S)
-            if not clients.unfinished and self._all_settled(stack.database_url, clients):
+            accepted = {offer.correlation_id for offer in clients.offers if offer.accepted}
+            if not clients.unfinished and is_at_rest(stack, accepted, self._lost_processors):
                 return time.monotonic() - began_s
         return None
 
-    def _all_settled(self, database_url: str, clients: LoadGenerator) -> bool:
-        accepted = {offer.correlation_id for offer in clients.offers if offer.accepted}
-        try:
-            with psycopg.connect(database_url, connect_timeout=5) as connection:
-                row = connection.execute("SELECT (SELECT count(*) FROM claim), count(*) FROM settlement").fetchone()
-                if row is None or row[0] > 0 or row[1] < len(accepted):
-                    return False
-                settled = {row[0] for row in connection.execute("SELECT correlation_id FROM settlement")}
-        except psycopg.Error:
-            return False
-        return accepted <= settled
-
     def _ask_final_summary(self, url: str) -> SummaryAnswer:
-        """Ask a replica for the summary over all time, again until it says that the summary is final."""
+        """Ask a replica for the summary over all time, again until it says that the summary is final.
+
+        Once is enough where a processor is gone, as it may be never.
+        """
         answer: SummaryAnswer | None = None
         with open_connection(url) as connection:
             for _ in range(SUMMARY_TRIES_MAX):
@@ -139,7 +135,7 @@ class ChaosRunner:
                     answer = ask_summary(connection, None, None)
                 except NoAnswerError as error:
                     raise OpsError(f"{url} gives no summary at rest: {error}") from error
-                if answer.final:
+                if answer.final or self._lost_processors:
                     return answer
                 self._wait(REST_STEP_S)
         if answer is None:

@@ -22,7 +22,17 @@ from ops.chaostest.workload import Attempt, BodyFormat, OfferedAmount, OfferedPa
 
 NOW_MS = 1_752_580_000_000
 FEES = {"default": Decimal("0.05"), "fallback": Decimal("0.15")}
-KEYS = ("unknown", "lost", "duplicated", "mismatched", "phantom", "wrong_totals", "untrue_summaries", "lost_conflicts")
+KEYS = (
+    "unknown",
+    "lost",
+    "duplicated",
+    "mismatched",
+    "phantom",
+    "misstated",
+    "wrong_totals",
+    "untrue_summaries",
+    "lost_conflicts",
+)
 
 
 def identifier(number: int) -> UUID:
