@@ -13,6 +13,7 @@ from redis.retry import Retry
 from ops import OpsError
 from ops.chaostest.client import administer
 from ops.chaostest.schedule import ScheduledFault
+from ops.chaostest.shifted_clock import ClockFile
 from ops.simulator.faults import Faults
 from ops.stack.embedded import PostgresServer, RedisServer
 from ops.stack.process import ManagedProcess
@@ -84,6 +85,31 @@ class ProcessTarget:
         if self._service.pid is not None:
             return None
         return f"{self.name} ended by itself with exit status {self._service.exit_status}:{self._service.tail()}"
+
+
+class ReplicaTarget(ProcessTarget):
+    """A replica, whose clock can also be wrong."""
+
+    def __init__(self, service: ManagedProcess, clock: ClockFile) -> None:
+        super().__init__(service)
+        self._clock = clock
+
+    def begin(self, fault: ScheduledFault) -> None:
+        """Step the clock, or let the replica start with a wrong one, or treat the fault as one of any process."""
+        match fault.fault:
+            case "step":
+                self._clock.offset_ms = int(fault.parameters["clockMs"])
+            case "rejoin":
+                self._service.kill()
+                self._clock.offset_ms = int(fault.parameters["clockMs"])
+                self._service.start()
+            case _:
+                super().begin(fault)
+
+    def restore(self) -> None:
+        """Set the clock right, resume the replica if it is paused, and start it if it is dead."""
+        self._clock.offset_ms = 0
+        super().restore()
 
 
 class PostgresTarget(ProcessTarget):

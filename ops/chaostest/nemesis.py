@@ -5,10 +5,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from ops import OpsError
-from ops.chaostest.faults import FaultTarget, PostgresTarget, ProcessorTarget, ProcessTarget, RedisTarget
+from ops.chaostest.faults import (
+    FaultTarget,
+    PostgresTarget,
+    ProcessorTarget,
+    ProcessTarget,
+    RedisTarget,
+    ReplicaTarget,
+)
 from ops.chaostest.schedule import ScheduledFault
+from ops.chaostest.shifted_clock import ClockFile
 from ops.chaostest.threads import ThreadGroup
 from ops.stack.process import ManagedProcess
 from ops.stack.stack import Stack
@@ -20,7 +29,14 @@ CHECK_STEP_S = 0.5
 class Nemesis:
     """Injects faults with one thread per target; call `start` once, then `end_all` or `stop`."""
 
-    def __init__(self, stack: Stack, schedule: Sequence[ScheduledFault], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        schedule: Sequence[ScheduledFault],
+        say: Callable[[str], None],
+        clock_dir: Path | None = None,
+    ) -> None:
+        """Inject nothing yet; `clock_dir` holds the replicas' clocks, where they can be set."""
         self._stack = stack
         self._schedule = schedule
         self._say = say
@@ -29,7 +45,7 @@ class Nemesis:
         self._current: list[ScheduledFault] = []
         self._ends: list[str] = []
         self._replicas = {replica.name: replica.url for replica in stack.replicas}
-        self._targets = {target.name: target for target in _targets(stack)}
+        self._targets = {target.name: target for target in _targets(stack, clock_dir)}
         self._threads = ThreadGroup()
         for name in self._targets:
             self._threads.add(name, self._run, name)
@@ -54,8 +70,8 @@ class Nemesis:
             return list(self._ends)
 
     def live_urls(self) -> list[str]:
-        """Return the addresses of the replicas that no fault is active on."""
-        faulty = {fault.target for fault in self.current}
+        """Return the addresses of the replicas that no fault is active on, except one that leaves them at work."""
+        faulty = {fault.target for fault in self.current if fault.fault != "step"}
         return [url for name, url in self._replicas.items() if name not in faulty]
 
     def start(self) -> None:
@@ -141,9 +157,9 @@ def _events(faults: Iterator[ScheduledFault]) -> list[tuple[float, ScheduledFaul
     return [(at_s, fault, order == 1) for at_s, order, fault in events]
 
 
-def _targets(stack: Stack) -> Iterator[FaultTarget]:
+def _targets(stack: Stack, clock_dir: Path | None) -> Iterator[FaultTarget]:
     for replica in stack.replicas:
-        yield ProcessTarget(replica)
+        yield ReplicaTarget(replica, ClockFile(clock_dir / replica.name)) if clock_dir else ProcessTarget(replica)
     for simulator in stack.simulators:
         yield ProcessorTarget(simulator)
     if stack.postgres is not None:

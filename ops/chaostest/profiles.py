@@ -19,7 +19,7 @@ class FaultChoice:
     durations_s: tuple[Range, ...] = ((0, 0),)
     """Ranges of seconds; one of them is drawn, then a value in it."""
     parameters: Mapping[str, Range] = field(default_factory=dict)
-    """For processors: what the simulator is told to inject, each drawn from a range."""
+    """For processors: what the simulator is told to inject, each drawn from a range. For clocks: how wrong they are."""
     weight: float = 1
     """How often it is drawn, in proportion to the weights of the others."""
     together: bool = False
@@ -38,6 +38,8 @@ class Profile:
     """Independent series of faults: the range of seconds between two starts, and what is drawn from."""
     lasting_faults: tuple[FaultChoice, ...] = ()
     """Faults that begin after a third of the time and never end."""
+    shifts_clocks: bool = False
+    """Whether faults set the replicas' clocks."""
 
 
 def _processor(fault: str, weight: float, durations_s: tuple[Range, ...], **parameters: Range) -> FaultChoice:
@@ -79,13 +81,30 @@ SERVER_FAULTS = (
 )
 PROCESS_FAULTS = REPLICA_FAULTS + SERVER_FAULTS
 
+HOUR_MS = 3_600_000
+CLOCKS = (
+    FaultChoice(fault="step", targets=REPLICAS, durations_s=((1, 8),), parameters={"clockMs": (HOUR_MS, HOUR_MS)}),
+    FaultChoice(fault="step", targets=REPLICAS, durations_s=((1, 8),), parameters={"clockMs": (-3000, -1500)}),
+    FaultChoice(fault="rejoin", targets=REPLICAS, durations_s=((4, 8),), parameters={"clockMs": (-3000, -3000)}),
+)
+"""A replica's clock steps an hour ahead and back, or a little back and ahead, or is behind when the replica joins."""
+
 STATUSES = (400, 404, 409, 500, 502, 503)
 """What the edge in front of a processor answers, whatever the processor has done."""
-EDGES = tuple(
-    _processor(fault, 1, (SHORT_S, LONG_S), **{f"{fault}Rate": (0.1, 0.6)}, edgeStatus=(status, status), **later)
-    for status in STATUSES
-    for fault, later in (("edge", {}), ("lateEdge", {"lateCommitMs": (100, 1400)}))
-)
+
+
+def _edges(target: str) -> tuple[FaultChoice, ...]:
+    return tuple(
+        FaultChoice(
+            fault=fault,
+            targets=(target,),
+            durations_s=(SHORT_S, LONG_S),
+            parameters={f"{fault}Rate": (0.1, 0.6), "edgeStatus": (status, status), **later},
+        )
+        for status in STATUSES
+        for fault, later in (("edge", {}), ("lateEdge", {"lateCommitMs": (100, 1400)}))
+    )
+
 
 MILD = tuple(choice for choice in PROCESSOR_FAULTS if choice.fault in ("failures", "drops", "late_commits"))
 MIX = (((1.5, 4.5), PROCESS_FAULTS), ((0.8, 3.2), PROCESSOR_FAULTS))
@@ -129,6 +148,9 @@ PROFILES: Mapping[str, Profile] = {
     "soak": Profile(rate=120, random_faults=MIX),
     "gone": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((1.5, 4.5), PROCESSOR_FAULTS)), lasting_faults=(GONE,)),
     "never_back": Profile(random_faults=(((2, 5), PROCESS_FAULTS), ((1.5, 4.5), MILD)), lasting_faults=(NEVER_BACK,)),
-    "edges": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((0.8, 3.2), EDGES))),
+    "edges": Profile(
+        random_faults=(((3, 6), PROCESS_FAULTS), ((0.8, 3.2), _edges("default")), ((2, 6), _edges("fallback")))
+    ),
+    "clocks": Profile(random_faults=(((5, 9), CLOCKS), ((3, 6), PROCESS_FAULTS), ((3, 6), MILD)), shifts_clocks=True),
     "declining": Profile(fixed_faults=DECLINES, random_faults=(((3, 6), PROCESS_FAULTS), ((3, 6), MILD))),
 }

@@ -65,10 +65,11 @@ class ChaosRunner:
         """
         out = self._options.out
         with tempfile.TemporaryDirectory(prefix="fiel-chaos-") as folder:
-            self._stack = Stack(make_stack_options(Path(folder)))
+            clock_dir = Path(folder, "clock") if PROFILES[self._options.profile].shifts_clocks else None
+            self._stack = Stack(make_stack_options(Path(folder), clock_dir))
             try:
                 with self._stack as stack:
-                    history, faults, rest_s, changes = self._carry_out(stack)
+                    history, faults, rest_s, changes = self._carry_out(stack, clock_dir)
             except OpsError:
                 keep_state(out, Path(folder), self._schedule)
                 raise
@@ -81,12 +82,14 @@ class ChaosRunner:
                 (out / "result.json").write_text(result.to_json() + "\n")
         return result
 
-    def _carry_out(self, stack: Stack) -> tuple[History, Mapping[str, int], float | None, list[BreakerChange]]:
+    def _carry_out(
+        self, stack: Stack, clock_dir: Path | None
+    ) -> tuple[History, Mapping[str, int], float | None, list[BreakerChange]]:
         options = self._options
         # Half of the connections go to the shared port, where the kernel chooses the replica.
         urls = [stack.url] * len(stack.replica_urls) + stack.replica_urls
         clients = LoadGenerator(urls, rate=options.rate, seconds=options.seconds, seed=options.seed)
-        nemesis = Nemesis(stack, self._schedule, self._say)
+        nemesis = Nemesis(stack, self._schedule, self._say, clock_dir)
         probe = SummaryProbe(nemesis.live_urls, options.seed)
         progress = ProgressTable(stack.database_url, clients, nemesis, self._say)
         workers = (clients, nemesis, probe, progress)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from ops.chaostest.profiles import FaultChoice, Profile, Range
+from ops.chaostest.profiles import PROCESSORS, FaultChoice, Profile, Range
 
 LEAST_LEFT_S = 1.0
 """No fault starts later than this many seconds before the end of the load."""
@@ -82,7 +82,7 @@ def _draw_faults(
     target = rng.choice(choice.targets)
     for each in choice.targets if choice.together else (target,):
         fault = ScheduledFault(at_s, choice.fault, each, duration_s, parameters)
-        if parameters or not any(_collide(fault, other) for other in schedule):
+        if each in PROCESSORS or not any(_collide(fault, other) for other in schedule):
             yield fault
 
 

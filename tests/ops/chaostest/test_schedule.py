@@ -94,5 +94,16 @@ def test_rates_that_add_up_to_more_than_one_are_scaled_down() -> None:
     assert merged == {"failureRate": pytest.approx(0.5), "commitThenDropRate": pytest.approx(0.5)}
 
 
+def test_ids_are_declined_at_the_same_rate_whatever_else_is_active() -> None:
+    active = [
+        ScheduledFault(0, "declines", "default", 1, {"declineRate": 0.06, "declineStatus": 402.0}),
+        ScheduledFault(0, "outage", "default", 1, {"failureRate": 1}),
+        ScheduledFault(0, "drops", "default", 1, {"commitThenDropRate": 1}),
+    ]
+    faults = msgspec.convert(merge(active), Faults)
+    assert (faults.decline_rate, faults.decline_status) == (0.06, 402)
+    assert faults.failure_rate == pytest.approx(0.5)
+
+
 def test_without_active_faults_a_simulator_injects_none() -> None:
     assert msgspec.convert(merge([]), Faults) == Faults()
