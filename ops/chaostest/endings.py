@@ -22,7 +22,7 @@ def justified_closures(state: FinalState) -> set[UUID]:
     """Find the closed payments that ended rightly.
 
     Those are the ones that every processor has declined, and those under whose id a processor holds another amount or
-    calls a charge known that it does not hold. None of them was charged by request of the run.
+    calls a charge known that it does not hold. None of them was charged at the request of the run.
     """
     charged = {charge.correlation_id for charge in state.charges}
     return {
@@ -45,11 +45,13 @@ def _is_justified(correlation_id: UUID, state: str, requests: Mapping[str, Mappi
 def in_doubt(history: History) -> set[UUID]:
     """Find the payments that only a processor which never came back can tell of, and that are shown as unknown.
 
+    None of them was charged by a processor that works.
     Where it was never asked for more than `UNASKED_MAX` of them, these are left out: they were held back for nothing.
     """
     state = history.final_state
     claimed = {row.correlation_id for row in state.claims if row.processor in history.lost_processors}
-    doubtful = {each for each in claimed if UNKNOWN in state.told.get(each, ())}
+    elsewhere = {charge.correlation_id for charge in state.charges if charge.processor not in history.lost_processors}
+    doubtful = {each for each in claimed - elsewhere if UNKNOWN in state.told.get(each, ())}
     unasked = doubtful - asked_of(state.requests, history.lost_processors)
     return doubtful - unasked if len(unasked) > UNASKED_MAX else doubtful
 

@@ -13,6 +13,7 @@ from ops import OpsError
 from ops.chaostest.checker import check_history
 from ops.chaostest.client import NoAnswerError, administer, open_connection
 from ops.chaostest.history import History, read_final_state
+from ops.chaostest.history_file import write_history
 from ops.chaostest.load_generator import LoadGenerator
 from ops.chaostest.nemesis import Nemesis
 from ops.chaostest.options import ChaosOptions
@@ -73,6 +74,8 @@ class ChaosRunner:
             except OpsError:
                 keep_state(out, Path(folder), self._schedule)
                 raise
+            if self._options.history is not None:
+                write_history(self._options.history, history)
             fees, breakers = fee_figures(history.final_state.totals), breaker_figures(self._schedule, changes)
             check = check_history(history)
             result = ChaosResult(self._options, check, faults, rest_s, _commit(), fees, breakers)

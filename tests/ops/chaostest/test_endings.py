@@ -85,7 +85,7 @@ def charge_what_was_declined(history: History) -> History:
 
 def hold_no_other_amount(history: History) -> History:
     requests = history.final_state.requests
-    return with_state(history, requests={**requests, "default": {**requests["default"], MISMATCHED: None}})
+    return with_state(history, foreign=[], requests={**requests, "default": {**requests["default"], MISMATCHED: None}})
 
 
 def close_in_a_state_of_another_name(history: History) -> History:
@@ -130,7 +130,7 @@ def dispute(history: History) -> History:
         (not_tell_of_the_doubt, {"unknown": {3}}),
         (hold_back_at_a_processor_that_works, {"unknown": {3}}),
         (hold_back_without_a_processor, {"unknown": {3}}),
-        (charge_what_is_in_doubt_elsewhere_too, {"duplicated": {3}}),
+        (charge_what_is_in_doubt_elsewhere_too, {"duplicated": {3}, "unknown": {3}}),
         (dispute, {"duplicated": {1}}),
     ],
 )
