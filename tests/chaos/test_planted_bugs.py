@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Payment, Settlement
-from actors.domain.records import LedgerSummary, LookUpAnswer, PaymentRecord, WriteResult
+from actors.domain.records import LedgerSummary, LookUpAnswer, PaymentRecord, Watermarks, WriteResult
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import Accept, AcceptAnswer, Recorded, Want
 from actors.messages.persistence import Write
@@ -92,8 +92,11 @@ class LosingPayments:
     def payment(self, correlation_id: object) -> PaymentRecord | None:
         raise NotImplementedError(correlation_id)
 
-    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
-        return self._payments.summary(from_ms, to_ms)
+    def watermarks(self) -> Watermarks:
+        return self._payments.watermarks()
+
+    def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
+        return self._payments.summary(from_ms, to_ms, answered_by_ms)
 
 
 class LaterStampingClient:

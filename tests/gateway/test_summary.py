@@ -45,7 +45,7 @@ def test_other_currencies_stand_apart_with_their_own_decimals(
     client: falcon.testing.TestClient, gateway: FakeGateway
 ) -> None:
     others = {"JPY": totals("JPY", default=1990, fallback=0), "KWD": totals("KWD", default=0, fallback=1234)}
-    gateway.window = WindowSummary(totals(default=1, fallback=0), True, others)  # noqa: FBT003  # whether it is final
+    gateway.window = WindowSummary(totals(default=1, fallback=0), final=True, others=others)
     expected = (
         b'{"default":{"totalRequests":1,"totalAmount":0.01},"fallback":{"totalRequests":0,"totalAmount":0.00},'
         b'"currencies":{'
