@@ -36,6 +36,8 @@ class Profile:
     """Faults with the time in which they are active, as two shares of the length of the run."""
     random_faults: tuple[tuple[Range, tuple[FaultChoice, ...]], ...] = ()
     """Independent series of faults: the range of seconds between two starts, and what is drawn from."""
+    charge_timeout_ms: int = 1_000
+    """How long the replicas wait for the end of a charge: short, for many faults in little time."""
     lost_replica: str | None = None
     """A replica that is killed after a third of the time and never started again."""
 
@@ -97,10 +99,23 @@ FORTY = (
 )
 """Both processors fail 40 % of all calls, then default alone does, then each of them fails altogether in turns."""
 
+
+def _delayed(*targets: str) -> FaultChoice:
+    return FaultChoice(fault="delays", targets=targets, parameters={"delayMs": (800, 2600)}, together=True)
+
+
+MOMENTS = (
+    ((0.05, 0.35), _delayed("default")),
+    ((0.4, 0.6), _delayed("fallback")),
+    ((0.65, 0.95), _delayed(*PROCESSORS)),
+)
+"""Charges are under way for as long as the windows of the event's checks have ended, or longer."""
+
 PROFILES: Mapping[str, Profile] = {
     "forty": Profile(fixed_faults=FORTY),
     "crashes": Profile(random_faults=(((0.8, 2.4), PROCESS_FAULTS), ((3, 6), MILD))),
     "mix": Profile(random_faults=MIX),
     "soak": Profile(rate=120, random_faults=MIX),
+    "moments": Profile(fixed_faults=MOMENTS, charge_timeout_ms=10_000),
     "gone": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((1.5, 4.5), PROCESSOR_FAULTS)), lost_replica="replica-2"),
 }

@@ -4,12 +4,11 @@ from pathlib import Path
 
 from ops.stack.settings import StackOptions
 
-CHARGE_TIMEOUT_MS = 1_000
 PROCESSOR_DELAY_MS_MAX = 3_000
 """The longest delay that replicas are told to expect of a processor; no profile delays a charge for longer."""
 
 
-def make_stack_options(state_dir: Path) -> StackOptions:
+def make_stack_options(state_dir: Path, charge_timeout_ms: int) -> StackOptions:
     """Make the options of a stack that keeps its state in `state_dir` and listens on reserved ports."""
-    timeouts = {"CHARGE_TIMEOUT_MS": str(CHARGE_TIMEOUT_MS), "PROCESSOR_DELAY_MAX_MS": str(PROCESSOR_DELAY_MS_MAX)}
+    timeouts = {"CHARGE_TIMEOUT_MS": str(charge_timeout_ms), "PROCESSOR_DELAY_MAX_MS": str(PROCESSOR_DELAY_MS_MAX)}
     return StackOptions.on_reserved_ports(state_dir, timeouts)

@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from decimal import Decimal
 from http import HTTPStatus
+from time import time_ns
 from typing import Protocol
+from uuid import UUID
 
 from ops.simulator.connection import Timers
 from ops.simulator.faults import Fault, Faults, Injection, InjectionPlan
@@ -42,7 +45,14 @@ class Client(Hashable, Protocol):
 class PaymentProcessor:
     """One processor: its ledger, its settings and the faults that it injects."""
 
-    def __init__(self, fee: Decimal, timers: Timers, ledger_file: LedgerFile | None = None) -> None:
+    def __init__(
+        self,
+        fee: Decimal,
+        timers: Timers,
+        ledger_file: LedgerFile | None = None,
+        now_ms: Callable[[], int] = lambda: time_ns() // 1_000_000,
+    ) -> None:
+        """`now_ms` is the wall clock by which charges are booked."""
         self.fee = fee
         self.delay_ms = 0
         """How long each charge takes, in milliseconds."""
@@ -55,6 +65,9 @@ class PaymentProcessor:
         """Payments that will be booked some time after their clients were left without an answer."""
         self.injected: Counter[Fault] = Counter()
         self._timers = timers
+        self._now_ms = now_ms
+        self._left: set[UUID] = set()
+        """Payments whose clients have left before they were charged."""
         self._ledger_file = ledger_file
         self._concurrency: ConcurrencyLimiter[Callable[[], None]] = ConcurrencyLimiter()
         self._health: HealthLimiter[Client] = HealthLimiter(timers.time())
@@ -84,6 +97,7 @@ class PaymentProcessor:
         """Charge a payment and answer the client; the charge is made even if the client leaves."""
         self.calls += 1
         injection = self._plan.draw()
+        client.on_lost = lambda: self._left.add(payment.correlation_id)
 
         def begin() -> None:
             self._begin(payment, injection, client)
@@ -135,7 +149,9 @@ class PaymentProcessor:
             self._timers.call_later(self._faults.late_commit_ms / 1000, lambda: self._insert_late(payment))
             client.drop()
         else:
-            self._answer_payment(injection, client, inserted=self._insert(payment))
+            answered = injection.fault is None and payment.correlation_id not in self._left
+            self._answer_payment(injection, client, inserted=self._insert(payment, answered=answered))
+        self._left.discard(payment.correlation_id)
 
     def _answer_payment(self, injection: Injection, client: Client, *, inserted: bool) -> None:
         status, body = (HTTPStatus.OK, _CHARGED) if inserted else (HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN)
@@ -151,12 +167,12 @@ class PaymentProcessor:
             case _:
                 client.answer(status, body)
 
-    def _insert(self, payment: LedgerEntry) -> bool:
+    def _insert(self, payment: LedgerEntry, *, answered: bool = False) -> bool:
         if self.ledger.find(payment.correlation_id):
             return False
         if self._ledger_file:
             self._ledger_file.append(payment)
-        return self.ledger.insert(payment)
+        return self.ledger.insert(replace(payment, booked_at_ms=self._now_ms(), answered=answered))
 
     def _insert_late(self, payment: LedgerEntry) -> None:
         self.to_be_booked.remove(payment)
