@@ -146,7 +146,7 @@ def _charges(stack: Stack) -> list[BookedCharge]:
             _microseconds(row["requestedAt"]),
             row.get("currency", DEFAULT_CURRENCY),
             _microseconds(row["bookedAt"]) // 1000 if "bookedAt" in row else 0,
-            row["answered"],
+            row.get("answered", False),
         )
         for simulator in stack.simulators
         for row in map(json.loads, administer(simulator.admin_url, "GET", "/admin/payments").splitlines())

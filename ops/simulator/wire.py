@@ -123,8 +123,7 @@ def encode_charges(payments: Iterable[LedgerEntry]) -> bytes:
                 "amountMinor": payment.amount_minor,
                 "requestedAt": _instant(payment.requested_at),
                 **_currency(payment),
-                **({"bookedAt": _instant(EPOCH + payment.booked_at_ms * MILLISECOND)} if payment.booked_at_ms else {}),
-                "answered": payment.answered,
+                **_booking(payment),
             }
         )
         + b"\n"
@@ -140,6 +139,12 @@ def encode_faults(faults: Faults, injected: Mapping[Fault, int]) -> bytes:
 
 def _currency(payment: LedgerEntry) -> dict[str, str]:
     return {"currency": payment.currency} if payment.currency else {}
+
+
+def _booking(payment: LedgerEntry) -> dict[str, object]:
+    if not payment.booked_at_ms:
+        return {}
+    return {"bookedAt": _instant(EPOCH + payment.booked_at_ms * MILLISECOND), "answered": payment.answered}
 
 
 def _in_utc(instant: datetime) -> datetime:

@@ -64,6 +64,14 @@ def test_a_header_tells_whether_the_window_is_complete(
     assert header == client.simulate_get("/payments-summary").headers["fiel-summary-final"]
 
 
+@pytest.mark.parametrize(("as_of_ms", "header"), [(NOW_MS, NOW), (None, None)])
+def test_a_header_tells_the_instant_of_which_the_totals_are(
+    client: falcon.testing.TestClient, gateway: FakeGateway, as_of_ms: int | None, header: str | None
+) -> None:
+    gateway.window = WindowSummary(totals(default=0, fallback=0), final=False, as_of_ms=as_of_ms)
+    assert header == client.simulate_get("/payments-summary").headers.get("fiel-summary-as-of")
+
+
 @pytest.mark.parametrize(
     ("query", "window"),
     [
