@@ -116,8 +116,8 @@ class PaymentQueries:
         """Add up the charges stamped within the bounds, both inclusive, each optional.
 
         Where the window has ended, those count that a processor had answered by now, whichever replica asked it: this
-        waits until they are committed. A window that reaches up to the present has no such moment: this waits for what
-        is under way, and counts all that is committed.
+        waits until they are committed, or no charge with such a stamp is missing. A window that reaches up to the
+        present has no such moment: this waits for what is under way, and counts all that is committed.
 
         Raises:
             LedgerUnavailableError: Postgres does not answer.
@@ -128,7 +128,7 @@ class PaymentQueries:
         if to_ms is None or to_ms > now_ms - PRESENT_MS:
             as_of_ms = None
             self._wait_until(lambda seen: seen.stamp_ms > now_ms + STAMPED_MS_MAX, PRESENT_S_MAX)
-        elif not self._wait_until(lambda seen: seen.answer_ms > now_ms, SUMMARY_S_MAX):
+        elif not self._wait_until(lambda seen: seen.stamp_ms > to_ms or seen.answer_ms > now_ms, SUMMARY_S_MAX):
             as_of_ms = None
         found = self._in_turn(lambda: self._payments.summary(from_ms, to_ms, as_of_ms))
         # What is left out of the totals is no less a charge of the window.

@@ -146,6 +146,15 @@ def test_a_replica_that_does_not_publish_is_waited_for_within_a_limit() -> None:
     assert (summary.final, summary.as_of_ms) == (False, None)
 
 
+def test_where_no_charge_of_the_window_is_missing_nobody_is_waited_for() -> None:
+    desk = Desk()
+    desk.claim(1)
+    desk.publish(stamp_ms=ENDED_MS + 1, answer_ms=ENDED_MS + 1)
+    summary = desk.queries.summary(None, ENDED_MS)
+    assert desk.runtime.now_ms() == NOW_MS
+    assert (summary.final, summary.as_of_ms) == (True, NOW_MS)
+
+
 def test_a_replica_without_claims_has_nothing_to_commit_and_is_not_waited_for() -> None:
     desk = Desk()
     desk.publish(stamp_ms=NOW_MS - 200, answer_ms=NOW_MS - 200)
