@@ -6,12 +6,12 @@ from typing import assert_never
 
 from actors.actor import Actor
 from actors.domain.dispatcher import DRIVEN_MAX
-from actors.domain.records import Registration
+from actors.domain.records import NOTHING_MISSING, Registration, Watermarks
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
 from actors.messages.intake import FirstAmountsFound, in_chunks
 from actors.messages.lease import BeatDue, LeaseMessage, Leave
-from actors.messages.processor import GetOldestSent, LeaseRenewed
-from actors.messages.router import Adopt, GetOldestStamp
+from actors.messages.processor import GetUnreported, LeaseRenewed
+from actors.messages.router import Adopt, GetUncommitted
 from actors.ports import JournalShelf, LeaseStore, PaymentStore, Recipient, Runtime
 from actors.takeover import Takeover
 
@@ -20,19 +20,17 @@ logger = logging.getLogger(__name__)
 LEASE_S = 5.0
 """How long a lease lasts after each heartbeat."""
 BEAT_S = 0.25
-"""Time between two heartbeats, each of which renews the lease and publishes the watermark."""
+"""Time between two heartbeats, each of which renews the lease and publishes the watermarks."""
 ASK_S_MAX = 1.0
 """Longest wait for the answer of another actor."""
 ADOPT_S = 1.0
 """Time between two searches for rows and journals that replicas have left behind."""
 LATEST_MAX = 20_000
 """Payments whose ids a replica knows again after its start."""
-NEVER_MS = 2**63 - 1
-"""The watermark of a replica that has left nothing unsettled behind."""
 
 
 class LeaseActor(Actor):
-    """Owns the lease. Without it nothing is sent; with every renewal it publishes the replica's watermark."""
+    """Owns the lease. Without it nothing is sent; with every renewal it publishes the replica's watermarks."""
 
     def __init__(  # noqa: PLR0913  # its neighbours one by one
         self,
@@ -63,7 +61,8 @@ class LeaseActor(Actor):
         self._leased_since_s: float | None = None
         self._renewed_at_s = 0.0
         self._adopted_at_s = 0.0
-        self._watermark_ms = 0
+        self._published = Watermarks(0, 0)
+        """The watermarks that were published last."""
         self._epoch: int | None = None
         """Of the last registration."""
         self._rows_since_ms: int | None = None
@@ -121,8 +120,8 @@ class LeaseActor(Actor):
             self._registration = None
             raise
         if adopted is not None:
-            # Also where nobody can tell the stamps, the next heartbeat may not raise it above theirs.
-            self._watermark_ms = min(self._watermark_ms, adopted.oldest_stamp_ms)
+            # Also where nobody can tell them, the next heartbeat may not raise the watermarks above theirs.
+            self._published = _lowest(self._published, Watermarks(adopted.oldest_stamp_ms, adopted.oldest_stamp_ms))
         self.progressed()
         self._takeover.adopt_journals()
 
@@ -137,9 +136,8 @@ class LeaseActor(Actor):
         self._left = True
         if self._registration is None:
             return
-        stamps = self._stamps_ms()
         try:
-            self._leases.retire(self._registration.epoch, min(stamps, default=NEVER_MS))
+            self._leases.retire(self._registration.epoch, self._uncommitted())
         except LedgerUnavailableError as error:
             logger.warning("the lease ends by itself: %s", error)
 
@@ -156,7 +154,7 @@ class LeaseActor(Actor):
         for chunk in in_chunks(self._payments.latest(LATEST_MAX)):
             self._intake.tell(FirstAmountsFound(chunk))
         self._registration = registration
-        self._watermark_ms = registration.watermark_ms
+        self._published = Watermarks(registration.watermark_ms, registration.watermark_ms)
         self._renewed(until_s)
         return registration.generation
 
@@ -171,32 +169,34 @@ class LeaseActor(Actor):
 
     def _beat(self, registration: Registration) -> int:
         until_s = self._runtime.now_s() + LEASE_S
-        self._watermark_ms = self._oldest_stamp_ms()
-        beat = self._leases.beat(registration.epoch, LEASE_S, self._watermark_ms)
+        self._published = self._watermarks()
+        beat = self._leases.beat(registration.epoch, LEASE_S, self._published)
         if not beat.renewed:
             raise LeaseLostError("others have taken over from this replica, or another process has its name")
         self._renewed(until_s)
         return beat.generation
 
-    def _oldest_stamp_ms(self) -> int:
-        """Find the instant before which no charge is missing in Postgres.
+    def _watermarks(self) -> Watermarks:
+        """Find the instants before which no charge is missing in Postgres, by its stamp and by its answer."""
+        # What is stamped or answered after this is no older.
+        now_ms = self._runtime.now_ms()
+        rows_since_ms = now_ms if self._rows_since_ms is None else min(now_ms, self._rows_since_ms)
+        return _lowest(Watermarks(rows_since_ms, rows_since_ms), self._uncommitted())
+
+    def _uncommitted(self) -> Watermarks:
+        """Ask for the oldest charges; where somebody does not answer, they may be as old as was published last.
 
         Processors' actors are asked before the router: what they report meanwhile reaches it before the question does.
         """
-        now_ms = self._runtime.now_ms()
-        rows_since_ms = now_ms if self._rows_since_ms is None else self._rows_since_ms
-        return min([now_ms, rows_since_ms, *self._stamps_ms()])
-
-    def _stamps_ms(self) -> list[int]:
-        questions = [*((each, GetOldestSent()) for each in self._processors), (self._router, GetOldestStamp())]
-        stamps = []
+        questions = [*((each, GetUnreported()) for each in self._processors), (self._router, GetUncommitted())]
+        found = NOTHING_MISSING
         try:
             for recipient, question in questions:
-                stamps.append(recipient.ask(question, ASK_S_MAX))
+                found = _lowest(found, recipient.ask(question, ASK_S_MAX))
                 self.progressed()
         except GatewayUnavailableError:
-            return [self._watermark_ms]
-        return [stamp for stamp in stamps if stamp is not None]
+            return self._published
+        return found
 
     def _renewed(self, until_s: float) -> None:
         self._renewed_at_s = self._runtime.now_s()
@@ -204,3 +204,7 @@ class LeaseActor(Actor):
             self._leased_since_s = self._runtime.now_s()
         for processor in self._processors:
             processor.tell(LeaseRenewed(until_s))
+
+
+def _lowest(one: Watermarks, other: Watermarks) -> Watermarks:
+    return Watermarks(min(one.stamp_ms, other.stamp_ms), min(one.answer_ms, other.answer_ms))

@@ -16,6 +16,7 @@ from actors.domain.records import (
     ProcessorHealth,
     Registration,
     SharedHealth,
+    Watermarks,
     WriteResult,
 )
 
@@ -156,8 +157,14 @@ class PaymentStore(Protocol):
     def payment(self, correlation_id: UUID) -> PaymentRecord | None:
         """Read one payment with what became of it."""
 
-    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
-        """Add up by processor the charges stamped within the bounds, both inclusive."""
+    def watermarks(self) -> Watermarks:
+        """Tell how far the charges of all replicas are in Postgres."""
+
+    def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
+        """Add up by processor the charges stamped within the bounds, both inclusive.
+
+        Those that were answered after `answered_by_ms`, if it is given, are left out and counted.
+        """
 
 
 class LeaseStore(Protocol):
@@ -166,16 +173,16 @@ class LeaseStore(Protocol):
     def register(self, generation: int, lease_s: float) -> Registration:
         """Take this replica's name, with a lease; what it holds is of this generation."""
 
-    def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
-        """Renew the lease and publish the watermark."""
+    def beat(self, epoch: int, lease_s: float, watermarks: Watermarks) -> Beat:
+        """Renew the lease and publish the watermarks."""
 
-    def retire(self, epoch: int, watermark_ms: int) -> None:
+    def retire(self, epoch: int, watermarks: Watermarks) -> None:
         """End the lease at a graceful stop."""
 
     def adopt(self, claims_max: int) -> AdoptedClaims | None:
         """Take over unsettled rows of replicas whose lease has ended; from then on those can't renew it.
 
-        The watermark of this replica falls with the same transaction. None where there is nothing to take.
+        The watermarks of this replica fall with the same transaction. None where there is nothing to take.
         """
 
     def gone(self) -> tuple[str, ...]:

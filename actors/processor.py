@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter, deque
+from dataclasses import dataclass
 from typing import assert_never
 
 from actors.actor import Actor
@@ -10,7 +11,7 @@ from actors.domain.charge_gate import ChargeGate, GateWork, Sent
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
-from actors.domain.records import LookUpAnswer
+from actors.domain.records import NEVER_MS, LookUpAnswer, Watermarks
 from actors.messages.health import BreakerChanged, ProbeWanted
 from actors.messages.processor import (
     Charge,
@@ -19,6 +20,7 @@ from actors.messages.processor import (
     EndsDue,
     GetOldestSent,
     GetProcessorStatus,
+    GetUnreported,
     HealthReported,
     HoldBreaker,
     LeaseRenewed,
@@ -44,6 +46,19 @@ TRANSITIONS_MAX = 256
 """Changes of the breaker's state that are remembered."""
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The end of a charge, by both clocks."""
+
+    sent: Sent
+    outcome: Outcome
+    at_s: float
+    at_ms: int
+
+    def as_event(self) -> ChargeEnded:
+        return ChargeEnded(self.sent.payment.correlation_id, self.outcome, self.sent.requested_at_ms, self.at_ms)
+
+
 class ProcessorActor(Actor):
     """Tells the charge gate what has happened, and carries out what it decides, once for all messages that waited."""
 
@@ -67,8 +82,8 @@ class ProcessorActor(Actor):
         self._health = health
         self._runtime = runtime
         self._timer = Timer(runtime, self.tell_self, StartDue())
-        self._ends: list[tuple[Sent, Outcome, float]] = []
-        """Charges that have ended, with the time of their end."""
+        self._ends: list[_End] = []
+        """Charges that have ended, and of which the router was not told yet."""
         self._look_up_ends: list[LookUpEnded] = []
         self._ends_due = False
         self._to_look_up: deque[Payment] = deque()
@@ -108,6 +123,8 @@ class ProcessorActor(Actor):
                 gate.probe_answered(granted=granted, now_s=now_s)
             case GetOldestSent():
                 return gate.oldest_stamp_ms()
+            case GetUnreported():
+                return self._unreported()
             case GetProcessorStatus():
                 return self._status()
             case _:
@@ -148,7 +165,7 @@ class ProcessorActor(Actor):
             leased = self._gate.may_send(self._runtime.now_s())
             outcome = self._client.charge(sent.payment, sent.requested_at_ms) if leased else Outcome.REFUSED
         finally:
-            self._ends.append((sent, outcome, self._runtime.now_s()))
+            self._ends.append(_End(sent, outcome, self._runtime.now_s(), self._runtime.now_ms()))
             self._gather()
 
     def _look_up(self, payment: Payment) -> None:
@@ -170,16 +187,18 @@ class ProcessorActor(Actor):
         ends, self._ends = self._ends, []
         look_ups, self._look_up_ends = self._look_up_ends, []
         now_s = self._runtime.now_s()
-        for sent, outcome, ended_at_s in ends:
-            self._gate.ended(sent, outcome, ended_at_s=ended_at_s, now_s=now_s)
+        for end in ends:
+            self._gate.ended(end.sent, end.outcome, ended_at_s=end.at_s, now_s=now_s)
         if ends:
-            ended = (
-                ChargeEnded(sent.payment.correlation_id, outcome, sent.requested_at_ms) for sent, outcome, _ in ends
-            )
-            self._router.tell(ChargesEnded(tuple(ended)))
+            self._router.tell(ChargesEnded(tuple(end.as_event() for end in ends)))
         if look_ups:
             self._looking_up -= len(look_ups)
             self._router.tell(LookUpsEnded(tuple(look_ups)))
+
+    def _unreported(self) -> Watermarks:
+        stamp_ms = self._gate.oldest_stamp_ms()
+        answered = (end.at_ms for end in self._ends if end.outcome.is_success)
+        return Watermarks(NEVER_MS if stamp_ms is None else stamp_ms, min(answered, default=NEVER_MS))
 
     def _note(self, transition: Transition, now_s: float) -> None:
         before, after, cause = transition.before, transition.after, transition.cause

@@ -45,6 +45,7 @@ def test_a_repeated_name_is_found_wherever_it_stands(tmp_path: Path) -> None:
 
 LONG = {
     "actors/domain/dispatcher.py": "one decision over one table of payments: parted, its invariants would span files",
+    "actors/ports.py": "the one list of what actors need of the world",
     "actors/system.py": "the composition root names every part once",
     "actors/domain/lifecycle.py": "one machine",
     "ops/judge.py": "one file that imports nothing of the project, to be carried to other gateways",

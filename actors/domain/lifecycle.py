@@ -98,6 +98,8 @@ class Lifecycle:
     pinned_since_s: float | None = None
     oldest_stamp_ms: int | None = None
     """The oldest stamp under which it may have been charged; None while it certainly was not."""
+    answered_since_ms: int | None = None
+    """The earliest instant at which a processor may have answered that it was charged; None where none has."""
     stamp_ms: int = 0
     """The stamp of the last attempt, or the one to be recorded while it is settling."""
 
@@ -158,7 +160,9 @@ class Lifecycle:
         """Give the proof of its charge while it is settling."""
         assert self.state is State.SETTLING
         assert self.row is not None
-        return Settlement(self.payment.correlation_id, self.row, self.stamp_ms, self.attempts)
+        assert self.answered_since_ms is not None, "only what a processor has answered is settled"
+        key = self.payment.correlation_id
+        return Settlement(key, self.row, self.stamp_ms, self.attempts, self.answered_since_ms)
 
     def _go(self, before: State, after: State, effect: Effect) -> Effect:
         if self.state is not before:
@@ -197,6 +201,8 @@ class Lifecycle:
             return Effect.NONE
         self.processor = self.row = event.processor
         self.attempts, self.oldest_stamp_ms = event.attempts, event.oldest_stamp_ms
+        # Who drove it before may have had the answer.
+        self.answered_since_ms = event.oldest_stamp_ms
         self._pin(now_s)
         self.state = State.HELD
         return Effect.HOLD
@@ -215,11 +221,13 @@ class Lifecycle:
         self._charged_at(event.requested_at_ms)
         match event.outcome:
             case Outcome.SETTLED:
+                self.answered_since_ms = event.answered_at_ms
                 self.state = State.SETTLING
                 return Effect.SETTLE
             case Outcome.ALREADY_CHARGED:
                 # It stays pinned until the processor has told the instant.
                 self._pin(now_s)
+                self._answered_at(event.answered_at_ms)
                 self.state = State.LOOKING_UP
                 return Effect.LOOK_UP
             case Outcome.UNKNOWN:
@@ -241,8 +249,12 @@ class Lifecycle:
         if event.requested_at_ms is not None:
             self.stamp_ms, self.state = event.requested_at_ms, State.SETTLING
             self._charged_at(event.requested_at_ms)
+            # Nobody knows when it was booked. It counts in every summary whose window ended by then.
+            self.answered_since_ms = event.requested_at_ms
             return Effect.SETTLE
         self.failures_in_row += 1
+        if event.answered:
+            self.answered_since_ms = None
         if event.answered and event.asked_at_s - self.unknown_since_s >= self.horizon_s:
             self._free()
         self.state = State.PAUSING
@@ -253,10 +265,14 @@ class Lifecycle:
         if self.oldest_stamp_ms is None or stamp_ms < self.oldest_stamp_ms:
             self.oldest_stamp_ms = stamp_ms
 
+    def _answered_at(self, at_ms: int) -> None:
+        if self.answered_since_ms is None:
+            self.answered_since_ms = at_ms
+
     def _pin(self, now_s: float) -> None:
         self.unknown_since_s = now_s
         if self.pinned_since_s is None:
             self.pinned_since_s = now_s
 
     def _free(self) -> None:
-        self.unknown_since_s = self.pinned_since_s = self.oldest_stamp_ms = None
+        self.unknown_since_s = self.pinned_since_s = self.oldest_stamp_ms = self.answered_since_ms = None

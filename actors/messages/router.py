@@ -69,8 +69,8 @@ class DecisionDue:
 
 
 @dataclass(frozen=True, slots=True)
-class GetOldestStamp:
-    """A question: what is the oldest stamp of a charge that is not committed yet? Answers milliseconds or None."""
+class GetUncommitted:
+    """A question: how old are the charges that are not committed yet? Answers `Watermarks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ RouterMessage = (
     | LookUpsEnded
     | AvailabilityChanged
     | DecisionDue
-    | GetOldestStamp
+    | GetUncommitted
     | GetBeingWritten
     | GetDrivenCount
     | GetAdoptionRoom

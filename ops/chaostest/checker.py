@@ -15,6 +15,7 @@ from uuid import UUID
 
 from ops.chaostest.endings import in_doubt, justified_closures, misstated
 from ops.chaostest.history import BookedCharge, FinalState, History, PaymentRow, ProcessorTotals, SettlementRow
+from ops.chaostest.moment_checker import UntrueMoment, untrue_moments
 from ops.chaostest.summary_probe import ChargeTotals, SummaryAnswer, total_key, without_zeros
 from ops.chaostest.workload import DEFAULT_CURRENCY, OfferedPayment
 
@@ -64,13 +65,17 @@ class CheckResult:
     untrue_summaries: tuple[UntrueSummary, ...]
     inconclusive: tuple[str, ...]
     """Reasons why the run proves nothing, or which service needed a restart, whatever the counts are."""
+    moments_checked: int = 0
+    """How many summaries were compared with the processors' own at the same moment."""
+    untrue_moments: tuple[UntrueMoment, ...] = ()
     lost_conflicts: frozenset[UUID] = field(default_factory=frozenset)
     """Payments posted with another amount that was answered 202 but is recorded nowhere; no promise forbids that."""
 
     @property
     def ok(self) -> bool:
         """Whether every promise was kept, and the run proves it."""
-        return not (self.broken or self.wrong_totals or self.untrue_summaries or self.inconclusive)
+        untrue = self.wrong_totals or self.untrue_summaries or self.untrue_moments
+        return not (self.broken or untrue or self.inconclusive)
 
     @property
     def unanswered(self) -> int:
@@ -98,6 +103,7 @@ def check_history(history: History) -> CheckResult:
     unknown = accepted & claimed - doubtful
     conflicts = {(row.correlation_id, row.amount_minor, row.currency) for row in state.conflicts}
     answers = Counter(_kind(answer) for answer in history.answers)
+    moments = [moment for moment in history.moments if moment.gateway.status == HTTPStatus.OK]
     return CheckResult(
         offered=len(offers),
         accepted=len(accepted),
@@ -123,6 +129,8 @@ def check_history(history: History) -> CheckResult:
         summaries={kind: answers[kind] for kind in ("final", "open", "unavailable", "wrong")},
         untrue_summaries=tuple(_untrue_summaries(history, doubtful)),
         inconclusive=tuple(_hollow(history, accepted, answers, doubtful)),
+        moments_checked=len(moments),
+        untrue_moments=tuple(untrue_moments(moments, state.charges)),
         lost_conflicts=frozenset(
             offer.correlation_id
             for offer in history.offers

@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow, args_row
 from ops import OpsError
 from ops.chaostest.client import administer
 from ops.chaostest.inquiry import read_requests, read_states
+from ops.chaostest.moment_probe import MomentAnswers
 from ops.chaostest.summary_probe import SummaryAnswer
 from ops.chaostest.workload import DEFAULT_CURRENCY, OfferedPayment
 from ops.simulator.faults import Fault
@@ -41,6 +42,10 @@ class BookedCharge:
     requested_at_us: int
     """Microseconds since the epoch, so that an instant finer than the gateway's milliseconds is noticed."""
     currency: str = DEFAULT_CURRENCY
+    booked_at_ms: int = 0
+    """Wall clock at which it was booked, milliseconds since the epoch; 0 where the processor does not know it."""
+    answered: bool = True
+    """Whether whoever asked for the charge was told, when it was booked, that it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,8 @@ class History:
     """Summaries that replicas gave during the run."""
     final_answers: Sequence[SummaryAnswer] = ()
     """The summary over all time that each live replica gave after everything was settled."""
+    moments: Sequence[MomentAnswers] = ()
+    """What gateway and processors said of the same windows at the same moments."""
     unexpected_ends: Sequence[str] = ()
     """Names of the services that ended although no fault was injected into them."""
     lost_processors: Collection[str] = ()
@@ -183,6 +190,8 @@ def _charges(stack: Stack) -> list[BookedCharge]:
             row["amountMinor"],
             _microseconds(row["requestedAt"]),
             row.get("currency", DEFAULT_CURRENCY),
+            _microseconds(row["bookedAt"]) // 1000 if "bookedAt" in row else 0,
+            row.get("answered", False),
         )
         for simulator in stack.simulators
         for row in map(json.loads, administer(simulator.admin_url, "GET", "/admin/payments").splitlines())

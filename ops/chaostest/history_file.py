@@ -32,6 +32,8 @@ def records_of(history: History) -> Iterator[Record]:
         yield from _posts(offer)
     for answer in (*history.answers, *history.final_answers):
         yield _summary(answer)
+    for moment in history.moments:
+        yield {**_summary(moment.gateway), "processors": rows_of(moment.processors), "heard_ms": moment.heard_ms}
     for charge in state.charges:
         yield _charge(charge)
     for charge in state.foreign:
@@ -86,6 +88,8 @@ def _charge(charge: BookedCharge) -> Record:
         "amount": charge.amount_minor,
         "currency": charge.currency,
         "requested_us": charge.requested_at_us,
+        "booked_ms": charge.booked_at_ms or None,
+        "answered": charge.answered,
     }
 
 

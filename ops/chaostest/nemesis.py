@@ -1,5 +1,6 @@
 """The nemesis: injects the scheduled faults into a running stack, and ends them all when the load is over."""
 
+import math
 import threading
 import time
 from collections import Counter
@@ -50,6 +51,8 @@ class Nemesis:
         for name in self._targets:
             self._threads.add(name, self._run, name)
         self._began_s = 0.0
+        self._disturbed_at_s = -math.inf
+        """When the last fault in a process began or ended."""
 
     @property
     def counts(self) -> Counter[str]:
@@ -62,6 +65,13 @@ class Nemesis:
         """The faults that are active at the moment."""
         with self._lock:
             return list(self._current)
+
+    def quiet_s(self) -> float:
+        """Tell the seconds since the last fault in a process ended; 0 while there is one."""
+        with self._lock:
+            if any(isinstance(self._targets[fault.target], ProcessTarget) for fault in self._current):
+                return 0.0
+            return time.monotonic() - self._disturbed_at_s
 
     @property
     def unexpected_ends(self) -> list[str]:
@@ -112,11 +122,13 @@ class Nemesis:
             self._check(target)
 
     def _carry_out(self, target: FaultTarget, fault: ScheduledFault, *, begins: bool) -> None:
+        is_in_process = isinstance(target, ProcessTarget)
         if begins:
             with self._lock:
                 self._current.append(fault)
-                if isinstance(target, ProcessTarget):
+                if is_in_process:
                     self._counts[fault.kind] += 1
+                    self._disturbed_at_s = time.monotonic()
             target.begin(fault)
         else:
             try:
@@ -124,6 +136,8 @@ class Nemesis:
             finally:
                 with self._lock:
                     self._current.remove(fault)
+                    if is_in_process:
+                        self._disturbed_at_s = time.monotonic()
 
     def _check(self, target: FaultTarget) -> None:
         """Restart a service that ended without a fault, as a service manager would in production."""

@@ -36,6 +36,8 @@ class Profile:
     """Faults with the time in which they are active, as two shares of the length of the run."""
     random_faults: tuple[tuple[Range, tuple[FaultChoice, ...]], ...] = ()
     """Independent series of faults: the range of seconds between two starts, and what is drawn from."""
+    charge_timeout_ms: int = 1_000
+    """How long the replicas wait for the end of a charge: short, for many faults in little time."""
     lasting_faults: tuple[FaultChoice, ...] = ()
     """Faults that begin after a third of the time and never end."""
     shifts_clocks: bool = False
@@ -141,11 +143,24 @@ DECLINES = tuple(
 )
 """Default declines 6 % of all ids for good, fallback half of those; some ids are known there before they are sent."""
 
+
+def _delayed(*targets: str) -> FaultChoice:
+    return FaultChoice(fault="delays", targets=targets, parameters={"delayMs": (800, 2600)}, together=True)
+
+
+MOMENTS = (
+    ((0.05, 0.35), _delayed("default")),
+    ((0.4, 0.6), _delayed("fallback")),
+    ((0.65, 0.95), _delayed(*PROCESSORS)),
+)
+"""Charges are under way for as long as the windows of the event's checks have ended, or longer."""
+
 PROFILES: Mapping[str, Profile] = {
     "forty": Profile(fixed_faults=FORTY),
     "crashes": Profile(random_faults=(((0.8, 2.4), PROCESS_FAULTS), ((3, 6), MILD))),
     "mix": Profile(random_faults=MIX),
     "soak": Profile(rate=120, random_faults=MIX),
+    "moments": Profile(fixed_faults=MOMENTS, charge_timeout_ms=10_000),
     "gone": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((1.5, 4.5), PROCESSOR_FAULTS)), lasting_faults=(GONE,)),
     "never_back": Profile(random_faults=(((2, 5), PROCESS_FAULTS), ((1.5, 4.5), MILD)), lasting_faults=(NEVER_BACK,)),
     "edges": Profile(

@@ -64,6 +64,7 @@ class ChaosResult:
                 "misstated": len(check.misstated),
                 "summaries": dict(check.summaries),
                 "untrue_summaries": len(check.untrue_summaries),
+                "momentary": {"checked": check.moments_checked, "wrong": len(check.untrue_moments)},
                 "faults": dict(sorted(self.faults.items())),
                 "fees": self.fees,
                 "breakers": self.breakers,
@@ -103,6 +104,7 @@ def keep_findings(out: Path, history: History, found: CheckResult) -> None:
     kinds = ("unknown", "lost", "duplicated", "mismatched", "phantom", "misstated", "lost_conflicts")
     _write(out / "broken.json", {kind: sorted(map(str, getattr(found, kind))) for kind in kinds})
     _write(out / "untrue-summaries.json", found.untrue_summaries)
+    _write(out / "untrue-moments.json", found.untrue_moments)
     _write(out / "totals.json", {"wrong": found.wrong_totals, "processors": history.final_state.totals})
     state = history.final_state
     tables: dict[str, Sequence[_HasId]] = {

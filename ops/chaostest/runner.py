@@ -15,6 +15,7 @@ from ops.chaostest.client import NoAnswerError, administer, open_connection
 from ops.chaostest.history import History, read_final_state
 from ops.chaostest.history_file import write_history
 from ops.chaostest.load_generator import LoadGenerator
+from ops.chaostest.moment_probe import MomentProbe
 from ops.chaostest.nemesis import Nemesis
 from ops.chaostest.options import ChaosOptions
 from ops.chaostest.profiles import PROCESSORS, PROFILES
@@ -24,7 +25,7 @@ from ops.chaostest.rest import is_at_rest
 from ops.chaostest.routing_figures import BreakerChange, breaker_figures, fee_figures, read_changes
 from ops.chaostest.schedule import make_schedule
 from ops.chaostest.stack_options import make_stack_options
-from ops.chaostest.summary_probe import SummaryAnswer, SummaryProbe, ask_summary
+from ops.chaostest.summary_probe import SummaryAnswer, SummaryProbe, ask_summary, now_ms
 from ops.environment import ROOT
 from ops.stack.stack import Stack, StackInterrupted
 
@@ -45,7 +46,8 @@ class ChaosRunner:
         self._options = options
         self._say = say
         self._stopped = threading.Event()
-        self._schedule = make_schedule(options.seed, options.seconds, PROFILES[options.profile])
+        self._profile = PROFILES[options.profile]
+        self._schedule = make_schedule(options.seed, options.seconds, self._profile)
         self._lost_processors = {
             fault.target for fault in self._schedule if fault.duration_s is None and fault.target in PROCESSORS
         }
@@ -66,8 +68,8 @@ class ChaosRunner:
         """
         out = self._options.out
         with tempfile.TemporaryDirectory(prefix="fiel-chaos-") as folder:
-            clock_dir = Path(folder, "clock") if PROFILES[self._options.profile].shifts_clocks else None
-            self._stack = Stack(make_stack_options(Path(folder), clock_dir))
+            clock_dir = Path(folder, "clock") if self._profile.shifts_clocks else None
+            self._stack = Stack(make_stack_options(Path(folder), self._profile.charge_timeout_ms, clock_dir))
             try:
                 with self._stack as stack:
                     history, faults, rest_s, changes = self._carry_out(stack, clock_dir)
@@ -95,7 +97,9 @@ class ChaosRunner:
         nemesis = Nemesis(stack, self._schedule, self._say, clock_dir)
         probe = SummaryProbe(nemesis.live_urls, options.seed)
         progress = ProgressTable(stack.database_url, clients, nemesis, self._say)
-        workers = (clients, nemesis, probe, progress)
+        administrations = {simulator.name: simulator.admin_url for simulator in stack.simulators}
+        moments = MomentProbe(nemesis.live_urls, administrations, nemesis.quiet_s)
+        workers = (clients, nemesis, probe, moments, progress)
         began_ms = time.time_ns() // 1_000_000
         try:
             for worker in workers:
@@ -111,7 +115,13 @@ class ChaosRunner:
         state = read_final_state(stack, nemesis.live_urls())
         final_answers = [self._ask_final_summary(url) for url in nemesis.live_urls()]
         history = History(
-            clients.offers, state, probe.answers, final_answers, nemesis.unexpected_ends, self._lost_processors
+            clients.offers,
+            state,
+            probe.answers,
+            final_answers,
+            moments.answers,
+            nemesis.unexpected_ends,
+            self._lost_processors,
         )
         changes = [change for url in nemesis.live_urls() for change in self._ask_for_changes(url, began_ms)]
         return history, self._count_faults(stack, nemesis), rest_s, changes
@@ -130,7 +140,7 @@ class ChaosRunner:
         return None
 
     def _ask_final_summary(self, url: str) -> SummaryAnswer:
-        """Ask a replica for the summary over all time, again until it says that the summary is final.
+        """Ask a replica for all that was charged until a moment ago, again until it says that it is final.
 
         Once is enough where a processor is gone, as it may be never.
         """
@@ -138,7 +148,7 @@ class ChaosRunner:
         with open_connection(url) as connection:
             for _ in range(SUMMARY_TRIES_MAX):
                 try:
-                    answer = ask_summary(connection, None, None)
+                    answer = ask_summary(connection, None, now_ms() - 1)
                 except NoAnswerError as error:
                     raise OpsError(f"{url} gives no summary at rest: {error}") from error
                 if answer.final or self._lost_processors:

@@ -8,8 +8,10 @@ from random import Random
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX
+from actors.domain.payment import Claim, Move, Settlement
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimits
+from actors.domain.records import WriteResult
 from actors.domain.routing import Patience, Routes
 from actors.settings import Durability, Settings
 from actors.system import Parts
@@ -18,7 +20,7 @@ from ops.simulation.journals import MemoryJournal, SharedShelf
 from ops.simulation.peers import MemoryBoard, MemoryChannel
 from ops.simulation.processors import SimulatedClient, SimulatedProbe
 from ops.simulation.replica import Mailbox, SimulatedReplica
-from ops.simulation.stores import MemoryLeases, MemoryPurge, TimedPayments
+from ops.simulation.stores import MemoryLeases, MemoryPayments, MemoryPurge
 from ops.simulation.tables import MemoryFence, MemoryTables
 from ops.simulator.processor import PaymentProcessor
 
@@ -55,7 +57,10 @@ class Cluster:
         self.clock = Clock()
         self.tables = MemoryTables(self.clock.time)
         self.board = MemoryBoard(self.clock.time)
-        self.processors = {each.name: PaymentProcessor(each.fee, self.clock) for each in conditions.processors}
+        self.processors = {
+            each.name: PaymentProcessor(each.fee, self.clock, now_ms=self.clock.now_ms)
+            for each in conditions.processors
+        }
         self.journals = {name: MemoryJournal() for name in names}
         self._channels: dict[str, MemoryChannel] = {}
         self.replicas = {name: SimulatedReplica(self, name) for name in names}
@@ -118,6 +123,19 @@ class Cluster:
     def _wait(self, runtime: SimulatedRuntime) -> None:
         if self.conditions.commit_s:
             runtime.sleep(self.conditions.commit_s)
+
+
+class TimedPayments(MemoryPayments):
+    """Payments in memory whose commits take time."""
+
+    def __init__(self, tables: MemoryTables, fence: MemoryFence, wait: Callable[[], None]) -> None:
+        """`wait` is called before each commit."""
+        super().__init__(tables, fence)
+        self._wait = wait
+
+    def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
+        self._wait()
+        return super().write(claims, moves, settlements)
 
 
 class FreeDatabase:

@@ -1,12 +1,13 @@
 """Postgres in memory: each storage port over tables that replicas share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment, Settlement
 from actors.domain.records import (
+    NEVER_MS,
     AdoptedClaims,
     Beat,
     KnownPayment,
@@ -14,13 +15,12 @@ from actors.domain.records import (
     PaymentRecord,
     ProcessorTotal,
     Registration,
+    Watermarks,
     WriteResult,
 )
 from actors.errors import LedgerUnavailableError
 from ops.simulation.clock import NOW_MS
 from ops.simulation.tables import Lease, MemoryFence, MemoryTables, OwnedClaim
-
-NEVER_MS = 2**63 - 1
 
 
 class MemoryStore:
@@ -107,26 +107,40 @@ class MemoryPayments(MemoryStore):
         amounts = tuple(offered.money for offered in ordered)
         return PaymentRecord(payment, processor, known.owner, settlement, amounts)
 
-    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
+    def watermarks(self) -> Watermarks:
+        self._answer()
+        leases, owners = self.tables.leases, self.tables.owners()
+        answers_ms = (lease.answered_ms for name, lease in leases.items() if name in owners)
+        return Watermarks(self._stamp_watermark_ms(), min(answers_ms, default=NEVER_MS))
+
+    def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         self._answer()
         tables = self.tables
+        left_out = 0
         totals: dict[tuple[str, str], tuple[int, int]] = {}
         for settlement in tables.settlements.values():
             stamp = settlement.requested_at_ms
             if (from_ms is None or from_ms <= stamp) and (to_ms is None or stamp <= to_ms):
+                if answered_by_ms is not None and settlement.answered_at_ms > answered_by_ms:
+                    left_out += 1
+                    continue
                 amount = tables.payments[settlement.correlation_id].money
                 key = settlement.processor, amount.currency
                 requests, minor = totals.get(key, (0, 0))
                 totals[key] = requests + 1, minor + amount.minor
-        done = set(tables.gone()) - tables.owners()
-        watermarks_ms = (lease.watermark_ms for name, lease in tables.leases.items() if name not in done)
         return LedgerSummary(
             tuple(
                 ProcessorTotal(name, requests, Money(minor, currency))
                 for (name, currency), (requests, minor) in totals.items()
             ),
-            min(watermarks_ms, default=NEVER_MS),
+            self._stamp_watermark_ms(),
+            left_out,
         )
+
+    def _stamp_watermark_ms(self) -> int:
+        done = set(self.tables.gone()) - self.tables.owners()
+        leases = self.tables.leases.items()
+        return min((lease.watermark_ms for name, lease in leases if name not in done), default=NEVER_MS)
 
     def _move(self, move: Move) -> bool:
         owned = self.tables.claims.get(move.correlation_id)
@@ -142,19 +156,6 @@ class MemoryPayments(MemoryStore):
         return KnownPayment(payment, owned.owner, owned.claim.processor)
 
 
-class TimedPayments(MemoryPayments):
-    """Payments in memory whose commits take time."""
-
-    def __init__(self, tables: MemoryTables, fence: MemoryFence, wait: Callable[[], None]) -> None:
-        """`wait` is called before each commit."""
-        super().__init__(tables, fence)
-        self._wait = wait
-
-    def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
-        self._wait()
-        return super().write(claims, moves, settlements)
-
-
 class MemoryLeases(MemoryStore):
     """Fulfils `actors.ports.LeaseStore`."""
 
@@ -162,25 +163,24 @@ class MemoryLeases(MemoryStore):
         self._answer()
         tables, replica = self.tables, self.fence.replica
         now_ms = NOW_MS + round(tables.now_s() * 1000)
-        before = tables.leases.get(replica, Lease(0, 0, 0, now_ms))
-        lease = Lease(
-            before.epoch + 1, generation, tables.now_s() + lease_s, watermark_ms=min(before.watermark_ms, now_ms)
-        )
+        before = tables.leases.get(replica, Lease(0, 0, 0, now_ms, now_ms))
+        watermark_ms = min(before.watermark_ms, now_ms)
+        lease = Lease(before.epoch + 1, generation, tables.now_s() + lease_s, watermark_ms, watermark_ms)
         tables.leases[replica] = lease
         self.fence.epoch = lease.epoch if generation == tables.generation else 0
         return Registration(lease.epoch, tables.generation, lease.watermark_ms)
 
-    def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
+    def beat(self, epoch: int, lease_s: float, watermarks: Watermarks) -> Beat:
         self._answer()
         lease = self.tables.leases.get(self.fence.replica)
         if lease is None or lease.epoch != epoch:
             return Beat(renewed=False, generation=0)
-        lease.watermark_ms = watermark_ms
+        lease.watermark_ms, lease.answered_ms = watermarks.stamp_ms, watermarks.answer_ms
         lease.until_s = self.tables.now_s() + lease_s
         return Beat(renewed=True, generation=self.tables.generation)
 
-    def retire(self, epoch: int, watermark_ms: int) -> None:
-        self.beat(epoch, 0, watermark_ms)
+    def retire(self, epoch: int, watermarks: Watermarks) -> None:
+        self.beat(epoch, 0, watermarks)
 
     def gone(self) -> tuple[str, ...]:
         return tuple(name for name in self.tables.gone() if name != self.fence.replica)
@@ -201,6 +201,7 @@ class MemoryLeases(MemoryStore):
         for owned in taken:
             owned.owner = self.fence.replica
         mine.watermark_ms = min(mine.watermark_ms, oldest_stamp_ms)
+        mine.answered_ms = min(mine.answered_ms, oldest_stamp_ms)
         self._lose_the_answer()
         return AdoptedClaims(tuple(owned.claim for owned in taken), oldest_stamp_ms)
 

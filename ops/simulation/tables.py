@@ -24,6 +24,7 @@ class Lease:
     generation: int
     until_s: float
     watermark_ms: int
+    answered_ms: int
 
 
 @dataclass

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from http import HTTPStatus
+from time import time_ns
 from typing import Protocol
 from uuid import UUID
 
@@ -49,7 +50,14 @@ class Client(Hashable, Protocol):
 class PaymentProcessor:
     """One processor: its ledger, its settings and the faults that it injects."""
 
-    def __init__(self, fee: Decimal, timers: Timers, ledger_file: LedgerFile | None = None) -> None:
+    def __init__(
+        self,
+        fee: Decimal,
+        timers: Timers,
+        ledger_file: LedgerFile | None = None,
+        now_ms: Callable[[], int] = lambda: time_ns() // 1_000_000,
+    ) -> None:
+        """`now_ms` is the wall clock by which charges are booked."""
         self.fee = fee
         self.delay_ms = 0
         """How long each charge takes, in milliseconds."""
@@ -64,6 +72,9 @@ class PaymentProcessor:
         """Payments that will be booked some time after their clients were left without an answer."""
         self.injected: Counter[Fault] = Counter()
         self._timers = timers
+        self._now_ms = now_ms
+        self._left: set[UUID] = set()
+        """Payments whose clients have left before they were charged."""
         self._ledger_file = ledger_file
         self._concurrency: ConcurrencyLimiter[Callable[[], None]] = ConcurrencyLimiter()
         self._health: HealthLimiter[Client] = HealthLimiter(timers.time())
@@ -95,6 +106,7 @@ class PaymentProcessor:
         self.calls += 1
         self.asked.setdefault(payment.correlation_id, None)
         injection = self._plan.draw()
+        client.on_lost = lambda: self._left.add(payment.correlation_id)
 
         def begin() -> None:
             self._begin(payment, injection, client)
@@ -148,8 +160,10 @@ class PaymentProcessor:
             case Fault.LATE_EDGE:
                 self._book_later(payment)
                 client.answer(self._faults.edge_status, _EDGE)
-            case _:
-                self._answer_payment(injection, client, *self._book(payment))
+            case fault:
+                answered = fault is None and payment.correlation_id not in self._left
+                self._answer_payment(injection, client, *self._book(payment, answered=answered))
+        self._left.discard(payment.correlation_id)
 
     def _answer_payment(self, injection: Injection, client: Client, status: int, body: bytes) -> None:
         match injection.fault:
@@ -166,7 +180,7 @@ class PaymentProcessor:
             case _:
                 client.answer(status, body)
 
-    def _book(self, payment: LedgerEntry) -> tuple[int, bytes]:
+    def _book(self, payment: LedgerEntry, *, answered: bool = False) -> tuple[int, bytes]:
         """Book a payment, unless its id is known or brings a fault; return the answer that says so."""
         known = self.ledger.find(payment.correlation_id) is not None
         fault = None if known else self._plan.fault_of_id(payment.correlation_id)
@@ -182,7 +196,9 @@ class PaymentProcessor:
                 amount_minor, requested_at = payment.amount_minor + 1, payment.requested_at - _BEFORE
                 self._insert(replace(payment, amount_minor=amount_minor, requested_at=requested_at))
                 return HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN
-        return (HTTPStatus.OK, _CHARGED) if self._insert(payment) else (HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN)
+        if self._insert(payment, answered=answered):
+            return HTTPStatus.OK, _CHARGED
+        return HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN
 
     def _book_later(self, payment: LedgerEntry) -> None:
         def book() -> None:
@@ -192,12 +208,12 @@ class PaymentProcessor:
         self.to_be_booked.append(payment)
         self._timers.call_later(self._faults.late_commit_ms / 1000, book)
 
-    def _insert(self, payment: LedgerEntry) -> bool:
+    def _insert(self, payment: LedgerEntry, *, answered: bool = False) -> bool:
         if self.ledger.find(payment.correlation_id):
             return False
         if self._ledger_file:
             self._ledger_file.append(payment)
-        return self.ledger.insert(payment)
+        return self.ledger.insert(replace(payment, booked_at_ms=self._now_ms(), answered=answered))
 
     def _send_health(self, client: Client) -> None:
         client.answer(HTTPStatus.OK, encode_health(failing=self.failing, delay_ms=self.delay_ms))

@@ -8,7 +8,7 @@ from uuid import UUID
 from actors.actor import Actor
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
-from actors.domain.records import LookUpAnswer, ProcessorHealth
+from actors.domain.records import LookUpAnswer, ProcessorHealth, Watermarks
 from ops.simulation.clock import NOW_MS
 from ops.simulation.peers import MemoryBoard, MemoryChannel
 
@@ -20,6 +20,7 @@ __all__ = [
     "ScriptedProbe",
     "ScriptedProcessor",
     "VirtualRuntime",
+    "both",
     "deliver",
     "payment",
 ]
@@ -28,6 +29,11 @@ __all__ = [
 def payment(number: int, amount_minor: int = 1990, currency: str = "BRL") -> Payment:
     """Make the payment with this number."""
     return Payment(UUID(int=number), amount_minor, NOW_MS, currency)
+
+
+def both(at_ms: int) -> Watermarks:
+    """Make watermarks that are equal."""
+    return Watermarks(at_ms, at_ms)
 
 
 def deliver(actor: Actor) -> None:

@@ -6,16 +6,17 @@ from pykka._envelope import Envelope
 
 from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.payment import Claim, Payment, Settlement
+from actors.domain.records import NEVER_MS, NOTHING_MISSING, Watermarks
 from actors.errors import GatewayUnavailableError, LeaseLostError
-from actors.lease import ADOPT_S, BEAT_S, LEASE_S, NEVER_MS, LeaseActor
+from actors.lease import ADOPT_S, BEAT_S, LEASE_S, LeaseActor
 from actors.messages.intake import FirstAmountsFound, TakeOver
 from actors.messages.lease import Leave
-from actors.messages.processor import GetOldestSent, LeaseRenewed
-from actors.messages.router import Adopt, GetAdoptionRoom, GetOldestStamp
+from actors.messages.processor import GetUnreported, LeaseRenewed
+from actors.messages.router import Adopt, GetAdoptionRoom, GetUncommitted
 from actors.takeover import TAKEN_AT_ONCE_MAX
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, deliver, payment
+from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, both, deliver, payment
 from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
 
 
@@ -29,8 +30,8 @@ class Lease:
         self.tables = tables or MemoryTables()
         self.tables.now_s = self.runtime.now_s
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
-        self.router = self.recorder({GetOldestStamp: None, GetAdoptionRoom: 100})
-        self.processor = self.recorder({GetOldestSent: None})
+        self.router = self.recorder({GetUncommitted: NOTHING_MISSING, GetAdoptionRoom: 100})
+        self.processor = self.recorder({GetUnreported: NOTHING_MISSING})
         self.intake, self.shelf = self.recorder({TakeOver: True}), MemoryShelf()
         self.purges: list[None] = []
         self.actor = LeaseActor(
@@ -59,6 +60,11 @@ class Lease:
     def watermark_ms(self) -> int:
         """As Postgres tells it."""
         return self.tables.leases["1"].watermark_ms
+
+    @property
+    def answered_ms(self) -> int:
+        """As Postgres tells it."""
+        return self.tables.leases["1"].answered_ms
 
     def start(self) -> "Lease":
         self.actor.on_start()
@@ -89,7 +95,7 @@ def left_by_replica_2(*numbers: int) -> MemoryTables:
     """Make tables which show that replica 2 is gone and left these payments."""
     tables = MemoryTables()
     leases = write(tables, "2", [Claim(payment(number), "fallback") for number in numbers])
-    leases.beat(1, 0, NOW_MS - 40)
+    leases.beat(1, 0, both(NOW_MS - 40))
     return tables
 
 
@@ -101,7 +107,7 @@ def test_it_joins_and_may_send_until_the_lease_ends() -> None:
 def test_unsettled_rows_of_an_earlier_run_are_adopted_before_the_lease_counts() -> None:
     tables = MemoryTables()
     before = write(tables, "1", [Claim(payment(1), "default"), Claim(payment(2), "fallback")], [payment(1)])
-    before.beat(1, LEASE_S, NOW_MS - 500)
+    before.beat(1, LEASE_S, both(NOW_MS - 500))
     lease = Lease(tables).start()
     assert lease.router.messages == [Adopt((Claim(payment(2), "fallback"),), NOW_MS - 500)]
     (found,) = lease.intake.messages
@@ -120,7 +126,7 @@ def test_no_more_rows_of_an_earlier_run_are_read_than_the_router_drives() -> Non
 def test_rows_that_there_was_no_room_for_are_read_again_and_hold_the_watermark_until_then() -> None:
     tables = MemoryTables()
     before = write(tables, "1", [Claim(payment(number), "default") for number in range(DRIVEN_MAX + 7)])
-    before.beat(1, LEASE_S, NOW_MS - 500)
+    before.beat(1, LEASE_S, both(NOW_MS - 500))
     lease = Lease(tables).start()
     lease.advance(BEAT_S)
     assert lease.watermark_ms == NOW_MS - 500
@@ -157,10 +163,25 @@ def test_the_watermark_is_now_while_nothing_is_unsettled() -> None:
 
 def test_the_watermark_stays_behind_the_oldest_charge_that_postgres_does_not_know() -> None:
     lease = Lease().start()
-    lease.processor.answers[GetOldestSent] = NOW_MS + 20
-    lease.router.answers[GetOldestStamp] = NOW_MS + 10
+    lease.processor.answers[GetUnreported] = both(NOW_MS + 20)
+    lease.router.answers[GetUncommitted] = both(NOW_MS + 10)
     lease.advance(BEAT_S)
     assert lease.watermark_ms == NOW_MS + 10
+
+
+def test_what_was_answered_before_is_told_apart_from_what_is_under_way() -> None:
+    lease = Lease().start()
+    lease.processor.answers[GetUnreported] = Watermarks(NOW_MS - 2000, NOW_MS + 30)
+    lease.router.answers[GetUncommitted] = Watermarks(NOW_MS - 1000, NOW_MS + 40)
+    lease.advance(BEAT_S)
+    assert (lease.watermark_ms, lease.answered_ms) == (NOW_MS - 2000, NOW_MS + 30)
+
+
+def test_while_nothing_is_answered_and_not_committed_all_answers_until_now_are() -> None:
+    lease = Lease().start()
+    lease.router.answers[GetUncommitted] = Watermarks(NOW_MS - 2000, NEVER_MS)
+    lease.advance(BEAT_S)
+    assert (lease.watermark_ms, lease.answered_ms) == (NOW_MS - 2000, lease.runtime.now_ms())
 
 
 def test_a_charge_that_ends_between_two_questions_is_not_missed() -> None:
@@ -168,8 +189,8 @@ def test_a_charge_that_ends_between_two_questions_is_not_missed() -> None:
 
     def report(question: object) -> None:
         # What the processor's actor reports now reaches the router before the router is asked.
-        if isinstance(question, GetOldestSent):
-            lease.router.answers[GetOldestStamp] = NOW_MS + 5
+        if isinstance(question, GetUnreported):
+            lease.router.answers[GetUncommitted] = both(NOW_MS + 5)
 
     lease.hook = report
     lease.advance(BEAT_S)
@@ -182,9 +203,9 @@ def test_the_watermark_does_not_rise_while_nobody_can_tell(silent: str) -> None:
     lease.advance(BEAT_S)
     before = lease.watermark_ms
     if silent == "router":
-        lease.router.answers[GetOldestStamp] = GatewayUnavailableError("planted")
+        lease.router.answers[GetUncommitted] = GatewayUnavailableError("planted")
     else:
-        lease.processor.answers[GetOldestSent] = GatewayUnavailableError("planted")
+        lease.processor.answers[GetUnreported] = GatewayUnavailableError("planted")
     lease.advance(BEAT_S)
     assert lease.watermark_ms == before
 
@@ -241,7 +262,7 @@ def test_leaving_ends_the_lease_at_once() -> None:
 
 def test_leaving_with_a_charge_unaccounted_for_keeps_its_stamp() -> None:
     lease = Lease().start()
-    lease.router.answers[GetOldestStamp] = NOW_MS + 3
+    lease.router.answers[GetUncommitted] = both(NOW_MS + 3)
     lease.leave()
     assert lease.watermark_ms == NOW_MS + 3
 
@@ -300,7 +321,7 @@ def test_rows_whose_adoption_was_not_answered_are_found_by_joining_again() -> No
 def test_after_an_adoption_the_watermark_stays_low_also_while_nobody_can_tell() -> None:
     lease = Lease(left_by_replica_2(1)).start()
     lease.advance(LEASE_S)
-    lease.router.answers[GetOldestStamp] = GatewayUnavailableError("planted")
+    lease.router.answers[GetUncommitted] = GatewayUnavailableError("planted")
     lease.advance(2 * BEAT_S)
     assert [owned.owner for owned in lease.tables.claims.values()] == ["1"]
     assert lease.watermark_ms <= NOW_MS - 40

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from actors.domain.money import Money
 from tests.chaos.model import PROCESSORS, WINDOW_MAX
+from tests.chaos.summaries import ask_while_a_charge_is_under_way
 from tests.chaos.test_model import Gateway
 
 
@@ -67,3 +68,9 @@ def test_a_payment_that_was_not_found_before_a_pause_and_booked_during_it_is_not
     gateway.run_freely(12.0)
     gateway.teardown()
     assert [len(list(processor.ledger)) for processor in gateway.model.processors.values()] == [1, 0]
+
+
+def test_a_charge_that_is_booked_after_the_question_is_not_counted_and_the_summary_is_not_final() -> None:
+    gateway = Gateway()
+    ask_while_a_charge_is_under_way(gateway)
+    gateway.teardown()

@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Payment, Settlement
-from actors.domain.records import LedgerSummary, LookUpAnswer, PaymentRecord, WriteResult
+from actors.domain.records import LedgerSummary, LookUpAnswer, PaymentRecord, Watermarks, WriteResult
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import Accept, AcceptAnswer, Recorded, Want
 from actors.messages.persistence import Write
@@ -21,6 +21,7 @@ from actors.system import Parts
 from ops.simulation.replica import SimulatedReplica
 from tests.chaos.model import WINDOW_MAX
 from tests.chaos.planting import with_changed_messages, with_changed_parts
+from tests.chaos.summaries import ask_while_a_charge_is_under_way
 from tests.chaos.test_model import Gateway
 
 
@@ -92,8 +93,47 @@ class LosingPayments:
     def payment(self, correlation_id: object) -> PaymentRecord | None:
         raise NotImplementedError(correlation_id)
 
-    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
+    def watermarks(self) -> Watermarks:
+        return self._payments.watermarks()
+
+    def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
+        return self._payments.summary(from_ms, to_ms, answered_by_ms)
+
+
+class PassedPayments:
+    """A store that leaves all calls to another one."""
+
+    def __init__(self, payments: PaymentStore) -> None:
+        self._payments = payments
+        self.write, self.report_conflicts, self.latest = payments.write, payments.report_conflicts, payments.latest
+        self.payment, self.watermarks, self.summary = payments.payment, payments.watermarks, payments.summary
+
+
+class WaitingPayments(PassedPayments):
+    """A store whose summaries wait for what is under way and count it, also where the window has ended."""
+
+    def __init__(self, payments: PaymentStore) -> None:
+        super().__init__(payments)
+        self.watermarks, self.summary = self._stamps, self._whole
+
+    def _stamps(self) -> Watermarks:
+        stamp_ms = self._payments.watermarks().stamp_ms
+        return Watermarks(stamp_ms, stamp_ms)
+
+    def _whole(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
+        del answered_by_ms
         return self._payments.summary(from_ms, to_ms)
+
+
+class ForgetfulPayments(PassedPayments):
+    """A store whose summaries do not tell that something was left out."""
+
+    def __init__(self, payments: PaymentStore) -> None:
+        super().__init__(payments)
+        self.summary = self._forgetful
+
+    def _forgetful(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
+        return replace(self._payments.summary(from_ms, to_ms, answered_by_ms), left_out=0)
 
 
 class LaterStampingClient:
@@ -114,6 +154,14 @@ class LaterStampingClient:
 
 def lose_batches(parts: Parts) -> Parts:
     return replace(parts, payments=LosingPayments(parts.payments))
+
+
+def wait_and_count(parts: Parts) -> Parts:
+    return replace(parts, payments=WaitingPayments(parts.payments))
+
+
+def forget_what_was_left_out(parts: Parts) -> Parts:
+    return replace(parts, payments=ForgetfulPayments(parts.payments))
 
 
 def stamp_anew(parts: Parts) -> Parts:
@@ -198,8 +246,16 @@ def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
             charge_again_after_a_dropped_answer,
             "not as booked",
         ),
+        (with_changed_parts(wait_and_count), ask_while_a_charge_is_under_way, "not booked yet|final too early"),
+        (with_changed_parts(forget_what_was_left_out), ask_while_a_charge_is_under_way, "final too early"),
     ],
-    ids=["sends without lease", "takes already charged for a failure", "takes already charged for charged now"],
+    ids=[
+        "sends without lease",
+        "takes already charged for a failure",
+        "takes already charged for charged now",
+        "waits and counts",
+        "forgets what was left out",
+    ],
 )
 def test_a_planted_bug_is_found_by_one_order_of_events(
     gateway: type[Gateway], order: Callable[[Gateway], None], promise: str

@@ -16,7 +16,7 @@ import gevent
 from gevent.event import Event
 
 from actors.domain.payment import Claim, Move, Payment, Settlement
-from actors.domain.records import Beat, WriteResult
+from actors.domain.records import Beat, Watermarks, WriteResult
 from actors.intake import IntakeActor
 from actors.ports import OwnedJournal
 from actors.settings import Settings
@@ -68,10 +68,10 @@ def _write(
     return result
 
 
-def _beat(beat: Callable[[int, float, int], Beat], epoch: int, lease_s: float, watermark_ms: int) -> Beat:
+def _beat(beat: Callable[[int, float, Watermarks], Beat], epoch: int, lease_s: float, watermarks: Watermarks) -> Beat:
     if _is_planted(DIE_AT_EVERY_BEAT):
         raise ValueError("planted")
-    return beat(epoch, lease_s, watermark_ms)
+    return beat(epoch, lease_s, watermarks)
 
 
 def _append(append: Callable[[Sequence[Payment]], None], payments: Sequence[Payment]) -> None:

@@ -120,7 +120,7 @@ def test_what_was_stored_before_payments_had_a_currency_is_in_reais_and_is_not_w
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute(FILLED)
         before = connection.execute(files).fetchall()
-        assert migrate(empty_database_url) == ["0002_currency"]
+        assert migrate(empty_database_url)[0] == "0002_currency"
         assert connection.execute(files).fetchall() == before
         found = [connection.execute(amounts % table).fetchall() for table in (b"payment", b"settlement", b"conflict")]
         assert found == [[(7, "BRL"), (1990, "BRL")], [(1990, "BRL")], [(8, "BRL")]]

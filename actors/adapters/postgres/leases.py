@@ -8,7 +8,7 @@ from psycopg.rows import class_row, kwargs_row, scalar_row
 from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, claim_from_row
-from actors.domain.records import AdoptedClaims, Beat, Registration
+from actors.domain.records import AdoptedClaims, Beat, Registration, Watermarks
 from actors.errors import LedgerUnavailableError
 
 
@@ -37,22 +37,23 @@ class PostgresLeases:
         self._fence.epoch = registration.epoch if registration.generation == generation else 0
         return registration
 
-    def beat(self, epoch: int, lease_s: float, watermark_ms: int) -> Beat:
+    def beat(self, epoch: int, lease_s: float, watermarks: Watermarks) -> Beat:
         """Renew the lease."""
         parameters = {
             "replica": self._fence.replica,
             "epoch": epoch,
             "lease_s": lease_s,
-            "watermark_ms": watermark_ms,
+            "stamp_ms": watermarks.stamp_ms,
+            "answer_ms": watermarks.answer_ms,
         }
         with self._connections.leaser.use() as connection:
             cursor = connection.cursor(row_factory=scalar_row)
             generation = cursor.execute(QUERIES["beat"], parameters).fetchone()
         return Beat(renewed=False, generation=0) if generation is None else Beat(renewed=True, generation=generation)
 
-    def retire(self, epoch: int, watermark_ms: int) -> None:
+    def retire(self, epoch: int, watermarks: Watermarks) -> None:
         """End the lease."""
-        self.beat(epoch, 0, watermark_ms)
+        self.beat(epoch, 0, watermarks)
 
     def adopt(self, claims_max: int) -> AdoptedClaims | None:
         """Take over claims of replicas that are gone."""

@@ -12,7 +12,15 @@ from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment, Settlement, claim_to_row
-from actors.domain.records import KnownPayment, LedgerSummary, PaymentRecord, ProcessorTotal, WriteResult
+from actors.domain.records import (
+    NEVER_MS,
+    KnownPayment,
+    LedgerSummary,
+    PaymentRecord,
+    ProcessorTotal,
+    Watermarks,
+    WriteResult,
+)
 from actors.errors import LedgerUnavailableError
 
 INSTANT_MS_MIN, INSTANT_MS_MAX = -(2**63), 2**63 - 1
@@ -77,23 +85,32 @@ class PostgresPayments:
             cursor = connection.cursor(row_factory=kwargs_row(_payment_record))
             return cursor.execute(QUERIES["payment"], {"correlation_id": correlation_id}).fetchone()
 
-    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
+    def watermarks(self) -> Watermarks:
+        """Tell how far the charges of all replicas are complete."""
+        with self._connections.pool.use() as connection:
+            (row,) = connection.cursor(row_factory=dict_row).execute(QUERIES["watermarks"]).fetchall()
+        return Watermarks(*(NEVER_MS if row[name] is None else row[name] for name in ("stamp_ms", "answer_ms")))
+
+    def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         """Add up the charges within the bounds."""
         bounds = {
             "from_ms": INSTANT_MS_MIN if from_ms is None else from_ms,
             "to_ms": INSTANT_MS_MAX if to_ms is None else to_ms,
+            "answered_by_ms": INSTANT_MS_MAX if answered_by_ms is None else answered_by_ms,
         }
         with self._connections.pool.use() as connection:
             rows = connection.cursor(row_factory=dict_row).execute(QUERIES["summary"], bounds).fetchall()
         totals = []
-        final_before_ms = INSTANT_MS_MAX
+        final_before_ms, left_out = NEVER_MS, 0
         for row in rows:
-            if row["processor"] is not None:
+            if row["processor"] is None:
+                final_before_ms = NEVER_MS if row["final_before_ms"] is None else row["final_before_ms"]
+                continue
+            left_out += row["left_out"]
+            if row["requests"]:
                 amount = Money(int(row["amount_minor"]), row["currency"])
                 totals.append(ProcessorTotal(row["processor"], row["requests"], amount))
-            elif row["final_before_ms"] is not None:
-                final_before_ms = row["final_before_ms"]
-        return LedgerSummary(tuple(totals), final_before_ms)
+        return LedgerSummary(tuple(totals), final_before_ms, left_out)
 
 
 def _json(rows: Sequence[object]) -> str:
@@ -110,11 +127,12 @@ def _payment_record(
     processor: str,
     requested_at_ms: int | None,
     attempts: int,
+    answered_at_ms: int,
     conflicting_amounts: list[dict[str, Any]],
     **columns: Any,  # noqa: ANN401  # those of the payment
 ) -> PaymentRecord:
     payment = Payment(**columns)
     settlement = None
     if requested_at_ms is not None:
-        settlement = Settlement(payment.correlation_id, processor, requested_at_ms, attempts)
+        settlement = Settlement(payment.correlation_id, processor, requested_at_ms, attempts, answered_at_ms)
     return PaymentRecord(payment, processor, owner, settlement, tuple(Money(**money) for money in conflicting_amounts))

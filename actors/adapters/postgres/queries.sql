@@ -28,10 +28,11 @@ WITH fence AS (
     RETURNING claim.correlation_id
 ), settled AS (
     SELECT * FROM json_to_recordset(%(settlements)s::json)
-        AS s (correlation_id uuid, processor text, requested_at_ms bigint, attempts integer)
+        AS s (correlation_id uuid, processor text, requested_at_ms bigint, attempts integer, answered_at_ms bigint)
 ), booked AS (
-    INSERT INTO settlement (correlation_id, processor, amount_cents, currency, requested_at_ms, attempts)
-    SELECT correlation_id, processor, amount_cents, currency, requested_at_ms, attempts
+    INSERT INTO settlement
+        (correlation_id, processor, amount_cents, currency, requested_at_ms, attempts, answered_at_ms)
+    SELECT correlation_id, processor, amount_cents, currency, requested_at_ms, attempts, answered_at_ms
     FROM settled JOIN payment USING (correlation_id) ORDER BY correlation_id
     ON CONFLICT DO NOTHING
 ), released AS (
@@ -63,7 +64,7 @@ FROM settlement ORDER BY requested_at_ms DESC LIMIT %(payments_max)s
 -- Reads one payment with its claim or its settlement, and the other amounts that were offered under its id.
 SELECT
     p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, c.owner,
-    coalesce(s.processor, c.processor) AS processor, s.requested_at_ms, s.attempts, ARRAY(
+    coalesce(s.processor, c.processor) AS processor, s.requested_at_ms, s.attempts, s.answered_at_ms, ARRAY(
         SELECT json_build_object('minor', amount_cents, 'currency', currency)
         FROM conflict WHERE correlation_id = p.correlation_id ORDER BY accepted_at_ms
     ) AS conflicting_amounts
@@ -71,33 +72,48 @@ FROM payment AS p LEFT JOIN claim AS c USING (correlation_id) LEFT JOIN settleme
 WHERE p.correlation_id = %(correlation_id)s
 
 -- name: summary
--- Adds up, by processor and currency, the charges stamped within both bounds. One more row, without a processor, tells how far the
--- totals are final: the lowest watermark of the replicas that live, or that are gone but have left claims which may
--- have been charged.
-SELECT processor, currency, count(*) AS requests, sum(amount_cents) AS amount_minor, NULL::bigint AS final_before_ms
+-- Adds up, by processor and currency, the charges stamped within both bounds and answered until an instant, and counts
+-- those that were answered later. One more row, without a processor, tells how far the charges are complete: the lowest
+-- watermark of the replicas that live, or that are gone but have left claims which may have been charged.
+SELECT
+    processor, currency, count(*) FILTER (WHERE answered_at_ms <= %(answered_by_ms)s) AS requests,
+    sum(amount_cents) FILTER (WHERE answered_at_ms <= %(answered_by_ms)s) AS amount_minor,
+    count(*) FILTER (WHERE answered_at_ms > %(answered_by_ms)s) AS left_out, NULL::bigint AS final_before_ms
 FROM settlement WHERE requested_at_ms BETWEEN %(from_ms)s AND %(to_ms)s GROUP BY processor, currency
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, min(watermark_ms) FROM replica AS r
+SELECT NULL, NULL, NULL, NULL, NULL, min(watermark_ms) FROM replica AS r
+WHERE lease_until > now() OR EXISTS (SELECT FROM claim WHERE owner = r.name)
+
+-- name: watermarks
+-- Tells how far the charges of all replicas are complete, by their stamps and by their answers. What was answered and
+-- is missing has a claim, since nothing is sent without one and it is deleted with the settlement: a replica without
+-- claims need not be waited for.
+SELECT
+    min(watermark_ms) AS stamp_ms,
+    min(answered_ms) FILTER (WHERE EXISTS (SELECT FROM claim WHERE owner = r.name)) AS answer_ms
+FROM replica AS r
 WHERE lease_until > now() OR EXISTS (SELECT FROM claim WHERE owner = r.name)
 
 -- name: register
 -- Takes the name of a replica with a lease under a new epoch. Gives the generation of the gateway, so that the replica
 -- can tell whether what it holds is older than the last purge.
-INSERT INTO replica AS r (name, epoch, generation, lease_until, watermark_ms)
-SELECT %(replica)s, 1, %(generation)s, now() + %(lease_s)s * interval '1 second', %(now_ms)s FROM gateway
+INSERT INTO replica AS r (name, epoch, generation, lease_until, watermark_ms, answered_ms)
+SELECT %(replica)s, 1, %(generation)s, now() + %(lease_s)s * interval '1 second', %(now_ms)s, %(now_ms)s FROM gateway
 ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, generation = excluded.generation,
-    lease_until = excluded.lease_until, watermark_ms = least(r.watermark_ms, excluded.watermark_ms)
+    lease_until = excluded.lease_until, watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
+    answered_ms = least(r.watermark_ms, excluded.watermark_ms)
 RETURNING epoch, (SELECT generation FROM gateway), watermark_ms
 
 -- name: beat
--- Renews the lease of a registration and publishes its watermark; a lease of 0 s ends it. Gives the generation of the
+-- Renews the lease of a registration and publishes its watermarks; a lease of 0 s ends it. Gives the generation of the
 -- gateway, or no row where the epoch is over.
-UPDATE replica SET lease_until = now() + %(lease_s)s * interval '1 second', watermark_ms = %(watermark_ms)s
+UPDATE replica SET lease_until = now() + %(lease_s)s * interval '1 second', watermark_ms = %(stamp_ms)s,
+    answered_ms = %(answer_ms)s
 WHERE name = %(replica)s AND epoch = %(epoch)s RETURNING (SELECT generation FROM gateway)
 
 -- name: adopt
 -- Takes over claims of replicas whose lease has ended, the oldest first. Their later epoch keeps them from renewing the
--- lease when they wake up. The watermark of the new owner falls to theirs in the same statement.
+-- lease when they wake up. The watermarks of the new owner fall to theirs in the same statement.
 WITH me AS (
     SELECT name FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPDATE
 ), gone AS (
@@ -112,7 +128,8 @@ WITH me AS (
     UPDATE claim SET owner = %(replica)s FROM taken WHERE claim.correlation_id = taken.correlation_id
     RETURNING claim.correlation_id, claim.processor, claim.attempts, taken.watermark_ms
 ), held AS (
-    UPDATE replica SET watermark_ms = least(watermark_ms, (SELECT min(watermark_ms) FROM mine))
+    UPDATE replica SET watermark_ms = least(watermark_ms, (SELECT min(watermark_ms) FROM mine)),
+        answered_ms = least(answered_ms, (SELECT min(watermark_ms) FROM mine))
     WHERE name = %(replica)s
 )
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, watermark_ms

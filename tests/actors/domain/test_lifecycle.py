@@ -32,11 +32,13 @@ ID = UUID(int=1)
 PAYMENT = Payment(ID, 1990, 1_750_000_000_000)
 HORIZON_S = 30.0
 NOW_S = 100.0
+ANSWER_MS = 1000
+"""What a processor takes to answer."""
 DOCUMENT = Path(__file__).parents[3] / "docs" / "architecture.md"
 
 
 def ended(outcome: Outcome, stamp_ms: int = 7) -> ChargeEnded:
-    return ChargeEnded(ID, outcome, stamp_ms)
+    return ChargeEnded(ID, outcome, stamp_ms, answered_at_ms=stamp_ms + ANSWER_MS)
 
 
 def found(stamp_ms: int) -> LookUpEnded:
@@ -151,7 +153,7 @@ def test_the_common_way_claims_charges_and_settles() -> None:
     assert subject.claim() == Claim(PAYMENT, "default")
     assert subject.transition(Claimed(), NOW_S) is Effect.CHARGE
     assert subject.transition(ended(Outcome.SETTLED, 7), NOW_S) is Effect.SETTLE
-    assert subject.settlement() == Settlement(ID, "default", 7, 1)
+    assert subject.settlement() == Settlement(ID, "default", 7, 1, 7 + ANSWER_MS)
     assert subject.transition(Settled(), NOW_S) is Effect.FORGET
     assert subject.state is State.SETTLED
 
@@ -209,7 +211,7 @@ def test_already_charged_is_looked_up_and_recorded_under_the_processors_own_inst
     assert subject.transition(ended(Outcome.ALREADY_CHARGED, 9), NOW_S) is Effect.LOOK_UP
     assert subject.pinned
     assert subject.transition(found(3), NOW_S) is Effect.SETTLE
-    assert subject.settlement() == Settlement(ID, "default", 3, 1)
+    assert subject.settlement() == Settlement(ID, "default", 3, 1, 3)
 
 
 def test_a_missing_payment_is_free_only_after_the_horizon() -> None:
@@ -282,3 +284,32 @@ def test_no_order_of_events_breaks_an_invariant(events: list[Event]) -> None:
         subject.transition(event, NOW_S)
         assert subject.state not in {State.CHARGING, State.SETTLING} or subject.row == subject.processor
         assert not subject.pinned or subject.row is not None
+
+
+def test_what_a_processor_answered_is_told_from_its_answer_until_the_settlement_is_committed() -> None:
+    subject = life(Chosen("default"), Claimed())
+    assert subject.answered_since_ms is None
+    subject.transition(ended(Outcome.SETTLED, 7), NOW_S)
+    assert subject.answered_since_ms == subject.settlement().answered_at_ms == 7 + ANSWER_MS
+
+
+def test_an_unknown_outcome_is_no_answer() -> None:
+    assert life(Chosen("default"), Claimed(), ended(Outcome.UNKNOWN)).answered_since_ms is None
+
+
+def test_a_charge_that_was_made_before_is_answered_when_that_is_told_and_booked_since_its_own_instant() -> None:
+    subject = life(Chosen("default"), Claimed(), ended(Outcome.UNKNOWN), RESUMED, Chosen("default"))
+    subject.transition(ended(Outcome.ALREADY_CHARGED, 9), NOW_S)
+    assert subject.answered_since_ms == 9 + ANSWER_MS
+    subject.transition(silent(), NOW_S)
+    assert subject.answered_since_ms == 9 + ANSWER_MS
+    subject.transition(RESUMED, NOW_S)
+    subject.transition(LookUpChosen(), NOW_S)
+    subject.transition(found(7), NOW_S)
+    assert subject.answered_since_ms == subject.settlement().answered_at_ms == 7
+
+
+def test_an_adopted_payment_may_have_been_answered_since_its_oldest_stamp_until_it_is_not_found() -> None:
+    adopted = Adopted("default", attempts=1, oldest_stamp_ms=5)
+    assert life(adopted, LookUpChosen(), silent()).answered_since_ms == 5
+    assert life(adopted, LookUpChosen(), missing()).answered_since_ms is None

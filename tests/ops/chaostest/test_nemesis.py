@@ -1,5 +1,6 @@
 """Scheduled faults start, end and are all ended with the load, on real processes."""
 
+import math
 import sys
 import threading
 import time
@@ -82,8 +83,9 @@ def test_a_replica_with_an_active_fault_is_not_among_the_live_ones(
 ) -> None:
     nemesis = inject(ScheduledFault(0, "pause", "replica-1", LONG_S))
     wait_until(lambda: is_paused(replica))
-    assert nemesis.live_urls() == []
+    assert (nemesis.live_urls(), nemesis.quiet_s()) == ([], 0.0)
     nemesis.end_all()
+    assert 0 < nemesis.quiet_s() < math.inf
     assert nemesis.live_urls() == ["http://127.0.0.1:1"]
     wait_until(lambda: not is_paused(replica))
 
@@ -131,6 +133,7 @@ def test_a_process_that_ends_without_a_fault_is_started_again(
     replica: ManagedProcess, inject: Callable[..., Nemesis]
 ) -> None:
     first = replica.pid
-    inject()
+    nemesis = inject()
+    assert nemesis.quiet_s() == math.inf
     replica.kill()
     wait_until(lambda: replica.pid not in (None, first))

@@ -55,9 +55,9 @@ def test_faults_of_processors_may_overlap() -> None:
 
 def test_no_charge_is_delayed_for_longer_than_the_replicas_expect(profile: Profile) -> None:
     for seed in SEEDS:
-        for fault in make_schedule(seed, SECONDS, profile):
-            assert fault.parameters.get("delayMs", 0) < PROCESSOR_DELAY_MS_MAX / 2
-            assert fault.parameters.get("lateCommitMs", 0) < PROCESSOR_DELAY_MS_MAX / 2
+        schedule = make_schedule(seed, SECONDS, profile)
+        longest_ms = [max(fault.parameters.get(name, 0) for fault in schedule) for name in ("delayMs", "lateCommitMs")]
+        assert sum(longest_ms) < PROCESSOR_DELAY_MS_MAX
 
 
 def test_a_simulator_accepts_all_faults_that_are_active_at_once(profile: Profile) -> None:

@@ -17,7 +17,7 @@ from actors.domain.payment import Claim, Move, Settlement
 from actors.domain.records import PaymentRecord, WriteResult
 from ops.simulation.stores import MemoryLeases, MemoryPayments, MemoryPurge
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, both, payment
 
 DEADLINE_S = 20
 LEASE_S = 60.0
@@ -49,8 +49,8 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "payment": lambda storage: storage.payments.payment(uid(1)),
     "summary": lambda storage: storage.payments.summary(None, None),
     "register": lambda storage: storage.leases.register(0, LEASE_S),
-    "beat": lambda storage: storage.leases.beat(1, LEASE_S, NOW_MS),
-    "retire": lambda storage: storage.leases.retire(1, NOW_MS),
+    "beat": lambda storage: storage.leases.beat(1, LEASE_S, both(NOW_MS)),
+    "retire": lambda storage: storage.leases.retire(1, both(NOW_MS)),
     "adopt": lambda storage: storage.leases.adopt(100),
     "gone": lambda storage: storage.leases.gone(),
     "claims": lambda storage: storage.leases.claims(100),
@@ -58,6 +58,7 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "begin_purge": lambda storage: storage.purge.begin_purge(),
     "acknowledge_purge": lambda storage: storage.purge.acknowledge_purge(0),
     "finish_purge": lambda storage: storage.purge.finish_purge(0),
+    "watermarks": lambda storage: storage.payments.watermarks(),
     "ping": lambda storage: storage.ping(),
 }
 """Every method of the storage ports, and what readiness asks."""

@@ -20,7 +20,7 @@ from tests.actors.adapters.postgres.storage import (
     settlement,
     uid,
 )
-from tests.actors.fakes import NOW_MS
+from tests.actors.fakes import NOW_MS, both
 
 
 def test_claims_of_a_replica_whose_lease_ended_are_taken_over(mine: ReplicaStorage, other: ReplicaStorage) -> None:
@@ -28,7 +28,7 @@ def test_claims_of_a_replica_whose_lease_ended_are_taken_over(mine: ReplicaStora
     other.payments.write([claim(1), claim(2, "fallback"), claim(3)], [], [])
     other.payments.write([], [], [settlement(3)])
     mine.leases.register(0, LEASE_S)
-    other.leases.beat(epoch, 0, NOW_MS - 500)
+    other.leases.beat(epoch, 0, both(NOW_MS - 500))
     adopted = mine.leases.adopt(100)
     assert adopted is not None
     assert (set(adopted.claims), adopted.oldest_stamp_ms) == ({claim(1), claim(2, "fallback")}, NOW_MS - 500)
@@ -40,7 +40,7 @@ def test_who_was_taken_for_dead_renews_nothing_when_it_wakes_up(mine: ReplicaSto
     epoch = other.leases.register(0, 0).epoch
     other.payments.write([claim(1), claim(2)], [], [])
     assert mine.leases.adopt(1) is not None
-    assert not other.leases.beat(epoch, LEASE_S, NOW_MS).renewed
+    assert not other.leases.beat(epoch, LEASE_S, both(NOW_MS)).renewed
 
 
 def test_who_was_taken_for_dead_writes_nothing_but_settlements_when_it_wakes_up(
@@ -75,7 +75,7 @@ def test_who_joins_with_what_is_older_than_the_last_purge_writes_nothing(
 
 
 def test_totals_stay_open_for_what_was_taken_over(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    other.leases.beat(other.leases.register(0, LEASE_S).epoch, 0, NOW_MS - 500)
+    other.leases.beat(other.leases.register(0, LEASE_S).epoch, 0, both(NOW_MS - 500))
     other.payments.write([claim(1)], [], [])
     mine.leases.register(0, LEASE_S)
     mine.leases.adopt(100)

@@ -6,9 +6,8 @@ import psycopg
 import pytest
 
 from actors.adapters.postgres.connections import POOL_SIZE_MAX
-from actors.adapters.postgres.payments import INSTANT_MS_MAX
 from actors.domain.payment import Move
-from actors.domain.records import Beat, Registration, WriteResult
+from actors.domain.records import NEVER_MS, Beat, Registration, WriteResult
 from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
@@ -25,7 +24,7 @@ from tests.actors.adapters.postgres.storage import (
     uid,
     wait_until_blocked,
 )
-from tests.actors.fakes import NOW_MS
+from tests.actors.fakes import NOW_MS, both
 
 
 def test_each_registration_under_a_name_is_a_new_epoch(
@@ -40,7 +39,7 @@ def test_each_registration_under_a_name_is_a_new_epoch(
 
 def test_a_new_registration_keeps_the_watermark_that_was_left(mine: ReplicaStorage) -> None:
     epoch = mine.leases.register(0, LEASE_S).epoch
-    mine.leases.beat(epoch, LEASE_S, NOW_MS - 250)
+    mine.leases.beat(epoch, LEASE_S, both(NOW_MS - 250))
     assert mine.leases.register(0, LEASE_S).watermark_ms == NOW_MS - 250
 
 
@@ -48,22 +47,22 @@ def test_a_new_registration_keeps_the_watermark_that_was_left(mine: ReplicaStora
 def test_a_watermark_never_lies_ahead_of_the_clock_of_who_registers(
     database_url: str, newcomer: ReplicaStorage
 ) -> None:
-    newcomer.leases.retire(newcomer.leases.register(0, LEASE_S).epoch, INSTANT_MS_MAX)
+    newcomer.leases.retire(newcomer.leases.register(0, LEASE_S).epoch, both(NEVER_MS))
     with opened(database_url, now_ms=NOW_MS + 9) as successor:
         assert successor.leases.register(0, LEASE_S) == Registration(2, 0, NOW_MS + 9)
 
 
 def test_a_beat_of_an_earlier_epoch_renews_and_changes_nothing(mine: ReplicaStorage) -> None:
     first = mine.leases.register(0, LEASE_S).epoch
-    assert mine.leases.beat(first, LEASE_S, NOW_MS) == Beat(renewed=True, generation=0)
+    assert mine.leases.beat(first, LEASE_S, both(NOW_MS)) == Beat(renewed=True, generation=0)
     mine.leases.register(0, LEASE_S)
-    assert not mine.leases.beat(first, LEASE_S, NOW_MS - 1).renewed
-    mine.leases.retire(first, NOW_MS - 2)
+    assert not mine.leases.beat(first, LEASE_S, both(NOW_MS - 1)).renewed
+    mine.leases.retire(first, both(NOW_MS - 2))
     assert mine.payments.summary(None, None).final_before_ms == NOW_MS
 
 
 def test_who_is_not_registered_renews_and_writes_nothing(newcomer: ReplicaStorage) -> None:
-    assert not newcomer.leases.beat(1, LEASE_S, NOW_MS).renewed
+    assert not newcomer.leases.beat(1, LEASE_S, both(NOW_MS)).renewed
     with pytest.raises(LedgerUnavailableError):
         newcomer.payments.write([claim(1)], [], [])
     assert newcomer.payments.payment(uid(1)) is None
@@ -149,7 +148,7 @@ def test_the_lease_does_not_wait_for_a_crowd_of_readers(database_url: str, mine:
         blocker.execute("LOCK TABLE settlement")
         readers = [executor.submit(mine.payments.summary, None, None) for _ in range(POOL_SIZE_MAX)]
         wait_until_blocked(database_url, POOL_SIZE_MAX)
-        assert mine.leases.beat(epoch, LEASE_S, NOW_MS).renewed
+        assert mine.leases.beat(epoch, LEASE_S, both(NOW_MS)).renewed
         assert mine.leases.adopt(100) is None
         blocker.rollback()
         assert [reader.result(DEADLINE_S).totals for reader in readers] == [()] * POOL_SIZE_MAX

@@ -17,14 +17,17 @@ from tests.actors.adapters.postgres.storage import (
     settlement,
     uid,
 )
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, both, payment
 
 
 def test_a_purge_is_seen_by_everybody_at_once(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     epoch = other.leases.register(0, LEASE_S).epoch
     assert mine.purge.generation() == 0
     assert mine.purge.begin_purge() == 1
-    assert (mine.purge.generation(), other.leases.beat(epoch, LEASE_S, NOW_MS)) == (1, Beat(renewed=True, generation=1))
+    assert (mine.purge.generation(), other.leases.beat(epoch, LEASE_S, both(NOW_MS))) == (
+        1,
+        Beat(renewed=True, generation=1),
+    )
     assert mine.leases.register(0, LEASE_S).generation == 1
 
 
@@ -61,7 +64,7 @@ def test_who_slept_through_a_purge_brings_nothing_back(newcomer: ReplicaStorage,
     other.payments.write([claim(1)], [], [])
     generation = newcomer.purge.begin_purge()
     assert newcomer.purge.finish_purge(generation)
-    assert not other.leases.beat(epoch, LEASE_S, NOW_MS).renewed
+    assert not other.leases.beat(epoch, LEASE_S, both(NOW_MS)).renewed
     with pytest.raises(LedgerUnavailableError):
         other.payments.write([claim(1)], [Move(uid(1), "fallback", 1)], [settlement(1)])
     assert other.payments.write([], [], [settlement(1)]) == NOTHING
@@ -76,7 +79,7 @@ def test_who_acknowledged_a_purge_goes_on_under_its_registration(mine: ReplicaSt
     mine.purge.acknowledge_purge(generation)
     assert mine.purge.finish_purge(generation)
     assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
-    assert mine.leases.beat(epoch, LEASE_S, NOW_MS) == Beat(renewed=True, generation=generation)
+    assert mine.leases.beat(epoch, LEASE_S, both(NOW_MS)) == Beat(renewed=True, generation=generation)
 
 
 def test_a_purge_waits_for_who_returns_with_something_older(
