@@ -135,6 +135,9 @@ def _by_id(target: str, status: int, declined: float) -> FaultChoice:
 
 GONE = FaultChoice(fault="kill", targets=("replica-2",))
 NEVER_BACK = FaultChoice(fault="refusal", targets=("default",), parameters={"refuse": (1, 1)})
+LATE = FaultChoice(
+    fault="late_commits", targets=("default",), parameters={"lateCommitRate": (0.3, 0.3), "lateCommitMs": (1400, 1400)}
+)
 
 DECLINES = tuple(
     (span, _by_id(target, status, declined))
@@ -162,7 +165,12 @@ PROFILES: Mapping[str, Profile] = {
     "soak": Profile(rate=120, random_faults=MIX),
     "moments": Profile(fixed_faults=MOMENTS, charge_timeout_ms=10_000),
     "gone": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((1.5, 4.5), PROCESSOR_FAULTS)), lasting_faults=(GONE,)),
-    "never_back": Profile(random_faults=(((2, 5), PROCESS_FAULTS), ((1.5, 4.5), MILD)), lasting_faults=(NEVER_BACK,)),
+    "never_back": Profile(
+        # What default books in the moments before it goes cannot be known any more.
+        fixed_faults=(((0.2, 0.34), LATE),),
+        random_faults=(((2, 5), PROCESS_FAULTS), ((1.5, 4.5), MILD)),
+        lasting_faults=(NEVER_BACK,),
+    ),
     "edges": Profile(
         random_faults=(((3, 6), PROCESS_FAULTS), ((0.8, 3.2), _edges("default")), ((2, 6), _edges("fallback")))
     ),
