@@ -7,14 +7,14 @@ from typing import assert_never
 from actors.actor import Actor
 from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.lease_watch import LEASE_S
-from actors.domain.records import Registration
+from actors.domain.records import NOTHING_MISSING, Registration, Watermarks
 from actors.domain.trouble import Trouble
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
 from actors.fleet import Fleet
 from actors.messages.intake import FirstAmountsFound, in_chunks
 from actors.messages.lease import BeatDue, GetLivingCount, LeaseMessage, Leave
-from actors.messages.processor import GetOldestSent, LeaseRenewed
-from actors.messages.router import Adopt, GetOldestStamp, StoreChanged
+from actors.messages.processor import GetUnreported, LeaseRenewed
+from actors.messages.router import Adopt, GetUncommitted, StoreChanged
 from actors.messages.trouble import GetTrouble
 from actors.ports import JournalShelf, LeaseStore, PaymentStore, Recipient, Runtime
 from actors.store_watch import StoreMemory, StoreWatch
@@ -23,19 +23,17 @@ from actors.takeover import Takeover
 logger = logging.getLogger(__name__)
 
 BEAT_S = 0.25
-"""Time between two heartbeats, each of which renews the lease and publishes the watermark."""
+"""Time between two heartbeats, each of which renews the lease and publishes the watermarks."""
 ASK_S_MAX = 1.0
 """Longest wait for the answer of another actor."""
 ADOPT_S = 1.0
 """Time between two searches for rows and journals that replicas have left behind."""
 LATEST_MAX = 20_000
 """Payments whose ids a replica knows again after its start."""
-NEVER_MS = 2**63 - 1
-"""The watermark of a replica that has left nothing unsettled behind."""
 
 
 class LeaseActor(Actor):
-    """Owns the lease. Without it nothing is sent; with every renewal it publishes the replica's watermark."""
+    """Owns the lease. Without it nothing is sent; with every renewal it publishes the replica's watermarks."""
 
     REFUSED_WHEN_FULL = (GetTrouble, GetLivingCount)
 
@@ -75,7 +73,8 @@ class LeaseActor(Actor):
         self._leased_since_s: float | None = None
         self._renewed_at_s = 0.0
         self._adopted_at_s = 0.0
-        self._watermark_ms = 0
+        self._published = Watermarks(0, 0)
+        """The watermarks that were published last."""
         self._epoch: int | None = None
         """Of the last registration."""
         self._rows_since_ms: int | None = None
@@ -143,8 +142,8 @@ class LeaseActor(Actor):
             self._registration = None
             raise
         if adopted is not None:
-            # Also where nobody can tell the stamps, the next heartbeat may not raise it above theirs.
-            self._watermark_ms = min(self._watermark_ms, adopted.oldest_stamp_ms)
+            # Also where nobody can tell them, the next heartbeat may not raise the watermarks above theirs.
+            self._published = _lowest(self._published, Watermarks(adopted.oldest_stamp_ms, adopted.oldest_stamp_ms))
         self.progressed()
         self._takeover.adopt_journals(self._fleet.gone)
 
@@ -173,9 +172,8 @@ class LeaseActor(Actor):
         self._left = True
         if self._registration is None:
             return
-        stamps = self._stamps_ms()
         try:
-            self._leases.retire(self._registration.epoch, min(stamps, default=NEVER_MS))
+            self._leases.retire(self._registration.epoch, self._uncommitted())
         except LedgerUnavailableError as error:
             logger.warning("the lease ends by itself: %s", error)
 
@@ -203,7 +201,7 @@ class LeaseActor(Actor):
         for chunk in in_chunks(self._payments.latest(LATEST_MAX)):
             self._intake.tell(FirstAmountsFound(chunk))
         self._registration = registration
-        self._watermark_ms = registration.watermark_ms
+        self._published = Watermarks(registration.watermark_ms, registration.watermark_ms)
         self._renewed(until_s)
         return registration.generation
 
@@ -218,9 +216,9 @@ class LeaseActor(Actor):
 
     def _beat(self, registration: Registration) -> int:
         until_s = self._runtime.now_s() + LEASE_S
-        self._watermark_ms = self._oldest_stamp_ms()
+        self._published = self._watermarks()
         clock = self._runtime.clock.reading(self._runtime.now_s())
-        beat = self._leases.beat(registration.epoch, self._watermark_ms, clock)
+        beat = self._leases.beat(registration.epoch, self._published, clock)
         if not beat.renewed:
             raise LeaseLostError("others have taken over from this replica, or another process has its name")
         self._renewed(until_s)
@@ -228,25 +226,27 @@ class LeaseActor(Actor):
         self._fleet.expel()
         return beat.generation
 
-    def _oldest_stamp_ms(self) -> int:
-        """Find the instant before which no charge is missing in Postgres.
+    def _watermarks(self) -> Watermarks:
+        """Find the instants before which no charge is missing in Postgres, by its stamp and by its answer."""
+        # What is stamped or answered after this is no older.
+        now_ms = self._runtime.now_ms()
+        rows_since_ms = now_ms if self._rows_since_ms is None else min(now_ms, self._rows_since_ms)
+        return _lowest(Watermarks(rows_since_ms, rows_since_ms), self._uncommitted())
+
+    def _uncommitted(self) -> Watermarks:
+        """Ask for the oldest charges; where somebody does not answer, they may be as old as was published last.
 
         Processors' actors are asked before the router: what they report meanwhile reaches it before the question does.
         """
-        now_ms = self._runtime.now_ms()
-        rows_since_ms = now_ms if self._rows_since_ms is None else self._rows_since_ms
-        return min([now_ms, rows_since_ms, *self._stamps_ms()])
-
-    def _stamps_ms(self) -> list[int]:
-        questions = [*((each, GetOldestSent()) for each in self._processors), (self._router, GetOldestStamp())]
-        stamps = []
+        questions = [*((each, GetUnreported()) for each in self._processors), (self._router, GetUncommitted())]
+        found = NOTHING_MISSING
         try:
             for recipient, question in questions:
-                stamps.append(recipient.ask(question, ASK_S_MAX))
+                found = _lowest(found, recipient.ask(question, ASK_S_MAX))
                 self.progressed()
         except GatewayUnavailableError:
-            return [self._watermark_ms]
-        return [stamp for stamp in stamps if stamp is not None]
+            return self._published
+        return found
 
     def _renewed(self, until_s: float) -> None:
         self._trouble.succeeded()
@@ -256,3 +256,7 @@ class LeaseActor(Actor):
             self._leased_since_s = self._runtime.now_s()
         for processor in self._processors:
             processor.tell(LeaseRenewed(until_s))
+
+
+def _lowest(one: Watermarks, other: Watermarks) -> Watermarks:
+    return Watermarks(min(one.stamp_ms, other.stamp_ms), min(one.answer_ms, other.answer_ms))

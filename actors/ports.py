@@ -19,6 +19,7 @@ from actors.domain.records import (
     ReplicaState,
     SharedHealth,
     StoreIdentity,
+    Watermarks,
     WriteResult,
 )
 from actors.domain.wall_clock import ClockReading, WallClock
@@ -185,8 +186,14 @@ class PaymentStore(Protocol):
     def payment(self, correlation_id: UUID) -> PaymentRecord | None:
         """Read one payment with what became of it."""
 
-    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
-        """Add up by processor the charges stamped within the bounds, both inclusive."""
+    def watermarks(self) -> Watermarks:
+        """Tell how far the charges of all replicas are in Postgres."""
+
+    def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
+        """Add up by processor the charges stamped within the bounds, both inclusive.
+
+        Those that were answered after `answered_by_ms`, if it is given, are left out and counted.
+        """
 
 
 class LeaseStore(Protocol):
@@ -198,10 +205,10 @@ class LeaseStore(Protocol):
     def register(self, generation: int, clock: ClockReading) -> Registration:
         """Take this replica's name, with a lease; what it holds is of this generation."""
 
-    def beat(self, epoch: int, watermark_ms: int, clock: ClockReading) -> Beat:
-        """Renew the lease, and publish the watermark and the clocks."""
+    def beat(self, epoch: int, watermarks: Watermarks, clock: ClockReading) -> Beat:
+        """Renew the lease, and publish the watermarks and the clocks."""
 
-    def retire(self, epoch: int, watermark_ms: int) -> None:
+    def retire(self, epoch: int, watermarks: Watermarks) -> None:
         """End the lease at a graceful stop."""
 
     def stand_aside(self, generation: int) -> None:
@@ -219,7 +226,7 @@ class LeaseStore(Protocol):
     def adopt(self, claims_max: int) -> AdoptedClaims | None:
         """Take over unsettled rows of replicas that have left; from then on those can't write them.
 
-        The watermark of this replica falls with the same transaction. None where there is nothing to take.
+        The watermarks of this replica fall with the same transaction. None where there is nothing to take.
         """
 
     def claims(self, claims_max: int) -> tuple[Claim, ...]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from actors.actor import Actor
@@ -12,7 +12,7 @@ from actors.domain.charge_gate import ChargeGate, GateWork, Sent
 from actors.domain.lifecycle_events import ChargeEnded
 from actors.domain.outcome import Outcome
 from actors.domain.processor_delay import ProcessorDelay
-from actors.domain.records import LookUpResult
+from actors.domain.records import NEVER_MS, LookUpResult, Watermarks
 from actors.look_ups import LookUps
 from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
 from actors.messages.processor import (
@@ -23,6 +23,7 @@ from actors.messages.processor import (
     EndsDue,
     GetOldestSent,
     GetProcessorStatus,
+    GetUnreported,
     HealthReported,
     HoldBreaker,
     KnockEnded,
@@ -45,6 +46,20 @@ GATHER_S = 0.010
 """How long the ends of charges are gathered, so that they are handled together."""
 TRANSITIONS_MAX = 256
 """Changes of the breaker's state that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The end of a charge, by both clocks."""
+
+    sent: Sent
+    outcome: Outcome
+    at_s: float
+    at_ms: int
+
+    def as_event(self) -> ChargeEnded:
+        requested_at_ms = self.sent.requested_at_ms if self.outcome.was_sent else 0
+        return ChargeEnded(self.sent.payment.correlation_id, self.outcome, requested_at_ms, self.at_ms)
 
 
 class ProcessorActor(Actor):
@@ -75,8 +90,8 @@ class ProcessorActor(Actor):
         self._health = health
         self._runtime = runtime
         self._timer = Timer(runtime, self.tell_self, StartDue())
-        self._ends: list[tuple[Sent, Outcome, float]] = []
-        """Charges that have ended, with the time of their end."""
+        self._ends: list[_End] = []
+        """Charges that have ended, and of which the router was not told yet."""
         self._ends_due = False
         self._look_ups = LookUps(name, client, delay, runtime, self._gather)
         self._delay_told_s = 0.0
@@ -126,6 +141,8 @@ class ProcessorActor(Actor):
                 gate.probe_answered(granted=granted, now_s=now_s)
             case GetOldestSent():
                 return gate.oldest_stamp_ms()
+            case GetUnreported():
+                return self._unreported()
             case GetProcessorStatus():
                 return self._status()
             case _:
@@ -168,7 +185,7 @@ class ProcessorActor(Actor):
             leased = self._gate.may_send(self._runtime.now_s())
             outcome = self._client.charge(sent.payment, sent.requested_at_ms) if leased else Outcome.NOT_SENT
         finally:
-            self._ends.append((sent, outcome, self._runtime.now_s()))
+            self._ends.append(_End(sent, outcome, self._runtime.now_s(), self._runtime.now_ms()))
             self._gather()
 
     def _knock(self) -> None:
@@ -188,15 +205,11 @@ class ProcessorActor(Actor):
         ends, self._ends = self._ends, []
         look_ups = self._look_ups.take_ends()
         now_s = self._runtime.now_s()
-        for sent, outcome, ended_at_s in ends:
-            self._gate.ended(sent, outcome, ended_at_s=ended_at_s, now_s=now_s)
+        for end in ends:
+            self._gate.ended(end.sent, end.outcome, ended_at_s=end.at_s, now_s=now_s)
         if ends:
-            self._delay.call_ended(max(ended_at_s - sent.call.started_s for sent, _, ended_at_s in ends), now_s)
-            ended = (
-                ChargeEnded(sent.payment.correlation_id, outcome, sent.requested_at_ms if outcome.was_sent else 0)
-                for sent, outcome, _ in ends
-            )
-            self._router.tell(ChargesEnded(tuple(ended)))
+            self._delay.call_ended(max(end.at_s - end.sent.call.started_s for end in ends), now_s)
+            self._router.tell(ChargesEnded(tuple(end.as_event() for end in ends)))
             self._note_delay(now_s)
         if look_ups:
             if self._is_misconfigured:
@@ -220,6 +233,11 @@ class ProcessorActor(Actor):
                 self._name,
                 longest_s,
             )
+
+    def _unreported(self) -> Watermarks:
+        stamp_ms = self._gate.oldest_stamp_ms()
+        answered = (end.at_ms for end in self._ends if end.outcome.is_success)
+        return Watermarks(NEVER_MS if stamp_ms is None else stamp_ms, min(answered, default=NEVER_MS))
 
     def _note(self, transition: Transition, now_s: float) -> None:
         before, after, cause = transition.before, transition.after, transition.cause

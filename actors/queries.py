@@ -1,23 +1,33 @@
 """Answers what was charged where, and how far a payment is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from actors.domain.money import BRL, Money
 from actors.domain.processors import EVENT_NAMES
-from actors.domain.records import LedgerSummary, PaymentRecord, ProcessorTotal
+from actors.domain.records import LedgerSummary, PaymentRecord, ProcessorTotal, Watermarks
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError
 from actors.messages.intake import GetAcceptedMoney
 from actors.messages.router import GetDriven
 from actors.ports import PaymentStore, Recipient, Runtime
 
+Answer = TypeVar("Answer")
+
 ASK_S_MAX = 1.0
 SUMMARY_S_MAX = 1.0
-"""How long a summary waits for charges stamped within its window."""
-SUMMARY_STEP_S = 0.05
+"""How long the summary of a window that has ended waits for answers of processors to be committed."""
+PRESENT_S_MAX = 0.5
+"""How long the summary of a window that reaches up to the present waits for what is under way."""
+PRESENT_MS = 500
+"""A window that ends less than this before the question reaches up to the present: who asks for one that ends now has
+named its end a little earlier."""
+STAMPED_MS_MAX = 100
+"""Time from the acceptance of a payment to its stamp, where a processor has room: a delivery and a commit."""
+SUMMARY_STEP_S = 0.02
+"""Time between two looks at how far the replicas are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,8 @@ class WindowSummary:
     """Of the charges in the default currency."""
     final: bool
     """False where charges stamped within the window may still be missing."""
+    as_of_ms: int | None = None
+    """The totals are what processors had answered until then; None where that is not certain, or more is in them."""
     others: dict[str, dict[str, ProcessorTotal]] = field(default_factory=dict)
     """Of the charges in other currencies, by their codes; only those that were charged in the window."""
 
@@ -103,21 +115,34 @@ class PaymentQueries:
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
         """Add up the charges stamped within the bounds, both inclusive, each optional.
 
-        Waits up to `SUMMARY_S_MAX` for charges that are under way with such a stamp, on all replicas.
+        Where the window has ended, those count that a processor had answered by now, whichever replica asked it: this
+        waits until they are committed, or no charge with such a stamp is missing. A window that reaches up to the
+        present has no such moment: this waits for what is under way, and counts all that is committed.
 
         Raises:
             LedgerUnavailableError: Postgres does not answer.
             GatewayUnavailableError: too many ask at once.
         """
-        # Not by this replica's clock where the window has an end: others may still stamp charges up to it.
-        ended_ms = self._runtime.now_ms() if to_ms is None else to_ms
-        deadline_s = self._runtime.now_s() + SUMMARY_S_MAX
-        while True:
-            totals = self._totals(from_ms, to_ms)
-            final = totals.final_before_ms > ended_ms
-            if final or self._runtime.now_s() >= deadline_s:
-                return self._by_name(totals, final=final)
+        now_ms = self._runtime.now_ms()
+        as_of_ms: int | None = now_ms
+        if to_ms is None or to_ms > now_ms - PRESENT_MS:
+            as_of_ms = None
+            self._wait_until(lambda seen: seen.stamp_ms > now_ms + STAMPED_MS_MAX, PRESENT_S_MAX)
+        elif not self._wait_until(lambda seen: seen.stamp_ms > to_ms or seen.answer_ms > now_ms, SUMMARY_S_MAX):
+            as_of_ms = None
+        found = self._in_turn(lambda: self._payments.summary(from_ms, to_ms, as_of_ms))
+        # What is left out of the totals is no less a charge of the window.
+        final = to_ms is not None and to_ms < min(now_ms, found.final_before_ms) and not found.left_out
+        return self._by_name(found, final=final, as_of_ms=as_of_ms)
+
+    def _wait_until(self, is_enough: Callable[[Watermarks], bool], wait_s_max: float) -> bool:
+        """Wait until the replicas have published enough; tell whether they have in time."""
+        deadline_s = self._runtime.now_s() + wait_s_max
+        while (
+            not (enough := is_enough(self._in_turn(self._payments.watermarks))) and self._runtime.now_s() < deadline_s
+        ):
             self._runtime.sleep(SUMMARY_STEP_S)
+        return enough
 
     @staticmethod
     def _ask(recipient: Recipient, question: object) -> Any:  # noqa: ANN401  # as in the protocol
@@ -126,18 +151,18 @@ class PaymentQueries:
         except GatewayUnavailableError:
             return None
 
-    def _totals(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
+    def _in_turn(self, question: Callable[[], Answer]) -> Answer:
         if not self._turns.acquire(timeout=SUMMARY_S_MAX):
             raise GatewayUnavailableError("too many ask for a summary at once")
         try:
-            return self._payments.summary(from_ms, to_ms)
+            return question()
         finally:
             self._turns.release()
 
-    def _by_name(self, totals: LedgerSummary, *, final: bool) -> WindowSummary:
+    def _by_name(self, totals: LedgerSummary, *, final: bool, as_of_ms: int | None) -> WindowSummary:
         by_currency: dict[str, dict[str, ProcessorTotal]] = {}
         for code in sorted({self._currency, *(total.amount.currency for total in totals.totals)}):
             by_currency[code] = {name: ProcessorTotal(name, 0, Money(0, code)) for name in self._names}
         for total in totals.totals:
             by_currency[total.amount.currency][total.processor] = total
-        return WindowSummary(by_currency.pop(self._currency), final, by_currency)
+        return WindowSummary(by_currency.pop(self._currency), final, as_of_ms, by_currency)

@@ -286,9 +286,9 @@ class Replica:
             runtime.sleep(ORDER_STEP_S)
 
     def _living_count(self) -> int:
-        """Count the replicas that have a lease; 1 where nobody can tell."""
+        """Count the replicas that had a lease when Postgres told last; 1 where nobody answers."""
         with contextlib.suppress(GatewayUnavailableError):
-            return self._system.lease.ask(GetLivingCount(), ASK_S_MAX) or 1
+            return int(self._system.lease.ask(GetLivingCount(), ASK_S_MAX))
         return 1
 
     def dead_actors(self) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ from actors.messages.router import (
     GetBeingWritten,
     GetDriven,
     GetDrivenCount,
-    GetOldestStamp,
     GetRouterStats,
+    GetUncommitted,
     LookUpsEnded,
     Route,
     RouterMessage,
@@ -93,8 +93,8 @@ class RouterActor(Actor):
                 dispatcher.store_changed(now_s)
             case DecisionDue():
                 self._timer.fired()
-            case GetOldestStamp():
-                return dispatcher.oldest_stamp_ms()
+            case GetUncommitted():
+                return dispatcher.watermarks()
             case GetBeingWritten():
                 return dispatcher.being_written()
             case GetDrivenCount():

@@ -78,9 +78,7 @@ RULES = {
     ),
     # Actors know each other by messages alone.
     "actors": Rule(SHARED_BY_ACTORS, never=DRIVERS),
-    "actors.lease": Rule(
-        (*SHARED_BY_ACTORS, "actors.fleet", "actors.store_watch", "actors.takeover"), never=DRIVERS
-    ),
+    "actors.lease": Rule((*SHARED_BY_ACTORS, "actors.fleet", "actors.store_watch", "actors.takeover"), never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
     "actors.actor": Rule(("actors.errors",), never=drivers_except("time")),
     "actors.look_ups": Rule(DOWN_TO_PORTS, never=DRIVERS),

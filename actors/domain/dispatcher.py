@@ -31,6 +31,7 @@ from actors.domain.lifecycle_events import (
 )
 from actors.domain.payment import Claim, Payment
 from actors.domain.rechecks import Recheck, Rechecks
+from actors.domain.records import NEVER_MS, Watermarks
 from actors.domain.retries import Pauses, RetryLimits
 from actors.domain.routing import TAKEN_BY_NOBODY, Availability, Choice, Routes
 from actors.domain.row_marks import RowMarks
@@ -191,9 +192,6 @@ class Dispatcher:
         """Note what a processor takes from now on."""
         self.routes.views[availability.processor].update(availability, now_s)
 
-    def store_changed(self, now_s: float) -> None:
-        """Note that Postgres may have forgotten what it had acknowledged."""
-
     # What is to be done.
 
     def decide(self, now_s: float, now_ms: int) -> Work:
@@ -221,10 +219,15 @@ class Dispatcher:
 
     # Questions.
 
-    def oldest_stamp_ms(self) -> int | None:
-        """Tell the oldest stamp of a charge that is not committed; None where there is none."""
-        stamps = (life.oldest_stamp_ms for life in self._lives.values())
-        return min((stamp_ms for stamp_ms in stamps if stamp_ms is not None), default=None)
+    def watermarks(self) -> Watermarks:
+        """Tell the oldest stamp of a charge that is not committed, and the earliest answer to one."""
+        stamp_ms = answer_ms = NEVER_MS
+        for life in self._lives.values():
+            if life.oldest_stamp_ms is not None and life.oldest_stamp_ms < stamp_ms:
+                stamp_ms = life.oldest_stamp_ms
+            if life.answered_since_ms is not None and life.answered_since_ms < answer_ms:
+                answer_ms = life.answered_since_ms
+        return Watermarks(stamp_ms, answer_ms)
 
     def driven_count(self) -> int:
         """Tell how many payments are driven."""

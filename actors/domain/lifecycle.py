@@ -136,6 +136,8 @@ class Lifecycle:
     """How it ends while it is closing."""
     oldest_stamp_ms: int | None = None
     """The oldest stamp under which it may have been charged; None while it certainly was not."""
+    answered_since_ms: int | None = None
+    """The earliest instant at which a processor may have answered that it was charged; None where none has."""
     stamp_ms: int = 0
     """The stamp of the last attempt, or the one to be recorded while it is settling."""
 
@@ -184,7 +186,8 @@ class Lifecycle:
         """Give the proof of its charge while it is settling."""
         assert self.state is State.SETTLING
         assert self.processor is not None
-        return Settlement(self.payment, self.processor, self.stamp_ms, self.attempts)
+        assert self.answered_since_ms is not None, "only what a processor has answered is settled"
+        return Settlement(self.payment, self.processor, self.stamp_ms, self.attempts, self.answered_since_ms)
 
     def closing(self, now_ms: int) -> Closing:
         """Give its end without a charge, at this instant of the wall clock, while it is closing."""
@@ -297,6 +300,8 @@ class Lifecycle:
             self.unasked = ()  # Its row proves who may have been charged.
         if self.row is not None:
             self.oldest_stamp_ms = event.oldest_stamp_ms
+            # Who drove it before may have had the answer.
+            self.answered_since_ms = event.oldest_stamp_ms
             self._pin(now_s)
         self.state = State.HELD
         return Effect.HOLD
@@ -351,12 +356,14 @@ class Lifecycle:
         self._charged_at(event.requested_at_ms)
         match event.outcome:
             case Outcome.SETTLED:
+                self.answered_since_ms = event.answered_at_ms
                 self.state = State.SETTLING
                 return Effect.SETTLE
             case Outcome.ALREADY_CHARGED:
                 # It stays pinned until the processor has told the instant.
                 self.said_charged = True
                 self._pin(now_s)
+                self._answered_at(event.answered_at_ms)
                 return self._look_up(self.row)
             case Outcome.DECLINED:
                 self.declined_by |= {self.row}
@@ -383,13 +390,17 @@ class Lifecycle:
         if self.oldest_stamp_ms is None or stamp_ms < self.oldest_stamp_ms:
             self.oldest_stamp_ms = stamp_ms
 
+    def _answered_at(self, at_ms: int) -> None:
+        if self.answered_since_ms is None:
+            self.answered_since_ms = at_ms
+
     def _pin(self, now_s: float) -> None:
         self.unproven_since_s, self.unchecked = now_s, True
         if self.pinned_since_s is None:
             self.pinned_since_s = now_s
 
     def _free(self) -> None:
-        self.unproven_since_s = self.pinned_since_s = self.oldest_stamp_ms = None
+        self.unproven_since_s = self.pinned_since_s = self.oldest_stamp_ms = self.answered_since_ms = None
         self.said_charged = False
 
     def _unless_pinned_never_charged(self) -> None:
@@ -418,6 +429,8 @@ class Lifecycle:
                 assert event.requested_at_ms is not None
                 self.processor, self.stamp_ms = event.processor, event.requested_at_ms
                 self._charged_at(event.requested_at_ms)
+                # Nobody knows when it was booked. It counts in every summary whose window ended by then.
+                self.answered_since_ms = event.requested_at_ms
                 self.state = State.SETTLING
                 return Effect.SETTLE
             case LookUpResult.MISMATCHED if event.processor == self.row or not self.pinned:
@@ -430,6 +443,8 @@ class Lifecycle:
     def _not_found(self, event: LookUpEnded) -> Effect:
         """Take in that a processor did not know the payment, or did not answer, or cannot say who charged it."""
         here = event.processor == self.row
+        if here and event.result is LookUpResult.MISSING:
+            self.answered_since_ms = None
         since_s = max(self.doubted_since_s, self.unproven_since_s or -inf) if here else self.doubted_since_s
         proven = event.result is LookUpResult.MISSING and event.asked_at_s - since_s >= event.horizon_s
         self.unchecked = self.unchecked and not here

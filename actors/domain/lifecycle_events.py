@@ -93,6 +93,8 @@ class ChargeEnded:
     outcome: Outcome
     requested_at_ms: int
     """The instant that was sent, milliseconds since the epoch."""
+    answered_at_ms: int = 0
+    """Wall clock at which the attempt ended, milliseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)

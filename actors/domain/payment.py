@@ -89,6 +89,11 @@ class Settlement:
     """The `requestedAt` under which the processor booked it, milliseconds since the epoch."""
     attempts: int
     """How many times it was sent to a processor until then."""
+    answered_at_ms: int = 0
+    """Wall clock at which the processor answered that it had booked it, milliseconds since the epoch.
+
+    Where it was found by a look-up, it is the `requestedAt`: it was booked some time since then.
+    """
 
     @property
     def correlation_id(self) -> UUID:
@@ -172,6 +177,7 @@ def settlement_to_row(settlement: Settlement) -> dict[str, object]:
         "processor": settlement.processor,
         "requested_at_ms": settlement.requested_at_ms,
         "attempts": settlement.attempts,
+        "answered_at_ms": settlement.answered_at_ms,
     }
 
 

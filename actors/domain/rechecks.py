@@ -56,7 +56,8 @@ class Rechecks:
             self.add(recheck, now_s)
         if end.requested_at_ms is None:
             return None
-        return Settlement(recheck.payment, recheck.processor, end.requested_at_ms, recheck.attempts)
+        at_ms = end.requested_at_ms
+        return Settlement(recheck.payment, recheck.processor, at_ms, recheck.attempts, answered_at_ms=at_ms)
 
     @property
     def next_s(self) -> float | None:

@@ -161,6 +161,23 @@ class AdoptedClaims:
     """No charge of theirs that is missing in Postgres bears an older stamp."""
 
 
+NEVER_MS = 2**63 - 1
+"""The watermark of those who have no charge that is missing in Postgres."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watermarks:
+    """Tell how far the charges are in Postgres: of all replicas, or as far as one actor knows."""
+
+    stamp_ms: int
+    """No charge that is missing in Postgres bears an older stamp."""
+    answer_ms: int
+    """A processor answered none of the charges that are missing in Postgres earlier, by the replicas' clocks."""
+
+
+NOTHING_MISSING = Watermarks(NEVER_MS, NEVER_MS)
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessorTotal:
     """What was charged on one processor in one currency within a window of time."""
@@ -176,7 +193,9 @@ class LedgerSummary:
 
     totals: tuple[ProcessorTotal, ...]
     final_before_ms: int
-    """Every charge with an older stamp is in the totals."""
+    """Every charge with an older stamp is in Postgres."""
+    left_out: int = 0
+    """How many charges of the window are in Postgres and not in the totals, since they were answered too late."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class GetLivingCount:
-    """A question: how many replicas have a lease, this one included? Answers None where Postgres does not tell."""
+    """A question: how many replicas had a lease when Postgres told last, this one included?"""
 
 
 LeaseMessage = BeatDue | Leave | GetTrouble | GetLivingCount

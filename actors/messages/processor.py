@@ -100,6 +100,11 @@ class GetOldestSent:
 
 
 @dataclass(frozen=True, slots=True)
+class GetUnreported:
+    """A question: how old are the charges whose ends the router was not told yet? Answers `Watermarks`."""
+
+
+@dataclass(frozen=True, slots=True)
 class GetProcessorStatus:
     """A question: how is the processor? Answers a `ProcessorStatus`."""
 
@@ -149,5 +154,6 @@ ProcessorMessage = (
     | KnockEnded
     | ProbeAnswered
     | GetOldestSent
+    | GetUnreported
     | GetProcessorStatus
 )

@@ -74,18 +74,13 @@ class AvailabilityChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreChanged:
-    """Postgres may have forgotten what it had acknowledged; told before anything is written to it."""
-
-
-@dataclass(frozen=True, slots=True)
 class DecisionDue:
     """The actor tells itself: a pause or a patience has ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class GetOldestStamp:
-    """A question: what is the oldest stamp of a charge that is not committed yet? Answers milliseconds or None."""
+class GetUncommitted:
+    """A question: how old are the charges that are not committed yet? Answers `Watermarks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +130,8 @@ RouterMessage = (
     | ChargesEnded
     | LookUpsEnded
     | AvailabilityChanged
-    | StoreChanged
     | DecisionDue
-    | GetOldestStamp
+    | GetUncommitted
     | GetBeingWritten
     | GetDrivenCount
     | GetAdoptionRoom

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import falcon
 
-from actors.domain.instant import Rounding, ms_from_iso
+from actors.domain.instant import Rounding, iso_from_ms, ms_from_iso
 from actors.domain.records import ProcessorTotal
 from actors.queries import WindowSummary
 from gateway.media import write_body
@@ -13,6 +13,8 @@ from gateway.problems import InvalidFieldError
 
 FINAL_HEADER = "Fiel-Summary-Final"
 """`false` where charges stamped within the window may still be missing."""
+AS_OF_HEADER = "Fiel-Summary-As-Of"
+"""The instant of which the totals tell; absent where the window reaches up to the present, or it is not certain."""
 
 
 class SummaryQueries(Protocol):
@@ -39,6 +41,8 @@ class SummaryResource:
             raise InvalidFieldError("from", "must not be later than to")
         summary = self._queries.summary(from_ms, to_ms)
         resp.set_header(FINAL_HEADER, "true" if summary.final else "false")
+        if summary.as_of_ms is not None:
+            resp.set_header(AS_OF_HEADER, iso_from_ms(summary.as_of_ms))
         answer = _describe(summary.totals)
         if summary.others:
             answer["currencies"] = {code: _describe(totals) for code, totals in summary.others.items()}

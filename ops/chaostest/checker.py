@@ -13,7 +13,9 @@ from http import HTTPStatus
 from itertools import accumulate
 from uuid import UUID
 
+from ops.chaostest.endings import in_doubt, justified_closures, misstated
 from ops.chaostest.history import BookedCharge, FinalState, History, PaymentRow, ProcessorTotals, SettlementRow
+from ops.chaostest.moment_checker import UntrueMoment, untrue_moments
 from ops.chaostest.summary_probe import ChargeTotals, SummaryAnswer, total_key, without_zeros
 from ops.chaostest.workload import DEFAULT_CURRENCY, OfferedPayment
 
@@ -34,18 +36,28 @@ class CheckResult:
 
     offered: int
     accepted: int
-    """How many offered payments were answered 202; the others were refused or never answered."""
+    """How many offered payments were answered 202."""
+    refused: int
+    """How many got no other answers than those which promise that nothing is kept."""
     settled: int
+    closed: Mapping[str, int]
+    """How many payments ended without a charge, by their state."""
+    in_doubt: frozenset[UUID]
+    """Payments that a processor which never came back may have charged, shown as unknown; no promise is broken."""
+    in_doubt_charged: int
+    """How many of those it has charged, as its own records say."""
     unknown: frozenset[UUID]
-    """Accepted payments that a replica still has a claim on, so that their outcome is not known yet."""
+    """Other accepted payments that a replica still has a claim on, so that their outcome is not known yet."""
     lost: frozenset[UUID]
-    """Accepted payments that no processor has charged, or that Postgres has no settlement of."""
+    """Accepted payments that no processor has charged, or that Postgres has no settlement of, without a reason."""
     duplicated: frozenset[UUID]
     """Payments that were charged more than once."""
     mismatched: frozenset[UUID]
     """Payments whose amount, processor or instant differs between the records, or that were refused without reason."""
     phantom: frozenset[UUID]
-    """Payments that were charged or recorded but never offered, or that only one of processor and Postgres knows."""
+    """Payments that were charged or recorded but never offered, although they were refused, or by one side alone."""
+    misstated: frozenset[UUID]
+    """Payments that ended without a charge and of which a replica tells another state."""
     wrong_totals: tuple[str, ...]
     """Processors whose own totals or fees differ from the settlements in Postgres."""
     summaries: Mapping[str, int]
@@ -53,18 +65,27 @@ class CheckResult:
     untrue_summaries: tuple[UntrueSummary, ...]
     inconclusive: tuple[str, ...]
     """Reasons why the run proves nothing, or which service needed a restart, whatever the counts are."""
+    moments_checked: int = 0
+    """How many summaries were compared with the processors' own at the same moment."""
+    untrue_moments: tuple[UntrueMoment, ...] = ()
     lost_conflicts: frozenset[UUID] = field(default_factory=frozenset)
     """Payments posted with another amount that was answered 202 but is recorded nowhere; no promise forbids that."""
 
     @property
     def ok(self) -> bool:
         """Whether every promise was kept, and the run proves it."""
-        return not (self.broken or self.wrong_totals or self.untrue_summaries or self.inconclusive)
+        untrue = self.wrong_totals or self.untrue_summaries or self.untrue_moments
+        return not (self.broken or untrue or self.inconclusive)
+
+    @property
+    def unanswered(self) -> int:
+        """How many payments got an answer from which their clients cannot know whether they are kept, or none."""
+        return self.offered - self.accepted - self.refused
 
     @property
     def broken(self) -> frozenset[UUID]:
         """The payments for which a promise was broken."""
-        return self.unknown | self.lost | self.duplicated | self.mismatched | self.phantom
+        return self.unknown | self.lost | self.duplicated | self.mismatched | self.phantom | self.misstated
 
 
 def check_history(history: History) -> CheckResult:
@@ -76,27 +97,40 @@ def check_history(history: History) -> CheckResult:
     settlements = {row.correlation_id: row for row in state.settlements}
     claimed = {row.correlation_id for row in state.claims}
     accepted = {offer.correlation_id for offer in history.offers if offer.accepted}
-    unknown = accepted & claimed
+    refused = {offer.correlation_id for offer in history.offers if offer.refused}
+    recorded = {row.correlation_id for row in state.payments}
+    doubtful, closed = in_doubt(history), justified_closures(state)
+    unknown = accepted & claimed - doubtful
     conflicts = {(row.correlation_id, row.amount_minor, row.currency) for row in state.conflicts}
     answers = Counter(_kind(answer) for answer in history.answers)
+    moments = [moment for moment in history.moments if moment.gateway.status == HTTPStatus.OK]
     return CheckResult(
         offered=len(offers),
         accepted=len(accepted),
+        refused=len(refused),
         settled=len(settlements),
+        closed=Counter(row.state for row in state.closed),
+        in_doubt=frozenset(doubtful),
+        in_doubt_charged=len(doubtful & charges.keys()),
         unknown=frozenset(unknown),
-        lost=frozenset(accepted - unknown - (charges.keys() & settlements.keys())),
-        duplicated=frozenset(correlation_id for correlation_id, found in charges.items() if len(found) > 1),
+        lost=frozenset(accepted - unknown - doubtful - closed - (charges.keys() & settlements.keys())),
+        duplicated=frozenset(
+            {correlation_id for correlation_id, found in charges.items() if len(found) > 1}
+            | {row.correlation_id for row in state.disputes}
+        ),
         mismatched=frozenset(_mismatched(offers, state.payments, settlements, charges)),
         phantom=frozenset(
-            charges.keys() - offers.keys()
-            | {row.correlation_id for row in state.payments} - offers.keys()
+            (charges.keys() | recorded) - (offers.keys() - refused)
             | settlements.keys() - charges.keys()
-            | charges.keys() - settlements.keys() - accepted
+            | charges.keys() - settlements.keys() - accepted - doubtful
         ),
-        wrong_totals=tuple(_wrong_totals(state)),
+        misstated=frozenset(misstated(state)),
+        wrong_totals=tuple(_wrong_totals(state, doubtful)),
         summaries={kind: answers[kind] for kind in ("final", "open", "unavailable", "wrong")},
-        untrue_summaries=tuple(_untrue_summaries(history)),
-        inconclusive=tuple(_hollow(history, accepted, answers)),
+        untrue_summaries=tuple(_untrue_summaries(history, doubtful)),
+        inconclusive=tuple(_hollow(history, accepted, answers, doubtful)),
+        moments_checked=len(moments),
+        untrue_moments=tuple(untrue_moments(moments, state.charges)),
         lost_conflicts=frozenset(
             offer.correlation_id
             for offer in history.offers
@@ -141,11 +175,13 @@ def _was_refused(offer: OfferedPayment) -> bool:
     )
 
 
-def _wrong_totals(state: FinalState) -> Iterator[str]:
+def _wrong_totals(state: FinalState, doubtful: AbstractSet[UUID]) -> Iterator[str]:
+    unrecorded = [charge for charge in state.charges if charge.correlation_id in doubtful]
+    expected: list[BookedCharge | SettlementRow] = [*state.settlements, *unrecorded, *state.foreign]
     for totals in state.totals:
         cents = [
             row.amount_minor
-            for row in state.settlements
+            for row in expected
             if row.processor == totals.processor and row.currency == DEFAULT_CURRENCY
         ]
         amount = sum(cents) * CENT
@@ -154,7 +190,9 @@ def _wrong_totals(state: FinalState) -> Iterator[str]:
             yield totals.processor
 
 
-def _hollow(history: History, accepted: AbstractSet[UUID], answers: Mapping[str, int]) -> Iterator[str]:
+def _hollow(
+    history: History, accepted: AbstractSet[UUID], answers: Mapping[str, int], doubtful: AbstractSet[UUID]
+) -> Iterator[str]:
     if not accepted:
         yield "nothing was accepted"
     if history.answers and not answers["final"]:
@@ -162,7 +200,7 @@ def _hollow(history: History, accepted: AbstractSet[UUID], answers: Mapping[str,
     if answers["wrong"]:
         yield f"{answers['wrong']} summaries were answered neither with 200 nor with 503"
     yield from (f"{name} ended by itself" for name in history.unexpected_ends)
-    if not all(answer.final for answer in history.final_answers):
+    if not doubtful and not all(answer.final for answer in history.final_answers):
         yield "a summary at rest is not final"
 
 
@@ -172,16 +210,25 @@ def _kind(answer: SummaryAnswer) -> str:
     return "unavailable" if answer.status == HTTPStatus.SERVICE_UNAVAILABLE else "wrong"
 
 
-def _untrue_summaries(history: History) -> Iterator[UntrueSummary]:
+def _untrue_summaries(history: History, doubtful: AbstractSet[UUID]) -> Iterator[UntrueSummary]:
     # A final answer must stay true for ever, so it can be compared with what has been charged at the end of the run.
     state = history.final_state
-    booked: dict[str, list[BookedCharge]] = {each.processor: [] for each in state.totals}
-    for charge in state.charges:
-        booked.setdefault(total_key(charge.processor, charge.currency), []).append(charge)
-    by_instant = {key: _ChargesByInstant(charges) for key, charges in booked.items()}
     final = [answer for answer in history.answers if _kind(answer) == "final"]
-    for answer in (*final, *history.final_answers):
-        expected = {key: charges.totals(answer.from_ms, answer.to_ms) for key, charges in by_instant.items()}
+    yield from _differences(final, state, state.charges)
+    # At rest the gateway cannot know of what a processor has charged that is gone, and says that it is not final.
+    known = [charge for charge in state.charges if charge.correlation_id not in doubtful]
+    yield from _differences(history.final_answers, state, known)
+
+
+def _differences(
+    answers: Sequence[SummaryAnswer], state: FinalState, charges: Sequence[BookedCharge]
+) -> Iterator[UntrueSummary]:
+    booked: dict[str, list[BookedCharge]] = {each.processor: [] for each in state.totals}
+    for charge in charges:
+        booked.setdefault(total_key(charge.processor, charge.currency), []).append(charge)
+    by_instant = {key: _ChargesByInstant(mine) for key, mine in booked.items()}
+    for answer in answers:
+        expected = {key: mine.totals(answer.from_ms, answer.to_ms) for key, mine in by_instant.items()}
         if dict(answer.totals) != without_zeros(expected):
             yield UntrueSummary(answer, expected)
 

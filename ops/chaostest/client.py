@@ -47,8 +47,28 @@ class HttpClient:
         Raises:
             NoAnswerError: the request may or may not have arrived; the next one opens a new connection.
         """
+        self.send(method, path, body, headers)
+        return self.receive()
+
+    def send(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> None:
+        """Send a request, whose answer has to be received before the next one.
+
+        Raises:
+            NoAnswerError: it could not be sent.
+        """
         try:
             self._connection.request(method, path, body, dict(headers or {}))
+        except (OSError, HTTPException) as error:
+            self._connection.close()
+            raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+
+    def receive(self) -> HttpAnswer:
+        """Receive the answer to the request that was sent.
+
+        Raises:
+            NoAnswerError: there is none; the next request opens a new connection.
+        """
+        try:
             response = self._connection.getresponse()
             headers = {name.lower(): value for name, value in response.getheaders()}
             return HttpAnswer(response.status, headers, response.read())

@@ -13,10 +13,14 @@ from redis.retry import Retry
 from ops import OpsError
 from ops.chaostest.client import administer
 from ops.chaostest.schedule import ScheduledFault
+from ops.chaostest.shifted_clock import ClockFile
+from ops.simulator.faults import Faults
 from ops.stack.embedded import PostgresServer, RedisServer
 from ops.stack.process import ManagedProcess
 from ops.stack.services import SimulatorProcess
 
+DRAWN_RATES = frozenset(f"{fault.value}Rate" for fault, _ in Faults().rates())
+"""The names of the rates of faults that are drawn for each request, which together may not exceed 1."""
 STOP_S_MAX = 8.0
 """How long a service may take to shut down before it is killed."""
 
@@ -81,6 +85,31 @@ class ProcessTarget:
         if self._service.pid is not None:
             return None
         return f"{self.name} ended by itself with exit status {self._service.exit_status}:{self._service.tail()}"
+
+
+class ReplicaTarget(ProcessTarget):
+    """A replica, whose clock can also be wrong."""
+
+    def __init__(self, service: ManagedProcess, clock: ClockFile) -> None:
+        super().__init__(service)
+        self._clock = clock
+
+    def begin(self, fault: ScheduledFault) -> None:
+        """Step the clock, or let the replica start with a wrong one, or treat the fault as one of any process."""
+        match fault.fault:
+            case "step":
+                self._clock.offset_ms = int(fault.parameters["clockMs"])
+            case "rejoin":
+                self._service.kill()
+                self._clock.offset_ms = int(fault.parameters["clockMs"])
+                self._service.start()
+            case _:
+                super().begin(fault)
+
+    def restore(self) -> None:
+        """Set the clock right, resume the replica if it is paused, and start it if it is dead."""
+        self._clock.offset_ms = 0
+        super().restore()
 
 
 class PostgresTarget(ProcessTarget):
@@ -163,13 +192,14 @@ class ProcessorTarget:
 def merge(faults: list[ScheduledFault]) -> Mapping[str, object]:
     """Merge active faults into the one set that a simulator takes.
 
-    Rates are added up, and scaled down where their sum exceeds 1; of any other parameter the largest value counts.
+    Rates are added up, and scaled down where their sum exceeds 1; of any other parameter the largest value counts. So
+    ids are declined at the same rate whatever else is active.
     """
     rates: dict[str, float] = {}
     others: dict[str, float] = {}
     for fault in faults:
         for name, value in fault.parameters.items():
-            if name.endswith("Rate"):
+            if name in DRAWN_RATES:
                 rates[name] = rates.get(name, 0) + value
             else:
                 others[name] = max(others.get(name, 0), value)
@@ -180,4 +210,4 @@ def merge(faults: list[ScheduledFault]) -> Mapping[str, object]:
         merged["delay"] = {"kind": "uniform", "minMs": delay_ms / 10, "maxMs": delay_ms}
     if others.pop("refuse", 0):
         merged["refuse"] = True
-    return merged | others
+    return merged | {name: int(value) if name.endswith("Status") else value for name, value in others.items()}

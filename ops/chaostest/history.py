@@ -2,8 +2,8 @@
 
 import json
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
@@ -15,13 +15,18 @@ from psycopg.rows import TupleRow, args_row
 
 from ops import OpsError
 from ops.chaostest.client import administer
+from ops.chaostest.inquiry import read_requests, read_states
+from ops.chaostest.moment_probe import MomentAnswers
 from ops.chaostest.summary_probe import SummaryAnswer
 from ops.chaostest.workload import DEFAULT_CURRENCY, OfferedPayment
+from ops.simulator.faults import Fault
 from ops.stack.stack import Stack
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = {"amount_minor": "amount_cents"}
 """Columns whose names differ from those of the fields."""
+OTHER_AMOUNT = Fault.OTHER_AMOUNT.value
+"""The fault of an id under which a processor holds a charge that nobody in the run has asked for."""
 READS_MAX = 40
 """How often the state is read before it is taken as it is, although payments still move."""
 READ_STEP_S = 0.25
@@ -37,6 +42,10 @@ class BookedCharge:
     requested_at_us: int
     """Microseconds since the epoch, so that an instant finer than the gateway's milliseconds is noticed."""
     currency: str = DEFAULT_CURRENCY
+    booked_at_ms: int = 0
+    """Wall clock at which it was booked, milliseconds since the epoch; 0 where the processor does not know it."""
+    answered: bool = True
+    """Whether whoever asked for the charge was told, when it was booked, that it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +75,30 @@ class ClaimRow:
     """One row of the table `claim`."""
 
     correlation_id: UUID
-    processor: str
+    processor: str | None
+    """None where the payment was certainly not sent to any."""
     owner: str
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedRow:
+    """One row of the table `closed`: a payment that ended without a charge."""
+
+    correlation_id: UUID
+    state: str
+    processor: str
+    """The processor whose answer decided it."""
+    closed_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeRow:
+    """One row of the table `dispute`: a charge of a payment that is settled otherwise."""
+
+    correlation_id: UUID
+    processor: str
+    requested_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +113,7 @@ class SettlementRow:
     currency: str = DEFAULT_CURRENCY
 
 
-Row = TypeVar("Row", PaymentRow, ClaimRow, SettlementRow)
+Row = TypeVar("Row", PaymentRow, ClaimRow, ClosedRow, DisputeRow, SettlementRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +121,19 @@ class FinalState:
     """What processors and Postgres hold at the end of a run, read while no payment moved where that was possible."""
 
     charges: Sequence[BookedCharge] = ()
+    foreign: Sequence[BookedCharge] = ()
+    """Charges of other amounts that others made under ids of the run before, as a simulator was told to."""
+    requests: Mapping[str, Mapping[UUID, str | None]] = field(default_factory=dict)
+    """For each processor the payments that it was asked for, with the fault that the id brought."""
     totals: Sequence[ProcessorTotals] = ()
     payments: Sequence[PaymentRow] = ()
     claims: Sequence[ClaimRow] = ()
     settlements: Sequence[SettlementRow] = ()
     conflicts: Sequence[PaymentRow] = ()
+    closed: Sequence[ClosedRow] = ()
+    disputes: Sequence[DisputeRow] = ()
+    told: Mapping[UUID, Collection[str]] = field(default_factory=dict)
+    """The states that live replicas told of each payment that has not been settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +146,19 @@ class History:
     """Summaries that replicas gave during the run."""
     final_answers: Sequence[SummaryAnswer] = ()
     """The summary over all time that each live replica gave after everything was settled."""
+    moments: Sequence[MomentAnswers] = ()
+    """What gateway and processors said of the same windows at the same moments."""
     unexpected_ends: Sequence[str] = ()
     """Names of the services that ended although no fault was injected into them."""
+    lost_processors: Collection[str] = ()
+    """Names of the processors that did not come back, so that what they may have charged cannot be known."""
 
 
-def read_final_state(stack: Stack) -> FinalState:
-    """Read the records of all processors and all tables, again while payments are still moving.
+def read_final_state(stack: Stack, replica_urls: Sequence[str]) -> FinalState:
+    """Read the records of all processors and all tables, again while payments are still moving; then ask the replicas.
 
     Raises:
-        OpsError: a processor or Postgres does not answer.
+        OpsError: a processor, Postgres or a replica does not answer.
     """
     before = _charges(stack)
     for _ in range(READS_MAX):
@@ -127,7 +169,17 @@ def read_final_state(stack: Stack) -> FinalState:
             break
         before = after
         threading.Event().wait(READ_STEP_S)
-    return FinalState(after, _totals(stack), tables.payments, tables.claims, tables.settlements, tables.conflicts)
+    requests = {each.name: read_requests(each.admin_url) for each in stack.simulators}
+    foreign = [charge for charge in after if requests[charge.processor].get(charge.correlation_id) == OTHER_AMOUNT]
+    unsettled = [*(row.correlation_id for row in tables.claims), *(row.correlation_id for row in tables.closed)]
+    return replace(
+        tables,
+        charges=[charge for charge in after if charge not in foreign] if foreign else after,
+        foreign=foreign,
+        requests=requests,
+        totals=_totals(stack),
+        told=read_states(replica_urls, unsettled),
+    )
 
 
 def _charges(stack: Stack) -> list[BookedCharge]:
@@ -138,6 +190,8 @@ def _charges(stack: Stack) -> list[BookedCharge]:
             row["amountMinor"],
             _microseconds(row["requestedAt"]),
             row.get("currency", DEFAULT_CURRENCY),
+            _microseconds(row["bookedAt"]) // 1000 if "bookedAt" in row else 0,
+            row.get("answered", False),
         )
         for simulator in stack.simulators
         for row in map(json.loads, administer(simulator.admin_url, "GET", "/admin/payments").splitlines())
@@ -162,6 +216,8 @@ def _tables(database_url: str) -> FinalState:
                 claims=_rows(connection, ClaimRow, "claim"),
                 settlements=_rows(connection, SettlementRow, "settlement"),
                 conflicts=_rows(connection, PaymentRow, "conflict"),
+                closed=_rows(connection, ClosedRow, "closed"),
+                disputes=_rows(connection, DisputeRow, "dispute"),
             )
     except psycopg.Error as error:
         raise OpsError(f"the tables cannot be read: {error}") from error

@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from random import Random
 
 from ops.chaostest.client import HttpAnswer, HttpClient, NoAnswerError
+from ops.chaostest.summary_probe import now_ms
 from ops.chaostest.threads import ThreadGroup
 from ops.chaostest.workload import Attempt, OfferedAmount, OfferedPayment, draw_workload
 
@@ -168,14 +169,14 @@ class LoadGenerator:
 
 
 def _post(offer: OfferedPayment, amount: OfferedAmount, connection: HttpClient) -> Attempt:
-    at_ms = time.time_ns() // 1_000_000
+    at_ms = now_ms()
     body = offer.body_format.encode(offer.correlation_id, amount)
     try:
         answer = connection.ask("POST", "/payments", body, {"Content-Type": offer.body_format.content_type})
         error = "" if answer.status == HTTPStatus.ACCEPTED else _reason(answer)
-        attempt = Attempt(at_ms, connection.url, amount, answer.status, error)
+        attempt = Attempt(at_ms, connection.url, amount, answer.status, error, now_ms())
     except NoAnswerError as error:
-        attempt = Attempt(at_ms, connection.url, amount, None, str(error))
+        attempt = Attempt(at_ms, connection.url, amount, None, str(error), now_ms())
     offer.attempts.append(attempt)
     return attempt
 

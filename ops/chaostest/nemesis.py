@@ -1,14 +1,24 @@
 """The nemesis: injects the scheduled faults into a running stack, and ends them all when the load is over."""
 
+import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from ops import OpsError
-from ops.chaostest.faults import FaultTarget, PostgresTarget, ProcessorTarget, ProcessTarget, RedisTarget
+from ops.chaostest.faults import (
+    FaultTarget,
+    PostgresTarget,
+    ProcessorTarget,
+    ProcessTarget,
+    RedisTarget,
+    ReplicaTarget,
+)
 from ops.chaostest.schedule import ScheduledFault
+from ops.chaostest.shifted_clock import ClockFile
 from ops.chaostest.threads import ThreadGroup
 from ops.stack.process import ManagedProcess
 from ops.stack.stack import Stack
@@ -20,7 +30,14 @@ CHECK_STEP_S = 0.5
 class Nemesis:
     """Injects faults with one thread per target; call `start` once, then `end_all` or `stop`."""
 
-    def __init__(self, stack: Stack, schedule: Sequence[ScheduledFault], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        schedule: Sequence[ScheduledFault],
+        say: Callable[[str], None],
+        clock_dir: Path | None = None,
+    ) -> None:
+        """Inject nothing yet; `clock_dir` holds the replicas' clocks, where they can be set."""
         self._stack = stack
         self._schedule = schedule
         self._say = say
@@ -29,11 +46,13 @@ class Nemesis:
         self._current: list[ScheduledFault] = []
         self._ends: list[str] = []
         self._replicas = {replica.name: replica.url for replica in stack.replicas}
-        self._targets = {target.name: target for target in _targets(stack)}
+        self._targets = {target.name: target for target in _targets(stack, clock_dir)}
         self._threads = ThreadGroup()
         for name in self._targets:
             self._threads.add(name, self._run, name)
         self._began_s = 0.0
+        self._disturbed_at_s = -math.inf
+        """When the last fault in a process began or ended."""
 
     @property
     def counts(self) -> Counter[str]:
@@ -47,6 +66,13 @@ class Nemesis:
         with self._lock:
             return list(self._current)
 
+    def quiet_s(self) -> float:
+        """Tell the seconds since the last fault in a process ended; 0 while there is one."""
+        with self._lock:
+            if any(isinstance(self._targets[fault.target], ProcessTarget) for fault in self._current):
+                return 0.0
+            return time.monotonic() - self._disturbed_at_s
+
     @property
     def unexpected_ends(self) -> list[str]:
         """Names of the services that ended although no fault was injected into them, one entry for each time."""
@@ -54,8 +80,8 @@ class Nemesis:
             return list(self._ends)
 
     def live_urls(self) -> list[str]:
-        """Return the addresses of the replicas that no fault is active on."""
-        faulty = {fault.target for fault in self.current}
+        """Return the addresses of the replicas that no fault is active on, except one that leaves them at work."""
+        faulty = {fault.target for fault in self.current if fault.fault != "step"}
         return [url for name, url in self._replicas.items() if name not in faulty]
 
     def start(self) -> None:
@@ -96,11 +122,13 @@ class Nemesis:
             self._check(target)
 
     def _carry_out(self, target: FaultTarget, fault: ScheduledFault, *, begins: bool) -> None:
+        is_in_process = isinstance(target, ProcessTarget)
         if begins:
             with self._lock:
                 self._current.append(fault)
-                if isinstance(target, ProcessTarget):
+                if is_in_process:
                     self._counts[fault.kind] += 1
+                    self._disturbed_at_s = time.monotonic()
             target.begin(fault)
         else:
             try:
@@ -108,6 +136,8 @@ class Nemesis:
             finally:
                 with self._lock:
                     self._current.remove(fault)
+                    if is_in_process:
+                        self._disturbed_at_s = time.monotonic()
 
     def _check(self, target: FaultTarget) -> None:
         """Restart a service that ended without a fault, as a service manager would in production."""
@@ -141,9 +171,9 @@ def _events(faults: Iterator[ScheduledFault]) -> list[tuple[float, ScheduledFaul
     return [(at_s, fault, order == 1) for at_s, order, fault in events]
 
 
-def _targets(stack: Stack) -> Iterator[FaultTarget]:
+def _targets(stack: Stack, clock_dir: Path | None) -> Iterator[FaultTarget]:
     for replica in stack.replicas:
-        yield ProcessTarget(replica)
+        yield ReplicaTarget(replica, ClockFile(clock_dir / replica.name)) if clock_dir else ProcessTarget(replica)
     for simulator in stack.simulators:
         yield ProcessorTarget(simulator)
     if stack.postgres is not None:

@@ -23,6 +23,8 @@ class ChaosOptions:
     """The folder in which a failing run leaves its findings."""
     rate: float
     """New payments per second."""
+    history: Path | None
+    """The file to which the history of the run is written, for `ops/judge`."""
 
 
 def parse_chaos_options(arguments: Sequence[str]) -> ChaosOptions:
@@ -39,6 +41,7 @@ def parse_chaos_options(arguments: Sequence[str]) -> ChaosOptions:
     parser.add_argument(
         "--out", type=Path, help="the folder that a failing run leaves; default: var/chaos/PROFILE-SEED"
     )
+    parser.add_argument("--history", type=Path, help="write the run's history to this file, for ops/judge")
     given = parser.parse_args(arguments)
     if given.seconds < SECONDS_MIN:
         parser.error(f"--seconds is at least {SECONDS_MIN}")
@@ -46,4 +49,5 @@ def parse_chaos_options(arguments: Sequence[str]) -> ChaosOptions:
     if rate <= 0:
         parser.error("--rate is above 0")
     out = given.out or ROOT / "var" / "chaos" / f"{given.profile}-{given.seed}"
-    return ChaosOptions(given.seconds, given.seed, given.profile, out.absolute(), rate)
+    history = given.history and given.history.absolute()
+    return ChaosOptions(given.seconds, given.seed, given.profile, out.absolute(), rate, history)

@@ -19,7 +19,7 @@ class FaultChoice:
     durations_s: tuple[Range, ...] = ((0, 0),)
     """Ranges of seconds; one of them is drawn, then a value in it."""
     parameters: Mapping[str, Range] = field(default_factory=dict)
-    """For processors: what the simulator is told to inject, each drawn from a range."""
+    """For processors: what the simulator is told to inject, each drawn from a range. For clocks: how wrong they are."""
     weight: float = 1
     """How often it is drawn, in proportion to the weights of the others."""
     together: bool = False
@@ -36,8 +36,12 @@ class Profile:
     """Faults with the time in which they are active, as two shares of the length of the run."""
     random_faults: tuple[tuple[Range, tuple[FaultChoice, ...]], ...] = ()
     """Independent series of faults: the range of seconds between two starts, and what is drawn from."""
-    lost_replica: str | None = None
-    """A replica that is killed after a third of the time and never started again."""
+    charge_timeout_ms: int = 1_000
+    """How long the replicas wait for the end of a charge: short, for many faults in little time."""
+    lasting_faults: tuple[FaultChoice, ...] = ()
+    """Faults that begin after a third of the time and never end."""
+    shifts_clocks: bool = False
+    """Whether faults set the replicas' clocks."""
 
 
 def _processor(fault: str, weight: float, durations_s: tuple[Range, ...], **parameters: Range) -> FaultChoice:
@@ -79,6 +83,31 @@ SERVER_FAULTS = (
 )
 PROCESS_FAULTS = REPLICA_FAULTS + SERVER_FAULTS
 
+HOUR_MS = 3_600_000
+CLOCKS = (
+    FaultChoice(fault="step", targets=REPLICAS, durations_s=((1, 8),), parameters={"clockMs": (HOUR_MS, HOUR_MS)}),
+    FaultChoice(fault="step", targets=REPLICAS, durations_s=((1, 8),), parameters={"clockMs": (-3000, -1500)}),
+    FaultChoice(fault="rejoin", targets=REPLICAS, durations_s=((4, 8),), parameters={"clockMs": (-3000, -3000)}),
+)
+"""A replica's clock steps an hour ahead and back, or a little back and ahead, or is behind when the replica joins."""
+
+STATUSES = (400, 404, 409, 500, 502, 503)
+"""What the edge in front of a processor answers, whatever the processor has done."""
+
+
+def _edges(target: str) -> tuple[FaultChoice, ...]:
+    return tuple(
+        FaultChoice(
+            fault=fault,
+            targets=(target,),
+            durations_s=(SHORT_S, LONG_S),
+            parameters={f"{fault}Rate": (0.1, 0.6), "edgeStatus": (status, status), **later},
+        )
+        for status in STATUSES
+        for fault, later in (("edge", {}), ("lateEdge", {"lateCommitMs": (100, 1400)}))
+    )
+
+
 MILD = tuple(choice for choice in PROCESSOR_FAULTS if choice.fault in ("failures", "drops", "late_commits"))
 MIX = (((1.5, 4.5), PROCESS_FAULTS), ((0.8, 3.2), PROCESSOR_FAULTS))
 
@@ -97,10 +126,54 @@ FORTY = (
 )
 """Both processors fail 40 % of all calls, then default alone does, then each of them fails altogether in turns."""
 
+
+def _by_id(target: str, status: int, declined: float) -> FaultChoice:
+    rates = {"declineRate": declined, "otherAmountRate": 0.01, "falseDuplicateRate": 0.01}
+    parameters = {name: (rate, rate) for name, rate in {**rates, "declineStatus": status}.items()}
+    return FaultChoice(fault="declines", targets=(target,), parameters=parameters)
+
+
+GONE = FaultChoice(fault="kill", targets=("replica-2",))
+NEVER_BACK = FaultChoice(fault="refusal", targets=("default",), parameters={"refuse": (1, 1)})
+LATE = FaultChoice(
+    fault="late_commits", targets=("default",), parameters={"lateCommitRate": (0.3, 0.3), "lateCommitMs": (1400, 1400)}
+)
+
+DECLINES = tuple(
+    (span, _by_id(target, status, declined))
+    for span, status in (((0, 0.4), 400), ((0.4, 0.7), 402), ((0.7, 1), 415))
+    for target, declined in (("default", 0.06), ("fallback", 0.03))
+)
+"""Default declines 6 % of all ids for good, fallback half of those; some ids are known there before they are sent."""
+
+
+def _delayed(*targets: str) -> FaultChoice:
+    return FaultChoice(fault="delays", targets=targets, parameters={"delayMs": (800, 2600)}, together=True)
+
+
+MOMENTS = (
+    ((0.05, 0.35), _delayed("default")),
+    ((0.4, 0.6), _delayed("fallback")),
+    ((0.65, 0.95), _delayed(*PROCESSORS)),
+)
+"""Charges are under way for as long as the windows of the event's checks have ended, or longer."""
+
 PROFILES: Mapping[str, Profile] = {
     "forty": Profile(fixed_faults=FORTY),
     "crashes": Profile(random_faults=(((0.8, 2.4), PROCESS_FAULTS), ((3, 6), MILD))),
     "mix": Profile(random_faults=MIX),
     "soak": Profile(rate=120, random_faults=MIX),
-    "gone": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((1.5, 4.5), PROCESSOR_FAULTS)), lost_replica="replica-2"),
+    "moments": Profile(fixed_faults=MOMENTS, charge_timeout_ms=10_000),
+    "gone": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((1.5, 4.5), PROCESSOR_FAULTS)), lasting_faults=(GONE,)),
+    "never_back": Profile(
+        # What default books in the moments before it goes cannot be known any more.
+        fixed_faults=(((0.2, 0.34), LATE),),
+        random_faults=(((2, 5), PROCESS_FAULTS), ((1.5, 4.5), MILD)),
+        lasting_faults=(NEVER_BACK,),
+    ),
+    "edges": Profile(
+        random_faults=(((3, 6), PROCESS_FAULTS), ((0.8, 3.2), _edges("default")), ((2, 6), _edges("fallback")))
+    ),
+    "clocks": Profile(random_faults=(((5, 9), CLOCKS), ((3, 6), PROCESS_FAULTS), ((3, 6), MILD)), shifts_clocks=True),
+    "declining": Profile(fixed_faults=DECLINES, random_faults=(((3, 6), PROCESS_FAULTS), ((3, 6), MILD))),
 }

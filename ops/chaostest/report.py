@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from ops.chaostest.checker import CheckResult
+from ops.chaostest.endings import DECLINED, MISMATCHED
 from ops.chaostest.history import History
 from ops.chaostest.options import ChaosOptions
 from ops.chaostest.schedule import ScheduledFault
@@ -45,16 +46,25 @@ class ChaosResult:
         return json.dumps(
             {
                 "offered": check.offered,
-                "refused": check.offered - check.accepted,
                 "accepted": check.accepted,
+                "refused": check.refused,
+                "unanswered": check.unanswered,
                 "settled": check.settled,
+                "declined": check.closed.get(DECLINED, 0),
+                "closed_mismatched": check.closed.get(MISMATCHED, 0),
+                "in_doubt": {
+                    "charged": check.in_doubt_charged,
+                    "not_charged": len(check.in_doubt) - check.in_doubt_charged,
+                },
                 "unknown": len(check.unknown),
                 "lost": len(check.lost),
                 "duplicated": len(check.duplicated),
                 "mismatched": len(check.mismatched) + len(check.wrong_totals),
                 "phantom": len(check.phantom),
+                "misstated": len(check.misstated),
                 "summaries": dict(check.summaries),
                 "untrue_summaries": len(check.untrue_summaries),
+                "momentary": {"checked": check.moments_checked, "wrong": len(check.untrue_moments)},
                 "faults": dict(sorted(self.faults.items())),
                 "fees": self.fees,
                 "breakers": self.breakers,
@@ -91,9 +101,10 @@ def keep_state(out: Path, state_dir: Path, schedule: Sequence[ScheduledFault]) -
 
 def keep_findings(out: Path, history: History, found: CheckResult) -> None:
     """Write which payments are broken, and for each of them its rows, its charges and what its client saw."""
-    kinds = ("unknown", "lost", "duplicated", "mismatched", "phantom", "lost_conflicts")
+    kinds = ("unknown", "lost", "duplicated", "mismatched", "phantom", "misstated", "lost_conflicts")
     _write(out / "broken.json", {kind: sorted(map(str, getattr(found, kind))) for kind in kinds})
     _write(out / "untrue-summaries.json", found.untrue_summaries)
+    _write(out / "untrue-moments.json", found.untrue_moments)
     _write(out / "totals.json", {"wrong": found.wrong_totals, "processors": history.final_state.totals})
     state = history.final_state
     tables: dict[str, Sequence[_HasId]] = {
@@ -103,6 +114,8 @@ def keep_findings(out: Path, history: History, found: CheckResult) -> None:
         "claim": state.claims,
         "settlement": state.settlements,
         "conflict": state.conflicts,
+        "closed": state.closed,
+        "dispute": state.disputes,
     }
     broken = sorted(found.broken | found.lost_conflicts)[:BROKEN_MAX]
     known: dict[UUID, dict[str, list[_HasId]]] = {each: {name: [] for name in tables} for each in broken}

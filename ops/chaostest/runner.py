@@ -9,22 +9,23 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import psycopg
-
 from ops import OpsError
 from ops.chaostest.checker import check_history
 from ops.chaostest.client import NoAnswerError, administer, open_connection
 from ops.chaostest.history import History, read_final_state
+from ops.chaostest.history_file import write_history
 from ops.chaostest.load_generator import LoadGenerator
+from ops.chaostest.moment_probe import MomentProbe
 from ops.chaostest.nemesis import Nemesis
 from ops.chaostest.options import ChaosOptions
-from ops.chaostest.profiles import PROFILES
+from ops.chaostest.profiles import PROCESSORS, PROFILES
 from ops.chaostest.progress import ProgressTable
 from ops.chaostest.report import ChaosResult, keep_findings, keep_state
+from ops.chaostest.rest import is_at_rest
 from ops.chaostest.routing_figures import BreakerChange, breaker_figures, fee_figures, read_changes
 from ops.chaostest.schedule import make_schedule
 from ops.chaostest.stack_options import make_stack_options
-from ops.chaostest.summary_probe import SummaryAnswer, SummaryProbe, ask_summary
+from ops.chaostest.summary_probe import SummaryAnswer, SummaryProbe, ask_summary, now_ms
 from ops.environment import ROOT
 from ops.stack.stack import Stack, StackInterrupted
 
@@ -45,7 +46,11 @@ class ChaosRunner:
         self._options = options
         self._say = say
         self._stopped = threading.Event()
-        self._schedule = make_schedule(options.seed, options.seconds, PROFILES[options.profile])
+        self._profile = PROFILES[options.profile]
+        self._schedule = make_schedule(options.seed, options.seconds, self._profile)
+        self._lost_processors = {
+            fault.target for fault in self._schedule if fault.duration_s is None and fault.target in PROCESSORS
+        }
         self._stack: Stack | None = None
 
     def ask_to_stop(self) -> None:
@@ -63,13 +68,16 @@ class ChaosRunner:
         """
         out = self._options.out
         with tempfile.TemporaryDirectory(prefix="fiel-chaos-") as folder:
-            self._stack = Stack(make_stack_options(Path(folder)))
+            clock_dir = Path(folder, "clock") if self._profile.shifts_clocks else None
+            self._stack = Stack(make_stack_options(Path(folder), self._profile.charge_timeout_ms, clock_dir))
             try:
                 with self._stack as stack:
-                    history, faults, rest_s, changes = self._carry_out(stack)
+                    history, faults, rest_s, changes = self._carry_out(stack, clock_dir)
             except OpsError:
                 keep_state(out, Path(folder), self._schedule)
                 raise
+            if self._options.history is not None:
+                write_history(self._options.history, history)
             fees, breakers = fee_figures(history.final_state.totals), breaker_figures(self._schedule, changes)
             check = check_history(history)
             result = ChaosResult(self._options, check, faults, rest_s, _commit(), fees, breakers)
@@ -79,15 +87,19 @@ class ChaosRunner:
                 (out / "result.json").write_text(result.to_json() + "\n")
         return result
 
-    def _carry_out(self, stack: Stack) -> tuple[History, Mapping[str, int], float | None, list[BreakerChange]]:
+    def _carry_out(
+        self, stack: Stack, clock_dir: Path | None
+    ) -> tuple[History, Mapping[str, int], float | None, list[BreakerChange]]:
         options = self._options
         # Half of the connections go to the shared port, where the kernel chooses the replica.
         urls = [stack.url] * len(stack.replica_urls) + stack.replica_urls
         clients = LoadGenerator(urls, rate=options.rate, seconds=options.seconds, seed=options.seed)
-        nemesis = Nemesis(stack, self._schedule, self._say)
+        nemesis = Nemesis(stack, self._schedule, self._say, clock_dir)
         probe = SummaryProbe(nemesis.live_urls, options.seed)
         progress = ProgressTable(stack.database_url, clients, nemesis, self._say)
-        workers = (clients, nemesis, probe, progress)
+        administrations = {simulator.name: simulator.admin_url for simulator in stack.simulators}
+        moments = MomentProbe(nemesis.live_urls, administrations, nemesis.quiet_s)
+        workers = (clients, nemesis, probe, moments, progress)
         began_ms = time.time_ns() // 1_000_000
         try:
             for worker in workers:
@@ -100,9 +112,17 @@ class ChaosRunner:
                 worker.stop()
         for service in nemesis.healthy_services():
             service.wait_ready(READY_S_MAX)
-        state = read_final_state(stack)
+        state = read_final_state(stack, nemesis.live_urls())
         final_answers = [self._ask_final_summary(url) for url in nemesis.live_urls()]
-        history = History(clients.offers, state, probe.answers, final_answers, nemesis.unexpected_ends)
+        history = History(
+            clients.offers,
+            state,
+            probe.answers,
+            final_answers,
+            moments.answers,
+            nemesis.unexpected_ends,
+            self._lost_processors,
+        )
         changes = [change for url in nemesis.live_urls() for change in self._ask_for_changes(url, began_ms)]
         return history, self._count_faults(stack, nemesis), rest_s, changes
 
@@ -111,35 +131,27 @@ class ChaosRunner:
             raise StackInterrupted
 
     def _wait_for_rest(self, stack: Stack, clients: LoadGenerator, began_s: float) -> float | None:
-        """Wait until every client has its answer and all that was accepted is settled; return the seconds it took."""
+        """Wait until every client has its answer and all that was accepted has ended; return the seconds it took."""
         while time.monotonic() - began_s < REST_S_MAX:
             self._wait(REST_STEP_S)
-            if not clients.unfinished and self._all_settled(stack.database_url, clients):
+            accepted = {offer.correlation_id for offer in clients.offers if offer.accepted}
+            if not clients.unfinished and is_at_rest(stack, accepted, self._lost_processors):
                 return time.monotonic() - began_s
         return None
 
-    def _all_settled(self, database_url: str, clients: LoadGenerator) -> bool:
-        accepted = {offer.correlation_id for offer in clients.offers if offer.accepted}
-        try:
-            with psycopg.connect(database_url, connect_timeout=5) as connection:
-                row = connection.execute("SELECT (SELECT count(*) FROM claim), count(*) FROM settlement").fetchone()
-                if row is None or row[0] > 0 or row[1] < len(accepted):
-                    return False
-                settled = {row[0] for row in connection.execute("SELECT correlation_id FROM settlement")}
-        except psycopg.Error:
-            return False
-        return accepted <= settled
-
     def _ask_final_summary(self, url: str) -> SummaryAnswer:
-        """Ask a replica for the summary over all time, again until it says that the summary is final."""
+        """Ask a replica for all that was charged until a moment ago, again until it says that it is final.
+
+        Once is enough where a processor is gone, as it may be never.
+        """
         answer: SummaryAnswer | None = None
         with open_connection(url) as connection:
             for _ in range(SUMMARY_TRIES_MAX):
                 try:
-                    answer = ask_summary(connection, None, None)
+                    answer = ask_summary(connection, None, now_ms() - 1)
                 except NoAnswerError as error:
                     raise OpsError(f"{url} gives no summary at rest: {error}") from error
-                if answer.final:
+                if answer.final or self._lost_processors:
                     return answer
                 self._wait(REST_STEP_S)
         if answer is None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from ops.chaostest.profiles import FaultChoice, Profile, Range
+from ops.chaostest.profiles import PROCESSORS, FaultChoice, Profile, Range
 
 LEAST_LEFT_S = 1.0
 """No fault starts later than this many seconds before the end of the load."""
@@ -52,8 +52,12 @@ def make_schedule(seed: int, seconds: float, profile: Profile) -> tuple[Schedule
         for (begin, end), choice in profile.fixed_faults
         for target in choice.targets
     ]
-    if profile.lost_replica is not None:
-        schedule.append(ScheduledFault(round(seconds / 3, 3), "kill", profile.lost_replica, None))
+    for choice in profile.lasting_faults:
+        rng = Random(f"{seed} {choice.fault}")  # noqa: S311 - a schedule has to repeat
+        parameters = _draw(choice.parameters, rng)
+        schedule += [
+            ScheduledFault(round(seconds / 3, 3), choice.fault, target, None, parameters) for target in choice.targets
+        ]
     for number, (gap_s, choices) in enumerate(profile.random_faults):
         rng = Random(f"{seed} {number}")  # noqa: S311 - a schedule has to repeat
         for at_s in _instants(rng, gap_s, seconds):
@@ -78,7 +82,7 @@ def _draw_faults(
     target = rng.choice(choice.targets)
     for each in choice.targets if choice.together else (target,):
         fault = ScheduledFault(at_s, choice.fault, each, duration_s, parameters)
-        if parameters or not any(_collide(fault, other) for other in schedule):
+        if each in PROCESSORS or not any(_collide(fault, other) for other in schedule):
             yield fault
 
 

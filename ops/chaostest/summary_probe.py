@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
 from random import Random
+from typing import Any
 from urllib.parse import quote
 
 from ops.chaostest.client import HttpClient, NoAnswerError
@@ -64,17 +65,34 @@ def ask_summary(connection: HttpClient, from_ms: int | None, to_ms: int | None) 
     """
     bounds = [f"{name}={quote(iso(bound))}" for name, bound in (("from", from_ms), ("to", to_ms)) if bound is not None]
     asked_at_ms = now_ms()
-    answer = connection.ask("GET", "/payments-summary" + ("?" + "&".join(bounds) if bounds else ""))
+    connection.send("GET", "/payments-summary" + ("?" + "&".join(bounds) if bounds else ""))
+    return read_summary(connection, asked_at_ms, from_ms, to_ms)
+
+
+def read_summary(connection: HttpClient, asked_at_ms: int, from_ms: int | None, to_ms: int | None) -> SummaryAnswer:
+    """Receive the summary for which a replica was asked.
+
+    Raises:
+        NoAnswerError: the replica did not answer.
+    """
+    answer = connection.receive()
     totals: dict[str, ChargeTotals] = {}
     if answer.status == HTTPStatus.OK:
-        by_processor = json.loads(answer.body, parse_float=Decimal)
-        others = by_processor.pop("currencies", {})
-        for code, in_currency in {DEFAULT_CURRENCY: by_processor, **others}.items():
-            for name, figures in in_currency.items():
-                minor = int(figures["totalAmount"] * 10 ** DECIMALS[code])
-                totals[total_key(name, code)] = ChargeTotals(figures["totalRequests"], minor)
+        totals = read_processors(json.loads(answer.body, parse_float=Decimal))
     final = answer.headers.get("fiel-summary-final") == "true"
     return SummaryAnswer(connection.url, asked_at_ms, from_ms, to_ms, answer.status, final, without_zeros(totals))
+
+
+def read_processors(by_processor: Mapping[str, Any]) -> dict[str, ChargeTotals]:
+    """Read totals by processor, under `currencies` those in other currencies than the default, by `total_key`."""
+    in_default = {name: figures for name, figures in by_processor.items() if name != "currencies"}
+    return {
+        total_key(name, code): ChargeTotals(
+            figures["totalRequests"], int(figures["totalAmount"] * 10 ** DECIMALS[code])
+        )
+        for code, in_currency in {DEFAULT_CURRENCY: in_default, **by_processor.get("currencies", {})}.items()
+        for name, figures in in_currency.items()
+    }
 
 
 def iso(at_ms: int) -> str:

@@ -25,6 +25,8 @@ DEFAULT_CURRENCY = "BRL"
 CURRENCY_SHARES = {"": 0.90, DEFAULT_CURRENCY: 0.04, "JPY": 0.03, "KWD": 0.03}
 """Share of the payments in each currency; the empty code stands for the default where it is left out."""
 DECIMALS = {"": 2, DEFAULT_CURRENCY: 2, "JPY": 0, "KWD": 3}
+PERHAPS_KEPT = "the journal does not answer"
+"""What the only 503 says after which a payment may be kept all the same."""
 GIVES_UP_SHARE = 1 / 10
 """Share of the payments whose client does not try again."""
 
@@ -83,6 +85,15 @@ class Attempt:
     status: int | None
     """Status of the answer; None where there was none, or one that is not HTTP."""
     error: str = ""
+    answered_at_ms: int | None = None
+    """Wall-clock time at which the answer, or the error, was there."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the answer promises that nothing of the request is kept: 4xx, and 503 with one exception."""
+        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            return PERHAPS_KEPT not in self.error
+        return self.status is not None and HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 @dataclass(slots=True)
@@ -104,6 +115,11 @@ class OfferedPayment:
     def accepted(self) -> bool:
         """Whether the gateway promised a client that it will charge this amount."""
         return any(each.status == HTTPStatus.ACCEPTED and each.amount == self.amount for each in self.attempts)
+
+    @property
+    def refused(self) -> bool:
+        """Whether every answer promised that nothing is kept, so that it must never be charged."""
+        return bool(self.attempts) and all(each.refused for each in self.attempts)
 
 
 def draw_workload(seed: int) -> Iterator[OfferedPayment]:

@@ -56,7 +56,10 @@ class Cluster:
         self.clock = Clock()
         self.tables = MemoryTables()
         self.board = MemoryBoard(self.clock.time)
-        self.processors = {each.name: PaymentProcessor(each.fee, self.clock) for each in conditions.processors}
+        self.processors = {
+            each.name: PaymentProcessor(each.fee, self.clock, now_ms=self.clock.now_ms)
+            for each in conditions.processors
+        }
         self.journals = {name: MemoryJournal() for name in names}
         self.store_memories = {name: MemoryStoreMemory() for name in names}
         self._channels: dict[str, MemoryChannel] = {}

@@ -44,9 +44,11 @@ class MemoryPurge(MemoryStore):
     def _forget(self, purge: LastPurge) -> None:
         tables = self.tables
         for lease in tables.leases.values():
-            lease.epoch += lease.generation < purge.generation
+            if lease.generation < purge.generation:
+                lease.end_epoch()
         forgotten = [key for key, payment in tables.payments.items() if payment.accepted_at_ms <= purge.at_ms]
-        for table in (tables.payments, tables.claims, tables.settlements, tables.conflicts):
+        for table in (tables.payments, tables.claims, tables.settlements, tables.closings, tables.conflicts):
             for key in forgotten:
                 table.pop(key, None)
+        tables.disputes = {each for each in tables.disputes if each.correlation_id in tables.payments}
         tables.purged_generation = purge.generation

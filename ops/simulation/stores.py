@@ -7,6 +7,7 @@ from uuid import UUID
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import (
+    NEVER_MS,
     AdoptedClaims,
     Beat,
     LedgerSummary,
@@ -15,13 +16,12 @@ from actors.domain.records import (
     Registration,
     ReplicaState,
     StoreIdentity,
+    Watermarks,
     WriteResult,
 )
 from actors.domain.wall_clock import ClockReading
 from actors.errors import FencedError, LedgerUnavailableError
 from ops.simulation.tables import Lease, MemoryFence, MemoryTables, OwnedClaim
-
-NEVER_MS = 2**63 - 1
 
 
 class MemoryStore:
@@ -116,27 +116,42 @@ class MemoryPayments(MemoryStore):
         self._answer()
         return self.tables.record(correlation_id)
 
-    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
+    def watermarks(self) -> Watermarks:
+        self._answer()
+        leases, owners = self.tables.leases, self.tables.owners()
+        answers_ms = (lease.answered_ms for name, lease in leases.items() if name in owners)
+        return Watermarks(self._stamp_watermark_ms(), min(answers_ms, default=NEVER_MS))
+
+    def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         self._answer()
         tables = self.tables
+        left_out = 0
         totals: dict[tuple[str, str], tuple[int, int]] = {}
         for settlement in tables.settlements.values():
             stamp = settlement.requested_at_ms
             if (from_ms is None or from_ms <= stamp) and (to_ms is None or stamp <= to_ms):
+                if answered_by_ms is not None and settlement.answered_at_ms > answered_by_ms:
+                    left_out += 1
+                    continue
                 amount = settlement.payment.money
                 key = settlement.processor, amount.currency
                 requests, minor = totals.get(key, (0, 0))
                 totals[key] = requests + 1, minor + amount.minor
-        done = set(tables.gone()) - tables.owners()
-        watermarks_ms = [lease.watermark_ms for name, lease in tables.leases.items() if name not in done]
         published_ms = max((lease.published_ms for lease in tables.leases.values()), default=-NEVER_MS)
         return LedgerSummary(
             tuple(
                 ProcessorTotal(name, requests, Money(minor, currency))
                 for (name, currency), (requests, minor) in totals.items()
             ),
-            min([*watermarks_ms, published_ms]),
+            min(self._stamp_watermark_ms(), published_ms),
+            left_out,
         )
+
+    def _stamp_watermark_ms(self) -> int:
+        tables = self.tables
+        done = set(tables.gone()) - tables.owners()
+        watermarks_ms = (lease.watermark_ms for name, lease in tables.leases.items() if name not in done)
+        return min(watermarks_ms, default=NEVER_MS)
 
 
 class MemoryLeases(MemoryStore):
@@ -149,34 +164,34 @@ class MemoryLeases(MemoryStore):
     def register(self, generation: int, clock: ClockReading) -> Registration:
         self._answer()
         tables, replica = self.tables, self.fence.replica
-        lease = tables.leases.setdefault(replica, Lease(0, generation, watermark_ms=clock.clock_ms))
+        lease = tables.leases.setdefault(replica, Lease(0, generation, clock.clock_ms, clock.clock_ms))
         lease.epoch += 1
         lease.generation, lease.clock = generation, clock
-        lease.watermark_ms = min(lease.watermark_ms, clock.clock_ms)
+        lease.watermark_ms = lease.answered_ms = min(lease.watermark_ms, clock.clock_ms)
         lease.published_ms = max(lease.published_ms, lease.watermark_ms)
         self.fence.timeline = tables.timeline
         self.fence.epoch = lease.epoch if generation == tables.generation else 0
         return Registration(lease.epoch, tables.generation, lease.watermark_ms, lease.published_ms)
 
-    def beat(self, epoch: int, watermark_ms: int, clock: ClockReading) -> Beat:
+    def beat(self, epoch: int, watermarks: Watermarks, clock: ClockReading) -> Beat:
         self._answer()
         lease = self.tables.leases.get(self.fence.replica)
         if lease is None or lease.epoch != epoch or lease.has_left:
             return Beat(renewed=False, generation=0)
         lease.beats += 1
-        lease.watermark_ms, lease.clock = watermark_ms, clock
-        lease.published_ms = max(lease.published_ms, watermark_ms)
+        lease.watermark_ms, lease.answered_ms, lease.clock = watermarks.stamp_ms, watermarks.answer_ms, clock
+        lease.published_ms = max(lease.published_ms, watermarks.stamp_ms)
         return Beat(renewed=True, generation=self.tables.generation)
 
-    def retire(self, epoch: int, watermark_ms: int) -> None:
+    def retire(self, epoch: int, watermarks: Watermarks) -> None:
         self._answer()
         lease = self.tables.leases.get(self.fence.replica)
         if lease is not None and lease.epoch == epoch:
-            lease.left_epoch, lease.watermark_ms = epoch, watermark_ms
+            lease.left_epoch, lease.watermark_ms = epoch, watermarks.stamp_ms
 
     def stand_aside(self, generation: int) -> None:
         self._answer()
-        self.tables.leases.setdefault(self.fence.replica, Lease(0, generation, watermark_ms=NEVER_MS)).end_epoch()
+        self.tables.leases.setdefault(self.fence.replica, Lease(0, generation, NEVER_MS, NEVER_MS)).end_epoch()
 
     def others(self) -> tuple[ReplicaState, ...]:
         self._answer()
@@ -197,10 +212,6 @@ class MemoryLeases(MemoryStore):
                 lease.end_epoch()
         self._lose_the_answer()
 
-    def living(self) -> int:
-        self._answer()
-        return len(self.tables.leases) - len(self.tables.gone())
-
     def adopt(self, claims_max: int) -> AdoptedClaims | None:
         self._answer()
         tables = self.tables
@@ -217,6 +228,7 @@ class MemoryLeases(MemoryStore):
         for owned in taken:
             owned.owner, owned.epoch = self.fence.replica, 0
         mine.watermark_ms = min(mine.watermark_ms, oldest_stamp_ms)
+        mine.answered_ms = min(mine.answered_ms, oldest_stamp_ms)
         self._lose_the_answer()
         return AdoptedClaims(tuple(owned.claim for owned in taken), oldest_stamp_ms)
 

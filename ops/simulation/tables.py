@@ -28,6 +28,7 @@ class Lease:
     epoch: int
     generation: int
     watermark_ms: int
+    answered_ms: int
     published_ms: int = 0
     beats: int = 0
     left_epoch: int = 0
@@ -72,6 +73,8 @@ class MemoryTables:
             claims={key: replace(owned) for key, owned in self.claims.items()},
             settlements=dict(self.settlements),
             conflicts={key: dict(amounts) for key, amounts in self.conflicts.items()},
+            closings=dict(self.closings),
+            disputes=set(self.disputes),
             leases={name: replace(lease) for name, lease in self.leases.items()},
         )
 
@@ -79,7 +82,8 @@ class MemoryTables:
         """Put back an earlier copy, as a standby does that had not received the rest; it begins a new timeline."""
         restored = earlier.copy()
         self.payments, self.claims, self.settlements = restored.payments, restored.claims, restored.settlements
-        self.conflicts, self.leases, self.generation = restored.conflicts, restored.leases, restored.generation
+        self.conflicts, self.closings, self.disputes = restored.conflicts, restored.closings, restored.disputes
+        self.leases, self.generation = restored.leases, restored.generation
         self.purged_at_ms, self.purged_generation = restored.purged_at_ms, restored.purged_generation
         self.timeline += 1
 

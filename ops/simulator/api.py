@@ -20,6 +20,7 @@ from ops.simulator.wire import (
     encode_faults,
     encode_message,
     encode_payment,
+    encode_requests,
     encode_summaries,
 )
 
@@ -68,6 +69,7 @@ class Api:
             ("GET", "/payments/service-health"): self._answer_health,
             ("GET", "/admin/payments-summary"): self._sum_up,
             ("GET", "/admin/payments"): self._list_payments,
+            ("GET", "/admin/requests"): self._list_requests,
             ("POST", "/admin/purge-payments"): self._purge,
             ("PUT", "/admin/configurations/token"): self._set_token,
             ("PUT", "/admin/configurations/delay"): self._set_delay,
@@ -124,6 +126,9 @@ class Api:
 
     def _list_payments(self, _request: Request, client: ClientConnection) -> None:
         client.answer(HTTPStatus.OK, encode_charges(self._processor.ledger), "application/x-ndjson")
+
+    def _list_requests(self, _request: Request, client: ClientConnection) -> None:
+        client.answer(HTTPStatus.OK, encode_requests(self._processor.asked), "application/x-ndjson")
 
     def _purge(self, _request: Request, client: ClientConnection) -> None:
         self._processor.purge()

@@ -1,10 +1,14 @@
 """Decides which faults are injected into which payment request; a seed makes the decisions repeatable."""
 
 import math
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from http import HTTPStatus
 from random import Random
 from typing import Annotated
+from uuid import UUID
 
 from msgspec import Meta, Struct
 
@@ -12,6 +16,7 @@ DELAY_MS_MAX = 600_000
 
 Rate = Annotated[float, Meta(ge=0, le=1)]
 Milliseconds = Annotated[float, Meta(ge=0, le=DELAY_MS_MAX)]
+ErrorStatus = Annotated[int, Meta(ge=400, le=599)]
 
 GARBAGE = (
     bytes(range(128, 192)),
@@ -40,7 +45,17 @@ class Fault(Enum):
     REFUSE = "refuse"
     """Close the port, so that connections are refused; counted once for each time it is closed."""
     DELAY = "delay"
-    """Take longer than the configured delay."""
+    """Take longer than the configured delay, of which `service-health` says nothing."""
+    EDGE = "edge"
+    """Book the charge, and let something in front of the processor answer with a status and a body of its own."""
+    LATE_EDGE = "lateEdge"
+    """Let something in front of the processor answer at once, and book the charge some time later."""
+    DECLINE = "decline"
+    """Decline the payment whenever it is asked for: answer another status and book nothing."""
+    OTHER_AMOUNT = "otherAmount"
+    """Hold a charge of another amount under the id since a day before the payment was first asked for: answer 422."""
+    FALSE_DUPLICATE = "falseDuplicate"
+    """Answer 422 although no charge is held under the id, whenever the payment is asked for; book nothing."""
 
 
 class FixedDelay(Struct, tag_field="kind", tag="fixed", frozen=True, forbid_unknown_fields=True):
@@ -84,7 +99,7 @@ class LognormalDelay(
 
 
 class Faults(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False, rename="camel"):
-    """The faults to inject; a rate is the share of payment requests, each of which gets at most one such fault."""
+    """The faults to inject: each request gets at most one of `rates`, and each id at most one of `rates_by_id`."""
 
     seed: int = 0
     failure_rate: Rate = 0
@@ -96,15 +111,25 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Fals
     drip_rate: Rate = 0
     drip_interval_ms: Milliseconds = 100
     refuse: bool = False
+    edge_rate: Rate = 0
+    late_edge_rate: Rate = 0
+    edge_status: ErrorStatus = 503
+    decline_rate: Rate = 0
+    decline_status: ErrorStatus = 400
+    other_amount_rate: Rate = 0
+    false_duplicate_rate: Rate = 0
     delay: FixedDelay | UniformDelay | LognormalDelay | None = None
 
     def __post_init__(self) -> None:
-        """Check that the rates add up to at most 1."""
-        if math.fsum(rate for _, rate in self.rates()) > 1:
-            raise ValueError("the rates sum to more than 1")
+        """Check that the rates of either kind add up to at most 1, and that HTTP knows the statuses."""
+        for rates in (self.rates(), self.rates_by_id()):
+            if math.fsum(rate for _, rate in rates) > 1:
+                raise ValueError("the rates sum to more than 1")
+        for status in (self.edge_status, self.decline_status):
+            HTTPStatus(status)
 
     def rates(self) -> tuple[tuple[Fault, float], ...]:
-        """Return each fault that has a rate, with its rate."""
+        """Return each fault that is drawn anew for each request, with the share of requests that get it."""
         return (
             (Fault.FAILURE, self.failure_rate),
             (Fault.COMMIT_THEN_DROP, self.commit_then_drop_rate),
@@ -112,6 +137,16 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Fals
             (Fault.LATE_COMMIT, self.late_commit_rate),
             (Fault.GARBAGE, self.garbage_rate),
             (Fault.DRIP, self.drip_rate),
+            (Fault.EDGE, self.edge_rate),
+            (Fault.LATE_EDGE, self.late_edge_rate),
+        )
+
+    def rates_by_id(self) -> tuple[tuple[Fault, float], ...]:
+        """Return each fault that a payment's id decides on, with the share of ids that get it."""
+        return (
+            (Fault.DECLINE, self.decline_rate),
+            (Fault.OTHER_AMOUNT, self.other_amount_rate),
+            (Fault.FALSE_DUPLICATE, self.false_duplicate_rate),
         )
 
 
@@ -130,11 +165,8 @@ class InjectionPlan:
 
     def __init__(self, faults: Faults) -> None:
         self._delay = faults.delay
-        self._thresholds: list[tuple[float, Fault]] = []
-        share = 0.0
-        for fault, rate in faults.rates():
-            share += rate
-            self._thresholds.append((share, fault))
+        self._thresholds = _thresholds(faults.rates())
+        self._thresholds_by_id = _thresholds(faults.rates_by_id())
         # Two generators, so that adding a delay does not change which requests get which fault.
         self._fault_rng = Random(f"{faults.seed} faults")  # noqa: S311 - it has to repeat, not to be secret
         self._delay_rng = Random(f"{faults.seed} delays")  # noqa: S311 - it has to repeat, not to be secret
@@ -143,6 +175,27 @@ class InjectionPlan:
         """Draw what is injected into the next request."""
         draw = self._fault_rng.random()
         garbage = GARBAGE[int(self._fault_rng.random() * len(GARBAGE))]
-        fault = next((fault for share, fault in self._thresholds if draw < share), None)
+        fault = _fault_at(draw, self._thresholds)
         delay_ms = self._delay.draw_ms(self._delay_rng) if self._delay else 0.0
         return Injection(fault, delay_ms, garbage)
+
+    def fault_of_id(self, correlation_id: UUID) -> Fault | None:
+        """Tell which fault a payment's id brings; it depends on the id and the rates, not on the seed.
+
+        So a payment is declined every time, and by each processor whose rate is not lower, whatever else changes.
+        """
+        return _fault_at(zlib.crc32(correlation_id.bytes) / 2**32, self._thresholds_by_id)
+
+
+def _thresholds(rates: Iterable[tuple[Fault, float]]) -> list[tuple[float, Fault]]:
+    thresholds: list[tuple[float, Fault]] = []
+    share = 0.0
+    for fault, rate in rates:
+        share += rate
+        if rate:
+            thresholds.append((share, fault))
+    return thresholds
+
+
+def _fault_at(draw: float, thresholds: list[tuple[float, Fault]]) -> Fault | None:
+    return next((fault for share, fault in thresholds if draw < share), None)

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DecimalException
 from uuid import UUID
@@ -28,6 +28,10 @@ class LedgerEntry:
     """The instant that the request gave, in UTC and to the microsecond."""
     currency: str = ""
     """Alphabetic code of ISO 4217; empty where the request gave none, so that it is the processor's default."""
+    booked_at_ms: int = field(default=0, compare=False)
+    """Wall clock at which it was booked, milliseconds since the epoch; 0 where that is not known any more."""
+    answered: bool = field(default=False, compare=False)
+    """Whether the request that was booked was told so; without that, only a look-up can find it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ class LedgerFile:
     def _parse(self, number: int, line: str) -> LedgerEntry:
         try:
             correlation_id, minor, requested_at, *currency = line.split(" ", 3)
-            return LedgerEntry(UUID(correlation_id), int(minor), datetime.fromisoformat(requested_at), *currency)
+            code = currency[0] if currency else ""
+            return LedgerEntry(UUID(correlation_id), int(minor), datetime.fromisoformat(requested_at), code)
         except ValueError as error:
             raise LedgerFileError(f"{self._path}:{number}: not a line of a ledger: {line!r}") from error

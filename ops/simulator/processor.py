@@ -2,9 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from http import HTTPStatus
+from time import time_ns
 from typing import Protocol
+from uuid import UUID
 
 from ops.simulator.connection import Timers
 from ops.simulator.faults import Fault, Faults, Injection, InjectionPlan
@@ -15,6 +19,10 @@ from ops.simulator.wire import encode_health, encode_message
 
 _CHARGED = encode_message("payment charged")
 _KNOWN = encode_message("payment already charged")
+_DECLINED = encode_message("payment declined")
+_EDGE = encode_message("answered in front of the processor")
+_BEFORE = timedelta(days=1)
+"""How long before a payment a charge of another amount was made under its id."""
 
 
 class Client(Hashable, Protocol):
@@ -42,7 +50,14 @@ class Client(Hashable, Protocol):
 class PaymentProcessor:
     """One processor: its ledger, its settings and the faults that it injects."""
 
-    def __init__(self, fee: Decimal, timers: Timers, ledger_file: LedgerFile | None = None) -> None:
+    def __init__(
+        self,
+        fee: Decimal,
+        timers: Timers,
+        ledger_file: LedgerFile | None = None,
+        now_ms: Callable[[], int] = lambda: time_ns() // 1_000_000,
+    ) -> None:
+        """`now_ms` is the wall clock by which charges are booked."""
         self.fee = fee
         self.delay_ms = 0
         """How long each charge takes, in milliseconds."""
@@ -51,10 +66,15 @@ class PaymentProcessor:
         self.ledger = Ledger()
         self.calls = 0
         """How many charges were asked for."""
+        self.asked: dict[UUID, Fault | None] = {}
+        """The ids of the payments that were asked for, each with the fault that was injected because of its id."""
         self.to_be_booked: list[LedgerEntry] = []
         """Payments that will be booked some time after their clients were left without an answer."""
         self.injected: Counter[Fault] = Counter()
         self._timers = timers
+        self._now_ms = now_ms
+        self._left: set[UUID] = set()
+        """Payments whose clients have left before they were charged."""
         self._ledger_file = ledger_file
         self._concurrency: ConcurrencyLimiter[Callable[[], None]] = ConcurrencyLimiter()
         self._health: HealthLimiter[Client] = HealthLimiter(timers.time())
@@ -79,11 +99,14 @@ class PaymentProcessor:
         if self._ledger_file:
             self._ledger_file.purge()
         self.ledger.purge()
+        self.asked.clear()
 
     def pay(self, payment: LedgerEntry, client: Client) -> None:
         """Charge a payment and answer the client; the charge is made even if the client leaves."""
         self.calls += 1
+        self.asked.setdefault(payment.correlation_id, None)
         injection = self._plan.draw()
+        client.on_lost = lambda: self._left.add(payment.correlation_id)
 
         def begin() -> None:
             self._begin(payment, injection, client)
@@ -128,17 +151,21 @@ class PaymentProcessor:
             return
         if injection.fault:
             self.injected[injection.fault] += 1
-        if injection.fault is Fault.FAILURE:
-            client.answer(HTTPStatus.INTERNAL_SERVER_ERROR)
-        elif injection.fault is Fault.LATE_COMMIT:
-            self.to_be_booked.append(payment)
-            self._timers.call_later(self._faults.late_commit_ms / 1000, lambda: self._insert_late(payment))
-            client.drop()
-        else:
-            self._answer_payment(injection, client, inserted=self._insert(payment))
+        match injection.fault:
+            case Fault.FAILURE:
+                client.answer(HTTPStatus.INTERNAL_SERVER_ERROR)
+            case Fault.LATE_COMMIT:
+                self._book_later(payment)
+                client.drop()
+            case Fault.LATE_EDGE:
+                self._book_later(payment)
+                client.answer(self._faults.edge_status, _EDGE)
+            case fault:
+                answered = fault is None and payment.correlation_id not in self._left
+                self._answer_payment(injection, client, *self._book(payment, answered=answered))
+        self._left.discard(payment.correlation_id)
 
-    def _answer_payment(self, injection: Injection, client: Client, *, inserted: bool) -> None:
-        status, body = (HTTPStatus.OK, _CHARGED) if inserted else (HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN)
+    def _answer_payment(self, injection: Injection, client: Client, status: int, body: bytes) -> None:
         match injection.fault:
             case Fault.COMMIT_THEN_DROP:
                 client.drop()
@@ -148,19 +175,45 @@ class PaymentProcessor:
                 client.send_garbage(injection.garbage)
             case Fault.DRIP:
                 client.drip(status, body, self._faults.drip_interval_ms / 1000)
+            case Fault.EDGE:
+                client.answer(self._faults.edge_status, _EDGE)
             case _:
                 client.answer(status, body)
 
-    def _insert(self, payment: LedgerEntry) -> bool:
+    def _book(self, payment: LedgerEntry, *, answered: bool = False) -> tuple[int, bytes]:
+        """Book a payment, unless its id is known or brings a fault; return the answer that says so."""
+        known = self.ledger.find(payment.correlation_id) is not None
+        fault = None if known else self._plan.fault_of_id(payment.correlation_id)
+        if fault:
+            self.injected[fault] += 1
+            self.asked[payment.correlation_id] = fault
+        match fault:
+            case Fault.DECLINE:
+                return self._faults.decline_status, _DECLINED
+            case Fault.FALSE_DUPLICATE:
+                return HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN
+            case Fault.OTHER_AMOUNT:
+                amount_minor, requested_at = payment.amount_minor + 1, payment.requested_at - _BEFORE
+                self._insert(replace(payment, amount_minor=amount_minor, requested_at=requested_at))
+                return HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN
+        if self._insert(payment, answered=answered):
+            return HTTPStatus.OK, _CHARGED
+        return HTTPStatus.UNPROCESSABLE_ENTITY, _KNOWN
+
+    def _book_later(self, payment: LedgerEntry) -> None:
+        def book() -> None:
+            self.to_be_booked.remove(payment)
+            self._book(payment)
+
+        self.to_be_booked.append(payment)
+        self._timers.call_later(self._faults.late_commit_ms / 1000, book)
+
+    def _insert(self, payment: LedgerEntry, *, answered: bool = False) -> bool:
         if self.ledger.find(payment.correlation_id):
             return False
         if self._ledger_file:
             self._ledger_file.append(payment)
-        return self.ledger.insert(payment)
-
-    def _insert_late(self, payment: LedgerEntry) -> None:
-        self.to_be_booked.remove(payment)
-        self._insert(payment)
+        return self.ledger.insert(replace(payment, booked_at_ms=self._now_ms(), answered=answered))
 
     def _send_health(self, client: Client) -> None:
         client.answer(HTTPStatus.OK, encode_health(failing=self.failing, delay_ms=self.delay_ms))

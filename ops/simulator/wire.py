@@ -1,7 +1,7 @@
 """Decodes the requests to a processor and encodes its answers."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qs
@@ -13,6 +13,7 @@ from ops.simulator.faults import Fault, Faults
 from ops.simulator.ledger import LedgerEntry, Summary, amount_of, fee_of, minor_of
 
 Body = TypeVar("Body")
+EPOCH, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -122,10 +123,19 @@ def encode_charges(payments: Iterable[LedgerEntry]) -> bytes:
                 "amountMinor": payment.amount_minor,
                 "requestedAt": _instant(payment.requested_at),
                 **_currency(payment),
+                **_booking(payment),
             }
         )
         + b"\n"
         for payment in payments
+    )
+
+
+def encode_requests(asked: Mapping[UUID, Fault | None]) -> bytes:
+    """Encode which payments were asked for, and the fault that each id brought, one JSON object per line."""
+    return b"".join(
+        _encode({"correlationId": correlation_id, "fault": fault.value if fault else None}) + b"\n"
+        for correlation_id, fault in asked.items()
     )
 
 
@@ -137,6 +147,12 @@ def encode_faults(faults: Faults, injected: Mapping[Fault, int]) -> bytes:
 
 def _currency(payment: LedgerEntry) -> dict[str, str]:
     return {"currency": payment.currency} if payment.currency else {}
+
+
+def _booking(payment: LedgerEntry) -> dict[str, object]:
+    if not payment.booked_at_ms:
+        return {}
+    return {"bookedAt": _instant(EPOCH + payment.booked_at_ms * MILLISECOND), "answered": payment.answered}
 
 
 def _in_utc(instant: datetime) -> datetime:

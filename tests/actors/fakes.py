@@ -8,7 +8,7 @@ from uuid import UUID
 from actors.actor import Actor
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
-from actors.domain.records import LookUpAnswer, LookUpResult, ProcessorHealth
+from actors.domain.records import LookUpAnswer, LookUpResult, ProcessorHealth, Watermarks
 from actors.domain.wall_clock import ClockReading, WallClock
 from ops.simulation.clock import NOW_MS
 from ops.simulation.peers import MemoryBoard, MemoryChannel
@@ -22,6 +22,7 @@ __all__ = [
     "ScriptedProbe",
     "ScriptedProcessor",
     "VirtualRuntime",
+    "both",
     "deliver",
     "payment",
 ]
@@ -33,6 +34,11 @@ READING = ClockReading(NOW_MS, NOW_MS)
 def payment(number: int, amount_minor: int = 1990, currency: str = "BRL") -> Payment:
     """Make the payment with this number."""
     return Payment(UUID(int=number), amount_minor, NOW_MS, currency)
+
+
+def both(at_ms: int) -> Watermarks:
+    """Make watermarks that are equal."""
+    return Watermarks(at_ms, at_ms)
 
 
 def deliver(actor: Actor) -> None:

@@ -7,20 +7,21 @@ from pykka._envelope import Envelope
 from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.lease_watch import LEASE_S
 from actors.domain.payment import Claim, Payment, Settlement
+from actors.domain.records import NEVER_MS, NOTHING_MISSING, Watermarks
 from actors.domain.wall_clock import ClockReading
 from actors.errors import GatewayUnavailableError, LeaseLostError
 from actors.fleet import CLOCKS_S
-from actors.lease import ADOPT_S, BEAT_S, NEVER_MS, LeaseActor
+from actors.lease import ADOPT_S, BEAT_S, LeaseActor
 from actors.messages.intake import FirstAmountsFound, TakeOver
 from actors.messages.lease import GetLivingCount, Leave
-from actors.messages.processor import GetOldestSent, LeaseRenewed
-from actors.messages.router import Adopt, GetAdoptionRoom, GetOldestStamp, StoreChanged
+from actors.messages.processor import GetUnreported, LeaseRenewed
+from actors.messages.router import Adopt, GetAdoptionRoom, GetUncommitted, StoreChanged
 from actors.messages.trouble import GetTrouble
 from actors.takeover import TAKEN_AT_ONCE_MAX
 from ops.simulation.journals import MemoryStoreMemory
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, deliver, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, both, deliver, payment
 from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
 
 
@@ -35,8 +36,8 @@ class Lease:
         """Called with each question that the actor asks, before it is answered."""
         self.tables = tables or MemoryTables()
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
-        self.router = self.recorder({GetOldestStamp: None, GetAdoptionRoom: 100})
-        self.processor = self.recorder({GetOldestSent: None})
+        self.router = self.recorder({GetUncommitted: NOTHING_MISSING, GetAdoptionRoom: 100})
+        self.processor = self.recorder({GetUnreported: NOTHING_MISSING})
         self.intake, self.shelf = self.recorder({TakeOver: True}), MemoryShelf()
         self.memory = memory or MemoryStoreMemory()
         self.purges: list[None] = []
@@ -68,6 +69,11 @@ class Lease:
         """As Postgres tells it."""
         return self.tables.leases["1"].watermark_ms
 
+    @property
+    def answered_ms(self) -> int:
+        """As Postgres tells it."""
+        return self.tables.leases["1"].answered_ms
+
     def start(self) -> "Lease":
         self.actor.on_start()
         deliver(self.actor)
@@ -89,7 +95,7 @@ def write(tables: MemoryTables, replica: str, claims: Sequence[Claim], settled: 
     leases, store = MemoryLeases(tables, fence), MemoryPayments(tables, fence)
     leases.register(0, READING)
     store.write(claims, (), ())
-    store.write((), (), [Settlement(each, "default", NOW_MS, 1) for each in settled])
+    store.write((), (), [Settlement(each, "default", NOW_MS, 1, NOW_MS) for each in settled])
     return leases
 
 
@@ -97,7 +103,7 @@ def left_by_replica_2(*numbers: int) -> MemoryTables:
     """Make tables which show that replica 2 is gone and left these payments."""
     tables = MemoryTables()
     leases = write(tables, "2", [Claim(payment(number), "fallback") for number in numbers])
-    leases.retire(1, NOW_MS - 40)
+    leases.retire(1, both(NOW_MS - 40))
     return tables
 
 
@@ -109,7 +115,7 @@ def test_it_joins_and_may_send_until_the_lease_ends() -> None:
 def test_unsettled_rows_of_an_earlier_run_are_adopted_before_the_lease_counts() -> None:
     tables = MemoryTables()
     before = write(tables, "1", [Claim(payment(1), "default"), Claim(payment(2), "fallback")], [payment(1)])
-    before.beat(1, NOW_MS - 500, READING)
+    before.beat(1, both(NOW_MS - 500), READING)
     lease = Lease(tables).start()
     assert lease.router.messages == [Adopt((Claim(payment(2), "fallback"),), NOW_MS - 500)]
     (found,) = lease.intake.messages
@@ -128,7 +134,7 @@ def test_no_more_rows_of_an_earlier_run_are_read_than_the_router_drives() -> Non
 def test_rows_that_there_was_no_room_for_are_read_again_and_hold_the_watermark_until_then() -> None:
     tables = MemoryTables()
     before = write(tables, "1", [Claim(payment(number), "default") for number in range(DRIVEN_MAX + 7)])
-    before.beat(1, NOW_MS - 500, READING)
+    before.beat(1, both(NOW_MS - 500), READING)
     lease = Lease(tables).start()
     lease.advance(BEAT_S)
     assert lease.watermark_ms == NOW_MS - 500
@@ -165,10 +171,25 @@ def test_the_watermark_is_now_while_nothing_is_unsettled() -> None:
 
 def test_the_watermark_stays_behind_the_oldest_charge_that_postgres_does_not_know() -> None:
     lease = Lease().start()
-    lease.processor.answers[GetOldestSent] = NOW_MS + 20
-    lease.router.answers[GetOldestStamp] = NOW_MS + 10
+    lease.processor.answers[GetUnreported] = both(NOW_MS + 20)
+    lease.router.answers[GetUncommitted] = both(NOW_MS + 10)
     lease.advance(BEAT_S)
     assert lease.watermark_ms == NOW_MS + 10
+
+
+def test_what_was_answered_before_is_told_apart_from_what_is_under_way() -> None:
+    lease = Lease().start()
+    lease.processor.answers[GetUnreported] = Watermarks(NOW_MS - 2000, NOW_MS + 30)
+    lease.router.answers[GetUncommitted] = Watermarks(NOW_MS - 1000, NOW_MS + 40)
+    lease.advance(BEAT_S)
+    assert (lease.watermark_ms, lease.answered_ms) == (NOW_MS - 2000, NOW_MS + 30)
+
+
+def test_while_nothing_is_answered_and_not_committed_all_answers_until_now_are() -> None:
+    lease = Lease().start()
+    lease.router.answers[GetUncommitted] = Watermarks(NOW_MS - 2000, NEVER_MS)
+    lease.advance(BEAT_S)
+    assert (lease.watermark_ms, lease.answered_ms) == (NOW_MS - 2000, lease.runtime.now_ms())
 
 
 def test_a_charge_that_ends_between_two_questions_is_not_missed() -> None:
@@ -176,8 +197,8 @@ def test_a_charge_that_ends_between_two_questions_is_not_missed() -> None:
 
     def report(question: object) -> None:
         # What the processor's actor reports now reaches the router before the router is asked.
-        if isinstance(question, GetOldestSent):
-            lease.router.answers[GetOldestStamp] = NOW_MS + 5
+        if isinstance(question, GetUnreported):
+            lease.router.answers[GetUncommitted] = both(NOW_MS + 5)
 
     lease.hook = report
     lease.advance(BEAT_S)
@@ -190,9 +211,9 @@ def test_the_watermark_does_not_rise_while_nobody_can_tell(silent: str) -> None:
     lease.advance(BEAT_S)
     before = lease.watermark_ms
     if silent == "router":
-        lease.router.answers[GetOldestStamp] = GatewayUnavailableError("planted")
+        lease.router.answers[GetUncommitted] = GatewayUnavailableError("planted")
     else:
-        lease.processor.answers[GetOldestSent] = GatewayUnavailableError("planted")
+        lease.processor.answers[GetUnreported] = GatewayUnavailableError("planted")
     lease.advance(BEAT_S)
     assert lease.watermark_ms == before
 
@@ -216,13 +237,15 @@ def test_it_tells_for_how_long_the_lease_could_not_be_renewed_and_why() -> None:
     assert lease.actor.on_receive(GetTrouble()) is None
 
 
-def test_it_tells_how_many_replicas_live() -> None:
+def test_it_tells_how_many_replicas_lived_when_postgres_last_told() -> None:
     lease = Lease(left_by_replica_2()).start()
     assert lease.actor.on_receive(GetLivingCount()) == 1
-    MemoryLeases(lease.tables, MemoryFence("3")).register(0, LEASE_S)
+    MemoryLeases(lease.tables, MemoryFence("3")).register(0, READING)
+    lease.advance(BEAT_S)
     assert lease.actor.on_receive(GetLivingCount()) == 2
     lease.leases.failures = 1
-    assert lease.actor.on_receive(GetLivingCount()) is None
+    lease.advance(BEAT_S)
+    assert lease.actor.on_receive(GetLivingCount()) == 2
 
 
 def test_a_name_that_another_process_took_ends_the_actor() -> None:
@@ -268,7 +291,7 @@ def test_leaving_ends_the_lease_at_once() -> None:
 
 def test_leaving_with_a_charge_unaccounted_for_keeps_its_stamp() -> None:
     lease = Lease().start()
-    lease.router.answers[GetOldestStamp] = NOW_MS + 3
+    lease.router.answers[GetUncommitted] = both(NOW_MS + 3)
     lease.leave()
     assert lease.watermark_ms == NOW_MS + 3
 
@@ -326,7 +349,7 @@ def test_rows_whose_adoption_was_not_answered_are_found_by_joining_again() -> No
 def test_after_an_adoption_the_watermark_stays_low_also_while_nobody_can_tell() -> None:
     lease = Lease(left_by_replica_2(1)).start()
     lease.advance(LEASE_S)
-    lease.router.answers[GetOldestStamp] = GatewayUnavailableError("planted")
+    lease.router.answers[GetUncommitted] = GatewayUnavailableError("planted")
     lease.advance(2 * BEAT_S)
     assert [owned.owner for owned in lease.tables.claims.values()] == ["1"]
     assert lease.watermark_ms <= NOW_MS - 40
@@ -368,7 +391,7 @@ class Peer:
 
     def beat(self) -> None:
         if self.is_alive:
-            self.leases.beat(self.epoch, self.reading.clock_ms, self.reading)
+            self.leases.beat(self.epoch, both(self.reading.clock_ms), self.reading)
             self.runtime.call_later(BEAT_S, self.beat)
 
 
@@ -421,9 +444,9 @@ def test_who_joins_stamps_no_charge_below_what_was_ever_published(publisher: str
     lease = Lease()
     leases = MemoryLeases(lease.tables, MemoryFence(publisher))
     epoch = leases.register(0, READING).epoch
-    leases.beat(epoch, NOW_MS + 5_000, ClockReading(NOW_MS + 5_000, NOW_MS + 5_000))
+    leases.beat(epoch, both(NOW_MS + 5_000), ClockReading(NOW_MS + 5_000, NOW_MS + 5_000))
     if has_retired:
-        leases.retire(epoch, NEVER_MS)
+        leases.retire(epoch, NOTHING_MISSING)
     lease.start().advance(CLOCKS_S)
     assert is_joined(lease)
     assert lease.runtime.now_ms() == NOW_MS + 5_000
@@ -441,7 +464,7 @@ def test_a_replica_that_stands_still_loses_its_lease_also_where_it_has_left_noth
     assert not lease.tables.leases["2"].has_left
     lease.advance(2 * BEAT_S)
     assert lease.tables.leases["2"].has_left
-    assert not peer.leases.beat(peer.epoch, NOW_MS, READING).renewed
+    assert not peer.leases.beat(peer.epoch, both(NOW_MS), READING).renewed
 
 
 def test_after_postgres_was_away_others_keep_their_leases_until_they_could_beat() -> None:
@@ -474,8 +497,9 @@ def test_a_step_of_the_systems_clock_is_told_once_and_gets_into_no_watermark(cap
 def test_the_lease_is_renewed_until_a_purge_has_stopped_the_actors() -> None:
     lease = Lease().start()
     lease.tables.generation += 1
+    beats = lease.tables.leases["1"].beats
     lease.advance(2 * LEASE_S)
-    assert lease.tables.leases["1"].until_s > lease.runtime.now_s()
+    assert lease.tables.leases["1"].beats - beats == round(2 * LEASE_S / BEAT_S)
     assert lease.processor.messages[-1] == LeaseRenewed(lease.runtime.now_s() + LEASE_S)
 
 

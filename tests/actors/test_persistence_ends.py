@@ -11,7 +11,7 @@ from actors.messages.persistence import Incidents
 from actors.messages.router import Written
 from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, READING, payment
 from tests.actors.persisting import Persistence, claims, closing, ids, settlement, store_of, written
 
 
@@ -69,7 +69,7 @@ def test_a_replica_that_others_have_taken_over_from_still_tells_of_second_charge
     tables = MemoryTables()
     store_of("2", tables).write((), (), (settlement(1, "fallback"),))
     persistence = Persistence(tables)
-    MemoryLeases(tables, MemoryFence("1")).register(0, lease_s=60)
+    MemoryLeases(tables, MemoryFence("1")).register(0, READING)
     persistence.write(settlements=(settlement(1), settlement(2)))
     assert persistence.incidents() == incidents(disputes=1)
     assert (persistence.unwritten(), persistence.router.messages) == (2, [])

@@ -10,7 +10,7 @@ from actors.messages.intake import FirstAmountsFound, Recorded
 from actors.messages.router import Adopt, Written
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryTables
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, READING, both, payment
 from tests.actors.persisting import Persistence, claims, ids, settlement, store_of, written
 
 
@@ -42,7 +42,7 @@ def after_a_restart() -> Persistence:
     persistence.write(moves=moves)
     persistence.advance(0.010)
     leases = MemoryLeases(persistence.store.tables, persistence.store.fence)
-    leases.beat(leases.register(0, lease_s=60).epoch, 60, NOW_MS - 40)
+    leases.beat(leases.register(0, READING).epoch, both(NOW_MS - 40), READING)
     persistence.router.take()
     return persistence
 
@@ -67,7 +67,7 @@ def test_nothing_is_written_under_the_registration_of_an_earlier_run() -> None:
     persistence.write(claims(1))
     persistence.advance(0.010)
     assert (persistence.unwritten(), persistence.router.messages) == (1, [])
-    MemoryLeases(persistence.store.tables, persistence.store.fence).register(0, lease_s=60)
+    MemoryLeases(persistence.store.tables, persistence.store.fence).register(0, READING)
     persistence.advance(1.0)
     assert persistence.router.messages == [Adopt(claims(1), oldest_stamp_ms=NOW_MS), written()]
 

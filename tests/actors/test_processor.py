@@ -15,7 +15,7 @@ from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.rate_limiter import RateLimiter, RateLimits
-from actors.domain.records import LookUpAnswer, LookUpResult
+from actors.domain.records import NEVER_MS, NOTHING_MISSING, LookUpAnswer, LookUpResult, Watermarks
 from actors.look_ups import LOOK_UP_PAUSE_S, LOOK_UPS_MAX
 from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
 from actors.messages.processor import (
@@ -24,6 +24,7 @@ from actors.messages.processor import (
     Drain,
     GetOldestSent,
     GetProcessorStatus,
+    GetUnreported,
     HealthReported,
     HoldBreaker,
     LeaseRenewed,
@@ -127,14 +128,17 @@ class Processor:
     def oldest_sent(self) -> object:
         return self.actor.on_receive(GetOldestSent())
 
+    def unreported(self) -> object:
+        return self.actor.on_receive(GetUnreported())
+
     def status(self) -> ProcessorStatus:
         status = self.actor.on_receive(GetProcessorStatus())
         assert isinstance(status, ProcessorStatus)
         return status
 
 
-def not_sent(number: int) -> ChargeEnded:
-    return ChargeEnded(UUID(int=number), Outcome.NOT_SENT, 0)
+def not_sent(number: int, ended_at_ms: int = 0) -> ChargeEnded:
+    return ChargeEnded(UUID(int=number), Outcome.NOT_SENT, 0, ended_at_ms)
 
 
 # Charges.
@@ -146,7 +150,9 @@ def test_a_charge_is_sent_under_the_stamp_that_is_reported() -> None:
     processor.charge(1)
     processor.run()
     assert processor.client.charges == [(payment(1), NOW_MS + 1500)]
-    assert processor.router.messages[0] == ChargesEnded((ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS + 1500),))
+    assert processor.router.messages[0] == ChargesEnded(
+        (ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS + 1500, NOW_MS + 1500),)
+    )
 
 
 def test_ends_are_gathered_for_a_moment_and_told_in_one_message() -> None:
@@ -204,13 +210,28 @@ def test_the_stamp_of_a_charge_counts_as_under_way_until_its_end_is_told_to_the_
     assert len(processor.ends()) == 1
 
 
+def test_an_answer_is_told_from_its_end_on_until_the_router_has_it() -> None:
+    """Otherwise a heartbeat in between would publish that all answers until now are committed."""
+    processor = Processor()
+    processor.client.outcomes.extend([Outcome.SETTLED, Outcome.UNKNOWN])
+    processor.charge(1, 2)
+    assert processor.unreported() == Watermarks(NOW_MS, NEVER_MS)
+    processor.runtime.advance(0.3)
+    processor.runtime.run_spawned()
+    assert processor.unreported() == Watermarks(NOW_MS, NOW_MS + 300)
+    processor.advance(GATHER_S)
+    assert processor.unreported() == NOTHING_MISSING
+    ((first, second),) = processor.ends()
+    assert (first.answered_at_ms, second.answered_at_ms) == (NOW_MS + 300, NOW_MS + 300)
+
+
 def test_a_charge_whose_turn_comes_after_the_lease_has_ended_is_not_sent() -> None:
     processor = Processor()
     processor.charge(1)
     processor.advance(60)
     processor.run()
     assert processor.sent() == []
-    assert processor.ends() == [(not_sent(1),)]
+    assert processor.ends() == [(not_sent(1, NOW_MS + 60_000),)]
 
 
 def test_a_renewed_lease_lets_go_what_waits() -> None:
@@ -231,7 +252,7 @@ def test_a_client_that_raises_leaves_the_outcome_unknown_and_its_room_is_free_ag
         processor.runtime.run_spawned()
     processor.client.error = None
     processor.advance(GATHER_S)
-    assert processor.ends() == [(ChargeEnded(UUID(int=1), Outcome.UNKNOWN, NOW_MS),)]
+    assert processor.ends() == [(ChargeEnded(UUID(int=1), Outcome.UNKNOWN, NOW_MS, NOW_MS),)]
     processor.charge(2)
     processor.run()
     assert processor.sent() == [2]
@@ -432,7 +453,7 @@ def test_while_draining_what_is_under_way_ends_the_rest_comes_back_and_nothing_i
     processor.run()
     assert processor.sent() == [1]
     assert processor.client.looked_up == []
-    assert processor.ends() == [(ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS),)]
+    assert processor.ends() == [(ChargeEnded(UUID(int=1), Outcome.SETTLED, NOW_MS, NOW_MS),)]
 
 
 def test_a_half_open_processor_is_knocked_at_and_takes_a_payment_where_it_accepts() -> None:

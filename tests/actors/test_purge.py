@@ -9,11 +9,11 @@ from actors.domain.lease_watch import LEASE_S
 from actors.domain.records import LastPurge
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
 from actors.ports import OwnedJournal
-from actors.purge import RETRY_S, STEP_S, Purger
+from actors.purge import PURGE_S_MAX, RETRY_S, STEP_S, Purger
 from ops.simulation.purges import MemoryPurge
 from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, READING, VirtualRuntime, payment
+from tests.actors.fakes import NOW_MS, READING, VirtualRuntime, both, payment
 from tests.actors.fakes_system import MemoryOwnedJournal
 
 
@@ -102,7 +102,7 @@ def test_a_replica_that_stands_still_loses_its_lease_and_a_living_one_is_waited_
     leases = MemoryLeases(replica.tables, MemoryFence("2"))
 
     def beat() -> None:
-        leases.beat(1, NOW_MS, READING)
+        leases.beat(1, both(NOW_MS), READING)
         replica.runtime.call_later(0.25, beat)
 
     beat()
@@ -251,7 +251,8 @@ def test_a_replica_that_was_cut_off_keeps_what_it_accepted_after_a_purge() -> No
     replica.journal = MemoryOwnedJournal((payment(1), later))
     purge = replica.others[0].begin_purge(NOW_MS)
     replica.others[0].acknowledge_purge(purge.generation)
-    replica.runtime.advance(60.0)  # Its lease ends, so that the purge does not wait for it.
+    leases = MemoryLeases(replica.tables, replica.others[0].fence)
+    leases.expel(leases.others())  # So that the purge does not wait for it.
     assert replica.others[0].finish_purge(purge)
     replica.purger.follow()
     assert isinstance(replica.journal, MemoryOwnedJournal)

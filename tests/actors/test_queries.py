@@ -5,13 +5,13 @@ import pytest
 
 from actors.domain.lifecycle import State
 from actors.domain.money import Money
-from actors.domain.payment import Claim, Settlement
-from actors.domain.records import PaymentRecord, ProcessorTotal
+from actors.domain.payment import Claim, Payment, Settlement
+from actors.domain.records import NEVER_MS, LedgerSummary, PaymentRecord, ProcessorTotal
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.messages.intake import GetAcceptedMoney
 from actors.messages.router import GetDriven
-from actors.queries import SUMMARY_S_MAX, PaymentQueries, PaymentStatus
+from actors.queries import PRESENT_MS, PRESENT_S_MAX, SUMMARY_S_MAX, PaymentQueries, PaymentStatus
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, payment
@@ -41,15 +41,22 @@ class Desk:
             turns=self.turns,
         )
 
-    def settle(self, number: int, stamp_ms: int, amount_minor: int = 1990, currency: str = "BRL") -> None:
-        settlement = Settlement(payment(number, amount_minor, currency), "default", stamp_ms, 1)
-        self.store.write([Claim(settlement.payment, "default")], (), ())
-        self.store.write((), (), [settlement])
+    def claim(self, number: int, amount_minor: int = 1990, currency: str = "BRL") -> Payment:
+        made = payment(number, amount_minor, currency)
+        self.store.write([Claim(made, "default")], (), ())
+        return made
 
-    def set_watermark(self, watermark_ms: int) -> None:
+    def settle(
+        self, number: int, stamp_ms: int, amount_minor: int = 1990, currency: str = "BRL", answered_at_ms: int = 0
+    ) -> None:
+        made = self.claim(number, amount_minor, currency)
+        self.store.write((), (), [Settlement(made, "default", stamp_ms, 1, answered_at_ms)])
+
+    def publish(self, *, stamp_ms: int, answer_ms: int) -> None:
+        """Publish the replica's watermarks."""
         lease = self.tables.leases["1"]
-        lease.watermark_ms = watermark_ms
-        lease.published_ms = max(lease.published_ms, watermark_ms)
+        lease.watermark_ms, lease.answered_ms = stamp_ms, answer_ms
+        lease.published_ms = max(lease.published_ms, stamp_ms)
 
 
 def test_a_summary_names_the_events_two_and_every_other_processor() -> None:
@@ -78,42 +85,149 @@ def test_a_summary_keeps_other_currencies_apart() -> None:
     assert desk.queries.summary(NOW_MS + 1, None).others == {}
 
 
+ENDED_MS = NOW_MS - 1500
+"""The end of a window as the event asks for it."""
+
+
 def test_a_summary_is_final_when_every_watermark_lies_behind_its_end() -> None:
     desk = Desk()
-    desk.set_watermark(NOW_MS - 10)
-    assert desk.queries.summary(None, NOW_MS - 11).final
-    assert not desk.queries.summary(None, NOW_MS - 10).final
+    desk.publish(stamp_ms=ENDED_MS, answer_ms=NOW_MS)
+    assert desk.queries.summary(None, ENDED_MS - 1).final
+    assert not desk.queries.summary(None, ENDED_MS).final
 
 
-def test_a_summary_waits_for_what_is_under_way_within_its_limit() -> None:
+def test_a_charge_under_way_is_neither_waited_for_nor_counted_and_the_summary_is_not_final() -> None:
     desk = Desk()
-    desk.set_watermark(NOW_MS - 10)
-    started_s = desk.runtime.now_s()
-    desk.runtime.call_later(SUMMARY_S_MAX / 2, desk.set_watermark, NOW_MS + 1)
-    assert desk.queries.summary(None, NOW_MS).final
-    assert desk.runtime.now_s() - started_s < SUMMARY_S_MAX
+    desk.settle(1, ENDED_MS - 2)
+    desk.claim(2)
+    desk.publish(stamp_ms=ENDED_MS - 1, answer_ms=NOW_MS + 1)
+    summary = desk.queries.summary(None, ENDED_MS)
+    assert desk.runtime.now_ms() == NOW_MS
+    assert (summary.totals["default"].requests, summary.final, summary.as_of_ms) == (1, False, NOW_MS)
 
 
-def test_a_summary_that_waited_for_long_is_answered_as_not_final() -> None:
+def test_what_was_answered_after_the_question_is_not_counted_and_leaves_the_summary_open() -> None:
     desk = Desk()
-    desk.set_watermark(NOW_MS - 10)
-    started_s = desk.runtime.now_s()
-    assert not desk.queries.summary(None, NOW_MS).final
-    assert desk.runtime.now_s() - started_s >= SUMMARY_S_MAX
+    desk.settle(1, ENDED_MS, answered_at_ms=NOW_MS)
+    desk.claim(2)
+    desk.publish(stamp_ms=ENDED_MS, answer_ms=NOW_MS)
+
+    def settle_late() -> None:
+        desk.settle(3, ENDED_MS, answered_at_ms=NOW_MS + 1)
+        desk.publish(stamp_ms=NOW_MS + 50, answer_ms=NOW_MS + 50)
+
+    desk.runtime.call_later(0.05, settle_late)
+    summary = desk.queries.summary(None, ENDED_MS)
+    # Everything with such a stamp is committed: it would be final, if all of it were in the totals.
+    assert (summary.totals["default"].requests, summary.final, summary.as_of_ms) == (1, False, NOW_MS)
+    again = desk.queries.summary(None, ENDED_MS)
+    assert (again.totals["default"].requests, again.final) == (2, True)
 
 
-def test_a_window_that_has_not_ended_is_not_final() -> None:
+def test_what_was_answered_before_the_question_is_waited_for() -> None:
     desk = Desk()
-    desk.set_watermark(NOW_MS + 1)
-    assert not desk.queries.summary(None, NOW_MS + 3_600_000).final
+    desk.claim(1)
+    desk.publish(stamp_ms=ENDED_MS, answer_ms=NOW_MS - 10)
+
+    def commit() -> None:
+        desk.settle(1, ENDED_MS, answered_at_ms=NOW_MS - 10)
+        desk.claim(2)
+        desk.publish(stamp_ms=NOW_MS + 250, answer_ms=NOW_MS + 250)
+
+    desk.runtime.call_later(0.25, commit)
+    summary = desk.queries.summary(None, ENDED_MS)
+    assert 250 <= desk.runtime.now_ms() - NOW_MS < 300
+    assert (summary.totals["default"].requests, summary.final) == (1, True)
 
 
-def test_a_slow_clock_calls_nothing_final_that_others_may_still_stamp_charges_into() -> None:
+def test_a_replica_that_does_not_publish_is_waited_for_within_a_limit() -> None:
     desk = Desk()
-    desk.set_watermark(NOW_MS + 2)  # As published by all; this replica's clock shows NOW_MS.
+    desk.claim(1)
+    desk.publish(stamp_ms=ENDED_MS, answer_ms=NOW_MS)
+    summary = desk.queries.summary(None, ENDED_MS)
+    assert SUMMARY_S_MAX * 1000 <= desk.runtime.now_ms() - NOW_MS < SUMMARY_S_MAX * 1000 + 100
+    assert (summary.final, summary.as_of_ms) == (False, None)
+
+
+def test_where_no_charge_of_the_window_is_missing_nobody_is_waited_for() -> None:
+    desk = Desk()
+    desk.claim(1)
+    desk.publish(stamp_ms=ENDED_MS + 1, answer_ms=ENDED_MS + 1)
+    summary = desk.queries.summary(None, ENDED_MS)
+    assert desk.runtime.now_ms() == NOW_MS
+    assert (summary.final, summary.as_of_ms) == (True, NOW_MS)
+
+
+def test_a_replica_without_claims_has_nothing_to_commit_and_is_not_waited_for() -> None:
+    desk = Desk()
+    desk.publish(stamp_ms=NOW_MS - 200, answer_ms=NOW_MS - 200)
+    summary = desk.queries.summary(None, ENDED_MS)
+    assert desk.runtime.now_ms() == NOW_MS
+    assert (summary.final, summary.as_of_ms) == (True, NOW_MS)
+
+
+@pytest.mark.parametrize("to_ms", [None, NOW_MS + 3_600_000, NOW_MS, NOW_MS - PRESENT_MS + 1])
+def test_a_window_up_to_the_present_waits_for_what_was_accepted_before_the_question(to_ms: int | None) -> None:
+    desk = Desk()
+    desk.publish(stamp_ms=NOW_MS, answer_ms=NOW_MS)
+
+    def commit() -> None:
+        desk.settle(1, NOW_MS - PRESENT_MS, answered_at_ms=NOW_MS + 200)
+        desk.publish(stamp_ms=NOW_MS + 250, answer_ms=NOW_MS + 250)
+
+    desk.runtime.call_later(0.25, commit)
+    summary = desk.queries.summary(None, to_ms)
+    assert 250 <= desk.runtime.now_ms() - NOW_MS < 300
+    assert (summary.totals["default"].requests, summary.as_of_ms) == (1, None)
+
+
+def test_a_window_up_to_the_present_waits_within_a_limit() -> None:
+    desk = Desk()
+    desk.publish(stamp_ms=NOW_MS, answer_ms=NOW_MS)
+    desk.queries.summary(None, None)
+    assert PRESENT_S_MAX * 1000 <= desk.runtime.now_ms() - NOW_MS < PRESENT_S_MAX * 1000 + 100
+
+
+def test_a_clock_that_is_ahead_calls_nothing_final_that_others_may_still_stamp_charges_into() -> None:
+    desk = Desk()
+    desk.runtime.advance(5.0)
+    desk.publish(stamp_ms=NOW_MS + 2, answer_ms=NOW_MS + 2)
     assert not desk.queries.summary(None, NOW_MS + 3_000).final
-    desk.set_watermark(NOW_MS + 3_001)
+    desk.publish(stamp_ms=NOW_MS + 3_001, answer_ms=NOW_MS + 3_001)
     assert desk.queries.summary(None, NOW_MS + 3_000).final
+
+
+def test_where_all_have_left_nothing_is_final_that_who_joins_may_stamp_charges_into() -> None:
+    desk = Desk()
+    desk.publish(stamp_ms=ENDED_MS, answer_ms=ENDED_MS)
+    lease = desk.tables.leases["1"]
+    lease.left_epoch, lease.watermark_ms, lease.published_ms = lease.epoch, NEVER_MS, ENDED_MS
+    assert not desk.queries.summary(None, ENDED_MS).final
+    assert desk.queries.summary(None, ENDED_MS - 1).final
+
+
+@pytest.mark.parametrize("to_ms", [None, NOW_MS, NOW_MS + 1, NOW_MS + 3_000])
+def test_a_window_that_has_not_ended_is_never_final(to_ms: int | None) -> None:
+    desk = Desk()
+    desk.publish(stamp_ms=NOW_MS + 3_600_000, answer_ms=NOW_MS)
+    assert not desk.queries.summary(None, to_ms).final
+
+
+def test_the_totals_are_added_up_once() -> None:
+    desk = Desk()
+    asked: list[int | None] = []
+    summary = desk.store.summary
+
+    def counted(from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
+        asked.append(answered_by_ms)
+        return summary(from_ms, to_ms, answered_by_ms)
+
+    desk.store.summary = counted  # type: ignore[method-assign]  # to count the calls
+    desk.claim(1)
+    desk.publish(stamp_ms=ENDED_MS, answer_ms=NOW_MS)
+    desk.queries.summary(None, ENDED_MS)
+    desk.queries.summary(None, None)
+    assert asked == [None, None]
 
 
 def test_a_summary_gives_up_its_turn_also_where_postgres_does_not_answer() -> None:

@@ -162,7 +162,7 @@ def test_questions_are_answered_by_the_actors_that_know() -> None:
     assert process.replica.now_ms() == process.runtime.now_ms()
 
 
-@pytest.mark.parametrize("living", [3, None, GatewayUnavailableError("lease does not answer")])
+@pytest.mark.parametrize("living", [3, GatewayUnavailableError("lease does not answer")])
 def test_an_order_is_answered_when_all_replicas_that_live_hold_it(living: object) -> None:
     process = Process().started()
     reaches = deque([OrderReach(1, of=3), OrderReach(2, of=3), OrderReach(3, of=3)])

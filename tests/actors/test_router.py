@@ -13,7 +13,7 @@ from actors.domain.lifecycle import State
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Settlement
-from actors.domain.records import LookUpResult
+from actors.domain.records import NOTHING_MISSING, LookUpResult
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Availability, Patience, Reason, Routes
 from actors.domain.work import Driven
@@ -29,8 +29,8 @@ from actors.messages.router import (
     GetBeingWritten,
     GetDriven,
     GetDrivenCount,
-    GetOldestStamp,
     GetRouterStats,
+    GetUncommitted,
     LookUpsEnded,
     Route,
     RouterMessage,
@@ -39,7 +39,7 @@ from actors.messages.router import (
 )
 from actors.router import RouterActor
 from tests.actors.domain.dispatching import HORIZON_S, PROCESSORS
-from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, deliver, payment
+from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, both, deliver, payment
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 
@@ -85,7 +85,7 @@ class Router:
         return self
 
     def ended(self, number: int, outcome: Outcome) -> ChargesEnded:
-        return ChargesEnded((ChargeEnded(UUID(int=number), outcome, self.runtime.now_ms()),))
+        return ChargesEnded((ChargeEnded(UUID(int=number), outcome, self.runtime.now_ms(), self.runtime.now_ms()),))
 
     def stats(self) -> RouterStats:
         stats = self.actor.on_receive(GetRouterStats())
@@ -110,7 +110,7 @@ def test_all_that_waited_in_the_mailbox_leads_to_one_write() -> None:
         Write(
             (Claim(payment(4), "fallback"),),
             (Move(ONE, "fallback", attempts=1, moves=1),),
-            (Settlement(payment(2), "default", NOW_MS + 100, attempts=1),),
+            (Settlement(payment(2), "default", NOW_MS + 100, 1, NOW_MS + 100),),
         )
     ]
 
@@ -132,7 +132,7 @@ def test_look_ups_go_to_the_processor_that_may_have_charged() -> None:
     )
     assert router.fallback.messages == [LookUp((payment(1), payment(2)))]
     router.tell(LookUpsEnded((LookUpEnded(ONE, "fallback", LookUpResult.CHARGED, 7, 0.0, HORIZON_S),)))
-    assert router.persistence.messages == [Write((), (), (Settlement(payment(1), "fallback", 7, attempts=0),))]
+    assert router.persistence.messages == [Write((), (), (Settlement(payment(1), "fallback", 7, 0, 7),))]
 
 
 def test_everything_that_a_batch_did_is_taken_in() -> None:
@@ -209,9 +209,9 @@ def test_it_tells_what_it_is_busy_with() -> None:
 def test_it_answers_what_the_lease_and_a_purge_ask() -> None:
     router = Router().charging(1, 2)
     room = router.actor.on_receive(GetAdoptionRoom())
-    assert router.actor.on_receive(GetOldestStamp()) is None
+    assert router.actor.on_receive(GetUncommitted()) == NOTHING_MISSING
     router.tell(router.ended(1, Outcome.SETTLED), Adopt((Claim(payment(3), "default"),), NOW_MS - 7))
-    assert router.actor.on_receive(GetOldestStamp()) == NOW_MS - 7
+    assert router.actor.on_receive(GetUncommitted()) == both(NOW_MS - 7)
     assert router.actor.on_receive(GetBeingWritten()) == 1
     assert router.actor.on_receive(GetDrivenCount()) == 3
     assert isinstance(room, int)

@@ -9,7 +9,7 @@ from actors.messages.router import Adopt, GetAdoptionRoom
 from actors.takeover import ADOPTED_AT_ONCE_MAX, TAKEN_AT_ONCE_MAX, Takeover
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, READING, Recorder, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, both, payment
 from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
 
 
@@ -37,7 +37,7 @@ class Replica:
         epoch = leases.register(0, READING).epoch
         claims = [Claim(payment(number), "default") for number in range(rows)]
         MemoryPayments(self.tables, gone).write(claims, (), ())
-        leases.retire(epoch, NOW_MS)
+        leases.retire(epoch, both(NOW_MS))
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
         self.leases.register(0, READING)
         self.router, self.intake, self.shelf = Recorder({GetAdoptionRoom: 10_000}), Intake(), MemoryShelf()

@@ -1,6 +1,8 @@
 """The promises, over arbitrary orders of answers, timeouts, crashes, pauses and adoptions."""
 
 from collections import defaultdict
+from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 from hypothesis import HealthCheck, settings
@@ -9,7 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from actors.domain.money import Money
 from actors.domain.payment import Payment
+from actors.errors import LedgerUnavailableError
 from actors.messages.intake import AcceptAnswer
+from actors.queries import WindowSummary
 from ops.simulation.processors import stamp_ms
 from ops.simulation.replica import SimulatedReplica
 from ops.simulation.stores import MemoryPayments
@@ -30,6 +34,10 @@ def booked_money(entry: LedgerEntry) -> Money:
     return Money(entry.amount_minor, entry.currency or "BRL")
 
 
+def count_charges(summary: WindowSummary) -> int:
+    return sum(total.requests for totals in (summary.totals, *summary.others.values()) for total in totals.values())
+
+
 class Gateway(RuleBasedStateMachine):
     """The rules by which a search acts on a model, and the promises that hold after each of them."""
 
@@ -45,6 +53,8 @@ class Gateway(RuleBasedStateMachine):
         """The latest instant before which summaries were called final."""
         self.final_ids: set[UUID] = set()
         """The charges that were stamped before it."""
+        self.finals: list[tuple[int, int]] = []
+        """Ends of windows, and how many charges a summary that was final told of them."""
 
     @rule(
         index=indexes,
@@ -149,6 +159,30 @@ class Gateway(RuleBasedStateMachine):
         """Set the clock of a replica's machine."""
         self.model.replicas[name].clock_ahead_ms = ahead_ms
 
+    @rule(index=indexes, ended_ms_ago=st.sampled_from([100, 600, 1500, 5000]))
+    def ask_for_a_summary(self, index: int, ended_ms_ago: int) -> None:
+        running = self.model.running
+        if running:
+            replica = running[index % len(running)]
+            self.model.clock.start(partial(self._ask, replica, self.model.clock.now_ms() - ended_ms_ago))
+
+    def _ask(self, replica: SimulatedReplica, to_ms: int) -> None:
+        """Ask for all that was charged until then, which may take until others have published."""
+        with suppress(LedgerUnavailableError):
+            found = replica.system.queries.summary(None, to_ms)
+            if found.final:
+                self.finals.append((to_ms, count_charges(found)))
+
+    @invariant()
+    def what_was_told_as_final_never_changes(self) -> None:
+        charges = [
+            each
+            for processor in self.model.processors.values()
+            for each in (*processor.ledger, *processor.to_be_booked)
+        ]
+        for to_ms, count in self.finals:
+            assert count == sum(stamp_ms(entry) <= to_ms for entry in charges), "final too early"
+
     @invariant()
     def no_payment_is_charged_twice(self) -> None:
         default, fallback = (
@@ -217,6 +251,7 @@ class Gateway(RuleBasedStateMachine):
             self._run_a_step()
             self.no_payment_is_charged_twice()
             self.a_final_summary_misses_no_charge()
+            self.what_was_told_as_final_never_changes()
             self.no_more_than_the_window_is_taken_from_a_journal()
         self.every_settlement_is_what_its_processor_booked()
         assert self.accepted.keys() - self.model.tables.settlements.keys() == set(), "not settled"

@@ -5,6 +5,7 @@ from uuid import UUID
 from actors.domain.money import Money
 from actors.queries import SUMMARY_S_MAX, WindowSummary
 from tests.chaos.model import PROCESSORS, WINDOW_MAX
+from tests.chaos.summaries import ask_while_a_charge_is_under_way
 from tests.chaos.test_model import HOUR_MS, Gateway
 from tests.chaos.wrong_clocks import join_three_seconds_behind, jump_and_return
 
@@ -111,7 +112,9 @@ def test_a_replica_with_a_slow_clock_calls_no_window_final_that_others_still_sta
     gateway.run_freely(SUMMARY_S_MAX)
     (stamp_ms,) = (each.requested_at_ms for each in model.tables.settlements.values())
     assert stamp_ms < end_ms
-    assert [(each.final, each.totals["default"].requests) for each in answers] == [(True, 1)]
+    model.clock.start(lambda: answers.append(slow.summary(None, end_ms)))
+    gateway.run_freely(SUMMARY_S_MAX)
+    assert [(each.final, each.totals["default"].requests) for each in answers] == [(False, 0), (True, 1)]
     gateway.teardown()
 
 
@@ -127,4 +130,10 @@ def test_replicas_join_tables_that_forgot_their_last_heartbeats_without_starting
     assert epochs == {name: lease.epoch + 1 for name, lease in earlier.leases.items()}
     assert [replica.runtime for replica in gateway.model.replicas.values()] == lives
     gateway.post(1, 200, again=False, other=False)
+    gateway.teardown()
+
+
+def test_a_charge_that_is_booked_after_the_question_is_not_counted_and_the_summary_is_not_final() -> None:
+    gateway = Gateway()
+    ask_while_a_charge_is_under_way(gateway)
     gateway.teardown()

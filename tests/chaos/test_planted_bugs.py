@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.probing import KNOCK_PAUSE_S
-from actors.domain.records import LedgerSummary, LookUpAnswer, PaymentRecord, WriteResult
+from actors.domain.records import LedgerSummary, LookUpAnswer, Watermarks, WriteResult
 from actors.domain.wall_clock import PeerClock, WallClock
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import Accept, AcceptAnswer, Recorded, Want
@@ -24,6 +24,7 @@ from ops.simulation.clock import SimulatedRuntime
 from ops.simulation.replica import SimulatedReplica
 from tests.chaos.model import WINDOW_MAX
 from tests.chaos.planting import with_changed_messages, with_changed_parts
+from tests.chaos.summaries import ask_while_a_charge_is_under_way
 from tests.chaos.test_model import Gateway
 from tests.chaos.wrong_clocks import join_three_seconds_behind, jump_and_return
 
@@ -74,16 +75,24 @@ def with_outcome(message: object, before: Outcome, after: Outcome) -> object:
     return ChargesEnded(tuple(replace(end, outcome=after) if end.outcome is before else end for end in message.ends))
 
 
-class LosingPayments:
-    """A store that drops a batch that failed, as after a deadlock."""
+class PassedPayments:
+    """A store that leaves all calls to another one."""
 
     def __init__(self, payments: PaymentStore) -> None:
         self._payments = payments
+        self.write, self.report_conflicts, self.latest = payments.write, payments.report_conflicts, payments.latest
+        self.payment, self.watermarks, self.summary = payments.payment, payments.watermarks, payments.summary
+        self.forget_registration = payments.forget_registration
 
-    def forget_registration(self) -> None:
-        self._payments.forget_registration()
 
-    def write(
+class LosingPayments(PassedPayments):
+    """A store that drops a batch that failed, as after a deadlock."""
+
+    def __init__(self, payments: PaymentStore) -> None:
+        super().__init__(payments)
+        self.write = self._write_or_drop
+
+    def _write_or_drop(
         self,
         claims: Sequence[Claim],
         moves: Sequence[Move],
@@ -97,17 +106,32 @@ class LosingPayments:
             moved = tuple(move.correlation_id for move in moves)
             return WriteResult(tuple(claim.payment.correlation_id for claim in claims), (), moved)
 
-    def report_conflicts(self, payments: Sequence[Payment]) -> None:
-        self._payments.report_conflicts(payments)
 
-    def latest(self, payments_max: int) -> tuple[Payment, ...]:
-        return self._payments.latest(payments_max)
+class WaitingPayments(PassedPayments):
+    """A store whose summaries wait for what is under way and count it, also where the window has ended."""
 
-    def payment(self, correlation_id: object) -> PaymentRecord | None:
-        raise NotImplementedError(correlation_id)
+    def __init__(self, payments: PaymentStore) -> None:
+        super().__init__(payments)
+        self.watermarks, self.summary = self._stamps, self._whole
 
-    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
+    def _stamps(self) -> Watermarks:
+        stamp_ms = self._payments.watermarks().stamp_ms
+        return Watermarks(stamp_ms, stamp_ms)
+
+    def _whole(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
+        del answered_by_ms
         return self._payments.summary(from_ms, to_ms)
+
+
+class ForgetfulPayments(PassedPayments):
+    """A store whose summaries do not tell that something was left out."""
+
+    def __init__(self, payments: PaymentStore) -> None:
+        super().__init__(payments)
+        self.summary = self._forgetful
+
+    def _forgetful(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
+        return replace(self._payments.summary(from_ms, to_ms, answered_by_ms), left_out=0)
 
 
 class LaterStampingClient:
@@ -151,6 +175,14 @@ def follow_the_system_blindly(parts: Parts) -> Parts:
 
 def lose_batches(parts: Parts) -> Parts:
     return replace(parts, payments=LosingPayments(parts.payments))
+
+
+def wait_and_count(parts: Parts) -> Parts:
+    return replace(parts, payments=WaitingPayments(parts.payments))
+
+
+def forget_what_was_left_out(parts: Parts) -> Parts:
+    return replace(parts, payments=ForgetfulPayments(parts.payments))
 
 
 def stamp_anew(parts: Parts) -> Parts:
@@ -238,6 +270,8 @@ def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
         ),
         (with_changed_parts(follow_the_system_blindly), jump_and_return, "final too early"),
         (with_changed_parts(follow_the_system_blindly), join_three_seconds_behind, "final too early"),
+        (with_changed_parts(wait_and_count), ask_while_a_charge_is_under_way, "not booked yet|final too early"),
+        (with_changed_parts(forget_what_was_left_out), ask_while_a_charge_is_under_way, "final too early"),
     ],
     ids=[
         "sends without lease",
@@ -245,6 +279,8 @@ def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
         "takes already charged for charged now",
         "follows the system's clock blindly",
         "joins whatever its clock shows",
+        "waits and counts",
+        "forgets what was left out",
     ],
 )
 def test_a_planted_bug_is_found_by_one_order_of_events(

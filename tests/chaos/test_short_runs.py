@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops.environment import ROOT
+from ops.judge import judge, read_records
 
 TIMEOUT_S = 150
 
@@ -17,6 +18,7 @@ TIMEOUT_S = 150
 @pytest.mark.parametrize(("profile", "seconds", "seed"), [("forty", 8, 1), ("crashes", 18, 5)])
 def test_every_promise_is_kept(profile: str, seconds: int, seed: int, tmp_path: Path) -> None:
     arguments = ["--profile", profile, "--seconds", str(seconds), "--seed", str(seed), "--out", str(tmp_path / "out")]
+    arguments += ["--history", str(tmp_path / "history.jsonl")]
     done = subprocess.run(  # noqa: S603  # our own command
         [sys.executable, "-m", "ops.chaostest", *arguments],
         check=False,
@@ -36,6 +38,17 @@ def test_every_promise_is_kept(profile: str, seconds: int, seed: int, tmp_path: 
     assert result["summaries"]["final"] > 0
     assert sum(result["faults"].values()) > 5
     assert not (tmp_path / "out").exists()
+    assert_the_judge_agrees(tmp_path / "history.jsonl", result)
+
+
+def assert_the_judge_agrees(history: Path, result: dict[str, object]) -> None:
+    with history.open() as lines:
+        verdict = judge(read_records(lines))
+    assert verdict["ok"], verdict
+    same = ("offered", "accepted", "refused", "unanswered", "lost", "phantom", "unknown", "misstated")
+    assert {name: verdict[name] for name in same} == {name: result[name] for name in same}
+    assert verdict["charges"] == result["settled"]
+    assert verdict["final_summaries"] > 0
 
 
 def test_a_run_that_is_interrupted_ends_every_process_that_it_started(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import falcon
 import gevent
 from gevent.event import Event
 
-from actors.domain.payment import Claim, Move, Payment, Settlement
-from actors.domain.records import Beat, LastPurge, WriteResult
+from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
+from actors.domain.records import Beat, LastPurge, Watermarks, WriteResult
 from actors.domain.wall_clock import ClockReading
 from actors.intake import IntakeActor
 from actors.ports import OwnedJournal
@@ -55,13 +55,17 @@ def _take(fault: str) -> bool:
 
 
 def _write(
-    write: Callable[[Sequence[Claim], Sequence[Move], Sequence[Settlement]], WriteResult],
+    write: Callable[
+        [Sequence[Claim], Sequence[Move], Sequence[Settlement], Sequence[Closing], Sequence[Mark]], WriteResult
+    ],
     claims: Sequence[Claim],
     moves: Sequence[Move],
     settlements: Sequence[Settlement],
+    closings: Sequence[Closing],
+    marks: Sequence[Mark],
 ) -> WriteResult:
     """Write to Postgres, then raise errors which no adapter may raise."""
-    result = write(claims, moves, settlements)
+    result = write(claims, moves, settlements, closings, marks)
     if _take(RAISE_AFTER_WRITE):
         raise ValueError("planted")
     if _take(LEAK_A_TIMEOUT):
@@ -69,10 +73,12 @@ def _write(
     return result
 
 
-def _beat(beat: Callable[[int, int, ClockReading], Beat], epoch: int, watermark_ms: int, clock: ClockReading) -> Beat:
+def _beat(
+    beat: Callable[[int, Watermarks, ClockReading], Beat], epoch: int, watermarks: Watermarks, clock: ClockReading
+) -> Beat:
     if _is_planted(DIE_AT_EVERY_BEAT):
         raise ValueError("planted")
-    return beat(epoch, watermark_ms, clock)
+    return beat(epoch, watermarks, clock)
 
 
 def _append(append: Callable[[Sequence[Payment]], None], payments: Sequence[Payment]) -> None:

@@ -45,7 +45,7 @@ def test_other_currencies_stand_apart_with_their_own_decimals(
     client: falcon.testing.TestClient, gateway: FakeGateway
 ) -> None:
     others = {"JPY": totals("JPY", default=1990, fallback=0), "KWD": totals("KWD", default=0, fallback=1234)}
-    gateway.window = WindowSummary(totals(default=1, fallback=0), True, others)  # noqa: FBT003  # whether it is final
+    gateway.window = WindowSummary(totals(default=1, fallback=0), final=True, others=others)
     expected = (
         b'{"default":{"totalRequests":1,"totalAmount":0.01},"fallback":{"totalRequests":0,"totalAmount":0.00},'
         b'"currencies":{'
@@ -62,6 +62,14 @@ def test_a_header_tells_whether_the_window_is_complete(
 ) -> None:
     gateway.window = WindowSummary(totals(default=0, fallback=0), final=final)
     assert header == client.simulate_get("/payments-summary").headers["fiel-summary-final"]
+
+
+@pytest.mark.parametrize(("as_of_ms", "header"), [(NOW_MS, NOW), (None, None)])
+def test_a_header_tells_the_instant_of_which_the_totals_are(
+    client: falcon.testing.TestClient, gateway: FakeGateway, as_of_ms: int | None, header: str | None
+) -> None:
+    gateway.window = WindowSummary(totals(default=0, fallback=0), final=False, as_of_ms=as_of_ms)
+    assert header == client.simulate_get("/payments-summary").headers.get("fiel-summary-as-of")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.identity import read_identity
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, claim_from_row
-from actors.domain.records import AdoptedClaims, Beat, Registration, ReplicaState, StoreIdentity
+from actors.domain.records import AdoptedClaims, Beat, Registration, ReplicaState, StoreIdentity, Watermarks
 from actors.domain.wall_clock import ClockReading
 from actors.errors import LedgerUnavailableError
 
@@ -47,12 +47,13 @@ class PostgresLeases:
         self._fence.store = None if self._identity is None else self._identity.noted()
         return registration
 
-    def beat(self, epoch: int, watermark_ms: int, clock: ClockReading) -> Beat:
+    def beat(self, epoch: int, watermarks: Watermarks, clock: ClockReading) -> Beat:
         """Renew the lease."""
         parameters = {
             "replica": self._fence.replica,
             "epoch": epoch,
-            "watermark_ms": watermark_ms,
+            "stamp_ms": watermarks.stamp_ms,
+            "answer_ms": watermarks.answer_ms,
             **_columns(clock),
         }
         with self._connections.leaser.use() as connection:
@@ -64,9 +65,9 @@ class PostgresLeases:
             self._fence.store = self._fence.store.noted()
         return Beat(renewed=True, generation=generation)
 
-    def retire(self, epoch: int, watermark_ms: int) -> None:
+    def retire(self, epoch: int, watermarks: Watermarks) -> None:
         """End the lease."""
-        parameters = {"replica": self._fence.replica, "epoch": epoch, "watermark_ms": watermark_ms}
+        parameters = {"replica": self._fence.replica, "epoch": epoch, "stamp_ms": watermarks.stamp_ms}
         with self._connections.leaser.use() as connection:
             connection.execute(QUERIES["retire"], parameters)
 

@@ -24,8 +24,16 @@ from actors.domain.payment import (
     closing_to_row,
     settlement_to_row,
 )
-from actors.domain.records import KnownPayment, LedgerSummary, PaymentRecord, ProcessorTotal, WriteResult
-from actors.errors import FencedError
+from actors.domain.records import (
+    NEVER_MS,
+    KnownPayment,
+    LedgerSummary,
+    PaymentRecord,
+    ProcessorTotal,
+    Watermarks,
+    WriteResult,
+)
+from actors.errors import FencedError, LedgerUnavailableError
 
 INSTANT_MS_MIN, INSTANT_MS_MAX = -(2**63), 2**63 - 1
 
@@ -141,23 +149,33 @@ class PostgresPayments:
             row = cursor.execute(QUERIES["payment"], {"correlation_id": correlation_id}).fetchone()
         return None if row is None else _payment_record(row)
 
-    def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
+    def watermarks(self) -> Watermarks:
+        """Tell how far the charges of all replicas are complete."""
+        with self._connections.pool.use() as connection:
+            (row,) = connection.cursor(row_factory=dict_row).execute(QUERIES["watermarks"]).fetchall()
+        return Watermarks(*(NEVER_MS if row[name] is None else row[name] for name in ("stamp_ms", "answer_ms")))
+
+    def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         """Add up the charges within the bounds."""
         bounds = {
             "from_ms": INSTANT_MS_MIN if from_ms is None else from_ms,
             "to_ms": INSTANT_MS_MAX if to_ms is None else to_ms,
+            "answered_by_ms": INSTANT_MS_MAX if answered_by_ms is None else answered_by_ms,
         }
         with self._connections.pool.use() as connection:
             rows = connection.cursor(row_factory=dict_row).execute(QUERIES["summary"], bounds).fetchall()
         totals = []
-        final_before_ms = INSTANT_MS_MIN
+        final_before_ms, left_out = INSTANT_MS_MIN, 0
         for row in rows:
-            if row["processor"] is not None:
+            if row["processor"] is None:
+                if row["final_before_ms"] is not None:
+                    final_before_ms = row["final_before_ms"]
+                continue
+            left_out += row["left_out"]
+            if row["requests"]:
                 amount = Money(int(row["amount_minor"]), row["currency"])
                 totals.append(ProcessorTotal(row["processor"], row["requests"], amount))
-            elif row["final_before_ms"] is not None:
-                final_before_ms = row["final_before_ms"]
-        return LedgerSummary(tuple(totals), final_before_ms)
+        return LedgerSummary(tuple(totals), final_before_ms, left_out)
 
 
 def _json(rows: Sequence[object]) -> str:
@@ -184,7 +202,9 @@ def _payment_record(row: dict[str, Any]) -> PaymentRecord:
     settlement = closing = None
     if row["requested_at_ms"] is not None:
         charged = Payment(key, row["settled_minor"], row["accepted_at_ms"], row["settled_currency"])
-        settlement = Settlement(charged, row["processor"], row["requested_at_ms"], row["attempts"])
+        settlement = Settlement(
+            charged, row["processor"], row["requested_at_ms"], row["attempts"], row["answered_at_ms"]
+        )
     elif row["ended"] is not None:
         closing = Closing(payment, EndState(row["ended"]), row["processor"], row["attempts"], row["closed_at_ms"])
     amounts = tuple(Money(**money) for money in row["conflicting_amounts"])

@@ -38,15 +38,16 @@ WITH fence AS (
 ), settled AS (
     SELECT s.* FROM fence, json_to_recordset(%(settlements)s::json) AS s (
         correlation_id uuid, amount_minor bigint, currency text, accepted_at_ms bigint,
-        processor text, requested_at_ms bigint, attempts integer
+        processor text, requested_at_ms bigint, attempts integer, answered_at_ms bigint
     )
 ), restored AS (
     INSERT INTO payment (correlation_id, amount_cents, currency, accepted_at_ms)
     SELECT correlation_id, amount_minor, currency, accepted_at_ms FROM settled ORDER BY correlation_id
     ON CONFLICT DO NOTHING
 ), booked AS (
-    INSERT INTO settlement (correlation_id, processor, amount_cents, currency, requested_at_ms, attempts)
-    SELECT correlation_id, processor, amount_minor, currency, requested_at_ms, attempts
+    INSERT INTO settlement
+        (correlation_id, processor, amount_cents, currency, requested_at_ms, attempts, answered_at_ms)
+    SELECT correlation_id, processor, amount_minor, currency, requested_at_ms, attempts, answered_at_ms
     FROM settled ORDER BY correlation_id
     ON CONFLICT DO NOTHING RETURNING correlation_id
 ), released AS (
@@ -143,7 +144,7 @@ FROM settlement ORDER BY requested_at_ms DESC LIMIT %(payments_max)s
 SELECT
     p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, c.owner, c.state AS marked,
     coalesce(s.processor, d.processor, c.processor) AS processor, coalesce(s.attempts, d.attempts) AS attempts,
-    s.requested_at_ms, s.amount_cents AS settled_minor, s.currency AS settled_currency,
+    s.requested_at_ms, s.answered_at_ms, s.amount_cents AS settled_minor, s.currency AS settled_currency,
     d.state AS ended, d.closed_at_ms, ARRAY(
         SELECT json_build_object('minor', amount_cents, 'currency', currency)
         FROM conflict WHERE correlation_id = p.correlation_id ORDER BY accepted_at_ms
@@ -152,16 +153,30 @@ FROM payment AS p LEFT JOIN claim AS c USING (correlation_id) LEFT JOIN settleme
 LEFT JOIN closed AS d USING (correlation_id) WHERE p.correlation_id = %(correlation_id)s
 
 -- name: summary
--- Adds up, by processor and currency, the charges stamped within both bounds. One more row, without a processor, tells how far the
--- totals are final: the lowest watermark of the replicas that have not left, or that have left claims which may have
--- been charged, but no more than was ever published: a replica that joins stamps nothing below that.
-SELECT processor, currency, count(*) AS requests, sum(amount_cents) AS amount_minor, NULL::bigint AS final_before_ms
+-- Adds up, by processor and currency, the charges stamped within both bounds and answered until an instant, and counts
+-- those that were answered later. One more row, without a processor, tells how far the charges are complete: the lowest
+-- watermark of the replicas that have not left, or that have left claims which may have been charged, but no more than was
+-- ever published: a replica that joins stamps nothing below that.
+SELECT
+    processor, currency, count(*) FILTER (WHERE answered_at_ms <= %(answered_by_ms)s) AS requests,
+    sum(amount_cents) FILTER (WHERE answered_at_ms <= %(answered_by_ms)s) AS amount_minor,
+    count(*) FILTER (WHERE answered_at_ms > %(answered_by_ms)s) AS left_out, NULL::bigint AS final_before_ms
 FROM settlement WHERE requested_at_ms BETWEEN %(from_ms)s AND %(to_ms)s GROUP BY processor, currency
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, least(
+SELECT NULL, NULL, NULL, NULL, NULL, least(
     min(watermark_ms) FILTER (WHERE left_epoch < epoch OR EXISTS (SELECT FROM claim WHERE owner = r.name)),
     max(published_ms)
 ) FROM replica AS r
+
+-- name: watermarks
+-- Tells how far the charges of all replicas are complete, by their stamps and by their answers. What was answered and
+-- is missing has a claim, since nothing is sent without one and it is deleted with the settlement: a replica without
+-- claims need not be waited for.
+SELECT
+    min(watermark_ms) AS stamp_ms,
+    min(answered_ms) FILTER (WHERE EXISTS (SELECT FROM claim WHERE owner = r.name)) AS answer_ms
+FROM replica AS r
+WHERE left_epoch < epoch OR EXISTS (SELECT FROM claim WHERE owner = r.name)
 
 -- name: identity
 -- Tells which Postgres this is: the identifier of its data, its timeline, how far its log was ever made durable, and
@@ -177,26 +192,27 @@ FROM pg_control_system(), pg_current_wal_flush_lsn() AS flushed
 -- Takes the name of a replica with a lease under a new epoch. Gives the generation of the gateway, so that the replica
 -- can tell whether what it holds is older than the last purge.
 INSERT INTO replica AS r
-    (name, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms, log_position)
-SELECT %(replica)s, 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s, %(system_ms)s,
+    (name, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms, answered_ms, log_position)
+SELECT %(replica)s, 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s, %(system_ms)s, %(clock_ms)s,
     pg_current_wal_flush_lsn() - '0/0' FROM gateway
 ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, generation = excluded.generation, lease_until = 'infinity',
     watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
+    answered_ms = least(r.watermark_ms, excluded.watermark_ms),
     published_ms = greatest(r.published_ms, least(r.watermark_ms, excluded.watermark_ms)),
     clock_ms = excluded.clock_ms, system_clock_ms = excluded.system_clock_ms, log_position = excluded.log_position
 RETURNING epoch, (SELECT generation FROM gateway), watermark_ms, published_ms
 
 -- name: beat
--- Renews the lease of a registration by one more beat, and publishes its watermark and clocks. Gives the generation of
--- the gateway, or no row where the epoch is over.
-UPDATE replica SET beats = beats + 1, watermark_ms = %(watermark_ms)s,
-    published_ms = greatest(published_ms, %(watermark_ms)s), clock_ms = %(clock_ms)s, system_clock_ms = %(system_ms)s,
+-- Renews the lease of a registration by one more beat, and publishes its watermarks and clocks. Gives the generation
+-- of the gateway, or no row where the epoch is over.
+UPDATE replica SET beats = beats + 1, watermark_ms = %(stamp_ms)s, answered_ms = %(answer_ms)s,
+    published_ms = greatest(published_ms, %(stamp_ms)s), clock_ms = %(clock_ms)s, system_clock_ms = %(system_ms)s,
     log_position = pg_current_wal_flush_lsn() - '0/0'
 WHERE name = %(replica)s AND epoch = %(epoch)s AND left_epoch < epoch RETURNING (SELECT generation FROM gateway)
 
 -- name: retire
 -- Ends the lease of a registration with its last watermark.
-UPDATE replica SET left_epoch = epoch, lease_until = '-infinity', watermark_ms = %(watermark_ms)s
+UPDATE replica SET left_epoch = epoch, lease_until = '-infinity', watermark_ms = %(stamp_ms)s
 WHERE name = %(replica)s AND epoch = %(epoch)s
 
 -- name: stand_aside
@@ -219,7 +235,7 @@ WHERE r.name = seen.name AND r.epoch = seen.epoch AND concat_ws(' ', r.beats, r.
 
 -- name: adopt
 -- Takes over claims of replicas that have left, the oldest first. Their later epoch keeps what they sent before from
--- taking effect. The watermark of the new owner falls to theirs in the same statement.
+-- taking effect. The watermarks of the new owner fall to theirs in the same statement.
 WITH me AS (
     SELECT name FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPDATE
 ), gone AS (
@@ -235,7 +251,8 @@ WITH me AS (
     UPDATE claim SET owner = %(replica)s, epoch = 0 FROM taken WHERE claim.correlation_id = taken.correlation_id
     RETURNING claim.correlation_id, claim.processor, claim.attempts, claim.moves, taken.watermark_ms
 ), held AS (
-    UPDATE replica SET watermark_ms = least(watermark_ms, (SELECT min(watermark_ms) FROM mine))
+    UPDATE replica SET watermark_ms = least(watermark_ms, (SELECT min(watermark_ms) FROM mine)),
+        answered_ms = least(answered_ms, (SELECT min(watermark_ms) FROM mine))
     WHERE name = %(replica)s
 )
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves, watermark_ms

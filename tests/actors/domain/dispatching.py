@@ -129,7 +129,7 @@ class Dispatching:
 
     def ended(self, outcome: Outcome, *numbers: int) -> Work:
         """End the charges of these payments, of the first one where none is named."""
-        ends = [ChargeEnded(each, outcome, self.now_ms) for each in ids(*(numbers or (1,)))]
+        ends = [ChargeEnded(each, outcome, self.now_ms, self.now_ms) for each in ids(*(numbers or (1,)))]
         self.dispatcher.charges_ended(ends, self.now_s)
         return self.decide()
 

@@ -8,6 +8,7 @@ from actors.domain.breaker import BreakerState
 from actors.domain.lifecycle import State
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Settlement
+from actors.domain.records import NEVER_MS, NOTHING_MISSING
 from actors.domain.routing import Choice, Reason
 from actors.domain.work import Driven, Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, ids, payment, payments
@@ -34,7 +35,7 @@ def test_a_charge_is_settled_under_the_stamp_that_was_sent() -> None:
     subject = Dispatching().charging(1)
     subject.advance(0.5)
     assert subject.ended(Outcome.SETTLED) == Work(
-        settlements=[Settlement(payment(1), "default", NOW_MS + 500, attempts=1)]
+        settlements=[Settlement(payment(1), "default", NOW_MS + 500, 1, NOW_MS + 500)]
     )
 
 
@@ -134,14 +135,16 @@ def test_an_unknown_outcome_is_resolved_by_sending_again_where_the_processor_wor
     subject = Dispatching().charging(1)
     subject.ended(Outcome.UNKNOWN)
     assert subject.advance(0.1) == Work(charges={"default": payments(1)})
-    assert subject.ended(Outcome.SETTLED).settlements == [Settlement(payment(1), "default", NOW_MS + 100, attempts=2)]
+    assert subject.ended(Outcome.SETTLED).settlements == [
+        Settlement(payment(1), "default", NOW_MS + 100, 2, NOW_MS + 100)
+    ]
 
 
 def test_an_already_charged_payment_is_recorded_with_the_processors_own_instant() -> None:
     subject = Dispatching().charging(1)
     assert subject.ended(Outcome.ALREADY_CHARGED) == Work(look_ups={"default": payments(1)})
     work = subject.looked_up(1, NOW_MS - 77)
-    assert work.settlements == [Settlement(payment(1), "default", NOW_MS - 77, attempts=1)]
+    assert work.settlements == [Settlement(payment(1), "default", NOW_MS - 77, 1, NOW_MS - 77)]
 
 
 def test_a_failure_after_an_unknown_outcome_does_not_free_the_payment() -> None:
@@ -355,16 +358,30 @@ def test_the_choices_are_told_without_repetitions() -> None:
 
 def test_the_oldest_stamp_is_that_of_the_first_charge_that_may_be_missing_in_postgres() -> None:
     subject = Dispatching().charging(1, 2)
-    assert subject.dispatcher.oldest_stamp_ms() is None
+    assert subject.dispatcher.watermarks() == NOTHING_MISSING
     subject.ended(Outcome.UNKNOWN, 1)
     subject.advance(1)
     subject.ended(Outcome.SETTLED, 2)
-    assert subject.dispatcher.oldest_stamp_ms() == NOW_MS
+    assert subject.dispatcher.watermarks().stamp_ms == NOW_MS
     subject.ended(Outcome.SETTLED, 1)
     subject.settled(1)
-    assert subject.dispatcher.oldest_stamp_ms() == NOW_MS + 1000
+    assert subject.dispatcher.watermarks().stamp_ms == NOW_MS + 1000
     subject.settled(2)
-    assert subject.dispatcher.oldest_stamp_ms() is None
+    assert subject.dispatcher.watermarks() == NOTHING_MISSING
+
+
+def test_the_earliest_answer_is_that_of_the_first_settlement_that_is_not_committed() -> None:
+    subject = Dispatching().charging(1, 2, 3)
+    subject.advance(1)
+    subject.ended(Outcome.SETTLED, 1)
+    subject.advance(1)
+    subject.ended(Outcome.SETTLED, 2)
+    subject.ended(Outcome.UNKNOWN, 3)
+    assert subject.dispatcher.watermarks().answer_ms == NOW_MS + 1000
+    subject.settled(1)
+    assert subject.dispatcher.watermarks().answer_ms == NOW_MS + 2000
+    subject.settled(2)
+    assert subject.dispatcher.watermarks().answer_ms == NEVER_MS
 
 
 def test_payments_are_counted_by_what_they_wait_for() -> None:

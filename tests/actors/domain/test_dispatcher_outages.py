@@ -5,6 +5,7 @@ import pytest
 from actors.domain.breaker import BreakerState
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move
+from actors.domain.records import NOTHING_MISSING
 from tests.actors.domain.dispatching import NOW_MS, Dispatching, ids, payment, payments
 
 MANY = range(1, 401)
@@ -37,7 +38,7 @@ def test_a_free_payment_that_is_adopted_bears_no_stamp() -> None:
     subject.announce("default", BreakerState.OPEN)
     work = subject.adopt(Claim(payment(1), None, 1, 1), oldest_stamp_ms=NOW_MS - 5)
     assert (work.charges, work.look_ups, work.moves) == ({}, {}, [])
-    assert subject.dispatcher.oldest_stamp_ms() is None
+    assert subject.dispatcher.watermarks() == NOTHING_MISSING
     assert subject.dispatcher.unknown_for(0.0, subject.now_s + 1) == 0
 
 

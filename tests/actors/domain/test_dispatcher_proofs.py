@@ -7,7 +7,7 @@ from actors.domain.lifecycle import State
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
 from actors.domain.rechecks import RECHECKS_MAX
-from actors.domain.records import LookUpResult
+from actors.domain.records import NOTHING_MISSING, LookUpResult
 from actors.domain.work import Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, ids, payment, payments
 
@@ -35,7 +35,7 @@ def test_an_answer_from_something_in_front_of_the_processor_does_not_free_what_i
     assert subject.advance(0.1).look_ups == {"default": payments(*range(1, 9))}
     for number in range(1, 9):
         work = subject.looked_up(number, NOW_MS)
-        assert work.settlements == [Settlement(payment(number), "default", NOW_MS, attempts=1)]
+        assert work.settlements == [Settlement(payment(number), "default", NOW_MS, 1, NOW_MS)]
         assert work.moves == []
 
 
@@ -45,7 +45,9 @@ def test_what_failed_is_looked_up_once_before_it_moves_and_settled_where_it_is_f
     subject.announce("default", BreakerState.OPEN)
     work = subject.advance(0.1)
     assert (work.moves, work.look_ups) == ([], {"default": payments(1)})
-    assert subject.looked_up(1, NOW_MS - 3).settlements == [Settlement(payment(1), "default", NOW_MS - 3, attempts=1)]
+    assert subject.looked_up(1, NOW_MS - 3).settlements == [
+        Settlement(payment(1), "default", NOW_MS - 3, 1, NOW_MS - 3)
+    ]
 
 
 def test_what_failed_moves_after_a_look_up_that_was_not_answered_since_the_failure_proves_enough() -> None:
@@ -76,7 +78,7 @@ def test_declined_payments_hold_up_no_others_and_are_closed_once_all_have_declin
     subject.advance(HORIZON_S)
     closings = [closing for number in bad for closing in subject.looked_up(number, None, at="fallback").closings]
     assert closings == [Closing(payment(number), EndState.DECLINED, "fallback", 2, subject.now_ms) for number in bad]
-    assert subject.dispatcher.oldest_stamp_ms() is None
+    assert subject.dispatcher.watermarks() == NOTHING_MISSING
     subject.closed(*bad)
     assert {subject.dispatcher.describe(each) for each in ids(*bad)} == {None}
 
@@ -109,7 +111,7 @@ def test_a_payment_that_a_processor_declines_after_it_was_booked_there_is_settle
     subject = Dispatching().charging(1)
     subject.ended(Outcome.DECLINED)
     subject.advance(0.1)
-    assert subject.looked_up(1, NOW_MS).settlements == [Settlement(payment(1), "default", NOW_MS, attempts=1)]
+    assert subject.looked_up(1, NOW_MS).settlements == [Settlement(payment(1), "default", NOW_MS, 1, NOW_MS)]
 
 
 # Mismatched payments.
@@ -118,10 +120,10 @@ def test_a_payment_that_a_processor_declines_after_it_was_booked_there_is_settle
 def test_an_id_that_was_booked_with_another_amount_is_closed_and_holds_up_no_summary() -> None:
     subject = Dispatching().charging(1)
     subject.ended(Outcome.ALREADY_CHARGED)
-    assert subject.dispatcher.oldest_stamp_ms() == NOW_MS
+    assert subject.dispatcher.watermarks().stamp_ms == NOW_MS
     work = subject.told(1, LookUpResult.MISMATCHED, at="default")
     assert work == Work(closings=[Closing(payment(1), EndState.MISMATCHED, "default", 1, NOW_MS)])
-    assert subject.dispatcher.oldest_stamp_ms() is None
+    assert subject.dispatcher.watermarks() == NOTHING_MISSING
     assert subject.dispatcher.being_written() == 1
     assert subject.closed(1) == Work()
     assert subject.dispatcher.describe(ONE) is None
@@ -152,7 +154,7 @@ def test_what_was_replayed_and_is_found_is_settled_where_it_was_charged() -> Non
     subject.replay(1)
     subject.claimed(1)
     work = subject.looked_up(1, NOW_MS - 9, at="fallback")
-    assert work.settlements == [Settlement(payment(1), "fallback", NOW_MS - 9, attempts=0)]
+    assert work.settlements == [Settlement(payment(1), "fallback", NOW_MS - 9, 0, NOW_MS - 9)]
 
 
 def test_a_processor_that_is_down_is_not_asked_for_what_was_replayed() -> None:
@@ -215,7 +217,7 @@ def test_new_payments_are_charged_at_once_also_after_postgres_may_have_forgotten
 def test_what_is_under_way_when_postgres_forgets_is_settled() -> None:
     subject = Dispatching().charging(1)
     assert subject.store_changed() == Work()
-    assert subject.ended(Outcome.SETTLED).settlements == [Settlement(payment(1), "default", NOW_MS, attempts=1)]
+    assert subject.ended(Outcome.SETTLED).settlements == [Settlement(payment(1), "default", NOW_MS, 1, NOW_MS)]
 
 
 def test_a_row_that_is_adopted_after_postgres_may_have_forgotten_proves_nothing() -> None:
@@ -264,7 +266,7 @@ def test_a_charge_that_came_late_is_a_second_settlement() -> None:
     moved_and_settled(subject)
     subject.advance(HORIZON_S)
     assert subject.looked_up(1, NOW_MS + 7) == Work(
-        settlements=[Settlement(payment(1), "default", NOW_MS + 7, attempts=2)]
+        settlements=[Settlement(payment(1), "default", NOW_MS + 7, 2, NOW_MS + 7)]
     )
 
 

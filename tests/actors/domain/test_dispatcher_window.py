@@ -106,7 +106,7 @@ def test_an_adopted_payment_counts_as_perhaps_charged_where_its_row_says() -> No
 def test_attempts_of_an_earlier_owner_count() -> None:
     subject = Dispatching()
     subject.adopt(Claim(payment(1), "default", attempts=2))
-    assert subject.ended(Outcome.SETTLED).settlements == [Settlement(payment(1), "default", NOW_MS, attempts=3)]
+    assert subject.ended(Outcome.SETTLED).settlements == [Settlement(payment(1), "default", NOW_MS, 3, NOW_MS)]
 
 
 def test_a_payment_that_is_charging_is_not_adopted_again() -> None:
@@ -120,7 +120,7 @@ def test_a_charge_under_an_older_stamp_than_believed_lowers_the_oldest_stamp(out
     subject = Dispatching()
     subject.adopt(Claim(payment(1), "default"), oldest_stamp_ms=2**63 - 1)
     subject.ended(outcome)
-    assert subject.dispatcher.oldest_stamp_ms() == NOW_MS
+    assert subject.dispatcher.watermarks().stamp_ms == NOW_MS
 
 
 def test_a_look_up_that_finds_an_older_stamp_than_believed_lowers_the_oldest_stamp() -> None:
@@ -128,7 +128,7 @@ def test_a_look_up_that_finds_an_older_stamp_than_believed_lowers_the_oldest_sta
     subject.announce("default", BreakerState.OPEN)
     subject.adopt(Claim(payment(1), "default"))
     subject.looked_up(1, NOW_MS - 5)
-    assert subject.dispatcher.oldest_stamp_ms() == NOW_MS - 5
+    assert subject.dispatcher.watermarks().stamp_ms == NOW_MS - 5
 
 
 def test_a_payment_whose_processor_is_not_configured_any_more_waits_and_harms_nobody() -> None:

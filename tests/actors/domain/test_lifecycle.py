@@ -38,11 +38,13 @@ PAYMENT = Payment(ID, 1990, 1_750_000_000_000)
 HORIZON_S = 30.0
 NOW_S = 100.0
 NAMES = ("default", "fallback")
+ANSWER_MS = 1000
+"""What a processor takes to answer."""
 DOCUMENT = Path(__file__).parents[3] / "docs" / "architecture.md"
 
 
 def ended(outcome: Outcome, stamp_ms: int = 7) -> ChargeEnded:
-    return ChargeEnded(ID, outcome, stamp_ms)
+    return ChargeEnded(ID, outcome, stamp_ms, answered_at_ms=stamp_ms + ANSWER_MS)
 
 
 def told(result: LookUpResult, asked_at_s: float = NOW_S, *, at: str = "default") -> LookUpEnded:
@@ -204,7 +206,7 @@ def test_the_common_way_claims_charges_and_settles() -> None:
     assert subject.claim() == Claim(PAYMENT, "default")
     assert subject.transition(Claimed(), NOW_S) is Effect.CHARGE
     assert subject.transition(ended(Outcome.SETTLED, 7), NOW_S) is Effect.SETTLE
-    assert subject.settlement() == Settlement(PAYMENT, "default", 7, 1)
+    assert subject.settlement() == Settlement(PAYMENT, "default", 7, 1, 7 + ANSWER_MS)
     assert subject.transition(Settled(), NOW_S) is Effect.FORGET
     assert subject.state is State.SETTLED
 
@@ -248,7 +250,7 @@ def test_what_was_sent_is_looked_up_before_it_moves_whatever_proves_that_it_was_
         assert subject.transition(answer, NOW_S) is Effect.HOLD_FIRST
         assert subject.transition(Chosen("fallback"), NOW_S) is Effect.MOVE
     subject = life(*path, LookUpChosen(), found(3))
-    assert subject.settlement() == Settlement(PAYMENT, "default", 3, 1)
+    assert subject.settlement() == Settlement(PAYMENT, "default", 3, 1, 3)
 
 
 def test_what_was_sent_again_after_a_look_up_is_looked_up_again() -> None:
@@ -302,7 +304,7 @@ def test_already_charged_is_looked_up_and_recorded_under_the_processors_own_inst
     assert subject.transition(ended(Outcome.ALREADY_CHARGED, 9), NOW_S) is Effect.LOOK_UP
     assert subject.pinned
     assert subject.transition(found(3), NOW_S) is Effect.SETTLE
-    assert subject.settlement() == Settlement(PAYMENT, "default", 3, 1)
+    assert subject.settlement() == Settlement(PAYMENT, "default", 3, 1, 3)
 
 
 def test_a_missing_payment_is_free_only_after_the_horizon() -> None:
@@ -408,7 +410,7 @@ def test_a_replayed_payment_without_a_row_is_asked_for_everywhere_before_its_fir
     subject.transition(LookUpChosen(), NOW_S)
     assert subject.asked == "fallback"
     assert subject.transition(found(3, at="fallback"), NOW_S) is Effect.SETTLE
-    assert subject.settlement() == Settlement(PAYMENT, "fallback", 3, 0)
+    assert subject.settlement() == Settlement(PAYMENT, "fallback", 3, 0, 3)
 
 
 def test_a_replayed_payment_that_is_known_nowhere_is_charged_at_once() -> None:
@@ -532,6 +534,36 @@ def test_no_order_of_events_breaks_an_invariant(events: list[Event]) -> None:
         assert subject.state is not State.CHARGING or subject.row == subject.processor
         assert subject.state is not State.LOOKING_UP or subject.asked in NAMES
         assert not subject.pinned or subject.row is not None
+        assert subject.answered_since_ms is None or subject.oldest_stamp_ms is not None
         assert not subject.doubted or subject.state not in {State.HELD, State.PAUSING, State.STRANDED}
         # Nothing is left in a state that nothing leads out of: whatever comes next was ordered.
         assert (effect is Effect.NONE) <= (subject.state in {before, State.STRANDED})
+
+
+def test_what_a_processor_answered_is_told_from_its_answer_until_the_settlement_is_committed() -> None:
+    subject = life(Chosen("default"), Claimed())
+    assert subject.answered_since_ms is None
+    subject.transition(ended(Outcome.SETTLED, 7), NOW_S)
+    assert subject.answered_since_ms == subject.settlement().answered_at_ms == 7 + ANSWER_MS
+
+
+def test_an_unknown_outcome_is_no_answer() -> None:
+    assert life(Chosen("default"), Claimed(), ended(Outcome.UNKNOWN)).answered_since_ms is None
+
+
+def test_a_charge_that_was_made_before_is_answered_when_that_is_told_and_booked_since_its_own_instant() -> None:
+    subject = life(Chosen("default"), Claimed(), ended(Outcome.UNKNOWN), RESUMED, Chosen("default"))
+    subject.transition(ended(Outcome.ALREADY_CHARGED, 9), NOW_S)
+    assert subject.answered_since_ms == 9 + ANSWER_MS
+    subject.transition(silent(), NOW_S)
+    assert subject.answered_since_ms == 9 + ANSWER_MS
+    subject.transition(RESUMED, NOW_S)
+    subject.transition(LookUpChosen(), NOW_S)
+    subject.transition(found(7), NOW_S)
+    assert subject.answered_since_ms == subject.settlement().answered_at_ms == 7
+
+
+def test_an_adopted_payment_may_have_been_answered_since_its_oldest_stamp_until_it_is_not_found() -> None:
+    adopted = Adopted("default", attempts=1, moves=0, oldest_stamp_ms=5)
+    assert life(adopted, LookUpChosen(), silent()).answered_since_ms == 5
+    assert life(adopted, LookUpChosen(), missing()).answered_since_ms is None

@@ -22,7 +22,17 @@ from ops.chaostest.workload import Attempt, BodyFormat, OfferedAmount, OfferedPa
 
 NOW_MS = 1_752_580_000_000
 FEES = {"default": Decimal("0.05"), "fallback": Decimal("0.15")}
-KEYS = ("unknown", "lost", "duplicated", "mismatched", "phantom", "wrong_totals", "untrue_summaries", "lost_conflicts")
+KEYS = (
+    "unknown",
+    "lost",
+    "duplicated",
+    "mismatched",
+    "phantom",
+    "misstated",
+    "wrong_totals",
+    "untrue_summaries",
+    "lost_conflicts",
+)
 
 
 def identifier(number: int) -> UUID:
@@ -100,7 +110,8 @@ def test_nothing_is_found_in_a_good_history(good: History) -> None:
     result = check_history(good)
     assert findings(result) == {}
     assert result.ok
-    assert (result.offered, result.accepted, result.settled) == (8, 6, 7)
+    assert (result.offered, result.accepted, result.refused, result.unanswered) == (8, 6, 1, 1)
+    assert result.settled == 7
     assert result.summaries == {"final": 1, "open": 0, "unavailable": 0, "wrong": 0}
 
 
@@ -180,6 +191,24 @@ def charge_what_nobody_offered(good: History) -> History:
     return replace(good, offers=[offer for offer in good.offers if offer.correlation_id != identifier(8)])
 
 
+def charge_what_was_refused(*statuses: int | None) -> Callable[[History], History]:
+    def change(good: History) -> History:
+        state, charge = good.final_state, make_charge(7)
+        charged = with_final_state(
+            with_charges(good, [*state.charges, charge]),
+            payments=[*state.payments, payment_of(charge)],
+            settlements=[*state.settlements, settlement_of(charge)],
+        )
+        offers = [make_offer(7, *statuses) if each.correlation_id == identifier(7) else each for each in good.offers]
+        return replace(charged, offers=offers, answers=[], final_answers=[])
+
+    return change
+
+
+def record_what_was_refused(good: History) -> History:
+    return with_final_state(good, payments=[*good.final_state.payments, payment_of(make_charge(7))])
+
+
 def settle_what_was_not_charged(good: History) -> History:
     settlements = [*good.final_state.settlements, settlement_of(make_charge(7))]
     return with_final_state(
@@ -253,6 +282,10 @@ def lose_another_amount(good: History) -> History:
         (change_settlement(3, currency="JPY"), {"mismatched": 1, "wrong_totals": 1}),
         (refuse_a_repeat, {"mismatched": 1}),
         (charge_what_nobody_offered, {"phantom": 1}),
+        (charge_what_was_refused(503), {"phantom": 1}),
+        (charge_what_was_refused(503, 503), {"phantom": 1}),
+        (charge_what_was_refused(503, 429), {"phantom": 1, "mismatched": 1}),
+        (record_what_was_refused, {"phantom": 1}),
         (settle_what_was_not_charged, {"phantom": 1, "wrong_totals": 1}),
         (forget_what_was_charged_without_an_answer, {"phantom": 1, "wrong_totals": 1}),
         (take_another_fee, {"wrong_totals": 1}),
@@ -268,6 +301,20 @@ def test_each_planted_discrepancy_is_found(
     result = check_history(plant(good))
     assert expected == findings(result)
     assert not result.ok
+
+
+@pytest.mark.parametrize("status", [None, 202, 500, 502])
+def test_a_payment_may_be_charged_when_one_of_its_posts_was_answered_otherwise(
+    good: History, status: int | None
+) -> None:
+    assert findings(check_history(charge_what_was_refused(503, status, 503)(good))) == {}
+
+
+def test_a_payment_may_be_charged_after_the_503_that_does_not_know(good: History) -> None:
+    charged = charge_what_was_refused(503)(good)
+    doubtful = Attempt(NOW_MS, "", OfferedAmount(700), 503, '{"detail": "the journal does not answer"}')
+    charged.offers[6].attempts.append(doubtful)
+    assert findings(check_history(charged)) == {}
 
 
 def test_another_amount_that_is_recorded_nowhere_is_reported_and_breaks_no_promise(good: History) -> None:

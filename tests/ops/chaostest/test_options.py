@@ -1,5 +1,7 @@
 """The command line of `ops/chaos`."""
 
+from pathlib import Path
+
 import pytest
 
 from ops.chaostest.options import parse_chaos_options
@@ -18,6 +20,8 @@ def test_every_option_can_be_given() -> None:
     options = parse_chaos_options(arguments)
     assert (options.seconds, options.seed, options.profile, options.rate) == (7.5, 3, "gone", 20)
     assert str(options.out) == "/tmp/found"  # noqa: S108  # it is only compared
+    assert options.history is None
+    assert parse_chaos_options(["--history", "h.jsonl"]).history == Path("h.jsonl").absolute()
 
 
 @pytest.mark.parametrize("arguments", [["--profile", "none"], ["--seconds", "1"], ["--rate", "0"], ["--seed", "x"]])

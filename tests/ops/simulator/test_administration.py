@@ -1,3 +1,6 @@
+import json
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.ops.simulator.harness import correlation_id, in_loop, payment, simulator
@@ -118,16 +121,50 @@ async def test_the_audit_lists_every_charge_on_a_line() -> None:
     async with simulator() as processor:
         client = await processor.client()
         bodies = [payment(), payment()]
+        now = datetime.now(UTC)
+        began = now.replace(microsecond=now.microsecond // 1000 * 1000)
         for body in bodies:
             await client.call("POST", "/payments", body)
 
         audit = await client.call("GET", "/admin/payments")
 
         assert audit.headers["Content-Type"] == "application/x-ndjson"
-        assert audit.body.decode() == "".join(
-            f'{{"correlationId":"{correlation_id(body)}","amountMinor":1990,"requestedAt":"2025-07-15T12:34:56.789Z"}}\n'
+        rows = [json.loads(line) for line in audit.body.splitlines()]
+        booked = [datetime.fromisoformat(row.pop("bookedAt")) for row in rows]
+        assert rows == [
+            {
+                "correlationId": correlation_id(body),
+                "amountMinor": 1990,
+                "requestedAt": "2025-07-15T12:34:56.789Z",
+                "answered": True,
+            }
             for body in bodies
-        )
+        ]
+        assert began <= booked[0] <= booked[1] <= datetime.now(UTC)
+
+
+@in_loop
+async def test_the_audit_tells_which_charges_their_clients_do_not_know_of() -> None:
+    async with simulator() as processor:
+        bodies = [payment(), payment(), payment()]
+        await (await processor.client()).call("POST", "/payments", bodies[0])
+        await processor.inject(commitThenDropRate=1)
+        dropped = await processor.client()
+        dropped.send("POST", "/payments", bodies[1])
+        assert await dropped.rest() == b""
+        await processor.inject()
+        await processor.admin("PUT", "/admin/configurations/delay", {"delay": 50})
+        leaving = await processor.client()
+        leaving.send("POST", "/payments", bodies[2])
+        await processor.timers.until_set()
+        await leaving.close()
+        await processor.stored()  # Until then the simulator has seen that its client left.
+        processor.timers.advance(0.05)
+
+        audit = await (await processor.client()).call("GET", "/admin/payments")
+
+        answered = {row["correlationId"]: row["answered"] for row in map(json.loads, audit.body.splitlines())}
+        assert [answered[correlation_id(body)] for body in bodies] == [True, False, False]
 
 
 @in_loop

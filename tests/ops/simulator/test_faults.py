@@ -1,5 +1,6 @@
 from collections import Counter
 from statistics import median
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -54,11 +55,13 @@ def test_each_fault_comes_as_often_as_its_rate_says() -> None:
         late_commit_rate=0.1,
         garbage_rate=0.1,
         drip_rate=0.1,
+        edge_rate=0.02,
+        late_edge_rate=0.03,
     )
 
     counts = Counter(injection.fault for injection in injections(faults, 10_000))
 
-    for fault, rate in (*faults.rates(), (None, 0.1)):
+    for fault, rate in (*faults.rates(), (None, 0.05)):
         assert rate * 10_000 == pytest.approx(counts[fault], abs=200), fault
 
 
@@ -67,6 +70,29 @@ def test_a_rate_of_one_is_injected_into_every_request(fault: Fault) -> None:
     faults = msgspec.convert({f"{fault.value}Rate": 1}, Faults)
 
     assert {fault} == {injection.fault for injection in injections(faults, 1000)}
+
+
+def test_each_fault_of_an_id_comes_as_often_as_its_rate_says_whatever_the_seed() -> None:
+    faults = Faults(decline_rate=0.2, other_amount_rate=0.1, false_duplicate_rate=0.05)
+    ids = [UUID(int=number) for number in range(10_000)]
+
+    plan, reseeded = InjectionPlan(faults), InjectionPlan(msgspec.structs.replace(faults, seed=7))
+
+    found = [plan.fault_of_id(each) for each in ids]
+    assert found == [reseeded.fault_of_id(each) for each in ids]
+    counts = Counter(found)
+    for fault, rate in (*faults.rates_by_id(), (None, 0.65)):
+        assert rate * 10_000 == pytest.approx(counts[fault], abs=200), fault
+
+
+def test_an_id_that_is_declined_at_a_low_rate_is_declined_at_a_higher_one() -> None:
+    low, high = InjectionPlan(Faults(decline_rate=0.1)), InjectionPlan(Faults(decline_rate=0.3))
+    ids = [UUID(int=number) for number in range(1_000)]
+
+    declined = [each for each in ids if low.fault_of_id(each)]
+
+    assert declined
+    assert all(high.fault_of_id(each) for each in declined)
 
 
 def test_every_kind_of_garbage_is_drawn() -> None:
@@ -94,6 +120,9 @@ def test_delays_follow_their_distribution() -> None:
         b'{"failureRate": 0.6, "garbageRate": 0.6}',
         b'{"failRate": 0.5}',
         b'{"seed": 0.5}',
+        b'{"declineRate": 0.6, "otherAmountRate": 0.6}',
+        b'{"edgeStatus": 200}',
+        b'{"declineStatus": 499}',
         b'{"refuse": 1}',
         b'{"lateCommitMs": -1}',
         b'{"delay": 5}',

@@ -1,6 +1,7 @@
 import asyncio
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from ops.simulator.faults import GARBAGE
@@ -157,6 +158,107 @@ async def test_drip_answers_byte_by_byte_and_goes_on_with_the_connection() -> No
         assert processor.timers.time() == 1_000 + 0.5 * len(answer)
         assert (await client.call("GET", f"/payments/{correlation_id(body)}")).status == 200
         assert await processor.injected() == {"drip": 1}
+
+
+@pytest.mark.parametrize("status", [400, 409, 500, 502, 503])
+@in_loop
+async def test_edge_keeps_the_payment_and_answers_another_status_with_a_body(status: int) -> None:
+    async with simulator() as processor:
+        await processor.inject(edgeRate=1, edgeStatus=status)
+        client, body = await processor.client(), payment()
+
+        answer = await client.call("POST", "/payments", body)
+
+        assert answer.status == status
+        assert answer.body
+        assert await processor.stored() == [correlation_id(body)]
+        assert await processor.injected() == {"edge": 1}
+
+
+@in_loop
+async def test_late_edge_answers_at_once_and_keeps_the_payment_only_later() -> None:
+    async with simulator() as processor:
+        await processor.inject(lateEdgeRate=1, edgeStatus=503, lateCommitMs=3000)
+        client, body = await processor.client(), payment()
+
+        assert (await client.call("POST", "/payments", body)).status == 503
+
+        processor.timers.advance(2.999)
+        assert await look_up(processor, body) == 404
+        processor.timers.advance(0.001)
+        assert await look_up(processor, body) == 200
+        assert await processor.injected() == {"lateEdge": 1}
+
+
+@in_loop
+async def test_a_declined_payment_is_declined_every_time_and_never_kept() -> None:
+    async with simulator() as processor:
+        client, body = await processor.client(), payment()
+        for seed in range(3):
+            await processor.inject(declineRate=1, declineStatus=402, seed=seed)
+            assert (await client.call("POST", "/payments", body)).status == 402
+        await processor.inject(declineRate=1, lateCommitRate=1)
+        (await processor.client()).send("POST", "/payments", body)
+        await processor.timers.until_set()
+        processor.timers.advance(1)
+
+        assert await processor.stored() == []
+        assert await look_up(processor, body) == 404
+        assert (await processor.injected())["decline"] == 4
+
+
+@in_loop
+async def test_a_payment_that_was_kept_before_is_not_declined() -> None:
+    async with simulator() as processor:
+        client, body = await processor.client(), payment()
+        await client.call("POST", "/payments", body)
+        await processor.inject(declineRate=1)
+
+        assert (await client.call("POST", "/payments", body)).status == 422
+
+
+@in_loop
+async def test_another_amount_was_kept_a_day_before_under_the_id() -> None:
+    async with simulator() as processor:
+        await processor.inject(otherAmountRate=1)
+        client, body = await processor.client(), payment(19.9, "2025-07-15T12:34:56.789Z")
+
+        assert [(await client.call("POST", "/payments", body)).status for _ in range(2)] == [422, 422]
+
+        kept = (await client.call("GET", f"/payments/{correlation_id(body)}")).json
+        assert (kept["amount"], kept["requestedAt"]) == (19.91, "2025-07-14T12:34:56.789")
+        assert await processor.injected() == {"otherAmount": 1}
+
+
+@in_loop
+async def test_a_false_duplicate_is_answered_422_and_is_not_kept() -> None:
+    async with simulator() as processor:
+        await processor.inject(falseDuplicateRate=1)
+        client, body = await processor.client(), payment()
+
+        assert [(await client.call("POST", "/payments", body)).status for _ in range(2)] == [422, 422]
+
+        assert await look_up(processor, body) == 404
+        assert await processor.injected() == {"falseDuplicate": 2}
+
+
+@in_loop
+async def test_the_requests_tell_which_payments_were_asked_for_and_what_their_ids_brought() -> None:
+    async with simulator() as processor:
+        client, failed, declined = await processor.client(), payment(), payment()
+        await processor.inject(failureRate=1)
+        await client.call("POST", "/payments", failed)
+        await processor.inject(declineRate=1)
+        await client.call("POST", "/payments", declined)
+
+        lines = (await processor.admin("GET", "/admin/requests")).body.splitlines()
+
+        assert {row["correlationId"]: row["fault"] for row in map(msgspec.json.decode, lines)} == {
+            correlation_id(failed): None,
+            correlation_id(declined): "decline",
+        }
+        await processor.admin("POST", "/admin/purge-payments")
+        assert (await processor.admin("GET", "/admin/requests")).body == b""
 
 
 @in_loop

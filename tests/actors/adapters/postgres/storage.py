@@ -18,7 +18,7 @@ from actors.domain.records import LastPurge, PaymentRecord, WriteResult
 from ops.simulation.purges import MemoryPurge
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, READING, payment
+from tests.actors.fakes import NOW_MS, READING, both, payment
 
 DEADLINE_S = 20
 MANY = 10_000
@@ -55,8 +55,8 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "payment": lambda storage: storage.payments.payment(uid(1)),
     "summary": lambda storage: storage.payments.summary(None, None),
     "register": lambda storage: storage.leases.register(0, READING),
-    "beat": lambda storage: storage.leases.beat(1, NOW_MS, READING),
-    "retire": lambda storage: storage.leases.retire(1, NOW_MS),
+    "beat": lambda storage: storage.leases.beat(1, both(NOW_MS), READING),
+    "retire": lambda storage: storage.leases.retire(1, both(NOW_MS)),
     "adopt": lambda storage: storage.leases.adopt(100),
     "stand_aside": lambda storage: storage.leases.stand_aside(0),
     "others": lambda storage: storage.leases.others(),
@@ -68,6 +68,7 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "acknowledge_purge": lambda storage: storage.purge.acknowledge_purge(0),
     "repeat_purge": lambda storage: storage.purge.repeat_purge(LastPurge(0, 0)),
     "finish_purge": lambda storage: storage.purge.finish_purge(LastPurge(0, 0)),
+    "watermarks": lambda storage: storage.payments.watermarks(),
     "ping": lambda storage: storage.ping(),
 }
 """Every method of the storage ports, and what readiness asks."""

@@ -21,7 +21,7 @@ from tests.actors.adapters.postgres.storage import (
     settlement,
     uid,
 )
-from tests.actors.fakes import NOW_MS, READING, payment
+from tests.actors.fakes import NOW_MS, READING, both, payment
 
 
 def test_claims_of_a_replica_whose_lease_ended_are_taken_over(mine: ReplicaStorage, other: ReplicaStorage) -> None:
@@ -29,7 +29,7 @@ def test_claims_of_a_replica_whose_lease_ended_are_taken_over(mine: ReplicaStora
     other.payments.write([claim(1), claim(2, "fallback"), claim(3)], [], [])
     other.payments.write([], [], [settlement(3)])
     mine.leases.register(0, READING)
-    other.leases.beat(epoch, NOW_MS - 500, READING)
+    other.leases.beat(epoch, both(NOW_MS - 500), READING)
     assert mine.leases.adopt(100) is None
     expel(mine, "b")
     adopted = mine.leases.adopt(100)
@@ -44,7 +44,7 @@ def test_who_was_taken_for_dead_renews_nothing_when_it_wakes_up(mine: ReplicaSto
     other.payments.write([claim(1), claim(2)], [], [])
     expel(mine, "b")
     assert mine.leases.adopt(1) is not None
-    assert not other.leases.beat(epoch, NOW_MS, READING).renewed
+    assert not other.leases.beat(epoch, both(NOW_MS), READING).renewed
 
 
 def test_who_was_taken_for_dead_writes_nothing_when_it_wakes_up(mine: ReplicaStorage, other: ReplicaStorage) -> None:
@@ -66,10 +66,10 @@ def test_who_was_taken_for_dead_writes_nothing_when_it_wakes_up(mine: ReplicaSto
 
 
 def test_what_a_row_proves_is_taken_over_with_it(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    epoch = other.leases.register(0, LEASE_S).epoch
+    epoch = other.leases.register(0, READING).epoch
     other.payments.write([claim(1), claim(2)], [], [])
     other.payments.write([], [Move(uid(1), None, 4, moves=1), Move(uid(2), "fallback", 1, moves=7)], [])
-    other.leases.beat(epoch, 0, NOW_MS)
+    other.leases.retire(epoch, both(NOW_MS))
     adopted = mine.leases.adopt(100)
     expected = (claim(1, None, attempts=4, moves=1), claim(2, "fallback", attempts=1, moves=7))
     assert (adopted and adopted.claims, mine.leases.claims(MANY)) == (expected, expected)
@@ -77,8 +77,8 @@ def test_what_a_row_proves_is_taken_over_with_it(mine: ReplicaStorage, other: Re
 
 def test_a_row_that_was_taken_over_is_none_of_an_earlier_try(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     other.payments.write([claim(1)], [], [])
-    epoch = other.leases.register(0, LEASE_S).epoch
-    other.leases.beat(epoch, 0, NOW_MS - 5)
+    epoch = other.leases.register(0, READING).epoch
+    other.leases.retire(epoch, both(NOW_MS - 5))
     assert mine.leases.adopt(100) is not None
     assert mine.payments.write([claim(1)], [], []) == WriteResult(
         (), (KnownPayment(payment(1), "a", "default", 0, 0, NOW_MS - 5),), ()
@@ -101,7 +101,7 @@ def test_who_joins_with_what_is_older_than_the_last_purge_writes_nothing(
 
 
 def test_totals_stay_open_for_what_was_taken_over(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    other.leases.beat(other.leases.register(0, READING).epoch, NOW_MS - 500, READING)
+    other.leases.beat(other.leases.register(0, READING).epoch, both(NOW_MS - 500), READING)
     other.payments.write([claim(1)], [], [])
     expel(mine, "b")
     mine.leases.register(0, READING)

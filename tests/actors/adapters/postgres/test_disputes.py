@@ -12,7 +12,6 @@ from actors.domain.records import ProcessorTotal, WriteResult
 from actors.errors import FencedError
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
-    LEASE_S,
     MANY,
     NOTHING,
     OpenStorage,
@@ -26,7 +25,7 @@ from tests.actors.adapters.postgres.storage import (
     uid,
     wait_until_blocked,
 )
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, READING, payment
 
 
 def disputed(*numbers: int) -> WriteResult:
@@ -108,7 +107,7 @@ def test_what_a_fenced_replica_has_charged_is_compared_all_the_same(
     for number in (1, 2):
         charge(mine, number)
     mine.payments.write([claim(3)], [], [])
-    open_storage("a").leases.register(0, LEASE_S)
+    open_storage("a").leases.register(0, READING)
     with pytest.raises(FencedError) as refused:
         mine.payments.write([], [], [settlement(1), settlement(2, "fallback"), settlement(3)])
     assert refused.value.disputed == (uid(2),)

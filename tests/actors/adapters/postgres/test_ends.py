@@ -7,7 +7,6 @@ from actors.domain.payment import EndState, Mark, Move
 from actors.domain.records import KnownPayment, PaymentRecord
 from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
-    LEASE_S,
     MANY,
     NOTHING,
     OpenStorage,
@@ -20,7 +19,7 @@ from tests.actors.adapters.postgres.storage import (
     settlement,
     uid,
 )
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, READING, both, payment
 
 
 @pytest.mark.parametrize("state", EndState)
@@ -56,9 +55,10 @@ def test_a_settled_payment_is_not_closed(mine: ReplicaStorage) -> None:
 
 
 def test_a_closed_payment_holds_no_total_open(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    other.leases.beat(other.leases.register(0, LEASE_S).epoch, 0, NOW_MS - 500)
+    other_epoch = other.leases.register(0, READING).epoch
     other.payments.write([claim(1)], [], [])
-    mine.leases.register(0, LEASE_S)
+    other.leases.retire(other_epoch, both(NOW_MS - 500))
+    mine.leases.register(0, READING)
     assert mine.payments.summary(None, None).final_before_ms == NOW_MS - 500
     other.payments.write([], [], [], [ended(1)])
     assert mine.payments.summary(None, None).final_before_ms == NOW_MS
@@ -104,7 +104,7 @@ def test_a_mark_is_kept_with_the_time_since_which_it_holds(database_url: str, mi
 
 def test_ends_and_marks_of_an_earlier_registration_are_refused(open_storage: OpenStorage, mine: ReplicaStorage) -> None:
     mine.payments.write([claim(1)], [], [])
-    open_storage("a").leases.register(0, LEASE_S)
+    open_storage("a").leases.register(0, READING)
     for closings, marks in (([ended(1)], []), ([], [Mark(uid(1), "unknown", NOW_MS)])):
         with pytest.raises(LedgerUnavailableError):
             mine.payments.write([], [], [], closings, marks)
@@ -114,9 +114,9 @@ def test_ends_and_marks_of_an_earlier_registration_are_refused(open_storage: Ope
 def test_a_purge_empties_what_was_closed_too(mine: ReplicaStorage) -> None:
     mine.payments.write([], [], [], [ended(1)])
     mine.payments.report_conflicts([payment(1, 5)])
-    generation = mine.purge.begin_purge()
-    mine.purge.acknowledge_purge(generation)
-    assert mine.purge.finish_purge(generation)
+    purge = mine.purge.begin_purge(NOW_MS)
+    mine.purge.acknowledge_purge(purge.generation)
+    assert mine.purge.finish_purge(purge)
     assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
     assert record_of(mine, 1) == PaymentRecord(payment(1), "default", "a", None, ())
 
@@ -125,8 +125,8 @@ def test_a_purge_empties_what_was_closed_too(mine: ReplicaStorage) -> None:
 def test_a_purge_empties_disputes(database_url: str, mine: ReplicaStorage) -> None:
     charge(mine, 1)
     assert mine.payments.write([], [], [settlement(1, "fallback")]).disputed == (uid(1),)
-    generation = mine.purge.begin_purge()
-    mine.purge.acknowledge_purge(generation)
-    assert mine.purge.finish_purge(generation)
+    purge = mine.purge.begin_purge(NOW_MS)
+    mine.purge.acknowledge_purge(purge.generation)
+    assert mine.purge.finish_purge(purge)
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT count(*) FROM dispute").fetchone() == (0,)

@@ -12,8 +12,8 @@ from actors.domain.records import StoreIdentity
 from actors.errors import LedgerUnavailableError
 from ops.migrate import migrate
 from ops.stack.embedded import PostgresServer
-from tests.actors.adapters.postgres.storage import LEASE_S, ReplicaStorage, claim, on_postgres, opened, settlement
-from tests.actors.fakes import NOW_MS
+from tests.actors.adapters.postgres.storage import ReplicaStorage, claim, on_postgres, opened, settlement
+from tests.actors.fakes import NOW_MS, READING, both
 
 Harm = Callable[[PostgresServer], None]
 
@@ -60,10 +60,10 @@ def identity(server: PostgresServer) -> StoreIdentity:
 
 def identity_after_work(server: PostgresServer) -> StoreIdentity:
     with opened(server.url) as storage:
-        epoch = storage.leases.register(0, LEASE_S).epoch
+        epoch = storage.leases.register(0, READING).epoch
         for number in range(10):
             storage.payments.write([claim(number)], [], [])
-            storage.leases.beat(epoch, LEASE_S, NOW_MS)
+            storage.leases.beat(epoch, both(NOW_MS), READING)
         return storage.leases.identity()
 
 
@@ -91,7 +91,7 @@ def test_nothing_is_written_to_a_postgres_that_was_put_back_before_the_replica_h
 ) -> None:
     with opened(server.url) as storage:
         storage.leases.identity()
-        storage.leases.register(0, LEASE_S)
+        storage.leases.register(0, READING)
         storage.payments.write([claim(1)], [], [])
         copy_data(server)
         storage.payments.write([claim(2)], [], [])
@@ -107,7 +107,7 @@ def test_nothing_is_written_to_a_postgres_that_was_put_back_before_the_replica_h
         assert storage.leases.identity().timeline == 1
         with pytest.raises(LedgerUnavailableError):
             storage.payments.write([claim(3)], [], [])
-        storage.leases.register(0, LEASE_S)
+        storage.leases.register(0, READING)
         assert storage.payments.write([claim(3)], [], []).claimed == (claim(3).payment.correlation_id,)
 
 
@@ -129,10 +129,10 @@ def test_a_replica_whose_account_may_do_nothing_else_can_ask(database_url: str) 
 @on_postgres
 def test_each_registration_and_each_beat_notes_a_position_that_was_read_before(newcomer: ReplicaStorage) -> None:
     first = newcomer.leases.identity()
-    epoch = newcomer.leases.register(0, LEASE_S).epoch
+    epoch = newcomer.leases.register(0, READING).epoch
     second = newcomer.leases.identity()
     assert second.follows(first.noted())
-    newcomer.leases.beat(epoch, LEASE_S, NOW_MS)
+    newcomer.leases.beat(epoch, both(NOW_MS), READING)
     third = newcomer.leases.identity()
     assert third.follows(second.noted())
     assert third.noted_position > second.noted_position

@@ -11,7 +11,6 @@ from actors.domain.payment import Claim, Move
 from actors.domain.records import KnownPayment, WriteResult
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
-    LEASE_S,
     MANY,
     NOTHING,
     OpenStorage,
@@ -22,7 +21,7 @@ from tests.actors.adapters.postgres.storage import (
     uid,
     wait_until_blocked,
 )
-from tests.actors.fakes import NOW_MS, payment
+from tests.actors.fakes import NOW_MS, READING, both, payment
 
 
 def moved(*numbers: int) -> WriteResult:
@@ -129,7 +128,7 @@ def test_a_row_of_an_earlier_registration_was_there_before_and_bears_the_waterma
 ) -> None:
     mine.payments.write([claim(1)], [], [])
     successor = open_storage("a")
-    epoch = successor.leases.register(0, LEASE_S).epoch
-    successor.leases.beat(epoch, LEASE_S, NOW_MS - 3)
+    epoch = successor.leases.register(0, READING).epoch
+    successor.leases.beat(epoch, both(NOW_MS - 3), READING)
     result = successor.payments.write([claim(2), claim(1)], [], [])
     assert result == WriteResult((uid(2),), (KnownPayment(payment(1), "a", "default", 0, 0, NOW_MS - 3),), ())

@@ -19,14 +19,14 @@ from tests.actors.adapters.postgres.storage import (
     settlement,
     uid,
 )
-from tests.actors.fakes import NOW_MS, READING, payment
+from tests.actors.fakes import NOW_MS, READING, both, payment
 
 
 def test_a_purge_is_seen_by_everybody_at_once(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     epoch = other.leases.register(0, READING).epoch
     assert mine.purge.last_purge().generation == 0
     assert mine.purge.begin_purge(NOW_MS) == LastPurge(1, NOW_MS)
-    assert (mine.purge.last_purge().generation, other.leases.beat(epoch, NOW_MS, READING)) == (
+    assert (mine.purge.last_purge().generation, other.leases.beat(epoch, both(NOW_MS), READING)) == (
         1,
         Beat(renewed=True, generation=1),
     )
@@ -68,7 +68,7 @@ def test_who_slept_through_a_purge_brings_nothing_back(newcomer: ReplicaStorage,
     expel(newcomer, "b")
     purge = newcomer.purge.begin_purge(NOW_MS)
     assert newcomer.purge.finish_purge(purge)
-    assert not other.leases.beat(epoch, NOW_MS, READING).renewed
+    assert not other.leases.beat(epoch, both(NOW_MS), READING).renewed
     with pytest.raises(LedgerUnavailableError):
         other.payments.write([claim(1)], [Move(uid(1), "fallback", 1, moves=1)], [settlement(1)])
     for settlements, closings in (([settlement(1)], []), ([], [ended(1)])):
@@ -85,7 +85,7 @@ def test_who_acknowledged_a_purge_goes_on_under_its_registration(mine: ReplicaSt
     mine.purge.acknowledge_purge(purge.generation)
     assert mine.purge.finish_purge(purge)
     assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
-    assert mine.leases.beat(epoch, NOW_MS, READING) == Beat(renewed=True, generation=purge.generation)
+    assert mine.leases.beat(epoch, both(NOW_MS), READING) == Beat(renewed=True, generation=purge.generation)
 
 
 def test_a_purge_waits_for_who_returns_with_something_older(
@@ -123,12 +123,12 @@ def test_the_instant_of_a_purge_never_falls(mine: ReplicaStorage) -> None:
 
 
 def test_what_was_accepted_after_the_instant_of_a_purge_keeps_its_rows(newcomer: ReplicaStorage) -> None:
-    newcomer.leases.register(0, LEASE_S)
+    newcomer.leases.register(0, READING)
     for number in (1, 2, 3, 4):
         charge(newcomer, number) if number < 3 else newcomer.payments.write([claim(number)], [], [])
     later = [replace(payment(number), accepted_at_ms=NOW_MS + 1) for number in (5, 6)]
     newcomer.payments.write([Claim(each, "fallback") for each in later], [], [])
-    newcomer.payments.write([], [], [settlement(5, "fallback")])
+    newcomer.payments.write([], [], [replace(settlement(5, "fallback"), payment=later[0])])
     newcomer.payments.report_conflicts([payment(1, 5), payment(6, 7)])
     purge = newcomer.purge.begin_purge(NOW_MS)
     newcomer.purge.acknowledge_purge(purge.generation)
@@ -136,7 +136,7 @@ def test_what_was_accepted_after_the_instant_of_a_purge_keeps_its_rows(newcomer:
     assert [newcomer.payments.payment(uid(number)) for number in (1, 2, 3, 4)] == [None] * 4
     assert newcomer.payments.summary(None, None).totals == (ProcessorTotal("fallback", 1, Money(1990, "BRL")),)
     assert newcomer.leases.claims(MANY) == (Claim(later[1], "fallback"),)
-    assert record_of(newcomer, 5).settlement == settlement(5, "fallback")
+    assert record_of(newcomer, 5).settlement == replace(settlement(5, "fallback"), payment=later[0])
     assert record_of(newcomer, 6).conflicting_amounts == (Money(7, "BRL"),)
     newcomer.payments.write([claim(1)], [], [])
     assert record_of(newcomer, 1).conflicting_amounts == ()
@@ -145,16 +145,17 @@ def test_what_was_accepted_after_the_instant_of_a_purge_keeps_its_rows(newcomer:
 def test_a_purge_that_postgres_has_forgotten_is_repeated_once(
     newcomer: ReplicaStorage, other_newcomer: ReplicaStorage
 ) -> None:
-    other_newcomer.leases.register(0, LEASE_S)
+    other_newcomer.leases.register(0, READING)
     charge(other_newcomer, 1)
     forgotten = LastPurge(5, NOW_MS)
     for _ in range(2):
         newcomer.purge.repeat_purge(forgotten)
         assert newcomer.purge.last_purge() == forgotten
         assert newcomer.payments.payment(uid(1)) is None
-        newcomer.leases.register(5, LEASE_S)
+        newcomer.leases.register(5, READING)
         newcomer.payments.write([claim(3)], [], [])
     assert len(newcomer.leases.claims(MANY)) == 1
+    assert [each.has_left for each in newcomer.leases.others()] == [True]
     with pytest.raises(LedgerUnavailableError):
         other_newcomer.payments.write([claim(7)], [], [])
     assert newcomer.purge.finish_purge(forgotten)
