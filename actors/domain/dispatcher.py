@@ -290,7 +290,7 @@ class Dispatcher:
 
     def _apply(self, life: Lifecycle, event: Event, now_s: float) -> None:
         """Carry an event through a payment's life: the only place that changes what is counted of it."""
-        room_before, aside_before, pinned_before = life.taking_room_at, life.is_aside, life.pinned
+        room_before, aside_before, pinned_before = life.taking_room_at, life.is_aside, life.unproven_since_s is not None
         effect = life.transition(event, now_s)
         room_after = life.taking_room_at
         if room_before != room_after:
@@ -299,46 +299,44 @@ class Dispatcher:
             if room_after is not None:
                 self.routes.views[room_after].given += 1
         self._aside += life.is_aside - aside_before
-        if life.pinned != pinned_before:
-            if life.pinned:
-                self._marks.pinned(life, now_s)
-            else:
-                self._marks.freed(life)
+        if pinned_before != (life.unproven_since_s is not None):
+            (self._marks.freed if pinned_before else self._marks.pinned)(life, now_s)
         self._order(life, effect, now_s)
 
     def _order(self, life: Lifecycle, effect: Effect, now_s: float) -> None:  # noqa: C901  # one line for each effect
         work, payment = self._work, life.payment
         match effect:
-            case Effect.NONE:
-                pass
-            case Effect.HOLD | Effect.HOLD_FIRST:
-                self._hold(life, now_s, first=effect is Effect.HOLD_FIRST)
             case Effect.CLAIM:
                 work.claims.append(life.claim())
-            case Effect.MOVE:
-                work.moves.append(life.move())
             case Effect.CHARGE:
                 assert life.row is not None
                 assert life.row == life.processor, "nothing is sent without a committed row that names the processor"
                 work.charges.setdefault(life.row, []).append(payment)
+            case Effect.SETTLE:
+                work.settlements.append(life.settlement())
+            case Effect.FORGET:
+                self._forget(life, now_s)
+            case Effect.HOLD | Effect.HOLD_FIRST:
+                self._hold(life, now_s, first=effect is Effect.HOLD_FIRST)
+            case Effect.MOVE:
+                work.moves.append(life.move())
             case Effect.LOOK_UP:
                 assert life.asked is not None
                 work.look_ups.setdefault(life.asked, []).append(payment)
             case Effect.PAUSE:
                 self._pauses.begin(payment.correlation_id, life.failures_in_row, now_s)
-            case Effect.SETTLE:
-                work.settlements.append(life.settlement())
             case Effect.CLOSE:
                 self._closing.append(life)
-            case Effect.FORGET:
-                self._forget(life, now_s)
+            case Effect.NONE:
+                pass
 
     def _forget(self, life: Lifecycle, now_s: float) -> None:
         self._aside -= life.is_aside
         key = life.payment.correlation_id
         del self._lives[key]
-        self._marks.forgotten(key)
-        if life.state is State.SETTLED:
+        if life.unproven_since_s is not None:
+            self._marks.forgotten(key)
+        if life.left and life.state is State.SETTLED:
             for name, horizon_s in life.left:
                 if name != life.processor:
                     self._rechecks.add(Recheck(life.payment, name, life.attempts, horizon_s), now_s)

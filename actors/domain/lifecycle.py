@@ -65,8 +65,6 @@ class State(Enum):
     """Nothing: another replica drives it, or another amount was first under its id."""
 
 
-AT_PROCESSOR = frozenset({State.CLAIMING, State.MOVING, State.CHARGING})
-"""States in which a payment takes room at its processor."""
 WRITING = frozenset({State.CLAIMING, State.MOVING, State.SETTLING, State.CLOSING})
 """States in which a payment waits for Postgres."""
 IDLE = frozenset({State.HELD, State.PAUSING, State.STRANDED})
@@ -161,9 +159,10 @@ class Lifecycle:
     @property
     def taking_room_at(self) -> str | None:
         """The processor at which it takes room; None where it takes none, or where its row is only written anew."""
-        if self.state is State.CHARGING or (self.state in AT_PROCESSOR and self.processor != self.row):
+        state = self.state
+        if state is State.CHARGING:
             return self.processor
-        return None
+        return self.processor if state in (State.CLAIMING, State.MOVING) and self.processor != self.row else None
 
     def transition(self, event: Event, now_s: float) -> Effect:
         """Change the state by an event, and tell what has to be done; an event that comes too late changes nothing."""
@@ -200,10 +199,16 @@ class Lifecycle:
         match event:
             case Chosen(processor):
                 return self._chosen(processor)
-            case LookUpChosen():
-                return self._look_up_chosen()
             case Claimed(down):
                 return self._row_committed(State.CLAIMING, down)
+            case ChargeEnded():
+                return self._charge_ended(event, now_s)
+            case Settled():
+                return self._go(State.SETTLING, State.SETTLED, Effect.FORGET)
+            case LookUpChosen():
+                return self._look_up_chosen()
+            case LookUpEnded():
+                return self._look_up_ended(event)
             case Moved():
                 return self._row_committed(State.MOVING)
             case ClaimRejected():
@@ -220,16 +225,10 @@ class Lifecycle:
                 return self._go(State.HELD, State.STRANDED, Effect.NONE)
             case DeclinedByAll():
                 return self._declined_by_all()
-            case ChargeEnded():
-                return self._charge_ended(event, now_s)
-            case LookUpEnded():
-                return self._look_up_ended(event)
             case PauseEnded(in_outage):
                 if in_outage and self.state is State.PAUSING:
                     self.failures_here = 0
                 return self._go(State.PAUSING, State.HELD, Effect.HOLD)
-            case Settled():
-                return self._go(State.SETTLING, State.SETTLED, Effect.FORGET)
             case Closed():
                 return self._go(State.CLOSING, State.CLOSED, Effect.FORGET)
             case _:

@@ -28,7 +28,7 @@ class RowMarks:
         """Note a payment that nobody can resolve but an operator."""
         self._stranded.append((now_s, life))
 
-    def freed(self, life: Lifecycle) -> None:
+    def freed(self, life: Lifecycle, _now_s: float) -> None:
         """Note a payment that is pinned no more."""
         if life.payment.correlation_id in self._marked:
             self._marked.remove(life.payment.correlation_id)

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.domain.breaker import BreakerState
 from actors.domain.dispatcher import DRIVEN_MAX, WANTED_MIN, WINDOW_MAX
-from actors.domain.lifecycle import AT_PROCESSOR, State
+from actors.domain.lifecycle import State
 from actors.domain.lifecycle_events import ChargeEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, Move, Payment, Settlement
@@ -24,6 +24,7 @@ NAMES = st.sampled_from(["default", "fallback"])
 PROOFS = st.sampled_from([Outcome.NOT_SENT, Outcome.REFUSED, Outcome.OVERLOADED, Outcome.FAILED, Outcome.SETTLED])
 NO_PROOFS = st.sampled_from([Outcome.DECLINED, Outcome.MISCONFIGURED, Outcome.UNKNOWN, Outcome.ALREADY_CHARGED])
 BOOKED = st.sampled_from(["no", "now", "late"])
+AT_PROCESSOR = {State.CLAIMING, State.MOVING, State.CHARGING}
 OURS, THEIRS = "ours", "theirs"
 Write = Claim | Move | Settlement | Closing
 
