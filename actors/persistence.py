@@ -163,7 +163,7 @@ class PersistenceActor(Actor):
             # Perhaps this replica sent it before the interruption: only its row is known.
             self._router.tell(Adopt(tuple(ours), oldest_stamp_ms=0))
         if conflicts:
-            self._intake.tell(FirstAmountsFound(tuple(first)))
+            self._intake.tell(FirstAmountsFound(tuple(first), is_news=True))
             self._report(conflicts)
         return tuple(rejected)
 

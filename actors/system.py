@@ -158,6 +158,7 @@ class System:
             payments=parts.payments,
             intake=self.intake,
             router=self.router,
+            gossip=self.gossip,
             replica=settings.replica,
             processors=tuple(self.processors),
             currency=settings.currencies.default,
@@ -259,7 +260,12 @@ class System:
         return Child(
             self.gossip,
             lambda: GossipActor(
-                channel=self.parts.open_channel(generation), intake=self.intake, runtime=self.parts.runtime
+                channel=self.parts.open_channel(generation),
+                intake=self.intake,
+                router=self.router,
+                shelf=self.parts.open_shelf(generation),
+                runtime=self.parts.runtime,
+                replica=self.settings.replica,
             ),
         )
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment, Settlement
 from actors.domain.records import (
+    Absence,
     AdoptedClaims,
     Beat,
     KnownPayment,
@@ -93,7 +94,13 @@ class MemoryPayments(MemoryStore):
             for each in latest[max(0, len(latest) - payments_max) :]
         )
 
-    def payment(self, correlation_id: UUID) -> PaymentRecord | None:
+    def absence(self, correlation_id: UUID) -> Absence:
+        self._answer()
+        return Absence(
+            correlation_id in self.tables.payments, frozenset(self.tables.leases.keys() - {self.fence.replica})
+        )
+
+    def payment(self, correlation_id: UUID, wait_s_max: float | None = None) -> PaymentRecord | None:  # noqa: ARG002
         self._answer()
         tables = self.tables
         payment = tables.payments.get(correlation_id)

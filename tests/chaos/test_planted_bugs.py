@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -10,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Payment, Settlement
-from actors.domain.records import LedgerSummary, LookUpAnswer, PaymentRecord, WriteResult
+from actors.domain.records import Absence, LedgerSummary, LookUpAnswer, PaymentRecord, WriteResult
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import Accept, AcceptAnswer, Recorded, Want
 from actors.messages.persistence import Write
@@ -89,8 +90,11 @@ class LosingPayments:
     def latest(self, payments_max: int) -> tuple[Payment, ...]:
         return self._payments.latest(payments_max)
 
-    def payment(self, correlation_id: object) -> PaymentRecord | None:
-        raise NotImplementedError(correlation_id)
+    def payment(self, correlation_id: UUID, wait_s_max: float | None = None) -> PaymentRecord | None:
+        return self._payments.payment(correlation_id, wait_s_max)
+
+    def absence(self, correlation_id: UUID) -> Absence:
+        return self._payments.absence(correlation_id)
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
         return self._payments.summary(from_ms, to_ms)

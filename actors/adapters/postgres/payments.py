@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import class_row, dict_row, kwargs_row
+from psycopg.rows import class_row, dict_row, kwargs_row, tuple_row
 
 from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment, Settlement, claim_to_row
-from actors.domain.records import KnownPayment, LedgerSummary, PaymentRecord, ProcessorTotal, WriteResult
+from actors.domain.records import Absence, KnownPayment, LedgerSummary, PaymentRecord, ProcessorTotal, WriteResult
 from actors.errors import LedgerUnavailableError
 
 INSTANT_MS_MIN, INSTANT_MS_MAX = -(2**63), 2**63 - 1
@@ -71,11 +71,19 @@ class PostgresPayments:
             rows = cursor.execute(QUERIES["latest_payments"], {"payments_max": payments_max}).fetchall()
         return tuple(reversed(rows))
 
-    def payment(self, correlation_id: UUID) -> PaymentRecord | None:
+    def payment(self, correlation_id: UUID, wait_s_max: float | None = None) -> PaymentRecord | None:
         """Read one payment."""
-        with self._connections.pool.use() as connection:
+        with self._connections.pool.use(wait_s_max) as connection:
             cursor = connection.cursor(row_factory=kwargs_row(_payment_record))
             return cursor.execute(QUERIES["payment"], {"correlation_id": correlation_id}).fetchone()
+
+    def absence(self, correlation_id: UUID) -> Absence:
+        """Look whether a payment still has no row, and who else may have accepted it."""
+        parameters = {"correlation_id": correlation_id, "replica": self._fence.replica}
+        with self._connections.pool.use() as connection:
+            cursor = connection.cursor(row_factory=tuple_row)
+            recorded, others = cursor.execute(QUERIES["absence"], parameters).fetchone() or (False, ())
+        return Absence(recorded, frozenset(others))
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
         """Add up the charges within the bounds."""
