@@ -7,7 +7,7 @@ from uuid import UUID
 
 from actors.actor import Actor
 from actors.domain.payment import Payment
-from actors.domain.peers import Answer, PeerNews, Question, Questions
+from actors.domain.peers import OpenQuestions, PeerAnswer, PeerNews, PeerQuestion
 from actors.errors import GatewayUnavailableError, PeersUnavailableError
 from actors.known_here import KnownHere, known_here
 from actors.messages.gossip import AnswersDue, AskPeers, GetDenials, GossipMessage, Spread, SpreadDue
@@ -54,7 +54,7 @@ class GossipActor(Actor):
         self._runtime = runtime
         self._replica = replica
         # One exchange has one question, so that those of an earlier run have lower numbers.
-        self._questions = Questions(replica, runtime.now_ms())
+        self._questions = OpenQuestions(replica, runtime.now_ms())
         self._is_asking = False
         """Whether `AnswersDue` is under way."""
         self._accepted: list[Payment] = []
@@ -114,9 +114,9 @@ class GossipActor(Actor):
             return
         del self._accepted[: len(accepted)], self._decided[: len(decided)]
 
-    def _hear(self) -> tuple[tuple[Answer, ...], list[Payment]]:
+    def _hear(self) -> tuple[tuple[PeerAnswer, ...], list[Payment]]:
         """Hand on what other replicas told; give the answers to what they asked, and the payments that those need."""
-        questions: list[Question] = []
+        questions: list[PeerQuestion] = []
         for news in self._channel.hear():
             for chunk in in_chunks(news.accepted):
                 self._intake.tell(AcceptedByPeers(chunk))
@@ -127,8 +127,8 @@ class GossipActor(Actor):
                 questions.append(news.question)
         return self._answer(questions)
 
-    def _answer(self, questions: Sequence[Question]) -> tuple[tuple[Answer, ...], list[Payment]]:
-        answered: list[Question] = []
+    def _answer(self, questions: Sequence[PeerQuestion]) -> tuple[tuple[PeerAnswer, ...], list[Payment]]:
+        answered: list[PeerQuestion] = []
         asked: dict[UUID, None] = {}
         for question in reversed(questions):
             if len(asked) + len(question.correlation_ids) > ANSWERED_MAX:
@@ -143,7 +143,7 @@ class GossipActor(Actor):
             logger.debug("other replicas are not answered about %d ids: %s", len(asked), error)
             return (), []
         answers = (
-            Answer(each.asker, each.number, tuple(one for one in each.correlation_ids if one not in known))
+            PeerAnswer(each.asker, each.number, tuple(one for one in each.correlation_ids if one not in known))
             for each in answered
         )
         return tuple(answers), [self._payment(each, known[each]) for each in known]

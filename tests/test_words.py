@@ -45,6 +45,8 @@ def test_a_repeated_name_is_found_wherever_it_stands(tmp_path: Path) -> None:
 
 LONG = {
     "actors/domain/dispatcher.py": "one decision over one table of payments: parted, its invariants would span files",
+    "actors/ports.py": "the protocols between actors and the world stand side by side",
+    "ops/simulation/stores.py": "what the tables hold is kept by one file, as Postgres keeps it",
     "actors/system.py": "the composition root names every part once",
     "actors/domain/lifecycle.py": "one machine",
     "actors/replica.py": "what the HTTP side asks stands beside the start and the end that it depends on",

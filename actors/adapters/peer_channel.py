@@ -11,7 +11,7 @@ import redis
 from actors.adapters.redis_client import connect
 from actors.domain.money import BRL
 from actors.domain.payment import Payment, from_peers, to_peers
-from actors.domain.peers import Answer, PeerNews, Question
+from actors.domain.peers import PeerAnswer, PeerNews, PeerQuestion
 from actors.errors import PeersUnavailableError
 
 ENTRIES_MAX = 1000
@@ -114,14 +114,14 @@ def _decode_payments(data: object) -> list[tuple[Payment, bool]]:
     return [(each.payment(), each.is_decided) for each in msgspec.convert(data, list[_Told])]
 
 
-def _decode_question(replica: str, data: object) -> Question:
+def _decode_question(replica: str, data: object) -> PeerQuestion:
     number, asked = msgspec.convert(data, tuple[int, list[bytes]])
-    return Question(replica, number, _ids(asked))
+    return PeerQuestion(replica, number, _ids(asked))
 
 
-def _decode_answers(data: object) -> tuple[Answer, ...]:
+def _decode_answers(data: object) -> tuple[PeerAnswer, ...]:
     answers = msgspec.convert(data, list[tuple[str, int, list[bytes]]])
-    return tuple(Answer(asker, number, _ids(denied)) for asker, number, denied in answers)
+    return tuple(PeerAnswer(asker, number, _ids(denied)) for asker, number, denied in answers)
 
 
 def _ids(texts: Sequence[bytes]) -> tuple[UUID, ...]:

@@ -13,7 +13,7 @@ ASKED_S_MAX = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PeerQuestion:
     """Ids that a replica asks all others about."""
 
     asker: str
@@ -23,7 +23,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PeerAnswer:
     """What a replica says to a question, after it has looked everywhere. Who cannot look everywhere does not answer."""
 
     asker: str
@@ -41,8 +41,8 @@ class PeerNews:
     accepted: tuple[Payment, ...] = ()
     decided: tuple[Payment, ...] = ()
     """Payments whose amounts Postgres has."""
-    question: Question | None = None
-    answers: tuple[Answer, ...] = ()
+    question: PeerQuestion | None = None
+    answers: tuple[PeerAnswer, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
@@ -69,7 +69,7 @@ class _Asked:
     is_known: bool = False
 
 
-class Questions:
+class OpenQuestions:
     """The ids that a replica asks the others about, and their answers.
 
     An answer counts only if it answers a question that was sent after the id was asked for: so it denies all that was
@@ -96,7 +96,7 @@ class Questions:
         """Tell whether somebody may still wait for answers."""
         return any(each.until_s > now_s for each in self._asked.values())
 
-    def next_question(self, denying: Collection[str]) -> Question | None:
+    def next_question(self, denying: Collection[str]) -> PeerQuestion | None:
         """Gather the ids that were not sent yet; None where there are none.
 
         `denying` names the replicas that need not be asked: they held nothing at a moment after the ids were asked for.
@@ -108,14 +108,14 @@ class Questions:
         for each in unsent:
             each.question = self._question
             each.denied_by.update(denying)
-        return Question(self._replica, self._question, tuple({each.correlation_id: None for each in unsent}))
+        return PeerQuestion(self._replica, self._question, tuple({each.correlation_id: None for each in unsent}))
 
     @property
     def has_unsent(self) -> bool:
         """Whether there are ids that no question has held yet."""
         return any(each.question is None for each in self._asked.values())
 
-    def answered(self, replica: str, answers: Collection[Answer]) -> None:
+    def answered(self, replica: str, answers: Collection[PeerAnswer]) -> None:
         """Take in what a replica has answered, to whomever."""
         for answer, asked in self._matching(answers):
             if asked.correlation_id in answer.denied:
@@ -128,7 +128,7 @@ class Questions:
         asked = self._asked.get(ticket)
         return Denials() if asked is None else Denials(frozenset(asked.denied_by), asked.is_known)
 
-    def _matching(self, answers: Collection[Answer]) -> Iterator[tuple[Answer, _Asked]]:
+    def _matching(self, answers: Collection[PeerAnswer]) -> Iterator[tuple[PeerAnswer, _Asked]]:
         for answer in answers:
             if answer.asker == self._replica:
                 yield from ((answer, each) for each in self._asked.values() if each.question == answer.number)

@@ -134,7 +134,7 @@ class FileJournalShelf:
     def _is_empty(folder: Path) -> bool:
         try:
             # `glob` would find nothing in a folder that may not be read.
-            return not any(name.endswith(".journal") for name in os.listdir(folder))
+            return not any(path.suffix == ".journal" for path in folder.iterdir())
         except OSError:
             return False
 

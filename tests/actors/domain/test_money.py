@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.domain.money import DECIMALS, Money, currency_code, minor_units
+from actors.domain.money import DECIMALS, PACKED_BITS, Money, currency_code, minor_units
 from actors.errors import InvalidAmountError
 from ops.simulator import ledger
 

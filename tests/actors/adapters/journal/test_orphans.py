@@ -99,3 +99,22 @@ def test_an_orphan_gives_up_what_was_replayed_and_nothing_else(tmp_path: Path) -
 def make_old(folder: Path, seconds: int = 100) -> None:
     for path in folder.glob("*.journal"):
         os.utime(path, (NOW_MS / 1000 - seconds, NOW_MS / 1000 - seconds))
+
+
+def test_journals_that_hold_nothing_are_named_as_far_as_they_can_be_read(tmp_path: Path) -> None:
+    shelf = FileJournalShelf(tmp_path, "own", GENERATION, lambda: NOW_MS)
+    left_behind(tmp_path / "holds", some(1), 0.0)
+    for name in ("own", "emptied"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lock").touch()
+    (tmp_path / "no folder").touch()
+    assert shelf.emptied() == {"emptied"}
+    for orphan in shelf.orphans(()):
+        raise AssertionError(f"{orphan} was written just now")
+    left_behind(tmp_path / "holds", (), 2 * ORPHAN_AFTER_S)
+    for orphan in shelf.orphans(()):
+        list(orphan.replay())
+        orphan.clear()
+        orphan.close()
+    assert shelf.emptied() == {"emptied", "holds"}
+    assert FileJournalShelf(tmp_path / "missing", "own", GENERATION, lambda: NOW_MS).emptied() == frozenset()
