@@ -43,7 +43,10 @@ class CheckResult:
     duplicated: frozenset[UUID]
     """Payments that were charged more than once."""
     mismatched: frozenset[UUID]
-    """Payments whose amount, processor or instant differs between the records, or that were refused without reason."""
+    """Payments whose amount, processor or instant differs between the records, or that were refused without reason.
+
+    Those count too of which a replica does not know at rest which one of two amounts was first.
+    """
     phantom: frozenset[UUID]
     """Payments that were charged or recorded but never offered, or that only one of processor and Postgres knows."""
     wrong_totals: tuple[str, ...]
@@ -77,6 +80,7 @@ def check_history(history: History) -> CheckResult:
     claimed = {row.correlation_id for row in state.claims}
     accepted = {offer.correlation_id for offer in history.offers if offer.accepted}
     unknown = accepted & claimed
+    recorded = {row.correlation_id: {(row.amount_minor, row.currency)} for row in state.payments}
     conflicts = {(row.correlation_id, row.amount_minor, row.currency) for row in state.conflicts}
     answers = Counter(_kind(answer) for answer in history.answers)
     return CheckResult(
@@ -86,7 +90,8 @@ def check_history(history: History) -> CheckResult:
         unknown=frozenset(unknown),
         lost=frozenset(accepted - unknown - (charges.keys() & settlements.keys())),
         duplicated=frozenset(correlation_id for correlation_id, found in charges.items() if len(found) > 1),
-        mismatched=frozenset(_mismatched(offers, state.payments, settlements, charges)),
+        mismatched=frozenset(_mismatched(offers, state.payments, settlements, charges))
+        | {answer.correlation_id for answer in history.rival_answers if not answer.is_right},
         phantom=frozenset(
             charges.keys() - offers.keys()
             | {row.correlation_id for row in state.payments} - offers.keys()
@@ -102,6 +107,7 @@ def check_history(history: History) -> CheckResult:
             for offer in history.offers
             for attempt in offer.attempts
             if attempt.amount == offer.other_amount
+            and (attempt.amount.minor, attempt.amount.code) not in recorded.get(offer.correlation_id, ())
             and attempt.status == HTTPStatus.ACCEPTED
             and (offer.correlation_id, attempt.amount.minor, attempt.amount.code) not in conflicts
         ),
@@ -120,7 +126,8 @@ def _mismatched(
         found = charges.get(correlation_id, ())
         amounts = {(row.amount_minor, row.currency) for row in (settlement, payment, *found) if row is not None}
         if (
-            amounts - {(offer.amount.minor, offer.amount.code)}
+            amounts - {(amount.minor, amount.code) for amount in offer.amounts}
+            or len(amounts) > 1
             or (settlement is not None and payment is None)
             or _was_refused(offer)
         ):

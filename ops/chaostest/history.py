@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow, args_row
 
 from ops import OpsError
 from ops.chaostest.client import administer
+from ops.chaostest.rivals import RivalAnswer
 from ops.chaostest.summary_probe import SummaryAnswer
 from ops.chaostest.workload import DEFAULT_CURRENCY, OfferedPayment
 from ops.stack.stack import Stack
@@ -110,6 +111,8 @@ class History:
     """The summary over all time that each live replica gave after everything was settled."""
     unexpected_ends: Sequence[str] = ()
     """Names of the services that ended although no fault was injected into them."""
+    rival_answers: Sequence[RivalAnswer] = ()
+    """What each live replica answered at rest to amounts that had been posted under one id at once."""
 
 
 def read_final_state(stack: Stack) -> FinalState:
