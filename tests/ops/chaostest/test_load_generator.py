@@ -16,6 +16,7 @@ from ops.chaostest.workload import OfferedPayment
 Reply = tuple[int, dict[str, str], bytes] | None
 Serve = Callable[[Callable[[str, str, bytes], Reply]], str]
 DEADLINE_S = 60
+OFFERED_MIN = 250
 
 
 def read_id(body: bytes) -> UUID:
@@ -52,12 +53,13 @@ class HesitantGateway:
 
 @pytest.fixture
 def offers(serve: Serve) -> list[OfferedPayment]:
-    """The payments that one second of load offered, with their attempts."""
-    clients = LoadGenerator([serve(HesitantGateway().reply)], rate=200, seconds=1, seed=3)
+    """The payments that two seconds of load offered, with their attempts."""
+    clients = LoadGenerator([serve(HesitantGateway().reply)], rate=200, seconds=2, seed=3)
     clients.start()
     try:
         deadline_s = time.monotonic() + DEADLINE_S
-        while not clients.offers or clients.unfinished:
+        # Among so many there are some of each kind; in between there may be none that is not finished.
+        while len(clients.offers) < OFFERED_MIN or clients.unfinished:
             assert time.monotonic() < deadline_s
             threading.Event().wait(0.02)
         return clients.offers
