@@ -44,20 +44,19 @@ class FirstAmounts:
 
     def judge(self, payment: Payment) -> Verdict:
         """Tell what is known against a payment that is posted."""
-        offered = payment.money.packed
         accepted = self._accepted.get(payment.correlation_id)
-        if accepted is not None:
-            if accepted & DECIDED:
-                return Verdict.REPEATED if accepted & MONEY == offered else Verdict.REFUSED
-            if accepted & CONTESTED:
-                return Verdict.CONTESTED
-            return Verdict.REPEATED if accepted == offered else Verdict.UNCONFIRMED
         heard = self._heard.get(payment.correlation_id)
-        if heard is None or heard in {offered, offered | DECIDED}:
+        if accepted is None and heard is None:
             return Verdict.NEW
-        if heard & DECIDED:
-            return Verdict.REFUSED
-        return Verdict.CONTESTED if heard & CONTESTED else Verdict.UNCONFIRMED
+        same = Verdict.NEW if accepted is None else Verdict.REPEATED
+        known = heard if accepted is None else accepted
+        assert known is not None
+        is_same = known & MONEY == payment.money.packed
+        if known & DECIDED:
+            return same if is_same else Verdict.REFUSED
+        if known & CONTESTED:
+            return Verdict.CONTESTED
+        return same if is_same else Verdict.UNCONFIRMED
 
     def accept(self, payment: Payment) -> None:
         """Remember a payment that was judged to be new, and that this replica keeps."""
