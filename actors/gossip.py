@@ -1,39 +1,66 @@
-"""Gossip: tells the other replicas which payments were accepted, so that they refuse their ids with other amounts."""
+"""Gossip: tells the other replicas which payments were accepted, and asks them about ids that are not known here."""
 
 import logging
+from collections.abc import Sequence
 from typing import assert_never
+from uuid import UUID
 
 from actors.actor import Actor
 from actors.domain.payment import Payment
+from actors.domain.peers import OpenQuestions, PeerAnswer, PeerNews, PeerQuestion
 from actors.domain.trouble import Trouble
-from actors.errors import PeersUnavailableError
-from actors.messages.gossip import GossipMessage, Spread, SpreadDue
-from actors.messages.intake import AcceptedByPeers, in_chunks
+from actors.errors import GatewayUnavailableError, PeersUnavailableError
+from actors.known_here import KnownHere, known_here
+from actors.messages.gossip import AnswersDue, AskPeers, GetDenials, GossipMessage, Spread, SpreadDue
+from actors.messages.intake import AcceptedByPeers, DecidedByPeers, in_chunks
 from actors.messages.trouble import GetTrouble
-from actors.ports import PeerChannel, Recipient, Runtime
+from actors.ports import JournalShelf, PeerChannel, Recipient, Runtime
 
 logger = logging.getLogger(__name__)
 
 EXCHANGE_S = 0.25
 """Time between two exchanges with the other replicas."""
+ASKING_S = 0.05
+"""Time between two exchanges while somebody waits for answers of the other replicas."""
 UNTOLD_MAX = 20_000
 """Payments that may wait to be told to the other replicas. Further ones are not told."""
+TOLD_MAX = 5000
+"""Payments that one exchange tells, so that reading them does not hold up other replicas."""
+ANSWERED_MAX = 256
+"""Ids of other replicas' questions that one exchange answers; the latest questions come first."""
 
 
 class GossipActor(Actor):
-    """Keeps the accepted payments that the other replicas have not been told of yet.
+    """Keeps the accepted payments that the other replicas have not been told of yet, and the questions to them.
 
-    Without Redis they are not told at all. Postgres still refuses a second payment with the same id.
+    Nobody relies on being told: Postgres refuses a second payment with the same id. Nobody's silence is an answer.
     """
 
-    REFUSED_WHEN_FULL = (GetTrouble,)
+    REFUSED_WHEN_FULL = (AskPeers, GetDenials, GetTrouble)
 
-    def __init__(self, *, channel: PeerChannel, intake: Recipient, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        *,
+        channel: PeerChannel,
+        intake: Recipient,
+        router: Recipient,
+        shelf: JournalShelf,
+        runtime: Runtime,
+        replica: str,
+    ) -> None:
         super().__init__()
         self._channel = channel
         self._intake = intake
+        self._router = router
+        self._shelf = shelf
         self._runtime = runtime
-        self._untold: list[Payment] = []
+        self._replica = replica
+        # One exchange has one question, so that those of an earlier run have lower numbers.
+        self._questions = OpenQuestions(replica, runtime.now_ms())
+        self._is_asking = False
+        """Whether `AnswersDue` is under way."""
+        self._accepted: list[Payment] = []
+        self._decided: list[Payment] = []
         self._trouble = Trouble("accepted payments are not exchanged")
 
     def on_start(self) -> None:
@@ -47,27 +74,87 @@ class GossipActor(Actor):
     def on_receive(self, message: GossipMessage) -> object:
         """Handle one message."""
         match message:
-            case Spread(payments):
-                self._untold.extend(payments[: UNTOLD_MAX - len(self._untold)])
+            case Spread(accepted, decided):
+                room = UNTOLD_MAX - len(self._accepted) - len(self._decided)
+                self._decided.extend(decided[:room])
+                self._accepted.extend(accepted[: max(0, room - len(decided))])
             case SpreadDue():
                 self._exchange()
                 self._runtime.call_later(EXCHANGE_S, self.tell_self, SpreadDue())
+            case AskPeers(correlation_id):
+                return self._ask(correlation_id)
+            case AnswersDue():
+                self._exchange()
+                self._is_asking = self._questions.is_waiting(self._runtime.now_s())
+                if self._is_asking:
+                    self._runtime.call_later(ASKING_S, self.tell_self, AnswersDue())
+            case GetDenials(number):
+                return self._questions.denials(number)
             case GetTrouble():
                 return self._trouble.describe(self._runtime.now_s())
             case _:
                 assert_never(message)
         return None
 
+    def _ask(self, correlation_id: UUID) -> int | None:
+        number = self._questions.ask(correlation_id, self._runtime.now_s())
+        if number is not None and not self._is_asking:
+            self._is_asking = True
+            self.tell_self(AnswersDue())
+        return number
+
     def _exchange(self) -> None:
-        untold, self._untold = self._untold, []
+        """Hear what is new, answer what was asked, then tell what is to be told."""
+        # What these replicas accepted before now stands in Postgres, or where somebody else who is asked finds it.
+        emptied = self._shelf.emptied() if self._questions.has_unsent else ()
+        question = self._questions.next_question(emptied)
         try:
-            if untold:
-                self._channel.tell(untold)
-            heard = self._channel.hear()
+            answers, found = self._hear()
+            accepted, decided = self._accepted[:TOLD_MAX], self._decided[:TOLD_MAX]
+            news = PeerNews(self._replica, (*accepted, *found), tuple(decided), question, answers)
+            if news:
+                self._channel.tell(news)
         except PeersUnavailableError as error:
-            logger.debug("%d payments are not told to the other replicas: %s", len(untold), error)
+            logger.debug("%d payments wait to be told to the other replicas: %s", len(self._accepted), error)
             self._trouble.failed(error, self._runtime.now_s())
             return
         self._trouble.succeeded()
-        for chunk in in_chunks(heard):
-            self._intake.tell(AcceptedByPeers(chunk))
+        del self._accepted[: len(accepted)], self._decided[: len(decided)]
+
+    def _hear(self) -> tuple[tuple[PeerAnswer, ...], list[Payment]]:
+        """Hand on what other replicas told; give the answers to what they asked, and the payments that those need."""
+        questions: list[PeerQuestion] = []
+        for news in self._channel.hear():
+            for chunk in in_chunks(news.accepted):
+                self._intake.tell(AcceptedByPeers(chunk))
+            for chunk in in_chunks(news.decided):
+                self._intake.tell(DecidedByPeers(chunk))
+            self._questions.answered(news.replica, news.answers)
+            if news.question is not None and news.question.asker != self._replica:
+                questions.append(news.question)
+        return self._answer(questions)
+
+    def _answer(self, questions: Sequence[PeerQuestion]) -> tuple[tuple[PeerAnswer, ...], list[Payment]]:
+        answered: list[PeerQuestion] = []
+        asked: dict[UUID, None] = {}
+        for question in reversed(questions):
+            if len(asked) + len(question.correlation_ids) > ANSWERED_MAX:
+                break
+            answered.append(question)
+            asked.update(dict.fromkeys(question.correlation_ids))
+        if not asked:
+            return (), []
+        try:
+            known = known_here(self._intake, self._router, asked)
+        except GatewayUnavailableError as error:
+            logger.debug("other replicas are not answered about %d ids: %s", len(asked), error)
+            return (), []
+        answers = (
+            PeerAnswer(each.asker, each.number, tuple(one for one in each.correlation_ids if one not in known))
+            for each in answered
+        )
+        return tuple(answers), [self._payment(each, known[each]) for each in known]
+
+    def _payment(self, correlation_id: UUID, known: KnownHere) -> Payment:
+        """Make the payment to be told; who hears of it keeps its amount alone."""
+        return Payment(correlation_id, known.money.minor, self._runtime.now_ms(), known.money.currency)

@@ -1,14 +1,13 @@
 """The intake: makes payments durable in groups, answers clients, and gives the router as many payments as it wants."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import assert_never
 
 from actors.actor import Actor
 from actors.domain.batching import BatchLimits, BatchSpacing
 from actors.domain.dispatcher import WINDOW_MAX
-from actors.domain.known_ids import KnownIds
-from actors.domain.money import Money
+from actors.domain.first_amounts import FirstAmounts, Verdict
 from actors.domain.payment import Payment
 from actors.domain.replayed_runs import ReplayedRuns
 from actors.errors import JournalUnavailableError
@@ -17,9 +16,11 @@ from actors.messages.intake import (
     Accept,
     AcceptAnswer,
     AcceptedByPeers,
+    DecidedByPeers,
     DeliveryDue,
+    FindAccepted,
     FirstAmountsFound,
-    GetAcceptedMoney,
+    Found,
     GetWaiting,
     IntakeMessage,
     Recorded,
@@ -37,12 +38,19 @@ UNREADABLE_S = 1.0
 """Time after which a journal that could not be read is tried again."""
 DELIVERY_MAX = 250
 """Payments that the router is given at once, so that reading them from the disk does not hold up clients."""
+ANSWERS = {
+    Verdict.REPEATED: AcceptAnswer.REPEATED,
+    Verdict.REFUSED: AcceptAnswer.CONFLICT,
+    Verdict.UNCONFIRMED: AcceptAnswer.UNCONFIRMED,
+    Verdict.CONTESTED: AcceptAnswer.CONTESTED,
+}
+"""What is answered to a payment that is not new."""
 
 
 class IntakeActor(Actor):
     """Owns the journal. It is the queue of the gateway: what the router does not want yet waits there, on the disk."""
 
-    REFUSED_WHEN_FULL = (Accept, GetAcceptedMoney)
+    REFUSED_WHEN_FULL = (Accept, FindAccepted)
 
     def __init__(
         self,
@@ -66,8 +74,10 @@ class IntakeActor(Actor):
         self._journal = journal
         self._router = router
         self._gossip = gossip
-        self._recent = KnownIds(recent_max)
-        self._heard = KnownIds(recent_max)
+        self._recent_max = recent_max
+        self._amounts = FirstAmounts(recent_max)
+        self._decided = 0
+        """Ids that Postgres told of and that may have pushed such out of memory as wait in the journal."""
         self._runtime = runtime
         self._open_max = open_max
         self._wanted = window_max
@@ -84,7 +94,7 @@ class IntakeActor(Actor):
         """Let everything that the journal of an earlier run holds wait for the router."""
         found = 0
         for payment in self._journal.rewind():
-            self._recent.remember(payment.correlation_id, payment.money.packed)
+            self._amounts.take_over(payment)
             found += 1
             if found % GROUP_MAX == 0:
                 self.let_others_run()
@@ -93,7 +103,7 @@ class IntakeActor(Actor):
             logger.info("the journal holds %d payments of an earlier run", found)
             self._order_delivery()
 
-    def on_receive(self, message: IntakeMessage) -> object:  # noqa: C901  # one line for each message
+    def on_receive(self, message: IntakeMessage) -> object:  # noqa: C901, PLR0912  # one line for each message
         """Handle one message."""
         match message:
             case Accept():
@@ -108,16 +118,17 @@ class IntakeActor(Actor):
                     self._order_delivery()
             case AcceptedByPeers(payments):
                 # What is only heard never stands in for the journal: the same amount is made durable here too.
-                self._remember(self._heard, payments)
-            case FirstAmountsFound(payments):
-                self._remember(self._recent, payments)
+                for payment in payments:
+                    self._amounts.hear(payment)
+            case DecidedByPeers(payments):
+                for payment in payments:
+                    self._amounts.hear_decided(payment)
+            case FirstAmountsFound():
+                self._decide(message)
             case TakeOver(payments):
                 return self._take_over(payments)
-            case GetAcceptedMoney(correlation_id):
-                packed = self._recent.get(correlation_id)
-                if packed is None:
-                    packed = self._heard.get(correlation_id)
-                return None if packed is None else Money.unpacked(packed)
+            case FindAccepted():
+                return self._find(message)
             case GetWaiting():
                 return self._journal.waiting
             case _:
@@ -133,27 +144,36 @@ class IntakeActor(Actor):
         if self._runtime.now_s() > message.wanted_until_s:
             return
         payment = message.payment
-        offered = payment.money.packed
-        known = self._recent.get(payment.correlation_id)
-        heard = self._heard.get(payment.correlation_id)
-        if known == offered:
+        verdict = self._amounts.judge(payment)
+        if verdict is not Verdict.NEW:
             # Not before the first one is durable: it may stand in the same group.
-            self._replies.append((message.reply, AcceptAnswer.REPEATED))
-        elif known is not None or heard not in {None, offered}:
-            self._replies.append((message.reply, AcceptAnswer.CONFLICT))
+            self._replies.append((message.reply, ANSWERS[verdict]))
         elif self._journal.held + len(self._group) >= self._open_max:
             message.reply(AcceptAnswer.OVERLOADED)
         else:
-            self._recent.remember(payment.correlation_id, offered)
+            self._amounts.accept(payment)
             self._group.append(payment)
             self._replies.append((message.reply, AcceptAnswer.ACCEPTED))
         if len(self._replies) >= GROUP_MAX:
             self._flush()
 
-    @staticmethod
-    def _remember(memory: KnownIds, payments: Iterable[Payment]) -> None:
-        for payment in payments:
-            memory.remember(payment.correlation_id, payment.money.packed)
+    def _decide(self, message: FirstAmountsFound) -> None:
+        for payment in message.payments:
+            self._amounts.decide(payment)
+        if not self._journal.waiting:
+            self._decided = 0
+        self._decided += len(message.payments)
+        if message.is_news:
+            self._gossip.tell(Spread((), message.payments))
+
+    def _find(self, message: FindAccepted) -> Found:
+        found = {each: self._amounts.get(each) for each in message.correlation_ids}
+        waiting = self._journal.waiting
+        return Found(
+            {correlation_id: money for correlation_id, money in found.items() if money is not None},
+            # The latest ids are remembered, and those that wait are the latest but for what Postgres told of meanwhile.
+            remembers_waiting=not waiting or waiting + self._decided <= self._recent_max,
+        )
 
     def _take_over(self, payments: tuple[Payment, ...]) -> bool:
         try:
@@ -163,8 +183,7 @@ class IntakeActor(Actor):
             return False
         self._replayed.appended(len(payments), replayed=True)
         for payment in payments:
-            if self._recent.get(payment.correlation_id) is None:
-                self._recent.remember(payment.correlation_id, payment.money.packed)
+            self._amounts.take_over(payment)
         self._order_delivery()
         return True
 
@@ -177,7 +196,7 @@ class IntakeActor(Actor):
         except JournalUnavailableError as error:
             logger.error("%d payments are refused: %s", len(group), error)  # noqa: TRY400  # the cause is in the message
             for payment in group:
-                self._recent.forget(payment.correlation_id)
+                self._amounts.forget(payment)
             for reply, _ in replies:
                 reply(AcceptAnswer.JOURNAL_UNAVAILABLE)
             return
@@ -201,6 +220,9 @@ class IntakeActor(Actor):
         self._spacing.written(self._runtime.now_s())
         waiting = self._journal.waiting
         replayed, alike = self._replayed.next_run(waiting)
+        if self._untold:
+            self._gossip.tell(Spread(tuple(self._untold)))
+            self._untold = []
         try:
             payments = self._journal.take(min(self._wanted, DELIVERY_MAX, alike))
         except JournalUnavailableError as error:
@@ -212,8 +234,5 @@ class IntakeActor(Actor):
         replayed = replayed or waiting - self._journal.waiting > len(payments)
         ids = frozenset(payment.correlation_id for payment in payments) if replayed else frozenset()
         self._router.tell(Route(tuple(payments), self._journal.waiting, ids))
-        if self._untold:
-            self._gossip.tell(Spread(tuple(self._untold)))
-            self._untold = []
         if self._wanted and self._journal.waiting:
             self._order_delivery()

@@ -225,7 +225,7 @@ class PersistenceActor(Actor):
             adopted = tuple(Claim(row.payment, row.processor, row.attempts, row.moves) for row in ours)
             self._router.tell(Adopt(adopted, min(row.oldest_stamp_ms or 0 for row in ours)))
         if conflicts:
-            self._intake.tell(FirstAmountsFound(tuple(first)))
+            self._intake.tell(FirstAmountsFound(tuple(first), is_news=True))
             self._report(conflicts)
         return tuple(rejected)
 

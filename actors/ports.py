@@ -6,8 +6,10 @@ from uuid import UUID
 
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
+from actors.domain.peers import PeerNews
 from actors.domain.quorum import Opinion
 from actors.domain.records import (
+    Absence,
     AdoptedClaims,
     Beat,
     LastPurge,
@@ -139,6 +141,9 @@ class JournalShelf(Protocol):
         Those of replicas that are `gone` are read also where a process has them: it stands still.
         """
 
+    def emptied(self) -> Collection[str]:
+        """Name the replicas whose journals hold nothing, as far as they are within reach."""
+
 
 class ProcessorClient(Protocol):
     """The way to one payment processor. Nothing here raises: what went wrong is part of the answer."""
@@ -183,8 +188,11 @@ class PaymentStore(Protocol):
     def latest(self, payments_max: int) -> tuple[Payment, ...]:
         """Read some of the payments that were charged last, on whichever replica, oldest first."""
 
-    def payment(self, correlation_id: UUID) -> PaymentRecord | None:
-        """Read one payment with what became of it."""
+    def payment(self, correlation_id: UUID, wait_s_max: float | None = None) -> PaymentRecord | None:
+        """Read one payment with what became of it, within `wait_s_max` seconds where that is given."""
+
+    def absence(self, correlation_id: UUID) -> Absence:
+        """Look whether a payment still has no row, and who else may have accepted it."""
 
     def watermarks(self) -> Watermarks:
         """Tell how far the charges of all replicas are in Postgres."""
@@ -236,11 +244,11 @@ class LeaseStore(Protocol):
 class PeerChannel(Protocol):
     """The way to the other replicas. Raises `PeersUnavailableError`."""
 
-    def tell(self, payments: Sequence[Payment]) -> None:
-        """Tell all replicas that these were accepted."""
+    def tell(self, news: PeerNews) -> None:
+        """Tell all replicas, after everything that they were told before."""
 
-    def hear(self) -> Sequence[Payment]:
-        """Give some of what was told since the last call, by whomever; at first what was told lately."""
+    def hear(self) -> Sequence[PeerNews]:
+        """Give some of what was told since the last call, by whomever, in its order; at first what was told lately."""
 
     def close(self) -> None:
         """End all connections."""

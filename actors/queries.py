@@ -2,21 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from actors.domain.money import BRL, Money
 from actors.domain.processors import EVENT_NAMES
 from actors.domain.records import LedgerSummary, PaymentRecord, ProcessorTotal, Watermarks
 from actors.domain.work import Driven
-from actors.errors import GatewayUnavailableError
-from actors.messages.intake import GetAcceptedMoney
-from actors.messages.router import GetDriven
+from actors.errors import GatewayUnavailableError, LedgerUnavailableError
+from actors.known_here import known_here
+from actors.peer_questions import PeerQuestions
 from actors.ports import PaymentStore, Recipient, Runtime
 
 Answer = TypeVar("Answer")
 
-ASK_S_MAX = 1.0
+FIRST_LOOK_S_MAX = 0.3
+"""How long Postgres has to answer for a payment before memory does, here or on the other replicas."""
 SUMMARY_S_MAX = 1.0
 """How long the summary of a window that has ended waits for answers of processors to be committed."""
 PRESENT_S_MAX = 0.5
@@ -69,12 +70,13 @@ class Turns(Protocol):
 class PaymentQueries:
     """Answers questions about payments that were accepted, on whichever replica."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its neighbours one by one
         self,
         *,
         payments: PaymentStore,
         intake: Recipient,
         router: Recipient,
+        gossip: Recipient,
         replica: str,
         processors: Sequence[str],
         currency: str = BRL,
@@ -89,6 +91,7 @@ class PaymentQueries:
         self._payments = payments
         self._intake = intake
         self._router = router
+        self._peers = PeerQuestions(gossip, runtime)
         self._replica = replica
         self._names = dict.fromkeys((*EVENT_NAMES, *processors))
         self._currency = currency
@@ -96,21 +99,47 @@ class PaymentQueries:
         self._turns = turns
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
-        """Tell how far a payment is; None where neither Postgres nor this replica's memory has it.
+        """Tell how far a payment is; None where certainly nobody has accepted it.
+
+        Where Postgres does not answer soon, it is as far as this replica remembers. What is known neither here nor in
+        Postgres the other replicas are asked for.
 
         Raises:
-            LedgerUnavailableError: Postgres does not answer.
+            LedgerUnavailableError: Postgres does not answer, and no replica that can be asked knows the payment.
+            GatewayUnavailableError: a replica that cannot be asked now may have accepted it.
         """
-        record = self._payments.payment(correlation_id)
+        try:
+            remembered = self._remembered(correlation_id)
+        except GatewayUnavailableError:
+            remembered = None
+        try:
+            record = self._payments.payment(correlation_id, FIRST_LOOK_S_MAX)
+        except LedgerUnavailableError:
+            record = None
         if record is not None:
-            ours = record.owner == self._replica
-            driven: Driven | None = self._ask(self._router, GetDriven(correlation_id)) if ours else None
+            driven = remembered.driven if remembered is not None and record.owner == self._replica else None
             return PaymentStatus(correlation_id, record.payment.money, record, driven)
-        driven = self._ask(self._router, GetDriven(correlation_id))
-        if driven is not None:
-            return PaymentStatus(correlation_id, driven.payment.money, driven=driven)
-        money: Money | None = self._ask(self._intake, GetAcceptedMoney(correlation_id))
-        return None if money is None else PaymentStatus(correlation_id, money)
+        return remembered or self._asked_for(correlation_id)
+
+    def _asked_for(self, correlation_id: UUID) -> PaymentStatus | None:
+        """Find a payment with the other replicas, then here, then in Postgres.
+
+        A payment goes on along this order alone, so that it cannot be missed on its way.
+        """
+        deniers = self._peers.deniers(correlation_id)
+        remembered = self._remembered(correlation_id)
+        if remembered is not None:
+            return remembered
+        absence = self._payments.absence(correlation_id)
+        record = self._payments.payment(correlation_id) if absence.recorded else None
+        if record is not None:
+            return PaymentStatus(correlation_id, record.payment.money, record)
+        self._peers.check_complete(deniers, absence.others)
+        return None
+
+    def _remembered(self, correlation_id: UUID) -> PaymentStatus | None:
+        known = known_here(self._intake, self._router, (correlation_id,)).get(correlation_id)
+        return None if known is None else PaymentStatus(correlation_id, known.money, driven=known.driven)
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
         """Add up the charges stamped within the bounds, both inclusive, each optional.
@@ -143,13 +172,6 @@ class PaymentQueries:
         ):
             self._runtime.sleep(SUMMARY_STEP_S)
         return enough
-
-    @staticmethod
-    def _ask(recipient: Recipient, question: object) -> Any:  # noqa: ANN401  # as in the protocol
-        try:
-            return recipient.ask(question, ASK_S_MAX)
-        except GatewayUnavailableError:
-            return None
 
     def _in_turn(self, question: Callable[[], Answer]) -> Answer:
         if not self._turns.acquire(timeout=SUMMARY_S_MAX):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from gevent.event import Event
 from gevent.hub import Waiter, get_hub
 
+from actors.arbiter import Arbiter
 from actors.domain.breaker import BreakerState
 from actors.domain.payment import Payment
 from actors.errors import (
@@ -57,6 +58,7 @@ class Replica:
         self._parts = system.parts
         self._end_process = end_process
         self._accept_s_max = accept_s_max
+        self._arbiter = Arbiter(self._parts.payments, system.intake, self._parts.runtime)
         self._journal: OwnedJournal | None = None
         self._supervisor: Supervisor | None = None
         self._draining = False
@@ -223,6 +225,8 @@ class Replica:
             timer.close()
         if answer is None:
             raise GatewayUnavailableError("the journal does not answer")
+        if answer is AcceptAnswer.UNCONFIRMED or answer is AcceptAnswer.CONTESTED:
+            return self._arbiter.decide(payment, answer)
         return answer
 
     def purge(self) -> None:

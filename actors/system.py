@@ -168,6 +168,7 @@ class System:
             payments=parts.payments,
             intake=self.intake,
             router=self.router,
+            gossip=self.gossip,
             replica=settings.replica,
             processors=tuple(self.processors),
             currency=settings.currencies.default,
@@ -193,7 +194,7 @@ class System:
             self._router(),
             *(self._processor(processor) for processor in self.settings.processors),
             self._intake(journal),
-            self._gossip(last_purge.generation),
+            self._gossip(last_purge),
             self._lease(last_purge, purged),
             self._health(),
         ]
@@ -266,11 +267,16 @@ class System:
             ),
         )
 
-    def _gossip(self, generation: int) -> Child:
+    def _gossip(self, last_purge: LastPurge) -> Child:
         return Child(
             self.gossip,
             lambda: GossipActor(
-                channel=self.parts.open_channel(generation), intake=self.intake, runtime=self.parts.runtime
+                channel=self.parts.open_channel(last_purge.generation),
+                intake=self.intake,
+                router=self.router,
+                shelf=self.parts.open_shelf(last_purge),
+                runtime=self.parts.runtime,
+                replica=self.settings.replica,
             ),
         )
 

@@ -54,7 +54,7 @@ class Rule:
 
 DOMAIN = ("actors.domain", "actors.errors")
 DOWN_TO_PORTS = (*DOMAIN, "actors.ports")
-SHARED_BY_ACTORS = (*DOWN_TO_PORTS, "actors.messages", "actors.actor", "actors.timer")
+SHARED_BY_ACTORS = (*DOWN_TO_PORTS, "actors.messages", "actors.actor", "actors.timer", "actors.known_here")
 
 
 def drivers_except(*allowed: str) -> tuple[str, ...]:
@@ -79,6 +79,7 @@ RULES = {
     # Actors know each other by messages alone.
     "actors": Rule(SHARED_BY_ACTORS, never=DRIVERS),
     "actors.lease": Rule((*SHARED_BY_ACTORS, "actors.fleet", "actors.store_watch", "actors.takeover"), never=DRIVERS),
+    "actors.queries": Rule((*SHARED_BY_ACTORS, "actors.peer_questions"), never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
     "actors.actor": Rule(("actors.errors",), never=drivers_except("time")),
     "actors.look_ups": Rule(DOWN_TO_PORTS, never=DRIVERS),
@@ -90,7 +91,15 @@ RULES = {
         (*DOWN_TO_PORTS, "actors.messages", "actors.router", "actors.supervisor", "actors.system"), never=DRIVERS
     ),
     "actors.replica": Rule(
-        (*DOWN_TO_PORTS, "actors.messages", "actors.purge", "actors.readiness", "actors.supervisor", "actors.system"),
+        (
+            *DOWN_TO_PORTS,
+            "actors.arbiter",
+            "actors.messages",
+            "actors.purge",
+            "actors.readiness",
+            "actors.supervisor",
+            "actors.system",
+        ),
         never=drivers_except("gevent"),
     ),
     "gateway": Rule(

@@ -1,8 +1,9 @@
-"""Tells accepted payments to the other replicas through a Redis stream of MessagePack arrays."""
+"""Carries what replicas tell and ask each other through a Redis stream of MessagePack arrays."""
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
 import msgpack
 import msgspec
@@ -11,12 +12,13 @@ import redis
 from actors.adapters.redis_client import connect, is_foreign, run
 from actors.domain.money import BRL
 from actors.domain.payment import Payment, from_peers, to_peers
+from actors.domain.peers import PeerAnswer, PeerNews, PeerQuestion
 from actors.errors import PeersUnavailableError
 
 logger = logging.getLogger(__name__)
 
 ENTRIES_MAX = 1000
-"""About how many entries the stream keeps. An entry holds what one replica accepted between two exchanges."""
+"""About how many entries the stream keeps. An entry holds what one replica told between two exchanges."""
 ENTRIES_AT_ONCE = 200
 """How many entries one call of `hear` reads."""
 GREATEST_ID = b"%d-%d" % (2**64 - 1, 2**64 - 1)
@@ -24,9 +26,14 @@ GREATEST_ID = b"%d-%d" % (2**64 - 1, 2**64 - 1)
 TTL_S = 3600
 """The stream disappears when nothing has been written to it for this long."""
 
+Decoded = TypeVar("Decoded")
+
 
 class RedisPeerChannel:
-    """Fulfils `actors.ports.PeerChannel`."""
+    """Fulfils `actors.ports.PeerChannel`.
+
+    Payments stand in the field that earlier releases read, and which they alone need; questions and answers in others.
+    """
 
     def __init__(self, redis_url: str, generation: int) -> None:
         """The connection is made on first use. Each generation has its own stream, so a purge drops the old one."""
@@ -34,26 +41,24 @@ class RedisPeerChannel:
         self._last_id: bytes | str = "0"
         self._redis = connect(redis_url)
 
-    def tell(self, payments: Sequence[Payment]) -> None:
-        data = msgpack.packb([to_peers(payment) for payment in payments])
-
+    def tell(self, news: PeerNews) -> None:
         def add() -> None:
             pipeline = self._redis.pipeline(transaction=False)
-            pipeline.xadd(self._key, {"payments": data}, maxlen=ENTRIES_MAX, approximate=True)
+            pipeline.xadd(self._key, _encode(news), maxlen=ENTRIES_MAX, approximate=True)  # type: ignore[arg-type]
             pipeline.expire(self._key, TTL_S)
             run(pipeline)
 
         self._use_stream(add)
 
-    def hear(self) -> list[Payment]:
+    def hear(self) -> list[PeerNews]:
         answer = self._use_stream(lambda: self._redis.xread({self._key: self._last_id}, count=ENTRIES_AT_ONCE))
         heard = []
         for entry_id, fields in answer[0][1] if answer else ():
             self._last_id = entry_id
-            heard += _decode(fields)
+            heard.append(_decode(fields))
         if self._last_id == GREATEST_ID:
             self._use_stream(lambda: self._replace("nothing can follow its last entry"))
-        return heard
+        return [news for news in heard if news]
 
     def close(self) -> None:
         self._redis.close()
@@ -84,12 +89,62 @@ class _Told(msgspec.Struct, array_like=True):
     amount_minor: int
     accepted_at_ms: int
     currency: str = BRL
+    is_decided: bool = False
+
+    def payment(self) -> Payment:
+        return from_peers(self.id_bytes, self.amount_minor, self.accepted_at_ms, self.currency)
 
 
-def _decode(fields: dict[bytes, bytes]) -> list[Payment]:
-    """Decode one entry. One that another version has written in another form counts as empty."""
+def _encode(news: PeerNews) -> dict[str, bytes]:
+    told = [*map(to_peers, news.accepted), *(to_peers(each, is_decided=True) for each in news.decided)]
+    fields = {"replica": news.replica.encode()}
+    if told:
+        fields["payments"] = msgpack.packb(told)
+    if news.question is not None:
+        asked = [each.bytes for each in news.question.correlation_ids]
+        fields["question"] = msgpack.packb((news.question.number, asked))
+    if news.answers:
+        fields["answers"] = msgpack.packb(
+            [(each.asker, each.number, [denied.bytes for denied in each.denied]) for each in news.answers]
+        )
+    return fields
+
+
+def _decode(fields: dict[bytes, bytes]) -> PeerNews:
+    """Decode one entry. A field that another version has written in another form counts as missing."""
+    replica = fields.get(b"replica", b"").decode(errors="replace")
+    told = _read(fields.get(b"payments"), _decode_payments) or []
+    return PeerNews(
+        replica,
+        tuple(payment for payment, is_decided in told if not is_decided),
+        tuple(payment for payment, is_decided in told if is_decided),
+        _read(fields.get(b"question"), lambda data: _decode_question(replica, data)),
+        _read(fields.get(b"answers"), _decode_answers) or (),
+    )
+
+
+def _read(data: bytes | None, decode: Callable[[object], Decoded]) -> Decoded | None:
+    if data is None:
+        return None
     try:
-        told = msgspec.convert(msgpack.unpackb(fields[b"payments"]), list[_Told])
-        return [from_peers(each.id_bytes, each.amount_minor, each.accepted_at_ms, each.currency) for each in told]
-    except (ValueError, TypeError, KeyError, msgpack.UnpackException):
-        return []
+        return decode(msgpack.unpackb(data))
+    except (ValueError, TypeError, msgpack.UnpackException):
+        return None
+
+
+def _decode_payments(data: object) -> list[tuple[Payment, bool]]:
+    return [(each.payment(), each.is_decided) for each in msgspec.convert(data, list[_Told])]
+
+
+def _decode_question(replica: str, data: object) -> PeerQuestion:
+    number, asked = msgspec.convert(data, tuple[int, list[bytes]])
+    return PeerQuestion(replica, number, _ids(asked))
+
+
+def _decode_answers(data: object) -> tuple[PeerAnswer, ...]:
+    answers = msgspec.convert(data, list[tuple[str, int, list[bytes]]])
+    return tuple(PeerAnswer(asker, number, _ids(denied)) for asker, number, denied in answers)
+
+
+def _ids(texts: Sequence[bytes]) -> tuple[UUID, ...]:
+    return tuple(UUID(bytes=each) for each in texts)

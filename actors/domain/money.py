@@ -31,6 +31,10 @@ _UNITS = {decimals: Decimal(1).scaleb(-decimals) for decimals in _CODES_BY_DECIM
 _CODES = tuple(DECIMALS)
 _INDICES = {code: index for index, code in enumerate(_CODES)}
 _INDEX_BITS = 8
+AMOUNT_MINOR_MAX = int(AMOUNT_MAX.scaleb(max(DECIMALS.values())))
+"""The largest amount of any currency, in its minor units."""
+PACKED_BITS = AMOUNT_MINOR_MAX.bit_length() + _INDEX_BITS
+"""Bits that a packed amount has at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Money:
 
     @property
     def packed(self) -> int:
-        """One number of 63 bits, which has a meaning within this process alone."""
+        """One number of `PACKED_BITS`, which has a meaning within this process alone."""
         return self.minor << _INDEX_BITS | _INDICES[self.currency]
 
     @classmethod

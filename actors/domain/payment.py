@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from actors.domain.instant import iso_from_ms
-from actors.domain.money import BRL, DECIMALS, Money
+from actors.domain.money import AMOUNT_MINOR_MAX, BRL, DECIMALS, Money
 
 JOURNAL_VERSION = 2
 JOURNAL_BODIES = {1: struct.Struct("<16sQQ"), JOURNAL_VERSION: struct.Struct("<16sQQ3s")}
@@ -48,12 +48,15 @@ def from_journal(body: bytes, version: int) -> Payment:
     return Payment(UUID(bytes=id_bytes), amount_minor, accepted_at_ms, currency)
 
 
-def to_peers(payment: Payment) -> tuple[object, ...]:
+def to_peers(payment: Payment, *, is_decided: bool = False) -> tuple[object, ...]:
     """Lay out a payment as other replicas are told of it.
 
-    The currency is left out where replicas of an earlier release take it for granted, so that they can read it.
+    The currency is left out where replicas of an earlier release take it for granted, so that they can read it. They
+    take a payment whose amount Postgres has decided, which has one more field, for an accepted one.
     """
     fields = (payment.correlation_id.bytes, payment.amount_minor, payment.accepted_at_ms)
+    if is_decided:
+        return (*fields, payment.currency, True)
     return fields if payment.currency == BRL else (*fields, payment.currency)
 
 
@@ -61,10 +64,12 @@ def from_peers(id_bytes: bytes, amount_minor: int, accepted_at_ms: int, currency
     """Make the payment of which another replica tells.
 
     Raises:
-        ValueError: the id is no UUID, or the currency is not known.
+        ValueError: the id is no UUID, the amount is none that a payment may have, or the currency is not known.
     """
     if currency not in DECIMALS:
         raise ValueError(f"{currency} is no currency that is known here")
+    if not 0 < amount_minor <= AMOUNT_MINOR_MAX:
+        raise ValueError(f"{amount_minor} is not the amount of a payment")
     return Payment(UUID(bytes=id_bytes), amount_minor, accepted_at_ms, currency)
 
 

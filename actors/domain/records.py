@@ -217,6 +217,16 @@ class PaymentRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Absence:
+    """What Postgres knows of a payment that nobody has told of."""
+
+    recorded: bool
+    """Whether it has a row all the same."""
+    others: frozenset[str]
+    """All other replicas that have ever registered: each may have accepted it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessorHealth:
     """The answer of a processor's health endpoint."""
 

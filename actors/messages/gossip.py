@@ -1,6 +1,7 @@
 """What gossip is told and asked."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from actors.domain.payment import Payment
 from actors.messages.trouble import GetTrouble
@@ -8,9 +9,12 @@ from actors.messages.trouble import GetTrouble
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Tell the other replicas that these were accepted here."""
+    """Tell the other replicas of these payments."""
 
-    payments: tuple[Payment, ...]
+    accepted: tuple[Payment, ...]
+    """Those that were accepted here."""
+    decided: tuple[Payment, ...] = ()
+    """Those whose amounts Postgres has, where others may have been accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,4 +22,26 @@ class SpreadDue:
     """The actor tells itself: what was gathered is to be told, and what others told to be heard."""
 
 
-GossipMessage = Spread | SpreadDue | GetTrouble
+@dataclass(frozen=True, slots=True)
+class AskPeers:
+    """A question to all other replicas: did they accept this id?
+
+    Answers the number under which `GetDenials` asks what they said; None where too many ids are asked for at once.
+    """
+
+    correlation_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersDue:
+    """The actor tells itself: somebody waits for answers of the other replicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetDenials:
+    """A question: what have the other replicas answered to an `AskPeers`? Answers `Denials`."""
+
+    number: int
+
+
+GossipMessage = Spread | SpreadDue | AskPeers | AnswersDue | GetDenials | GetTrouble

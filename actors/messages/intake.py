@@ -1,10 +1,11 @@
 """What the intake is told and asked."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
+from actors.domain.money import Money
 from actors.domain.payment import Payment
 
 
@@ -17,6 +18,10 @@ class AcceptAnswer(Enum):
     """It was accepted before, with the same amount and currency."""
     CONFLICT = "conflict"
     """Its id was accepted before with another amount or currency; this one is not kept."""
+    UNCONFIRMED = "unconfirmed"
+    """Another amount is the only one known under its id, and Postgres may know better; this one is not kept."""
+    CONTESTED = "contested"
+    """Several amounts were accepted under its id, and Postgres has to tell the first; nothing was kept."""
     OVERLOADED = "overloaded"
     """The journal holds as many payments as it may; nothing was kept."""
     JOURNAL_UNAVAILABLE = "journal unavailable"
@@ -59,6 +64,8 @@ class FirstAmountsFound:
     """Postgres tells which amounts came first under these ids, whatever was believed before."""
 
     payments: tuple[Payment, ...]
+    is_news: bool = False
+    """Whether the other replicas may believe otherwise, so that they are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +76,32 @@ class AcceptedByPeers:
 
 
 @dataclass(frozen=True, slots=True)
+class DecidedByPeers:
+    """Other replicas say that Postgres has these amounts under these ids."""
+
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryDue:
     """The actor tells itself: the payments that were gathered for the router are due."""
 
 
 @dataclass(frozen=True, slots=True)
-class GetAcceptedMoney:
-    """A question: with which amount was this id accepted, as far as this replica remembers? Answers `Money` or None."""
+class FindAccepted:
+    """A question: with which amounts were these ids accepted, as far as this replica remembers? Answers `Found`."""
 
-    correlation_id: UUID
+    correlation_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the intake remembers of some ids."""
+
+    money: Mapping[UUID, Money]
+    """Amounts by the ids that are remembered."""
+    remembers_waiting: bool
+    """Whether every payment that waits in the journal is remembered, so that one that is missing is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +126,8 @@ IntakeMessage = (
     | Recorded
     | FirstAmountsFound
     | AcceptedByPeers
+    | DecidedByPeers
     | DeliveryDue
-    | GetAcceptedMoney
+    | FindAccepted
     | GetWaiting
 )

@@ -40,7 +40,7 @@ class PaymentLookUp(Protocol):
     """What the question for one payment needs of the gateway's queries."""
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
-        """Tell how far a payment is; None where it is not known."""
+        """Tell how far a payment is; None where nobody has accepted it."""
 
 
 class PaymentsResource:
@@ -74,11 +74,13 @@ class PaymentsResource:
                 resp.status = falcon.HTTP_202
                 # msgspec writes an id several times faster than `str`.
                 resp.set_header("location", f"/payments/{msgspec.to_builtins(correlation_id)}")
-            case AcceptAnswer.CONFLICT:
+            case AcceptAnswer.CONFLICT | AcceptAnswer.UNCONFIRMED:
                 raise falcon.HTTPConflict(
                     title="Another amount",
                     description=f"{correlation_id} was accepted with another amount or currency before",
                 )
+            case AcceptAnswer.CONTESTED:
+                raise unavailable("other amounts were accepted under this id, and it is not known which one was first")
             case AcceptAnswer.OVERLOADED:
                 raise unavailable("too many payments are waiting")
             case AcceptAnswer.JOURNAL_UNAVAILABLE:
@@ -102,7 +104,7 @@ class PaymentResource:
         if status is None:
             raise falcon.HTTPNotFound(
                 title="Unknown payment",
-                description=f"no payment was accepted under {parsed}, as far as this replica knows",
+                description=f"no payment was accepted under {parsed}",
             )
         write_body(req, resp, describe(status))
 

@@ -53,7 +53,10 @@ class CheckResult:
     duplicated: frozenset[UUID]
     """Payments that were charged more than once."""
     mismatched: frozenset[UUID]
-    """Payments whose amount, processor or instant differs between the records, or that were refused without reason."""
+    """Payments whose amount, processor or instant differs between the records, or that were refused without reason.
+
+    Those count too of which a replica does not know at rest which one of two amounts was first.
+    """
     phantom: frozenset[UUID]
     """Payments that were charged or recorded but never offered, although they were refused, or by one side alone."""
     misstated: frozenset[UUID]
@@ -98,7 +101,7 @@ def check_history(history: History) -> CheckResult:
     claimed = {row.correlation_id for row in state.claims}
     accepted = {offer.correlation_id for offer in history.offers if offer.accepted}
     refused = {offer.correlation_id for offer in history.offers if offer.refused}
-    recorded = {row.correlation_id for row in state.payments}
+    recorded = {row.correlation_id: {(row.amount_minor, row.currency)} for row in state.payments}
     doubtful, closed = in_doubt(history), justified_closures(state)
     unknown = accepted & claimed - doubtful
     conflicts = {(row.correlation_id, row.amount_minor, row.currency) for row in state.conflicts}
@@ -118,7 +121,8 @@ def check_history(history: History) -> CheckResult:
             {correlation_id for correlation_id, found in charges.items() if len(found) > 1}
             | {row.correlation_id for row in state.disputes}
         ),
-        mismatched=frozenset(_mismatched(offers, state.payments, settlements, charges)),
+        mismatched=frozenset(_mismatched(offers, state.payments, settlements, charges))
+        | {answer.correlation_id for answer in history.rival_answers if not answer.is_right},
         phantom=frozenset(
             (charges.keys() | recorded) - (offers.keys() - refused)
             | settlements.keys() - charges.keys()
@@ -136,6 +140,7 @@ def check_history(history: History) -> CheckResult:
             for offer in history.offers
             for attempt in offer.attempts
             if attempt.amount == offer.other_amount
+            and (attempt.amount.minor, attempt.amount.code) not in recorded.get(offer.correlation_id, ())
             and attempt.status == HTTPStatus.ACCEPTED
             and (offer.correlation_id, attempt.amount.minor, attempt.amount.code) not in conflicts
         ),
@@ -154,7 +159,8 @@ def _mismatched(
         found = charges.get(correlation_id, ())
         amounts = {(row.amount_minor, row.currency) for row in (settlement, payment, *found) if row is not None}
         if (
-            amounts - {(offer.amount.minor, offer.amount.code)}
+            amounts - {(amount.minor, amount.code) for amount in offer.amounts}
+            or len(amounts) > 1
             or (settlement is not None and payment is None)
             or _was_refused(offer)
         ):

@@ -17,6 +17,7 @@ from ops import OpsError
 from ops.chaostest.client import administer
 from ops.chaostest.inquiry import read_requests, read_states
 from ops.chaostest.moment_probe import MomentAnswers
+from ops.chaostest.rivals import RivalAnswer
 from ops.chaostest.summary_probe import SummaryAnswer
 from ops.chaostest.workload import DEFAULT_CURRENCY, OfferedPayment
 from ops.simulator.faults import Fault
@@ -152,6 +153,8 @@ class History:
     """Names of the services that ended although no fault was injected into them."""
     lost_processors: Collection[str] = ()
     """Names of the processors that did not come back, so that what they may have charged cannot be known."""
+    rival_answers: Sequence[RivalAnswer] = ()
+    """What each live replica answered at rest to amounts that had been posted under one id at once."""
 
 
 def read_final_state(stack: Stack, replica_urls: Sequence[str]) -> FinalState:

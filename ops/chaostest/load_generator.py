@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import json
 import threading
 import time
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ class Purpose(Enum):
     """To see that a second post changes nothing: sent once."""
     OTHER_AMOUNT = "other amount"
     """To see that another amount under the same id is refused: sent once, when the first amount is committed."""
+    RIVAL = "rival"
+    """To see that only one of two amounts that are posted at once is charged: sent once."""
 
 
 @dataclass(slots=True)
@@ -112,6 +115,8 @@ class LoadGenerator:
 
     def _offer(self, offer: OfferedPayment) -> None:
         self._begin(_PendingPost(offer, Purpose.FIRST))
+        if offer.is_rival:
+            self._begin(_PendingPost(offer, Purpose.RIVAL))
         if offer.repeat_after_s is not None:
             self._begin(
                 _PendingPost(offer, Purpose.REPEAT), min(offer.repeat_after_s, self._until_s - time.monotonic())
@@ -145,7 +150,8 @@ class LoadGenerator:
 
     def _end(self, post: _PendingPost) -> None:
         offer = post.offer
-        if post.purpose is Purpose.FIRST and offer.accepted and offer.other_amount is not None:
+        is_alone = offer.other_amount is None or offer.is_rival
+        if post.purpose is Purpose.FIRST and offer.accepted and not is_alone:
             self._begin(_PendingPost(offer, Purpose.OTHER_AMOUNT), PAUSE_S)
         with self._lock:
             self._unfinished -= 1
@@ -160,6 +166,8 @@ class LoadGenerator:
                 return indefinite and not offer.gives_up, not indefinite
             case Purpose.REPEAT:
                 return False, _post(offer, offer.amount, connection).status is not None
+            case Purpose.RIVAL:
+                return False, _post(offer, offer.amounts[-1], connection).status is not None
             case Purpose.OTHER_AMOUNT:
                 # Until the first amount is committed, the gateway may still prefer the other one.
                 committed = _is_committed(offer, connection)
@@ -188,6 +196,8 @@ def _reason(answer: HttpAnswer) -> str:
 def _is_committed(offer: OfferedPayment, connection: HttpClient) -> bool | None:
     """Ask the gateway whether a payment is committed to Postgres; return None without an answer."""
     try:
-        return connection.ask("GET", f"/payments/{offer.correlation_id}").status == HTTPStatus.OK
+        answer = connection.ask("GET", f"/payments/{offer.correlation_id}")
+        # Replicas tell also of what only stands in a journal; the processor is known from the row in Postgres.
+        return answer.status == HTTPStatus.OK and json.loads(answer.body)["processor"] is not None
     except NoAnswerError:
         return None

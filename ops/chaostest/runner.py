@@ -22,6 +22,7 @@ from ops.chaostest.profiles import PROCESSORS, PROFILES
 from ops.chaostest.progress import ProgressTable
 from ops.chaostest.report import ChaosResult, keep_findings, keep_state
 from ops.chaostest.rest import is_at_rest
+from ops.chaostest.rivals import ask_rivals
 from ops.chaostest.routing_figures import BreakerChange, breaker_figures, fee_figures, read_changes
 from ops.chaostest.schedule import make_schedule
 from ops.chaostest.stack_options import make_stack_options
@@ -114,6 +115,8 @@ class ChaosRunner:
             service.wait_ready(READY_S_MAX)
         state = read_final_state(stack, nemesis.live_urls())
         final_answers = [self._ask_final_summary(url) for url in nemesis.live_urls()]
+        recorded = {row.correlation_id: (row.amount_minor, row.currency) for row in state.payments}
+        rival_answers = ask_rivals(clients.offers, recorded, nemesis.live_urls())
         history = History(
             clients.offers,
             state,
@@ -122,6 +125,7 @@ class ChaosRunner:
             moments.answers,
             nemesis.unexpected_ends,
             self._lost_processors,
+            rival_answers,
         )
         changes = [change for url in nemesis.live_urls() for change in self._ask_for_changes(url, began_ms)]
         return history, self._count_faults(stack, nemesis), rest_s, changes

@@ -16,8 +16,8 @@ REPEAT_SHARE = 1 / 20
 REPEAT_AT_ONCE_SHARE = 0.4
 """Share of those that are posted twice at the same time."""
 REPEAT_AFTER_S_MAX = 20.0
-OTHER_AMOUNT_SHARE = 1 / 200
-"""Share of the payments whose id is posted later with another amount or currency."""
+OTHER_AMOUNT_SHARE = 1 / 100
+"""Share of the payments whose id is posted with another amount or currency too."""
 OTHER_CURRENCY_SHARE = 1 / 2
 """Share of those that are posted with the first amount in another currency."""
 DEFAULT_CURRENCY = "BRL"
@@ -27,6 +27,8 @@ CURRENCY_SHARES = {"": 0.90, DEFAULT_CURRENCY: 0.04, "JPY": 0.03, "KWD": 0.03}
 DECIMALS = {"": 2, DEFAULT_CURRENCY: 2, "JPY": 0, "KWD": 3}
 PERHAPS_KEPT = "the journal does not answer"
 """What the only 503 says after which a payment may be kept all the same."""
+RIVAL_SHARE = 1 / 2
+"""Share of those whose other amount is posted at the same time, so that either of the two may count."""
 GIVES_UP_SHARE = 1 / 10
 """Share of the payments whose client does not try again."""
 
@@ -107,14 +109,21 @@ class OfferedPayment:
     """Seconds after which it is posted once more; None for never."""
     other_amount: OfferedAmount | None = None
     """Another amount or currency, posted under the id once the first amount is committed; it must never be charged."""
+    is_rival: bool = False
+    """Whether the other amount is posted at the same time instead: one of the two is charged."""
     gives_up: bool = False
     """Whether its client stops after an attempt that brought no definite answer."""
     attempts: list[Attempt] = field(default_factory=list)
 
     @property
+    def amounts(self) -> tuple[OfferedAmount, ...]:
+        """The amounts of which one may be charged."""
+        return (self.amount, self.other_amount) if self.is_rival and self.other_amount else (self.amount,)
+
+    @property
     def accepted(self) -> bool:
-        """Whether the gateway promised a client that it will charge this amount."""
-        return any(each.status == HTTPStatus.ACCEPTED and each.amount == self.amount for each in self.attempts)
+        """Whether the gateway promised a client that it will charge one of these amounts."""
+        return any(each.status == HTTPStatus.ACCEPTED and each.amount in self.amounts for each in self.attempts)
 
     @property
     def refused(self) -> bool:
@@ -139,6 +148,7 @@ def draw_workload(seed: int) -> Iterator[OfferedPayment]:
             offer.repeat_after_s = 0 if at_once else rng.uniform(0, REPEAT_AFTER_S_MAX)
         elif draw < REPEAT_SHARE + OTHER_AMOUNT_SHARE:
             offer.other_amount = _other_amount(rng, amounts, amount)
+            offer.is_rival = draw < REPEAT_SHARE + OTHER_AMOUNT_SHARE * RIVAL_SHARE
         offer.gives_up = rng.random() < GIVES_UP_SHARE
         yield offer
 

@@ -127,6 +127,9 @@ class SharedShelf:
         self._read: dict[str, int] = {}
         """How many groups a journal had that was read while a process held it."""
 
+    def emptied(self) -> frozenset[str]:
+        return frozenset(name for name, journal in self._journals.items() if name != self._own and not journal.held)
+
     def orphans(self, gone: Collection[str]) -> Iterator[OrphanedJournal]:
         for name, journal in self._journals.items():
             if name == self._own or not journal.held:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from actors.domain.payment import Payment
+from actors.domain.peers import PeerNews
 from actors.domain.quorum import Opinion
 from actors.domain.records import PollLease, ProcessorHealth, SharedHealth
 from actors.errors import HealthUnavailableError, PeersUnavailableError
@@ -89,24 +89,24 @@ class MemoryChannel:
     """Fulfils `actors.ports.PeerChannel`: what one replica tells is heard by all others that are `connected`."""
 
     def __init__(self, connected: dict[str, "MemoryChannel"] | None = None, replica: str = "1") -> None:
-        self.told: list[list[Payment]] = []
-        self.unheard: list[Payment] = []
+        self.told: list[PeerNews] = []
+        self.unheard: list[PeerNews] = []
         self.error: Exception | None = None
         """Raised by every call."""
         self._connected = {} if connected is None else connected
         self._connected[replica] = self
 
-    def tell(self, payments: Sequence[Payment]) -> None:
+    def tell(self, news: PeerNews) -> None:
         self._answer()
-        self.told.append(list(payments))
+        self.told.append(news)
         for channel in self._connected.values():
             if channel is not self:
-                channel.unheard.extend(payments)
+                channel.unheard.append(news)
 
     def close(self) -> None:
         self.error = PeersUnavailableError("closed")
 
-    def hear(self) -> list[Payment]:
+    def hear(self) -> list[PeerNews]:
         self._answer()
         heard, self.unheard = self.unheard, []
         return heard

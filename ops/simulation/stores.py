@@ -8,6 +8,7 @@ from actors.domain.money import Money
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import (
     NEVER_MS,
+    Absence,
     AdoptedClaims,
     Beat,
     LedgerSummary,
@@ -112,7 +113,13 @@ class MemoryPayments(MemoryStore):
             for each in latest[max(0, len(latest) - payments_max) :]
         )
 
-    def payment(self, correlation_id: UUID) -> PaymentRecord | None:
+    def absence(self, correlation_id: UUID) -> Absence:
+        self._answer()
+        return Absence(
+            correlation_id in self.tables.payments, frozenset(self.tables.leases.keys() - {self.fence.replica})
+        )
+
+    def payment(self, correlation_id: UUID, wait_s_max: float | None = None) -> PaymentRecord | None:  # noqa: ARG002
         self._answer()
         return self.tables.record(correlation_id)
 

@@ -31,6 +31,11 @@ class MemoryShelf:
     def __init__(self) -> None:
         self.unheld: list[MemoryOrphan] = []
         self.gone: tuple[str, ...] = ()
+        self.empty: frozenset[str] = frozenset()
+        """Names of the replicas whose journals hold nothing."""
+
+    def emptied(self) -> frozenset[str]:
+        return self.empty
 
     def orphans(self, gone: Collection[str]) -> Iterator[MemoryOrphan]:
         self.gone = tuple(gone)

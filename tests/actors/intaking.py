@@ -3,11 +3,14 @@
 from pykka._envelope import Envelope
 
 from actors.domain.batching import BatchLimits
+from actors.domain.money import Money
 from actors.domain.payment import Payment
 from actors.intake import IntakeActor
 from actors.messages.intake import (
     Accept,
     AcceptAnswer,
+    FindAccepted,
+    Found,
     IntakeMessage,
 )
 from actors.messages.router import Route
@@ -32,7 +35,7 @@ class CountingIntake(IntakeActor):
 class Intake:
     """An intake that is not started, with what stands around it."""
 
-    def __init__(self, journal: MemoryJournal | None = None, open_max: int = 10_000) -> None:
+    def __init__(self, journal: MemoryJournal | None = None, open_max: int = 10_000, recent_max: int = 1000) -> None:
         self.journal = journal or MemoryJournal()
         self.router, self.gossip = Recorder(), Recorder()
         self.runtime = VirtualRuntime()
@@ -41,7 +44,7 @@ class Intake:
             journal=self.journal,
             router=self.router,
             gossip=self.gossip,
-            recent_max=1000,
+            recent_max=recent_max,
             runtime=self.runtime,
             open_max=open_max,
             limits=LIMITS,
@@ -66,6 +69,13 @@ class Intake:
         deliver(self.actor)
         answers, self.answers = self.answers, []
         return answers
+
+    def money(self, number: int) -> Money | None:
+        """Ask which amount is remembered of the payment with this number."""
+        correlation_id = payment(number).correlation_id
+        found = self.actor.on_receive(FindAccepted((correlation_id,)))
+        assert isinstance(found, Found)
+        return found.money.get(correlation_id)
 
     def advance(self, seconds: float) -> None:
         self.runtime.advance(seconds)

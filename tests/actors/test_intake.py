@@ -10,8 +10,10 @@ from actors.messages.intake import (
     Accept,
     AcceptAnswer,
     AcceptedByPeers,
+    DecidedByPeers,
+    FindAccepted,
     FirstAmountsFound,
-    GetAcceptedMoney,
+    Found,
     Recorded,
     TakeOver,
     Want,
@@ -47,10 +49,10 @@ def test_a_repeated_post_is_accepted_and_kept_once() -> None:
     assert intake.journal.appends == [(payment(1),)]
 
 
-def test_the_same_id_with_another_amount_is_a_conflict_and_not_kept() -> None:
+def test_the_same_id_with_another_amount_is_not_kept() -> None:
     intake = Intake()
     intake.post(payment(1, 1990))
-    assert intake.post(payment(1, 2000)) == [AcceptAnswer.CONFLICT]
+    assert intake.post(payment(1, 2000)) == [AcceptAnswer.UNCONFIRMED]
     assert intake.journal.appends == [(payment(1, 1990),)]
 
 
@@ -92,7 +94,7 @@ def test_payments_that_the_router_has_count_against_the_bound_until_postgres_has
 def test_a_full_journal_still_answers_who_posts_again() -> None:
     intake = Intake(open_max=1)
     intake.post(payment(1))
-    assert intake.post(payment(1), payment(1, 5)) == [AcceptAnswer.REPEATED, AcceptAnswer.CONFLICT]
+    assert intake.post(payment(1), payment(1, 5)) == [AcceptAnswer.REPEATED, AcceptAnswer.UNCONFIRMED]
 
 
 def test_the_journal_may_forget_what_postgres_has() -> None:
@@ -107,17 +109,17 @@ def test_an_id_is_refused_with_its_amount_in_another_currency() -> None:
     intake = Intake()
     assert intake.post(*(payment(1, 1990, currency) for currency in ("BRL", "JPY", "BRL"))) == [
         AcceptAnswer.ACCEPTED,
-        AcceptAnswer.CONFLICT,
+        AcceptAnswer.UNCONFIRMED,
         AcceptAnswer.REPEATED,
     ]
-    assert intake.actor.on_receive(GetAcceptedMoney(payment(1).correlation_id)) == Money(1990, "BRL")
+    assert intake.money(1) == Money(1990, "BRL")
 
 
 def test_a_currency_that_another_replica_told_of_is_kept_to() -> None:
     intake = Intake()
     intake.tell(AcceptedByPeers((payment(1, 1990, "KWD"),)))
-    assert intake.post(payment(1, 1990)) == [AcceptAnswer.CONFLICT]
-    assert intake.actor.on_receive(GetAcceptedMoney(payment(1).correlation_id)) == Money(1990, "KWD")
+    assert intake.post(payment(1, 1990)) == [AcceptAnswer.UNCONFIRMED]
+    assert intake.money(1) == Money(1990, "KWD")
 
 
 def test_a_payment_whose_client_has_given_up_is_not_kept() -> None:
@@ -130,7 +132,7 @@ def test_a_payment_whose_client_has_given_up_is_not_kept() -> None:
 def test_a_question_does_not_hold_back_the_answers_to_those_who_came_before_it() -> None:
     intake = Intake()
     intake.put(intake.accept(payment(1)))
-    intake.put(GetAcceptedMoney(payment(1).correlation_id))
+    intake.put(FindAccepted((payment(1).correlation_id,)))
     deliver(intake.actor)
     assert intake.answers == [AcceptAnswer.ACCEPTED]
 
@@ -138,7 +140,7 @@ def test_a_question_does_not_hold_back_the_answers_to_those_who_came_before_it()
 @pytest.mark.parametrize("message", ["post", "question"])
 def test_a_full_mailbox_refuses_clients_but_never_what_belongs_to_accepted_payments(message: str) -> None:
     intake = Intake()
-    refused = intake.accept(payment(1)) if message == "post" else GetAcceptedMoney(payment(1).correlation_id)
+    refused = intake.accept(payment(1)) if message == "post" else FindAccepted((payment(1).correlation_id,))
     for _ in range(intake.actor.INBOX_MAX):
         intake.put(refused)
     with pytest.raises(MailboxFullError):
@@ -158,7 +160,8 @@ def test_payments_of_another_journal_are_known_here_unless_others_came_first_und
     intake = Intake()
     intake.post(payment(1, 100))
     intake.actor.on_receive(TakeOver((payment(1, 200), payment(2, 300))))
-    assert intake.post(payment(1, 100), payment(2, 1)) == [AcceptAnswer.REPEATED, AcceptAnswer.CONFLICT]
+    assert intake.money(1) == Money(100, "BRL")
+    assert intake.post(payment(1, 100), payment(2, 1)) == [AcceptAnswer.CONTESTED, AcceptAnswer.UNCONFIRMED]
 
 
 def test_payments_of_another_journal_stay_there_while_this_one_can_not_be_written() -> None:
@@ -203,11 +206,54 @@ def test_payments_that_could_not_be_made_durable_are_told_to_nobody() -> None:
     assert intake.gossip.messages == []
 
 
-def test_what_another_replica_accepted_is_known_here_but_does_not_replace_what_came_first() -> None:
+def test_what_another_replica_accepted_is_known_here_and_two_amounts_are_contested_until_postgres_decides() -> None:
     intake = Intake()
     intake.post(payment(1, 100))
     intake.tell(AcceptedByPeers((payment(1, 200), payment(2, 300))))
-    assert intake.post(payment(1, 100), payment(2, 1)) == [AcceptAnswer.REPEATED, AcceptAnswer.CONFLICT]
+    assert intake.post(payment(1, 100), payment(1, 200), payment(2, 1)) == [
+        AcceptAnswer.CONTESTED,
+        AcceptAnswer.CONTESTED,
+        AcceptAnswer.UNCONFIRMED,
+    ]
+    intake.tell(FirstAmountsFound((payment(1, 200),)))
+    assert intake.post(payment(1, 100), payment(1, 200)) == [AcceptAnswer.CONFLICT, AcceptAnswer.REPEATED]
+
+
+def test_what_another_replica_found_in_postgres_is_believed_and_made_durable_here_too() -> None:
+    intake = Intake()
+    intake.post(payment(1, 100))
+    intake.tell(DecidedByPeers((payment(1, 200),)))
+    assert intake.post(payment(1, 100), payment(1, 200)) == [AcceptAnswer.CONFLICT, AcceptAnswer.ACCEPTED]
+    assert intake.journal.appends[-1] == (payment(1, 200),)
+
+
+@pytest.mark.parametrize("is_news", [True, False])
+def test_what_postgres_decided_is_told_to_the_others_where_it_is_news(is_news: bool) -> None:  # noqa: FBT001
+    intake = Intake()
+    intake.tell(FirstAmountsFound((payment(1, 100),), is_news=is_news))
+    assert intake.gossip.messages == ([Spread((), (payment(1, 100),))] if is_news else [])
+
+
+def test_it_says_when_it_may_have_forgotten_what_waits_in_the_journal() -> None:
+    intake = Intake(recent_max=3)
+
+    def remembers_all() -> bool:
+        found = intake.actor.on_receive(FindAccepted(()))
+        assert isinstance(found, Found)
+        return found.remembers_waiting
+
+    intake.post(payment(1), payment(2))
+    assert remembers_all()
+    intake.tell(FirstAmountsFound((payment(8), payment(9))))
+    assert not remembers_all()
+    assert intake.money(1) is None
+    intake.deliveries()
+    assert remembers_all()
+    intake.tell(FirstAmountsFound((payment(7),)))
+    intake.post(payment(3), payment(4))
+    assert remembers_all()
+    intake.post(payment(5))
+    assert not remembers_all()
 
 
 def test_what_is_only_heard_of_is_made_durable_here_too() -> None:
@@ -228,5 +274,4 @@ def test_it_tells_the_amount_that_it_accepted_or_heard_of_under_an_id() -> None:
     intake = Intake()
     intake.post(payment(1, 100))
     intake.tell(AcceptedByPeers((payment(1, 200), payment(2, 300))))
-    told = [intake.actor.on_receive(GetAcceptedMoney(payment(number).correlation_id)) for number in (1, 2, 3)]
-    assert told == [Money(100, "BRL"), Money(300, "BRL"), None]
+    assert [intake.money(number) for number in (1, 2, 3)] == [Money(100, "BRL"), Money(300, "BRL"), None]

@@ -4,6 +4,7 @@ from actors.domain.dispatcher import WINDOW_MAX
 from actors.domain.payment import Payment
 from actors.errors import JournalUnavailableError
 from actors.intake import DELIVERY_MAX, GROUP_MAX, UNREADABLE_S
+from actors.messages.gossip import Spread
 from actors.messages.intake import (
     AcceptAnswer,
     Recorded,
@@ -104,6 +105,7 @@ def test_payments_that_cannot_be_read_from_the_disk_are_delivered_later() -> Non
     intake.journal.broken = True
     intake.advance(UNREADABLE_S / 2)
     assert intake.router.messages == []
+    assert intake.gossip.messages == [Spread((payment(1),))]
     intake.journal.broken = False
     intake.advance(UNREADABLE_S / 2)
     assert intake.delivered() == [payment(1)]
@@ -113,7 +115,7 @@ def test_payments_of_an_earlier_run_are_delivered_and_known() -> None:
     intake = Intake(MemoryJournal([payment(1), payment(2)]))
     intake.actor.on_start()
     assert intake.delivered() == payments(2)
-    assert intake.post(payment(1), payment(2, 1)) == [AcceptAnswer.REPEATED, AcceptAnswer.CONFLICT]
+    assert intake.post(payment(1), payment(2, 1)) == [AcceptAnswer.REPEATED, AcceptAnswer.UNCONFIRMED]
 
 
 def test_others_have_their_turn_while_a_long_journal_of_an_earlier_run_is_read() -> None:

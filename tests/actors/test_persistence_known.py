@@ -78,7 +78,7 @@ def test_another_amount_under_a_known_id_is_reported_and_never_charged() -> None
     persistence.write(claims(1, amount_minor=5))
     persistence.advance(0.010)
     assert persistence.router.messages == [Written((), (payment(1, 5),), (), (), ())]
-    assert FirstAmountsFound((payment(1),)) in persistence.intake.messages
+    assert FirstAmountsFound((payment(1),), is_news=True) in persistence.intake.messages
     assert persistence.refused(1) == (Money(5, "BRL"),)
     assert persistence.store.tables.payments[UUID(int=1)].amount_minor == 1990
 

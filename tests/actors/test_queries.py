@@ -1,4 +1,5 @@
 from threading import Semaphore
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -6,11 +7,14 @@ import pytest
 from actors.domain.lifecycle import State
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Payment, Settlement
+from actors.domain.peers import Denials
 from actors.domain.records import NEVER_MS, LedgerSummary, PaymentRecord, ProcessorTotal
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
-from actors.messages.intake import GetAcceptedMoney
+from actors.messages.gossip import AskPeers, GetDenials
+from actors.messages.intake import FindAccepted, Found
 from actors.messages.router import GetDriven
+from actors.peer_questions import ANSWERS_S_MAX
 from actors.queries import PRESENT_MS, PRESENT_S_MAX, SUMMARY_S_MAX, PaymentQueries, PaymentStatus
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
@@ -18,6 +22,7 @@ from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, paymen
 
 ONE = UUID(int=1)
 MONEY = Money(1990, "BRL")
+NOTHING_FOUND = Found({}, remembers_waiting=True)
 DRIVEN = Driven(payment(1), State.CHARGING, "default", attempts=2, pinned=True)
 
 
@@ -29,13 +34,19 @@ class Desk:
         fence = MemoryFence("1")
         MemoryLeases(self.tables, fence).register(0, READING)
         self.store = MemoryPayments(self.tables, fence)
-        self.router, self.intake = Recorder({GetDriven: None}), Recorder({GetAcceptedMoney: None})
+        self.router, self.intake = Recorder({GetDriven: None}), Recorder({FindAccepted: NOTHING_FOUND})
+        self.gossip = Recorder({AskPeers: 1, GetDenials: Denials()})
         self.runtime, self.turns = VirtualRuntime(), Semaphore(1)
-        self.queries = PaymentQueries(
+        self._replica = replica
+        self.queries = self.make_queries()
+
+    def make_queries(self) -> PaymentQueries:
+        return PaymentQueries(
             payments=self.store,
             intake=self.intake,
             router=self.router,
-            replica=replica,
+            gossip=self.gossip,
+            replica=self._replica,
             processors=("default", "third"),
             runtime=self.runtime,
             turns=self.turns,
@@ -238,6 +249,15 @@ def test_a_summary_gives_up_its_turn_also_where_postgres_does_not_answer() -> No
     assert desk.turns.acquire(blocking=False)
 
 
+class CountingPayments(MemoryPayments):
+    """Counts what it is asked."""
+
+    calls = 0
+
+    def _answer(self) -> None:
+        self.calls += 1
+
+
 class NoTurns:
     """A semaphore whose turn never comes."""
 
@@ -255,6 +275,7 @@ def test_a_summary_whose_turn_does_not_come_in_time_is_refused() -> None:
         payments=desk.store,
         intake=desk.intake,
         router=desk.router,
+        gossip=desk.gossip,
         replica="1",
         processors=("default",),
         runtime=desk.runtime,
@@ -279,11 +300,11 @@ def test_a_payment_tells_what_postgres_knows_where_the_router_does_not_answer() 
     assert desk.queries.payment(ONE) == PaymentStatus(ONE, MONEY, PaymentRecord(payment(1), "default", "1", None, ()))
 
 
-def test_nobody_is_asked_for_a_payment_that_is_settled_or_that_another_replica_drives() -> None:
+def test_what_the_router_says_counts_only_where_this_replica_drives_the_payment() -> None:
     desk = Desk(replica="2")
     desk.store.write([Claim(payment(1), "default")], (), ())
     desk.settle(2, NOW_MS)
-    desk.router.answers[GetDriven] = AssertionError("nobody needs to be asked")
+    desk.router.answers[GetDriven] = DRIVEN
     first, second = desk.queries.payment(ONE), desk.queries.payment(UUID(int=2))
     assert first is not None
     assert second is not None
@@ -297,24 +318,104 @@ def test_a_payment_without_a_row_is_told_from_the_memory_of_the_router() -> None
     assert desk.queries.payment(ONE) == PaymentStatus(ONE, Money(5, "BRL"), driven=held)
 
 
-@pytest.mark.parametrize("router", [None, GatewayUnavailableError("planted")])
-def test_a_payment_that_waits_in_the_journal_is_told_from_the_memory_of_the_intake(router: object) -> None:
+def remember(desk: Desk, money: Money) -> None:
+    desk.intake.answers[FindAccepted] = Found({ONE: money}, remembers_waiting=True)
+
+
+def test_a_payment_that_waits_in_the_journal_is_told_from_the_memory_of_the_intake() -> None:
     desk = Desk()
-    desk.router.answers[GetDriven] = router
-    desk.intake.answers[GetAcceptedMoney] = Money(700, "JPY")
+    remember(desk, Money(700, "JPY"))
     assert desk.queries.payment(ONE) == PaymentStatus(ONE, Money(700, "JPY"))
 
 
-@pytest.mark.parametrize("intake", [None, GatewayUnavailableError("planted")])
-def test_a_payment_that_nobody_remembers_is_unknown(intake: object) -> None:
+def test_without_postgres_a_payment_is_told_as_far_as_it_is_remembered() -> None:
     desk = Desk()
-    desk.intake.answers[GetAcceptedMoney] = intake
+    desk.store.failures = 1
+    remember(desk, Money(700, "JPY"))
+    assert desk.queries.payment(ONE) == PaymentStatus(ONE, Money(700, "JPY"))
+
+
+def test_without_postgres_nobody_denies_a_payment() -> None:
+    desk = Desk()
+    desk.store.failures = 2
+    with pytest.raises(LedgerUnavailableError):
+        desk.queries.payment(ONE)
+
+
+def test_a_payment_is_unknown_where_postgres_this_replica_and_all_others_deny_it() -> None:
+    desk = Desk()
+    assert desk.queries.payment(ONE) is None
+    desk.tables.leases["2"] = desk.tables.leases["3"] = desk.tables.leases["1"]
+    desk.gossip.answers[GetDenials] = Denials(frozenset({"2", "3"}))
     assert desk.queries.payment(ONE) is None
 
 
-def test_without_postgres_nobody_guesses_how_far_a_payment_is() -> None:
+def test_a_payment_is_denied_by_nobody_while_one_replica_does_not_answer() -> None:
     desk = Desk()
-    desk.store.failures = 1
-    desk.intake.answers[GetAcceptedMoney] = Money(700, "JPY")
-    with pytest.raises(LedgerUnavailableError):
+    desk.tables.leases["2"] = desk.tables.leases["3"] = desk.tables.leases["1"]
+    desk.gossip.answers[GetDenials] = Denials(frozenset({"2"}))
+    started_s = desk.runtime.now_s()
+    with pytest.raises(GatewayUnavailableError, match="replica"):
+        desk.queries.payment(ONE)
+    assert ANSWERS_S_MAX <= desk.runtime.now_s() - started_s < 2 * ANSWERS_S_MAX
+
+
+def test_once_the_other_replicas_are_known_nobody_waits_longer_than_for_their_answers() -> None:
+    desk = Desk()
+    desk.tables.leases["2"] = desk.tables.leases["1"]
+    desk.gossip.answers[GetDenials] = Denials(frozenset({"2"}))
+    desk.queries.payment(ONE)
+    started_s = desk.runtime.now_s()
+    desk.queries.payment(ONE)
+    assert desk.runtime.now_s() == started_s
+
+
+def test_a_payment_that_another_replica_told_of_is_found_in_the_memory_of_the_intake() -> None:
+    desk = Desk()
+
+    class Told(Recorder):
+        def ask(self, message: object, timeout_s: float) -> Any:  # noqa: ANN401  # as in the protocol
+            if isinstance(message, GetDenials):
+                remember(desk, MONEY)
+            return super().ask(message, timeout_s)
+
+    desk.gossip = Told({AskPeers: 1, GetDenials: Denials(is_known=True)})
+    assert desk.make_queries().payment(ONE) == PaymentStatus(ONE, MONEY)
+
+
+def test_a_payment_whose_row_is_written_while_others_are_asked_is_found_in_postgres() -> None:
+    desk = Desk()
+    desk.runtime.call_later(ANSWERS_S_MAX / 2, desk.store.write, [Claim(payment(1), "default")], (), ())
+    status = desk.queries.payment(ONE)
+    assert status is not None
+    assert status.record is not None
+
+
+def test_an_unknown_id_asks_postgres_twice() -> None:
+    desk = Desk()
+    desk.store = asked = CountingPayments(desk.tables, MemoryFence("1"))
+    desk.make_queries().payment(ONE)
+    assert asked.calls == 2
+
+
+@pytest.mark.parametrize("actor", ["intake", "router", "gossip"])
+def test_while_an_actor_does_not_answer_nobody_denies_a_payment(actor: str) -> None:
+    desk = Desk()
+    question = {"intake": FindAccepted, "router": GetDriven, "gossip": AskPeers}[actor]
+    getattr(desk, actor).answers[question] = GatewayUnavailableError("planted")
+    with pytest.raises(GatewayUnavailableError, match="planted"):
+        desk.queries.payment(ONE)
+
+
+def test_a_replica_that_may_have_forgotten_what_waits_denies_nothing() -> None:
+    desk = Desk()
+    desk.intake.answers[FindAccepted] = Found({}, remembers_waiting=False)
+    with pytest.raises(GatewayUnavailableError, match="remembers"):
+        desk.queries.payment(ONE)
+
+
+def test_where_too_many_ask_for_unknown_payments_one_more_is_refused() -> None:
+    desk = Desk()
+    desk.gossip.answers[AskPeers] = None
+    with pytest.raises(GatewayUnavailableError, match="too many"):
         desk.queries.payment(ONE)

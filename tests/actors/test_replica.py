@@ -11,7 +11,7 @@ from actors.errors import (
     MailboxFullError,
 )
 from actors.messages.health import ForceBreaker, GetOrderReach, OrderReach
-from actors.messages.intake import Accept, AcceptAnswer
+from actors.messages.intake import Accept, AcceptAnswer, FirstAmountsFound
 from actors.messages.lease import GetLivingCount
 from actors.messages.processor import GetProcessorStatus
 from actors.messages.router import GetRouterStats
@@ -87,12 +87,22 @@ def test_a_replica_that_drains_while_it_waits_for_its_journal_ends_in_good_order
 
 def test_a_payment_is_answered_as_the_intake_does() -> None:
     process = Process().started()
-    for answer in AcceptAnswer:
+    for answer in set(AcceptAnswer) - {AcceptAnswer.UNCONFIRMED, AcceptAnswer.CONTESTED}:
         process.system.answer("intake", {Accept: lambda message, told=answer: message.reply(told)})
         assert process.replica.accept(payment(1)) is answer
     asked = [message for _, message in process.told(Accept)]
     assert isinstance(asked[0], Accept)
     assert (asked[0].payment, asked[0].wanted_until_s) == (payment(1), process.runtime.now_s() + 5.0)
+
+
+def test_what_the_intake_cannot_judge_postgres_decides() -> None:
+    process = Process().started()
+    process.tables.payments[payment(1).correlation_id] = payment(1, 100)
+    for answer in (AcceptAnswer.UNCONFIRMED, AcceptAnswer.CONTESTED):
+        process.system.answer("intake", {Accept: lambda message, told=answer: message.reply(told)})
+        assert process.replica.accept(payment(1, 100)) is AcceptAnswer.REPEATED
+        assert process.replica.accept(payment(1, 200)) is AcceptAnswer.CONFLICT
+    assert set(process.told(FirstAmountsFound)) == {("intake", FirstAmountsFound((payment(1, 100),), is_news=True))}
 
 
 def test_beyond_a_full_mailbox_payments_are_refused() -> None:

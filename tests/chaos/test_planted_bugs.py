@@ -82,7 +82,7 @@ class PassedPayments:
         self._payments = payments
         self.write, self.report_conflicts, self.latest = payments.write, payments.report_conflicts, payments.latest
         self.payment, self.watermarks, self.summary = payments.payment, payments.watermarks, payments.summary
-        self.forget_registration = payments.forget_registration
+        self.forget_registration, self.absence = payments.forget_registration, payments.absence
 
 
 class LosingPayments(PassedPayments):

@@ -50,7 +50,9 @@ def test_the_same_id_is_accepted_again_with_the_same_amount_alone(
     assert {ID: Payment(ID, 1990, NOW_MS)} == gateway.kept
 
 
-@pytest.mark.parametrize("reason", [AcceptAnswer.OVERLOADED, AcceptAnswer.JOURNAL_UNAVAILABLE, None])
+@pytest.mark.parametrize(
+    "reason", [AcceptAnswer.OVERLOADED, AcceptAnswer.JOURNAL_UNAVAILABLE, AcceptAnswer.CONTESTED, None]
+)
 def test_a_payment_that_is_not_kept_now_may_be_posted_again(
     client: falcon.testing.TestClient, gateway: FakeGateway, reason: AcceptAnswer | None
 ) -> None:

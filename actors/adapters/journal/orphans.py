@@ -129,6 +129,22 @@ class FileJournalShelf:
             except JournalUnavailableError:
                 continue
 
+    def emptied(self) -> frozenset[str]:
+        """Name the other replicas whose folders can be read and have no segment."""
+        try:
+            folders = list(self._folder.iterdir())
+        except OSError:
+            return frozenset()
+        return frozenset(folder.name for folder in folders if folder.name != self._own and self._is_empty(folder))
+
+    @staticmethod
+    def _is_empty(folder: Path) -> bool:
+        try:
+            # `glob` would find nothing in a folder that may not be read.
+            return not any(path.suffix == ".journal" for path in folder.iterdir())
+        except OSError:
+            return False
+
     @staticmethod
     def _written_s(folder: Path) -> float | None:
         """Tell when a segment was written last; None where there is none, or its owner is at work on it."""

@@ -17,6 +17,8 @@ from actors.errors import LedgerUnavailableError
 
 CONNECT_S_MAX = 2
 """Longest time to open a connection, or to wait for a free one of the pool."""
+WAIT_SHARE = 0.7
+"""Share of a limit that may be spent in waiting for a free connection of the pool."""
 PING_S_MAX = 0.5
 READ_S_MAX = 3.0
 """Longest time for a question or a lease's renewal, including the wait for a connection."""
@@ -123,7 +125,11 @@ class Pool:
         Raises:
             LedgerUnavailableError: Postgres refused, failed, or took longer than the limit.
         """
-        with _limited(limit_s or self._limit_s), self._pool.connection() as connection:
+        limit_s = limit_s or self._limit_s
+        # Who waits for a connection has to give up before the limit: the pool would give one to a waiter that was
+        # interrupted, and never get it back.
+        wait_s_max = min(CONNECT_S_MAX, WAIT_SHARE * limit_s)
+        with _limited(limit_s), self._pool.connection(wait_s_max) as connection:
             yield connection
 
     def close(self) -> None:

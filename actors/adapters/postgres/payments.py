@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import class_row, dict_row, kwargs_row, scalar_row
+from psycopg.rows import class_row, dict_row, kwargs_row, scalar_row, tuple_row
 
 from actors.adapters.postgres.connections import Connections, Fence, GeventConnection
 from actors.adapters.postgres.identity import read_identity
@@ -26,6 +26,7 @@ from actors.domain.payment import (
 )
 from actors.domain.records import (
     NEVER_MS,
+    Absence,
     KnownPayment,
     LedgerSummary,
     PaymentRecord,
@@ -142,12 +143,20 @@ class PostgresPayments:
             rows = cursor.execute(QUERIES["latest_payments"], {"payments_max": payments_max}).fetchall()
         return tuple(reversed(rows))
 
-    def payment(self, correlation_id: UUID) -> PaymentRecord | None:
+    def payment(self, correlation_id: UUID, wait_s_max: float | None = None) -> PaymentRecord | None:
         """Read one payment."""
-        with self._connections.pool.use() as connection:
+        with self._connections.pool.use(wait_s_max) as connection:
             cursor = connection.cursor(row_factory=dict_row)
             row = cursor.execute(QUERIES["payment"], {"correlation_id": correlation_id}).fetchone()
         return None if row is None else _payment_record(row)
+
+    def absence(self, correlation_id: UUID) -> Absence:
+        """Look whether a payment still has no row, and who else may have accepted it."""
+        parameters = {"correlation_id": correlation_id, "replica": self._fence.replica}
+        with self._connections.pool.use() as connection:
+            cursor = connection.cursor(row_factory=tuple_row)
+            recorded, others = cursor.execute(QUERIES["absence"], parameters).fetchone() or (False, ())
+        return Absence(recorded, frozenset(others))
 
     def watermarks(self) -> Watermarks:
         """Tell how far the charges of all replicas are complete."""

@@ -152,6 +152,11 @@ SELECT
 FROM payment AS p LEFT JOIN claim AS c USING (correlation_id) LEFT JOIN settlement AS s USING (correlation_id)
 LEFT JOIN closed AS d USING (correlation_id) WHERE p.correlation_id = %(correlation_id)s
 
+-- name: absence
+-- Tells whether a payment has a row, and names all other replicas that have ever registered.
+SELECT EXISTS (SELECT FROM payment WHERE correlation_id = %(correlation_id)s) AS recorded,
+    ARRAY(SELECT name FROM replica WHERE name <> %(replica)s) AS others
+
 -- name: summary
 -- Adds up, by processor and currency, the charges stamped within both bounds and answered until an instant, and counts
 -- those that were answered later. One more row, without a processor, tells how far the charges are complete: the lowest

@@ -17,6 +17,7 @@ from ops.chaostest.history import (
     ProcessorTotals,
     SettlementRow,
 )
+from ops.chaostest.rivals import RivalAnswer
 from ops.chaostest.summary_probe import ChargeTotals, SummaryAnswer
 from ops.chaostest.workload import Attempt, BodyFormat, OfferedAmount, OfferedPayment
 
@@ -386,3 +387,53 @@ def test_both_bounds_of_a_window_are_inside(
     fallback = (1, 600) if to_ms is None else (0, 0)
     answers = [answer(default, fallback, from_ms=from_ms, to_ms=to_ms)]
     assert check_history(replace(good, answers=answers)).ok
+
+
+RIVALS = OfferedPayment(
+    identifier(9),
+    OfferedAmount(5),
+    other_amount=OfferedAmount(900),
+    is_rival=True,
+    attempts=[Attempt(NOW_MS, "", OfferedAmount(5), 202), Attempt(NOW_MS, "", OfferedAmount(900), 202)],
+)
+
+
+def with_rivals(good: History, minor: int, **answers: int) -> History:
+    """Add rivals of which this amount was charged, and what a replica answers at rest to `won` and to `lost`."""
+    charge = BookedCharge("default", identifier(9), minor, (NOW_MS + 9) * 1000)
+    state = good.final_state
+    history = with_charges(good, [*state.charges, charge])
+    history = with_final_state(
+        history,
+        payments=[*state.payments, payment_of(charge)],
+        settlements=[*state.settlements, settlement_of(charge)],
+        conflicts=[PaymentRow(identifier(9), 905 - minor, NOW_MS)],
+    )
+    expected = {"won": 202, "lost": 409}
+    rival_answers = [
+        RivalAnswer("", identifier(9), OfferedAmount(minor), status, expected[name]) for name, status in answers.items()
+    ]
+    return replace(history, offers=[*history.offers, RIVALS], answers=(), final_answers=(), rival_answers=rival_answers)
+
+
+@pytest.mark.parametrize("minor", [5, 900])
+def test_of_rivals_either_amount_may_be_charged(good: History, minor: int) -> None:
+    assert findings(check_history(with_rivals(good, minor, won=202, lost=409))) == {}
+
+
+@pytest.mark.parametrize(
+    "planted", [lambda good: with_rivals(good, 5, won=409), lambda good: with_rivals(good, 5, lost=202)]
+)
+def test_a_replica_that_does_not_know_at_rest_which_rival_was_first_is_found(
+    good: History, planted: Callable[[History], History]
+) -> None:
+    assert check_history(planted(good)).mismatched == {identifier(9)}
+
+
+def test_rivals_that_are_charged_with_a_third_amount_or_with_both_are_found(good: History) -> None:
+    assert check_history(with_rivals(good, 7)).mismatched == {identifier(9)}
+    history = with_rivals(good, 5)
+    settlements = [
+        replace(row, amount_minor=900) if row.amount_minor == 5 else row for row in history.final_state.settlements
+    ]
+    assert check_history(with_final_state(history, settlements=settlements)).mismatched == {identifier(9)}

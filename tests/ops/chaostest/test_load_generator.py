@@ -16,6 +16,7 @@ from ops.chaostest.workload import OfferedPayment
 Reply = tuple[int, dict[str, str], bytes] | None
 Serve = Callable[[Callable[[str, str, bytes], Reply]], str]
 DEADLINE_S = 60
+OFFERED_MIN = 250
 
 
 def read_id(body: bytes) -> UUID:
@@ -36,7 +37,8 @@ class HesitantGateway:
     def reply(self, method: str, path: str, body: bytes) -> Reply:
         with self._lock:
             if method == "GET":
-                return (200 if self.posts[UUID(path.rpartition("/")[2])] > 2 else 404), {}, b"{}"
+                is_committed = self.posts[UUID(path.rpartition("/")[2])] > 2
+                return (200, {}, b'{"processor": "default"}') if is_committed else (200, {}, b'{"processor": null}')
             correlation_id = read_id(body)
             self.posts[correlation_id] += 1
             self.offered[correlation_id].add(body)
@@ -51,12 +53,13 @@ class HesitantGateway:
 
 @pytest.fixture
 def offers(serve: Serve) -> list[OfferedPayment]:
-    """The payments that one second of load offered, with their attempts."""
-    clients = LoadGenerator([serve(HesitantGateway().reply)], rate=200, seconds=1, seed=3)
+    """The payments that two seconds of load offered, with their attempts."""
+    clients = LoadGenerator([serve(HesitantGateway().reply)], rate=200, seconds=2, seed=3)
     clients.start()
     try:
         deadline_s = time.monotonic() + DEADLINE_S
-        while not clients.offers or clients.unfinished:
+        # Among so many there are some of each kind; in between there may be none that is not finished.
+        while len(clients.offers) < OFFERED_MIN or clients.unfinished:
             assert time.monotonic() < deadline_s
             threading.Event().wait(0.02)
         return clients.offers
@@ -65,7 +68,7 @@ def offers(serve: Serve) -> list[OfferedPayment]:
 
 
 def test_a_client_tries_again_until_it_has_a_definite_answer(offers: list[OfferedPayment]) -> None:
-    careful = [offer for offer in offers if not offer.gives_up and offer.repeat_after_s is None]
+    careful = [offer for offer in offers if not offer.gives_up and offer.repeat_after_s is None and not offer.is_rival]
     assert careful
     for offer in careful:
         *before, last = [attempt.status for attempt in offer.attempts if attempt.amount == offer.amount]
@@ -74,7 +77,7 @@ def test_a_client_tries_again_until_it_has_a_definite_answer(offers: list[Offere
 
 
 def test_a_client_that_gives_up_posts_once(offers: list[OfferedPayment]) -> None:
-    hasty = [offer for offer in offers if offer.gives_up and offer.repeat_after_s is None]
+    hasty = [offer for offer in offers if offer.gives_up and offer.repeat_after_s is None and not offer.is_rival]
     assert hasty
     assert {len(offer.attempts) for offer in hasty} == {1}
 
@@ -88,9 +91,18 @@ def test_some_payments_are_posted_again_with_the_same_amount(offers: list[Offere
 
 
 def test_another_amount_is_posted_only_after_the_first_is_committed(offers: list[OfferedPayment]) -> None:
-    others = [offer for offer in offers if offer.other_amount is not None and offer.accepted]
+    others = [offer for offer in offers if offer.other_amount is not None and not offer.is_rival and offer.accepted]
     assert others
     for offer in others:
         before, other = offer.attempts[-2:]
         assert (before.amount, before.status) == (offer.amount, 202)
         assert (other.amount, other.status) == (offer.other_amount, 409)
+
+
+def test_rivals_are_posted_at_once_and_the_other_amount_once(offers: list[OfferedPayment]) -> None:
+    rivals = [offer for offer in offers if offer.is_rival]
+    assert rivals
+    for offer in rivals:
+        first, second = sorted(offer.attempts, key=lambda attempt: attempt.at_ms)[:2]
+        assert {first.amount, second.amount} == set(offer.amounts)
+        assert [attempt.amount for attempt in offer.attempts].count(offer.amounts[1]) == 1

@@ -32,7 +32,9 @@ def test_no_two_payments_have_the_same_id_or_amount() -> None:
 def test_about_one_in_twenty_is_repeated_and_few_are_posted_with_another_amount() -> None:
     offers = draw(1, 20_000)
     assert 900 < sum(offer.repeat_after_s is not None for offer in offers) < 1100
-    assert 60 < sum(offer.other_amount is not None for offer in offers) < 140
+    assert 140 < sum(offer.other_amount is not None for offer in offers) < 260
+    assert 60 < sum(offer.is_rival for offer in offers) < 140
+    assert all(offer.other_amount is not None for offer in offers if offer.is_rival)
     assert not any(offer.repeat_after_s is not None and offer.other_amount is not None for offer in offers)
 
 
@@ -66,4 +68,12 @@ def test_a_payment_is_accepted_when_any_post_of_its_own_amount_was() -> None:
     offer.attempts.append(Attempt(0, "", replace(offer.amount, minor=offer.amount.minor + 1), 202))
     assert not offer.accepted
     offer.attempts.append(Attempt(0, "", offer.amount, 202))
+    assert offer.accepted
+
+
+def test_of_rivals_either_amount_may_be_the_accepted_one() -> None:
+    offer = next(offer for offer in draw_workload(1) if offer.is_rival)
+    assert offer.other_amount is not None
+    assert offer.amounts == (offer.amount, offer.other_amount)
+    offer.attempts.append(Attempt(0, "", offer.other_amount, 202))
     assert offer.accepted

@@ -130,3 +130,22 @@ def test_of_a_journal_whose_process_sleeps_through_a_purge_only_what_was_accepte
     with closing(FileJournal(tmp_path / "a", LAST_PURGE, None)):
         (frozen,) = shelf.orphans(("a",))
         assert list(frozen.replay()) == [later]
+
+
+def test_journals_that_hold_nothing_are_named_as_far_as_they_can_be_read(tmp_path: Path) -> None:
+    shelf = FileJournalShelf(tmp_path, "own", LAST_PURGE, lambda: NOW_MS)
+    left_behind(tmp_path / "holds", some(1), 0.0)
+    for name in ("own", "emptied"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lock").touch()
+    (tmp_path / "no folder").touch()
+    assert shelf.emptied() == {"emptied"}
+    for orphan in shelf.orphans(()):
+        raise AssertionError(f"{orphan} was written just now")
+    left_behind(tmp_path / "holds", (), 2 * ORPHAN_AFTER_S)
+    for orphan in shelf.orphans(()):
+        list(orphan.replay())
+        orphan.clear()
+        orphan.close()
+    assert shelf.emptied() == {"emptied", "holds"}
+    assert FileJournalShelf(tmp_path / "missing", "own", LAST_PURGE, lambda: NOW_MS).emptied() == frozenset()

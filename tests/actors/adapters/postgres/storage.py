@@ -53,6 +53,7 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "report_conflicts": lambda storage: storage.payments.report_conflicts([payment(1, 5)]),
     "latest": lambda storage: storage.payments.latest(100),
     "payment": lambda storage: storage.payments.payment(uid(1)),
+    "absence": lambda storage: storage.payments.absence(uid(1)),
     "summary": lambda storage: storage.payments.summary(None, None),
     "register": lambda storage: storage.leases.register(0, READING),
     "beat": lambda storage: storage.leases.beat(1, both(NOW_MS), READING),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment, Settlement
-from actors.domain.records import PaymentRecord, ProcessorTotal, WriteResult
+from actors.domain.records import Absence, PaymentRecord, ProcessorTotal, WriteResult
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
     MANY,
@@ -20,7 +20,7 @@ from tests.actors.adapters.postgres.storage import (
     settlement,
     uid,
 )
-from tests.actors.fakes import NOW_MS, READING, payment
+from tests.actors.fakes import NOW_MS, READING, both, payment
 
 
 def owners(result: WriteResult) -> dict[UUID, str | None]:
@@ -39,6 +39,16 @@ def test_nothing_to_write_is_written(mine: ReplicaStorage) -> None:
 
 def test_a_payment_that_nobody_wrote_is_unknown(mine: ReplicaStorage) -> None:
     assert mine.payments.payment(uid(1)) is None
+    assert mine.payments.payment(uid(1), wait_s_max=5.0) is None
+
+
+def test_an_absent_payment_is_told_with_all_others_who_may_have_accepted_it(
+    mine: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    assert mine.payments.absence(uid(1)) == Absence(recorded=False, others=frozenset({"b"}))
+    other.leases.retire(1, both(NOW_MS))
+    other.payments.write([claim(1)], [], [])
+    assert mine.payments.absence(uid(1)) == Absence(recorded=True, others=frozenset({"b"}))
 
 
 def test_the_same_batch_again_changes_nothing(mine: ReplicaStorage) -> None:

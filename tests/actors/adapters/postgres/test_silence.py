@@ -123,3 +123,29 @@ def test_a_server_that_falls_silent_is_unavailable_in_the_end(database_url: str)
 
 def test_a_ping_does_not_wait_long_for_a_server_that_falls_silent(database_url: str) -> None:
     assert said_of_silence(database_url, ["ping"]) == {"ping": f"unavailable: no answer within {PING_S_MAX} s\n"}
+
+
+# Under gevent too: a waiter that is interrupted never tells the pool that it has given up.
+CROWDED = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+from contextlib import closing, suppress
+from actors.adapters.postgres.connections import READ_S_MAX, Pool
+from actors.errors import LedgerUnavailableError
+
+with closing(Pool(sys.argv[1], 1, READ_S_MAX)) as pool:
+    pool.open()
+    with pool.use():
+        for _ in range(3):
+            with suppress(LedgerUnavailableError), pool.use(0.05):
+                print("used by two at once")
+    with pool.use() as connection:
+        print(connection.execute("SELECT 1").fetchone())
+"""
+
+
+def test_callers_who_gave_up_waiting_cost_the_pool_no_connection(database_url: str) -> None:
+    command = [sys.executable, "-c", CROWDED, database_url]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)  # noqa: S603
+    assert done.stdout == "(1,)\n"

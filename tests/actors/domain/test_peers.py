@@ -1,0 +1,58 @@
+from uuid import UUID
+
+from actors.domain.peers import ASKED_MAX, ASKED_S_MAX, Denials, OpenQuestions, PeerAnswer, PeerNews, PeerQuestion
+
+A, B = UUID(int=1), UUID(int=2)
+
+
+def asked(questions: OpenQuestions, correlation_id: UUID, now_s: float = 0.0) -> int:
+    ticket = questions.ask(correlation_id, now_s)
+    assert ticket is not None
+    return ticket
+
+
+def test_ids_that_were_not_sent_yet_stand_in_the_next_question_once() -> None:
+    questions = OpenQuestions("1", number=10)
+    assert questions.next_question(()) is None
+    for correlation_id in (A, B, A):
+        asked(questions, correlation_id)
+    assert questions.has_unsent
+    assert questions.next_question(()) == PeerQuestion("1", 11, (A, B))
+    assert questions.next_question(()) is None
+    asked(questions, A)
+    assert questions.next_question(()) == PeerQuestion("1", 12, (A,))
+
+
+def test_only_an_answer_to_the_own_question_that_was_sent_after_asking_counts() -> None:
+    questions = OpenQuestions("1", number=10)
+    early = asked(questions, A)
+    questions.next_question(())
+    late = asked(questions, A)
+    questions.answered("2", [PeerAnswer("1", 11, (A,)), PeerAnswer("3", 12, (A,))])
+    questions.next_question(())
+    questions.answered("3", [PeerAnswer("1", 11, (A,)), PeerAnswer("3", 12, (A,))])
+    assert (questions.denials(early), questions.denials(late)) == (Denials(frozenset({"2", "3"})), Denials())
+
+
+def test_who_answers_and_does_not_deny_an_id_knows_it() -> None:
+    questions = OpenQuestions("1", number=10)
+    one, other = asked(questions, A), asked(questions, B)
+    questions.next_question(("3",))
+    questions.answered("2", [PeerAnswer("1", 11, (B,))])
+    assert questions.denials(one) == Denials(frozenset({"3"}), is_known=True)
+    assert questions.denials(other) == Denials(frozenset({"2", "3"}))
+
+
+def test_no_more_ids_are_asked_for_at_once_than_allowed_and_those_whose_time_is_over_make_room() -> None:
+    questions = OpenQuestions("1", number=10)
+    tickets = [questions.ask(UUID(int=number), 0.0) for number in range(ASKED_MAX + 1)]
+    assert (None in tickets[:-1], tickets[-1]) == (False, None)
+    assert questions.is_waiting(ASKED_S_MAX - 0.01)
+    assert not questions.is_waiting(ASKED_S_MAX)
+    asked(questions, A, ASKED_S_MAX)
+    assert questions.denials(1) == Denials()
+
+
+def test_news_without_anything_to_tell_are_none() -> None:
+    assert not PeerNews("1")
+    assert PeerNews("1", question=PeerQuestion("1", 1, (A,)))
