@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.payment import Claim, EndState, Move, Payment, Settlement
 from actors.domain.quorum import Opinion
 from actors.domain.records import (
     AdoptedClaims,
@@ -18,6 +18,7 @@ from actors.domain.records import (
     SharedHealth,
     WriteResult,
 )
+from actors.domain.resolution import Resolution, ResolutionAnswer, Verdict
 
 
 class Recipient(Protocol):
@@ -183,6 +184,25 @@ class LeaseStore(Protocol):
 
     def claims(self, claims_max: int) -> tuple[Claim, ...]:
         """Read unsettled rows of this replica, oldest first."""
+
+
+class ResolutionStore(Protocol):
+    """What operators say of payments, in Postgres. Every method raises `LedgerUnavailableError` where it fails."""
+
+    def ask(self, verdict: Verdict, asked_by: str, asked_at_ms: int) -> int:
+        """Keep a verdict for the replica that drives its payment, and give its number."""
+
+    def answer_to(self, number: int) -> ResolutionAnswer | None:
+        """Read what became of a verdict; None while nobody has answered."""
+
+    def unanswered(self, resolutions_max: int) -> tuple[Resolution, ...]:
+        """Read verdicts on payments that this replica drives, or that none drives, in their order."""
+
+    def reopen(self, correlation_id: UUID) -> tuple[Claim, EndState] | None:
+        """Take up a closed payment as a row of this replica; None where there is none with this id."""
+
+    def answer(self, number: int, answer: ResolutionAnswer, answered_at_ms: int) -> None:
+        """Keep what became of a verdict."""
 
 
 class PurgeStore(Protocol):

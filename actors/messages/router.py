@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
-from actors.domain.payment import Claim, Payment
+from actors.domain.payment import Claim, EndState, Payment
+from actors.domain.resolution import Verdict
 from actors.domain.routing import Availability, Reason
 
 
@@ -106,6 +107,15 @@ class GetDriven:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolve:
+    """Apply what an operator says. Answers a `ResolutionAnswer`, or None where this replica does not drive the payment."""
+
+    verdict: Verdict
+    ended: EndState | None
+    """How it had ended, where it was taken up again for this verdict."""
+
+
+@dataclass(frozen=True, slots=True)
 class GetRouterStats:
     """A question: what is the replica busy with? Answers `RouterStats`."""
 
@@ -136,5 +146,6 @@ RouterMessage = (
     | GetDrivenCount
     | GetAdoptionRoom
     | GetDriven
+    | Resolve
     | GetRouterStats
 )

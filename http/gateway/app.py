@@ -1,6 +1,7 @@
 """The Falcon application: routes, error handling, media types."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Protocol
 
 import falcon
@@ -13,6 +14,7 @@ from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
 from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailable
 from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsResource
 from gateway.purge import PurgeResource, PurgingGateway
+from gateway.resolutions import ResolutionResource, ResolvingGateway
 from gateway.summary import SummaryQueries, SummaryResource
 
 
@@ -30,9 +32,14 @@ def create_app(
     *,
     allow_purge: bool,
     allow_force: bool,
+    resolutions: ResolvingGateway,
+    processors: Collection[str],
     currencies: PostedCurrencies = ALL_CURRENCIES,
 ) -> falcon.App[falcon.Request, falcon.Response]:
-    """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments."""
+    """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments.
+
+    `processors` are the names of those that may have charged payments.
+    """
     app = falcon.App()
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
@@ -41,6 +48,7 @@ def create_app(
     app.add_route("/", DashboardResource())
     app.add_route("/payments", PaymentsResource(gateway, answers, currencies))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
+    app.add_route("/payments/{correlation_id}/resolution", ResolutionResource(resolutions, processors))
     app.add_route("/payments-summary", SummaryResource(queries))
     app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))
     app.add_route("/processors", ProcessorsResource(gateway))

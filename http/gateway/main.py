@@ -47,6 +47,8 @@ def application(
         system.queries,
         allow_purge=settings.allow_purge,
         allow_force=settings.allow_force,
+        resolutions=system.resolutions,
+        processors=tuple(system.processors),
         currencies=settings.currencies,
     )
 

@@ -128,6 +128,40 @@ SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, p
 FROM claim JOIN payment USING (correlation_id) WHERE owner = %(replica)s
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
 
+-- name: ask_resolution
+-- Keeps what an operator says of a payment, for the replica that drives it.
+INSERT INTO resolution (correlation_id, processor, requested_at_ms, asked_at_ms, asked_by)
+VALUES (%(correlation_id)s, %(processor)s, %(requested_at_ms)s, %(asked_at_ms)s, %(asked_by)s) RETURNING number
+
+-- name: resolution_answer
+-- Reads what became of what an operator said.
+SELECT answer FROM resolution WHERE number = %(number)s
+
+-- name: unanswered_resolutions
+-- Reads what operators say of payments that this replica drives, or that none drives, in their order.
+SELECT number, correlation_id, r.processor, requested_at_ms
+FROM resolution AS r LEFT JOIN claim AS c USING (correlation_id)
+WHERE answer IS NULL AND (c.owner IS NULL OR c.owner = %(replica)s) ORDER BY number LIMIT %(resolutions_max)s
+
+-- name: reopen
+-- Takes up a closed payment as a claim of this replica, and tells how it had ended.
+WITH fence AS (
+    SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
+), reopened AS (
+    DELETE FROM closed USING fence WHERE correlation_id = %(correlation_id)s
+    RETURNING correlation_id, processor, attempts, state, epoch
+), claimed AS (
+    INSERT INTO claim (correlation_id, processor, owner, attempts, epoch)
+    SELECT correlation_id, processor, %(replica)s, attempts, epoch FROM reopened
+)
+SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, 0 AS moves, state
+FROM reopened JOIN payment USING (correlation_id)
+
+-- name: answer_resolution
+-- Keeps what became of what an operator said.
+UPDATE resolution SET answer = %(answer)s, answered_at_ms = %(answered_at_ms)s, answered_by = %(replica)s
+WHERE number = %(number)s
+
 -- name: generation
 -- Reads the number of the last purge.
 SELECT generation FROM gateway
