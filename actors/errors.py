@@ -1,5 +1,7 @@
 """Every error that Fiel raises on purpose."""
 
+from uuid import UUID
+
 
 class FielError(Exception):
     """Root of all errors that Fiel raises."""
@@ -27,6 +29,15 @@ class JournalLockedError(FielError):
 
 class LedgerUnavailableError(FielError):
     """Postgres did not answer, or asked for the transaction to be tried again."""
+
+
+class FencedError(LedgerUnavailableError):
+    """This replica is not registered, or others have taken over from it: nothing of a batch was written."""
+
+    def __init__(self, disputed: tuple[UUID, ...] = ()) -> None:
+        """`disputed` are payments of the batch that are settled otherwise, which was noted all the same."""
+        super().__init__("this replica is not registered, or others have taken over from it")
+        self.disputed = disputed
 
 
 class HealthUnavailableError(FielError):

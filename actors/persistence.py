@@ -1,19 +1,20 @@
 """Persistence: gathers what is to be written into batches, and commits them to Postgres in order."""
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import assert_never
 from uuid import UUID
 
 from actors.actor import Actor
 from actors.domain.backoff import Backoff
 from actors.domain.batching import BatchLimits, BatchSize, BatchSpacing
-from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment, Settlement
 from actors.domain.records import KnownPayment, WriteResult
-from actors.errors import LedgerUnavailableError
+from actors.errors import FencedError, LedgerUnavailableError
 from actors.messages.intake import FirstAmountsFound, Recorded
-from actors.messages.persistence import CommitDue, GetUnwritten, PersistenceMessage, Write
+from actors.messages.persistence import CommitDue, GetIncidents, GetUnwritten, Incidents, PersistenceMessage, Write
 from actors.messages.router import Adopt, Written
 from actors.ports import PaymentStore, Recipient, Runtime
 
@@ -46,23 +47,34 @@ class PersistenceActor(Actor):
         self._claims: deque[Claim] = deque()
         self._moves: list[Move] = []
         self._settlements: list[Settlement] = []
+        self._closings: list[Closing] = []
+        self._marks: dict[UUID, Mark] = {}
+        """The latest of each payment."""
+        self._disputes = 0
+        self._closed = Counter(dict.fromkeys(EndState, 0))
         self._failures = 0
         self._commit_due = False
+
+    def on_start(self) -> None:
+        """Make sure that nothing is written under the registration of an earlier run of the actors.
+
+        Else a row that the earlier run has written, and perhaps sent, would be taken for one of an earlier try.
+        """
+        self._payments.forget_registration()
 
     def on_receive(self, message: PersistenceMessage) -> object:
         """Handle one message."""
         match message:
-            case Write(claims, moves, settlements):
-                self._claims.extend(claims)
-                self._moves.extend(moves)
-                self._settlements.extend(settlements)
-                self._spacing.added(len(claims) + len(moves) + len(settlements), self._runtime.now_s())
+            case Write():
+                self._spacing.added(self._take(message), self._runtime.now_s())
             case CommitDue():
                 self._commit_due = False
                 if self._failures:
                     self._commit()
             case GetUnwritten():
                 return self._waiting
+            case GetIncidents():
+                return Incidents(self._disputes, dict(self._closed))
             case _:
                 assert_never(message)
         return None
@@ -90,56 +102,96 @@ class PersistenceActor(Actor):
 
     @property
     def _waiting(self) -> int:
-        return len(self._claims) + len(self._moves) + len(self._settlements)
+        ending = len(self._settlements) + len(self._closings)
+        return len(self._claims) + len(self._moves) + ending + len(self._marks)
+
+    def _take(self, write: Write) -> int:
+        """Add what is to be written to what waits, and tell how many items it has."""
+        self._claims.extend(write.claims)
+        self._moves.extend(write.moves)
+        self._settlements.extend(write.settlements)
+        self._closings.extend(write.closings)
+        if self._marks:
+            ending: tuple[Move | Settlement | Closing, ...] = (*write.moves, *write.settlements, *write.closings)
+            for each in ending:
+                self._marks.pop(each.correlation_id, None)
+        for mark in write.marks:
+            self._marks[mark.correlation_id] = mark
+        changes = len(write.moves) + len(write.settlements) + len(write.closings)
+        return len(write.claims) + changes + len(write.marks)
 
     def _commit(self) -> None:
-        size = self._size.items
-        settlements = self._settlements[:size]
-        moves = self._moves[: size - len(settlements)]
-        claims = self._next_claims(size - len(settlements) - len(moves))
+        batch = self._next_batch()
         started_s = self._runtime.now_s()
         self._spacing.written(started_s)
         try:
-            result = self._payments.write(claims, moves, settlements)
+            result = self._payments.write(batch.claims, batch.moves, batch.settlements, batch.closings, batch.marks)
         except LedgerUnavailableError as error:
             self._failures += 1
             self._size.failed()
             logger.warning("%d writes wait for Postgres (attempt %d): %s", self._waiting, self._failures, error)
+            if isinstance(error, FencedError):
+                self._note_disputes(error.disputed)
             return
         self._failures = 0
         self.progressed()
         self._size.committed(self._runtime.now_s() - started_s)
-        del self._settlements[: len(settlements)], self._moves[: len(moves)]
-        self._drop_claims(claims)
-        self._announce(claims, moves, settlements, result)
+        self._drop(batch)
+        self._closed.update(closing.state for closing in batch.closings)
+        self._note_disputes(result.disputed)
+        self._announce(batch, result)
 
-    def _next_claims(self, most: int) -> list[Claim]:
+    def _next_batch(self) -> Write:
+        """Take the oldest of each kind, as many as a batch may hold: first what ends payments, last what is told."""
+        room = self._size.items
+        settlements = tuple(self._settlements[:room])
+        room -= len(settlements)
+        closings = tuple(self._closings[:room])
+        room -= len(closings)
+        moves = tuple(self._moves[:room])
+        room -= len(moves)
+        claims = self._next_claims(room)
+        marks = tuple(islice(self._marks.values(), room - len(claims)))
+        return Write(claims, moves, settlements, closings, marks)
+
+    def _drop(self, batch: Write) -> None:
+        del self._settlements[: len(batch.settlements)], self._closings[: len(batch.closings)]
+        del self._moves[: len(batch.moves)]
+        self._drop_claims(batch.claims)
+        for mark in batch.marks:
+            del self._marks[mark.correlation_id]
+
+    def _next_claims(self, most: int) -> tuple[Claim, ...]:
         """Take the oldest; of an id that waits more than once the first, so that the next batch compares amounts."""
         chosen: dict[UUID, Claim] = {}
         for claim in self._claims:
             if len(chosen) == most:
                 break
             chosen.setdefault(claim.payment.correlation_id, claim)
-        return list(chosen.values())
+        return tuple(chosen.values())
 
-    def _drop_claims(self, written: list[Claim]) -> None:
+    def _drop_claims(self, written: Sequence[Claim]) -> None:
         repeated = []
         for claim in written:
             while (first := self._claims.popleft()) is not claim:
                 repeated.append(first)
         self._claims.extendleft(reversed(repeated))
 
-    def _announce(
-        self, claims: list[Claim], moves: list[Move], settlements: list[Settlement], result: WriteResult
-    ) -> None:
-        if claims:
-            self._intake.tell(Recorded(tuple(claim.payment.correlation_id for claim in claims)))
-        rejected = self._sort_out(claims, result.known) if result.known else ()
-        moves_rejected = {move.correlation_id for move in moves}.difference(result.moved)
-        settled = tuple(settlement.correlation_id for settlement in settlements)
-        self._router.tell(Written(result.claimed, rejected, result.moved, tuple(moves_rejected), settled))
+    def _announce(self, batch: Write, result: WriteResult) -> None:
+        if batch.claims:
+            self._intake.tell(Recorded(tuple(claim.payment.correlation_id for claim in batch.claims)))
+        rejected = self._sort_out(batch.claims, result.known) if result.known else ()
+        moves_rejected = {move.correlation_id for move in batch.moves}.difference(result.moved)
+        settled = tuple(settlement.correlation_id for settlement in batch.settlements)
+        closed = tuple(closing.correlation_id for closing in batch.closings)
+        self._router.tell(Written(result.claimed, rejected, result.moved, tuple(moves_rejected), settled, closed))
 
-    def _sort_out(self, claims: list[Claim], known: Sequence[KnownPayment]) -> tuple[Payment, ...]:
+    def _note_disputes(self, disputed: Sequence[UUID]) -> None:
+        self._disputes += len(disputed)
+        for correlation_id in disputed:
+            logger.error("%s was charged more than once: the table dispute has the other charge", correlation_id)
+
+    def _sort_out(self, claims: Sequence[Claim], known: Sequence[KnownPayment]) -> tuple[Payment, ...]:
         """Decide about ids that had a row: ours from before an interruption, somebody else's, or another amount.
 
         Returns:
@@ -148,20 +200,21 @@ class PersistenceActor(Actor):
         offered = {claim.payment.correlation_id: claim.payment for claim in claims}
         conflicts: list[Payment] = []
         first: list[Payment] = []
-        ours: list[Claim] = []
+        ours: list[KnownPayment] = []
         rejected: list[Payment] = []
         for row in known:
             payment = offered[row.payment.correlation_id]
             if payment.money != row.payment.money:
                 conflicts.append(payment)
                 first.append(row.payment)
-            elif row.owner == self._replica and row.processor is not None:
-                ours.append(Claim(row.payment, row.processor))
+            elif row.owner == self._replica:
+                ours.append(row)
                 continue
             rejected.append(payment)
         if ours:
             # Perhaps this replica sent it before the interruption: only its row is known.
-            self._router.tell(Adopt(tuple(ours), oldest_stamp_ms=0))
+            adopted = tuple(Claim(row.payment, row.processor, row.attempts, row.moves) for row in ours)
+            self._router.tell(Adopt(adopted, min(row.oldest_stamp_ms or 0 for row in ours)))
         if conflicts:
             self._intake.tell(FirstAmountsFound(tuple(first)))
             self._report(conflicts)

@@ -5,14 +5,17 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Claim, EndState, Move, Payment, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment, Settlement
 from actors.domain.quorum import Opinion
 from actors.domain.records import (
     AdoptedClaims,
     Beat,
     LedgerSummary,
+    ListedPayment,
     LookUpAnswer,
     PaymentRecord,
+    PaymentState,
+    Position,
     ProcessorHealth,
     Registration,
     SharedHealth,
@@ -145,8 +148,23 @@ class ProcessorClient(Protocol):
 class PaymentStore(Protocol):
     """Payments in Postgres. Every method raises `LedgerUnavailableError` where it does not answer."""
 
-    def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
-        """Commit all of it in one transaction. May be called again with the same after an error."""
+    def forget_registration(self) -> None:
+        """Write nothing more until this replica has registered anew."""
+
+    def write(
+        self,
+        claims: Sequence[Claim],
+        moves: Sequence[Move],
+        settlements: Sequence[Settlement],
+        closings: Sequence[Closing] = (),
+        marks: Sequence[Mark] = (),
+    ) -> WriteResult:
+        """Commit all of it. May be called again with the same after an error.
+
+        Raises:
+            FencedError: this replica is not registered, or others have taken over from it. Nothing was written but
+                what is in dispute.
+        """
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Keep, beside the payment that came first, that another amount was offered under its id."""
@@ -156,6 +174,9 @@ class PaymentStore(Protocol):
 
     def payment(self, correlation_id: UUID) -> PaymentRecord | None:
         """Read one payment with what became of it."""
+
+    def in_state(self, state: PaymentState, after: Position, payments_max: int) -> tuple[ListedPayment, ...]:
+        """Read payments in one state that stand behind a position, in the order of their positions."""
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
         """Add up by processor the charges stamped within the bounds, both inclusive."""

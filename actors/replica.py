@@ -19,7 +19,7 @@ from actors.errors import (
 from actors.messages.health import ForceBreaker
 from actors.messages.intake import Accept, AcceptAnswer, GetWaiting
 from actors.messages.lease import Leave
-from actors.messages.persistence import GetUnwritten
+from actors.messages.persistence import GetIncidents, GetUnwritten, Incidents
 from actors.messages.processor import Drain, GetOldestSent, GetProcessorStatus, ProcessorStatus
 from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats, RouterStats
 from actors.ports import OwnedJournal
@@ -225,6 +225,15 @@ class Replica:
         """
         stats: RouterStats = self._system.router.ask(GetRouterStats(), ASK_S_MAX)
         return stats
+
+    def incidents(self) -> Incidents:
+        """Count what has ended on this replica that an operator has to know of.
+
+        Raises:
+            GatewayUnavailableError: persistence does not answer.
+        """
+        incidents: Incidents = self._system.persistence.ask(GetIncidents(), ASK_S_MAX)
+        return incidents
 
     def processors(self) -> Mapping[str, ProcessorStatus]:
         """Tell what this replica knows of each processor, by name.

@@ -64,7 +64,7 @@ def drivers_except(*allowed: str) -> tuple[str, ...]:
 # The longest name that a module's own begins with decides.
 RULES = {
     "actors.domain": Rule(DOMAIN, foreign=PURE),
-    "actors.errors": Rule((), foreign=()),
+    "actors.errors": Rule((), foreign=("uuid",)),
     "actors.messages": Rule(("actors.domain",), foreign=PURE),
     "actors.ports": Rule(DOMAIN, foreign=PURE),
     "actors.settings": Rule(DOMAIN, never=DRIVERS),

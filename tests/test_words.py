@@ -45,6 +45,7 @@ def test_a_repeated_name_is_found_wherever_it_stands(tmp_path: Path) -> None:
 
 LONG = {
     "actors/domain/dispatcher.py": "one decision over one table of payments: parted, its invariants would span files",
+    "actors/ports.py": "all that actors need of the world, each part once",
     "actors/system.py": "the composition root names every part once",
     "actors/domain/lifecycle.py": "one machine",
     "actors/replica.py": "what the HTTP side asks stands beside the start and the end that it depends on",

@@ -149,14 +149,49 @@ class Closing:
         return self.payment.correlation_id
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the row of a payment tells readers, who cannot ask the replica that drives it."""
+
+    correlation_id: UUID
+    state: str | None
+    """"unknown" or "stranded" where it does not settle by itself for now; None where it does again."""
+    since_ms: int
+    """Wall clock, milliseconds since the epoch."""
+
+
 def claim_to_row(claim: Claim) -> dict[str, object]:
     """Lay out a new claim and its payment as `write_batch` reads them."""
+    return {**_payment_to_row(claim.payment), "processor": claim.processor}
+
+
+def settlement_to_row(settlement: Settlement) -> dict[str, object]:
+    """Lay out a settlement and its payment as `write_batch` and `compare_settlements` read them."""
     return {
-        "correlation_id": claim.payment.correlation_id,
-        "amount_minor": claim.payment.amount_minor,
-        "currency": claim.payment.currency,
-        "accepted_at_ms": claim.payment.accepted_at_ms,
-        "processor": claim.processor,
+        **_payment_to_row(settlement.payment),
+        "processor": settlement.processor,
+        "requested_at_ms": settlement.requested_at_ms,
+        "attempts": settlement.attempts,
+    }
+
+
+def closing_to_row(closing: Closing) -> dict[str, object]:
+    """Lay out the end of a payment and the payment as `write_ends` reads them."""
+    return {
+        **_payment_to_row(closing.payment),
+        "state": closing.state.value,
+        "processor": closing.processor,
+        "attempts": closing.attempts,
+        "closed_at_ms": closing.closed_at_ms,
+    }
+
+
+def _payment_to_row(payment: Payment) -> dict[str, object]:
+    return {
+        "correlation_id": payment.correlation_id,
+        "amount_minor": payment.amount_minor,
+        "currency": payment.currency,
+        "accepted_at_ms": payment.accepted_at_ms,
     }
 
 

@@ -5,7 +5,7 @@ from enum import Enum
 from uuid import UUID
 
 from actors.domain.money import Money
-from actors.domain.payment import Claim, Payment, Settlement
+from actors.domain.payment import Claim, Closing, Payment, Settlement
 from actors.domain.quorum import Opinion
 
 
@@ -41,6 +41,10 @@ class KnownPayment:
     """The processor that its claim names; None where it names nobody, or there is no claim any more."""
     moves: int
     """How often its claim has changed; 0 where there is none."""
+    attempts: int
+    """How many times it was sent to a processor before the one that its claim names; 0 where there is no claim."""
+    oldest_stamp_ms: int | None
+    """No charge of it that is missing in Postgres bears an older stamp; None where there is no claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +117,50 @@ class PaymentRecord:
     """What Postgres knows about one payment."""
 
     payment: Payment
-    processor: str
+    processor: str | None
+    """The processor that charged it, whose answer closed it, or that its claim names; None where it names nobody."""
     owner: str | None
-    """The replica that drives it; None once it is settled."""
+    """The replica that drives it; None once it is settled or closed."""
     settlement: Settlement | None
     conflicting_amounts: tuple[Money, ...]
     """Other amounts that were offered under its id; none of them was charged."""
+    closing: Closing | None = None
+    """Its end without a charge; None where it is settled or driven."""
+    marked: str | None = None
+    """What its owner tells readers of it: "unknown", "stranded" or nothing."""
+
+
+class PaymentState(Enum):
+    """How far a payment is that has a row, as a list can ask for it. The values are what the API shows."""
+
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+    """It has been unknown for more than a second whether it was charged."""
+    STRANDED = "stranded"
+    DECLINED = "declined"
+    MISMATCHED = "mismatched"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """The place of a payment in a list, which begins with the oldest."""
+
+    at_ms: int
+    """When it was accepted or, if it is settled, the instant of its charge; milliseconds since the epoch."""
+    correlation_id: UUID
+
+
+FIRST = Position(-(2**63), UUID(int=0))
+"""The position before all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPayment:
+    """A payment of a list, and where it stands in it."""
+
+    position: Position
+    record: PaymentRecord
 
 
 @dataclass(frozen=True, slots=True)

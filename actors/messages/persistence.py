@@ -1,8 +1,9 @@
 """What persistence is told and asked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from actors.domain.payment import Claim, Closing, Move, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,8 @@ class Write:
     moves: tuple[Move, ...]
     settlements: tuple[Settlement, ...]
     closings: tuple[Closing, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    """Of payments that the same message neither moves nor settles nor closes: each of these ends an earlier mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,4 +28,19 @@ class GetUnwritten:
     """A question: how many items wait for a commit?"""
 
 
-PersistenceMessage = Write | CommitDue | GetUnwritten
+@dataclass(frozen=True, slots=True)
+class GetIncidents:
+    """A question: what has ended that an operator has to know of? Answers `Incidents`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incidents:
+    """What has ended on this replica, since its start, that an operator has to know of."""
+
+    disputes: int
+    """Charges of payments that are settled otherwise."""
+    closed: Mapping[EndState, int]
+    """Payments that ended without a charge."""
+
+
+PersistenceMessage = Write | CommitDue | GetUnwritten | GetIncidents

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from actors.domain.breaker import BreakerState
 from actors.errors import GatewayUnavailableError
+from actors.messages.persistence import Incidents
 from actors.messages.processor import ProcessorStatus
 from actors.messages.router import RouterStats
 from actors.readiness import Readiness
@@ -21,6 +22,9 @@ class MeasuredGateway(Protocol):
 
     def stats(self) -> RouterStats:
         """Count the unsettled payments of this replica and its decisions."""
+
+    def incidents(self) -> Incidents:
+        """Count what has ended on this replica that an operator has to know of."""
 
     def processors(self) -> Mapping[str, ProcessorStatus]:
         """Tell what is known of each processor, by name."""
@@ -67,6 +71,8 @@ class _GatewayCollector(Collector):
         with suppress(GatewayUnavailableError):
             yield from _stats(self._gateway.stats())
         with suppress(GatewayUnavailableError):
+            yield from _incidents(self._gateway.incidents())
+        with suppress(GatewayUnavailableError):
             yield from _processors(self._gateway.processors())
 
 
@@ -96,6 +102,18 @@ def _stats(stats: RouterStats) -> Iterable[Metric]:
     for (processor, reason), count in stats.decisions.items():
         decisions.add_metric([processor or "none", reason.value], count)
     yield decisions
+
+
+def _incidents(incidents: Incidents) -> Iterable[Metric]:
+    yield CounterMetricFamily(
+        "fiel_disputes", "Charges that were found of payments that are settled otherwise", value=incidents.disputes
+    )
+    closed = CounterMetricFamily(
+        "fiel_payments_closed", "Payments that ended without a charge, by how", labels=["state"]
+    )
+    for state, count in incidents.closed.items():
+        closed.add_metric([state.value], count)
+    yield closed
 
 
 def _processors(processors: Mapping[str, ProcessorStatus]) -> Iterable[Metric]:

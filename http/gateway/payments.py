@@ -8,6 +8,7 @@ import falcon
 import msgspec
 
 from actors.domain.instant import iso_from_ms
+from actors.domain.lifecycle import State
 from actors.domain.payment import Payment
 from actors.domain.processors import ALL_CURRENCIES, PostedCurrencies
 from actors.errors import GatewayUnavailableError
@@ -111,15 +112,16 @@ def describe(status: PaymentStatus) -> dict[str, object]:
     record, driven = status.record, status.driven
     payment = record.payment if record else driven.payment if driven else None
     settlement = record.settlement if record else None
+    end = record.settlement or record.closing if record else None
     answer: dict[str, object] = {
         "correlationId": status.correlation_id,
         "amount": status.money.decimal,
         "currency": status.money.currency,
-        "state": "settled" if settlement else "unknown" if driven and driven.pinned else "accepted",
+        "state": _state(status),
         "processor": record.processor if record else None,
         "acceptedAt": iso_from_ms(payment.accepted_at_ms) if payment else None,
         "requestedAt": iso_from_ms(settlement.requested_at_ms) if settlement else None,
-        "attempts": settlement.attempts if settlement else driven.attempts if driven else None,
+        "attempts": end.attempts if end else driven.attempts if driven else None,
         "replica": record.owner if record else None,
     }
     if record and record.conflicting_amounts:
@@ -130,3 +132,17 @@ def describe(status: PaymentStatus) -> dict[str, object]:
             for refused in record.conflicting_amounts
         ]
     return answer
+
+
+def _state(status: PaymentStatus) -> str:
+    """Tell how far a payment is: as Postgres says of its end, else as the replica that drives it knows or has told."""
+    record, driven = status.record, status.driven
+    if record and record.settlement:
+        return "settled"
+    if record and record.closing:
+        return record.closing.state.value
+    if driven and driven.state is State.STRANDED:
+        return "stranded"
+    if driven:
+        return "unknown" if driven.pinned else "accepted"
+    return (record and record.marked) or "accepted"

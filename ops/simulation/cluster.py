@@ -18,7 +18,7 @@ from ops.simulation.journals import MemoryJournal, SharedShelf
 from ops.simulation.peers import MemoryBoard, MemoryChannel
 from ops.simulation.processors import SimulatedClient, SimulatedProbe
 from ops.simulation.replica import Mailbox, SimulatedReplica
-from ops.simulation.stores import MemoryLeases, MemoryPurge, TimedPayments
+from ops.simulation.stores import MemoryLeases, MemoryPayments, MemoryPurge
 from ops.simulation.tables import MemoryFence, MemoryTables
 from ops.simulator.processor import PaymentProcessor
 
@@ -67,7 +67,7 @@ class Cluster:
         return Parts(
             runtime=runtime,
             database=FreeDatabase(),
-            payments=TimedPayments(self.tables, fence, lambda: self._wait(runtime)),
+            payments=MemoryPayments(self.tables, fence, lambda: self._wait(runtime)),
             leases=MemoryLeases(self.tables, fence),
             purges=MemoryPurge(self.tables, fence),
             board=self.board,

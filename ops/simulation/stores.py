@@ -5,18 +5,17 @@ from dataclasses import replace
 from uuid import UUID
 
 from actors.domain.money import Money
-from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import (
     AdoptedClaims,
     Beat,
-    KnownPayment,
     LedgerSummary,
     PaymentRecord,
     ProcessorTotal,
     Registration,
     WriteResult,
 )
-from actors.errors import LedgerUnavailableError
+from actors.errors import FencedError, LedgerUnavailableError
 from ops.simulation.clock import NOW_MS
 from ops.simulation.tables import Lease, MemoryFence, MemoryTables, OwnedClaim
 
@@ -48,35 +47,52 @@ class MemoryStore:
 class MemoryPayments(MemoryStore):
     """Fulfils `actors.ports.PaymentStore`."""
 
-    def __init__(self, tables: MemoryTables | None = None, fence: MemoryFence | None = None) -> None:
+    def __init__(
+        self,
+        tables: MemoryTables | None = None,
+        fence: MemoryFence | None = None,
+        wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`wait` is called before each commit."""
         super().__init__(tables, fence)
+        self._wait = wait
         self.writes: list[tuple[int, int, int]] = []
         """Numbers of claims, moves and settlements in each committed batch."""
 
-    def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
+    def forget_registration(self) -> None:
+        self.fence.epoch = 0
+
+    def write(
+        self,
+        claims: Sequence[Claim],
+        moves: Sequence[Move],
+        settlements: Sequence[Settlement],
+        closings: Sequence[Closing] = (),
+        marks: Sequence[Mark] = (),
+    ) -> WriteResult:
+        self._wait()
         self._answer()
         tables, replica = self.tables, self.fence.replica
         lease = tables.leases.get(replica)
-        if (claims or moves) and (lease is None or lease.epoch != self.fence.epoch):
-            raise LedgerUnavailableError("others have taken over")
+        if lease is None or lease.epoch != self.fence.epoch:
+            raise FencedError(tables.dispute(settlements))
         self.writes.append((len(claims), len(moves), len(settlements)))
-        offered = dict.fromkeys(claim.payment.correlation_id for claim in claims)
-        known = tuple(self._known(tables.payments[each]) for each in offered if each in tables.payments)
-        # As in one statement of Postgres, moves and settlements do not see what the batch itself inserts.
-        moved = tuple(move.correlation_id for move in moves if self._move(move))
-        for settlement in settlements:
-            if settlement.correlation_id in tables.payments:
-                tables.settlements.setdefault(settlement.correlation_id, settlement)
-            tables.claims.pop(settlement.correlation_id, None)
-        claimed = []
+        # As in one statement of Postgres, moves do not see what the batch itself inserts.
+        moved = tuple(move.correlation_id for move in moves if tables.move(move, replica))
+        offered: dict[UUID, Claim] = {}
         for claim in claims:
-            payment = claim.payment
-            if payment.correlation_id not in tables.payments:
-                tables.payments[payment.correlation_id] = payment
-                tables.claims[payment.correlation_id] = OwnedClaim(replica, Claim(payment, claim.processor))
-                claimed.append(payment.correlation_id)
+            offered.setdefault(claim.payment.correlation_id, claim)
+        rows = {key: tables.claim(claim, replica, lease.epoch) for key, claim in offered.items()}
+        for settlement in settlements:
+            tables.settle(settlement)
+        disputed = tables.dispute(settlements)
+        for closing in closings:
+            tables.close(closing, replica)
+        for mark in marks:
+            tables.mark(mark, replica)
         self._lose_the_answer()
-        return WriteResult(tuple(claimed), known, moved)
+        claimed = tuple(key for key, row in rows.items() if row is None)
+        return WriteResult(claimed, tuple(row for row in rows.values() if row is not None), moved, disputed)
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         self._answer()
@@ -86,26 +102,15 @@ class MemoryPayments(MemoryStore):
 
     def latest(self, payments_max: int) -> tuple[Payment, ...]:
         self._answer()
-        payments = self.tables.payments
         latest = sorted(self.tables.settlements.values(), key=lambda settlement: settlement.requested_at_ms)
         return tuple(
-            replace(payments[each.correlation_id], accepted_at_ms=each.requested_at_ms)
+            replace(each.payment, accepted_at_ms=each.requested_at_ms)
             for each in latest[max(0, len(latest) - payments_max) :]
         )
 
     def payment(self, correlation_id: UUID) -> PaymentRecord | None:
         self._answer()
-        tables = self.tables
-        payment = tables.payments.get(correlation_id)
-        if payment is None:
-            return None
-        known = self._known(payment)
-        settlement = tables.settlements.get(correlation_id)
-        processor = settlement.processor if settlement else known.processor or ""
-        conflicts = tables.conflicts.get(correlation_id, {}).values()
-        ordered = sorted(conflicts, key=lambda offered: offered.accepted_at_ms)
-        amounts = tuple(offered.money for offered in ordered)
-        return PaymentRecord(payment, processor, known.owner, settlement, amounts)
+        return self.tables.record(correlation_id)
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
         self._answer()
@@ -114,7 +119,7 @@ class MemoryPayments(MemoryStore):
         for settlement in tables.settlements.values():
             stamp = settlement.requested_at_ms
             if (from_ms is None or from_ms <= stamp) and (to_ms is None or stamp <= to_ms):
-                amount = tables.payments[settlement.correlation_id].money
+                amount = settlement.payment.money
                 key = settlement.processor, amount.currency
                 requests, minor = totals.get(key, (0, 0))
                 totals[key] = requests + 1, minor + amount.minor
@@ -127,32 +132,6 @@ class MemoryPayments(MemoryStore):
             ),
             min(watermarks_ms, default=NEVER_MS),
         )
-
-    def _move(self, move: Move) -> bool:
-        owned = self.tables.claims.get(move.correlation_id)
-        if owned is None or owned.owner != self.fence.replica:
-            return False
-        owned.claim = Claim(owned.claim.payment, move.processor, move.attempts)
-        return True
-
-    def _known(self, payment: Payment) -> KnownPayment:
-        owned = self.tables.claims.get(payment.correlation_id)
-        if owned is None:
-            return KnownPayment(payment, None, None)
-        return KnownPayment(payment, owned.owner, owned.claim.processor)
-
-
-class TimedPayments(MemoryPayments):
-    """Payments in memory whose commits take time."""
-
-    def __init__(self, tables: MemoryTables, fence: MemoryFence, wait: Callable[[], None]) -> None:
-        """`wait` is called before each commit."""
-        super().__init__(tables, fence)
-        self._wait = wait
-
-    def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
-        self._wait()
-        return super().write(claims, moves, settlements)
 
 
 class MemoryLeases(MemoryStore):
@@ -199,7 +178,7 @@ class MemoryLeases(MemoryStore):
             return None
         oldest_stamp_ms = min(tables.leases[owned.owner].watermark_ms for owned in taken)
         for owned in taken:
-            owned.owner = self.fence.replica
+            owned.owner, owned.epoch = self.fence.replica, 0
         mine.watermark_ms = min(mine.watermark_ms, oldest_stamp_ms)
         self._lose_the_answer()
         return AdoptedClaims(tuple(owned.claim for owned in taken), oldest_stamp_ms)
@@ -241,7 +220,8 @@ class MemoryPurge(MemoryStore):
             return False
         for name in sleepers:
             tables.leases[name].epoch += 1
-        for table in (tables.payments, tables.claims, tables.settlements, tables.conflicts):
+        for table in (tables.payments, tables.claims, tables.settlements, tables.closings, tables.conflicts):
             table.clear()
+        tables.disputes.clear()
         tables.purged_generation = generation
         return True

@@ -1,11 +1,12 @@
 """Postgres' tables in memory, which all simulated replicas share."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from actors.domain.money import Money
-from actors.domain.payment import Claim, Payment, Settlement
+from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
+from actors.domain.records import KnownPayment, PaymentRecord
 
 
 @dataclass
@@ -14,6 +15,9 @@ class OwnedClaim:
 
     owner: str
     claim: Claim
+    epoch: int = 0
+    """Of the registration that wrote it; 0 where the owner has adopted it."""
+    marked: str | None = None
 
 
 @dataclass
@@ -36,6 +40,9 @@ class MemoryTables:
     settlements: dict[UUID, Settlement] = field(default_factory=dict)
     conflicts: dict[UUID, dict[Money, Payment]] = field(default_factory=dict)
     """Other payments that were offered under an id, by their amounts."""
+    closings: dict[UUID, Closing] = field(default_factory=dict)
+    disputes: set[Settlement] = field(default_factory=set)
+    """Charges of payments that are settled otherwise."""
     leases: dict[str, Lease] = field(default_factory=dict)
     generation: int = 0
     purged_generation: int = 0
@@ -47,6 +54,90 @@ class MemoryTables:
     def owners(self) -> set[str]:
         """Name the replicas that have unsettled payments."""
         return {owned.owner for owned in self.claims.values()}
+
+    def claim(self, claim: Claim, owner: str, epoch: int) -> KnownPayment | None:
+        """Insert a payment with its claim; where it had a row that this registration has not written, give that."""
+        key = claim.payment.correlation_id
+        if key not in self.payments:
+            self.payments[key] = claim.payment
+            self.claims[key] = OwnedClaim(owner, Claim(claim.payment, claim.processor), epoch)
+        owned = self.claims.get(key)
+        if owned is None:
+            return KnownPayment(self.payments[key], None, None, 0, 0, None)
+        row = owned.claim
+        if (owned.owner, owned.epoch, row) == (owner, epoch, Claim(claim.payment, claim.processor)):
+            return None
+        watermark_ms = self.leases[owned.owner].watermark_ms
+        return KnownPayment(row.payment, owned.owner, row.processor, row.moves, row.attempts, watermark_ms)
+
+    def record(self, correlation_id: UUID) -> PaymentRecord | None:
+        """Give one payment with what became of it."""
+        payment = self.payments.get(correlation_id)
+        if payment is None:
+            return None
+        conflicts = self.conflicts.get(correlation_id, {}).values()
+        amounts = tuple(offered.money for offered in sorted(conflicts, key=lambda offered: offered.accepted_at_ms))
+        record = PaymentRecord(payment, None, None, None, amounts)
+        if (owned := self.claims.get(correlation_id)) is not None:
+            record = replace(record, processor=owned.claim.processor, owner=owned.owner, marked=owned.marked)
+        if (settlement := self.settlements.get(correlation_id)) is not None:
+            return replace(record, processor=settlement.processor, settlement=settlement)
+        if (closing := self.closings.get(correlation_id)) is not None:
+            return replace(record, processor=closing.processor, closing=closing)
+        return record
+
+    def move(self, move: Move, owner: str) -> bool:
+        """Change a claim forwards, and tell whether it is now as the move says."""
+        owned = self._owned(move.correlation_id, owner)
+        if owned is None:
+            return False
+        claim = owned.claim
+        if (claim.moves, claim.processor) != (move.moves, move.processor) and claim.moves >= move.moves:
+            return False
+        owned.claim = replace(claim, processor=move.processor, attempts=move.attempts, moves=move.moves)
+        owned.marked = None
+        return True
+
+    def settle(self, settlement: Settlement) -> None:
+        """Book a charge with its payment, unless the payment has one already; its claim ends."""
+        key = settlement.correlation_id
+        self.payments.setdefault(key, settlement.payment)
+        if self.settlements.setdefault(key, settlement) is settlement:
+            self.closings.pop(key, None)
+        self.claims.pop(key, None)
+
+    def dispute(self, settlements: Iterable[Settlement]) -> tuple[UUID, ...]:
+        """Keep the charges of payments that are settled otherwise, and give the ids of those."""
+        disputed: dict[UUID, None] = {}
+        for settlement in settlements:
+            booked = self.settlements.get(settlement.correlation_id)
+            if booked is not None and _charge_of(booked) != _charge_of(settlement):
+                self.disputes.add(settlement)
+                disputed[settlement.correlation_id] = None
+        return tuple(disputed)
+
+    def close(self, closing: Closing, owner: str) -> None:
+        """End a payment without a charge, unless it is settled."""
+        key = closing.correlation_id
+        self.payments.setdefault(key, closing.payment)
+        if self._owned(key, owner) is not None:
+            del self.claims[key]
+        if key not in self.settlements:
+            self.closings.setdefault(key, closing)
+
+    def mark(self, mark: Mark, owner: str) -> None:
+        """Note what readers are told of a claim."""
+        owned = self._owned(mark.correlation_id, owner)
+        if owned is not None:
+            owned.marked = mark.state
+
+    def _owned(self, correlation_id: UUID, owner: str) -> OwnedClaim | None:
+        owned = self.claims.get(correlation_id)
+        return owned if owned is not None and owned.owner == owner else None
+
+
+def _charge_of(settlement: Settlement) -> tuple[str, int, Money]:
+    return settlement.processor, settlement.requested_at_ms, settlement.payment.money
 
 
 @dataclass

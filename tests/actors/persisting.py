@@ -6,8 +6,8 @@ from pykka._envelope import Envelope
 
 from actors.domain.batching import BatchLimits
 from actors.domain.money import Money
-from actors.domain.payment import Claim, Move, Settlement
-from actors.messages.persistence import GetUnwritten, PersistenceMessage, Write
+from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
+from actors.messages.persistence import GetIncidents, GetUnwritten, PersistenceMessage, Write
 from actors.messages.router import Written
 from actors.persistence import PersistenceActor
 from ops.simulation.stores import MemoryLeases, MemoryPayments
@@ -40,7 +40,7 @@ class Persistence:
         )
 
     @property
-    def rows(self) -> dict[UUID, tuple[str, str]]:
+    def rows(self) -> dict[UUID, tuple[str, str | None]]:
         """Owner and processor of each unsettled row."""
         return {key: (owned.owner, owned.claim.processor) for key, owned in self.store.tables.claims.items()}
 
@@ -54,9 +54,14 @@ class Persistence:
         deliver(self.actor)
 
     def write(
-        self, claims: tuple[Claim, ...] = (), moves: tuple[Move, ...] = (), settlements: tuple[Settlement, ...] = ()
+        self,
+        claims: tuple[Claim, ...] = (),
+        moves: tuple[Move, ...] = (),
+        settlements: tuple[Settlement, ...] = (),
+        closings: tuple[Closing, ...] = (),
+        marks: tuple[Mark, ...] = (),
     ) -> None:
-        self.tell(Write(claims, moves, settlements))
+        self.tell(Write(claims, moves, settlements, closings, marks))
 
     def advance(self, seconds: float) -> None:
         self.runtime.advance(seconds)
@@ -72,6 +77,14 @@ class Persistence:
     def unwritten(self) -> object:
         return self.actor.on_receive(GetUnwritten())
 
+    def incidents(self) -> object:
+        return self.actor.on_receive(GetIncidents())
+
+    def marked(self, number: int) -> str | None:
+        """Give what readers are told of a payment."""
+        record = self.store.payment(UUID(int=number))
+        return record.marked if record else None
+
 
 def claims(*numbers: int, amount_minor: int = 1990) -> tuple[Claim, ...]:
     return tuple(Claim(payment(number, amount_minor), "default") for number in numbers)
@@ -81,9 +94,18 @@ def ids(*numbers: int) -> tuple[UUID, ...]:
     return tuple(UUID(int=number) for number in numbers)
 
 
-def settlement(number: int) -> Settlement:
-    return Settlement(UUID(int=number), "default", NOW_MS, attempts=1)
+def settlement(number: int, processor: str = "default") -> Settlement:
+    return Settlement(payment(number), processor, NOW_MS, attempts=1)
 
 
-def written(claimed: tuple[UUID, ...] = (), moved: tuple[UUID, ...] = (), settled: tuple[UUID, ...] = ()) -> Written:
-    return Written(claimed, claims_rejected=(), moved=moved, moves_rejected=(), settled=settled)
+def closing(number: int) -> Closing:
+    return Closing(payment(number), EndState.DECLINED, "default", attempts=2, closed_at_ms=NOW_MS)
+
+
+def written(
+    claimed: tuple[UUID, ...] = (),
+    moved: tuple[UUID, ...] = (),
+    settled: tuple[UUID, ...] = (),
+    closed: tuple[UUID, ...] = (),
+) -> Written:
+    return Written(claimed, claims_rejected=(), moved=moved, moves_rejected=(), settled=settled, closed=closed)

@@ -81,7 +81,7 @@ def write(tables: MemoryTables, replica: str, claims: Sequence[Claim], settled: 
     leases, store = MemoryLeases(tables, fence), MemoryPayments(tables, fence)
     leases.register(0, LEASE_S)
     store.write(claims, (), ())
-    store.write((), (), [Settlement(each.correlation_id, "default", NOW_MS, 1) for each in settled])
+    store.write((), (), [Settlement(each, "default", NOW_MS, 1) for each in settled])
     return leases
 
 

@@ -2,7 +2,6 @@ from uuid import UUID
 
 from actors.domain.payment import Move
 from actors.messages.intake import Recorded
-from actors.messages.router import Adopt
 from actors.persistence import COMMIT_BACKOFF
 from tests.actors.persisting import LIMITS, Persistence, claims, ids, settlement, written
 
@@ -60,7 +59,7 @@ def test_settlements_and_moves_share_a_batch_with_new_rows() -> None:
     persistence.write(claims(1, 2))
     persistence.router.take()
     persistence.write(settlements=(settlement(1),))
-    persistence.write(moves=(Move(UUID(int=2), "fallback", attempts=3),))
+    persistence.write(moves=(Move(UUID(int=2), "fallback", attempts=3, moves=1),))
     persistence.write(claims(3))
     persistence.advance(0.010)
     assert persistence.store.writes[-1] == (1, 1, 1)
@@ -77,7 +76,7 @@ def test_the_intake_hears_nothing_of_a_batch_without_new_rows() -> None:
 
 def test_a_full_batch_holds_settlements_before_moves_before_claims() -> None:
     persistence = Persistence()
-    moves = tuple(Move(UUID(int=number), "fallback", attempts=1) for number in range(30))
+    moves = tuple(Move(UUID(int=number), "fallback", attempts=1, moves=1) for number in range(30))
     persistence.write(claims(*range(100, 160)), moves, tuple(settlement(number) for number in range(50, 70)))
     assert persistence.store.writes == [(50, 30, 20)]
 
@@ -119,15 +118,27 @@ def test_while_postgres_is_away_messages_gather_and_none_is_written_out_of_turn(
     assert list(persistence.rows) == list(ids(*range(300)))
 
 
-def test_a_batch_whose_commit_was_not_answered_is_found_again_and_counts_as_perhaps_charged() -> None:
+def test_a_row_whose_commit_was_not_answered_is_claimed_by_the_next_try_for_nothing_was_sent() -> None:
     persistence = Persistence()
     persistence.store.lost_answers = 1
     persistence.write(claims(1))
     persistence.advance(0.010)
     assert persistence.router.messages == []
     persistence.advance(0.020)
-    assert persistence.router.messages == [Adopt(claims(1), oldest_stamp_ms=0), written()]
+    assert persistence.router.messages == [written(claimed=ids(1))]
     assert persistence.intake.messages == [Recorded(ids(1))]
+
+
+def test_a_move_whose_commit_was_not_answered_has_taken_effect_with_the_next_try() -> None:
+    persistence = Persistence()
+    persistence.write(claims(1))
+    persistence.router.take()
+    persistence.store.lost_answers = 1
+    persistence.write(moves=(Move(UUID(int=1), None, attempts=0, moves=1),))
+    persistence.advance(0.010)
+    assert persistence.router.messages == []
+    persistence.advance(0.020)
+    assert persistence.router.messages == [written(moved=ids(1))]
 
 
 def test_what_waits_is_written_when_the_actor_stops() -> None:

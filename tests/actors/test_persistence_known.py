@@ -8,9 +8,9 @@ from actors.domain.payment import Claim, Move, Payment
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import FirstAmountsFound, Recorded
 from actors.messages.router import Adopt, Written
-from ops.simulation.stores import MemoryPayments
+from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryTables
-from tests.actors.fakes import payment
+from tests.actors.fakes import NOW_MS, payment
 from tests.actors.persisting import Persistence, claims, ids, settlement, store_of, written
 
 
@@ -34,12 +34,42 @@ def test_a_payment_that_is_settled_already_is_rejected() -> None:
     assert persistence.refused(1) == ()
 
 
-def test_a_row_of_this_replica_from_before_an_interruption_counts_as_perhaps_charged() -> None:
+def after_a_restart() -> Persistence:
+    """Make the persistence of a replica whose earlier run has left rows 1, 2 and 3, of which 2 moved and 3 is free."""
     persistence = Persistence()
-    persistence.store.write([Claim(payment(1), "fallback")], (), ())
+    persistence.write(claims(1, 2, 3))
+    moves = (Move(UUID(int=2), "fallback", attempts=4, moves=3), Move(UUID(int=3), None, attempts=0, moves=1))
+    persistence.write(moves=moves)
+    persistence.advance(0.010)
+    leases = MemoryLeases(persistence.store.tables, persistence.store.fence)
+    leases.beat(leases.register(0, lease_s=60).epoch, 60, NOW_MS - 40)
+    persistence.router.take()
+    return persistence
+
+
+def test_rows_of_an_earlier_run_are_driven_as_they_are_and_their_charges_are_no_older_than_the_watermark() -> None:
+    persistence = after_a_restart()
+    persistence.write(claims(1, 2, 3, 4))
+    persistence.advance(0.010)
+    rows = (
+        Claim(payment(1), "default"),
+        Claim(payment(2), "fallback", attempts=4, moves=3),
+        Claim(payment(3), None, moves=1),
+    )
+    assert persistence.router.messages == [Adopt(rows, oldest_stamp_ms=NOW_MS - 40), written(claimed=ids(4))]
+
+
+def test_nothing_is_written_under_the_registration_of_an_earlier_run() -> None:
+    persistence = Persistence()
+    persistence.write(claims(1))
+    persistence.router.take()
+    persistence.actor.on_start()
     persistence.write(claims(1))
     persistence.advance(0.010)
-    assert persistence.router.messages == [Adopt((Claim(payment(1), "fallback"),), oldest_stamp_ms=0), written()]
+    assert (persistence.unwritten(), persistence.router.messages) == (1, [])
+    MemoryLeases(persistence.store.tables, persistence.store.fence).register(0, lease_s=60)
+    persistence.advance(1.0)
+    assert persistence.router.messages == [Adopt(claims(1), oldest_stamp_ms=NOW_MS), written()]
 
 
 def test_another_amount_under_a_known_id_is_reported_and_never_charged() -> None:
@@ -102,7 +132,7 @@ def test_a_move_of_a_row_that_others_have_taken_is_given_up() -> None:
     tables = MemoryTables()
     store_of("2", tables).write(claims(1), (), ())
     persistence = Persistence(tables)
-    persistence.write(moves=(Move(UUID(int=1), "fallback", attempts=1),))
+    persistence.write(moves=(Move(UUID(int=1), "fallback", attempts=1, moves=1),))
     persistence.advance(0.010)
     assert persistence.router.messages == [Written((), (), (), ids(1), ())]
     assert persistence.rows == {UUID(int=1): ("2", "default")}

@@ -42,8 +42,9 @@ class Desk:
         )
 
     def settle(self, number: int, stamp_ms: int, amount_minor: int = 1990, currency: str = "BRL") -> None:
-        self.store.write([Claim(payment(number, amount_minor, currency), "default")], (), ())
-        self.store.write((), (), [Settlement(UUID(int=number), "default", stamp_ms, 1)])
+        settlement = Settlement(payment(number, amount_minor, currency), "default", stamp_ms, 1)
+        self.store.write([Claim(settlement.payment, "default")], (), ())
+        self.store.write((), (), [settlement])
 
     def set_watermark(self, watermark_ms: int) -> None:
         self.tables.leases["1"].watermark_ms = watermark_ms

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import LedgerSummary, LookUpAnswer, PaymentRecord, WriteResult
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import Accept, AcceptAnswer, Recorded, Want
@@ -76,9 +76,19 @@ class LosingPayments:
     def __init__(self, payments: PaymentStore) -> None:
         self._payments = payments
 
-    def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
+    def forget_registration(self) -> None:
+        self._payments.forget_registration()
+
+    def write(
+        self,
+        claims: Sequence[Claim],
+        moves: Sequence[Move],
+        settlements: Sequence[Settlement],
+        closings: Sequence[Closing] = (),
+        marks: Sequence[Mark] = (),
+    ) -> WriteResult:
         try:
-            return self._payments.write(claims, moves, settlements)
+            return self._payments.write(claims, moves, settlements, closings, marks)
         except LedgerUnavailableError:
             moved = tuple(move.correlation_id for move in moves)
             return WriteResult(tuple(claim.payment.correlation_id for claim in claims), (), moved)

@@ -4,11 +4,12 @@ from uuid import UUID
 
 from actors.domain.breaker import BreakerState, Cause, Transition
 from actors.domain.money import Money
-from actors.domain.payment import Payment
+from actors.domain.payment import EndState, Payment
 from actors.domain.records import ProcessorTotal
 from actors.domain.routing import Reason
 from actors.errors import FielError, GatewayUnavailableError
 from actors.messages.intake import AcceptAnswer
+from actors.messages.persistence import Incidents
 from actors.messages.processor import DatedTransition, ProcessorStatus
 from actors.messages.router import RouterStats
 from actors.queries import PaymentStatus, WindowSummary
@@ -56,7 +57,7 @@ class FakeGateway:
         self.error: FielError | None = None
         """Raised instead of every answer."""
         self.silent: tuple[str, ...] = ()
-        """Which of `stats` and `processors` are not answered."""
+        """Which of `stats`, `incidents` and `processors` are not answered."""
         self.statuses: dict[UUID, PaymentStatus] = {}
         self.window = NOTHING
         self.asked: list[tuple[int | None, int | None]] = []
@@ -69,6 +70,7 @@ class FakeGateway:
             unresolved=1,
             decisions={("default", Reason.CHEAPEST): 7, (None, Reason.WAIT_FOR_RECOVERY): 2},
         )
+        self.ended = Incidents(disputes=0, closed=dict.fromkeys(EndState, 0))
         self.known = {"default": OPENED, "fallback": UNUSED}
         """What is told of each processor."""
         self.forced: list[tuple[str, BreakerState | None]] = []
@@ -102,6 +104,10 @@ class FakeGateway:
     def stats(self) -> RouterStats:
         self._fail("stats")
         return self.busy
+
+    def incidents(self) -> Incidents:
+        self._fail("incidents")
+        return self.ended
 
     def processors(self) -> dict[str, ProcessorStatus]:
         self._fail("processors")

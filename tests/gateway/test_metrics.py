@@ -8,9 +8,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors.domain.breaker import BreakerState, Cause
+from actors.domain.payment import EndState
 from actors.domain.routing import Reason
 from actors.errors import GatewayUnavailableError
 from actors.messages.intake import AcceptAnswer
+from actors.messages.persistence import Incidents
 from actors.messages.router import RouterStats
 from actors.readiness import Readiness
 from gateway.payments import ANSWER_KINDS
@@ -74,6 +76,13 @@ def test_what_waits_and_why_is_told_as_it_is_at_the_scrape(
     assert scrape(client)["fiel_unsettled_payments", "claiming"] == 7
 
 
+def test_what_an_operator_has_to_know_of_is_counted(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
+    gateway.ended = Incidents(disputes=2, closed={EndState.DECLINED: 7, EndState.MISMATCHED: 0})
+    samples = scrape(client)
+    assert samples["fiel_disputes_total",] == 2
+    assert family(samples, "fiel_payments_closed_total") == {("declined",): 7, ("mismatched",): 0}
+
+
 def test_each_processor_is_told_as_it_is_at_the_scrape(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
     changes = {(BreakerState.OPEN, Cause.FAILURE_RATE): 2, (BreakerState.CLOSED, Cause.PROBE_SUCCEEDED): 1}
     gateway.known = {"default": replace(OPENED, transitions_by_cause=changes), 'od"d\n': UNUSED}
@@ -102,6 +111,7 @@ def test_a_breaker_is_in_one_state(
 
 ALWAYS_TOLD = {"fiel_payments_posted_total", "fiel_ready", "fiel_part_up", "fiel_dead_actors"}
 OF_THE_ROUTER = {"fiel_unsettled_payments", "fiel_unresolved_payments", "fiel_routing_decisions_total"}
+OF_PERSISTENCE = {"fiel_disputes_total", "fiel_payments_closed_total"}
 OF_PROCESSORS = {
     "fiel_breaker_state",
     "fiel_breaker_transitions_total",
@@ -115,10 +125,10 @@ OF_PROCESSORS = {
 @pytest.mark.parametrize(
     ("silent", "told"),
     [
-        ((), ALWAYS_TOLD | OF_THE_ROUTER | OF_PROCESSORS),
-        (("stats",), ALWAYS_TOLD | OF_PROCESSORS),
-        (("processors",), ALWAYS_TOLD | OF_THE_ROUTER),
-        (("stats", "processors"), ALWAYS_TOLD),
+        ((), ALWAYS_TOLD | OF_THE_ROUTER | OF_PERSISTENCE | OF_PROCESSORS),
+        (("stats",), ALWAYS_TOLD | OF_PERSISTENCE | OF_PROCESSORS),
+        (("processors",), ALWAYS_TOLD | OF_THE_ROUTER | OF_PERSISTENCE),
+        (("stats", "incidents", "processors"), ALWAYS_TOLD),
     ],
 )
 def test_what_an_actor_does_not_tell_is_absent(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from uuid import UUID
 
 import falcon.testing
@@ -6,7 +7,7 @@ import pytest
 
 from actors.domain.lifecycle import State
 from actors.domain.money import Money
-from actors.domain.payment import Payment, Settlement
+from actors.domain.payment import Closing, EndState, Payment, Settlement
 from actors.domain.records import PaymentRecord
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
@@ -22,7 +23,7 @@ SETTLED = PaymentRecord(
     Payment(ID, 1990, NOW_MS),
     "fallback",
     None,
-    Settlement(ID, "fallback", NOW_MS + 11, attempts=3),
+    Settlement(Payment(ID, 1990, NOW_MS), "fallback", NOW_MS + 11, attempts=3),
     (Money(100, "BRL"), Money(2, "BRL")),
 )
 
@@ -61,6 +62,11 @@ def test_a_payment_that_is_not_kept_now_may_be_posted_again(
     assert gateway.kept == {}
 
 
+def closed(state: EndState) -> PaymentRecord:
+    closing = Closing(OPEN.payment, state, "fallback", attempts=5, closed_at_ms=NOW_MS + 900)
+    return replace(OPEN, processor="fallback", owner=None, closing=closing)
+
+
 def driven(state: State, attempts: int, *, pinned: bool) -> Driven:
     return Driven(OPEN.payment, state, "default", attempts, pinned)
 
@@ -73,6 +79,13 @@ def driven(state: State, attempts: int, *, pinned: bool) -> Driven:
         (OPEN, None, "accepted", None),
         (OPEN, driven(State.PAUSING, 1, pinned=False), "accepted", 1),
         (OPEN, driven(State.LOOKING_UP, 2, pinned=True), "unknown", 2),
+        (OPEN, driven(State.STRANDED, 2, pinned=True), "stranded", 2),
+        (replace(OPEN, marked="unknown"), None, "unknown", None),
+        (replace(OPEN, marked="stranded"), None, "stranded", None),
+        (replace(OPEN, marked="unknown"), driven(State.CHARGING, 4, pinned=False), "accepted", 4),
+        (closed(EndState.DECLINED), None, "declined", 5),
+        (closed(EndState.MISMATCHED), None, "mismatched", 5),
+        (closed(EndState.DECLINED), driven(State.HELD, 5, pinned=False), "declined", 5),
         (SETTLED, None, "settled", 3),
         (SETTLED, driven(State.SETTLING, 2, pinned=True), "settled", 3),
     ],

@@ -120,7 +120,8 @@ def test_what_was_stored_before_payments_had_a_currency_is_in_reais_and_is_not_w
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute(FILLED)
         before = connection.execute(files).fetchall()
-        assert migrate(empty_database_url) == ["0002_currency"]
+        (tmp_path / "0002_currency.sql").write_bytes(read_migrations()[1].sql)
+        assert migrate(empty_database_url, directory=tmp_path) == ["0002_currency"]
         assert connection.execute(files).fetchall() == before
         found = [connection.execute(amounts % table).fetchall() for table in (b"payment", b"settlement", b"conflict")]
         assert found == [[(7, "BRL"), (1990, "BRL")], [(1990, "BRL")], [(8, "BRL")]]
@@ -131,6 +132,21 @@ def test_what_was_stored_before_payments_had_a_currency_is_in_reais_and_is_not_w
             b"INSERT INTO conflict SELECT correlation_id, amount_cents, accepted_at_ms, 'JPY' FROM conflict"
         )
         assert connection.execute(amounts % b"conflict").fetchall() == [(8, "BRL"), (8, "JPY")]
+
+
+def test_a_claim_of_the_release_before_was_written_by_no_registration_and_has_not_moved(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    for migration in read_migrations()[:2]:
+        (tmp_path / f"{migration.version:04}_{migration.name}.sql").write_bytes(migration.sql)
+    migrate(empty_database_url, directory=tmp_path)
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO claim VALUES (gen_random_uuid(), 'default', '1', 4)")
+        migrate(empty_database_url)
+        # Replicas of the release before go on writing meanwhile.
+        connection.execute("INSERT INTO claim VALUES (gen_random_uuid(), 'default', '1', 4)")
+        rows = connection.execute("SELECT processor, owner, attempts, moves, epoch, state FROM claim").fetchall()
+    assert rows == [("default", "1", 4, 0, 0, None)] * 2
 
 
 def test_an_unreachable_database_is_one_line() -> None:

@@ -6,16 +6,46 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import class_row, dict_row, kwargs_row
+from psycopg.rows import class_row, dict_row, kwargs_row, scalar_row
 
 from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.money import Money
-from actors.domain.payment import Claim, Move, Payment, Settlement, claim_to_row
-from actors.domain.records import KnownPayment, LedgerSummary, PaymentRecord, ProcessorTotal, WriteResult
-from actors.errors import LedgerUnavailableError
+from actors.domain.payment import (
+    Claim,
+    Closing,
+    EndState,
+    Mark,
+    Move,
+    Payment,
+    Settlement,
+    claim_to_row,
+    closing_to_row,
+    settlement_to_row,
+)
+from actors.domain.records import (
+    KnownPayment,
+    LedgerSummary,
+    ListedPayment,
+    PaymentRecord,
+    PaymentState,
+    Position,
+    ProcessorTotal,
+    WriteResult,
+)
+from actors.errors import FencedError
 
 INSTANT_MS_MIN, INSTANT_MS_MAX = -(2**63), 2**63 - 1
+
+_LISTS = {
+    PaymentState.SETTLED: ("settled_payments", None),
+    PaymentState.ACCEPTED: ("open_payments", None),
+    PaymentState.UNKNOWN: ("open_payments", "unknown"),
+    PaymentState.STRANDED: ("open_payments", "stranded"),
+    PaymentState.DECLINED: ("closed_payments", EndState.DECLINED.value),
+    PaymentState.MISMATCHED: ("closed_payments", EndState.MISMATCHED.value),
+}
+"""The query that lists payments in a state, and its parameter."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -27,6 +57,15 @@ class _Written:
     admitted: bool
     known: list[UUID]
     moved: list[UUID]
+    unbooked: int
+
+
+@dataclass(slots=True)
+class _KnownRow:
+    """A payment that had a row already, and the registration that wrote its claim."""
+
+    known: KnownPayment
+    epoch: int | None
 
 
 class PostgresPayments:
@@ -36,28 +75,59 @@ class PostgresPayments:
         self._connections = connections
         self._fence = fence
 
-    def write(self, claims: Sequence[Claim], moves: Sequence[Move], settlements: Sequence[Settlement]) -> WriteResult:
-        """Commit one batch."""
-        parameters = {
-            "replica": self._fence.replica,
-            "epoch": self._fence.epoch,
-            "claims": _json([claim_to_row(claim) for claim in claims]),
-            "moves": _json(moves),
-            "settlements": _json(settlements),
-        }
+    def forget_registration(self) -> None:
+        """Let the fence admit nothing until leases have registered anew."""
+        self._fence.epoch = 0
+
+    def write(
+        self,
+        claims: Sequence[Claim],
+        moves: Sequence[Move],
+        settlements: Sequence[Settlement],
+        closings: Sequence[Closing] = (),
+        marks: Sequence[Mark] = (),
+    ) -> WriteResult:
+        """Commit one batch: in one statement, unless rows were there before, or it holds closings or marks."""
+        epoch = self._fence.epoch
+        fence = {"replica": self._fence.replica, "epoch": epoch}
+        charged = _json([settlement_to_row(settlement) for settlement in settlements])
+        batch = {"claims": _json([claim_to_row(claim) for claim in claims]), "moves": _json(moves)}
+        known: list[_KnownRow] = []
+        disputed: list[UUID] = []
         with self._connections.writer.use() as connection:
             cursor = connection.cursor(row_factory=class_row(_Written))
-            written = cursor.execute(QUERIES["write_batch"], parameters, prepare=True).fetchone()
-            if written is None or (not written.admitted and (claims or moves)):
-                raise LedgerUnavailableError("this replica is not registered, or others have taken over from it")
-            known: list[KnownPayment] = []
+            cursor.execute(QUERIES["write_batch"], fence | batch | {"settlements": charged}, prepare=True)
+            (written,) = cursor.fetchall()
+            admitted = written.admitted
             if written.known:
-                reader = connection.cursor(row_factory=kwargs_row(_known_payment))
-                known = reader.execute(QUERIES["known_payments"], {"correlation_ids": written.known}).fetchall()
+                rows = connection.cursor(row_factory=kwargs_row(_known_row))
+                known = rows.execute(QUERIES["known_payments"], {"correlation_ids": written.known}).fetchall()
+            if written.unbooked or (settlements and not admitted):
+                ids = connection.cursor(row_factory=scalar_row)
+                disputed = ids.execute(QUERIES["compare_settlements"], {"settlements": charged}).fetchall()
+            if admitted and (closings or marks):
+                ends = {"closings": _json([closing_to_row(closing) for closing in closings]), "marks": _json(marks)}
+                answer = connection.cursor(row_factory=scalar_row).execute(QUERIES["write_ends"], fence | ends)
+                admitted = bool(answer.fetchone())
+        if not admitted:
+            raise FencedError(tuple(disputed))
+        earlier = self._earlier_tries(claims, known, epoch)
+        others = tuple(row.known for row in known if row.known.payment.correlation_id not in earlier)
         claimed = dict.fromkeys(claim.payment.correlation_id for claim in claims)
-        for correlation_id in written.known:
+        for correlation_id in set(written.known) - earlier:
             del claimed[correlation_id]
-        return WriteResult(tuple(claimed), tuple(known), tuple(written.moved))
+        return WriteResult(tuple(claimed), others, tuple(written.moved), tuple(disputed))
+
+    def _earlier_tries(self, claims: Sequence[Claim], rows: Sequence[_KnownRow], epoch: int) -> set[UUID]:
+        """Find the rows that this registration has written as they are offered: it has not heard of them before."""
+        offered = {(claim.payment, claim.processor) for claim in claims}
+        mine = self._fence.replica, epoch, 0
+        return {
+            row.known.payment.correlation_id
+            for row in rows
+            if (row.known.owner, row.epoch, row.known.moves) == mine
+            and (row.known.payment, row.known.processor) in offered
+        }
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Keep other amounts beside the first."""
@@ -74,8 +144,24 @@ class PostgresPayments:
     def payment(self, correlation_id: UUID) -> PaymentRecord | None:
         """Read one payment."""
         with self._connections.pool.use() as connection:
-            cursor = connection.cursor(row_factory=kwargs_row(_payment_record))
-            return cursor.execute(QUERIES["payment"], {"correlation_id": correlation_id}).fetchone()
+            cursor = connection.cursor(row_factory=dict_row)
+            row = cursor.execute(QUERIES["payment"], {"correlation_id": correlation_id}).fetchone()
+        return None if row is None else _payment_record(row)
+
+    def in_state(self, state: PaymentState, after: Position, payments_max: int) -> tuple[ListedPayment, ...]:
+        """Read payments in one state."""
+        query, marked = _LISTS[state]
+        parameters = {
+            "state": marked,
+            "after_ms": after.at_ms,
+            "after_id": after.correlation_id,
+            "payments_max": payments_max,
+        }
+        with self._connections.pool.use() as connection:
+            rows = connection.cursor(row_factory=dict_row).execute(QUERIES[query], parameters).fetchall()
+        return tuple(
+            ListedPayment(Position(row["position_ms"], row["correlation_id"]), _payment_record(row)) for row in rows
+        )
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> LedgerSummary:
         """Add up the charges within the bounds."""
@@ -100,21 +186,28 @@ def _json(rows: Sequence[object]) -> str:
     return _encoder.encode(rows).decode()
 
 
-def _known_payment(owner: str | None, processor: str | None, **payment: Any) -> KnownPayment:  # noqa: ANN401  # columns
-    return KnownPayment(Payment(**payment), owner, processor)
-
-
-def _payment_record(
+def _known_row(  # columns
     *,
     owner: str | None,
-    processor: str,
-    requested_at_ms: int | None,
-    attempts: int,
-    conflicting_amounts: list[dict[str, Any]],
-    **columns: Any,  # noqa: ANN401  # those of the payment
-) -> PaymentRecord:
-    payment = Payment(**columns)
-    settlement = None
-    if requested_at_ms is not None:
-        settlement = Settlement(payment.correlation_id, processor, requested_at_ms, attempts)
-    return PaymentRecord(payment, processor, owner, settlement, tuple(Money(**money) for money in conflicting_amounts))
+    processor: str | None,
+    attempts: int | None,
+    moves: int | None,
+    epoch: int | None,
+    watermark_ms: int | None,
+    **payment: Any,  # noqa: ANN401  # its fields
+) -> _KnownRow:
+    known = KnownPayment(Payment(**payment), owner, processor, moves or 0, attempts or 0, watermark_ms)
+    return _KnownRow(known, epoch)
+
+
+def _payment_record(row: dict[str, Any]) -> PaymentRecord:
+    key = row["correlation_id"]
+    payment = Payment(key, row["amount_minor"], row["accepted_at_ms"], row["currency"])
+    settlement = closing = None
+    if row["requested_at_ms"] is not None:
+        charged = Payment(key, row["settled_minor"], row["accepted_at_ms"], row["settled_currency"])
+        settlement = Settlement(charged, row["processor"], row["requested_at_ms"], row["attempts"])
+    elif row["ended"] is not None:
+        closing = Closing(payment, EndState(row["ended"]), row["processor"], row["attempts"], row["closed_at_ms"])
+    amounts = tuple(Money(**money) for money in row["conflicting_amounts"])
+    return PaymentRecord(payment, row["processor"], row["owner"], settlement, amounts, closing, row["marked"])

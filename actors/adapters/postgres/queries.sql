@@ -4,11 +4,14 @@
 
 -- name: write_batch
 -- Writes claims, moves and settlements in one statement, which is one transaction and one round trip.
--- The fence admits claims and moves of the latest registration alone: a later registration waits for this statement,
--- or has ended its epoch. Payments are sorted by id, so that two replicas that write the same ones at once wait for
--- each other in one order. A settlement takes its amount from the payment, and is not written where there is none.
--- Gives one row: whether the fence admitted the batch, the claims whose payments had a row already, and the moves that
--- took effect.
+-- The fence admits the latest registration alone: a later registration waits for this statement, or has ended its
+-- epoch. Payments are sorted by id, so that two replicas that write the same ones at once wait for each other in one
+-- order. A move applies only forwards, and once more where an earlier try of it has applied. A settlement brings its
+-- payment along, for Postgres may have lost it, and ends its claim; one that is not booked, because the payment has one
+-- already, is left to `compare_settlements`. Arrays of ids make sure that rows are found by them, however few the tables
+-- held when the plan was made; and an owner to which an empty string is added is looked for in no index.
+-- Gives one row: whether the fence admitted the batch, the claims whose payments had a row already, the moves that hold
+-- now, and how many settlements were not booked.
 WITH fence AS (
     SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
 ), offered AS (
@@ -19,33 +22,109 @@ WITH fence AS (
     SELECT correlation_id, amount_minor, currency, accepted_at_ms FROM offered ORDER BY correlation_id
     ON CONFLICT DO NOTHING RETURNING correlation_id
 ), claimed AS (
-    INSERT INTO claim (correlation_id, processor, owner)
-    SELECT correlation_id, processor, %(replica)s FROM offered JOIN inserted USING (correlation_id)
+    INSERT INTO claim (correlation_id, processor, owner, epoch)
+    SELECT correlation_id, processor, %(replica)s, %(epoch)s FROM offered JOIN inserted USING (correlation_id)
+), moving AS (
+    SELECT m.* FROM fence, json_to_recordset(%(moves)s::json)
+        AS m (correlation_id uuid, processor text, attempts integer, moves integer)
 ), moved AS (
-    UPDATE claim SET processor = m.processor, attempts = m.attempts
-    FROM fence, json_to_recordset(%(moves)s::json) AS m (correlation_id uuid, processor text, attempts integer)
-    WHERE claim.correlation_id = m.correlation_id AND claim.owner = %(replica)s
+    UPDATE claim
+    SET processor = m.processor, attempts = m.attempts, moves = m.moves, state = NULL, state_since_ms = NULL
+    FROM moving AS m
+    WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM moving))
+        AND claim.correlation_id = m.correlation_id AND claim.owner || '' = %(replica)s
+        AND (claim.moves < m.moves OR claim.moves = m.moves AND claim.processor IS NOT DISTINCT FROM m.processor)
     RETURNING claim.correlation_id
 ), settled AS (
-    SELECT * FROM json_to_recordset(%(settlements)s::json)
-        AS s (correlation_id uuid, processor text, requested_at_ms bigint, attempts integer)
+    SELECT s.* FROM fence, json_to_recordset(%(settlements)s::json) AS s (
+        correlation_id uuid, amount_minor bigint, currency text, accepted_at_ms bigint,
+        processor text, requested_at_ms bigint, attempts integer
+    )
+), restored AS (
+    INSERT INTO payment (correlation_id, amount_cents, currency, accepted_at_ms)
+    SELECT correlation_id, amount_minor, currency, accepted_at_ms FROM settled ORDER BY correlation_id
+    ON CONFLICT DO NOTHING
 ), booked AS (
     INSERT INTO settlement (correlation_id, processor, amount_cents, currency, requested_at_ms, attempts)
-    SELECT correlation_id, processor, amount_cents, currency, requested_at_ms, attempts
-    FROM settled JOIN payment USING (correlation_id) ORDER BY correlation_id
-    ON CONFLICT DO NOTHING
+    SELECT correlation_id, processor, amount_minor, currency, requested_at_ms, attempts
+    FROM settled ORDER BY correlation_id
+    ON CONFLICT DO NOTHING RETURNING correlation_id
 ), released AS (
-    DELETE FROM claim USING settled WHERE claim.correlation_id = settled.correlation_id
+    DELETE FROM claim WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM booked))
+), reopened AS (
+    DELETE FROM closed WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM booked))
 )
 SELECT
     EXISTS (SELECT FROM fence) AS admitted,
     ARRAY(SELECT correlation_id FROM offered WHERE correlation_id NOT IN (SELECT correlation_id FROM inserted)) AS known,
-    ARRAY(SELECT correlation_id FROM moved) AS moved
+    ARRAY(SELECT correlation_id FROM moved) AS moved,
+    (SELECT count(*) FROM settled) - (SELECT count(*) FROM booked) AS unbooked
+
+-- name: compare_settlements
+-- Compares settlements with those that are booked under their ids by now. Keeps those that differ as disputes, each
+-- once, and gives their ids. Ends the claims of payments that are settled. It needs no fence: a second charge has to be
+-- known of, whoever has found it.
+WITH released AS (
+    DELETE FROM claim
+    USING json_to_recordset(%(settlements)s::json) AS o (correlation_id uuid) JOIN settlement USING (correlation_id)
+    WHERE claim.correlation_id = o.correlation_id
+), found AS (
+    SELECT o.* FROM json_to_recordset(%(settlements)s::json) AS o (
+        correlation_id uuid, amount_minor bigint, currency text, processor text, requested_at_ms bigint
+    ) JOIN settlement AS s USING (correlation_id)
+    WHERE (s.processor, s.requested_at_ms, s.amount_cents, s.currency)
+        <> (o.processor, o.requested_at_ms, o.amount_minor, o.currency)
+), kept AS (
+    INSERT INTO dispute (correlation_id, processor, requested_at_ms, amount_cents, currency, found_at_ms)
+    SELECT
+        correlation_id, processor, requested_at_ms, amount_minor, currency,
+        extract(epoch FROM clock_timestamp()) * 1000
+    FROM found ORDER BY correlation_id
+    ON CONFLICT DO NOTHING
+)
+SELECT DISTINCT correlation_id FROM found
+
+-- name: write_ends
+-- Writes which payments end without a charge, and what readers are told of those that go on. A payment that is settled
+-- does not end otherwise. It is fenced as `write_batch` is. Gives whether the fence admitted it.
+WITH fence AS (
+    SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
+), ended AS (
+    SELECT e.* FROM fence, json_to_recordset(%(closings)s::json) AS e (
+        correlation_id uuid, amount_minor bigint, currency text, accepted_at_ms bigint,
+        state text, processor text, attempts integer, closed_at_ms bigint
+    )
+), restored AS (
+    INSERT INTO payment (correlation_id, amount_cents, currency, accepted_at_ms)
+    SELECT correlation_id, amount_minor, currency, accepted_at_ms FROM ended ORDER BY correlation_id
+    ON CONFLICT DO NOTHING
+), released AS (
+    DELETE FROM claim
+    WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM ended)) AND owner || '' = %(replica)s
+), closed_now AS (
+    INSERT INTO closed (correlation_id, state, processor, attempts, closed_at_ms)
+    SELECT correlation_id, state, processor, attempts, closed_at_ms FROM ended
+    WHERE NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = ended.correlation_id)
+    ORDER BY correlation_id
+    ON CONFLICT DO NOTHING
+), marking AS (
+    SELECT m.* FROM fence, json_to_recordset(%(marks)s::json) AS m (correlation_id uuid, state text, since_ms bigint)
+), marked AS (
+    UPDATE claim SET state = m.state, state_since_ms = CASE WHEN m.state IS NOT NULL THEN m.since_ms END
+    FROM marking AS m
+    WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM marking))
+        AND claim.correlation_id = m.correlation_id AND claim.owner || '' = %(replica)s
+)
+SELECT EXISTS (SELECT FROM fence) AS admitted
 
 -- name: known_payments
--- Reads payments that had a row already, each with the replica that drives it and the processor that its claim names.
-SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, owner, processor
-FROM payment LEFT JOIN claim USING (correlation_id) WHERE correlation_id = ANY (%(correlation_ids)s)
+-- Reads payments that had a row already, each with its claim if it has one: who drives it, the processor that it names,
+-- the registration that wrote it, and the watermark of its owner.
+SELECT
+    correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms,
+    owner, processor, attempts, moves, c.epoch, watermark_ms
+FROM payment LEFT JOIN claim AS c USING (correlation_id) LEFT JOIN replica ON name = owner
+WHERE correlation_id = ANY (%(correlation_ids)s)
 
 -- name: report_conflicts
 -- Keeps amounts that were offered under the id of another payment, each once.
@@ -60,15 +139,49 @@ SELECT correlation_id, amount_cents AS amount_minor, currency, requested_at_ms A
 FROM settlement ORDER BY requested_at_ms DESC LIMIT %(payments_max)s
 
 -- name: payment
--- Reads one payment with its claim or its settlement, and the other amounts that were offered under its id.
+-- Reads one payment with its claim, its settlement or its end without one, and the other amounts that were offered
+-- under its id.
 SELECT
-    p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, c.owner,
-    coalesce(s.processor, c.processor) AS processor, s.requested_at_ms, s.attempts, ARRAY(
+    p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, c.owner, c.state AS marked,
+    coalesce(s.processor, d.processor, c.processor) AS processor, coalesce(s.attempts, d.attempts) AS attempts,
+    s.requested_at_ms, s.amount_cents AS settled_minor, s.currency AS settled_currency,
+    d.state AS ended, d.closed_at_ms, ARRAY(
         SELECT json_build_object('minor', amount_cents, 'currency', currency)
         FROM conflict WHERE correlation_id = p.correlation_id ORDER BY accepted_at_ms
     ) AS conflicting_amounts
 FROM payment AS p LEFT JOIN claim AS c USING (correlation_id) LEFT JOIN settlement AS s USING (correlation_id)
-WHERE p.correlation_id = %(correlation_id)s
+LEFT JOIN closed AS d USING (correlation_id) WHERE p.correlation_id = %(correlation_id)s
+
+-- name: settled_payments
+-- Reads settled payments behind a position, by the instant of their charge.
+SELECT
+    p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, NULL AS owner, NULL AS marked,
+    s.processor, s.attempts, s.requested_at_ms, s.amount_cents AS settled_minor, s.currency AS settled_currency,
+    NULL AS ended, NULL AS closed_at_ms, ARRAY[]::json[] AS conflicting_amounts, s.requested_at_ms AS position_ms
+FROM settlement AS s JOIN payment AS p USING (correlation_id)
+WHERE (s.requested_at_ms, s.correlation_id) > (%(after_ms)s, %(after_id)s)
+ORDER BY s.requested_at_ms, s.correlation_id LIMIT %(payments_max)s
+
+-- name: open_payments
+-- Reads payments that some replica drives, behind a position, by the instant at which they were accepted: those that
+-- their rows mark with a state, or with none.
+SELECT
+    p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, c.owner, c.state AS marked,
+    c.processor, NULL AS attempts, NULL AS requested_at_ms, NULL AS settled_minor, NULL AS settled_currency,
+    NULL AS ended, NULL AS closed_at_ms, ARRAY[]::json[] AS conflicting_amounts, p.accepted_at_ms AS position_ms
+FROM claim AS c JOIN payment AS p USING (correlation_id)
+WHERE c.state IS NOT DISTINCT FROM %(state)s AND (p.accepted_at_ms, p.correlation_id) > (%(after_ms)s, %(after_id)s)
+ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
+
+-- name: closed_payments
+-- Reads payments that ended without a charge, behind a position, by the instant at which they were accepted.
+SELECT
+    p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, NULL AS owner, NULL AS marked,
+    d.processor, d.attempts, NULL AS requested_at_ms, NULL AS settled_minor, NULL AS settled_currency,
+    d.state AS ended, d.closed_at_ms, ARRAY[]::json[] AS conflicting_amounts, p.accepted_at_ms AS position_ms
+FROM closed AS d JOIN payment AS p USING (correlation_id)
+WHERE d.state = %(state)s AND (p.accepted_at_ms, p.correlation_id) > (%(after_ms)s, %(after_id)s)
+ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
 
 -- name: summary
 -- Adds up, by processor and currency, the charges stamped within both bounds. One more row, without a processor, tells how far the
@@ -109,13 +222,14 @@ WITH me AS (
     FROM claim AS c JOIN gone ON c.owner = gone.name JOIN payment USING (correlation_id)
     ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s FOR UPDATE OF c SKIP LOCKED
 ), mine AS (
-    UPDATE claim SET owner = %(replica)s FROM taken WHERE claim.correlation_id = taken.correlation_id
-    RETURNING claim.correlation_id, claim.processor, claim.attempts, taken.watermark_ms
+    -- No registration of the new owner has written it.
+    UPDATE claim SET owner = %(replica)s, epoch = 0 FROM taken WHERE claim.correlation_id = taken.correlation_id
+    RETURNING claim.correlation_id, claim.processor, claim.attempts, claim.moves, taken.watermark_ms
 ), held AS (
     UPDATE replica SET watermark_ms = least(watermark_ms, (SELECT min(watermark_ms) FROM mine))
     WHERE name = %(replica)s
 )
-SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, watermark_ms
+SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves, watermark_ms
 FROM mine JOIN payment USING (correlation_id) ORDER BY accepted_at_ms, correlation_id
 
 -- name: gone
@@ -124,7 +238,7 @@ SELECT name FROM replica WHERE name <> %(replica)s AND lease_until < now()
 
 -- name: claims
 -- Reads unsettled payments of a replica, the oldest first.
-SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts
+SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves
 FROM claim JOIN payment USING (correlation_id) WHERE owner = %(replica)s
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
 
@@ -184,7 +298,7 @@ SELECT EXISTS (SELECT FROM replica WHERE generation < %(generation)s AND lease_u
 
 -- name: lock_tables
 -- Keeps every batch out. A batch locks its tables before the row of its replica, and a purge keeps to that order.
-LOCK TABLE payment, claim, settlement, conflict IN ACCESS EXCLUSIVE MODE
+LOCK TABLE payment, claim, settlement, closed, conflict, dispute, resolution IN ACCESS EXCLUSIVE MODE
 
 -- name: fence_sleepers
 -- Ends the epochs of replicas that are gone: they may wake up with batches of what is purged now.
@@ -192,7 +306,7 @@ UPDATE replica SET epoch = epoch + 1 WHERE generation < %(generation)s
 
 -- name: empty_tables
 -- Deletes every payment with all that belongs to it.
-TRUNCATE payment, claim, settlement, conflict
+TRUNCATE payment, claim, settlement, closed, conflict, dispute, resolution
 
 -- name: finish_purge
 -- Notes that a purge is finished, so that nobody empties the tables for it again.

@@ -13,7 +13,7 @@ from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
-from actors.domain.payment import Claim, Move, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
 from actors.domain.records import PaymentRecord, WriteResult
 from ops.simulation.stores import MemoryLeases, MemoryPayments, MemoryPurge
 from ops.simulation.tables import MemoryFence, MemoryTables
@@ -43,7 +43,13 @@ OpenStorage = Callable[[str], ReplicaStorage]
 
 
 CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
-    "write": lambda storage: storage.payments.write([claim(1)], [Move(uid(2), "fallback", 1)], [settlement(3)]),
+    "write": lambda storage: storage.payments.write(
+        [claim(1)],
+        [Move(uid(2), "fallback", 1, moves=1)],
+        [settlement(3)],
+        [ended(4)],
+        [Mark(uid(5), "unknown", NOW_MS)],
+    ),
     "report_conflicts": lambda storage: storage.payments.report_conflicts([payment(1, 5)]),
     "latest": lambda storage: storage.payments.latest(100),
     "payment": lambda storage: storage.payments.payment(uid(1)),
@@ -87,12 +93,24 @@ def uid(number: int) -> UUID:
     return payment(number).correlation_id
 
 
-def claim(number: int, processor: str = "default", amount_minor: int = 1990, attempts: int = 0) -> Claim:
-    return Claim(payment(number, amount_minor), processor, attempts)
+def claim(
+    number: int, processor: str | None = "default", amount_minor: int = 1990, attempts: int = 0, moves: int = 0
+) -> Claim:
+    return Claim(payment(number, amount_minor), processor, attempts, moves)
 
 
-def settlement(number: int, processor: str = "default", requested_at_ms: int = NOW_MS, attempts: int = 1) -> Settlement:
-    return Settlement(uid(number), processor, requested_at_ms, attempts)
+def settlement(
+    number: int,
+    processor: str = "default",
+    requested_at_ms: int = NOW_MS,
+    attempts: int = 1,
+    amount_minor: int = 1990,
+) -> Settlement:
+    return Settlement(payment(number, amount_minor), processor, requested_at_ms, attempts)
+
+
+def ended(number: int, state: EndState = EndState.DECLINED) -> Closing:
+    return Closing(payment(number), state, "fallback", attempts=2, closed_at_ms=NOW_MS + 9)
 
 
 def record_of(storage: ReplicaStorage, number: int) -> PaymentRecord:

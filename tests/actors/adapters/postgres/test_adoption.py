@@ -5,22 +5,23 @@ from threading import Barrier
 
 import pytest
 
-from actors.domain.payment import Claim, Move
+from actors.domain.payment import Claim, Mark, Move
+from actors.domain.records import KnownPayment, WriteResult
 from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
     LEASE_S,
     MANY,
-    NOTHING,
     OpenStorage,
     ReplicaStorage,
     claim,
+    ended,
     on_postgres,
     record_of,
     settlement,
     uid,
 )
-from tests.actors.fakes import NOW_MS
+from tests.actors.fakes import NOW_MS, payment
 
 
 def test_claims_of_a_replica_whose_lease_ended_are_taken_over(mine: ReplicaStorage, other: ReplicaStorage) -> None:
@@ -43,9 +44,7 @@ def test_who_was_taken_for_dead_renews_nothing_when_it_wakes_up(mine: ReplicaSto
     assert not other.leases.beat(epoch, LEASE_S, NOW_MS).renewed
 
 
-def test_who_was_taken_for_dead_writes_nothing_but_settlements_when_it_wakes_up(
-    mine: ReplicaStorage, other: ReplicaStorage
-) -> None:
+def test_who_was_taken_for_dead_writes_nothing_when_it_wakes_up(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     other.leases.register(0, 0)
     other.payments.write([claim(1), claim(2)], [], [])
     assert mine.leases.adopt(1) is not None
@@ -53,10 +52,33 @@ def test_who_was_taken_for_dead_writes_nothing_but_settlements_when_it_wakes_up(
     with pytest.raises(LedgerUnavailableError):
         other.payments.write([claim(3)], [], [])
     with pytest.raises(LedgerUnavailableError):
-        other.payments.write([], [Move(uid(number), "fallback", 1) for number in (1, 2)], [])
+        other.payments.write([], [Move(uid(number), "fallback", 1, moves=1) for number in (1, 2)], [])
     assert [mine.payments.payment(uid(number)) for number in (1, 2, 3)] == [*records, None]
-    assert other.payments.write([], [], [settlement(1), settlement(2)]) == NOTHING
-    assert [record_of(mine, number).settlement for number in (1, 2)] == [settlement(1), settlement(2)]
+    with pytest.raises(LedgerUnavailableError):
+        other.payments.write([], [], [settlement(1), settlement(2)])
+    with pytest.raises(LedgerUnavailableError):
+        other.payments.write([], [], [], [ended(1)], [Mark(uid(2), "unknown", NOW_MS)])
+    assert [mine.payments.payment(uid(number)) for number in (1, 2, 3)] == [*records, None]
+
+
+def test_what_a_row_proves_is_taken_over_with_it(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    epoch = other.leases.register(0, LEASE_S).epoch
+    other.payments.write([claim(1), claim(2)], [], [])
+    other.payments.write([], [Move(uid(1), None, 4, moves=1), Move(uid(2), "fallback", 1, moves=7)], [])
+    other.leases.beat(epoch, 0, NOW_MS)
+    adopted = mine.leases.adopt(100)
+    expected = (claim(1, None, attempts=4, moves=1), claim(2, "fallback", attempts=1, moves=7))
+    assert (adopted and adopted.claims, mine.leases.claims(MANY)) == (expected, expected)
+
+
+def test_a_row_that_was_taken_over_is_none_of_an_earlier_try(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    other.payments.write([claim(1)], [], [])
+    epoch = other.leases.register(0, LEASE_S).epoch
+    other.leases.beat(epoch, 0, NOW_MS - 5)
+    assert mine.leases.adopt(100) is not None
+    assert mine.payments.write([claim(1)], [], []) == WriteResult(
+        (), (KnownPayment(payment(1), "a", "default", 0, 0, NOW_MS - 5),), ()
+    )
 
 
 def test_who_joins_with_what_is_older_than_the_last_purge_writes_nothing(

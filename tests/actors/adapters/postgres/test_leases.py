@@ -14,14 +14,11 @@ from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
     LEASE_S,
     MANY,
-    NOTHING,
     OpenStorage,
     ReplicaStorage,
     claim,
     on_postgres,
     opened,
-    record_of,
-    settlement,
     uid,
     wait_until_blocked,
 )
@@ -76,19 +73,19 @@ def test_a_write_of_an_earlier_registration_is_refused(open_storage: OpenStorage
     with pytest.raises(LedgerUnavailableError):
         mine.payments.write([claim(2)], [], [])
     with pytest.raises(LedgerUnavailableError):
-        mine.payments.write([], [Move(uid(1), "fallback", 1)], [])
+        mine.payments.write([], [Move(uid(1), "fallback", 1, moves=1)], [])
     assert (successor.leases.claims(MANY), successor.payments.payment(uid(2))) == ((claim(1),), None)
-    assert successor.payments.write([claim(2)], [Move(uid(1), "fallback", 1)], []) == WriteResult(
+    assert successor.payments.write([claim(2)], [Move(uid(1), "fallback", 1, moves=1)], []) == WriteResult(
         (uid(2),), (), (uid(1),)
     )
 
 
-def test_what_was_charged_is_settled_under_any_registration(open_storage: OpenStorage, mine: ReplicaStorage) -> None:
-    mine.payments.write([claim(1)], [], [])
-    successor = open_storage("a")
-    successor.leases.register(0, LEASE_S)
-    assert mine.payments.write([], [], [settlement(1)]) == NOTHING
-    assert (record_of(successor, 1).settlement, successor.leases.claims(MANY)) == (settlement(1), ())
+def test_who_forgets_its_registration_writes_nothing_until_it_registers_again(mine: ReplicaStorage) -> None:
+    mine.payments.forget_registration()
+    with pytest.raises(LedgerUnavailableError):
+        mine.payments.write([claim(1)], [], [])
+    mine.leases.register(0, LEASE_S)
+    assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
 
 
 def test_who_registers_again_writes_again(open_storage: OpenStorage, mine: ReplicaStorage) -> None:
@@ -106,7 +103,7 @@ def test_a_write_that_waits_in_postgres_is_refused_when_a_registration_comes_bef
     with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as registration:
         # As `register` does, but held before its commit.
         registration.execute("UPDATE replica SET epoch = epoch + 1 WHERE name = 'a'")
-        write = executor.submit(mine.payments.write, [claim(2)], [Move(uid(1), "fallback", 1)], [])
+        write = executor.submit(mine.payments.write, [claim(2)], [Move(uid(1), "fallback", 1, moves=1)], [])
         wait_until_blocked(database_url, 1)
         registration.commit()
         assert isinstance(write.exception(DEADLINE_S), LedgerUnavailableError)
@@ -132,14 +129,14 @@ def test_a_registration_waits_for_a_write_under_way_and_finds_all_of_it(
     mine.payments.write([claim(1)], [], [])
     with ThreadPoolExecutor() as executor, psycopg.connect(database_url) as rival, opened(database_url) as successor:
         rival.execute("INSERT INTO payment VALUES (%s, 1990, %s)", (uid(2), NOW_MS))
-        write = executor.submit(mine.payments.write, [claim(2)], [Move(uid(1), "fallback", 1)], [])
+        write = executor.submit(mine.payments.write, [claim(2)], [Move(uid(1), "fallback", 1, moves=1)], [])
         wait_until_blocked(database_url, 1)
         registration = executor.submit(successor.leases.register, 0, LEASE_S)
         wait_until_blocked(database_url, 2)
         rival.rollback()
         assert write.result(DEADLINE_S) == WriteResult((uid(2),), (), (uid(1),))
         assert registration.result(DEADLINE_S).epoch == 2
-        assert set(successor.leases.claims(MANY)) == {claim(1, "fallback", attempts=1), claim(2)}
+        assert set(successor.leases.claims(MANY)) == {claim(1, "fallback", attempts=1, moves=1), claim(2)}
 
 
 @on_postgres

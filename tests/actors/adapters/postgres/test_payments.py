@@ -6,8 +6,8 @@ from threading import Barrier
 from uuid import UUID
 
 from actors.domain.money import Money
-from actors.domain.payment import Claim, Move, Payment
-from actors.domain.records import KnownPayment, PaymentRecord, ProcessorTotal, WriteResult
+from actors.domain.payment import Claim, Move, Payment, Settlement
+from actors.domain.records import PaymentRecord, ProcessorTotal, WriteResult
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
     MANY,
@@ -43,12 +43,11 @@ def test_a_payment_that_nobody_wrote_is_unknown(mine: ReplicaStorage) -> None:
 
 def test_the_same_batch_again_changes_nothing(mine: ReplicaStorage) -> None:
     mine.payments.write([claim(1), claim(2)], [], [])
-    batch = ([claim(3)], [Move(uid(1), "fallback", 1)], [settlement(2)])
+    batch = ([claim(3)], [Move(uid(1), "fallback", 1, moves=1)], [settlement(2)])
     first = mine.payments.write(*batch)
     assert first == WriteResult((uid(3),), (), (uid(1),))
     records = [mine.payments.payment(uid(number)) for number in (1, 2, 3)]
-    again = mine.payments.write(*batch)
-    assert again == WriteResult((), (KnownPayment(payment(3), "a", "default"),), (uid(1),))
+    assert mine.payments.write(*batch) == first
     assert [mine.payments.payment(uid(number)) for number in (1, 2, 3)] == records
 
 
@@ -64,7 +63,7 @@ def test_of_two_amounts_in_a_batch_one_is_kept(mine: ReplicaStorage) -> None:
 
 def test_a_known_payment_is_told_as_it_was_written_first(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     mine.payments.write([claim(1), claim(2), claim(3)], [], [])
-    mine.payments.write([], [Move(uid(2), "fallback", 1)], [settlement(3)])
+    mine.payments.write([], [Move(uid(2), "fallback", 1, moves=1)], [settlement(3)])
     result = other.payments.write([claim(number, "third", 5) for number in (1, 2, 3, 4)], [], [])
     assert result.claimed == (uid(4),)
     known = {each.payment: (each.owner, each.processor) for each in result.known}
@@ -75,19 +74,22 @@ def test_a_known_payment_is_told_as_it_was_written_first(mine: ReplicaStorage, o
 
 def test_a_move_names_the_new_processor(mine: ReplicaStorage) -> None:
     mine.payments.write([claim(1), claim(2)], [], [])
-    assert mine.payments.write([], [Move(uid(1), "fallback", 3)], []) == WriteResult((), (), (uid(1),))
-    assert set(mine.leases.claims(MANY)) == {claim(1, "fallback", attempts=3), claim(2)}
+    assert mine.payments.write([], [Move(uid(1), "fallback", 3, moves=1)], []) == WriteResult((), (), (uid(1),))
+    assert set(mine.leases.claims(MANY)) == {claim(1, "fallback", attempts=3, moves=1), claim(2)}
 
 
 def test_only_the_owner_moves_a_payment(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     mine.payments.write([claim(1)], [], [])
-    assert other.payments.write([], [Move(uid(1), "fallback", 1)], []) == NOTHING
+    assert other.payments.write([], [Move(uid(1), "fallback", 1, moves=1)], []) == NOTHING
     assert mine.leases.claims(MANY) == (claim(1),)
 
 
 def test_what_is_unknown_or_settled_does_not_move(mine: ReplicaStorage) -> None:
     charge(mine, 1)
-    assert mine.payments.write([], [Move(uid(1), "fallback", 1), Move(uid(2), "fallback", 1)], []) == NOTHING
+    assert (
+        mine.payments.write([], [Move(uid(1), "fallback", 1, moves=1), Move(uid(2), "fallback", 1, moves=1)], [])
+        == NOTHING
+    )
     assert record_of(mine, 1).processor == "default"
 
 
@@ -98,21 +100,6 @@ def test_a_settled_payment_belongs_to_nobody(mine: ReplicaStorage) -> None:
         payment(1), "fallback", None, settlement(1, "fallback", NOW_MS + 7, 2), ()
     )
     assert mine.leases.claims(MANY) == ()
-
-
-def test_a_settlement_of_an_unknown_payment_is_not_written(mine: ReplicaStorage) -> None:
-    mine.payments.write([], [], [settlement(1)])
-    assert mine.payments.summary(None, None).totals == ()
-    mine.payments.write([claim(1)], [], [])
-    assert record_of(mine, 1).settlement is None
-
-
-def test_a_second_settlement_is_refused_and_the_first_kept(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    charge(mine, 1)
-    for writer in (mine, other):
-        writer.payments.write([], [], [settlement(1, "fallback", NOW_MS + 1, 9)])
-    assert record_of(mine, 1).settlement == settlement(1)
-    assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, Money(1990, "BRL")),)
 
 
 def test_two_settlements_in_one_batch_are_one(mine: ReplicaStorage) -> None:
@@ -152,22 +139,6 @@ def test_of_replicas_that_write_the_same_payments_at_once_one_owns_each(
     assert len(mine.leases.claims(MANY)) + len(other.leases.claims(MANY)) == 1000
 
 
-@on_postgres
-def test_of_settlements_written_at_once_one_is_kept(mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    mine.payments.write([claim(number) for number in range(100)], [], [])
-    barrier = Barrier(2)
-
-    def settle(writer: ReplicaStorage, processor: str) -> None:
-        barrier.wait(DEADLINE_S)
-        writer.payments.write([], [], [settlement(number, processor) for number in range(100)])
-
-    with ThreadPoolExecutor() as executor:
-        for future in (executor.submit(settle, mine, "default"), executor.submit(settle, other, "fallback")):
-            future.result(DEADLINE_S)
-    assert sum(total.requests for total in mine.payments.summary(None, None).totals) == 100
-    assert mine.leases.claims(MANY) == ()
-
-
 def test_claims_are_those_of_the_replica_oldest_first(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     aged = [Claim(Payment(uid(number), 1, NOW_MS + age), "default") for number, age in ((1, 30), (2, 10), (3, 20))]
     mine.payments.write(aged, [], [])
@@ -204,7 +175,7 @@ def test_a_payment_keeps_its_currency_from_its_claim_to_its_settlement(mine: Rep
     assert [claim.payment for claim in mine.leases.claims(10)] == [yen, dinars]
     (known,) = mine.payments.write([Claim(payment(1, 1990, "USD"), "default")], [], []).known
     assert known.payment == yen
-    mine.payments.write([], [], [settlement(1, requested_at_ms=NOW_MS), settlement(2, requested_at_ms=NOW_MS + 1)])
+    mine.payments.write([], [], [Settlement(yen, "default", NOW_MS, 1), Settlement(dinars, "default", NOW_MS + 1, 1)])
     assert mine.payments.latest(10) == (yen, replace(dinars, accepted_at_ms=NOW_MS + 1))
     assert set(mine.payments.summary(None, None).totals) == {
         ProcessorTotal("default", 1, Money(1990, "JPY")),

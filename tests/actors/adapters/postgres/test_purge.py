@@ -9,10 +9,10 @@ from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
     LEASE_S,
     MANY,
-    NOTHING,
     ReplicaStorage,
     charge,
     claim,
+    ended,
     record_of,
     settlement,
     uid,
@@ -63,8 +63,10 @@ def test_who_slept_through_a_purge_brings_nothing_back(newcomer: ReplicaStorage,
     assert newcomer.purge.finish_purge(generation)
     assert not other.leases.beat(epoch, LEASE_S, NOW_MS).renewed
     with pytest.raises(LedgerUnavailableError):
-        other.payments.write([claim(1)], [Move(uid(1), "fallback", 1)], [settlement(1)])
-    assert other.payments.write([], [], [settlement(1)]) == NOTHING
+        other.payments.write([claim(1)], [Move(uid(1), "fallback", 1, moves=1)], [settlement(1)])
+    for settlements, closings in (([settlement(1)], []), ([], [ended(1)])):
+        with pytest.raises(LedgerUnavailableError):
+            other.payments.write([], [], settlements, closings)
     assert (newcomer.payments.payment(uid(1)), newcomer.payments.summary(None, None).totals) == (None, ())
     other.leases.register(generation, LEASE_S)
     assert other.payments.write([claim(1)], [], []).claimed == (uid(1),)

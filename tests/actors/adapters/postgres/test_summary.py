@@ -4,7 +4,7 @@ import pytest
 
 from actors.adapters.postgres.payments import INSTANT_MS_MAX
 from actors.domain.money import Money
-from actors.domain.payment import Claim
+from actors.domain.payment import Settlement
 from actors.domain.records import ProcessorTotal
 from tests.actors.adapters.postgres.storage import (
     LEASE_S,
@@ -33,15 +33,21 @@ def test_both_bounds_are_inclusive_and_optional(
 ) -> None:
     cents = {1: 1, 2: 10, 3: 100}
     mine.payments.write([claim(number, amount_minor=cents[number]) for number in cents], [], [])
-    mine.payments.write([], [], [settlement(number, requested_at_ms=NOW_MS + number - 1) for number in cents])
+    mine.payments.write(
+        [],
+        [],
+        [settlement(number, requested_at_ms=NOW_MS + number - 1, amount_minor=cents[number]) for number in cents],
+    )
     amount = Money(sum(cents[number] for number in numbers), "BRL")
     expected = (ProcessorTotal("default", len(numbers), amount),) if numbers else ()
     assert mine.payments.summary(from_ms, to_ms).totals == expected
 
 
 def test_each_processor_is_summed_up_exactly(mine: ReplicaStorage) -> None:
-    mine.payments.write([claim(number, amount_minor=10**14 - number) for number in range(100)], [], [])
-    mine.payments.write([], [], [settlement(number, "even" if number % 2 == 0 else "odd") for number in range(100)])
+    charged = [
+        settlement(number, "even" if number % 2 == 0 else "odd", amount_minor=10**14 - number) for number in range(100)
+    ]
+    mine.payments.write([], [], charged)
     assert set(mine.payments.summary(None, None).totals) == {
         ProcessorTotal("even", 50, Money(50 * 10**14 - sum(range(0, 100, 2)), "BRL")),
         ProcessorTotal("odd", 50, Money(50 * 10**14 - sum(range(1, 100, 2)), "BRL")),
@@ -49,8 +55,8 @@ def test_each_processor_is_summed_up_exactly(mine: ReplicaStorage) -> None:
 
 
 def test_a_sum_that_no_integer_of_postgres_holds_is_exact(mine: ReplicaStorage) -> None:
-    mine.payments.write([Claim(payment(number, 10**16, "CLF"), "default") for number in range(1000)], [], [])
-    mine.payments.write([], [], [settlement(number) for number in range(1000)])
+    charged = [Settlement(payment(number, 10**16, "CLF"), "default", NOW_MS, 1) for number in range(1000)]
+    mine.payments.write([], [], charged)
     assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1000, Money(10**19, "CLF")),)
 
 
