@@ -17,6 +17,7 @@ from actors.messages.processor import GetUnreported, LeaseRenewed
 from actors.messages.router import Adopt, GetUncommitted, StoreChanged
 from actors.messages.trouble import GetTrouble
 from actors.ports import JournalShelf, LeaseStore, PaymentStore, Recipient, Runtime
+from actors.resolver import Resolver
 from actors.store_watch import StoreMemory, StoreWatch
 from actors.takeover import Takeover
 
@@ -47,6 +48,7 @@ class LeaseActor(Actor):
         intake: Recipient,
         shelf: JournalShelf,
         memory: StoreMemory,
+        resolver: Resolver,
         runtime: Runtime,
         generation: int,
         purged: Callable[[], None],
@@ -60,6 +62,7 @@ class LeaseActor(Actor):
         self._intake = intake
         self._takeover = Takeover(leases=leases, router=router, intake=intake, shelf=shelf, progressed=self._keep_lease)
         self._fleet = Fleet(leases, runtime)
+        self._resolver = resolver
         self._store = StoreWatch(leases, memory, runtime)
         self._runtime = runtime
         self._generation = generation
@@ -146,6 +149,7 @@ class LeaseActor(Actor):
             self._published = _lowest(self._published, Watermarks(adopted.oldest_stamp_ms, adopted.oldest_stamp_ms))
         self.progressed()
         self._takeover.adopt_journals(self._fleet.gone)
+        self._resolver.answer_all()
 
     def _keep_lease(self) -> None:
         """Renew the lease where that is due, while a long journal is copied."""

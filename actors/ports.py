@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment, Settlement
 from actors.domain.peers import PeerNews
 from actors.domain.quorum import Opinion
 from actors.domain.records import (
@@ -16,6 +16,8 @@ from actors.domain.records import (
     LedgerSummary,
     LookUpAnswer,
     PaymentRecord,
+    PaymentState,
+    Position,
     ProcessorHealth,
     Registration,
     ReplicaState,
@@ -24,6 +26,7 @@ from actors.domain.records import (
     Watermarks,
     WriteResult,
 )
+from actors.domain.resolution import Finding, Resolution, ResolutionAnswer
 from actors.domain.wall_clock import ClockReading, WallClock
 
 
@@ -191,6 +194,9 @@ class PaymentStore(Protocol):
     def payment(self, correlation_id: UUID, wait_s_max: float | None = None) -> PaymentRecord | None:
         """Read one payment with what became of it, within `wait_s_max` seconds where that is given."""
 
+    def in_state(self, state: PaymentState, after: Position, payments_max: int) -> tuple[PaymentRecord, ...]:
+        """Read payments in one state that stand behind a position, in the order of their positions."""
+
     def absence(self, correlation_id: UUID) -> Absence:
         """Look whether a payment still has no row, and who else may have accepted it."""
 
@@ -239,6 +245,25 @@ class LeaseStore(Protocol):
 
     def claims(self, claims_max: int) -> tuple[Claim, ...]:
         """Read unsettled rows of this replica, oldest first."""
+
+
+class ResolutionStore(Protocol):
+    """What operators say of payments, in Postgres. Every method raises `LedgerUnavailableError` where it fails."""
+
+    def ask(self, finding: Finding, asked_by: str, asked_at_ms: int) -> int:
+        """Keep a finding for the replica that drives its payment, and give its number."""
+
+    def answer_to(self, number: int) -> ResolutionAnswer | None:
+        """Read what became of a finding; None while nobody has answered."""
+
+    def unanswered(self, resolutions_max: int) -> tuple[Resolution, ...]:
+        """Read findings on payments that this replica drives, or that none drives, in their order."""
+
+    def reopen(self, correlation_id: UUID) -> tuple[Claim, EndState] | None:
+        """Take up a closed payment as a row of this replica; None where there is none with this id."""
+
+    def answer(self, number: int, answer: ResolutionAnswer, answered_at_ms: int) -> None:
+        """Keep what became of a finding."""
 
 
 class PeerChannel(Protocol):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from actors.domain.money import BRL, Money
 from actors.domain.processors import EVENT_NAMES
-from actors.domain.records import LedgerSummary, PaymentRecord, ProcessorTotal, Watermarks
+from actors.domain.records import LedgerSummary, PaymentRecord, PaymentState, Position, ProcessorTotal, Watermarks
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.known_here import known_here
@@ -140,6 +140,15 @@ class PaymentQueries:
     def _remembered(self, correlation_id: UUID) -> PaymentStatus | None:
         known = known_here(self._intake, self._router, (correlation_id,)).get(correlation_id)
         return None if known is None else PaymentStatus(correlation_id, known.money, driven=known.driven)
+
+    def payments(self, state: PaymentState, after: Position, payments_max: int) -> tuple[PaymentStatus, ...]:
+        """Read the payments in one state that stand behind a position, the oldest first, as Postgres knows them.
+
+        Raises:
+            LedgerUnavailableError: Postgres does not answer.
+        """
+        records = self._payments.in_state(state, after, payments_max)
+        return tuple(PaymentStatus(each.payment.correlation_id, each.payment.money, each) for each in records)
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
         """Add up the charges stamped within the bounds, both inclusive, each optional.

@@ -24,6 +24,7 @@ from actors.messages.router import (
     GetRouterStats,
     GetUncommitted,
     LookUpsEnded,
+    Resolve,
     Route,
     RouterMessage,
     RouterStats,
@@ -91,6 +92,8 @@ class RouterActor(Actor):
                 dispatcher.adopted(claims, oldest_stamp_ms, now_s)
             case StoreChanged():
                 dispatcher.store_changed(now_s)
+            case Resolve(finding, reopened, ended):
+                return dispatcher.resolved(finding, reopened, ended, now_s, self._runtime.now_ms())
             case DecisionDue():
                 self._timer.fired()
             case GetUncommitted():

@@ -20,6 +20,7 @@ from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
+from actors.adapters.postgres.resolutions import PostgresResolutions
 from actors.adapters.processor_client import HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
 from actors.domain.batching import BatchLimits
@@ -51,11 +52,14 @@ from actors.ports import (
     PaymentStore,
     PeerChannel,
     ProcessorClient,
+    ResolutionStore,
     Runtime,
 )
 from actors.processor import ProcessorActor
 from actors.purge import PurgeStore
 from actors.queries import PaymentQueries, Turns
+from actors.resolutions import Resolutions
+from actors.resolver import Resolver
 from actors.router import RouterActor
 from actors.settings import Durability, Settings
 from actors.store_watch import StoreMemory
@@ -86,6 +90,7 @@ class Parts:
     database: Database
     payments: PaymentStore
     leases: LeaseStore
+    resolutions: ResolutionStore
     purges: PurgeStore
     board: HealthBoard
     probe: HealthProbe
@@ -122,6 +127,7 @@ def production_parts(settings: Settings) -> Parts:
         database=connections,
         payments=PostgresPayments(connections, fence),
         leases=PostgresLeases(connections, fence),
+        resolutions=PostgresResolutions(connections, fence),
         purges=PostgresPurge(connections, settings.replica),
         board=RedisHealthBoard(settings.redis_url, settings.replica, tuple(each.name for each in charging)),
         probe=HttpHealthProbe(charging, runtime.now_ms),
@@ -175,6 +181,8 @@ class System:
             runtime=parts.runtime,
             turns=parts.turns,
         )
+
+        self.resolutions = Resolutions(parts.resolutions, parts.runtime)
 
     def close(self) -> None:
         """End all connections, after the actors have ended."""
@@ -291,6 +299,12 @@ class System:
                 intake=self.intake,
                 shelf=self.parts.open_shelf(last_purge),
                 memory=self.parts.store_memory,
+                resolver=Resolver(
+                    resolutions=self.parts.resolutions,
+                    payments=self.parts.payments,
+                    router=self.router,
+                    runtime=self.parts.runtime,
+                ),
                 runtime=self.parts.runtime,
                 generation=last_purge.generation,
                 purged=purged,

@@ -78,7 +78,9 @@ RULES = {
     ),
     # Actors know each other by messages alone.
     "actors": Rule(SHARED_BY_ACTORS, never=DRIVERS),
-    "actors.lease": Rule((*SHARED_BY_ACTORS, "actors.fleet", "actors.store_watch", "actors.takeover"), never=DRIVERS),
+    "actors.lease": Rule(
+        (*SHARED_BY_ACTORS, "actors.fleet", "actors.resolver", "actors.store_watch", "actors.takeover"), never=DRIVERS
+    ),
     "actors.queries": Rule((*SHARED_BY_ACTORS, "actors.peer_questions"), never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
     "actors.actor": Rule(("actors.errors",), never=drivers_except("time")),

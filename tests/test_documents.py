@@ -101,10 +101,8 @@ def test_the_readme_is_short() -> None:
 
 def test_every_route_is_documented() -> None:
     routes = re.findall(r'app\.add_route\("([^"]+)"', (ROOT / "http" / "gateway" / "app.py").read_text())
-    endpoints = re.findall(r"`(?:GET|POST|PUT) (/[^`]*)`", API.partition("\n## ")[0])
-    assert sorted(PARAMETER.sub("{}", endpoint) for endpoint in endpoints) == sorted(
-        PARAMETER.sub("{}", route) for route in routes
-    )
+    endpoints = re.findall(r"`(?:GET|POST|PUT) (/[^`?]*)[^`]*`", API.partition("\n## ")[0])
+    assert {PARAMETER.sub("{}", endpoint) for endpoint in endpoints} == {PARAMETER.sub("{}", route) for route in routes}
 
 
 def test_the_documented_metric_tells_what_payments_wait_for() -> None:

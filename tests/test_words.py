@@ -49,6 +49,11 @@ LONG = {
     "actors/system.py": "the composition root names every part once",
     "actors/domain/lifecycle.py": "one machine",
     "actors/health.py": "polls, probes, opinions and orders are decided by what one exchange with the board has read",
+    "actors/lease.py": "join, beat, leave and take over share one registration and its watermarks",
+    "actors/processor.py": "one message each of what a processor's actor is told, and what its gate then decides",
+    "actors/domain/records.py": "what stores, processors and the board answer, one record after another",
+    "ops/simulation/stores.py": "the storage ports over one set of tables",
+    "ops/chaostest/checker.py": "one pure function over one history, with what it finds",
     "ops/judge.py": "one file that imports nothing of the project, to be carried to other gateways",
     "actors/replica.py": "what the HTTP side asks stands beside the start and the end that it depends on",
 }

@@ -25,13 +25,15 @@ from actors.domain.lifecycle_events import (
     MoveRejected,
     PauseEnded,
     Replayed,
+    Resolved,
     RowDoubted,
     Settled,
     Unconfigured,
 )
-from actors.domain.payment import Claim, Payment
+from actors.domain.payment import Claim, EndState, Payment
 from actors.domain.rechecks import Recheck, Rechecks
 from actors.domain.records import NEVER_MS, Watermarks
+from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.retries import Pauses, RetryLimits
 from actors.domain.routing import TAKEN_BY_NOBODY, Availability, Choice, Routes
 from actors.domain.row_marks import RowMarks
@@ -168,6 +170,26 @@ class Dispatcher:
             self._apply(life, RowDoubted(self._names), now_s)
             if was_held and life.state is State.HELD:
                 self._hold(life, now_s, first=False)
+
+    def resolved(
+        self, finding: Finding, reopened: Claim | None, ended: EndState | None, now_s: float, now_ms: int
+    ) -> ResolutionAnswer | None:
+        """Apply what an operator has found out; None where the payment is not driven here.
+
+        `reopened` is its row, where it had ended as `ended` and was taken up again for this.
+        """
+        if reopened is not None:
+            self.adopted((reopened,), now_ms, now_s)
+        life = self._lives.get(finding.correlation_id)
+        if life is None:
+            return None
+        if reopened is None and not life.is_stuck(now_s):
+            return ResolutionAnswer.MAY_SETTLE
+        if life.state is State.HELD and life.pinned and life.row is not None:
+            self._held_pinned[life.row].remove(life)
+        never_by = frozenset({life.row}) if ended is EndState.MISMATCHED and life.row is not None else frozenset[str]()
+        self._apply(life, Resolved(finding.charged_by, finding.requested_at_ms, never_by), now_s)
+        return ResolutionAnswer.APPLIED
 
     def charges_ended(self, ends: Iterable[ChargeEnded], now_s: float) -> None:
         """Note attempts that are over; those that were not sent keep their order before all that are held."""
@@ -338,7 +360,7 @@ class Dispatcher:
             self._marks.forgotten(key)
         if life.left and life.state is State.SETTLED:
             for name, horizon_s in life.left:
-                if name != life.processor:
+                if name != life.processor and name in self.routes.views:
                     self._rechecks.add(Recheck(life.payment, name, life.attempts, horizon_s), now_s)
 
     def _hold(self, life: Lifecycle, now_s: float, *, first: bool) -> None:

@@ -27,6 +27,7 @@ from actors.domain.lifecycle_events import (
     MoveRejected,
     PauseEnded,
     Replayed,
+    Resolved,
     RowDoubted,
     Settled,
     Unconfigured,
@@ -72,6 +73,10 @@ IDLE = frozenset({State.HELD, State.PAUSING, State.STRANDED})
 ENDING = frozenset({State.SETTLING, State.CLOSING})
 """States in which all is decided, and what is written carries the whole payment."""
 ENDED = frozenset({State.SETTLED, State.CLOSED, State.RELEASED})
+
+
+STUCK_S = 60.0
+"""An operator's word decides about a payment when its processor has told nothing for as long, and for a horizon."""
 
 
 class Effect(Enum):
@@ -124,6 +129,8 @@ class Lifecycle:
     """Whether each of them has to say that it is missing there; else no answer counts as that."""
     doubted_since_s: float = -inf
     """Time at which they had to be asked: an answer proves nothing before a horizon after it."""
+    horizon_s: float = 0.0
+    """How long after an attempt the processor that was asked last may still book it."""
     asked: str | None = None
     """The processor that is asked for it while it is looking up."""
     doubted: bool = False
@@ -229,6 +236,8 @@ class Lifecycle:
                 if in_outage and self.state is State.PAUSING:
                     self.failures_here = 0
                 return self._go(State.PAUSING, State.HELD, Effect.HOLD)
+            case Resolved():
+                return self._resolved(event)
             case Closed():
                 return self._go(State.CLOSING, State.CLOSED, Effect.FORGET)
             case _:
@@ -423,6 +432,7 @@ class Lifecycle:
     def _look_up_ended(self, event: LookUpEnded) -> Effect:
         if self.state is not State.LOOKING_UP or event.processor != self.asked:
             return Effect.NONE
+        self.horizon_s = event.horizon_s
         match event.result:
             case LookUpResult.CHARGED:
                 assert event.requested_at_ms is not None
@@ -460,6 +470,32 @@ class Lifecycle:
             return self._pause()
         self.state = State.HELD
         return Effect.HOLD_FIRST
+
+    def is_stuck(self, now_s: float) -> bool:
+        """Tell whether no answer of a processor is to be expected any more, so that an operator's word may decide."""
+        if self.state is State.STRANDED:
+            return True
+        waits = self.is_aside and self.state in {State.HELD, State.PAUSING, State.LOOKING_UP}
+        since_s = max(self.doubted_since_s, self.unproven_since_s or -inf)
+        return waits and now_s - since_s >= max(STUCK_S, self.horizon_s)
+
+    def _resolved(self, event: Resolved) -> Effect:
+        if self.state not in {State.HELD, State.PAUSING, State.LOOKING_UP, State.STRANDED}:
+            return Effect.NONE
+        if event.charged_by is not None:
+            assert event.requested_at_ms is not None
+            self.processor, self.stamp_ms = event.charged_by, event.requested_at_ms
+            self._charged_at(event.requested_at_ms)
+            self.answered_since_ms = event.requested_at_ms
+            self.state = State.SETTLING
+            return Effect.SETTLE
+        if self.row is not None:
+            self.left = (*self.left, (self.row, self.horizon_s))
+        self._free()
+        self.unchecked = self.must_answer = False
+        self.unasked, self.declined_by, self.processor = (), event.never_by, None
+        self.state = State.MOVING if self.has_row else State.HELD
+        return Effect.MOVE if self.has_row else Effect.HOLD
 
     # Its end without a charge.
 

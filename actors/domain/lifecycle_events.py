@@ -113,6 +113,18 @@ class LookUpEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolved:
+    """An operator has found out what became of a payment of which nobody else can tell."""
+
+    charged_by: str | None
+    """The processor that charged it; None where none did."""
+    requested_at_ms: int | None
+    """The instant under which it was charged; None where it was not."""
+    never_by: frozenset[str] = frozenset()
+    """Processors that it is not sent to any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class PauseEnded:
     """The pause after a failure is over."""
 
@@ -145,6 +157,7 @@ Event = (
     | ChargeEnded
     | LookUpEnded
     | PauseEnded
+    | Resolved
     | Settled
     | Closed
 )

@@ -198,6 +198,31 @@ class LedgerSummary:
     """How many charges of the window are in Postgres and not in the totals, since they were answered too late."""
 
 
+class PaymentState(Enum):
+    """How far a payment is that has a row, as a list can ask for it. The values are what the API shows."""
+
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+    """It has been unknown for more than a second whether it was charged."""
+    STRANDED = "stranded"
+    DECLINED = "declined"
+    MISMATCHED = "mismatched"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """The place of a payment in a list, which begins with the oldest."""
+
+    at_ms: int
+    """When it was accepted or, if it is settled, the instant of its charge; milliseconds since the epoch."""
+    correlation_id: UUID
+
+
+FIRST = Position(-(2**63), UUID(int=0))
+"""The position before all others."""
+
+
 @dataclass(frozen=True, slots=True)
 class PaymentRecord:
     """What Postgres knows about one payment."""
@@ -214,6 +239,12 @@ class PaymentRecord:
     """Its end without a charge; None where it is settled or driven."""
     marked: str | None = None
     """What its owner tells readers of it: "unknown", "stranded" or nothing."""
+
+    @property
+    def position(self) -> Position:
+        """Its place in the list of all that are in its state."""
+        at_ms = self.settlement.requested_at_ms if self.settlement else self.payment.accepted_at_ms
+        return Position(at_ms, self.payment.correlation_id)
 
 
 @dataclass(frozen=True, slots=True)

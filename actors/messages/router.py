@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
-from actors.domain.payment import Claim, Payment
+from actors.domain.payment import Claim, EndState, Payment
+from actors.domain.resolution import Finding
 from actors.domain.routing import Availability, Reason
 
 
@@ -106,6 +107,20 @@ class GetDriven:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolve:
+    """Apply what an operator has found out.
+
+    Answers a `ResolutionAnswer`, or None where this replica does not drive the payment.
+    """
+
+    finding: Finding
+    reopened: Claim | None = None
+    """Its row, where it had ended without a charge and was taken up again for this."""
+    ended: EndState | None = None
+    """How it had ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class GetRouterStats:
     """A question: what is the replica busy with? Answers `RouterStats`."""
 
@@ -136,5 +151,6 @@ RouterMessage = (
     | GetDrivenCount
     | GetAdoptionRoom
     | GetDriven
+    | Resolve
     | GetRouterStats
 )

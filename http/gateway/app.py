@@ -1,18 +1,21 @@
 """The Falcon application: routes, error handling, media types."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Protocol
 
 import falcon
 
-from actors.domain.processors import ALL_CURRENCIES, PostedCurrencies
+from actors.domain.processors import ALL_CURRENCIES, EVENT_NAMES, PostedCurrencies
 from gateway.dashboard import DashboardResource
 from gateway.metrics import MeasuredGateway, MetricsResource
+from gateway.payment_list import PaymentLister
 from gateway.payments import ANSWER_KINDS, PaymentGateway, PaymentLookUp, PaymentResource, PaymentsResource
 from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
 from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailable
 from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsResource
 from gateway.purge import PurgeResource, PurgingGateway
+from gateway.resolutions import ResolutionResource, ResolvingGateway
 from gateway.summary import SummaryQueries, SummaryResource
 
 
@@ -20,27 +23,33 @@ class Gateway(PaymentGateway, PurgingGateway, ProbedGateway, MeasuredGateway, Pr
     """What the HTTP side needs of a replica; `actors.replica.Replica` fulfils it."""
 
 
-class Queries(PaymentLookUp, SummaryQueries, Protocol):
+class Queries(PaymentLookUp, PaymentLister, SummaryQueries, Protocol):
     """What the HTTP side asks about accepted payments; `actors.queries.PaymentQueries` fulfils it."""
 
 
 def create_app(
     gateway: Gateway,
     queries: Queries,
+    resolutions: ResolvingGateway,
     *,
     allow_purge: bool,
     allow_force: bool,
+    processors: Collection[str] = EVENT_NAMES,
     currencies: PostedCurrencies = ALL_CURRENCIES,
 ) -> falcon.App[falcon.Request, falcon.Response]:
-    """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments."""
+    """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments.
+
+    `processors` are the names of those that may have charged payments.
+    """
     app = falcon.App()
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
         app.add_error_handler(error, translate_unavailable)
     answers = Counter(dict.fromkeys(ANSWER_KINDS, 0))
     app.add_route("/", DashboardResource())
-    app.add_route("/payments", PaymentsResource(gateway, answers, currencies))
+    app.add_route("/payments", PaymentsResource(gateway, queries, answers, currencies))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
+    app.add_route("/payments/{correlation_id}/resolution", ResolutionResource(resolutions, processors))
     app.add_route("/payments-summary", SummaryResource(queries))
     app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))
     app.add_route("/processors", ProcessorsResource(gateway))

@@ -45,8 +45,10 @@ def application(
     return create_app(
         replica,
         system.queries,
+        system.resolutions,
         allow_purge=settings.allow_purge,
         allow_force=settings.allow_force,
+        processors=tuple(system.processors),
         currencies=settings.currencies,
     )
 

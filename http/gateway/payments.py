@@ -16,6 +16,7 @@ from actors.messages.intake import AcceptAnswer
 from actors.queries import PaymentStatus
 from gateway.media import write_body
 from gateway.payment_body import read_payment
+from gateway.payment_list import PaymentLister, cursor_of, read_page
 from gateway.problems import InvalidFieldError, unavailable
 
 REFUSED = "refused"
@@ -44,15 +45,29 @@ class PaymentLookUp(Protocol):
 
 
 class PaymentsResource:
-    """Accepts payments."""
+    """Accepts payments, and lists them."""
 
     def __init__(
-        self, gateway: PaymentGateway, answers: Counter[str], currencies: PostedCurrencies = ALL_CURRENCIES
+        self,
+        gateway: PaymentGateway,
+        queries: PaymentLister,
+        answers: Counter[str],
+        currencies: PostedCurrencies = ALL_CURRENCIES,
     ) -> None:
-        """Count each answer in `answers`, by one of `ANSWER_KINDS`."""
+        """Count each answer to a post in `answers`, by one of `ANSWER_KINDS`."""
         self._gateway = gateway
+        self._queries = queries
         self._answers = answers
         self._currencies = currencies
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer the payments in one state, the oldest first, and where the next page begins."""
+        state, after, limit = read_page(req)
+        # One more than is asked for tells whether there is a next page.
+        found = self._queries.payments(state, after, limit + 1)
+        page = [describe(status) for status in found[:limit]]
+        last = found[limit - 1].record if len(found) > limit else None
+        write_body(req, resp, {"payments": page, "next": cursor_of(last.position) if last else None})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 202 once the payment is durable."""

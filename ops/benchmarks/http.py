@@ -20,7 +20,9 @@ from uuid import uuid4
 import falcon
 
 from actors.domain.payment import Payment
+from actors.domain.records import PaymentState, Position
 from actors.messages.intake import AcceptAnswer
+from actors.queries import PaymentStatus
 from gateway.payments import PaymentsResource
 from ops.environment import ROOT
 
@@ -49,11 +51,16 @@ class InstantGateway:
         """Accept a payment at once."""
         return AcceptAnswer.ACCEPTED
 
+    def payments(self, _state: PaymentState, _after: Position, _payments_max: int) -> tuple[PaymentStatus, ...]:
+        """List nothing."""
+        return ()
+
 
 def application() -> falcon.App[falcon.Request, falcon.Response]:
     """Build what both workers serve; gunicorn calls it."""
     app = falcon.App()
-    app.add_route("/payments", PaymentsResource(InstantGateway(), Counter()))
+    gateway = InstantGateway()
+    app.add_route("/payments", PaymentsResource(gateway, gateway, Counter()))
     return app
 
 

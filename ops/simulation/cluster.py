@@ -19,6 +19,7 @@ from ops.simulation.peers import MemoryBoard, MemoryChannel
 from ops.simulation.processors import SimulatedClient, SimulatedProbe
 from ops.simulation.purges import MemoryPurge
 from ops.simulation.replica import Mailbox, SimulatedReplica
+from ops.simulation.resolutions import MemoryResolutions
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from ops.simulator.processor import PaymentProcessor
@@ -74,6 +75,7 @@ class Cluster:
             database=FreeDatabase(),
             payments=MemoryPayments(self.tables, fence, lambda: self._wait(runtime)),
             leases=MemoryLeases(self.tables, fence),
+            resolutions=MemoryResolutions(self.tables, fence),
             purges=MemoryPurge(self.tables, fence),
             board=self.board,
             probe=SimulatedProbe(self.processors, runtime),

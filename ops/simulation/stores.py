@@ -13,6 +13,8 @@ from actors.domain.records import (
     Beat,
     LedgerSummary,
     PaymentRecord,
+    PaymentState,
+    Position,
     ProcessorTotal,
     Registration,
     ReplicaState,
@@ -123,6 +125,12 @@ class MemoryPayments(MemoryStore):
         self._answer()
         return self.tables.record(correlation_id)
 
+    def in_state(self, state: PaymentState, after: Position, payments_max: int) -> tuple[PaymentRecord, ...]:
+        self._answer()
+        records = filter(None, map(self.tables.record, self.tables.payments))
+        listed = [each for each in records if _state_of(each) is state and each.position > after]
+        return tuple(sorted(listed, key=lambda each: each.position)[:payments_max])
+
     def watermarks(self) -> Watermarks:
         self._answer()
         leases, owners = self.tables.leases, self.tables.owners()
@@ -159,6 +167,14 @@ class MemoryPayments(MemoryStore):
         done = set(tables.gone()) - tables.owners()
         watermarks_ms = (lease.watermark_ms for name, lease in tables.leases.items() if name not in done)
         return min(watermarks_ms, default=NEVER_MS)
+
+
+def _state_of(record: PaymentRecord) -> PaymentState:
+    if record.settlement is not None:
+        return PaymentState.SETTLED
+    if record.closing is not None:
+        return PaymentState(record.closing.state.value)
+    return PaymentState(record.marked or "accepted")
 
 
 class MemoryLeases(MemoryStore):

@@ -7,6 +7,7 @@ from uuid import UUID
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import KnownPayment, PaymentRecord
+from actors.domain.resolution import Resolution, ResolutionAnswer
 from actors.domain.wall_clock import ClockReading
 
 
@@ -46,6 +47,14 @@ class Lease:
 
 
 @dataclass
+class KeptResolution:
+    """What an operator has found out, and what became of that."""
+
+    resolution: Resolution
+    answer: ResolutionAnswer | None = None
+
+
+@dataclass
 class MemoryTables:
     """What several replicas share, as they share one Postgres."""
 
@@ -58,6 +67,8 @@ class MemoryTables:
     disputes: set[Settlement] = field(default_factory=set)
     """Charges of payments that are settled otherwise."""
     leases: dict[str, Lease] = field(default_factory=dict)
+    resolutions: dict[int, KeptResolution] = field(default_factory=dict)
+    """What operators have found out, by its number."""
     generation: int = 0
     purged_at_ms: int = 0
     purged_generation: int = 0

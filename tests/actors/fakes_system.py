@@ -18,6 +18,7 @@ from actors.supervisor import Child
 from actors.system import Parts, System
 from ops.simulation.journals import MemoryStoreMemory
 from ops.simulation.purges import MemoryPurge
+from ops.simulation.resolutions import MemoryResolutions
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import MemoryBoard, MemoryChannel, ScriptedProbe, ScriptedProcessor, VirtualRuntime
@@ -77,6 +78,7 @@ def memory_parts(
         database=MemoryDatabase(),
         payments=MemoryPayments(tables, fence),
         leases=MemoryLeases(tables, fence),
+        resolutions=MemoryResolutions(tables, fence),
         purges=MemoryPurge(tables, fence),
         board=MemoryBoard(runtime.now_s),
         probe=ScriptedProbe(),

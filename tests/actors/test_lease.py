@@ -8,6 +8,7 @@ from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.lease_watch import LEASE_S
 from actors.domain.payment import Claim, Payment, Settlement
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, Watermarks
+from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.wall_clock import ClockReading
 from actors.errors import GatewayUnavailableError, LeaseLostError
 from actors.fleet import CLOCKS_S
@@ -15,10 +16,12 @@ from actors.lease import ADOPT_S, BEAT_S, LeaseActor
 from actors.messages.intake import FirstAmountsFound, TakeOver
 from actors.messages.lease import GetLivingCount, Leave
 from actors.messages.processor import GetUnreported, LeaseRenewed
-from actors.messages.router import Adopt, GetAdoptionRoom, GetUncommitted, StoreChanged
+from actors.messages.router import Adopt, GetAdoptionRoom, GetUncommitted, Resolve, StoreChanged
 from actors.messages.trouble import GetTrouble
+from actors.resolver import Resolver
 from actors.takeover import TAKEN_AT_ONCE_MAX
 from ops.simulation.journals import MemoryStoreMemory
+from ops.simulation.resolutions import MemoryResolutions
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, both, deliver, payment
@@ -41,14 +44,19 @@ class Lease:
         self.intake, self.shelf = self.recorder({TakeOver: True}), MemoryShelf()
         self.memory = memory or MemoryStoreMemory()
         self.purges: list[None] = []
+        payments = MemoryPayments(self.tables, self.leases.fence)
+        self.resolutions = MemoryResolutions(self.tables, self.leases.fence)
         self.actor = LeaseActor(
             leases=self.leases,
-            payments=MemoryPayments(self.tables, self.leases.fence),
+            payments=payments,
             router=self.router,
             processors=[self.processor],
             intake=self.intake,
             shelf=self.shelf,
             memory=self.memory,
+            resolver=Resolver(
+                resolutions=self.resolutions, payments=payments, router=self.router, runtime=self.runtime
+            ),
             runtime=self.runtime,
             generation=generation,
             purged=lambda: self.purges.append(None),
@@ -566,3 +574,18 @@ def test_a_purge_that_postgres_forgot_is_followed_and_the_replica_joins_when_it_
     tables.generation = 5
     lease.advance(BEAT_S)
     assert lease.processor.messages == [LeaseRenewed(lease.runtime.now_s() + LEASE_S)]
+
+
+# What operators have found out.
+
+
+def test_what_operators_have_found_out_is_answered_while_the_replica_has_its_lease() -> None:
+    lease = Lease()
+    lease.router.answers[Resolve] = ResolutionAnswer.APPLIED
+    number = lease.resolutions.ask(Finding(payment(1).correlation_id, None, None), "an operator", NOW_MS)
+    lease.leases.failures = 1000
+    lease.start().advance(LEASE_S)
+    assert lease.resolutions.answer_to(number) is None
+    lease.leases.failures = 0
+    lease.advance(LEASE_S + ADOPT_S + BEAT_S)
+    assert lease.resolutions.answer_to(number) is ResolutionAnswer.APPLIED

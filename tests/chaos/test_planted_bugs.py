@@ -83,6 +83,7 @@ class PassedPayments:
         self.write, self.report_conflicts, self.latest = payments.write, payments.report_conflicts, payments.latest
         self.payment, self.watermarks, self.summary = payments.payment, payments.watermarks, payments.summary
         self.forget_registration, self.absence = payments.forget_registration, payments.absence
+        self.in_state = payments.in_state
 
 
 class LosingPayments(PassedPayments):

@@ -6,7 +6,8 @@ from actors.domain.breaker import BreakerState, Transition
 from actors.domain.breaker_causes import Cause
 from actors.domain.money import Money
 from actors.domain.payment import EndState, Payment
-from actors.domain.records import ProcessorTotal
+from actors.domain.records import PaymentState, Position, ProcessorTotal
+from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.routing import Reason
 from actors.errors import FielError, GatewayUnavailableError
 from actors.messages.health import OrderReach
@@ -66,6 +67,12 @@ class FakeGateway:
         self.window = NOTHING
         self.asked: list[tuple[int | None, int | None]] = []
         """Windows that were asked for."""
+        self.listed: tuple[PaymentStatus, ...] = ()
+        self.lists: list[tuple[PaymentState, Position, int]] = []
+        """Pages of lists that were asked for."""
+        self.findings: list[tuple[Finding, str]] = []
+        """What operators have said."""
+        self.resolution = ResolutionAnswer.APPLIED
         self.purges = 0
         self.ready = ALL_WELL
         self.dead: tuple[str, ...] = ()
@@ -95,6 +102,16 @@ class FakeGateway:
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
         self._fail()
         return self.statuses.get(correlation_id)
+
+    def payments(self, state: PaymentState, after: Position, payments_max: int) -> tuple[PaymentStatus, ...]:
+        self._fail()
+        self.lists.append((state, after, payments_max))
+        return self.listed[:payments_max]
+
+    def resolve(self, finding: Finding, asked_by: str) -> ResolutionAnswer:
+        self._fail()
+        self.findings.append((finding, asked_by))
+        return self.resolution
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
         self._fail()

@@ -8,9 +8,8 @@ PROBLEM = "application/problem+json"
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/payments", "POST"),
-        ("PUT", "/payments", "POST"),
-        ("DELETE", "/payments", "POST"),
+        ("PUT", "/payments", "GET, POST"),
+        ("DELETE", "/payments", "GET, POST"),
         ("POST", "/payments/c56a4180-65aa-42ec-a945-5fd21dec0538", "GET"),
         ("POST", "/payments-summary", "GET"),
         ("GET", "/purge-payments", "POST"),
@@ -27,7 +26,7 @@ def test_a_wrong_method_is_told_the_right_one(
 ) -> None:
     answer = client.simulate_request(method, path)
     assert (answer.status_code, answer.headers["content-type"], answer.json["status"]) == (405, PROBLEM, 405)
-    assert {allowed, "OPTIONS"} == set(answer.headers["allow"].split(", "))
+    assert {*allowed.split(", "), "OPTIONS"} == set(answer.headers["allow"].split(", "))
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/payments/1/2", "/%FF", "/payments-summary/", "/index.html"])

@@ -30,6 +30,8 @@ from actors.domain.records import (
     KnownPayment,
     LedgerSummary,
     PaymentRecord,
+    PaymentState,
+    Position,
     ProcessorTotal,
     Watermarks,
     WriteResult,
@@ -37,6 +39,16 @@ from actors.domain.records import (
 from actors.errors import FencedError, LedgerUnavailableError
 
 INSTANT_MS_MIN, INSTANT_MS_MAX = -(2**63), 2**63 - 1
+
+_LISTS = {
+    PaymentState.SETTLED: ("settled_payments", None),
+    PaymentState.ACCEPTED: ("open_payments", None),
+    PaymentState.UNKNOWN: ("open_payments", "unknown"),
+    PaymentState.STRANDED: ("open_payments", "stranded"),
+    PaymentState.DECLINED: ("closed_payments", EndState.DECLINED.value),
+    PaymentState.MISMATCHED: ("closed_payments", EndState.MISMATCHED.value),
+}
+"""The query that lists payments in a state, and its parameter."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -157,6 +169,19 @@ class PostgresPayments:
             cursor = connection.cursor(row_factory=tuple_row)
             recorded, others = cursor.execute(QUERIES["absence"], parameters).fetchone() or (False, ())
         return Absence(recorded, frozenset(others))
+
+    def in_state(self, state: PaymentState, after: Position, payments_max: int) -> tuple[PaymentRecord, ...]:
+        """Read payments in one state."""
+        query, marked = _LISTS[state]
+        parameters = {
+            "state": marked,
+            "after_ms": after.at_ms,
+            "after_id": after.correlation_id,
+            "payments_max": payments_max,
+        }
+        with self._connections.pool.use() as connection:
+            rows = connection.cursor(row_factory=dict_row).execute(QUERIES[query], parameters).fetchall()
+        return tuple(map(_payment_record, rows))
 
     def watermarks(self) -> Watermarks:
         """Tell how far the charges of all replicas are complete."""

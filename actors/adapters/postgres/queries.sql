@@ -157,6 +157,38 @@ LEFT JOIN closed AS d USING (correlation_id) WHERE p.correlation_id = %(correlat
 SELECT EXISTS (SELECT FROM payment WHERE correlation_id = %(correlation_id)s) AS recorded,
     ARRAY(SELECT name FROM replica WHERE name <> %(replica)s) AS others
 
+-- name: settled_payments
+-- Reads settled payments behind a position, by the instant of their charge.
+SELECT
+    p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, NULL AS owner, NULL AS marked,
+    s.processor, s.attempts, s.requested_at_ms, s.answered_at_ms, s.amount_cents AS settled_minor, s.currency AS settled_currency,
+    NULL AS ended, NULL AS closed_at_ms, ARRAY[]::json[] AS conflicting_amounts
+FROM settlement AS s JOIN payment AS p USING (correlation_id)
+WHERE (s.requested_at_ms, s.correlation_id) > (%(after_ms)s, %(after_id)s)
+ORDER BY s.requested_at_ms, s.correlation_id LIMIT %(payments_max)s
+
+-- name: open_payments
+-- Reads payments that some replica drives, behind a position, by the instant at which they were accepted: those that
+-- their rows mark with a state, or with none.
+SELECT
+    p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, c.owner, c.state AS marked,
+    c.processor, NULL AS attempts, NULL AS requested_at_ms, NULL AS answered_at_ms, NULL AS settled_minor, NULL AS settled_currency,
+    NULL AS ended, NULL AS closed_at_ms, ARRAY[]::json[] AS conflicting_amounts
+FROM claim AS c JOIN payment AS p USING (correlation_id)
+WHERE c.state IS NOT DISTINCT FROM %(state)s AND (p.accepted_at_ms, p.correlation_id) > (%(after_ms)s, %(after_id)s)
+ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
+
+-- name: closed_payments
+-- Reads payments that ended without a charge, behind a position, by the instant at which they were accepted.
+SELECT
+    p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, NULL AS owner, NULL AS marked,
+    d.processor, d.attempts, NULL AS requested_at_ms, NULL AS answered_at_ms, NULL AS settled_minor, NULL AS settled_currency,
+    d.state AS ended, d.closed_at_ms, ARRAY[]::json[] AS conflicting_amounts
+FROM closed AS d JOIN payment AS p USING (correlation_id)
+WHERE d.state = %(state)s AND NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = d.correlation_id)
+    AND (p.accepted_at_ms, p.correlation_id) > (%(after_ms)s, %(after_id)s)
+ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
+
 -- name: summary
 -- Adds up, by processor and currency, the charges stamped within both bounds and answered until an instant, and counts
 -- those that were answered later. One more row, without a processor, tells how far the charges are complete: the lowest
@@ -269,6 +301,40 @@ SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, p
 FROM claim JOIN payment USING (correlation_id) WHERE owner = %(replica)s
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
 
+-- name: ask_resolution
+-- Keeps what an operator says of a payment, for the replica that drives it.
+INSERT INTO resolution (correlation_id, processor, requested_at_ms, asked_at_ms, asked_by)
+VALUES (%(correlation_id)s, %(processor)s, %(requested_at_ms)s, %(asked_at_ms)s, %(asked_by)s) RETURNING number
+
+-- name: resolution_answer
+-- Reads what became of what an operator said.
+SELECT answer FROM resolution WHERE number = %(number)s
+
+-- name: unanswered_resolutions
+-- Reads what operators say of payments that this replica drives, or that none drives, in their order.
+SELECT number, correlation_id, r.processor, requested_at_ms
+FROM resolution AS r LEFT JOIN claim AS c USING (correlation_id)
+WHERE answer IS NULL AND (c.owner IS NULL OR c.owner = %(replica)s) ORDER BY number LIMIT %(resolutions_max)s
+
+-- name: reopen
+-- Takes up a closed payment as a claim of this replica, and tells how it had ended.
+WITH fence AS (
+    SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
+), reopened AS (
+    DELETE FROM closed USING fence WHERE correlation_id = %(correlation_id)s
+    RETURNING correlation_id, processor, attempts, state, epoch
+), claimed AS (
+    INSERT INTO claim (correlation_id, processor, owner, attempts, epoch)
+    SELECT correlation_id, processor, %(replica)s, attempts, epoch FROM reopened
+)
+SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, 0 AS moves, state
+FROM reopened JOIN payment USING (correlation_id)
+
+-- name: answer_resolution
+-- Keeps what became of what an operator said.
+UPDATE resolution SET answer = %(answer)s, answered_at_ms = %(answered_at_ms)s, answered_by = %(replica)s
+WHERE number = %(number)s
+
 -- name: last_purge
 -- Reads the number and the instant of the last purge.
 SELECT generation, purged_at_ms AS at_ms FROM gateway
@@ -297,7 +363,7 @@ SELECT EXISTS (SELECT FROM replica WHERE generation < %(generation)s AND left_ep
 
 -- name: lock_tables
 -- Keeps every batch out. A batch locks its tables before the row of its replica, and a purge keeps to that order.
-LOCK TABLE payment, claim, settlement, closed, conflict, dispute IN ACCESS EXCLUSIVE MODE
+LOCK TABLE payment, claim, settlement, closed, conflict, dispute, resolution IN ACCESS EXCLUSIVE MODE
 
 -- name: fence_sleepers
 -- Ends the epochs of replicas that have left: they may wake up with batches of what is purged now.
@@ -319,7 +385,7 @@ CREATE TEMPORARY TABLE later_conflict ON COMMIT DROP AS SELECT conflict.* FROM c
 
 -- name: empty_tables
 -- Deletes every payment with all that belongs to it.
-TRUNCATE payment, claim, settlement, closed, conflict, dispute
+TRUNCATE payment, claim, settlement, closed, conflict, dispute, resolution
 
 -- name: put_later_back
 -- Writes the copies into the tables that were emptied.

@@ -13,9 +13,12 @@ from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
+from actors.adapters.postgres.resolutions import PostgresResolutions
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
-from actors.domain.records import LastPurge, PaymentRecord, WriteResult
+from actors.domain.records import FIRST, LastPurge, PaymentRecord, PaymentState, WriteResult
+from actors.domain.resolution import Finding, ResolutionAnswer
 from ops.simulation.purges import MemoryPurge
+from ops.simulation.resolutions import MemoryResolutions
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, READING, both, payment
@@ -35,6 +38,7 @@ class ReplicaStorage:
     payments: PostgresPayments | MemoryPayments
     leases: PostgresLeases | MemoryLeases
     purge: PostgresPurge | MemoryPurge
+    resolutions: PostgresResolutions | MemoryResolutions
     ping: Callable[[], None]
 
 
@@ -70,6 +74,12 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "repeat_purge": lambda storage: storage.purge.repeat_purge(LastPurge(0, 0)),
     "finish_purge": lambda storage: storage.purge.finish_purge(LastPurge(0, 0)),
     "watermarks": lambda storage: storage.payments.watermarks(),
+    "in_state": lambda storage: storage.payments.in_state(PaymentState.UNKNOWN, FIRST, 100),
+    "ask_resolution": lambda storage: storage.resolutions.ask(Finding(uid(1), None, None), "an operator", NOW_MS),
+    "answer_to": lambda storage: storage.resolutions.answer_to(1),
+    "unanswered": lambda storage: storage.resolutions.unanswered(100),
+    "reopen": lambda storage: storage.resolutions.reopen(uid(1)),
+    "answer": lambda storage: storage.resolutions.answer(1, ResolutionAnswer.APPLIED, NOW_MS),
     "ping": lambda storage: storage.ping(),
 }
 """Every method of the storage ports, and what readiness asks."""
@@ -84,6 +94,7 @@ def opened(database_url: str, replica: str = "a") -> Iterator[ReplicaStorage]:
             PostgresPayments(connections, fence),
             PostgresLeases(connections, fence),
             PostgresPurge(connections, replica),
+            PostgresResolutions(connections, fence),
             connections.ping,
         )
 
@@ -91,7 +102,11 @@ def opened(database_url: str, replica: str = "a") -> Iterator[ReplicaStorage]:
 def in_memory(tables: MemoryTables, replica: str) -> ReplicaStorage:
     fence = MemoryFence(replica)
     return ReplicaStorage(
-        MemoryPayments(tables, fence), MemoryLeases(tables, fence), MemoryPurge(tables, fence), lambda: None
+        MemoryPayments(tables, fence),
+        MemoryLeases(tables, fence),
+        MemoryPurge(tables, fence),
+        MemoryResolutions(tables, fence),
+        lambda: None,
     )
 
 

@@ -1,0 +1,55 @@
+"""`GET /payments?state=…`: the payments in one state, page by page."""
+
+from typing import Protocol
+from uuid import UUID
+
+import falcon
+
+from actors.domain.records import FIRST, PaymentState, Position
+from actors.queries import PaymentStatus
+from gateway.problems import InvalidFieldError
+
+LIMIT_MAX = 500
+LIMIT_DEFAULT = 100
+
+
+class PaymentLister(Protocol):
+    """What lists need of the gateway's queries."""
+
+    def payments(self, state: PaymentState, after: Position, payments_max: int) -> tuple[PaymentStatus, ...]:
+        """Read payments in one state, the oldest first."""
+
+
+def read_page(req: falcon.Request) -> tuple[PaymentState, Position, int]:
+    """Read which page of which list is wanted.
+
+    Raises:
+        InvalidFieldError: a parameter is missing or malformed.
+    """
+    given = req.get_param("state") or ""
+    try:
+        state = PaymentState(given)
+    except ValueError:
+        known = ", ".join(each.value for each in PaymentState)
+        raise InvalidFieldError("state", f"must be one of {known}") from None
+    limit = req.get_param("limit") or str(LIMIT_DEFAULT)
+    if not (limit.isascii() and limit.isdecimal() and 0 < int(limit) <= LIMIT_MAX):
+        raise InvalidFieldError("limit", f"must be a whole number from 1 to {LIMIT_MAX}")
+    cursor = req.get_param("cursor")
+    return state, FIRST if cursor is None else _read_cursor(cursor), int(limit)
+
+
+def cursor_of(position: Position) -> str:
+    """Write a position as a client is given it, and gives it back."""
+    return f"{position.at_ms}.{position.correlation_id}"
+
+
+def _read_cursor(cursor: str) -> Position:
+    at_ms, _, correlation_id = cursor.partition(".")
+    try:
+        position = Position(int(at_ms), UUID(correlation_id))
+    except ValueError:
+        position = None
+    if position is None or cursor_of(position) != cursor or abs(position.at_ms) >= 2**63:
+        raise InvalidFieldError("cursor", "must be the value of next in an earlier answer")
+    return position

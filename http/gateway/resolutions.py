@@ -1,0 +1,96 @@
+"""`POST /payments/{correlationId}/resolution`: an operator's word on a payment that does not settle by itself."""
+
+from collections.abc import Collection
+from ipaddress import ip_address
+from typing import Protocol
+from uuid import UUID
+
+import falcon
+import msgspec
+
+from actors.domain.instant import ms_from_iso
+from actors.domain.resolution import Finding, ResolutionAnswer
+from gateway.media import write_body
+from gateway.payment_body import is_msgpack_body, read_body
+from gateway.problems import InvalidFieldError
+
+ASKED_BY_MAX = 100
+"""Characters of an operator's name."""
+
+
+class ResolvingGateway(Protocol):
+    """What resolutions need of the gateway."""
+
+    def resolve(self, finding: Finding, asked_by: str) -> ResolutionAnswer:
+        """Keep a finding, and tell what became of it."""
+
+
+class _Body(msgspec.Struct):
+    chargedBy: str | None  # noqa: N815  # the API's name
+    requestedAt: str | None = None  # noqa: N815  # the API's name
+    by: str = "an operator"
+
+
+class ResolutionResource:
+    """Takes an operator's word, from this machine alone."""
+
+    def __init__(self, resolutions: ResolvingGateway, processors: Collection[str]) -> None:
+        """`processors` are the names of those that may have charged something."""
+        self._resolutions = resolutions
+        self._processors = frozenset(processors)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
+        """Answer 200 where the finding is applied, 409 where it is not, 404 where there is no such payment."""
+        if not _is_local(req):
+            raise falcon.HTTPForbidden(
+                title="Not from here", description="payments are resolved from the machine of a replica alone"
+            )
+        try:
+            parsed = msgspec.convert(correlation_id, UUID)
+        except msgspec.ValidationError:
+            raise InvalidFieldError("correlationId", "must be a UUID") from None
+        finding, asked_by = self._read(req, parsed)
+        answer = self._resolutions.resolve(finding, asked_by)
+        match answer:
+            case ResolutionAnswer.APPLIED:
+                write_body(req, resp, {"correlationId": parsed, "resolution": answer.value})
+            case ResolutionAnswer.NOT_FOUND:
+                raise falcon.HTTPNotFound(title="Unknown payment", description=f"Postgres has no payment {parsed}")
+            case ResolutionAnswer.SETTLED:
+                raise falcon.HTTPConflict(title="Settled", description="its charge is recorded already")
+            case ResolutionAnswer.MAY_SETTLE:
+                raise falcon.HTTPConflict(
+                    title="May settle by itself",
+                    description="its processor may still tell what became of it; ask again when it is listed as unknown"
+                    " for more than a minute, or as stranded, declined or mismatched",
+                )
+
+    def _read(self, req: falcon.Request, correlation_id: UUID) -> tuple[Finding, str]:
+        decode = msgspec.msgpack.decode if is_msgpack_body(req) else msgspec.json.decode
+        try:
+            body = decode(read_body(req), type=_Body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidFieldError("body", "must hold chargedBy, and requestedAt where that is not null") from error
+        if not 0 < len(body.by) <= ASKED_BY_MAX or not body.by.isprintable():
+            raise InvalidFieldError("by", f"must be a name of at most {ASKED_BY_MAX} characters")
+        if body.chargedBy is None:
+            if body.requestedAt is not None:
+                raise InvalidFieldError("requestedAt", "must be missing where no processor charged the payment")
+            return Finding(correlation_id, None, None), body.by
+        if body.chargedBy not in self._processors:
+            raise InvalidFieldError("chargedBy", f"must be one of {', '.join(sorted(self._processors))}, or null")
+        try:
+            requested_at_ms = ms_from_iso(body.requestedAt or "")
+        except (ValueError, OverflowError):
+            raise InvalidFieldError("requestedAt", "must be the date and time of the charge in UTC") from None
+        return Finding(correlation_id, body.chargedBy, requested_at_ms), body.by
+
+
+def _is_local(req: falcon.Request) -> bool:
+    """Tell whether a request comes from this machine, and not through a proxy on it."""
+    if req.forwarded or req.get_header("X-Forwarded-For"):
+        return False
+    try:
+        return ip_address(req.remote_addr).is_loopback
+    except ValueError:
+        return False

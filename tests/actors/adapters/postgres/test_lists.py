@@ -1,0 +1,54 @@
+"""Lists of payments in one state: the oldest first, page by page, each payment once."""
+
+from uuid import UUID
+
+from actors.domain.payment import EndState, Mark
+from actors.domain.records import FIRST, PaymentState, Position
+from tests.actors.adapters.postgres.storage import MANY, ReplicaStorage, charge, claim, ended, record_of, uid
+from tests.actors.fakes import NOW_MS
+
+
+def listed(storage: ReplicaStorage, state: PaymentState, after: Position = FIRST, most: int = MANY) -> list[UUID]:
+    return [each.payment.correlation_id for each in storage.payments.in_state(state, after, most)]
+
+
+def test_each_payment_is_in_the_list_of_its_state_alone(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(number) for number in range(1, 6)], [], [])
+    charge(mine, 6)
+    closings = [ended(3, EndState.DECLINED), ended(4, EndState.MISMATCHED)]
+    mine.payments.write([], [], [], closings, [Mark(uid(2), "unknown", NOW_MS), Mark(uid(5), "stranded", NOW_MS)])
+    assert {state: listed(mine, state) for state in PaymentState} == {
+        PaymentState.ACCEPTED: [uid(1)],
+        PaymentState.UNKNOWN: [uid(2)],
+        PaymentState.STRANDED: [uid(5)],
+        PaymentState.DECLINED: [uid(3)],
+        PaymentState.MISMATCHED: [uid(4)],
+        PaymentState.SETTLED: [uid(6)],
+    }
+
+
+def test_a_listed_payment_is_what_is_told_of_it_alone(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(number) for number in range(1, 4)], [], [])
+    charge(mine, 4)
+    mine.payments.write([], [], [], [ended(3)], [Mark(uid(2), "unknown", NOW_MS)])
+    for number, state in enumerate(
+        (PaymentState.ACCEPTED, PaymentState.UNKNOWN, PaymentState.DECLINED, PaymentState.SETTLED), 1
+    ):
+        (found,) = mine.payments.in_state(state, FIRST, MANY)
+        assert found == record_of(mine, number)
+
+
+def test_pages_follow_each_other_without_a_gap_also_where_instants_are_equal(mine: ReplicaStorage) -> None:
+    for number in (5, 3, 1, 4, 2):
+        charge(mine, number, NOW_MS + number // 3)
+    pages, after = [], FIRST
+    while page := mine.payments.in_state(PaymentState.SETTLED, after, 2):
+        pages.append([each.payment.correlation_id for each in page])
+        after = page[-1].position
+    assert pages == [[uid(1), uid(2)], [uid(3), uid(4)], [uid(5)]]
+
+
+def test_claims_of_every_replica_are_listed(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    mine.payments.write([claim(2)], [], [])
+    other.payments.write([claim(1)], [], [])
+    assert listed(mine, PaymentState.ACCEPTED) == [uid(1), uid(2)]

@@ -1,0 +1,140 @@
+"""An operator's word decides about a payment of which no processor tells any more, and about no other."""
+
+from uuid import UUID
+
+import pytest
+
+from actors.domain.breaker import BreakerState
+from actors.domain.lifecycle import STUCK_S
+from actors.domain.outcome import Outcome
+from actors.domain.payment import Claim, EndState, Move, Settlement
+from actors.domain.resolution import Finding, ResolutionAnswer
+from tests.actors.domain.dispatching import NOW_MS, Dispatching, ids, payment, payments
+
+(ONE,) = ids(1)
+CHARGED = Finding(ONE, "default", NOW_MS - 7)
+NOT_CHARGED = Finding(ONE, None, None)
+APPLIED, MAY_SETTLE = ResolutionAnswer.APPLIED, ResolutionAnswer.MAY_SETTLE
+
+
+def resolve(
+    subject: Dispatching, finding: Finding, reopened: Claim | None = None, ended: EndState | None = None
+) -> ResolutionAnswer | None:
+    return subject.dispatcher.resolved(finding, reopened, ended, subject.now_s, subject.now_ms)
+
+
+def unknown() -> Dispatching:
+    """Leave a payment unknown at a processor that has gone."""
+    subject = Dispatching().charging(1)
+    subject.ended(Outcome.UNKNOWN)
+    subject.announce("default", BreakerState.OPEN)
+    subject.advance(0.1)
+    subject.looked_up(1, None, answered=False)
+    return subject
+
+
+def stranded() -> Dispatching:
+    """Adopt a payment whose processor is not configured."""
+    subject = Dispatching()
+    subject.adopt(Claim(payment(1), "gone"))
+    return subject
+
+
+def settled(work_settlements: list[Settlement]) -> list[tuple[UUID, str, int]]:
+    return [(each.correlation_id, each.processor, each.requested_at_ms) for each in work_settlements]
+
+
+def test_a_payment_whose_processor_may_still_tell_is_left_to_it() -> None:
+    subject = unknown()
+    for finding in (CHARGED, NOT_CHARGED):
+        assert resolve(subject, finding) is MAY_SETTLE
+    subject.advance(STUCK_S - 1)
+    assert resolve(subject, CHARGED) is MAY_SETTLE
+    assert subject.decide().settlements == []
+
+
+def test_a_payment_that_is_driven_elsewhere_is_none_of_this_replica() -> None:
+    assert resolve(Dispatching(), CHARGED) is None
+
+
+def test_a_payment_that_is_charged_now_is_left_to_its_processor() -> None:
+    subject = Dispatching().charging(1)
+    subject.advance(10 * STUCK_S)
+    assert resolve(subject, NOT_CHARGED) is MAY_SETTLE
+
+
+@pytest.mark.parametrize("wait_s", [STUCK_S, 10 * STUCK_S])
+def test_a_charge_that_an_operator_has_found_is_settled(wait_s: float) -> None:
+    subject = unknown()
+    subject.advance(wait_s)
+    assert resolve(subject, CHARGED) is APPLIED
+    assert settled(subject.decide().settlements) == [(ONE, "default", NOW_MS - 7)]
+    subject.dispatcher.settled([ONE], subject.now_s)
+    assert subject.dispatcher.driven_count() == 0
+
+
+def test_a_payment_that_was_not_charged_goes_to_whichever_processor_takes_it() -> None:
+    subject = unknown()
+    subject.advance(STUCK_S)
+    assert resolve(subject, NOT_CHARGED) is APPLIED
+    assert subject.decide().moves == [Move(ONE, None, attempts=1, moves=1)]
+    subject.dispatcher.moved([ONE], subject.now_s)
+    assert subject.decide().moves == [Move(ONE, "fallback", attempts=1, moves=2)]
+
+
+def test_an_answer_that_comes_after_an_operators_word_changes_nothing() -> None:
+    subject = unknown()
+    subject.advance(STUCK_S)
+    assert resolve(subject, CHARGED) is APPLIED
+    assert resolve(subject, NOT_CHARGED) is MAY_SETTLE
+    subject.looked_up(1, NOW_MS)
+    assert subject.advance(60).look_ups == {}
+
+
+def test_a_stranded_payment_is_resolved_at_once() -> None:
+    subject = stranded()
+    assert resolve(subject, Finding(ONE, "fallback", NOW_MS)) is APPLIED
+    assert settled(subject.decide().settlements) == [(ONE, "fallback", NOW_MS)]
+    subject = stranded()
+    assert resolve(subject, NOT_CHARGED) is APPLIED
+    assert subject.decide().moves == [Move(ONE, None, attempts=0, moves=1)]
+    subject.dispatcher.moved([ONE], subject.now_s)
+    assert subject.decide().moves == [Move(ONE, "default", attempts=0, moves=2)]
+
+
+def test_a_payment_that_had_ended_is_charged_by_those_that_do_not_hold_its_id() -> None:
+    subject = Dispatching()
+    reopened = Claim(payment(1), "default", attempts=2)
+    assert resolve(subject, NOT_CHARGED, reopened, EndState.MISMATCHED) is APPLIED
+    assert subject.decide().moves == [Move(ONE, None, attempts=2, moves=1)]
+    subject.dispatcher.moved([ONE], subject.now_s)
+    assert subject.decide().moves == [Move(ONE, "fallback", attempts=2, moves=2)]
+
+
+def test_a_payment_that_all_had_declined_is_offered_to_all_again() -> None:
+    subject = Dispatching()
+    reopened = Claim(payment(1), "fallback", attempts=2)
+    assert resolve(subject, NOT_CHARGED, reopened, EndState.DECLINED) is APPLIED
+    subject.decide()
+    subject.dispatcher.moved([ONE], subject.now_s)
+    assert subject.decide().moves == [Move(ONE, "default", attempts=2, moves=2)]
+
+
+def test_a_payment_that_had_ended_is_settled_where_an_operator_has_found_its_charge() -> None:
+    subject = Dispatching()
+    assert resolve(subject, CHARGED, Claim(payment(1), "default", attempts=2), EndState.DECLINED) is APPLIED
+    assert settled(subject.decide().settlements) == [(ONE, "default", NOW_MS - 7)]
+
+
+def test_the_processor_that_was_said_not_to_have_charged_is_asked_once_more_when_another_has() -> None:
+    subject = unknown()
+    subject.advance(STUCK_S)
+    resolve(subject, NOT_CHARGED)
+    subject.decide()
+    subject.dispatcher.moved([ONE], subject.now_s)
+    subject.decide()
+    subject.dispatcher.moved([ONE], subject.now_s)
+    subject.ended(Outcome.SETTLED)
+    subject.dispatcher.settled([ONE], subject.now_s)
+    subject.announce("default")
+    assert subject.advance(STUCK_S).look_ups == {"default": payments(1)}
