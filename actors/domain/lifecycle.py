@@ -475,12 +475,15 @@ class Lifecycle:
         """Tell whether no answer of a processor is to be expected any more, so that an operator's word may decide."""
         if self.state is State.STRANDED:
             return True
-        waits = self.is_aside and self.state in {State.HELD, State.PAUSING, State.LOOKING_UP}
         since_s = max(self.doubted_since_s, self.unproven_since_s or -inf)
-        return waits and now_s - since_s >= max(STUCK_S, self.horizon_s)
+        return self._waits_for_an_answer and now_s - since_s >= max(STUCK_S, self.horizon_s)
+
+    @property
+    def _waits_for_an_answer(self) -> bool:
+        return self.is_aside and self.state in {State.HELD, State.PAUSING, State.LOOKING_UP}
 
     def _resolved(self, event: Resolved) -> Effect:
-        if self.state not in {State.HELD, State.PAUSING, State.LOOKING_UP, State.STRANDED}:
+        if not self._waits_for_an_answer and self.state is not State.STRANDED:
             return Effect.NONE
         if event.charged_by is not None:
             assert event.requested_at_ms is not None

@@ -25,6 +25,7 @@ from actors.domain.lifecycle_events import (
     MoveRejected,
     PauseEnded,
     Replayed,
+    Resolved,
     RowDoubted,
     Settled,
     Unconfigured,
@@ -134,6 +135,9 @@ EVENTS: list[Event] = [
     *(missing(asked_at_s, at=name) for name in NAMES for asked_at_s in (NOW_S, AFTER_S)),
     *(silent(at=name) for name in NAMES),
     RESUMED,
+    Resolved("default", 3),
+    Resolved("fallback", 3),
+    Resolved(None, None),
     Settled(),
     Closed(),
 ]
