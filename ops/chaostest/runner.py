@@ -113,7 +113,7 @@ class ChaosRunner:
                 worker.stop()
         for service in nemesis.healthy_services():
             service.wait_ready(READY_S_MAX)
-        state = read_final_state(stack, nemesis.live_urls())
+        state = read_final_state(stack, nemesis.live_urls(), self._lost_processors)
         final_answers = [self._ask_final_summary(url) for url in nemesis.live_urls()]
         recorded = {row.correlation_id: (row.amount_minor, row.currency) for row in state.payments}
         rival_answers = ask_rivals(clients.offers, recorded, nemesis.live_urls())
