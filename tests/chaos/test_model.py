@@ -253,6 +253,7 @@ class Gateway(RuleBasedStateMachine):
             self.a_final_summary_misses_no_charge()
             self.what_was_told_as_final_never_changes()
             self.no_more_than_the_window_is_taken_from_a_journal()
+        self.model.clock.close()
         self.every_settlement_is_what_its_processor_booked()
         assert self.accepted.keys() - self.model.tables.settlements.keys() == set(), "not settled"
 
