@@ -278,6 +278,7 @@ class Gateway(RuleBasedStateMachine):
             self.what_was_told_as_final_never_changes()
             self.no_more_than_the_window_is_taken_from_a_journal()
         self.model.clock.close()
+        self.no_payment_is_charged_twice()
         self.every_settlement_is_what_its_processor_booked()
         self.no_payment_that_was_closed_is_charged()
         assert self._unsettled() == set(), "not settled"
