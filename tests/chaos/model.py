@@ -22,6 +22,7 @@ from ops.simulation.clock import SimulatedRuntime
 from ops.simulation.cluster import Cluster, Conditions
 from ops.simulation.replica import SimulatedReplica
 from ops.simulation.stores import MemoryLeases, MemoryPayments
+from ops.simulation.tables import OwnedClaim
 from ops.simulator.faults import Fault, Faults
 from ops.simulator.ledger import LedgerEntry
 from tests.chaos.store_loss import StoreLoss
@@ -109,20 +110,21 @@ class Model(Cluster):
             found += [entry for key, entry in later.items() if processor.ledger.find(key) is None]
         return found
 
-    def in_doubt(self) -> set[UUID]:
-        """Name the payments that are shown as unknown, since the processor that is lost may have charged them.
+    def waiting_for_the_lost(self) -> set[UUID]:
+        """Name the payments that nobody but the processor that is lost can end."""
+        return {key for key, row in self.tables.claims.items() if self.lost is not None and self._waits(key, row)}
 
-        It was asked to; or another process, which has ended, had named it in their rows, and may have asked it.
+    def _waits(self, key: UUID, row: OwnedClaim) -> bool:
+        """Tell whether it may have been charged by the lost processor, and shows that, or was declined by all others.
+
+        It was sent there; or another process, which has ended, had named it in the row, and may have sent it.
         """
-        if self.lost is None:
-            return set()
-        asked, tables = self.processors[self.lost].asked, self.tables
-        return {
-            key
-            for key, row in tables.claims.items()
-            if row.marked == "unknown" and row.claim.processor == self.lost
-            if key in asked or row.epoch != tables.leases[row.owner].epoch
-        }
+        others = (each for name, each in self.processors.items() if name != self.lost)
+        if all(each.asked.get(key) is Fault.DECLINE for each in others):
+            return True
+        assert self.lost is not None
+        may_be_sent = key in self.processors[self.lost].asked or row.epoch != self.tables.leases[row.owner].epoch
+        return may_be_sent and row.claim.processor == self.lost and row.marked == "unknown"
 
     def ended_with_a_reason(self) -> set[UUID]:
         """Name the payments that ended without a charge, since processors would not charge them."""

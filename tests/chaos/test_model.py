@@ -287,10 +287,10 @@ class Gateway(RuleBasedStateMachine):
         """Name the payments that nothing excuses for not being settled."""
         model = self.model
         ended = model.tables.settlements.keys() | model.tables.closings.keys()
-        return self.accepted.keys() - ended - model.in_doubt() - model.loss.payments
+        return self.accepted.keys() - ended - model.waiting_for_the_lost() - model.loss.payments
 
     def _is_at_rest(self) -> bool:
-        return self.model.tables.claims.keys() <= self.model.in_doubt() and not self._unsettled()
+        return self.model.tables.claims.keys() <= self.model.waiting_for_the_lost() and not self._unsettled()
 
     def _run_a_step(self) -> None:
         self.pass_time(STEP_S)
