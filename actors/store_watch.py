@@ -9,7 +9,7 @@ from actors.ports import LeaseStore, Runtime
 logger = logging.getLogger(__name__)
 
 TOLD_S = 3600.0
-"""How long readiness tells of it."""
+"""How long readiness tells of it, and a process that starts anew still notices it."""
 
 
 class StoreMemory(Protocol):
@@ -54,14 +54,22 @@ class StoreWatch:
         return True
 
     def remember(self) -> None:
-        """Remember, over the end of this process, the Postgres that answered last; called after each heartbeat."""
+        """Remember, over the end of this process, the Postgres that answered last; called after each heartbeat.
+
+        For `TOLD_S` after a change the one before it stays remembered. A process that starts meanwhile then notices the
+        change as well: else it would rely on old rows of payments for which processors still had to be asked.
+        """
         if self._seen is not None:
             self._seen = self._seen.noted()
-            self._memory.remember(self._seen)
+            if not self._has_changed_lately(self._runtime.now_s()):
+                self._memory.remember(self._seen)
 
     def describe(self, now_s: float) -> str | None:
         """Tell of a Postgres that forgot, for `TOLD_S`; None where there was none."""
-        if self._changed_at_s is None or now_s - self._changed_at_s > TOLD_S:
+        if self._changed_at_s is None or not self._has_changed_lately(now_s):
             return None
         ago_s = now_s - self._changed_at_s
         return f"it may have forgotten, {ago_s:.0f} s ago, what it had acknowledged: {self._change}"
+
+    def _has_changed_lately(self, now_s: float) -> bool:
+        return self._changed_at_s is not None and now_s - self._changed_at_s <= TOLD_S

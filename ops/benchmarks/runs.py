@@ -68,6 +68,7 @@ def simulate(table: Table, policy: Policy, seed: int = 1, users: int = USERS_MAX
         payment = Payment(UUID(int=offered), AMOUNT_CENTS, clock.now_ms() + round(at_s * 1000))
         clock.call_later(at_s, replicas[user % REPLICAS].accept, payment, lambda _: None)
     clock.run(clock.time_s + until_s)
+    clock.close()
     settled = Counter(settlement.processor for settlement in cluster.tables.settlements.values())
     booked = {name: {entry.correlation_id for entry in processor.ledger} for name, processor in processors.items()}
     return Figures(

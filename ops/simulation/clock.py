@@ -30,8 +30,10 @@ class Clock:
         self.time_s = 0.0
         self._due: list[_Due] = []
         self._numbers = count()
+        self._workers: list[greenlet] = []
+        """All greenlets that were made for calls; each is used again when its call has ended."""
         self._idle: list[greenlet] = []
-        """Greenlets that have ended a call; making one for each call would cost several times as much."""
+        """Those that have ended a call; making one for each call would cost several times as much."""
 
     def time(self) -> float:
         """Return the monotonic time in seconds."""
@@ -56,9 +58,26 @@ class Clock:
 
     def start(self, job: Job) -> None:
         """Run a function to its end, or until it waits."""
-        worker = self._idle.pop() if self._idle else greenlet(self._work)
+        worker = self._idle.pop() if self._idle else self._make_worker()
         worker.parent = getcurrent()
         worker.switch(job)
+
+    def close(self) -> None:
+        """End every call that waits, and forget what is due; whoever has a clock made calls this once, at the end.
+
+        Else a greenlet that is suspended would keep all that its frames refer to in memory for ever.
+        """
+        for worker in self._workers:
+            worker.parent = getcurrent()
+            worker.throw()
+        self._workers.clear()
+        self._idle.clear()
+        self._due.clear()
+
+    def _make_worker(self) -> greenlet:
+        worker = greenlet(self._work)
+        self._workers.append(worker)
+        return worker
 
     def _work(self, job: Job) -> None:
         while True:

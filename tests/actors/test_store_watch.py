@@ -72,6 +72,18 @@ def test_it_is_noticed_also_by_the_next_process(other: StoreIdentity) -> None:
     assert Watch(before.memory).has_forgotten(other)
 
 
+def test_for_an_hour_it_is_noticed_by_a_process_after_the_one_that_registered_with_it() -> None:
+    before = Watch()
+    before.has_forgotten()
+    before.watch.remember()
+    before.has_forgotten(OTHERS[0])
+    before.watch.remember()
+    assert Watch(before.memory).has_forgotten(OTHERS[0])
+    before.runtime.advance(TOLD_S + 1)
+    before.watch.remember()
+    assert not Watch(before.memory).has_forgotten(OTHERS[0])
+
+
 def test_a_process_that_ended_before_it_was_registered_with_the_other_one_leaves_it_to_the_next() -> None:
     before = Watch()
     before.has_forgotten()

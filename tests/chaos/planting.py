@@ -1,7 +1,15 @@
-"""Ways to plant a bug in a gateway: other parts, or messages that are changed on their way."""
+"""Ways to plant a bug in a gateway, in other parts or in messages that are changed on their way, and to find it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from actors.domain.outcome import Outcome
+from actors.messages.router import ChargesEnded
+from actors.ports import PaymentStore
 from actors.settings import Settings
 from actors.system import Parts
 from ops.simulation.clock import SimulatedRuntime
@@ -49,3 +57,44 @@ def with_changed_parts(change: Callable[[Parts], Parts]) -> type[Gateway]:
         model_class = ChangedModel
 
     return Changed
+
+
+def with_outcome(message: object, before: Outcome, after: Outcome) -> object:
+    """Change what the router is told of the ends of charges."""
+    if not isinstance(message, ChargesEnded):
+        return message
+    return ChargesEnded(tuple(replace(end, outcome=after) if end.outcome is before else end for end in message.ends))
+
+
+class PassedPayments:
+    """A store that leaves all calls to another one."""
+
+    def __init__(self, payments: PaymentStore) -> None:
+        self._payments = payments
+        self.write, self.report_conflicts, self.latest = payments.write, payments.report_conflicts, payments.latest
+        self.payment, self.watermarks, self.summary = payments.payment, payments.watermarks, payments.summary
+        self.forget_registration, self.absence = payments.forget_registration, payments.absence
+        self.in_state = payments.in_state
+
+
+def find_by_search(gateway: type[Gateway], promise: str) -> None:
+    """Check that some order of events breaks one of these promises."""
+    with pytest.raises(AssertionError, match=promise):
+        run_state_machine_as_test(
+            gateway,
+            settings=settings(
+                max_examples=2000,
+                stateful_step_count=60,
+                deadline=None,
+                derandomize=True,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+
+
+def find_by_one_order(gateway: type[Gateway], order: Callable[[Gateway], None], promise: str) -> None:
+    """Check that this order of events breaks one of these promises, and none without the bug."""
+    with pytest.raises(AssertionError, match=promise):
+        order(gateway())
+    order(Gateway())

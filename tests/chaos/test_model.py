@@ -1,4 +1,4 @@
-"""The promises, over arbitrary orders of answers, timeouts, crashes, pauses and adoptions."""
+"""The promises, over arbitrary orders of answers, timeouts, crashes, pauses, adoptions and losses."""
 
 from collections import defaultdict
 from contextlib import suppress
@@ -17,21 +17,25 @@ from actors.queries import WindowSummary
 from ops.simulation.processors import stamp_ms
 from ops.simulation.replica import SimulatedReplica
 from ops.simulation.stores import MemoryPayments
-from ops.simulator.ledger import LedgerEntry
-from tests.chaos.model import BEHAVIOURS, PROCESSORS, REPLICAS, WINDOW_MAX, Model, accept, is_idle, step
+from tests.chaos.model import (
+    BEHAVIOURS,
+    PROCESSORS,
+    REPLICAS,
+    WINDOW_MAX,
+    Model,
+    accept,
+    booked_money,
+    is_idle,
+    step,
+)
 
 HOUR_MS = 3_600_000
 REST_S_MAX = 120.0
 STEP_S = 0.05
 STEPS_MAX = 100_000
 names = st.sampled_from([processor.name for processor in PROCESSORS])
-behaviours = st.sampled_from(["ok", "ok", "fail", "refuse", "drop", "late"])
+behaviours = st.sampled_from(["ok", *BEHAVIOURS])
 indexes = st.integers(0, 50)
-
-
-def booked_money(entry: LedgerEntry) -> Money:
-    """What a processor booked; it is not told of the default currency."""
-    return Money(entry.amount_minor, entry.currency or "BRL")
 
 
 def count_charges(summary: WindowSummary) -> int:
@@ -127,6 +131,21 @@ class Gateway(RuleBasedStateMachine):
         for store in (self.model.payments[name], self.model.leases[name]):
             store.failures, store.lost_answers = failures, lost_answers
 
+    @rule(name=names)
+    def lose_a_processor_for_ever(self, name: str) -> None:
+        """Let a processor refuse all connections from now on. What Postgres forgot may need the answers of both."""
+        if self.model.lost is None and not self.model.loss.has_happened:
+            self.model.behave(name, "refuse")
+            self.model.lost = name
+
+    @rule(to_copy=st.booleans())
+    def copy_postgres_or_put_it_back(self, to_copy: bool) -> None:  # noqa: FBT001  # drawn
+        """Let a standby have all that is committed by now, or take over with what it had last."""
+        if to_copy:
+            self.model.loss.copy()
+        elif self.model.lost is None:
+            self.model.loss.forget([name for name, replica in self.model.replicas.items() if replica.is_running])
+
     @rule(name=st.sampled_from(REPLICAS), sent=st.booleans())
     def crash(self, name: str, sent: bool) -> None:  # noqa: FBT001  # drawn
         replica = self.model.replicas[name]
@@ -142,6 +161,7 @@ class Gateway(RuleBasedStateMachine):
             for each, faults in before.items():
                 self.model.processors[each].faults = faults
         replica.crash()
+        self.model.loss.memory_ended(name)
 
     @rule(name=st.sampled_from(REPLICAS))
     def restart(self, name: str) -> None:
@@ -175,25 +195,24 @@ class Gateway(RuleBasedStateMachine):
 
     @invariant()
     def what_was_told_as_final_never_changes(self) -> None:
-        charges = [
-            each
-            for processor in self.model.processors.values()
-            for each in (*processor.ledger, *processor.to_be_booked)
-        ]
+        if self.model.loss.has_happened:
+            return
+        charges = self.model.stamped()
         for to_ms, count in self.finals:
             assert count == sum(stamp_ms(entry) <= to_ms for entry in charges), "final too early"
 
     @invariant()
     def no_payment_is_charged_twice(self) -> None:
         default, fallback = (
-            {entry.correlation_id for entry in processor.ledger} for processor in self.model.processors.values()
+            {entry.correlation_id for entry in self.model.charges(processor.name)} for processor in PROCESSORS
         )
-        assert default & fallback == set(), "charged twice"
+        assert default & fallback <= self.model.loss.payments, "charged twice"
 
     @invariant()
     def every_accepted_payment_is_durable(self) -> None:
         journalled = {key for journal in self.model.journals.values() for key in journal.kept}
-        assert self.accepted.keys() - journalled - self.model.tables.payments.keys() == set(), "not durable"
+        missing = self.accepted.keys() - journalled - self.model.tables.payments.keys() - self.model.loss.payments
+        assert all(self.model.loss.is_held_in_memory(key) for key in missing), "not durable"
 
     @invariant()
     def every_settlement_is_what_its_processor_booked(self) -> None:
@@ -207,12 +226,22 @@ class Gateway(RuleBasedStateMachine):
 
     @invariant()
     def a_payment_is_booked_with_an_amount_that_was_accepted(self) -> None:
-        for processor in self.model.processors.values():
-            for entry in processor.ledger:
+        for processor in PROCESSORS:
+            for entry in self.model.charges(processor.name):
                 assert booked_money(entry) in self.accepted.get(entry.correlation_id, set()), "another amount"
 
     @invariant()
+    def no_payment_that_was_closed_is_charged(self) -> None:
+        closings = self.model.tables.closings
+        closed = {(key, closing.payment.money) for key, closing in closings.items()}
+        assert closings.keys() <= self.model.ended_with_a_reason(), "closed without a reason"
+        charged = {(entry.correlation_id, booked_money(entry)) for entry in self.model.stamped()}
+        assert closed & charged == set(), "charged and closed"
+
+    @invariant()
     def a_final_summary_misses_no_charge(self) -> None:
+        if self.model.loss.has_happened:
+            return
         tables = self.model.tables
         assert self._stamped_before(self.final_before_ms) - self.final_ids == set(), "final too early"
         # What was called final before stays so, whatever has been published since.
@@ -221,12 +250,7 @@ class Gateway(RuleBasedStateMachine):
         assert self.final_ids - tables.settlements.keys() == set(), "final too early"
 
     def _stamped_before(self, before_ms: int) -> set[UUID]:
-        return {
-            entry.correlation_id
-            for processor in self.model.processors.values()
-            for entry in (*processor.ledger, *processor.to_be_booked)
-            if stamp_ms(entry) < before_ms
-        }
+        return {entry.correlation_id for entry in self.model.stamped() if stamp_ms(entry) < before_ms}
 
     @invariant()
     def no_more_than_the_window_is_taken_from_a_journal(self) -> None:
@@ -234,7 +258,7 @@ class Gateway(RuleBasedStateMachine):
             assert len(journal.taken) <= WINDOW_MAX, "beyond the window"
 
     def teardown(self) -> None:
-        """Everything works again: then everything that was accepted is settled."""
+        """Everything works again but what is lost for ever: then everything that was accepted comes to its end."""
         for replica in self.model.replicas.values():
             replica.clock_ahead_ms = 0
             if not replica.is_running:
@@ -253,12 +277,20 @@ class Gateway(RuleBasedStateMachine):
             self.a_final_summary_misses_no_charge()
             self.what_was_told_as_final_never_changes()
             self.no_more_than_the_window_is_taken_from_a_journal()
+        self.model.clock.close()
+        self.no_payment_is_charged_twice()
         self.every_settlement_is_what_its_processor_booked()
-        assert self.accepted.keys() - self.model.tables.settlements.keys() == set(), "not settled"
+        self.no_payment_that_was_closed_is_charged()
+        assert self._unsettled() == set(), "not settled"
+
+    def _unsettled(self) -> set[UUID]:
+        """Name the payments that nothing excuses for not being settled."""
+        model = self.model
+        ended = model.tables.settlements.keys() | model.tables.closings.keys()
+        return self.accepted.keys() - ended - model.waiting_for_the_lost() - model.loss.payments
 
     def _is_at_rest(self) -> bool:
-        tables = self.model.tables
-        return self.accepted.keys() <= tables.settlements.keys() and not tables.claims
+        return self.model.tables.claims.keys() <= self.model.waiting_for_the_lost() and not self._unsettled()
 
     def _run_a_step(self) -> None:
         self.pass_time(STEP_S)

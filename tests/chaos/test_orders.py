@@ -137,3 +137,25 @@ def test_a_charge_that_is_booked_after_the_question_is_not_counted_and_the_summa
     gateway = Gateway()
     ask_while_a_charge_is_under_way(gateway)
     gateway.teardown()
+
+
+def test_a_replica_that_restarts_soon_after_postgres_forgot_still_asks_every_processor() -> None:
+    gateway = Gateway()
+    gateway.start()
+    gateway.run_freely(1.0)
+    gateway.post(0, 100, again=False)
+    while not gateway.model.tables.claims:
+        gateway.pass_time(0.01)
+        for index in range(10):
+            gateway.handle_messages(index, 1)
+    gateway.copy_postgres_or_put_it_back(to_copy=True)
+    gateway.behave("default", "refuse")
+    gateway.run_freely(3.0)
+    assert [each.processor for each in gateway.model.tables.settlements.values()] == ["fallback"]
+    gateway.behave("fallback", "refuse")
+    gateway.copy_postgres_or_put_it_back(to_copy=False)
+    gateway.run_freely(1.0)
+    gateway.crash("1", sent=False)
+    gateway.restart("1")
+    gateway.teardown()
+    assert [each.processor for each in gateway.model.tables.settlements.values()] == ["fallback"]

@@ -1,5 +1,7 @@
 """Virtual time passes in order, and waiting costs none of the real one."""
 
+from weakref import ref
+
 import pytest
 
 from ops.simulation.clock import NOW_MS, Clock, Reply, SimulatedRuntime
@@ -108,3 +110,25 @@ def test_an_error_comes_out_of_the_clock(clock: Clock) -> None:
     clock.call_later(1, fail)
     with pytest.raises(ValueError, match="planted"):
         clock.run(5)
+
+
+class Held:
+    """Something that a call refers to."""
+
+
+def test_a_clock_that_is_closed_holds_on_to_nothing(clock: Clock) -> None:
+    runtime, held = make_runtime(clock), [Held() for _ in range(3)]
+    references = [ref(each) for each in held]
+
+    def wait(_: Held, duration_s: float) -> None:
+        runtime.sleep(duration_s)
+
+    runtime.spawn(wait, held[0], 1)
+    runtime.spawn(wait, held[1], 9)
+    runtime.call_later(9, wait, held[2], 0)
+    held.clear()
+    clock.run(5)
+    assert None not in [each() for each in references]
+    clock.close()
+    assert [each() for each in references] == [None, None, None]
+    clock.run(20)

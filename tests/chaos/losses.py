@@ -1,0 +1,86 @@
+"""Orders of events in which processors lie, stay away or differ, and in which Postgres forgets."""
+
+from tests.chaos.model import PROCESSORS
+from tests.chaos.test_model import Gateway
+
+
+def answer_in_front_of_the_processor(gateway: Gateway) -> None:
+    """Let something in front of default answer 503 to a charge that is booked at once."""
+    _answer_once(gateway, "edge")
+
+
+def answer_before_it_is_booked(gateway: Gateway) -> None:
+    """Let something in front of default answer 503 to a charge that is booked seconds later."""
+    _answer_once(gateway, "late edge")
+
+
+def _answer_once(gateway: Gateway, behaviour: str) -> None:
+    """Let default behave so for one charge, and then stay away for a while."""
+    _start(gateway)
+    gateway.behave("default", behaviour)
+    gateway.post(0, 100, again=False)
+    while not gateway.model.processors["default"].asked:
+        gateway.run_freely(0.01)
+    gateway.behave("default", "refuse")
+    gateway.run_freely(20.0)
+    gateway.teardown()
+
+
+def lose_default_and_the_replica_that_waited(gateway: Gateway) -> None:
+    """Let a replica end that holds a payment while nobody takes any; default never comes back."""
+    _start(gateway)
+    for processor in PROCESSORS:
+        gateway.behave(processor.name, "refuse")
+    gateway.post(0, 100, again=False)
+    gateway.run_freely(3.0)
+    gateway.crash("1", sent=False)
+    gateway.lose_a_processor_for_ever("default")
+    gateway.behave("fallback", "ok")
+    gateway.run_freely(30.0)
+    assert [each.processor for each in gateway.model.tables.settlements.values()] == ["fallback"], "not settled"
+    gateway.teardown()
+
+
+def hold_another_amount(gateway: Gateway) -> None:
+    """Let default hold the id of a payment with another amount."""
+    _start(gateway)
+    gateway.behave("default", "other amount")
+    gateway.post(0, 100, again=False)
+    gateway.run_freely(1.0)
+    gateway.teardown()
+
+
+def forget_a_payment_that_is_settled_then(gateway: Gateway) -> None:
+    """Let Postgres forget the row of a payment whose charge is under way."""
+    _start(gateway)
+    gateway.copy_postgres_or_put_it_back(to_copy=True)
+    gateway.post(0, 100, again=False)
+    for index in range(1000):
+        if gateway.model.replicas["1"].runtime.under_way and gateway.model.tables.claims:
+            break
+        gateway.pass_time(0.01)
+        gateway.handle_messages(index, 1)
+    gateway.copy_postgres_or_put_it_back(to_copy=False)
+    gateway.teardown()
+
+
+def forget_a_payment_that_is_held(gateway: Gateway) -> None:
+    """Let Postgres forget the row of a payment that waits for a processor, and its replica end after a second."""
+    _start(gateway)
+    for processor in PROCESSORS:
+        gateway.behave(processor.name, "refuse")
+    gateway.copy_postgres_or_put_it_back(to_copy=True)
+    gateway.post(0, 100, again=False)
+    gateway.run_freely(1.0)
+    assert len(gateway.model.tables.claims) == 1
+    gateway.copy_postgres_or_put_it_back(to_copy=False)
+    gateway.run_freely(1.0)
+    assert len(gateway.model.tables.claims) == 1, "not durable"
+    gateway.crash("1", sent=False)
+    gateway.every_accepted_payment_is_durable()
+    gateway.teardown()
+
+
+def _start(gateway: Gateway) -> None:
+    gateway.start()
+    gateway.run_freely(1.0)
