@@ -493,7 +493,8 @@ class Lifecycle:
             self.state = State.SETTLING
             return Effect.SETTLE
         if self.row is not None:
-            self.left = (*self.left, (self.row, self.horizon_s))
+            # One that was taken up again has no horizon yet.
+            self.left = (*self.left, (self.row, max(STUCK_S, self.horizon_s)))
         self._free()
         self.unchecked = self.must_answer = False
         self.unasked, self.declined_by, self.processor = (), event.never_by, None

@@ -8,7 +8,9 @@ from actors.domain.breaker import BreakerState
 from actors.domain.lifecycle import STUCK_S
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, EndState, Move, Settlement
+from actors.domain.rechecks import POSTPONED_S
 from actors.domain.resolution import Finding, ResolutionAnswer
+from actors.domain.work import Work
 from tests.actors.domain.dispatching import NOW_MS, Dispatching, ids, payment, payments
 
 (ONE,) = ids(1)
@@ -138,3 +140,18 @@ def test_the_processor_that_was_said_not_to_have_charged_is_asked_once_more_when
     subject.dispatcher.settled([ONE], subject.now_s)
     subject.announce("default")
     assert subject.advance(STUCK_S).look_ups == {"default": payments(1)}
+
+
+def test_a_payment_that_was_taken_up_again_is_asked_for_once_more_where_its_processor_has_gone() -> None:
+    subject = Dispatching()
+    subject.announce("default", BreakerState.OPEN)
+    resolve(subject, NOT_CHARGED, Claim(payment(1), "default", attempts=2), EndState.DECLINED)
+    subject.decide()
+    subject.moved(1)
+    subject.moved(1)
+    subject.ended(Outcome.SETTLED)
+    subject.settled(1)
+    for _ in range(3):
+        assert subject.advance(STUCK_S) == Work()
+    subject.announce("default")
+    assert subject.advance(POSTPONED_S).look_ups == {"default": payments(1)}
