@@ -183,7 +183,7 @@ class Dispatcher:
         life = self._lives.get(finding.correlation_id)
         if life is None:
             return None
-        if reopened is None and not life.is_stuck(now_s):
+        if not (life.may_be_resolved if reopened is not None else life.is_stuck(now_s)):
             return ResolutionAnswer.MAY_SETTLE
         if life.state is State.HELD and life.pinned and life.row is not None:
             self._held_pinned[life.row].remove(life)

@@ -476,14 +476,15 @@ class Lifecycle:
         if self.state is State.STRANDED:
             return True
         since_s = max(self.doubted_since_s, self.unproven_since_s or -inf)
-        return self._waits_for_an_answer and now_s - since_s >= max(STUCK_S, self.horizon_s)
+        return self.may_be_resolved and now_s - since_s >= max(STUCK_S, self.horizon_s)
 
     @property
-    def _waits_for_an_answer(self) -> bool:
-        return self.is_aside and self.state in {State.HELD, State.PAUSING, State.LOOKING_UP}
+    def may_be_resolved(self) -> bool:
+        """Whether an operator's word contradicts nothing: no answer that could tell otherwise is under way."""
+        return self.state is State.STRANDED or (self.is_aside and self.state in {State.HELD, State.PAUSING})
 
     def _resolved(self, event: Resolved) -> Effect:
-        if not self._waits_for_an_answer and self.state is not State.STRANDED:
+        if not self.may_be_resolved:
             return Effect.NONE
         if event.charged_by is not None:
             assert event.requested_at_ms is not None

@@ -35,6 +35,12 @@ def unknown() -> Dispatching:
     return subject
 
 
+def ask_in_vain(subject: Dispatching, after_s: float) -> None:
+    """Let time pass, and the processor not answer again."""
+    subject.advance(after_s)
+    subject.looked_up(1, None, answered=False)
+
+
 def stranded() -> Dispatching:
     """Adopt a payment whose processor is not configured."""
     subject = Dispatching()
@@ -50,7 +56,7 @@ def test_a_payment_whose_processor_may_still_tell_is_left_to_it() -> None:
     subject = unknown()
     for finding in (CHARGED, NOT_CHARGED):
         assert resolve(subject, finding) is MAY_SETTLE
-    subject.advance(STUCK_S - 1)
+    ask_in_vain(subject, STUCK_S - 1)
     assert resolve(subject, CHARGED) is MAY_SETTLE
     assert subject.decide().settlements == []
 
@@ -68,7 +74,7 @@ def test_a_payment_that_is_charged_now_is_left_to_its_processor() -> None:
 @pytest.mark.parametrize("wait_s", [STUCK_S, 10 * STUCK_S])
 def test_a_charge_that_an_operator_has_found_is_settled(wait_s: float) -> None:
     subject = unknown()
-    subject.advance(wait_s)
+    ask_in_vain(subject, wait_s)
     assert resolve(subject, CHARGED) is APPLIED
     assert settled(subject.decide().settlements) == [(ONE, "default", NOW_MS - 7)]
     subject.dispatcher.settled([ONE], subject.now_s)
@@ -77,7 +83,7 @@ def test_a_charge_that_an_operator_has_found_is_settled(wait_s: float) -> None:
 
 def test_a_payment_that_was_not_charged_goes_to_whichever_processor_takes_it() -> None:
     subject = unknown()
-    subject.advance(STUCK_S)
+    ask_in_vain(subject, STUCK_S)
     assert resolve(subject, NOT_CHARGED) is APPLIED
     assert subject.decide().moves == [Move(ONE, None, attempts=1, moves=1)]
     subject.dispatcher.moved([ONE], subject.now_s)
@@ -86,11 +92,19 @@ def test_a_payment_that_was_not_charged_goes_to_whichever_processor_takes_it() -
 
 def test_an_answer_that_comes_after_an_operators_word_changes_nothing() -> None:
     subject = unknown()
-    subject.advance(STUCK_S)
+    ask_in_vain(subject, STUCK_S)
     assert resolve(subject, CHARGED) is APPLIED
     assert resolve(subject, NOT_CHARGED) is MAY_SETTLE
     subject.looked_up(1, NOW_MS)
     assert subject.advance(60).look_ups == {}
+
+
+def test_a_payment_that_its_processor_is_asked_for_is_left_to_the_answer() -> None:
+    for finding in (Finding(ONE, "fallback", NOW_MS), NOT_CHARGED):
+        subject = unknown()
+        assert subject.advance(STUCK_S).look_ups == {"default": payments(1)}
+        assert resolve(subject, finding) is MAY_SETTLE
+        assert settled(subject.looked_up(1, NOW_MS - 3).settlements) == [(ONE, "default", NOW_MS - 3)]
 
 
 def test_a_stranded_payment_is_resolved_at_once() -> None:
@@ -130,7 +144,7 @@ def test_a_payment_that_had_ended_is_settled_where_an_operator_has_found_its_cha
 
 def test_the_processor_that_was_said_not_to_have_charged_is_asked_once_more_when_another_has() -> None:
     subject = unknown()
-    subject.advance(STUCK_S)
+    ask_in_vain(subject, STUCK_S)
     resolve(subject, NOT_CHARGED)
     subject.decide()
     subject.dispatcher.moved([ONE], subject.now_s)
