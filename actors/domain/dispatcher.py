@@ -185,8 +185,7 @@ class Dispatcher:
             return None
         if not (life.may_be_resolved if reopened is not None else life.is_stuck(now_s)):
             return ResolutionAnswer.MAY_SETTLE
-        if life.state is State.HELD and life.pinned and life.row is not None:
-            self._held_pinned[life.row].remove(life)
+        self._stop_holding(life)
         never_by = frozenset({life.row}) if ended is EndState.MISMATCHED and life.row is not None else frozenset[str]()
         self._apply(life, Resolved(finding.charged_by, finding.requested_at_ms, never_by), now_s)
         return ResolutionAnswer.APPLIED
@@ -443,8 +442,13 @@ class Dispatcher:
         return self.routes.choose(queue.takers, waiting=waiting, spent=spent, now_s=now_s)
 
     def _stop_holding(self, life: Lifecycle) -> None:
-        """Take a payment without a row, whose state is about to change, out of the queue if it is there."""
-        if life.state is State.HELD:
+        """Take a payment, whose state is about to change, out of the queue that it is in, if it is in one."""
+        if life.state is not State.HELD:
+            return
+        if life.pinned:
+            assert life.row is not None
+            self._held_pinned[life.row].remove(life)
+        else:
             self._held.remove(life)
 
     def _ask_for_more(self) -> None:

@@ -508,7 +508,10 @@ class Lifecycle:
         if self.state is not State.HELD:
             return Effect.NONE
         assert not self.pinned, "a payment that may have been charged is not closed"
-        assert self.row is not None
+        assert self.declined_by, "what nobody has declined is not closed"
+        if self.row is None:
+            # By an operator's word it may go to others than the one that holds its id, and there are none.
+            return self._close(EndState.MISMATCHED, min(self.declined_by))
         return self._close(EndState.DECLINED, self.row)
 
     def _close(self, end_state: EndState, processor: str) -> Effect:

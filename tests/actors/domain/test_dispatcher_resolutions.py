@@ -1,5 +1,6 @@
 """An operator's word decides about a payment of which no processor tells any more, and about no other."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -7,11 +8,11 @@ import pytest
 from actors.domain.breaker import BreakerState
 from actors.domain.lifecycle import STUCK_S
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Claim, EndState, Move, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Move, Settlement
 from actors.domain.rechecks import POSTPONED_S
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.work import Work
-from tests.actors.domain.dispatching import NOW_MS, Dispatching, ids, payment, payments
+from tests.actors.domain.dispatching import NOW_MS, PROCESSORS, Dispatching, ids, payment, payments
 
 (ONE,) = ids(1)
 CHARGED = Finding(ONE, "default", NOW_MS - 7)
@@ -125,6 +126,31 @@ def test_a_payment_that_had_ended_is_charged_by_those_that_do_not_hold_its_id() 
     assert subject.decide().moves == [Move(ONE, None, attempts=2, moves=1)]
     subject.dispatcher.moved([ONE], subject.now_s)
     assert subject.decide().moves == [Move(ONE, "fallback", attempts=2, moves=2)]
+
+
+def test_a_payment_that_no_other_takes_than_the_one_that_holds_its_id_ends_as_it_had_ended() -> None:
+    fallback, default = PROCESSORS
+    subject = Dispatching(processors=[replace(fallback, currencies=frozenset({"USD"})), default])
+    assert resolve(subject, NOT_CHARGED, Claim(payment(1), "default", attempts=2), EndState.MISMATCHED) is APPLIED
+    subject.decide()
+    assert subject.moved(1).closings == [Closing(payment(1), EndState.MISMATCHED, "default", 2, NOW_MS)]
+    subject.closed(1)
+    assert subject.dispatcher.driven_count() == 0
+
+
+def test_a_payment_that_waits_for_its_first_claim_waits_once_after_an_operators_word() -> None:
+    subject = Dispatching()
+    for name in ("default", "fallback"):
+        subject.announce(name, BreakerState.OPEN)
+    subject.store_changed()
+    subject.replay(1)
+    subject.advance(STUCK_S)
+    assert resolve(subject, NOT_CHARGED) is APPLIED
+    subject.announce("default", takes=1)
+    assert subject.decide().claims == [Claim(payment(1), "default")]
+    assert subject.claimed(1).charges == {"default": payments(1)}
+    assert len(subject.ended(Outcome.SETTLED).settlements) == 1
+    assert subject.settled(1) == Work()
 
 
 def test_a_payment_that_all_had_declined_is_offered_to_all_again() -> None:

@@ -138,6 +138,7 @@ EVENTS: list[Event] = [
     Resolved("default", 3),
     Resolved("fallback", 3),
     Resolved(None, None),
+    Resolved(None, None, frozenset({"default"})),
     Settled(),
     Closed(),
 ]
@@ -157,7 +158,7 @@ def may_come(subject: Lifecycle, event: Event) -> bool:  # noqa: PLR0911  # one 
             is_open = not subject.must_be_looked_up and processor not in subject.declined_by
             return is_open and (may_move or processor == subject.row)
         case DeclinedByAll():
-            return not subject.pinned and subject.row in subject.declined_by
+            return not subject.pinned and subject.declined_by >= {subject.row or "default"}
         case Unconfigured():
             return subject.row is not None
         case _:
