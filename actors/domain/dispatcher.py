@@ -357,9 +357,10 @@ class Dispatcher:
         del self._lives[key]
         if life.unproven_since_s is not None:
             self._marks.forgotten(key)
-        if life.left and life.state is State.SETTLED:
+        if life.left and life.state is not State.RELEASED:
+            charged_by = life.processor if life.state is State.SETTLED else None
             for name, horizon_s in life.left:
-                if name != life.processor and name in self.routes.views:
+                if name != charged_by and name in self.routes.views:
                     self._rechecks.add(Recheck(life.payment, name, life.attempts, horizon_s), now_s)
 
     def _hold(self, life: Lifecycle, now_s: float, *, first: bool) -> None:

@@ -1,4 +1,4 @@
-"""Asks once more for payments that were settled elsewhere, where a late charge would be a second one."""
+"""Asks once more for payments that have ended, where one that was charged late would not be known of."""
 
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -55,7 +55,7 @@ class Rechecks:
         self._asked[recheck.payment.correlation_id, recheck.processor] = recheck
 
     def answered(self, end: LookUpEnded, now_s: float) -> Settlement | None:
-        """Take in an answer; give the second charge where there was one."""
+        """Take in an answer; give the late charge where there was one."""
         recheck = self._asked.pop((end.correlation_id, end.processor), None)
         if recheck is None:
             return None

@@ -369,6 +369,25 @@ def test_an_id_that_was_charged_with_another_amount_is_closed_at_once() -> None:
     assert (subject.pinned, subject.oldest_stamp_ms) == (False, None)
 
 
+def test_a_pinned_payment_whose_id_another_one_holds_is_only_asked_for_where_it_may_have_been_charged() -> None:
+    subject = life(*MUST_ANSWER, missing())
+    for answer in (told(LookUpResult.MISMATCHED, at="fallback"), missing()):
+        subject.transition(RESUMED, NOW_S)
+        subject.transition(LookUpChosen(), NOW_S)
+        assert subject.transition(answer, NOW_S) is Effect.PAUSE
+    subject.transition(RESUMED, NOW_S)
+    assert subject.must_be_looked_up
+    subject.transition(LookUpChosen(), NOW_S)
+    assert subject.transition(missing(AFTER_S), NOW_S) is Effect.CLOSE
+    assert subject.closing(8) == Closing(PAYMENT, EndState.MISMATCHED, "fallback", 1, 8)
+
+
+def test_an_operators_word_sends_a_payment_to_none_that_holds_its_id() -> None:
+    subject = life(*MUST_ANSWER, missing(), RESUMED, LookUpChosen(), told(LookUpResult.MISMATCHED, at="fallback"))
+    subject.transition(Resolved(None, None), NOW_S)
+    assert subject.declined_by == {"fallback"}
+
+
 def test_a_payment_that_was_charged_before_and_is_missing_is_closed_after_the_horizon_and_never_sent_again() -> None:
     subject = life(*CHARGING, ended(Outcome.ALREADY_CHARGED))
     assert subject.transition(missing(AFTER_S - 0.001), NOW_S) is Effect.PAUSE
