@@ -355,8 +355,7 @@ class Dispatcher:
         self._aside -= life.is_aside
         key = life.payment.correlation_id
         del self._lives[key]
-        if life.unproven_since_s is not None:
-            self._marks.forgotten(key)
+        self._marks.forgotten(key)
         if life.left and life.state is not State.RELEASED:
             charged_by = life.processor if life.state is State.SETTLED else None
             for name, horizon_s in life.left:
