@@ -226,6 +226,7 @@ class Dispatcher:
         self._work.closings = [life.closing(now_ms) for life in self._closing]
         self._closing = []
         self._work.marks = self._marks.take(now_s, now_ms)
+        self._work.rechecks_dropped = self._rechecks.take_dropped(now_s)
         work, self._work = self._work, Work()
         return work
 

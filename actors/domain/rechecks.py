@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
 from uuid import UUID
 
 from actors.domain.lifecycle_events import LookUpEnded
@@ -11,6 +12,8 @@ from actors.domain.records import LookUpResult
 
 RECHECKS_MAX = 1000
 """Look-ups that are due or under way at once; beyond that a payment is not asked for again."""
+DROPPED_TOLD_S = 10.0
+"""How often that is told at most."""
 POSTPONED_S = 10.0
 """How much later a payment is asked for whose processor is down, or has not answered."""
 
@@ -33,11 +36,23 @@ class Rechecks:
         """A heap by when they are due; the numbers keep equal times in order."""
         self._numbers = count()
         self._asked: dict[tuple[UUID, str], Recheck] = {}
+        self._dropped = 0
+        """Payments that are not asked for again, since that was told last."""
+        self._told_at_s = -inf
 
     def add(self, recheck: Recheck, now_s: float) -> None:
         """Let a payment be asked for a horizon from now on."""
         if len(self._due) + len(self._asked) < RECHECKS_MAX:
             self._wait(recheck, now_s + recheck.horizon_s)
+        else:
+            self._dropped += 1
+
+    def take_dropped(self, now_s: float) -> int:
+        """Tell how many payments are not asked for again because too many wait, each once, and not often."""
+        if not self._dropped or now_s - self._told_at_s < DROPPED_TOLD_S:
+            return 0
+        dropped, self._dropped, self._told_at_s = self._dropped, 0, now_s
+        return dropped
 
     def postpone(self, recheck: Recheck, now_s: float) -> None:
         """Let a payment that was due be asked for later."""

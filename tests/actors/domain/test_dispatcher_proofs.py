@@ -357,9 +357,10 @@ def test_no_more_are_asked_for_again_than_may_be() -> None:
         subject.looked_up(number, None)
     subject.moved(*numbers)
     subject.ended(Outcome.SETTLED, *numbers)
-    subject.settled(*numbers)
+    assert subject.settled(*numbers).rechecks_dropped == 1
     subject.announce("default")
-    assert len(subject.advance(HORIZON_S).look_ups["default"]) == RECHECKS_MAX
+    work = subject.advance(HORIZON_S)
+    assert (len(work.look_ups["default"]), work.rechecks_dropped) == (RECHECKS_MAX, 0)
 
 
 # What rows tell readers.
