@@ -145,6 +145,8 @@ class RouterActor(Actor):
         for closing in work.closings:
             key, state, name = closing.correlation_id, closing.state.value, closing.processor
             logger.error("%s is not charged: %s, as %s says", key, state, name)
+        if work.rechecks_dropped:
+            logger.warning("%d payments may be charged late, and are not asked for once more", work.rechecks_dropped)
         for choice in work.choices:
             if choice.reason in UNLOGGED or choice == self._logged or now_s - self._logged_at_s < LOG_S:
                 continue

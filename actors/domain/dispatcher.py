@@ -183,10 +183,9 @@ class Dispatcher:
         life = self._lives.get(finding.correlation_id)
         if life is None:
             return None
-        if reopened is None and not life.is_stuck(now_s):
+        if not (life.may_be_resolved if reopened is not None else life.is_stuck(now_s)):
             return ResolutionAnswer.MAY_SETTLE
-        if life.state is State.HELD and life.pinned and life.row is not None:
-            self._held_pinned[life.row].remove(life)
+        self._stop_holding(life)
         never_by = frozenset({life.row}) if ended is EndState.MISMATCHED and life.row is not None else frozenset[str]()
         self._apply(life, Resolved(finding.charged_by, finding.requested_at_ms, never_by), now_s)
         return ResolutionAnswer.APPLIED
@@ -227,6 +226,7 @@ class Dispatcher:
         self._work.closings = [life.closing(now_ms) for life in self._closing]
         self._closing = []
         self._work.marks = self._marks.take(now_s, now_ms)
+        self._work.rechecks_dropped = self._rechecks.take_dropped(now_s)
         work, self._work = self._work, Work()
         return work
 
@@ -356,11 +356,11 @@ class Dispatcher:
         self._aside -= life.is_aside
         key = life.payment.correlation_id
         del self._lives[key]
-        if life.unproven_since_s is not None:
-            self._marks.forgotten(key)
-        if life.left and life.state is State.SETTLED:
+        self._marks.forgotten(key)
+        if life.left and life.state is not State.RELEASED:
+            charged_by = life.processor if life.state is State.SETTLED else None
             for name, horizon_s in life.left:
-                if name != life.processor and name in self.routes.views:
+                if name != charged_by and name in self.routes.views:
                     self._rechecks.add(Recheck(life.payment, name, life.attempts, horizon_s), now_s)
 
     def _hold(self, life: Lifecycle, now_s: float, *, first: bool) -> None:
@@ -391,13 +391,13 @@ class Dispatcher:
             self._apply(life, PauseEnded(in_outage), now_s)
 
     def _recheck(self, now_s: float) -> None:
-        """Ask again for settled payments; processors that are down are asked later."""
+        """Ask again for payments that have ended; processors that are down are asked later."""
         for recheck in self._rechecks.due(now_s):
             if self.routes.views[recheck.processor].state.is_closed:
                 self._rechecks.asked(recheck)
                 self._work.look_ups.setdefault(recheck.processor, []).append(recheck.payment)
             else:
-                self._rechecks.add(recheck, now_s)
+                self._rechecks.postpone(recheck, now_s)
 
     def _release_pinned(self, now_s: float) -> None:
         for name, queue in self._held_pinned.items():
@@ -443,8 +443,13 @@ class Dispatcher:
         return self.routes.choose(queue.takers, waiting=waiting, spent=spent, now_s=now_s)
 
     def _stop_holding(self, life: Lifecycle) -> None:
-        """Take a payment without a row, whose state is about to change, out of the queue if it is there."""
-        if life.state is State.HELD:
+        """Take a payment, whose state is about to change, out of the queue that it is in, if it is in one."""
+        if life.state is not State.HELD:
+            return
+        if life.pinned:
+            assert life.row is not None
+            self._held_pinned[life.row].remove(life)
+        else:
             self._held.remove(life)
 
     def _ask_for_more(self) -> None:

@@ -121,6 +121,8 @@ class Lifecycle:
     """Whether it was sent to the processor of its row, and that was not asked for it since."""
     said_charged: bool = False
     """Whether that processor said that it charged the payment before."""
+    mismatched_at: str | None = None
+    """A processor that holds its id with another amount: it ends so, unless another one says that it charged it."""
     declined_by: frozenset[str] = frozenset()
     """Processors that it is never sent to again."""
     unasked: tuple[str, ...] = ()
@@ -161,7 +163,8 @@ class Lifecycle:
         """Whether it may not be charged by anybody before a processor has answered."""
         if not self.has_row:
             return False
-        return bool(self.unasked) or (self.pinned and (self.said_charged or self.row in self.declined_by))
+        is_only_asked = self.said_charged or self.mismatched_at is not None or self.row in self.declined_by
+        return bool(self.unasked) or (self.pinned and is_only_asked)
 
     @property
     def taking_room_at(self) -> str | None:
@@ -442,32 +445,38 @@ class Lifecycle:
                 self.answered_since_ms = event.requested_at_ms
                 self.state = State.SETTLING
                 return Effect.SETTLE
-            case LookUpResult.MISMATCHED if event.processor == self.row or not self.pinned:
-                return self._close(EndState.MISMATCHED, event.processor)
             case LookUpResult.MISSING | LookUpResult.NO_ANSWER | LookUpResult.MISMATCHED:
                 return self._not_found(event)
             case _:
                 assert_never(event.result)
 
     def _not_found(self, event: LookUpEnded) -> Effect:
-        """Take in that a processor did not know the payment, or did not answer, or cannot say who charged it."""
+        """Take in that a processor did not charge the payment, or did not answer."""
         here = event.processor == self.row
+        # What holds its id with another amount has not charged it, and never will.
+        mismatched = event.result is LookUpResult.MISMATCHED
+        if mismatched:
+            self.mismatched_at = event.processor
         if here and event.result is LookUpResult.MISSING:
             self.answered_since_ms = None
         since_s = max(self.doubted_since_s, self.unproven_since_s or -inf) if here else self.doubted_since_s
-        proven = event.result is LookUpResult.MISSING and event.asked_at_s - since_s >= event.horizon_s
+        is_late = event.asked_at_s - since_s >= event.horizon_s
+        proven = mismatched or (event.result is LookUpResult.MISSING and is_late)
         self.unchecked = self.unchecked and not here
         if here and self.pinned and proven:
             if self.said_charged:
-                return self._close(EndState.MISMATCHED, event.processor)
-            left_before = (each for each in self.left if each[0] != event.processor)
-            self.left = (*left_before, (event.processor, event.horizon_s))
+                self.mismatched_at = event.processor
+            if not mismatched:
+                left_before = (each for each in self.left if each[0] != event.processor)
+                self.left = (*left_before, (event.processor, event.horizon_s))
             self._free()
         if event.processor in self.unasked:
             others = tuple(name for name in self.unasked if name != event.processor)
             self.unasked = others if proven or not self.must_answer else (*others, event.processor)
         if self.pinned or (self.unasked and not proven and self.must_answer):
             return self._pause()
+        if self.mismatched_at is not None and not self.unasked:
+            return self._close(EndState.MISMATCHED, self.mismatched_at)
         self.state = State.HELD
         return Effect.HOLD_FIRST
 
@@ -476,14 +485,15 @@ class Lifecycle:
         if self.state is State.STRANDED:
             return True
         since_s = max(self.doubted_since_s, self.unproven_since_s or -inf)
-        return self._waits_for_an_answer and now_s - since_s >= max(STUCK_S, self.horizon_s)
+        return self.may_be_resolved and now_s - since_s >= max(STUCK_S, self.horizon_s)
 
     @property
-    def _waits_for_an_answer(self) -> bool:
-        return self.is_aside and self.state in {State.HELD, State.PAUSING, State.LOOKING_UP}
+    def may_be_resolved(self) -> bool:
+        """Whether an operator's word contradicts nothing: no answer that could tell otherwise is under way."""
+        return self.state is State.STRANDED or (self.is_aside and self.state in {State.HELD, State.PAUSING})
 
     def _resolved(self, event: Resolved) -> Effect:
-        if not self._waits_for_an_answer and self.state is not State.STRANDED:
+        if not self.may_be_resolved:
             return Effect.NONE
         if event.charged_by is not None:
             assert event.requested_at_ms is not None
@@ -493,10 +503,12 @@ class Lifecycle:
             self.state = State.SETTLING
             return Effect.SETTLE
         if self.row is not None:
-            self.left = (*self.left, (self.row, self.horizon_s))
+            # One that was taken up again has no horizon yet.
+            self.left = (*self.left, (self.row, max(STUCK_S, self.horizon_s)))
         self._free()
         self.unchecked = self.must_answer = False
-        self.unasked, self.declined_by, self.processor = (), event.never_by, None
+        never_by = event.never_by if self.mismatched_at is None else event.never_by | {self.mismatched_at}
+        self.unasked, self.mismatched_at, self.declined_by, self.processor = (), None, never_by, None
         self.state = State.MOVING if self.has_row else State.HELD
         return Effect.MOVE if self.has_row else Effect.HOLD
 
@@ -506,7 +518,10 @@ class Lifecycle:
         if self.state is not State.HELD:
             return Effect.NONE
         assert not self.pinned, "a payment that may have been charged is not closed"
-        assert self.row is not None
+        assert self.declined_by, "what nobody has declined is not closed"
+        if self.row is None:
+            # By an operator's word it may go to others than the one that holds its id, and there are none.
+            return self._close(EndState.MISMATCHED, min(self.declined_by))
         return self._close(EndState.DECLINED, self.row)
 
     def _close(self, end_state: EndState, processor: str) -> Effect:

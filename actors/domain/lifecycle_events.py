@@ -82,7 +82,7 @@ class Unconfigured:
 
 @dataclass(frozen=True, slots=True)
 class DeclinedByAll:
-    """Every processor that takes its currency has declined it."""
+    """Every processor that takes its currency has declined it, or is not sent it any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""Asks once more for payments that were settled elsewhere, where a late charge would be a second one."""
+"""Asks once more for payments that have ended, where one that was charged late would not be known of."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
 from uuid import UUID
 
 from actors.domain.lifecycle_events import LookUpEnded
@@ -12,11 +12,15 @@ from actors.domain.records import LookUpResult
 
 RECHECKS_MAX = 1000
 """Look-ups that are due or under way at once; beyond that a payment is not asked for again."""
+DROPPED_TOLD_S = 10.0
+"""How often that is told at most."""
+POSTPONED_S = 10.0
+"""How much later a payment is asked for whose processor is down, or has not answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """A settled payment, and another processor that an attempt was sent to of which nothing proves that it ended."""
+    """A payment that has ended, and a processor that may still book an attempt to charge it that was sent before."""
 
     payment: Payment
     processor: str
@@ -32,32 +36,53 @@ class Rechecks:
         """A heap by when they are due; the numbers keep equal times in order."""
         self._numbers = count()
         self._asked: dict[tuple[UUID, str], Recheck] = {}
+        self._dropped = 0
+        """Payments that are not asked for again, since that was told last."""
+        self._told_at_s = -inf
 
     def add(self, recheck: Recheck, now_s: float) -> None:
         """Let a payment be asked for a horizon from now on."""
         if len(self._due) + len(self._asked) < RECHECKS_MAX:
-            heappush(self._due, (now_s + recheck.horizon_s, next(self._numbers), recheck))
+            self._wait(recheck, now_s + recheck.horizon_s)
+        else:
+            self._dropped += 1
 
-    def due(self, now_s: float) -> Iterator[Recheck]:
-        """Give those that are due, each once; each has to be asked for, or added again."""
+    def take_dropped(self, now_s: float) -> int:
+        """Tell how many payments are not asked for again because too many wait, each once, and not often."""
+        if not self._dropped or now_s - self._told_at_s < DROPPED_TOLD_S:
+            return 0
+        dropped, self._dropped, self._told_at_s = self._dropped, 0, now_s
+        return dropped
+
+    def postpone(self, recheck: Recheck, now_s: float) -> None:
+        """Let a payment that was due be asked for later."""
+        self._wait(recheck, now_s + POSTPONED_S)
+
+    def due(self, now_s: float) -> list[Recheck]:
+        """Take out those that are due; each has to be asked for, or postponed."""
+        due = []
         while self._due and self._due[0][0] <= now_s:
-            yield heappop(self._due)[2]
+            due.append(heappop(self._due)[2])
+        return due
 
     def asked(self, recheck: Recheck) -> None:
         """Note that its processor is asked."""
         self._asked[recheck.payment.correlation_id, recheck.processor] = recheck
 
     def answered(self, end: LookUpEnded, now_s: float) -> Settlement | None:
-        """Take in an answer; give the second charge where there was one."""
+        """Take in an answer; give the late charge where there was one."""
         recheck = self._asked.pop((end.correlation_id, end.processor), None)
         if recheck is None:
             return None
         if end.result is LookUpResult.NO_ANSWER:
-            self.add(recheck, now_s)
+            self.postpone(recheck, now_s)
         if end.requested_at_ms is None:
             return None
         at_ms = end.requested_at_ms
         return Settlement(recheck.payment, recheck.processor, at_ms, recheck.attempts, answered_at_ms=at_ms)
+
+    def _wait(self, recheck: Recheck, due_s: float) -> None:
+        heappush(self._due, (due_s, next(self._numbers), recheck))
 
     @property
     def next_s(self) -> float | None:

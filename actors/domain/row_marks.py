@@ -51,7 +51,9 @@ class RowMarks:
             since_s, life = self._pins.popleft()
             if life.pinned_since_s == since_s and life.state not in {State.STRANDED, *ENDING, *ENDED}:
                 marks.append(self._mark(life, "unknown", wall_ms(since_s)))
-        marks += [self._mark(life, "stranded", wall_ms(since_s)) for since_s, life in self._stranded]
+        for since_s, life in self._stranded:
+            if life.state is State.STRANDED:
+                marks.append(self._mark(life, "stranded", wall_ms(since_s)))
         self._stranded = []
         return marks
 

@@ -29,6 +29,8 @@ class Work:
     """How many more payments of the journal are wanted."""
     choices: list[Choice] = field(default_factory=list)
     """The choices for payments that every processor takes, without repetitions, for the log."""
+    rechecks_dropped: int = 0
+    """How many payments are not asked for again though they may be charged late, for the log."""
 
 
 @dataclass(frozen=True, slots=True)

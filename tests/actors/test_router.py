@@ -232,6 +232,20 @@ def test_a_change_of_the_choice_is_logged_with_its_reason(caplog: pytest.LogCapt
     ]
 
 
+def test_payments_that_are_not_asked_for_once_more_are_counted_in_the_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.domain.rechecks.RECHECKS_MAX", 0)
+    router = Router().charging(1)
+    router.tell(router.ended(1, Outcome.UNKNOWN), router.availability("default", BreakerState.FORCED_OPEN))
+    router.advance(HORIZON_S)
+    asked_at_s = router.runtime.now_s()
+    router.tell(LookUpsEnded((LookUpEnded(ONE, "default", LookUpResult.MISSING, None, asked_at_s, HORIZON_S),)))
+    router.tell(Written((), (), (ONE,), (), ()))
+    router.tell(router.ended(1, Outcome.SETTLED), written(settled=(ONE,)))
+    assert caplog.messages == ["1 payments may be charged late, and are not asked for once more"]
+
+
 def test_changes_of_the_choice_are_logged_at_most_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "actors.router")
     router = Router()

@@ -138,6 +138,43 @@ def test_a_payment_that_was_charged_before_and_is_not_known_is_closed_after_the_
     assert [closing.state for closing in subject.looked_up(1, None).closings] == [EndState.MISMATCHED]
 
 
+def test_a_payment_is_not_closed_as_mismatched_before_all_others_have_been_asked() -> None:
+    subject = Dispatching()
+    subject.replay(1)
+    subject.claimed(1)
+    work = subject.told(1, LookUpResult.MISMATCHED, at="fallback")
+    assert (work.closings, work.look_ups) == ([], {"default": payments(1)})
+    assert subject.looked_up(1, NOW_MS - 9).settlements == [
+        Settlement(payment(1), "default", NOW_MS - 9, 0, NOW_MS - 9)
+    ]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_replayed_payment_that_one_holds_with_another_amount_and_no_other_knows_is_closed(*, answered: bool) -> None:
+    subject = Dispatching()
+    subject.replay(1)
+    subject.claimed(1)
+    subject.told(1, LookUpResult.MISMATCHED, at="fallback")
+    work = subject.looked_up(1, None, answered=answered)
+    assert work.closings == [Closing(payment(1), EndState.MISMATCHED, "fallback", 0, NOW_MS)]
+
+
+def test_where_postgres_may_have_forgotten_a_mismatched_payment_is_closed_once_all_others_have_answered() -> None:
+    subject = Dispatching()
+    subject.announce("default", BreakerState.OPEN)
+    subject.store_changed()
+    subject.replay(1)
+    subject.claimed(1)
+    subject.told(1, LookUpResult.MISMATCHED, at="fallback")
+    subject.looked_up(1, None, answered=False)
+    for _ in range(3):
+        work = subject.advance(HORIZON_S)
+        assert (work.closings, work.charges, work.moves, work.look_ups) == ([], {}, [], {"default": payments(1)})
+        subject.looked_up(1, None, answered=False)
+    subject.advance(HORIZON_S)
+    assert [closing.processor for closing in subject.looked_up(1, None).closings] == ["fallback"]
+
+
 # Payments that come from a journal and have no row.
 
 
@@ -270,6 +307,18 @@ def test_a_charge_that_came_late_is_a_second_settlement() -> None:
     )
 
 
+def test_a_payment_that_was_charged_late_after_all_had_declined_it_is_settled() -> None:
+    subject = Dispatching().charging(1)
+    declined(subject, 1)
+    subject.moved(1)
+    declined(subject, 1, at="fallback")
+    subject.closed(1)
+    assert subject.advance(HORIZON_S).look_ups == {"default": payments(1), "fallback": payments(1)}
+    assert subject.looked_up(1, NOW_MS + 7, at="fallback") == Work(
+        settlements=[Settlement(payment(1), "fallback", NOW_MS + 7, 2, NOW_MS + 7)]
+    )
+
+
 def test_a_processor_that_is_down_or_does_not_answer_is_asked_later() -> None:
     subject = Dispatching()
     moved_and_settled(subject)
@@ -308,9 +357,10 @@ def test_no_more_are_asked_for_again_than_may_be() -> None:
         subject.looked_up(number, None)
     subject.moved(*numbers)
     subject.ended(Outcome.SETTLED, *numbers)
-    subject.settled(*numbers)
+    assert subject.settled(*numbers).rechecks_dropped == 1
     subject.announce("default")
-    assert len(subject.advance(HORIZON_S).look_ups["default"]) == RECHECKS_MAX
+    work = subject.advance(HORIZON_S)
+    assert (len(work.look_ups["default"]), work.rechecks_dropped) == (RECHECKS_MAX, 0)
 
 
 # What rows tell readers.

@@ -1,5 +1,6 @@
 """An operator's word decides about a payment of which no processor tells any more, and about no other."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from actors.domain.breaker import BreakerState
 from actors.domain.lifecycle import STUCK_S
 from actors.domain.outcome import Outcome
-from actors.domain.payment import Claim, EndState, Move, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Move, Settlement
+from actors.domain.rechecks import POSTPONED_S
 from actors.domain.resolution import Finding, ResolutionAnswer
-from tests.actors.domain.dispatching import NOW_MS, Dispatching, ids, payment, payments
+from actors.domain.work import Work
+from tests.actors.domain.dispatching import NOW_MS, PROCESSORS, Dispatching, ids, payment, payments
 
 (ONE,) = ids(1)
 CHARGED = Finding(ONE, "default", NOW_MS - 7)
@@ -33,6 +36,12 @@ def unknown() -> Dispatching:
     return subject
 
 
+def ask_in_vain(subject: Dispatching, after_s: float) -> None:
+    """Let time pass, and the processor not answer again."""
+    subject.advance(after_s)
+    subject.looked_up(1, None, answered=False)
+
+
 def stranded() -> Dispatching:
     """Adopt a payment whose processor is not configured."""
     subject = Dispatching()
@@ -48,7 +57,7 @@ def test_a_payment_whose_processor_may_still_tell_is_left_to_it() -> None:
     subject = unknown()
     for finding in (CHARGED, NOT_CHARGED):
         assert resolve(subject, finding) is MAY_SETTLE
-    subject.advance(STUCK_S - 1)
+    ask_in_vain(subject, STUCK_S - 1)
     assert resolve(subject, CHARGED) is MAY_SETTLE
     assert subject.decide().settlements == []
 
@@ -66,7 +75,7 @@ def test_a_payment_that_is_charged_now_is_left_to_its_processor() -> None:
 @pytest.mark.parametrize("wait_s", [STUCK_S, 10 * STUCK_S])
 def test_a_charge_that_an_operator_has_found_is_settled(wait_s: float) -> None:
     subject = unknown()
-    subject.advance(wait_s)
+    ask_in_vain(subject, wait_s)
     assert resolve(subject, CHARGED) is APPLIED
     assert settled(subject.decide().settlements) == [(ONE, "default", NOW_MS - 7)]
     subject.dispatcher.settled([ONE], subject.now_s)
@@ -75,7 +84,7 @@ def test_a_charge_that_an_operator_has_found_is_settled(wait_s: float) -> None:
 
 def test_a_payment_that_was_not_charged_goes_to_whichever_processor_takes_it() -> None:
     subject = unknown()
-    subject.advance(STUCK_S)
+    ask_in_vain(subject, STUCK_S)
     assert resolve(subject, NOT_CHARGED) is APPLIED
     assert subject.decide().moves == [Move(ONE, None, attempts=1, moves=1)]
     subject.dispatcher.moved([ONE], subject.now_s)
@@ -84,11 +93,19 @@ def test_a_payment_that_was_not_charged_goes_to_whichever_processor_takes_it() -
 
 def test_an_answer_that_comes_after_an_operators_word_changes_nothing() -> None:
     subject = unknown()
-    subject.advance(STUCK_S)
+    ask_in_vain(subject, STUCK_S)
     assert resolve(subject, CHARGED) is APPLIED
     assert resolve(subject, NOT_CHARGED) is MAY_SETTLE
     subject.looked_up(1, NOW_MS)
     assert subject.advance(60).look_ups == {}
+
+
+def test_a_payment_that_its_processor_is_asked_for_is_left_to_the_answer() -> None:
+    for finding in (Finding(ONE, "fallback", NOW_MS), NOT_CHARGED):
+        subject = unknown()
+        assert subject.advance(STUCK_S).look_ups == {"default": payments(1)}
+        assert resolve(subject, finding) is MAY_SETTLE
+        assert settled(subject.looked_up(1, NOW_MS - 3).settlements) == [(ONE, "default", NOW_MS - 3)]
 
 
 def test_a_stranded_payment_is_resolved_at_once() -> None:
@@ -111,6 +128,31 @@ def test_a_payment_that_had_ended_is_charged_by_those_that_do_not_hold_its_id() 
     assert subject.decide().moves == [Move(ONE, "fallback", attempts=2, moves=2)]
 
 
+def test_a_payment_that_no_other_takes_than_the_one_that_holds_its_id_ends_as_it_had_ended() -> None:
+    fallback, default = PROCESSORS
+    subject = Dispatching(processors=[replace(fallback, currencies=frozenset({"USD"})), default])
+    assert resolve(subject, NOT_CHARGED, Claim(payment(1), "default", attempts=2), EndState.MISMATCHED) is APPLIED
+    subject.decide()
+    assert subject.moved(1).closings == [Closing(payment(1), EndState.MISMATCHED, "default", 2, NOW_MS)]
+    subject.closed(1)
+    assert subject.dispatcher.driven_count() == 0
+
+
+def test_a_payment_that_waits_for_its_first_claim_waits_once_after_an_operators_word() -> None:
+    subject = Dispatching()
+    for name in ("default", "fallback"):
+        subject.announce(name, BreakerState.OPEN)
+    subject.store_changed()
+    subject.replay(1)
+    subject.advance(STUCK_S)
+    assert resolve(subject, NOT_CHARGED) is APPLIED
+    subject.announce("default", takes=1)
+    assert subject.decide().claims == [Claim(payment(1), "default")]
+    assert subject.claimed(1).charges == {"default": payments(1)}
+    assert len(subject.ended(Outcome.SETTLED).settlements) == 1
+    assert subject.settled(1) == Work()
+
+
 def test_a_payment_that_all_had_declined_is_offered_to_all_again() -> None:
     subject = Dispatching()
     reopened = Claim(payment(1), "fallback", attempts=2)
@@ -128,7 +170,7 @@ def test_a_payment_that_had_ended_is_settled_where_an_operator_has_found_its_cha
 
 def test_the_processor_that_was_said_not_to_have_charged_is_asked_once_more_when_another_has() -> None:
     subject = unknown()
-    subject.advance(STUCK_S)
+    ask_in_vain(subject, STUCK_S)
     resolve(subject, NOT_CHARGED)
     subject.decide()
     subject.dispatcher.moved([ONE], subject.now_s)
@@ -138,3 +180,18 @@ def test_the_processor_that_was_said_not_to_have_charged_is_asked_once_more_when
     subject.dispatcher.settled([ONE], subject.now_s)
     subject.announce("default")
     assert subject.advance(STUCK_S).look_ups == {"default": payments(1)}
+
+
+def test_a_payment_that_was_taken_up_again_is_asked_for_once_more_where_its_processor_has_gone() -> None:
+    subject = Dispatching()
+    subject.announce("default", BreakerState.OPEN)
+    resolve(subject, NOT_CHARGED, Claim(payment(1), "default", attempts=2), EndState.DECLINED)
+    subject.decide()
+    subject.moved(1)
+    subject.moved(1)
+    subject.ended(Outcome.SETTLED)
+    subject.settled(1)
+    for _ in range(3):
+        assert subject.advance(STUCK_S) == Work()
+    subject.announce("default")
+    assert subject.advance(POSTPONED_S).look_ups == {"default": payments(1)}

@@ -138,6 +138,7 @@ EVENTS: list[Event] = [
     Resolved("default", 3),
     Resolved("fallback", 3),
     Resolved(None, None),
+    Resolved(None, None, frozenset({"default"})),
     Settled(),
     Closed(),
 ]
@@ -157,7 +158,7 @@ def may_come(subject: Lifecycle, event: Event) -> bool:  # noqa: PLR0911  # one 
             is_open = not subject.must_be_looked_up and processor not in subject.declined_by
             return is_open and (may_move or processor == subject.row)
         case DeclinedByAll():
-            return not subject.pinned and subject.row in subject.declined_by
+            return not subject.pinned and subject.declined_by >= {subject.row or "default"}
         case Unconfigured():
             return subject.row is not None
         case _:
@@ -366,6 +367,25 @@ def test_an_id_that_was_charged_with_another_amount_is_closed_at_once() -> None:
     assert subject.transition(told(LookUpResult.MISMATCHED), NOW_S) is Effect.CLOSE
     assert subject.closing(8) == Closing(PAYMENT, EndState.MISMATCHED, "default", 1, 8)
     assert (subject.pinned, subject.oldest_stamp_ms) == (False, None)
+
+
+def test_a_pinned_payment_whose_id_another_one_holds_is_only_asked_for_where_it_may_have_been_charged() -> None:
+    subject = life(*MUST_ANSWER, missing())
+    for answer in (told(LookUpResult.MISMATCHED, at="fallback"), missing()):
+        subject.transition(RESUMED, NOW_S)
+        subject.transition(LookUpChosen(), NOW_S)
+        assert subject.transition(answer, NOW_S) is Effect.PAUSE
+    subject.transition(RESUMED, NOW_S)
+    assert subject.must_be_looked_up
+    subject.transition(LookUpChosen(), NOW_S)
+    assert subject.transition(missing(AFTER_S), NOW_S) is Effect.CLOSE
+    assert subject.closing(8) == Closing(PAYMENT, EndState.MISMATCHED, "fallback", 1, 8)
+
+
+def test_an_operators_word_sends_a_payment_to_none_that_holds_its_id() -> None:
+    subject = life(*MUST_ANSWER, missing(), RESUMED, LookUpChosen(), told(LookUpResult.MISMATCHED, at="fallback"))
+    subject.transition(Resolved(None, None), NOW_S)
+    assert subject.declined_by == {"fallback"}
 
 
 def test_a_payment_that_was_charged_before_and_is_missing_is_closed_after_the_horizon_and_never_sent_again() -> None:
