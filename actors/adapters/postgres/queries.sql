@@ -63,8 +63,8 @@ SELECT
 
 -- name: compare_settlements
 -- Compares settlements with those that are booked under their ids by now. Keeps those that differ as disputes, each
--- once, and gives their ids. Ends the claims of payments that are settled. It needs no fence: a second charge has to be
--- known of, whoever has found it.
+-- once, and gives the ids of those that were not kept before. Ends the claims of payments that are settled. It needs no
+-- fence: a second charge has to be known of, whoever has found it.
 WITH released AS (
     DELETE FROM claim
     USING json_to_recordset(%(settlements)s::json) AS o (correlation_id uuid) JOIN settlement USING (correlation_id)
@@ -81,9 +81,9 @@ WITH released AS (
         correlation_id, processor, requested_at_ms, amount_minor, currency,
         extract(epoch FROM clock_timestamp()) * 1000
     FROM found ORDER BY correlation_id
-    ON CONFLICT DO NOTHING
+    ON CONFLICT DO NOTHING RETURNING correlation_id
 )
-SELECT DISTINCT correlation_id FROM found
+SELECT DISTINCT correlation_id FROM kept
 
 -- name: write_ends
 -- Writes which payments end without a charge, and what readers are told of those that go on. A payment that is settled
