@@ -32,10 +32,13 @@ class LedgerUnavailableError(FielError):
 
 
 class FencedError(LedgerUnavailableError):
-    """This replica is not registered, or others have taken over from it: nothing of a batch was written."""
+    """This replica is not registered, or others have taken over from it.
+
+    Of a batch nothing was written; where others took over in the middle of it, all but its closings and marks was.
+    """
 
     def __init__(self, disputed: tuple[UUID, ...] = ()) -> None:
-        """`disputed` are payments of the batch that are settled otherwise, which was noted all the same."""
+        """`disputed` are payments of the batch that are settled otherwise, as was noted now."""
         super().__init__("this replica is not registered, or others have taken over from it")
         self.disputed = disputed
 

@@ -1,7 +1,9 @@
 """Asks one processor which payments it has charged, a few at once."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from math import inf
 
 from actors.domain.lifecycle_events import LookUpEnded
@@ -10,20 +12,42 @@ from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.records import LookUpAnswer, LookUpResult
 from actors.ports import ProcessorClient, Runtime
 
+logger = logging.getLogger(__name__)
+
 LOOK_UPS_MAX = 16
 """Look-ups under way at once."""
 LOOK_UP_PAUSE_S = 0.25
 """After look-ups of which none was answered, the processor is asked for nothing until this time has passed."""
+PROOF_S = 20.0
+"""For so long after an answer that only a processor gives it is believed that it does not know a payment. Something in
+front of it may say so too, or a host at a mistyped address."""
+OWN_PROOF_S = 10.0
+"""Time between two questions for the processor's health, where nothing else has shown that it is the processor."""
+POLLED_S = 15.0
+"""Where replicas ask for the processor's health together, so much time has to pass at the start before this one asks
+beside them: the health endpoint lets calls hang that follow each other quickly."""
 _NO_ANSWER = LookUpAnswer(LookUpResult.NO_ANSWER)
+
+
+def unless_missing(end: LookUpEnded) -> LookUpEnded:
+    """Give a look-up as one without an answer, where it found nothing and that cannot be believed."""
+    return replace(end, result=LookUpResult.NO_ANSWER) if end.result is LookUpResult.MISSING else end
 
 
 class LookUps:
     """The look-ups of one processor's actor: those that wait, that are under way, and that have ended."""
 
     def __init__(
-        self, name: str, client: ProcessorClient, delay: ProcessorDelay, runtime: Runtime, ended: Callable[[], None]
+        self,
+        name: str,
+        client: ProcessorClient,
+        delay: ProcessorDelay,
+        runtime: Runtime,
+        ended: Callable[[], None],
+        *,
+        is_polled: bool,
     ) -> None:
-        """`ended` is called after each look-up, on another greenlet."""
+        """`ended` is called after each look-up, on another greenlet; `is_polled` where replicas share its health."""
         self._name = name
         self._client = client
         self._delay = delay
@@ -34,10 +58,19 @@ class LookUps:
         self._ends: list[LookUpEnded] = []
         self._unanswered_until_s = -inf
         """Until then look-ups end without an answer, and are not made."""
+        self._proven_at_s = -inf
+        """When the processor gave an answer last that nothing else gives."""
+        self._ask_from_s = runtime.now_s() + (POLLED_S if is_polled else 0.0)
+        self._is_doubted = False
+        """Whether it was logged that it is not believed, and has not been believed since."""
 
     def add(self, payments: Iterable[Payment]) -> None:
         """Take payments that are to be looked up."""
         self._waiting.extend(payments)
+
+    def proven(self, at_s: float) -> None:
+        """Note that the processor gave an answer which only a processor gives."""
+        self._proven_at_s = max(self._proven_at_s, at_s)
 
     def start(self) -> tuple[LookUpEnded, ...]:
         """Start as many as may be under way; give those that end at once, because others were not answered just now.
@@ -57,6 +90,8 @@ class LookUps:
     def take_ends(self) -> tuple[LookUpEnded, ...]:
         """Give those that have ended since the last call."""
         ends, self._ends = tuple(self._ends), []
+        if not self._is_believed():
+            ends = tuple(unless_missing(end) for end in ends)
         if ends:
             self._under_way -= len(ends)
             is_answered = any(end.result is not LookUpResult.NO_ANSWER for end in ends)
@@ -67,9 +102,29 @@ class LookUps:
         answer, asked_at_s = _NO_ANSWER, self._runtime.now_s()
         try:
             answer = self._client.look_up(payment)
+            if answer.result is LookUpResult.MISSING:
+                self._ask_for_proof()
+            elif answer.result is not LookUpResult.NO_ANSWER:
+                self.proven(self._runtime.now_s())
         finally:
             self._ends.append(self._end(payment, answer, asked_at_s))
             self._ended()
+
+    def _is_believed(self) -> bool:
+        return self._runtime.now_s() - self._proven_at_s <= PROOF_S
+
+    def _ask_for_proof(self) -> None:
+        """Ask for the processor's health, unless it is believed, or was asked a moment ago."""
+        now_s = self._runtime.now_s()
+        if self._is_believed() or now_s < self._ask_from_s:
+            return
+        self._ask_from_s = now_s + OWN_PROOF_S
+        if self._client.answers_health():
+            self.proven(now_s)
+            self._is_doubted = False
+        elif not self._is_doubted:
+            self._is_doubted = True
+            logger.warning("%s answers 404 to look-ups and nothing to health calls: it is not believed", self._name)
 
     def _end(self, payment: Payment, answer: LookUpAnswer, asked_at_s: float) -> LookUpEnded:
         key, horizon_s = payment.correlation_id, self._delay.horizon_s(self._runtime.now_s())

@@ -160,6 +160,9 @@ class ProcessorClient(Protocol):
     def knock(self) -> bool:
         """Tell whether the processor accepts a connection, within a second or so; the next charge uses that one."""
 
+    def answers_health(self) -> bool:
+        """Tell whether its health endpoint answers, within seconds: then the processor itself is behind the address."""
+
     def close(self) -> None:
         """Close the connections that wait for use."""
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 
 from actors.actor import Actor
@@ -12,8 +12,8 @@ from actors.domain.charge_gate import ChargeGate, GateWork, Sent
 from actors.domain.lifecycle_events import ChargeEnded
 from actors.domain.outcome import Outcome
 from actors.domain.processor_delay import ProcessorDelay
-from actors.domain.records import NEVER_MS, LookUpResult, Watermarks
-from actors.look_ups import LookUps
+from actors.domain.records import NEVER_MS, Watermarks
+from actors.look_ups import LookUps, unless_missing
 from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
 from actors.messages.processor import (
     Charge,
@@ -93,7 +93,7 @@ class ProcessorActor(Actor):
         self._ends: list[_End] = []
         """Charges that have ended, and of which the router was not told yet."""
         self._ends_due = False
-        self._look_ups = LookUps(name, client, delay, runtime, self._gather)
+        self._look_ups = LookUps(name, client, delay, runtime, self._gather, is_polled=charges)
         self._delay_told_s = 0.0
         """The excess of the delay that health was told of last."""
         self._is_delay_logged = False
@@ -123,6 +123,7 @@ class ProcessorActor(Actor):
             case Drain():
                 gate.drain()
             case HealthReported(failing, asked_s_ago, response_time_s_min):
+                self._look_ups.proven(now_s - asked_s_ago)
                 gate.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
                 self._delay.told(response_time_s_min, now_s)
                 self._note_delay(now_s)
@@ -203,10 +204,12 @@ class ProcessorActor(Actor):
     def _take_ends(self) -> None:
         self._ends_due = False
         ends, self._ends = self._ends, []
-        look_ups = self._look_ups.take_ends()
         now_s = self._runtime.now_s()
         for end in ends:
             self._gate.ended(end.sent, end.outcome, ended_at_s=end.at_s, now_s=now_s)
+            if end.outcome.is_of_processor:
+                self._look_ups.proven(end.at_s)
+        look_ups = self._look_ups.take_ends()
         if ends:
             self._delay.call_ended(max(end.at_s - end.sent.call.started_s for end in ends), now_s)
             self._router.tell(ChargesEnded(tuple(end.as_event() for end in ends)))
@@ -214,10 +217,7 @@ class ProcessorActor(Actor):
         if look_ups:
             if self._is_misconfigured:
                 # What answers 404 to charges answers so to look-ups too, whatever was charged.
-                look_ups = tuple(
-                    replace(end, result=LookUpResult.NO_ANSWER) if end.result is LookUpResult.MISSING else end
-                    for end in look_ups
-                )
+                look_ups = tuple(unless_missing(end) for end in look_ups)
             self._router.tell(LookUpsEnded(look_ups))
 
     def _note_delay(self, now_s: float) -> None:

@@ -26,7 +26,7 @@ class HttpHealthProbe:
 
     def __init__(self, processors: Sequence[Processor], now_ms: Callable[[], int]) -> None:
         """`now_ms` is the wall clock for the times in the answers."""
-        self._endpoints = {processor.name: _Endpoint(processor.url) for processor in processors}
+        self._endpoints = {processor.name: HealthEndpoint(processor.url) for processor in processors}
         self._now_ms = now_ms
 
     def ask(self, processor: str) -> ProcessorHealth | None:
@@ -45,11 +45,15 @@ class HttpHealthProbe:
             endpoint.pool.close()
 
 
-class _Endpoint:
+class HealthEndpoint:
+    """The health endpoint of one processor."""
+
     def __init__(self, url: str) -> None:
+        """Make no connection yet."""
         self.pool = HttpPool(HostAddresses.of_url(url), TIMEOUT_S, 1)
         self._request = f"GET /payments/service-health HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n\r\n".encode()
 
     def ask(self) -> _Health | None:
+        """Make one call. Raise whatever goes wrong; None where the status is not 200."""
         status, body = self.pool.call(self._request)
         return msgspec.json.decode(body, type=_Health) if status == OK else None

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from actors.adapters.health_probe import HealthEndpoint
 from actors.adapters.host_addresses import HostAddresses
 from actors.adapters.http_connection import UnsentError
 from actors.adapters.http_pool import HttpPool
@@ -49,6 +50,7 @@ class HttpProcessorClient:
         # Look-ups have their own connections, so that a charge never waits for a slow look-up.
         self._charges = HttpPool(addresses, timeout_s, charges_max)
         self._look_ups = HttpPool(addresses, timeout_s, look_ups_max)
+        self._health = HealthEndpoint(url)
         self._charge_head = (
             f"POST /payments HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\nContent-Length: "
         )
@@ -97,7 +99,15 @@ class HttpProcessorClient:
             return LookUpAnswer(LookUpResult.MISMATCHED)
         return LookUpAnswer(LookUpResult.CHARGED, requested_at_ms)
 
+    def answers_health(self) -> bool:
+        try:
+            return self._health.ask() is not None
+        except Exception as error:  # noqa: BLE001  # whatever went wrong, there is no usable answer
+            logger.debug("health of the processor: %r", error)
+            return False
+
     def close(self) -> None:
         """Close the idle connections."""
+        self._health.pool.close()
         self._charges.close()
         self._look_ups.close()

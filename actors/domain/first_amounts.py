@@ -25,9 +25,9 @@ class Verdict(Enum):
     REFUSED = "refused"
     """Postgres has another amount under the id."""
     UNCONFIRMED = "unconfirmed"
-    """Another amount is the only one that was accepted as far as is known here; Postgres may know better."""
+    """Another amount was accepted here, and is the only one that is known of; Postgres may know better."""
     CONTESTED = "contested"
-    """Several amounts were accepted under the id: only Postgres can tell which one came first."""
+    """Several amounts were accepted under the id, or another one elsewhere: only Postgres can tell which came first."""
 
 
 class FirstAmounts:
@@ -56,7 +56,10 @@ class FirstAmounts:
             return same if is_same else Verdict.REFUSED
         if known & CONTESTED:
             return Verdict.CONTESTED
-        return same if is_same else Verdict.UNCONFIRMED
+        if is_same:
+            return same
+        # Who has heard of one amount alone does not know whether this one came before it, on a third replica.
+        return Verdict.CONTESTED if accepted is None else Verdict.UNCONFIRMED
 
     def accept(self, payment: Payment) -> None:
         """Remember a payment that was judged to be new, and that this replica keeps."""

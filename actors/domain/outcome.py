@@ -36,6 +36,11 @@ class Outcome(Enum):
         return self is Outcome.SETTLED or self is Outcome.ALREADY_CHARGED or self is Outcome.DECLINED
 
     @property
+    def is_of_processor(self) -> bool:
+        """Whether only the processor answers so. All else may come from something in front of it."""
+        return self is Outcome.SETTLED or self is Outcome.ALREADY_CHARGED or self is Outcome.FAILED
+
+    @property
     def tells_pace(self) -> bool:
         """Whether the processor took the time of a charge. The others end as fast or as slowly as they fail."""
         return self is Outcome.SETTLED or self is Outcome.ALREADY_CHARGED or self is Outcome.OVERLOADED

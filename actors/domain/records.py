@@ -60,7 +60,7 @@ class WriteResult:
     moved: tuple[UUID, ...]
     """Payments of this replica whose rows name the new processor now."""
     disputed: tuple[UUID, ...] = ()
-    """Payments that are settled otherwise already: with another processor, stamp or amount."""
+    """Payments that are settled otherwise already, with another processor, stamp or amount, as was not known before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class WallClock:
         self._offset_ms = system_ms - now_s * 1000
         """How far the clock is ahead of monotonic time."""
         self._last_ms = 0
+        self._stands_ms = 0.0
+        """How far the instant that it told last was ahead of it at the last sample: for so long it stands still."""
         self.has_joined = False
         """Whether charges may have been stamped by it."""
         self._gap_ms = 0.0
@@ -112,6 +114,7 @@ class WallClock:
             change_ms = 0.0
         self._offset_ms += change_ms
         self._gap_ms = gap_ms - change_ms
+        self._stands_ms = self._last_ms - (now_s * 1000 + self._offset_ms)
 
     def compare(self, peers: Iterable[PeerClock], now_s: float) -> None:
         """Take in the clocks of all other replicas that live."""
@@ -140,6 +143,9 @@ class WallClock:
             return f"the clock of replica {replica} is {_seconds(ahead_ms)}{joins}"
         if self._stepped_at_s is not None:
             return f"the system's clock has stepped and is {_seconds(self._gap_ms)}"
+        if self._stands_ms > SKEW_MS_MAX:
+            stands_s = self._stands_ms / 1000
+            return f"stamps stand still: another replica has published an instant that is {stands_s:.1f} s ahead"
         return None
 
 

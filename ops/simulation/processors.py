@@ -83,6 +83,13 @@ class SimulatedClient:
         self._travel()
         return not self._processor.faults.refuse
 
+    def answers_health(self) -> bool:
+        self._travel()
+        call = SimulatedCall(self._runtime)
+        self._processor.answer_health(call)
+        answer = call.wait(HEALTH_S_MAX)
+        return not self._processor.faults.refuse and answer is not None and answer[0] == HTTP_OK
+
     def close(self) -> None:
         """Do nothing: there is no connection."""
 

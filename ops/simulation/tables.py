@@ -158,11 +158,13 @@ class MemoryTables:
         self.claims.pop(key, None)
 
     def dispute(self, settlements: Iterable[Settlement]) -> tuple[UUID, ...]:
-        """Keep the charges of payments that are settled otherwise, and give the ids of those."""
+        """Keep the charges of payments that are settled otherwise, and give the ids of those that are news."""
         disputed: dict[UUID, None] = {}
         for settlement in settlements:
             booked = self.settlements.get(settlement.correlation_id)
-            if booked is not None and _charge_of(booked) != _charge_of(settlement):
+            if booked is None or _charge_of(booked) == _charge_of(settlement):
+                continue
+            if all(_dispute_key(each) != _dispute_key(settlement) for each in self.disputes):
                 self.disputes.add(settlement)
                 disputed[settlement.correlation_id] = None
         return tuple(disputed)
@@ -185,6 +187,10 @@ class MemoryTables:
     def _owned(self, correlation_id: UUID, owner: str) -> OwnedClaim | None:
         owned = self.claims.get(correlation_id)
         return owned if owned is not None and owned.owner == owner else None
+
+
+def _dispute_key(settlement: Settlement) -> tuple[UUID, str, int]:
+    return settlement.correlation_id, settlement.processor, settlement.requested_at_ms
 
 
 def _charge_of(settlement: Settlement) -> tuple[str, int, Money]:

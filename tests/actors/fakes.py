@@ -126,6 +126,10 @@ class ScriptedProcessor:
         self.accepts = True
         """Whether it accepts a connection that is opened ahead."""
         self.knocks = 0
+        self.tells_health = True
+        """Whether it answers when it is asked for its health."""
+        self.health_asked_at: list[int] = []
+        """How many look-ups were made before each question for its health."""
         self.error: Exception | None = None
         """Raised by every call, though the protocol allows none."""
 
@@ -143,6 +147,11 @@ class ScriptedProcessor:
         self._fail()
         self.knocks += 1
         return self.accepts
+
+    def answers_health(self) -> bool:
+        self._fail()
+        self.health_asked_at.append(len(self.looked_up))
+        return self.tells_health
 
     def close(self) -> None:
         self.error = ConnectionError("closed")

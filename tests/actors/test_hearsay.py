@@ -18,6 +18,7 @@ from actors.system import Parts
 from ops.simulation.clock import SimulatedRuntime
 from ops.simulation.cluster import Cluster, Conditions
 from ops.simulation.peers import MemoryChannel
+from ops.simulation.stores import MemoryPayments
 from tests.actors.fakes import payment
 
 NAMES = ("1", "2", "3")
@@ -101,6 +102,17 @@ def test_a_replica_that_has_heard_of_the_loser_alone_asks_postgres() -> None:
     replicas = Replicas()
     won, lost = race(replicas, lost_first=True)
     check_answers(replicas, won, lost)
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+def test_a_replica_that_has_heard_of_the_loser_alone_refuses_nothing_before_postgres_has_a_row(is_away: bool) -> None:  # noqa: FBT001
+    replicas = Replicas()
+    replicas.replicas["3"].system.intake.tell(AcceptedByPeers((payment(1, 200),)))
+    replicas.rest(EXCHANGE_S)
+    payments = replicas.replicas["3"].parts.payments
+    assert isinstance(payments, MemoryPayments)
+    payments.failures = 100 if is_away else 0
+    assert replicas.post("3", payment(1, 100)) is AcceptAnswer.CONTESTED
 
 
 def decide_by_hearsay(_payment: Payment, _found: AcceptAnswer) -> AcceptAnswer:

@@ -118,7 +118,7 @@ def test_an_id_is_refused_with_its_amount_in_another_currency() -> None:
 def test_a_currency_that_another_replica_told_of_is_kept_to() -> None:
     intake = Intake()
     intake.tell(AcceptedByPeers((payment(1, 1990, "KWD"),)))
-    assert intake.post(payment(1, 1990)) == [AcceptAnswer.UNCONFIRMED]
+    assert intake.post(payment(1, 1990)) == [AcceptAnswer.CONTESTED]
     assert intake.money(1) == Money(1990, "KWD")
 
 
@@ -213,7 +213,7 @@ def test_what_another_replica_accepted_is_known_here_and_two_amounts_are_contest
     assert intake.post(payment(1, 100), payment(1, 200), payment(2, 1)) == [
         AcceptAnswer.CONTESTED,
         AcceptAnswer.CONTESTED,
-        AcceptAnswer.UNCONFIRMED,
+        AcceptAnswer.CONTESTED,
     ]
     intake.tell(FirstAmountsFound((payment(1, 200),)))
     assert intake.post(payment(1, 100), payment(1, 200)) == [AcceptAnswer.CONFLICT, AcceptAnswer.REPEATED]

@@ -16,7 +16,7 @@ from actors.domain.outcome import Outcome
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, LookUpAnswer, LookUpResult, Watermarks
-from actors.look_ups import LOOK_UP_PAUSE_S, LOOK_UPS_MAX
+from actors.look_ups import LOOK_UP_PAUSE_S, LOOK_UPS_MAX, OWN_PROOF_S, POLLED_S, PROOF_S
 from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
 from actors.messages.processor import (
     Charge,
@@ -42,6 +42,7 @@ from tests.actors.fakes import NOW_MS, Recorder, ScriptedProcessor, VirtualRunti
 LIMITS = BreakerLimits(
     calls_min=2, cooldown_s_initial=0.5, cooldown_s_max=2.0, cooldown_jitter=0.0, half_open_s_max=5.0
 )
+HEALTHY = HealthReported(failing=False, asked_s_ago=0.0, response_time_s_min=0.0)
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 FORCED_OPEN, FORCED_CLOSED = BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED
 
@@ -49,7 +50,7 @@ FORCED_OPEN, FORCED_CLOSED = BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSE
 class Processor:
     """A processor's actor that is not started, with what stands around it. It has a lease for a minute."""
 
-    def __init__(self, in_flight_max: int = 10, rate: RateLimits | None = None) -> None:
+    def __init__(self, in_flight_max: int = 10, rate: RateLimits | None = None, *, charges: bool = True) -> None:
         self.client, self.router, self.health = ScriptedProcessor(), Recorder(), Recorder()
         self.runtime = VirtualRuntime()
         self.actor = ProcessorActor(
@@ -62,7 +63,7 @@ class Processor:
                 RateLimiter(rate or RateLimits()),
             ),
             delay=ProcessorDelay(setting_s=1.0, timeout_s=10.0, lease_s=5.0),
-            charges=True,
+            charges=charges,
             router=self.router,
             health=self.health,
             runtime=self.runtime,
@@ -268,6 +269,7 @@ def test_what_a_look_up_found_is_told_with_the_processor_and_its_horizon() -> No
         *(LookUpAnswer(result) for result in (LookUpResult.MISSING, LookUpResult.MISMATCHED, LookUpResult.NO_ANSWER)),
     ]
     processor.client.look_ups.extend(answers)
+    processor.tell(HEALTHY)
     processor.look_up(1, 2, 3, 4)
     processor.run()
     assert processor.looked_up() == [
@@ -278,8 +280,69 @@ def test_what_a_look_up_found_is_told_with_the_processor_and_its_horizon() -> No
     ]
 
 
+def look_up_one(processor: Processor) -> LookUpResult:
+    """Look a payment up that the processor does not know."""
+    processor.advance(LOOK_UP_PAUSE_S)
+    processor.look_up(1)
+    processor.run()
+    (end,) = processor.looked_up()
+    return end.result
+
+
+@pytest.mark.parametrize("charges", [True, False])
+def test_who_never_answered_as_a_processor_does_is_not_believed_that_a_payment_is_missing(
+    caplog: pytest.LogCaptureFixture, *, charges: bool
+) -> None:
+    processor = Processor(charges=charges)
+    processor.client.tells_health = False
+    assert {look_up_one(processor) for _ in range(200)} == {LookUpResult.NO_ANSWER}
+    asked = len(processor.client.health_asked_at)
+    assert 0 < asked <= 1 + 200 * (LOOK_UP_PAUSE_S + GATHER_S) / OWN_PROOF_S
+    assert caplog.text.count("it is not believed") == 1
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_charge_that_only_a_processor_answers_so_proves_it_for_a_while(outcome: Outcome) -> None:
+    processor = Processor()
+    processor.client.tells_health = False
+    processor.client.outcomes.append(outcome)
+    processor.charge(1)
+    processor.run()
+    processor.router.take()
+    proves = outcome in {Outcome.SETTLED, Outcome.ALREADY_CHARGED, Outcome.FAILED}
+    assert look_up_one(processor) is (LookUpResult.MISSING if proves else LookUpResult.NO_ANSWER)
+    processor.advance(PROOF_S)
+    assert look_up_one(processor) is LookUpResult.NO_ANSWER
+
+
+def test_the_health_that_replicas_share_proves_it_from_when_it_was_asked() -> None:
+    processor = Processor()
+    processor.tell(HealthReported(failing=True, asked_s_ago=PROOF_S - 1, response_time_s_min=0.0))
+    assert look_up_one(processor) is LookUpResult.MISSING
+    processor.advance(1.0)
+    assert look_up_one(processor) is LookUpResult.NO_ANSWER
+    assert processor.client.health_asked_at == []
+
+
+def test_a_processor_that_is_not_charged_any_more_is_asked_for_its_health_before_it_is_believed() -> None:
+    processor = Processor(charges=False)
+    assert [look_up_one(processor) for _ in range(3)] == [LookUpResult.MISSING] * 3
+    assert processor.client.health_asked_at == [1]
+    processor.advance(PROOF_S)
+    assert look_up_one(processor) is LookUpResult.MISSING
+    assert processor.client.health_asked_at == [1, 4]
+
+
+def test_where_replicas_share_no_health_each_asks_after_a_while() -> None:
+    processor = Processor()
+    assert look_up_one(processor) is LookUpResult.NO_ANSWER
+    processor.advance(POLLED_S)
+    assert look_up_one(processor) is LookUpResult.MISSING
+
+
 def test_no_more_look_ups_are_under_way_than_allowed_and_the_rest_follows() -> None:
     processor = Processor()
+    processor.tell(HEALTHY)
     processor.look_up(*range(LOOK_UPS_MAX + 5))
     processor.look_up(99)
     assert len(processor.runtime.spawned) == LOOK_UPS_MAX
@@ -320,6 +383,7 @@ def test_a_processor_that_answers_no_look_up_is_asked_few_times_and_nobody_waits
 def test_after_one_answer_all_look_ups_are_made_again() -> None:
     processor = Processor()
     processor.client.look_ups.extend([LookUpAnswer(LookUpResult.NO_ANSWER)] * LOOK_UPS_MAX)
+    processor.tell(HEALTHY)
     processor.look_up(*range(LOOK_UPS_MAX))
     processor.run()
     processor.advance(LOOK_UP_PAUSE_S)

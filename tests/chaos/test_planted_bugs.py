@@ -137,6 +137,9 @@ class LaterStampingClient:
     def knock(self) -> bool:
         return self._client.knock()
 
+    def answers_health(self) -> bool:
+        return self._client.answers_health()
+
     def close(self) -> None:
         self._client.close()
 

@@ -63,8 +63,8 @@ SELECT
 
 -- name: compare_settlements
 -- Compares settlements with those that are booked under their ids by now. Keeps those that differ as disputes, each
--- once, and gives their ids. Ends the claims of payments that are settled. It needs no fence: a second charge has to be
--- known of, whoever has found it.
+-- once, and gives the ids of those that were not kept before. Ends the claims of payments that are settled. It needs no
+-- fence: a second charge has to be known of, whoever has found it.
 WITH released AS (
     DELETE FROM claim
     USING json_to_recordset(%(settlements)s::json) AS o (correlation_id uuid) JOIN settlement USING (correlation_id)
@@ -81,9 +81,9 @@ WITH released AS (
         correlation_id, processor, requested_at_ms, amount_minor, currency,
         extract(epoch FROM clock_timestamp()) * 1000
     FROM found ORDER BY correlation_id
-    ON CONFLICT DO NOTHING
+    ON CONFLICT DO NOTHING RETURNING correlation_id
 )
-SELECT DISTINCT correlation_id FROM found
+SELECT DISTINCT correlation_id FROM kept
 
 -- name: write_ends
 -- Writes which payments end without a charge, and what readers are told of those that go on. A payment that is settled
@@ -192,8 +192,9 @@ ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
 -- name: summary
 -- Adds up, by processor and currency, the charges stamped within both bounds and answered until an instant, and counts
 -- those that were answered later. One more row, without a processor, tells how far the charges are complete: the lowest
--- watermark of the replicas that have not left, or that have left claims which may have been charged, but no more than was
--- ever published: a replica that joins stamps nothing below that.
+-- watermark of the replicas that have not left, or that have left claims, but no more than was ever published: a replica
+-- that joins stamps nothing below that. Claims that name nobody count too: a Postgres that was restored from an earlier
+-- state may show so what named a processor, and whoever adopts them has the watermark of their owner for a moment.
 SELECT
     processor, currency, count(*) FILTER (WHERE answered_at_ms <= %(answered_by_ms)s) AS requests,
     sum(amount_cents) FILTER (WHERE answered_at_ms <= %(answered_by_ms)s) AS amount_minor,
@@ -208,7 +209,7 @@ SELECT NULL, NULL, NULL, NULL, NULL, least(
 -- name: watermarks
 -- Tells how far the charges of all replicas are complete, by their stamps and by their answers. What was answered and
 -- is missing has a claim, since nothing is sent without one and it is deleted with the settlement: a replica without
--- claims need not be waited for.
+-- claims need not be waited for. Claims that name nobody count as in `summary`.
 SELECT
     min(watermark_ms) AS stamp_ms,
     min(answered_ms) FILTER (WHERE EXISTS (SELECT FROM claim WHERE owner = r.name)) AS answer_ms

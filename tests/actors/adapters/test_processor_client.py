@@ -134,6 +134,29 @@ def test_a_redirection_is_not_followed(status: int) -> None:
         assert elsewhere.connections == 0
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "is_processor"),
+    [
+        (200, b'{"failing":true,"minResponseTime":100}', True),
+        (200, b'{"message":"not found"}', False),
+        (200, b"<html>", False),
+        (404, b'{"message":"not found"}', False),
+        (429, b"", False),
+    ],
+)
+def test_whoever_answers_as_a_health_endpoint_does_is_a_processor(
+    status: int, body: bytes, *, is_processor: bool
+) -> None:
+    with serving(saying(answer(status, body))) as server, calling(server.url) as client:
+        assert client.answers_health() is is_processor
+    assert server.requests[0].startswith(b"GET /payments/service-health HTTP/1.1\r\n")
+
+
+def test_where_nobody_answers_there_is_no_processor() -> None:
+    with serving(resetting) as server, calling(server.url) as client:
+        assert not client.answers_health()
+
+
 def test_look_ups_do_not_wait_for_charges() -> None:
     held = Event()
 

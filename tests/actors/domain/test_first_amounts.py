@@ -19,8 +19,8 @@ def judged(amounts: FirstAmounts) -> tuple[Verdict, Verdict]:
     [
         ([], Verdict.NEW, Verdict.NEW),
         (["accept 1"], Verdict.REPEATED, Verdict.UNCONFIRMED),
-        (["hear 1"], Verdict.NEW, Verdict.UNCONFIRMED),
-        (["hear 1", "hear 1"], Verdict.NEW, Verdict.UNCONFIRMED),
+        (["hear 1"], Verdict.NEW, Verdict.CONTESTED),
+        (["hear 1", "hear 1"], Verdict.NEW, Verdict.CONTESTED),
         (["hear 1", "hear 2"], Verdict.CONTESTED, Verdict.CONTESTED),
         (["hear 1", "hear 2", "hear 1"], Verdict.CONTESTED, Verdict.CONTESTED),
         (["accept 1", "hear 1"], Verdict.REPEATED, Verdict.UNCONFIRMED),

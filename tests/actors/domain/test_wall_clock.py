@@ -163,6 +163,16 @@ def test_nothing_below_a_floor_is_shown() -> None:
     assert machine.shown_ms == 0
 
 
+def test_that_stamps_stand_still_below_a_floor_far_ahead_is_told_until_time_has_reached_it() -> None:
+    machine = Machine()
+    machine.clock.join(TRUE_MS + HOUR_MS)
+    machine.run(1.0)
+    assert machine.trouble() == "stamps stand still: another replica has published an instant that is 3599.0 s ahead"
+    machine.now_s += HOUR_MS / 1000 - SKEW_MS_MAX / 1000 - 1
+    machine.run(BEAT_S)
+    assert machine.trouble() is None
+
+
 def test_both_clocks_are_published() -> None:
     machine = Machine()
     machine.ahead_ms = HOUR_MS

@@ -55,7 +55,7 @@ def test_replicas_tell_each_other_what_they_accepted(cluster: Cluster) -> None:
     pass_time(cluster, 1)
     other_amount = post(cluster, "2", 1, amount_minor=200)
     pass_time(cluster, 1)
-    assert other_amount == [AcceptAnswer.UNCONFIRMED]
+    assert other_amount == [AcceptAnswer.CONTESTED]
 
 
 def test_what_a_crash_leaves_in_rows_and_journal_is_taken_over(cluster: Cluster) -> None:

@@ -75,10 +75,23 @@ def test_a_second_charge_is_in_dispute_and_the_first_stays(
 ) -> None:
     charge(mine, 1)
     charge(mine, 2)
-    for writer in (other, mine):
-        assert writer.payments.write([], [], [settlement(2), second]) == disputed(1)
+    assert other.payments.write([], [], [settlement(2), second]) == disputed(1)
     assert [record_of(mine, number).settlement for number in (1, 2)] == [settlement(1), settlement(2)]
     assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 2, Money(2 * 1990, "BRL")),)
+
+
+def test_a_dispute_is_news_once_whoever_finds_it_again(
+    open_storage: OpenStorage, mine: ReplicaStorage, other: ReplicaStorage
+) -> None:
+    charge(mine, 1)
+    second, third = settlement(1, "fallback"), settlement(1, requested_at_ms=NOW_MS + 1)
+    assert mine.payments.write([], [], [second]) == disputed(1)
+    assert [writer.payments.write([], [], [second]) for writer in (mine, other)] == [NOTHING, NOTHING]
+    assert other.payments.write([], [], [second, third]) == disputed(1)
+    open_storage("a").leases.register(0, READING)
+    with pytest.raises(FencedError) as refused:
+        mine.payments.write([], [], [second, third])
+    assert refused.value.disputed == ()
 
 
 def test_the_same_charge_again_is_in_no_dispute(mine: ReplicaStorage, other: ReplicaStorage) -> None:
