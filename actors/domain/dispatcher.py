@@ -404,8 +404,9 @@ class Dispatcher:
             view = self.routes.views[name]
             while queue and (view.has_room or not view.state.is_closed):
                 life = queue.popleft()
-                # No probe either: one that fails again and again would never be looked up, and so never be free.
-                may_be_charged = view.state.is_closed and self.routes.takes(name, life.payment.currency)
+                # No probe, as long as look-ups may free it: one that fails again and again would put that off for ever.
+                takes = view.state.is_closed or (view.turns_away and view.has_room)
+                may_be_charged = takes and self.routes.takes(name, life.payment.currency)
                 self._apply(life, Chosen(name) if may_be_charged else LookUpChosen(), now_s)
 
     def _release_held(self, now_s: float) -> None:

@@ -58,6 +58,19 @@ def test_what_failed_moves_after_a_look_up_that_was_not_answered_since_the_failu
     assert subject.looked_up(1, None, answered=False).moves == [Move(ONE, "fallback", attempts=1, moves=1)]
 
 
+def test_what_a_processor_turned_away_probes_it_since_its_look_ups_prove_nothing() -> None:
+    subject = Dispatching().charging(1, 2)
+    subject.ended(Outcome.MISCONFIGURED, 1, 2)
+    subject.announce("default", BreakerState.OPEN, turns_away=True)
+    assert subject.advance(0.1).look_ups == {"default": payments(1, 2)}
+    subject.announce("default", BreakerState.HALF_OPEN, turns_away=True)
+    for number in (1, 2):
+        subject.looked_up(number, None, answered=False)
+    work = subject.advance(0.2)
+    assert (work.charges, work.look_ups) == ({"default": payments(1)}, {"default": payments(2)})
+    assert subject.ended(Outcome.SETTLED, 1).settlements
+
+
 # Declined payments.
 
 
