@@ -391,13 +391,10 @@ class Dispatcher:
             self._apply(life, PauseEnded(in_outage), now_s)
 
     def _recheck(self, now_s: float) -> None:
-        """Ask again for settled payments; processors that are down are asked later."""
+        """Ask again for settled payments, whatever the breaker: without new payments it may never close."""
         for recheck in self._rechecks.due(now_s):
-            if self.routes.views[recheck.processor].state.is_closed:
-                self._rechecks.asked(recheck)
-                self._work.look_ups.setdefault(recheck.processor, []).append(recheck.payment)
-            else:
-                self._rechecks.add(recheck, now_s)
+            self._rechecks.asked(recheck)
+            self._work.look_ups.setdefault(recheck.processor, []).append(recheck.payment)
 
     def _release_pinned(self, now_s: float) -> None:
         for name, queue in self._held_pinned.items():

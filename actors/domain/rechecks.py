@@ -39,7 +39,7 @@ class Rechecks:
             heappush(self._due, (now_s + recheck.horizon_s, next(self._numbers), recheck))
 
     def due(self, now_s: float) -> Iterator[Recheck]:
-        """Give those that are due, each once; each has to be asked for, or added again."""
+        """Give those that are due, each once; each has to be asked for."""
         while self._due and self._due[0][0] <= now_s:
             yield heappop(self._due)[2]
 

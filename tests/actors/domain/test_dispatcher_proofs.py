@@ -283,12 +283,11 @@ def test_a_charge_that_came_late_is_a_second_settlement() -> None:
     )
 
 
-def test_a_processor_that_is_down_or_does_not_answer_is_asked_later() -> None:
+@pytest.mark.parametrize("state", [BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.FORCED_OPEN])
+def test_a_processor_is_asked_though_it_takes_nothing_and_later_where_it_does_not_answer(state: BreakerState) -> None:
     subject = Dispatching()
     moved_and_settled(subject)
-    subject.announce("default", BreakerState.OPEN)
-    assert subject.advance(HORIZON_S) == Work()
-    subject.announce("default")
+    subject.announce("default", state)
     assert subject.advance(HORIZON_S).look_ups == {"default": payments(1)}
     subject.looked_up(1, None, answered=False)
     assert subject.advance(HORIZON_S).look_ups == {"default": payments(1)}
