@@ -97,8 +97,7 @@ class ProcessorActor(Actor):
         self._delay_told_s = 0.0
         """The excess of the delay that health was told of last."""
         self._is_delay_logged = False
-        self._is_misconfigured = False
-        """Whether the breaker has opened because all charges were turned away, and has not closed since."""
+        self._is_misconfiguration_logged = False
         self._transitions: deque[DatedTransition] = deque(maxlen=TRANSITIONS_MAX)
         self._transitions_by_cause: Counter[tuple[BreakerState, Cause]] = Counter()
 
@@ -215,7 +214,7 @@ class ProcessorActor(Actor):
             self._router.tell(ChargesEnded(tuple(end.as_event() for end in ends)))
             self._note_delay(now_s)
         if look_ups:
-            if self._is_misconfigured:
+            if self._gate.breaker.turns_away:
                 # What answers 404 to charges answers so to look-ups too, whatever was charged.
                 look_ups = tuple(unless_missing(end) for end in look_ups)
             self._router.tell(LookUpsEnded(look_ups))
@@ -242,9 +241,9 @@ class ProcessorActor(Actor):
     def _note(self, transition: Transition, now_s: float) -> None:
         before, after, cause = transition.before, transition.after, transition.cause
         logger.info("breaker of %s: %s -> %s (%s)", self._name, before.value, after.value, cause.value)
-        if cause is Cause.MISCONFIGURED and not self._is_misconfigured:
+        if cause is Cause.MISCONFIGURED and not self._is_misconfiguration_logged:
             logger.error("%s answers 401, 403, 404 or 405 to charges: its address or its access is wrong", self._name)
-        self._is_misconfigured = cause is Cause.MISCONFIGURED or (self._is_misconfigured and not after.is_closed)
+        self._is_misconfiguration_logged = self._gate.breaker.turns_away
         at_ms = self._runtime.now_ms() - round((now_s - transition.at_s) * 1000)
         self._transitions.append(DatedTransition(at_ms, transition))
         self._transitions_by_cause[after, cause] += 1

@@ -67,6 +67,8 @@ class Breaker:
         self._state = BreakerState.CLOSED
         self._window = SlidingWindow(limits.window_s, limits.window_s_max, limits.calls_min)
         self._opened_by: Cause | None = None
+        self.turns_away = False
+        """Whether it has opened because all calls were turned away, and has not closed since."""
         self.changed_at_s: float | None = None
         """When the breaker last closed or opened; None if it never did."""
         self._down_since_s: float | None = None
@@ -243,3 +245,4 @@ class Breaker:
     def _transition(self, state: BreakerState, cause: Cause, now_s: float) -> None:
         self._transitions.append(Transition(self._state, state, cause, now_s))
         self._state = state
+        self.turns_away = cause is Cause.MISCONFIGURED or (self.turns_away and not state.is_closed)

@@ -236,9 +236,8 @@ class ChargeGate:
         before, capacity_per_s = self._announced, self.concurrency.capacity_per_s()
         if before is not None and isclose(capacity_per_s, before.capacity_per_s, rel_tol=CAPACITY_STEP):
             capacity_per_s = before.capacity_per_s
-        availability = Availability(
-            self._name, state, self._takes(state, now_s), capacity_per_s, self.breaker.down_since_s
-        )
+        takes, down_since_s = self._takes(state, now_s), self.breaker.down_since_s
+        availability = Availability(self._name, state, takes, capacity_per_s, down_since_s, self.breaker.turns_away)
         if availability != before:
             self._announced = work.availability = availability
 

@@ -391,21 +391,19 @@ class Dispatcher:
             self._apply(life, PauseEnded(in_outage), now_s)
 
     def _recheck(self, now_s: float) -> None:
-        """Ask again for payments that have ended; processors that are down are asked later."""
+        """Ask again for payments that have ended, whatever the breaker: without new payments it may never close."""
         for recheck in self._rechecks.due(now_s):
-            if self.routes.views[recheck.processor].state.is_closed:
-                self._rechecks.asked(recheck)
-                self._work.look_ups.setdefault(recheck.processor, []).append(recheck.payment)
-            else:
-                self._rechecks.postpone(recheck, now_s)
+            self._rechecks.asked(recheck)
+            self._work.look_ups.setdefault(recheck.processor, []).append(recheck.payment)
 
     def _release_pinned(self, now_s: float) -> None:
         for name, queue in self._held_pinned.items():
             view = self.routes.views[name]
             while queue and (view.has_room or not view.state.is_closed):
                 life = queue.popleft()
-                # No probe either: one that fails again and again would never be looked up, and so never be free.
-                may_be_charged = view.state.is_closed and self.routes.takes(name, life.payment.currency)
+                # No probe, as long as look-ups may free it: one that fails again and again would put that off for ever.
+                takes = view.state.is_closed or (view.turns_away and view.has_room)
+                may_be_charged = takes and self.routes.takes(name, life.payment.currency)
                 self._apply(life, Chosen(name) if may_be_charged else LookUpChosen(), now_s)
 
     def _release_held(self, now_s: float) -> None:

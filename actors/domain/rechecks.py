@@ -15,7 +15,7 @@ RECHECKS_MAX = 1000
 DROPPED_TOLD_S = 10.0
 """How often that is told at most."""
 POSTPONED_S = 10.0
-"""How much later a payment is asked for whose processor is down, or has not answered."""
+"""How much later a payment is asked for whose processor has not answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Rechecks:
         self._wait(recheck, now_s + POSTPONED_S)
 
     def due(self, now_s: float) -> list[Recheck]:
-        """Take out those that are due; each has to be asked for, or postponed."""
+        """Take out those that are due; each has to be asked for."""
         due = []
         while self._due and self._due[0][0] <= now_s:
             due.append(heappop(self._due)[2])

@@ -62,6 +62,8 @@ class Availability:
     """How many charges a second it can be given at its latency."""
     down_since_s: float | None
     """Monotonic time at which its present outage began; None where there is none."""
+    turns_away: bool = False
+    """Whether it turned away all that was sent, and no charge has succeeded since: its look-ups prove nothing."""
 
 
 @dataclass(slots=True)
@@ -77,6 +79,8 @@ class ProcessorView:
     """Monotonic time at which its present outage began."""
     up_since_s: float = -inf
     """Monotonic time at which its last outage ended."""
+    turns_away: bool = False
+    """Whether it turned away all that was sent, and no charge has succeeded since: its look-ups prove nothing."""
     given: int = 0
     """Payments that are with it, those whose claims are being written included."""
 
@@ -89,7 +93,7 @@ class ProcessorView:
         """Take over what its gate has announced."""
         if self.down_since_s is not None and now.down_since_s is None:
             self.up_since_s = now_s
-        self.state, self.takes = now.state, now.takes
+        self.state, self.takes, self.turns_away = now.state, now.takes, now.turns_away
         self.capacity_per_s, self.down_since_s = now.capacity_per_s, now.down_since_s
 
 

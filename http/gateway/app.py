@@ -39,7 +39,7 @@ def create_app(
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments.
 
-    `processors` are the names of those that may have charged payments.
+    `processors` are the names of those that are configured.
     """
     app = falcon.App()
     app.set_error_serializer(serialize)
@@ -49,7 +49,7 @@ def create_app(
     app.add_route("/", DashboardResource())
     app.add_route("/payments", PaymentsResource(gateway, queries, answers, currencies))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
-    app.add_route("/payments/{correlation_id}/resolution", ResolutionResource(resolutions, processors))
+    app.add_route("/payments/{correlation_id}/resolution", ResolutionResource(resolutions, queries, processors))
     app.add_route("/payments-summary", SummaryResource(queries))
     app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))
     app.add_route("/processors", ProcessorsResource(gateway))

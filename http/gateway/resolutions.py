@@ -12,6 +12,7 @@ from actors.domain.instant import ms_from_iso
 from actors.domain.resolution import Finding, ResolutionAnswer
 from gateway.media import write_body
 from gateway.payment_body import is_msgpack_body, read_body
+from gateway.payments import PaymentLookUp
 from gateway.problems import InvalidFieldError
 
 ASKED_BY_MAX = 100
@@ -34,9 +35,10 @@ class _Body(msgspec.Struct):
 class ResolutionResource:
     """Takes an operator's word, from this machine alone."""
 
-    def __init__(self, resolutions: ResolvingGateway, processors: Collection[str]) -> None:
-        """`processors` are the names of those that may have charged something."""
+    def __init__(self, resolutions: ResolvingGateway, queries: PaymentLookUp, processors: Collection[str]) -> None:
+        """`processors` are the names of those that are configured; a payment may know another one."""
         self._resolutions = resolutions
+        self._queries = queries
         self._processors = frozenset(processors)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
@@ -77,13 +79,18 @@ class ResolutionResource:
             if body.requestedAt is not None:
                 raise InvalidFieldError("requestedAt", "must be missing where no processor charged the payment")
             return Finding(correlation_id, None, None), body.by
-        if body.chargedBy not in self._processors:
+        if body.chargedBy not in self._processors and body.chargedBy != self._processor_of(correlation_id):
             raise InvalidFieldError("chargedBy", f"must be one of {', '.join(sorted(self._processors))}, or null")
         try:
             requested_at_ms = ms_from_iso(body.requestedAt or "")
         except (ValueError, OverflowError):
             raise InvalidFieldError("requestedAt", "must be the date and time of the charge in UTC") from None
         return Finding(correlation_id, body.chargedBy, requested_at_ms), body.by
+
+    def _processor_of(self, correlation_id: UUID) -> str | None:
+        """Tell which processor a payment names, also one that is not configured any more."""
+        status = self._queries.payment(correlation_id)
+        return status.record.processor if status and status.record else None
 
 
 def _is_local(req: falcon.Request) -> bool:

@@ -187,7 +187,8 @@ class Stack:
         return service_environment(self.options) | {
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
-            "PROCESSORS": " ".join(f"{each.name}={each.url},{each.fee}" for each in self.processors),
+            "PROCESSORS": self.options.processors
+            or " ".join(f"{each.name}={each.url},{each.fee}" for each in self.processors),
             "JOURNAL_DIR": str(self.options.state_dir / "journal"),
         }
 

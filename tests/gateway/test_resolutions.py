@@ -6,7 +6,10 @@ import falcon.testing
 import msgpack
 import pytest
 
+from actors.domain.payment import Payment
+from actors.domain.records import PaymentRecord
 from actors.domain.resolution import Finding, ResolutionAnswer
+from actors.queries import PaymentStatus
 from tests.gateway.fake_gateway import NOW_MS, FakeGateway
 
 ID = UUID("4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3")
@@ -23,6 +26,19 @@ def test_what_an_operator_says_is_passed_on_with_who_says_so(
     answer = client.simulate_post(PATH, json={"chargedBy": None})
     assert answer.status_code == 200
     assert gateway.findings == [(Finding(ID, "fallback", NOW_MS), "ana"), (Finding(ID, None, None), "an operator")]
+
+
+def test_a_processor_that_was_taken_out_may_have_charged_the_payments_that_name_it_and_no_others(
+    client: falcon.testing.TestClient, gateway: FakeGateway
+) -> None:
+    payment = Payment(ID, 1990, NOW_MS)
+    record = PaymentRecord(payment, "gone", owner="1", settlement=None, conflicting_amounts=())
+    gateway.statuses[ID] = PaymentStatus(ID, payment.money, record)
+    charged = CHARGED | {"chargedBy": "gone"}
+    assert client.simulate_post(PATH, json=charged).status_code == 200
+    assert gateway.findings == [(Finding(ID, "gone", NOW_MS), "an operator")]
+    other = f"/payments/{UUID(int=7)}/resolution"
+    assert client.simulate_post(other, json=charged).status_code == 400
 
 
 def test_an_operator_may_speak_messagepack(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:

@@ -68,12 +68,14 @@ class Dispatching:
         *,
         takes: int | None = None,
         capacity_per_s: float = inf,
+        turns_away: bool = False,
     ) -> None:
         """Let a processor's gate announce itself; an outage begins now."""
         is_down = state in {BreakerState.OPEN, BreakerState.HALF_OPEN}
         if takes is None:
             takes = 100 if state.is_closed else int(state is BreakerState.HALF_OPEN)
-        availability = Availability(processor, state, takes, capacity_per_s, self.now_s if is_down else None)
+        down_since_s = self.now_s if is_down else None
+        availability = Availability(processor, state, takes, capacity_per_s, down_since_s, turns_away)
         self.dispatcher.availability_changed(availability, self.now_s)
 
     def accept(self, *numbers: int, behind: int = 0) -> Work:

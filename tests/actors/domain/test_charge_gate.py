@@ -703,8 +703,10 @@ def test_one_charge_that_is_turned_away_opens_the_breaker_for_a_cause_of_its_own
     driver.grant_probe()
     driver.end(3, outcome=Outcome.MISCONFIGURED)
     assert (driver.state, driver.causes[-1]) == (OPEN, Cause.MISCONFIGURED)
+    assert driver.gate.breaker.turns_away
     driver.wait(1.0)
     driver.close()
+    assert not driver.gate.breaker.turns_away
 
 
 # When time alone changes something.

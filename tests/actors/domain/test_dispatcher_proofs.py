@@ -58,6 +58,19 @@ def test_what_failed_moves_after_a_look_up_that_was_not_answered_since_the_failu
     assert subject.looked_up(1, None, answered=False).moves == [Move(ONE, "fallback", attempts=1, moves=1)]
 
 
+def test_what_a_processor_turned_away_probes_it_since_its_look_ups_prove_nothing() -> None:
+    subject = Dispatching().charging(1, 2)
+    subject.ended(Outcome.MISCONFIGURED, 1, 2)
+    subject.announce("default", BreakerState.OPEN, turns_away=True)
+    assert subject.advance(0.1).look_ups == {"default": payments(1, 2)}
+    subject.announce("default", BreakerState.HALF_OPEN, turns_away=True)
+    for number in (1, 2):
+        subject.looked_up(number, None, answered=False)
+    work = subject.advance(0.2)
+    assert (work.charges, work.look_ups) == ({"default": payments(1)}, {"default": payments(2)})
+    assert subject.ended(Outcome.SETTLED, 1).settlements
+
+
 # Declined payments.
 
 
@@ -319,12 +332,11 @@ def test_a_payment_that_was_charged_late_after_all_had_declined_it_is_settled() 
     )
 
 
-def test_a_processor_that_is_down_or_does_not_answer_is_asked_later() -> None:
+@pytest.mark.parametrize("state", [BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.FORCED_OPEN])
+def test_a_processor_is_asked_though_it_takes_nothing_and_later_where_it_does_not_answer(state: BreakerState) -> None:
     subject = Dispatching()
     moved_and_settled(subject)
-    subject.announce("default", BreakerState.OPEN)
-    assert subject.advance(HORIZON_S) == Work()
-    subject.announce("default")
+    subject.announce("default", state)
     assert subject.advance(HORIZON_S).look_ups == {"default": payments(1)}
     subject.looked_up(1, None, answered=False)
     assert subject.advance(HORIZON_S).look_ups == {"default": payments(1)}
