@@ -96,8 +96,7 @@ class LeaseActor(Actor):
             case Leave():
                 self._leave()
             case GetTrouble():
-                now_s = self._runtime.now_s()
-                return self._trouble.describe(now_s) or self._store.describe(now_s)
+                return self._trouble.describe(self._runtime.now_s()) or self._store.describe()
             case GetLivingCount():
                 return self._fleet.living_count
             case _:

@@ -555,6 +555,15 @@ def test_the_next_process_notices_that_postgres_forgot_while_there_was_none() ->
     assert successor.router.messages == [StoreChanged()]
 
 
+def test_a_process_that_begins_after_postgres_forgot_is_told_as_well() -> None:
+    lease = Lease().start()
+    lease.tables.forget(lease.tables.copy())
+    lease.advance(2 * BEAT_S)
+    successor = Lease(lease.tables, memory=lease.memory).start()
+    successor.advance(2 * BEAT_S)
+    assert successor.router.messages == [StoreChanged()]
+
+
 def test_after_postgres_forgot_others_get_the_time_to_join_before_anything_is_adopted() -> None:
     lease = Lease(left_by_replica_2(1)).start()
     lease.advance(LEASE_S - BEAT_S)
