@@ -9,6 +9,7 @@ from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment,
 from actors.domain.peers import PeerNews
 from actors.domain.quorum import Opinion
 from actors.domain.records import (
+    FIRST,
     Absence,
     AdoptedClaims,
     Beat,
@@ -243,8 +244,8 @@ class LeaseStore(Protocol):
         The watermarks of this replica fall with the same transaction. None where there is nothing to take.
         """
 
-    def claims(self, claims_max: int) -> tuple[Claim, ...]:
-        """Read unsettled rows of this replica, oldest first."""
+    def claims(self, claims_max: int, after: Position = FIRST) -> tuple[Claim, ...]:
+        """Read unsettled rows of this replica that stand behind a position, the oldest first."""
 
 
 class ResolutionStore(Protocol):

@@ -146,12 +146,15 @@ def test_rows_that_there_was_no_room_for_are_read_again_and_hold_the_watermark_u
     lease = Lease(tables).start()
     lease.advance(BEAT_S)
     assert lease.watermark_ms == NOW_MS - 500
-    for number in range(DRIVEN_MAX):
-        del tables.claims[payment(number).correlation_id]
     lease.router.take()
+    lease.router.answers[GetAdoptionRoom] = 0
     lease.advance(2 * LEASE_S)
-    (adopt, *_) = [message for message in lease.router.messages if isinstance(message, Adopt)]
-    assert {claim.payment for claim in adopt.claims} == {payment(DRIVEN_MAX + number) for number in range(7)}
+    assert lease.watermark_ms == NOW_MS - 500
+    lease.router.answers[GetAdoptionRoom] = 4
+    lease.advance(3 * ADOPT_S)
+    adopts = [message for message in lease.router.messages if isinstance(message, Adopt) and message.claims]
+    read = [claim.payment for adopt in adopts for claim in adopt.claims]
+    assert read == [payment(DRIVEN_MAX + number) for number in range(7)], "those that are driven are still unsettled"
     assert lease.watermark_ms == lease.runtime.now_ms()
 
 

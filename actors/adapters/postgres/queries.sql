@@ -296,9 +296,10 @@ SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, p
 FROM mine JOIN payment USING (correlation_id) ORDER BY accepted_at_ms, correlation_id
 
 -- name: claims
--- Reads unsettled payments of a replica, the oldest first.
+-- Reads unsettled payments of a replica that stand behind a position, the oldest first.
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves
-FROM claim JOIN payment USING (correlation_id) WHERE owner = %(replica)s
+FROM claim JOIN payment USING (correlation_id)
+WHERE owner = %(replica)s AND (accepted_at_ms, correlation_id) > (%(after_ms)s, %(after_id)s)
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
 
 -- name: ask_resolution
