@@ -150,7 +150,11 @@ class LeaseActor(Actor):
             self._published = _lowest(self._published, Watermarks(adopted.oldest_stamp_ms, adopted.oldest_stamp_ms))
         self.progressed()
         self._takeover.adopt_journals(self._fleet.gone)
-        self._resolver.answer_all()
+        try:
+            self._resolver.answer_round()
+        except LedgerUnavailableError:
+            self._registration = None  # As above.
+            raise
 
     def _keep_lease(self) -> None:
         """Renew the lease where that is due, while a long journal is copied."""

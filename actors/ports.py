@@ -257,8 +257,8 @@ class ResolutionStore(Protocol):
     def answer_to(self, number: int) -> ResolutionAnswer | None:
         """Read what became of a finding; None while nobody has answered."""
 
-    def unanswered(self, resolutions_max: int) -> tuple[Resolution, ...]:
-        """Read findings on payments that this replica drives, or that none drives, in their order."""
+    def unanswered(self, resolutions_max: int, after: int = 0) -> tuple[Resolution, ...]:
+        """Read findings behind a number, on payments that this replica drives or that none drives, in their order."""
 
     def reopen(self, correlation_id: UUID) -> tuple[Claim, EndState] | None:
         """Take up a closed payment as a row of this replica; None where there is none with this id."""

@@ -143,6 +143,8 @@ class Lifecycle:
     """The oldest stamp under which it may have been charged; None while it certainly was not."""
     answered_since_ms: int | None = None
     """The earliest instant at which a processor may have answered that it was charged; None where none has."""
+    resolution: int = 0
+    """The number of the operator's word that was applied to it last; 0 where none was."""
     stamp_ms: int = 0
     """The stamp of the last attempt, or the one to be recorded while it is settling."""
 

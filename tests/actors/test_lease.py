@@ -6,7 +6,7 @@ from pykka._envelope import Envelope
 
 from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.lease_watch import LEASE_S
-from actors.domain.payment import Claim, Payment, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Payment, Settlement
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, Watermarks
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.wall_clock import ClockReading
@@ -593,11 +593,22 @@ def test_a_purge_that_postgres_forgot_is_followed_and_the_replica_joins_when_it_
 
 def test_what_operators_have_found_out_is_answered_while_the_replica_has_its_lease() -> None:
     lease = Lease()
-    lease.router.answers[Resolve] = ResolutionAnswer.APPLIED
+    lease.router.answers[Resolve] = ResolutionAnswer.MAY_SETTLE
     number = lease.resolutions.ask(Finding(payment(1).correlation_id, None, None), "an operator", NOW_MS)
     lease.leases.failures = 1000
     lease.start().advance(LEASE_S)
     assert lease.resolutions.answer_to(number) is None
     lease.leases.failures = 0
     lease.advance(LEASE_S + ADOPT_S + BEAT_S)
-    assert lease.resolutions.answer_to(number) is ResolutionAnswer.APPLIED
+    assert lease.resolutions.answer_to(number) is ResolutionAnswer.MAY_SETTLE
+
+
+def test_a_payment_that_was_taken_up_again_for_it_is_driven_also_where_the_router_did_not_answer() -> None:
+    lease = Lease().start()
+    payments = MemoryPayments(lease.tables, lease.leases.fence)
+    payments.write([], [], [], [Closing(payment(1), EndState.DECLINED, "default", 1, NOW_MS)])
+    lease.resolutions.ask(Finding(payment(1).correlation_id, None, None), "an operator", NOW_MS)
+    lease.router.answers[Resolve] = GatewayUnavailableError("planted")
+    lease.advance(LEASE_S + ADOPT_S + BEAT_S)
+    (adopt,) = [message for message in lease.router.messages if isinstance(message, Adopt)]
+    assert adopt.claims == (Claim(payment(1), "default", 1),)

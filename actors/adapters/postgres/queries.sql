@@ -312,10 +312,11 @@ VALUES (%(correlation_id)s, %(processor)s, %(requested_at_ms)s, %(asked_at_ms)s,
 SELECT answer FROM resolution WHERE number = %(number)s
 
 -- name: unanswered_resolutions
--- Reads what operators say of payments that this replica drives, or that none drives, in their order.
+-- Reads what operators say of payments that this replica drives, or that none drives, in their order, behind a number.
 SELECT number, correlation_id, r.processor, requested_at_ms
 FROM resolution AS r LEFT JOIN claim AS c USING (correlation_id)
-WHERE answer IS NULL AND (c.owner IS NULL OR c.owner = %(replica)s) ORDER BY number LIMIT %(resolutions_max)s
+WHERE answer IS NULL AND number > %(after)s AND (c.owner IS NULL OR c.owner = %(replica)s)
+ORDER BY number LIMIT %(resolutions_max)s
 
 -- name: reopen
 -- Takes up a closed payment as a claim of this replica, and tells how it had ended.

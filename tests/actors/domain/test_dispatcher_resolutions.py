@@ -138,3 +138,12 @@ def test_the_processor_that_was_said_not_to_have_charged_is_asked_once_more_when
     subject.dispatcher.settled([ONE], subject.now_s)
     subject.announce("default")
     assert subject.advance(STUCK_S).look_ups == {"default": payments(1)}
+
+
+def test_a_word_that_is_told_twice_is_applied_once() -> None:
+    subject = unknown()
+    subject.advance(STUCK_S)
+    told = NOT_CHARGED, None, None, subject.now_s, subject.now_ms
+    answers = [subject.dispatcher.resolved(*told, number) for number in (7, 7, 8)]
+    assert answers == [APPLIED, APPLIED, MAY_SETTLE]
+    assert subject.decide().moves == [Move(ONE, None, attempts=1, moves=1)]
