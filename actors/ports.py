@@ -204,6 +204,12 @@ class PaymentStore(Protocol):
     def watermarks(self) -> Watermarks:
         """Tell how far the charges of all replicas are in Postgres."""
 
+    def may_lack_answers(self, to_ms: int) -> bool:
+        """Tell whether an earlier driver of a payment may have had the answer that it was charged, stamped until then.
+
+        That answer is lost until its processor is asked for the payment.
+        """
+
     def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         """Add up by processor the charges stamped within the bounds, both inclusive.
 

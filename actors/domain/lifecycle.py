@@ -454,7 +454,9 @@ class Lifecycle:
     def _not_found(self, event: LookUpEnded) -> Effect:
         """Take in that a processor did not know the payment, or did not answer, or cannot say who charged it."""
         here = event.processor == self.row
-        if here and event.result is LookUpResult.MISSING:
+        is_silent = event.result is LookUpResult.NO_ANSWER
+        if here and (event.result is LookUpResult.MISSING or (is_silent and not self.said_charged)):
+            # Who drove it before may have had the answer. That is lost with it, and may not hold every summary up.
             self.answered_since_ms = None
         since_s = max(self.doubted_since_s, self.unproven_since_s or -inf) if here else self.doubted_since_s
         proven = event.result is LookUpResult.MISSING and event.asked_at_s - since_s >= event.horizon_s

@@ -139,6 +139,12 @@ class MemoryPayments(MemoryStore):
         answers_ms = (lease.answered_ms for name, lease in leases.items() if name in owners)
         return Watermarks(self._stamp_watermark_ms(), min(answers_ms, default=NEVER_MS))
 
+    def may_lack_answers(self, to_ms: int) -> bool:
+        self._answer()
+        low = {name: lease for name, lease in self.tables.leases.items() if lease.watermark_ms <= to_ms}
+        claims = (owned for owned in self.tables.claims.values() if owned.claim.processor is not None)
+        return any(owned.owner in low and owned.epoch < low[owned.owner].epoch for owned in claims)
+
     def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         self._answer()
         tables = self.tables

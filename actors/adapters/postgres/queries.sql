@@ -215,6 +215,14 @@ SELECT
 FROM replica AS r
 WHERE left_epoch < epoch OR EXISTS (SELECT FROM claim WHERE owner = r.name)
 
+-- name: lost_answers
+-- Tells whether a claim that names a processor was written by another registration than the one that drives it, where a
+-- charge of its owner may be stamped by an instant: who wrote it may have had the answer.
+SELECT EXISTS (
+    SELECT FROM replica AS r JOIN claim AS c ON c.owner = r.name
+    WHERE r.watermark_ms <= %(to_ms)s AND c.epoch < r.epoch AND c.processor IS NOT NULL
+)
+
 -- name: identity
 -- Tells which Postgres this is: the identifier of its data, its timeline, how far its log was ever made durable, and
 -- which such position the replica has noted here.
