@@ -7,7 +7,7 @@ from typing import assert_never
 from actors.actor import Actor
 from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.lease_watch import LEASE_S
-from actors.domain.records import NOTHING_MISSING, Registration, Watermarks
+from actors.domain.records import FIRST, NOTHING_MISSING, Position, Registration, Watermarks
 from actors.domain.trouble import Trouble
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
 from actors.fleet import Fleet
@@ -82,6 +82,8 @@ class LeaseActor(Actor):
         """Of the last registration."""
         self._rows_since_ms: int | None = None
         """While rows of an earlier run are not all read: none of their charges bears an older stamp."""
+        self._rows_after = FIRST
+        """The place of the last of them that was read: the router drives those before it."""
 
     def on_start(self) -> None:
         """Join at once."""
@@ -96,8 +98,7 @@ class LeaseActor(Actor):
             case Leave():
                 self._leave()
             case GetTrouble():
-                now_s = self._runtime.now_s()
-                return self._trouble.describe(now_s) or self._store.describe(now_s)
+                return self._trouble.describe(self._runtime.now_s()) or self._store.describe()
             case GetLivingCount():
                 return self._fleet.living_count
             case _:
@@ -137,7 +138,7 @@ class LeaseActor(Actor):
 
     def _adopt(self) -> None:
         if self._rows_since_ms is not None:
-            self._read_rows()
+            self._read_rows(self._takeover.room())
         try:
             adopted = self._takeover.adopt_rows()
         except LedgerUnavailableError:
@@ -149,7 +150,11 @@ class LeaseActor(Actor):
             self._published = _lowest(self._published, Watermarks(adopted.oldest_stamp_ms, adopted.oldest_stamp_ms))
         self.progressed()
         self._takeover.adopt_journals(self._fleet.gone)
-        self._resolver.answer_all()
+        try:
+            self._resolver.answer_round()
+        except LedgerUnavailableError:
+            self._registration = None  # As above.
+            raise
 
     def _keep_lease(self) -> None:
         """Renew the lease where that is due, while a long journal is copied."""
@@ -200,8 +205,8 @@ class LeaseActor(Actor):
         # Not before the registration is committed: until then summaries are called final without this replica.
         self._fleet.look()
         self._runtime.clock.join(max(registration.published_ms, self._fleet.published_ms))
-        self._rows_since_ms = registration.watermark_ms
-        self._read_rows()
+        self._rows_since_ms, self._rows_after = registration.watermark_ms, FIRST
+        self._read_rows(DRIVEN_MAX)
         for chunk in in_chunks(self._payments.latest(LATEST_MAX)):
             self._intake.tell(FirstAmountsFound(chunk))
         self._registration = registration
@@ -209,13 +214,15 @@ class LeaseActor(Actor):
         self._renewed(until_s)
         return registration.generation
 
-    def _read_rows(self) -> None:
-        """Take up the rows of an earlier run; the router ignores those that it drives already."""
-        claims = self._leases.claims(DRIVEN_MAX)
+    def _read_rows(self, rows_max: int) -> None:
+        """Take up the next rows of an earlier run; the router ignores those that it drives already."""
+        claims = self._leases.claims(rows_max, self._rows_after)
         if claims and self._rows_since_ms is not None:
             logger.info("%d payments of an earlier run are not settled yet", len(claims))
             self._router.tell(Adopt(claims, self._rows_since_ms))
-        if len(claims) < DRIVEN_MAX:
+            last = claims[-1].payment
+            self._rows_after = Position(last.accepted_at_ms, last.correlation_id)
+        if len(claims) < rows_max:
             self._rows_since_ms = None
 
     def _beat(self, registration: Registration) -> int:

@@ -9,6 +9,7 @@ from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment,
 from actors.domain.peers import PeerNews
 from actors.domain.quorum import Opinion
 from actors.domain.records import (
+    FIRST,
     Absence,
     AdoptedClaims,
     Beat,
@@ -206,6 +207,12 @@ class PaymentStore(Protocol):
     def watermarks(self) -> Watermarks:
         """Tell how far the charges of all replicas are in Postgres."""
 
+    def may_lack_answers(self, to_ms: int) -> bool:
+        """Tell whether an earlier driver of a payment may have had the answer that it was charged, stamped until then.
+
+        That answer is lost until its processor is asked for the payment.
+        """
+
     def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         """Add up by processor the charges stamped within the bounds, both inclusive.
 
@@ -246,8 +253,8 @@ class LeaseStore(Protocol):
         The watermarks of this replica fall with the same transaction. None where there is nothing to take.
         """
 
-    def claims(self, claims_max: int) -> tuple[Claim, ...]:
-        """Read unsettled rows of this replica, oldest first."""
+    def claims(self, claims_max: int, after: Position = FIRST) -> tuple[Claim, ...]:
+        """Read unsettled rows of this replica that stand behind a position, the oldest first."""
 
 
 class ResolutionStore(Protocol):
@@ -259,8 +266,8 @@ class ResolutionStore(Protocol):
     def answer_to(self, number: int) -> ResolutionAnswer | None:
         """Read what became of a finding; None while nobody has answered."""
 
-    def unanswered(self, resolutions_max: int) -> tuple[Resolution, ...]:
-        """Read findings on payments that this replica drives, or that none drives, in their order."""
+    def unanswered(self, resolutions_max: int, after: int = 0) -> tuple[Resolution, ...]:
+        """Read findings behind a number, on payments that this replica drives or that none drives, in their order."""
 
     def reopen(self, correlation_id: UUID) -> tuple[Claim, EndState] | None:
         """Take up a closed payment as a row of this replica; None where there is none with this id."""

@@ -168,6 +168,9 @@ class PaymentQueries:
             self._wait_until(lambda seen: seen.stamp_ms > now_ms + STAMPED_MS_MAX, PRESENT_S_MAX)
         elif not self._wait_until(lambda seen: seen.stamp_ms > to_ms or seen.answer_ms > now_ms, SUMMARY_S_MAX):
             as_of_ms = None
+        elif self._in_turn(lambda: self._payments.may_lack_answers(to_ms)):
+            # Asked before the totals are read: what is settled between the two is in them.
+            as_of_ms = None
         found = self._in_turn(lambda: self._payments.summary(from_ms, to_ms, as_of_ms))
         # What is left out of the totals is no less a charge of the window.
         final = to_ms is not None and to_ms < min(now_ms, found.final_before_ms) and not found.left_out

@@ -2,20 +2,25 @@
 
 import logging
 
+from actors.domain.lifecycle import WRITING
 from actors.domain.resolution import Resolution, ResolutionAnswer
-from actors.errors import GatewayUnavailableError
-from actors.messages.router import Resolve
+from actors.errors import GatewayUnavailableError, LedgerUnavailableError
+from actors.messages.router import GetDriven, Resolve
 from actors.ports import PaymentStore, Recipient, ResolutionStore, Runtime
 
 logger = logging.getLogger(__name__)
 
 RESOLUTIONS_MAX = 100
-"""Findings that are read at once."""
+"""Findings that are read in one round."""
 ASK_S_MAX = 1.0
 
 
 class Resolver:
-    """Answers findings on behalf of the lease's actor. Its methods block until all that they ask for is answered."""
+    """Answers findings on behalf of the lease's actor. Its methods block until all that they ask for is answered.
+
+    The router applies a finding in memory. It is answered in a later round, once what follows from it is committed: a
+    replica that dies before leaves it open.
+    """
 
     def __init__(
         self, *, resolutions: ResolutionStore, payments: PaymentStore, router: Recipient, runtime: Runtime
@@ -24,34 +29,68 @@ class Resolver:
         self._payments = payments
         self._router = router
         self._runtime = runtime
+        self._applied: frozenset[int] = frozenset()
+        """Numbers of those that the router has applied, and that are not answered yet."""
+        self._after = 0
+        """The number of the last one of the round before, where more stood behind it."""
 
-    def answer_all(self) -> None:
-        """Answer the findings on payments that this replica drives, or that none drives.
+    def answer_round(self) -> None:
+        """Answer some findings on payments that this replica drives, or that none drives; the next round goes on.
 
         Raises:
-            LedgerUnavailableError: what was not answered is found again.
+            LedgerUnavailableError: what was not answered is found again, but a row that no router was told of may be
+                this replica's now.
         """
-        for resolution in self._resolutions.unanswered(RESOLUTIONS_MAX):
-            answer = self._apply(resolution)
-            if answer is not None:
-                finding = resolution.finding
-                said = f"charged by {finding.charged_by}" if finding.charged_by else "not charged"
-                logger.warning("an operator says that %s was %s: %s", finding.correlation_id, said, answer.value)
-                self._resolutions.answer(resolution.number, answer, self._runtime.now_ms())
+        found = self._resolutions.unanswered(RESOLUTIONS_MAX, self._after)
+        try:
+            for resolution in found:
+                answer = self._apply(resolution)
+                if answer is not None:
+                    self._answer(resolution, answer)
+        except GatewayUnavailableError as error:
+            logger.warning("what operators have found out is answered later: %s", error)
+            return
+        # Those that nobody can answer now keep nobody from the others behind them.
+        self._after = found[-1].number if len(found) == RESOLUTIONS_MAX else 0
+
+    def _answer(self, resolution: Resolution, answer: ResolutionAnswer) -> None:
+        finding = resolution.finding
+        said = f"charged by {finding.charged_by}" if finding.charged_by else "not charged"
+        logger.warning("an operator says that %s was %s: %s", finding.correlation_id, said, answer.value)
+        self._resolutions.answer(resolution.number, answer, self._runtime.now_ms())
+        self._applied -= {resolution.number}
 
     def _apply(self, resolution: Resolution) -> ResolutionAnswer | None:
-        """Apply a finding; None where another replica drives the payment by now, or the router does not answer."""
-        key = resolution.finding.correlation_id
-        reopened, ended = self._resolutions.reopen(key) or (None, None)
-        message = Resolve(resolution.finding, reopened, ended)
+        """Apply a finding; None until that is committed, or where another replica drives the payment by now.
+
+        Raises:
+            GatewayUnavailableError: the router does not answer. It may apply the finding all the same, once.
+        """
+        number, key = resolution.number, resolution.finding.correlation_id
+        # What has ended since it was applied ended by that, and is not taken up again.
+        taken_up = None if number in self._applied else self._resolutions.reopen(key)
+        reopened, ended = taken_up or (None, None)
         try:
-            answer: ResolutionAnswer | None = self._router.ask(message, ASK_S_MAX)
-        except GatewayUnavailableError:
-            return None
-        return answer or self._answer_of_undriven(resolution)
+            answer: ResolutionAnswer | None = self._router.ask(Resolve(resolution, reopened, ended), ASK_S_MAX)
+        except GatewayUnavailableError as error:
+            if reopened is not None:
+                raise LedgerUnavailableError("a payment was taken up again, and its router does not answer") from error
+            raise
+        if answer is ResolutionAnswer.APPLIED:
+            self._applied |= {number}
+            driven = self._router.ask(GetDriven(key), ASK_S_MAX)
+            if driven is not None:
+                return None if driven.state in WRITING else answer
+        return answer if answer is ResolutionAnswer.MAY_SETTLE else self._answer_of_undriven(resolution)
 
     def _answer_of_undriven(self, resolution: Resolution) -> ResolutionAnswer | None:
-        record = self._payments.payment(resolution.finding.correlation_id)
+        finding, is_applied = resolution.finding, resolution.number in self._applied
+        record = self._payments.payment(finding.correlation_id)
         if record is None:
             return ResolutionAnswer.NOT_FOUND
-        return ResolutionAnswer.SETTLED if record.settlement is not None else None
+        if record.settlement is None:
+            return ResolutionAnswer.APPLIED if is_applied and record.closing is not None else None
+        booked = record.settlement.processor, record.settlement.requested_at_ms
+        is_as_found = booked == (finding.charged_by, finding.requested_at_ms)
+        is_charged_anew = is_applied and finding.charged_by is None
+        return ResolutionAnswer.APPLIED if is_as_found or is_charged_anew else ResolutionAnswer.SETTLED

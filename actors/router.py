@@ -7,6 +7,7 @@ from typing import assert_never
 
 from actors.actor import Actor
 from actors.domain.dispatcher import Dispatcher
+from actors.domain.resolution import Resolution
 from actors.domain.routing import Choice, Reason
 from actors.domain.work import Work
 from actors.messages.intake import Recorded, Want
@@ -92,8 +93,8 @@ class RouterActor(Actor):
                 dispatcher.adopted(claims, oldest_stamp_ms, now_s)
             case StoreChanged():
                 dispatcher.store_changed(now_s)
-            case Resolve(finding, reopened, ended):
-                return dispatcher.resolved(finding, reopened, ended, now_s, self._runtime.now_ms())
+            case Resolve(Resolution(number, finding), reopened, ended):
+                return dispatcher.resolved(finding, reopened, ended, now_s, self._runtime.now_ms(), number)
             case DecisionDue():
                 self._timer.fired()
             case GetUncommitted():

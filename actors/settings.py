@@ -50,6 +50,8 @@ class Settings:
     """Longest backlog, in seconds of work, tolerated on a cheaper processor before a dearer one is used."""
     currencies: PostedCurrencies = ALL_CURRENCIES
     """Which currencies clients may pay in."""
+    allow_resolve: bool = True
+    """Whether an operator may resolve payments over HTTP, from this machine."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -76,6 +78,7 @@ class Settings:
             outage_patience_s=_int(environment, "OUTAGE_PATIENCE_MS", 11_000, least=0) / 1000,
             backlog_patience_s=_int(environment, "BACKLOG_PATIENCE_MS", 5_000, least=0) / 1000,
             currencies=posted_currencies(environment.get("CURRENCY", BRL), processors),
+            allow_resolve=_flag(environment, "ALLOW_RESOLVE", default="1"),
         )
 
 
@@ -99,8 +102,8 @@ def _durability(value: str) -> Durability:
         raise SettingsError(f"DURABILITY={value!r} is neither fsync nor process") from None
 
 
-def _flag(environment: Mapping[str, str], name: str) -> bool:
-    value = environment.get(name, "0")
+def _flag(environment: Mapping[str, str], name: str, default: str = "0") -> bool:
+    value = environment.get(name, default)
     if value not in {"", "0", "1"}:
         raise SettingsError(f"{name}={value!r} is neither 0 nor 1")
     return value == "1"

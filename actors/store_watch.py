@@ -3,22 +3,23 @@
 import logging
 from typing import Protocol
 
-from actors.domain.records import StoreIdentity
+from actors.domain.records import SeenStore, StoreIdentity
 from actors.ports import LeaseStore, Runtime
 
 logger = logging.getLogger(__name__)
 
 TOLD_S = 3600.0
-"""How long readiness tells of it, and a process that starts anew still notices it."""
+"""How long readiness tells of it, and how long it is told again to each process that begins: until then, a payment that
+comes from a journal or a row may be one of which Postgres has forgotten more."""
 
 
 class StoreMemory(Protocol):
     """What a replica remembers of Postgres beside its journal, over the end of its process."""
 
-    def seen(self) -> StoreIdentity | None:
+    def seen(self) -> SeenStore | None:
         """Read what was remembered last; None where nothing can be read."""
 
-    def remember(self, identity: StoreIdentity) -> None:
+    def remember(self, seen: SeenStore) -> None:
         """Remember this in the place of what was remembered before. It need not survive the loss of power."""
 
 
@@ -35,21 +36,28 @@ class StoreWatch:
         self._leases = leases
         self._memory = memory
         self._runtime = runtime
-        self._seen = memory.seen()
-        self._change = ""
-        self._changed_at_s: float | None = None
+        seen = memory.seen()
+        self._seen: StoreIdentity | None = None if seen is None else seen.identity
+        self._forgot_at_ms = None if seen is None else seen.forgot_at_ms
+        self._change = "an earlier process of this replica has found that"
+        self._is_told = False
+        """Whether this process knows of the last time."""
 
     def has_forgotten(self) -> bool:
         """Ask Postgres which it is; return whether it may have forgotten something, once for each time.
+
+        What an earlier process has found within `TOLD_S` is returned once as well.
 
         Raises:
             LedgerUnavailableError: it does not answer.
         """
         identity = self._leases.identity()
         before, self._seen = self._seen, identity
-        if before is None or identity.follows(before):
+        if before is not None and not identity.follows(before):
+            self._change, self._forgot_at_ms = f"{before} was followed by {identity}", self._runtime.now_ms()
+        elif self._is_told or not self._forgot_lately():
             return False
-        self._change, self._changed_at_s = f"{before} was followed by {identity}", self._runtime.now_s()
+        self._is_told = True
         logger.error("Postgres may have forgotten what it had acknowledged: %s", self._change)
         return True
 
@@ -61,15 +69,14 @@ class StoreWatch:
         """
         if self._seen is not None:
             self._seen = self._seen.noted()
-            if not self._has_changed_lately(self._runtime.now_s()):
-                self._memory.remember(self._seen)
+            self._memory.remember(SeenStore(self._seen, self._forgot_at_ms))
 
-    def describe(self, now_s: float) -> str | None:
+    def describe(self) -> str | None:
         """Tell of a Postgres that forgot, for `TOLD_S`; None where there was none."""
-        if self._changed_at_s is None or not self._has_changed_lately(now_s):
+        if self._forgot_at_ms is None or not self._forgot_lately():
             return None
-        ago_s = now_s - self._changed_at_s
+        ago_s = (self._runtime.now_ms() - self._forgot_at_ms) / 1000
         return f"it may have forgotten, {ago_s:.0f} s ago, what it had acknowledged: {self._change}"
 
-    def _has_changed_lately(self, now_s: float) -> bool:
-        return self._changed_at_s is not None and now_s - self._changed_at_s <= TOLD_S
+    def _forgot_lately(self) -> bool:
+        return self._forgot_at_ms is not None and self._runtime.now_ms() - self._forgot_at_ms <= TOLD_S * 1000

@@ -43,16 +43,20 @@ class Takeover:
         self._shelf = shelf
         self._progressed = progressed
 
+    def room(self) -> int:
+        """Ask for how many more rows the router has room; none where it does not answer."""
+        try:
+            return int(self._router.ask(GetAdoptionRoom(), ASK_S_MAX))
+        except GatewayUnavailableError:
+            return 0
+
     def adopt_rows(self) -> AdoptedClaims | None:
         """Adopt unsettled rows of replicas that are gone, as many as the router has room for.
 
         Raises:
             LedgerUnavailableError: the rows may be this replica's now all the same.
         """
-        try:
-            room = int(self._router.ask(GetAdoptionRoom(), ASK_S_MAX))
-        except GatewayUnavailableError:
-            return None
+        room = self.room()
         adopted = self._leases.adopt(min(room, ADOPTED_AT_ONCE_MAX)) if room else None
         if adopted is not None:
             logger.warning("%d unsettled payments of replicas that are gone are taken over", len(adopted.claims))

@@ -172,9 +172,15 @@ class Dispatcher:
                 self._hold(life, now_s, first=False)
 
     def resolved(
-        self, finding: Finding, reopened: Claim | None, ended: EndState | None, now_s: float, now_ms: int
+        self,
+        finding: Finding,
+        reopened: Claim | None,
+        ended: EndState | None,
+        now_s: float,
+        now_ms: int,
+        number: int = 0,
     ) -> ResolutionAnswer | None:
-        """Apply what an operator has found out; None where the payment is not driven here.
+        """Apply what an operator has found out, once for each number; None where the payment is not driven here.
 
         `reopened` is its row, where it had ended as `ended` and was taken up again for this.
         """
@@ -183,11 +189,14 @@ class Dispatcher:
         life = self._lives.get(finding.correlation_id)
         if life is None:
             return None
+        if number and life.resolution == number:
+            return ResolutionAnswer.APPLIED
         if not (life.may_be_resolved if reopened is not None else life.is_stuck(now_s)):
             return ResolutionAnswer.MAY_SETTLE
         self._stop_holding(life)
         never_by = frozenset({life.row}) if ended is EndState.MISMATCHED and life.row is not None else frozenset[str]()
         self._apply(life, Resolved(finding.charged_by, finding.requested_at_ms, never_by), now_s)
+        life.resolution = number
         return ResolutionAnswer.APPLIED
 
     def charges_ended(self, ends: Iterable[ChargeEnded], now_s: float) -> None:

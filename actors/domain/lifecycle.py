@@ -145,6 +145,8 @@ class Lifecycle:
     """The oldest stamp under which it may have been charged; None while it certainly was not."""
     answered_since_ms: int | None = None
     """The earliest instant at which a processor may have answered that it was charged; None where none has."""
+    resolution: int = 0
+    """The number of the operator's word that was applied to it last; 0 where none was."""
     stamp_ms: int = 0
     """The stamp of the last attempt, or the one to be recorded while it is settling."""
 
@@ -457,7 +459,9 @@ class Lifecycle:
         mismatched = event.result is LookUpResult.MISMATCHED
         if mismatched:
             self.mismatched_at = event.processor
-        if here and event.result is LookUpResult.MISSING:
+        is_silent = event.result is LookUpResult.NO_ANSWER
+        if here and (event.result is LookUpResult.MISSING or (is_silent and not self.said_charged)):
+            # Who drove it before may have had the answer. That is lost with it, and may not hold every summary up.
             self.answered_since_ms = None
         since_s = max(self.doubted_since_s, self.unproven_since_s or -inf) if here else self.doubted_since_s
         is_late = event.asked_at_s - since_s >= event.horizon_s

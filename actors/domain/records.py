@@ -92,6 +92,15 @@ class StoreIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenStore:
+    """What a replica remembers of Postgres over the end of its process."""
+
+    identity: StoreIdentity
+    forgot_at_ms: int | None = None
+    """Wall clock at which Postgres was last found to have forgotten something, milliseconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class LastPurge:
     """The gateway's last purge. It opened a generation, and forgets what was accepted up to its instant."""
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.payment import Claim, EndState, Payment
-from actors.domain.resolution import Finding
+from actors.domain.resolution import Resolution
 from actors.domain.routing import Availability, Reason
 
 
@@ -108,12 +108,12 @@ class GetDriven:
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """Apply what an operator has found out.
+    """Apply what an operator has found out, unless that is done already.
 
     Answers a `ResolutionAnswer`, or None where this replica does not drive the payment.
     """
 
-    finding: Finding
+    resolution: Resolution
     reopened: Claim | None = None
     """Its row, where it had ended without a charge and was taken up again for this."""
     ended: EndState | None = None

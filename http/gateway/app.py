@@ -34,6 +34,7 @@ def create_app(
     *,
     allow_purge: bool,
     allow_force: bool,
+    allow_resolve: bool = True,
     processors: Collection[str] = EVENT_NAMES,
     currencies: PostedCurrencies = ALL_CURRENCIES,
 ) -> falcon.App[falcon.Request, falcon.Response]:
@@ -49,7 +50,8 @@ def create_app(
     app.add_route("/", DashboardResource())
     app.add_route("/payments", PaymentsResource(gateway, queries, answers, currencies))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
-    app.add_route("/payments/{correlation_id}/resolution", ResolutionResource(resolutions, queries, processors))
+    resolution = ResolutionResource(resolutions, queries, processors, allowed=allow_resolve)
+    app.add_route("/payments/{correlation_id}/resolution", resolution)
     app.add_route("/payments-summary", SummaryResource(queries))
     app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))
     app.add_route("/processors", ProcessorsResource(gateway))

@@ -48,6 +48,7 @@ def application(
         system.resolutions,
         allow_purge=settings.allow_purge,
         allow_force=settings.allow_force,
+        allow_resolve=settings.allow_resolve,
         processors=tuple(system.processors),
         currencies=settings.currencies,
     )

@@ -35,14 +35,19 @@ class _Body(msgspec.Struct):
 class ResolutionResource:
     """Takes an operator's word, from this machine alone."""
 
-    def __init__(self, resolutions: ResolvingGateway, queries: PaymentLookUp, processors: Collection[str]) -> None:
+    def __init__(
+        self, resolutions: ResolvingGateway, queries: PaymentLookUp, processors: Collection[str], *, allowed: bool
+    ) -> None:
         """`processors` are the names of those that are configured; a payment may know another one."""
+        self._allowed = allowed
         self._resolutions = resolutions
         self._queries = queries
         self._processors = frozenset(processors)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
         """Answer 200 where the finding is applied, 409 where it is not, 404 where there is no such payment."""
+        if not self._allowed:
+            raise falcon.HTTPForbidden(title="Not allowed", description="the gateway is started with ALLOW_RESOLVE=0")
         if not _is_local(req):
             raise falcon.HTTPForbidden(
                 title="Not from here", description="payments are resolved from the machine of a replica alone"
@@ -94,7 +99,7 @@ class ResolutionResource:
 
 
 def _is_local(req: falcon.Request) -> bool:
-    """Tell whether a request comes from this machine, and not through a proxy on it."""
+    """Tell whether a request comes from this machine, and not through a proxy on it, as far as that says so."""
     if req.forwarded or req.get_header("X-Forwarded-For"):
         return False
     try:

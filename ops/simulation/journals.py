@@ -6,7 +6,7 @@ from functools import partial
 from uuid import UUID
 
 from actors.domain.payment import Payment
-from actors.domain.records import LastPurge, StoreIdentity
+from actors.domain.records import LastPurge, SeenStore
 from actors.errors import JournalUnavailableError
 
 
@@ -88,13 +88,13 @@ class MemoryStoreMemory:
     """Fulfils `actors.store_watch.StoreMemory`. It outlives the simulated process that owns it."""
 
     def __init__(self) -> None:
-        self.identity: StoreIdentity | None = None
+        self._seen: SeenStore | None = None
 
-    def seen(self) -> StoreIdentity | None:
-        return self.identity
+    def seen(self) -> SeenStore | None:
+        return self._seen
 
-    def remember(self, identity: StoreIdentity) -> None:
-        self.identity = identity
+    def remember(self, seen: SeenStore) -> None:
+        self._seen = seen
 
 
 class OrphanedJournal:

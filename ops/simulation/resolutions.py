@@ -22,13 +22,14 @@ class MemoryResolutions(MemoryStore):
         self._answer()
         return self.tables.resolutions[number].answer
 
-    def unanswered(self, resolutions_max: int) -> tuple[Resolution, ...]:
+    def unanswered(self, resolutions_max: int, after: int = 0) -> tuple[Resolution, ...]:
         self._answer()
         claims = self.tables.claims
         open_ones = []
         for kept in self.tables.resolutions.values():
             owned = claims.get(kept.resolution.finding.correlation_id)
-            if kept.answer is None and (owned is None or owned.owner == self.fence.replica):
+            is_open = kept.answer is None and kept.resolution.number > after
+            if is_open and (owned is None or owned.owner == self.fence.replica):
                 open_ones.append(kept.resolution)
         return tuple(open_ones[:resolutions_max])
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from uuid import UUID
 
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import (
+    FIRST,
     NEVER_MS,
     Absence,
     AdoptedClaims,
@@ -137,6 +139,12 @@ class MemoryPayments(MemoryStore):
         answers_ms = (lease.answered_ms for name, lease in leases.items() if name in owners)
         return Watermarks(self._stamp_watermark_ms(), min(answers_ms, default=NEVER_MS))
 
+    def may_lack_answers(self, to_ms: int) -> bool:
+        self._answer()
+        low = {name: lease for name, lease in self.tables.leases.items() if lease.watermark_ms <= to_ms}
+        claims = (owned for owned in self.tables.claims.values() if owned.claim.processor is not None)
+        return any(owned.owner in low and owned.epoch < low[owned.owner].epoch for owned in claims)
+
     def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         self._answer()
         tables = self.tables
@@ -255,9 +263,12 @@ class MemoryLeases(MemoryStore):
         self._lose_the_answer()
         return AdoptedClaims(tuple(owned.claim for owned in taken), oldest_stamp_ms)
 
-    def claims(self, claims_max: int) -> tuple[Claim, ...]:
+    def claims(self, claims_max: int, after: Position = FIRST) -> tuple[Claim, ...]:
         self._answer()
-        return tuple(owned.claim for owned in self._oldest_of({self.fence.replica})[:claims_max])
+        claims = (owned.claim for owned in self._oldest_of({self.fence.replica}))
+        place = after.at_ms, after.correlation_id
+        behind = (each for each in claims if (each.payment.accepted_at_ms, each.payment.correlation_id) > place)
+        return tuple(islice(behind, claims_max))
 
     def _oldest_of(self, owners: set[str]) -> list[OwnedClaim]:
         owned = (owned for owned in self.tables.claims.values() if owned.owner in owners)

@@ -6,7 +6,7 @@ from pykka._envelope import Envelope
 
 from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.lease_watch import LEASE_S
-from actors.domain.payment import Claim, Payment, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Payment, Settlement
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, Watermarks
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.wall_clock import ClockReading
@@ -146,12 +146,15 @@ def test_rows_that_there_was_no_room_for_are_read_again_and_hold_the_watermark_u
     lease = Lease(tables).start()
     lease.advance(BEAT_S)
     assert lease.watermark_ms == NOW_MS - 500
-    for number in range(DRIVEN_MAX):
-        del tables.claims[payment(number).correlation_id]
     lease.router.take()
+    lease.router.answers[GetAdoptionRoom] = 0
     lease.advance(2 * LEASE_S)
-    (adopt, *_) = [message for message in lease.router.messages if isinstance(message, Adopt)]
-    assert {claim.payment for claim in adopt.claims} == {payment(DRIVEN_MAX + number) for number in range(7)}
+    assert lease.watermark_ms == NOW_MS - 500
+    lease.router.answers[GetAdoptionRoom] = 4
+    lease.advance(3 * ADOPT_S)
+    adopts = [message for message in lease.router.messages if isinstance(message, Adopt) and message.claims]
+    read = [claim.payment for adopt in adopts for claim in adopt.claims]
+    assert read == [payment(DRIVEN_MAX + number) for number in range(7)], "those that are driven are still unsettled"
     assert lease.watermark_ms == lease.runtime.now_ms()
 
 
@@ -555,6 +558,15 @@ def test_the_next_process_notices_that_postgres_forgot_while_there_was_none() ->
     assert successor.router.messages == [StoreChanged()]
 
 
+def test_a_process_that_begins_after_postgres_forgot_is_told_as_well() -> None:
+    lease = Lease().start()
+    lease.tables.forget(lease.tables.copy())
+    lease.advance(2 * BEAT_S)
+    successor = Lease(lease.tables, memory=lease.memory).start()
+    successor.advance(2 * BEAT_S)
+    assert successor.router.messages == [StoreChanged()]
+
+
 def test_after_postgres_forgot_others_get_the_time_to_join_before_anything_is_adopted() -> None:
     lease = Lease(left_by_replica_2(1)).start()
     lease.advance(LEASE_S - BEAT_S)
@@ -581,11 +593,22 @@ def test_a_purge_that_postgres_forgot_is_followed_and_the_replica_joins_when_it_
 
 def test_what_operators_have_found_out_is_answered_while_the_replica_has_its_lease() -> None:
     lease = Lease()
-    lease.router.answers[Resolve] = ResolutionAnswer.APPLIED
+    lease.router.answers[Resolve] = ResolutionAnswer.MAY_SETTLE
     number = lease.resolutions.ask(Finding(payment(1).correlation_id, None, None), "an operator", NOW_MS)
     lease.leases.failures = 1000
     lease.start().advance(LEASE_S)
     assert lease.resolutions.answer_to(number) is None
     lease.leases.failures = 0
     lease.advance(LEASE_S + ADOPT_S + BEAT_S)
-    assert lease.resolutions.answer_to(number) is ResolutionAnswer.APPLIED
+    assert lease.resolutions.answer_to(number) is ResolutionAnswer.MAY_SETTLE
+
+
+def test_a_payment_that_was_taken_up_again_for_it_is_driven_also_where_the_router_did_not_answer() -> None:
+    lease = Lease().start()
+    payments = MemoryPayments(lease.tables, lease.leases.fence)
+    payments.write([], [], [], [Closing(payment(1), EndState.DECLINED, "default", 1, NOW_MS)])
+    lease.resolutions.ask(Finding(payment(1).correlation_id, None, None), "an operator", NOW_MS)
+    lease.router.answers[Resolve] = GatewayUnavailableError("planted")
+    lease.advance(LEASE_S + ADOPT_S + BEAT_S)
+    (adopt,) = [message for message in lease.router.messages if isinstance(message, Adopt)]
+    assert adopt.claims == (Claim(payment(1), "default", 1),)

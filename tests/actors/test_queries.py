@@ -117,6 +117,17 @@ def test_a_charge_under_way_is_neither_waited_for_nor_counted_and_the_summary_is
     assert (summary.totals["default"].requests, summary.final, summary.as_of_ms) == (1, False, NOW_MS)
 
 
+def test_a_summary_does_not_say_what_it_is_of_while_an_answer_may_be_lost_with_who_had_it() -> None:
+    desk = Desk()
+    desk.claim(1)
+    for owned in desk.tables.claims.values():
+        owned.epoch = 0
+    desk.publish(stamp_ms=ENDED_MS, answer_ms=NOW_MS + 1)
+    assert desk.queries.summary(None, ENDED_MS).as_of_ms is None
+    assert desk.queries.summary(None, ENDED_MS - 1).as_of_ms == NOW_MS, "nothing in this window is missing"
+    assert desk.runtime.now_ms() == NOW_MS, "it is not waited for"
+
+
 def test_what_was_answered_after_the_question_is_not_counted_and_leaves_the_summary_open() -> None:
     desk = Desk()
     desk.settle(1, ENDED_MS, answered_at_ms=NOW_MS)

@@ -58,6 +58,8 @@ def test_what_is_not_set_has_a_default() -> None:
         ("ALLOW_PURGE", "", DEFAULTS),
         ("ALLOW_FORCE", "1", replace(DEFAULTS, allow_force=True)),
         ("ALLOW_FORCE", "0", DEFAULTS),
+        ("ALLOW_RESOLVE", "0", replace(DEFAULTS, allow_resolve=False)),
+        ("ALLOW_RESOLVE", "1", DEFAULTS),
         ("OPEN_MAX", "1", replace(DEFAULTS, open_max=1)),
         ("RECENT_MAX", "7", replace(DEFAULTS, recent_max=7)),
         ("CHARGE_TIMEOUT_MS", "250", replace(DEFAULTS, charge_timeout_s=0.25)),
@@ -92,7 +94,11 @@ def test_what_is_required_is_missed(variable: str) -> None:
         *(("REPLICA", value) for value in ("-", "a b", "a/b", "..", "a\n", "a'b")),
         ("PROCESSORS", "default"),
         *(("DURABILITY", value) for value in ("none", "FSYNC", "fsync ")),
-        *((variable, value) for variable in ("ALLOW_PURGE", "ALLOW_FORCE") for value in ("yes", "true", "2")),
+        *(
+            (variable, value)
+            for variable in ("ALLOW_PURGE", "ALLOW_FORCE", "ALLOW_RESOLVE")
+            for value in ("yes", "true", "2")
+        ),
         *(
             (variable, value)
             for variable in (*POSITIVE, "OUTAGE_PATIENCE_MS", "BACKLOG_PATIENCE_MS")

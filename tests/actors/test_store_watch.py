@@ -49,7 +49,7 @@ def test_one_that_went_on_has_forgotten_nothing() -> None:
     positions = (1000, 1000, 1001, 2**50)
     found = [watch.has_forgotten(replace(SEEN, position=each)) for each in positions]
     assert found == [False] * 4
-    assert watch.watch.describe(watch.runtime.now_s()) is None
+    assert watch.watch.describe() is None
 
 
 @pytest.mark.parametrize("other", OTHERS)
@@ -58,10 +58,10 @@ def test_another_one_may_have_forgotten_something_which_is_told_once_and_said_fo
     watch.has_forgotten()
     assert [watch.has_forgotten(other), watch.has_forgotten(other)] == [True, False]
     watch.runtime.advance(60.0)
-    described = watch.watch.describe(watch.runtime.now_s())
+    described = watch.watch.describe()
     assert described == (f"it may have forgotten, 60 s ago, what it had acknowledged: {SEEN} was followed by {other}")
     watch.runtime.advance(TOLD_S)
-    assert watch.watch.describe(watch.runtime.now_s()) is None
+    assert watch.watch.describe() is None
 
 
 @pytest.mark.parametrize("other", OTHERS)
@@ -72,16 +72,18 @@ def test_it_is_noticed_also_by_the_next_process(other: StoreIdentity) -> None:
     assert Watch(before.memory).has_forgotten(other)
 
 
-def test_for_an_hour_it_is_noticed_by_a_process_after_the_one_that_registered_with_it() -> None:
-    before = Watch()
-    before.has_forgotten()
-    before.watch.remember()
-    before.has_forgotten(OTHERS[0])
-    before.watch.remember()
-    assert Watch(before.memory).has_forgotten(OTHERS[0])
-    before.runtime.advance(TOLD_S + 1)
-    before.watch.remember()
-    assert not Watch(before.memory).has_forgotten(OTHERS[0])
+def test_it_is_told_to_each_process_that_begins_within_the_hour() -> None:
+    first = Watch()
+    first.has_forgotten()
+    assert first.has_forgotten(OTHERS[0])
+    first.watch.remember()
+    for waited_s, is_told in ((60.0, True), (TOLD_S - 61.0, True), (62.0, False)):
+        later = Watch(first.memory)
+        later.runtime.advance(first.runtime.now_s() - later.runtime.now_s() + waited_s)
+        first = later
+        assert [later.has_forgotten(OTHERS[0]), later.has_forgotten(OTHERS[0])] == [is_told, False]
+        assert (later.watch.describe() is not None) == is_told
+        later.watch.remember()
 
 
 def test_a_process_that_ended_before_it_was_registered_with_the_other_one_leaves_it_to_the_next() -> None:

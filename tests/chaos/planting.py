@@ -74,7 +74,7 @@ class PassedPayments:
         self.write, self.report_conflicts, self.latest = payments.write, payments.report_conflicts, payments.latest
         self.payment, self.watermarks, self.summary = payments.payment, payments.watermarks, payments.summary
         self.forget_registration, self.absence = payments.forget_registration, payments.absence
-        self.in_state = payments.in_state
+        self.in_state, self.may_lack_answers = payments.in_state, payments.may_lack_answers
 
 
 def find_by_search(gateway: type[Gateway], promise: str) -> None:

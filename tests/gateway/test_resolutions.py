@@ -10,6 +10,7 @@ from actors.domain.payment import Payment
 from actors.domain.records import PaymentRecord
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.queries import PaymentStatus
+from gateway.app import create_app
 from tests.gateway.fake_gateway import NOW_MS, FakeGateway
 
 ID = UUID("4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3")
@@ -104,3 +105,9 @@ def test_nobody_resolves_from_another_machine(
 ) -> None:
     refused = client.simulate_post(PATH, json=CHARGED, remote_addr=address, headers=headers)
     assert (refused.status_code, gateway.findings) == (403, [])
+
+
+def test_where_a_proxy_hides_who_asks_nobody_resolves(gateway: FakeGateway) -> None:
+    app = create_app(gateway, gateway, gateway, allow_purge=False, allow_force=False, allow_resolve=False)
+    refused = falcon.testing.TestClient(app).simulate_post(PATH, json=CHARGED)
+    assert (refused.status_code, refused.json["title"], gateway.findings) == (403, "Not allowed", [])

@@ -5,7 +5,7 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
-from actors.domain.records import StoreIdentity
+from actors.domain.records import SeenStore, StoreIdentity
 
 logger = logging.getLogger(__name__)
 
@@ -17,32 +17,34 @@ class FileStoreMemory:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
-        self._written: StoreIdentity | None = None
+        self._written: SeenStore | None = None
         self._failed = False
 
-    def seen(self) -> StoreIdentity | None:
+    def seen(self) -> SeenStore | None:
         """Read what was remembered last; None where there is no file yet, or none that can be read."""
         try:
             told = json.loads(self._path.read_bytes())
             positions = int(told["position"]), int(told["noted_position"])
-            return StoreIdentity(str(told["system_id"]), int(told["timeline"]), *positions)
+            identity = StoreIdentity(str(told["system_id"]), int(told["timeline"]), *positions)
+            forgot_at_ms = told.get("forgot_at_ms")  # The release before did not write it.
+            return SeenStore(identity, None if forgot_at_ms is None else int(forgot_at_ms))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
             logger.error("%s cannot be read, so nobody knows whether Postgres is the same: %s", self._path, error)  # noqa: TRY400  # the cause is in the message
             return None
 
-    def remember(self, identity: StoreIdentity) -> None:
+    def remember(self, seen: SeenStore) -> None:
         """Write it, unless it stands there. A disk that fails leaves what was written before, which is told once."""
-        if identity == self._written:
+        if seen == self._written:
             return
         unfinished = self._path.with_suffix(".unfinished")
         try:
-            unfinished.write_text(json.dumps(asdict(identity)))
+            unfinished.write_text(json.dumps(asdict(seen.identity) | {"forgot_at_ms": seen.forgot_at_ms}))
             unfinished.replace(self._path)
         except OSError as error:
             if not self._failed:
                 logger.warning("%s cannot be written: %s", self._path, error.strerror)
             self._failed = True
         else:
-            self._written, self._failed = identity, False
+            self._written, self._failed = seen, False

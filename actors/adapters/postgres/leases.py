@@ -10,7 +10,16 @@ from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.identity import read_identity
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, claim_from_row
-from actors.domain.records import AdoptedClaims, Beat, Registration, ReplicaState, StoreIdentity, Watermarks
+from actors.domain.records import (
+    FIRST,
+    AdoptedClaims,
+    Beat,
+    Position,
+    Registration,
+    ReplicaState,
+    StoreIdentity,
+    Watermarks,
+)
 from actors.domain.wall_clock import ClockReading
 from actors.errors import LedgerUnavailableError
 
@@ -99,9 +108,14 @@ class PostgresLeases:
             return None
         return AdoptedClaims(tuple(claim for claim, _ in rows), min(watermark_ms for _, watermark_ms in rows))
 
-    def claims(self, claims_max: int) -> tuple[Claim, ...]:
-        """Read unsettled payments of this replica, the oldest first."""
-        parameters = {"replica": self._fence.replica, "claims_max": claims_max}
+    def claims(self, claims_max: int, after: Position = FIRST) -> tuple[Claim, ...]:
+        """Read unsettled payments of this replica that stand behind a position, the oldest first."""
+        parameters = {
+            "replica": self._fence.replica,
+            "after_ms": after.at_ms,
+            "after_id": after.correlation_id,
+            "claims_max": claims_max,
+        }
         with self._connections.leaser.use() as connection:
             cursor = connection.cursor(row_factory=kwargs_row(claim_from_row))
             return tuple(cursor.execute(QUERIES["claims"], parameters))

@@ -189,6 +189,11 @@ class PostgresPayments:
             (row,) = connection.cursor(row_factory=dict_row).execute(QUERIES["watermarks"]).fetchall()
         return Watermarks(*(NEVER_MS if row[name] is None else row[name] for name in ("stamp_ms", "answer_ms")))
 
+    def may_lack_answers(self, to_ms: int) -> bool:
+        """Tell whether answers to charges that are stamped until then may be lost with who had them."""
+        with self._connections.pool.use() as connection:
+            return connection.execute(QUERIES["lost_answers"], {"to_ms": to_ms}).fetchone() == (True,)
+
     def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         """Add up the charges within the bounds."""
         bounds = {

@@ -216,6 +216,14 @@ SELECT
 FROM replica AS r
 WHERE left_epoch < epoch OR EXISTS (SELECT FROM claim WHERE owner = r.name)
 
+-- name: lost_answers
+-- Tells whether a claim that names a processor was written by another registration than the one that drives it, where a
+-- charge of its owner may be stamped by an instant: who wrote it may have had the answer.
+SELECT EXISTS (
+    SELECT FROM replica AS r JOIN claim AS c ON c.owner = r.name
+    WHERE r.watermark_ms <= %(to_ms)s AND c.epoch < r.epoch AND c.processor IS NOT NULL
+)
+
 -- name: identity
 -- Tells which Postgres this is: the identifier of its data, its timeline, how far its log was ever made durable, and
 -- which such position the replica has noted here.
@@ -297,9 +305,10 @@ SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, p
 FROM mine JOIN payment USING (correlation_id) ORDER BY accepted_at_ms, correlation_id
 
 -- name: claims
--- Reads unsettled payments of a replica, the oldest first.
+-- Reads unsettled payments of a replica that stand behind a position, the oldest first.
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves
-FROM claim JOIN payment USING (correlation_id) WHERE owner = %(replica)s
+FROM claim JOIN payment USING (correlation_id)
+WHERE owner = %(replica)s AND (accepted_at_ms, correlation_id) > (%(after_ms)s, %(after_id)s)
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
 
 -- name: ask_resolution
@@ -312,10 +321,11 @@ VALUES (%(correlation_id)s, %(processor)s, %(requested_at_ms)s, %(asked_at_ms)s,
 SELECT answer FROM resolution WHERE number = %(number)s
 
 -- name: unanswered_resolutions
--- Reads what operators say of payments that this replica drives, or that none drives, in their order.
+-- Reads what operators say of payments that this replica drives, or that none drives, in their order, behind a number.
 SELECT number, correlation_id, r.processor, requested_at_ms
 FROM resolution AS r LEFT JOIN claim AS c USING (correlation_id)
-WHERE answer IS NULL AND (c.owner IS NULL OR c.owner = %(replica)s) ORDER BY number LIMIT %(resolutions_max)s
+WHERE answer IS NULL AND number > %(after)s AND (c.owner IS NULL OR c.owner = %(replica)s)
+ORDER BY number LIMIT %(resolutions_max)s
 
 -- name: reopen
 -- Takes up a closed payment as a claim of this replica, and tells how it had ended.

@@ -41,9 +41,9 @@ class PostgresResolutions:
             answer = cursor.execute(QUERIES["resolution_answer"], {"number": number}).fetchone()
         return None if answer is None else ResolutionAnswer(answer)
 
-    def unanswered(self, resolutions_max: int) -> tuple[Resolution, ...]:
+    def unanswered(self, resolutions_max: int, after: int = 0) -> tuple[Resolution, ...]:
         """Read findings on payments that this replica drives, or that none drives."""
-        parameters = {"replica": self._fence.replica, "resolutions_max": resolutions_max}
+        parameters = {"replica": self._fence.replica, "after": after, "resolutions_max": resolutions_max}
         with self._connections.leaser.use() as connection:
             cursor = connection.cursor(row_factory=kwargs_row(_resolution))
             return tuple(cursor.execute(QUERIES["unanswered_resolutions"], parameters))

@@ -587,7 +587,8 @@ def test_a_charge_that_was_made_before_is_answered_when_that_is_told_and_booked_
     assert subject.answered_since_ms == subject.settlement().answered_at_ms == 7
 
 
-def test_an_adopted_payment_may_have_been_answered_since_its_oldest_stamp_until_it_is_not_found() -> None:
+def test_an_adopted_payment_may_have_been_answered_since_its_oldest_stamp_until_it_was_asked_for() -> None:
     adopted = Adopted("default", attempts=1, moves=0, oldest_stamp_ms=5)
-    assert life(adopted, LookUpChosen(), silent()).answered_since_ms == 5
+    assert life(adopted).answered_since_ms == 5
+    assert life(adopted, LookUpChosen(), silent()).answered_since_ms is None
     assert life(adopted, LookUpChosen(), missing()).answered_since_ms is None

@@ -1,15 +1,18 @@
 """The Postgres that was seen is remembered over the end of a process, and a bad disk keeps nobody from working."""
 
+import json
 import logging
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from actors.adapters.journal.store_memory import FILE_NAME, FileStoreMemory
-from actors.domain.records import StoreIdentity
+from actors.domain.records import SeenStore, StoreIdentity
 
-SEEN = StoreIdentity("7517", timeline=2, position=2**40, noted_position=5)
+IDENTITY = StoreIdentity("7517", timeline=2, position=2**40, noted_position=5)
+SEEN = SeenStore(IDENTITY, forgot_at_ms=1_752_582_896_789)
 
 
 def test_nothing_is_remembered_at_first(tmp_path: Path) -> None:
@@ -18,9 +21,14 @@ def test_nothing_is_remembered_at_first(tmp_path: Path) -> None:
 
 def test_what_was_remembered_last_is_found_by_the_next_process(tmp_path: Path) -> None:
     memory = FileStoreMemory(tmp_path)
-    memory.remember(StoreIdentity("7517", timeline=1, position=7, noted_position=5))
+    memory.remember(SeenStore(StoreIdentity("7517", timeline=1, position=7, noted_position=5)))
     memory.remember(SEEN)
     assert FileStoreMemory(tmp_path).seen() == SEEN
+
+
+def test_what_the_release_before_has_written_is_read(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text(json.dumps(asdict(IDENTITY)))
+    assert FileStoreMemory(tmp_path).seen() == SeenStore(IDENTITY)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +55,7 @@ def test_a_disk_that_fails_is_told_once_and_leaves_what_was_written(
     memory.remember(SEEN)
     hidden = folder.rename(tmp_path / "hidden")
     for position in (1, 2):
-        memory.remember(StoreIdentity("7517", timeline=2, position=2**40 + position, noted_position=5))
+        memory.remember(SeenStore(StoreIdentity("7517", timeline=2, position=2**40 + position, noted_position=5)))
     assert caplog.text.count("cannot be written") == 1
     hidden.rename(folder)
     assert memory.seen() == SEEN

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment, Settlement
-from actors.domain.records import Absence, PaymentRecord, ProcessorTotal, WriteResult
+from actors.domain.records import Absence, PaymentRecord, Position, ProcessorTotal, WriteResult
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
     MANY,
@@ -155,6 +155,8 @@ def test_claims_are_those_of_the_replica_oldest_first(mine: ReplicaStorage, othe
     other.payments.write([claim(4)], [], [])
     charge(mine, 5)
     assert mine.leases.claims(MANY) == (aged[1], aged[2], aged[0])
+    second = Position(aged[2].payment.accepted_at_ms, aged[2].payment.correlation_id)
+    assert (mine.leases.claims(2), mine.leases.claims(MANY, second)) == ((aged[1], aged[2]), (aged[0],))
     assert other.leases.claims(MANY) == (claim(4),)
 
 

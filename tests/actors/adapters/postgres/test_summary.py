@@ -177,3 +177,14 @@ def test_a_summary_reads_its_index_alone(mine: ReplicaStorage, database_url: str
         connection.execute("VACUUM ANALYZE settlement")
         plan = "\n".join(row[0] for row in connection.execute(b"EXPLAIN " + QUERIES["summary"], bounds))
     assert "Index Only Scan using settlement_requested_at" in plan
+
+
+def test_an_answer_may_be_lost_with_the_registration_that_wrote_the_claim(mine: ReplicaStorage) -> None:
+    epoch = mine.leases.register(0, READING).epoch
+    mine.payments.write([claim(1)], [], [])
+    mine.leases.beat(epoch, both(NOW_MS), READING)
+    assert not mine.payments.may_lack_answers(NOW_MS)
+    mine.leases.register(0, READING)
+    assert [mine.payments.may_lack_answers(NOW_MS + each) for each in (-1, 0)] == [False, True]
+    mine.payments.write([], [], [settlement(1)])
+    assert not mine.payments.may_lack_answers(NOW_MS)
