@@ -218,6 +218,9 @@ class ProcessorActor(Actor):
                     replace(end, result=LookUpResult.NO_ANSWER) if end.result is LookUpResult.MISSING else end
                     for end in look_ups
                 )
+            for look_up in look_ups:
+                if look_up.result is LookUpResult.NO_ANSWER:
+                    self._gate.breaker.look_up_unanswered(asked_at_s=look_up.asked_at_s, now_s=now_s)
             self._router.tell(LookUpsEnded(look_ups))
 
     def _note_delay(self, now_s: float) -> None:
