@@ -32,6 +32,8 @@ class LookUps:
         self._waiting: deque[Payment] = deque()
         self._under_way = 0
         self._ends: list[LookUpEnded] = []
+        self._answered_s = -inf
+        """When the latest look-up was asked that was answered."""
         self._unanswered_until_s = -inf
         """Until then look-ups end without an answer, and are not made."""
 
@@ -59,8 +61,11 @@ class LookUps:
         ends, self._ends = tuple(self._ends), []
         if ends:
             self._under_way -= len(ends)
-            is_answered = any(end.result is not LookUpResult.NO_ANSWER for end in ends)
-            self._unanswered_until_s = -inf if is_answered else self._runtime.now_s() + LOOK_UP_PAUSE_S
+            answered = (end.asked_at_s for end in ends if end.result is not LookUpResult.NO_ANSWER)
+            self._answered_s = max([self._answered_s, *answered])
+            # What was asked before one that was answered tells nothing of now: it may have hung since then.
+            is_silent = all(end.asked_at_s > self._answered_s for end in ends)
+            self._unanswered_until_s = self._runtime.now_s() + LOOK_UP_PAUSE_S if is_silent else -inf
         return ends
 
     def _look_up(self, payment: Payment) -> None:
