@@ -56,8 +56,12 @@ class LookUps:
         self._waiting: deque[Payment] = deque()
         self._under_way = 0
         self._ends: list[LookUpEnded] = []
+        self._answered_s = -inf
+        """When the latest look-up was asked that was answered."""
         self._unanswered_until_s = -inf
         """Until then look-ups end without an answer, and are not made."""
+        self.unanswered_at_s: tuple[float, ...] = ()
+        """When those were asked that met no answer, among the ends that were taken last."""
         self._proven_at_s = -inf
         """When the processor gave an answer last that nothing else gives."""
         self._ask_from_s = runtime.now_s() + (POLLED_S if is_polled else 0.0)
@@ -90,12 +94,17 @@ class LookUps:
     def take_ends(self) -> tuple[LookUpEnded, ...]:
         """Give those that have ended since the last call."""
         ends, self._ends = tuple(self._ends), []
+        # What is answered and not believed says nothing of whether the processor works.
+        self.unanswered_at_s = tuple(end.asked_at_s for end in ends if end.result is LookUpResult.NO_ANSWER)
         if not self._is_believed():
             ends = tuple(unless_missing(end) for end in ends)
         if ends:
             self._under_way -= len(ends)
-            is_answered = any(end.result is not LookUpResult.NO_ANSWER for end in ends)
-            self._unanswered_until_s = -inf if is_answered else self._runtime.now_s() + LOOK_UP_PAUSE_S
+            answered = (end.asked_at_s for end in ends if end.result is not LookUpResult.NO_ANSWER)
+            self._answered_s = max([self._answered_s, *answered])
+            # What was asked before one that was answered tells nothing of now: it may have hung since then.
+            is_silent = all(end.asked_at_s > self._answered_s for end in ends)
+            self._unanswered_until_s = self._runtime.now_s() + LOOK_UP_PAUSE_S if is_silent else -inf
         return ends
 
     def _look_up(self, payment: Payment) -> None:

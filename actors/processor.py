@@ -217,6 +217,8 @@ class ProcessorActor(Actor):
             if self._gate.breaker.turns_away:
                 # What answers 404 to charges answers so to look-ups too, whatever was charged.
                 look_ups = tuple(unless_missing(end) for end in look_ups)
+            for asked_at_s in self._look_ups.unanswered_at_s:
+                self._gate.breaker.look_up_unanswered(asked_at_s=asked_at_s, now_s=now_s)
             self._router.tell(LookUpsEnded(look_ups))
 
     def _note_delay(self, now_s: float) -> None:

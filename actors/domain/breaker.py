@@ -133,8 +133,7 @@ class Breaker:
         if succeeded:
             self._succeeded_at_s = now_s
         if state.is_closed:
-            self._window.record(now_s, failed=not succeeded, slow=slow)
-            self._check_rates(now_s)
+            self._count(now_s, failed=not succeeded, slow=slow)
         elif state.is_forced or not call.half_open_period:
             pass  # A call that began before the breaker opened says nothing about the present.
         elif succeeded and not slow:
@@ -142,6 +141,11 @@ class Breaker:
             self._close(Cause.PROBE_SUCCEEDED, now_s)
         elif state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period:
             self._open(Cause.PROBE_FAILED, now_s)
+
+    def look_up_unanswered(self, *, asked_at_s: float, now_s: float) -> None:
+        """Count a look-up without an answer as a failed call. One with an answer is no success: charges may fail."""
+        if self.state(now_s).is_closed and (self.changed_at_s is None or asked_at_s >= self.changed_at_s):
+            self._count(now_s, failed=True, slow=False)
 
     def turned_away(self, call: Call, now_s: float) -> None:
         """Open at once, because a call has shown that the processor turns away whatever this gateway sends."""
@@ -152,7 +156,7 @@ class Breaker:
             self._open(Cause.MISCONFIGURED, now_s)
 
     def withdrawn(self, call: Call) -> None:
-        """Forget a call that was not made after all, so that it says nothing of the processor."""
+        """Forget a call that says nothing of the processor: it was not made after all, or it was declined."""
         self._give_back(call)
         if not self._probes:
             self._probing_since_s = None
@@ -208,7 +212,8 @@ class Breaker:
         if call.half_open_period == self._half_open_period:
             self._probes = max(0, self._probes - 1)
 
-    def _check_rates(self, now_s: float) -> None:
+    def _count(self, now_s: float, *, failed: bool, slow: bool) -> None:
+        self._window.record(now_s, failed=failed, slow=slow)
         calls, failure_rate, slow_rate = self._window.rates(now_s)
         if self._state is not BreakerState.CLOSED or calls < self._limits.calls_min:
             return

@@ -92,11 +92,11 @@ class ChargeGate:
         """Take in that a charge was over at `ended_at_s`, perhaps a moment ago; if not sent, it tells nothing."""
         del self._in_flight[sent.payment.correlation_id]
         self._left_over.discard(sent.payment.correlation_id)
-        if outcome is Outcome.NOT_SENT:
+        if outcome.was_sent:
+            self._ended_at_s = ended_at_s
+        if not outcome.tells_health:
             self.breaker.withdrawn(sent.call)
-            return
-        self._ended_at_s = ended_at_s
-        if outcome is Outcome.MISCONFIGURED:
+        elif outcome is Outcome.MISCONFIGURED:
             self.breaker.turned_away(sent.call, now_s)
         else:
             self.breaker.ended(sent.call, succeeded=outcome.is_success, now_s=now_s)

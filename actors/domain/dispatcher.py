@@ -32,7 +32,7 @@ from actors.domain.lifecycle_events import (
 )
 from actors.domain.payment import Claim, EndState, Payment
 from actors.domain.rechecks import Recheck, Rechecks
-from actors.domain.records import NEVER_MS, Watermarks
+from actors.domain.records import NEVER_MS, LookUpResult, Watermarks
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.retries import Pauses, RetryLimits
 from actors.domain.routing import TAKEN_BY_NOBODY, Availability, Choice, Routes
@@ -42,10 +42,13 @@ from actors.domain.work import Driven, Work
 WINDOW_MAX = 1000
 """Payments of the journal that are in memory at once; the others wait on the disk."""
 ADOPTED_MAX = 2 * WINDOW_MAX
-"""Rows of other replicas are adopted while fewer payments than this are in memory."""
+"""Rows of other replicas are adopted while fewer payments than this are in memory that are not aside."""
 DRIVEN_MAX = 5 * WINDOW_MAX
 """Payments in memory at once, with those that wait for a processor's answer and those that few processors take: neither
-may keep others from being charged."""
+may keep others from being charged, as long as there are not so many. Adopted ones leave a window for new ones."""
+ASK_PAUSE_S_MAX = 0.5
+"""A processor is asked for one of the payments that are pinned to it after no longer pause, so that its return is
+noticed as soon as by a probe."""
 WANTED_MIN = 100
 """Fewer new payments are not worth asking the intake for, unless it owes none."""
 
@@ -213,6 +216,8 @@ class Dispatcher:
     def look_ups_ended(self, ends: Iterable[LookUpEnded], now_s: float) -> None:
         """Note what processors said of payments."""
         for end in ends:
+            answered = end.result is not LookUpResult.NO_ANSWER
+            self.routes.views[end.processor].looked_up(end.asked_at_s, answered=answered)
             second = self._rechecks.answered(end, now_s)
             if second is not None:
                 self._work.settlements.append(second)
@@ -270,7 +275,8 @@ class Dispatcher:
 
     def adoption_room(self) -> int:
         """Tell how many more payments may be adopted."""
-        return max(0, ADOPTED_MAX - len(self._lives) - self._asked)
+        driven_max = min(ADOPTED_MAX + self._aside, DRIVEN_MAX - self._window_max)
+        return max(0, driven_max - len(self._lives) - self._asked)
 
     def counts(self) -> Mapping[str, int]:
         """Count the payments by what they wait for, those in the journal included."""
@@ -321,7 +327,7 @@ class Dispatcher:
 
     def _apply(self, life: Lifecycle, event: Event, now_s: float) -> None:
         """Carry an event through a payment's life: the only place that changes what is counted of it."""
-        room_before, aside_before, pinned_before = life.taking_room_at, life.is_aside, life.unproven_since_s is not None
+        room_before, aside_before, pinned_before = life.taking_room_at, life.is_aside, life.pinned_at
         effect = life.transition(event, now_s)
         room_after = life.taking_room_at
         if room_before != room_after:
@@ -330,7 +336,10 @@ class Dispatcher:
             if room_after is not None:
                 self.routes.views[room_after].given += 1
         self._aside += life.is_aside - aside_before
-        if pinned_before != (life.unproven_since_s is not None):
+        pinned_after = life.pinned_at
+        if pinned_before != pinned_after:
+            assert pinned_before is None or pinned_after is None, "a payment that may have been charged never moves"
+            self._count_pinned(pinned_before or pinned_after, -1 if pinned_before else 1)
             (self._marks.freed if pinned_before else self._marks.pinned)(life, now_s)
         self._order(life, effect, now_s)
 
@@ -355,7 +364,7 @@ class Dispatcher:
                 assert life.asked is not None
                 work.look_ups.setdefault(life.asked, []).append(payment)
             case Effect.PAUSE:
-                self._pauses.begin(payment.correlation_id, life.failures_in_row, now_s)
+                self._pause(life, now_s)
             case Effect.CLOSE:
                 self._closing.append(life)
             case Effect.NONE:
@@ -365,12 +374,28 @@ class Dispatcher:
         self._aside -= life.is_aside
         key = life.payment.correlation_id
         del self._lives[key]
+        if life.pinned_at is not None:
+            self._count_pinned(life.pinned_at, -1)
         self._marks.forgotten(key)
         if life.left and life.state is not State.RELEASED:
             charged_by = life.processor if life.state is State.SETTLED else None
             for name, horizon_s in life.left:
                 if name != charged_by and name in self.routes.views:
                     self._rechecks.add(Recheck(life.payment, name, life.attempts, horizon_s), now_s)
+
+    def _count_pinned(self, processor: str | None, more: int) -> None:
+        view = self.routes.views.get(processor) if processor is not None else None
+        if view is not None:
+            view.count_pinned(more)
+
+    def _pause(self, life: Lifecycle, now_s: float) -> None:
+        """Let a payment pause; one of those that are pinned to the same processor never for long."""
+        key, failures = life.payment.correlation_id, life.failures_in_row
+        view = self.routes.views.get(life.pinned_at) if life.pinned_at is not None else None
+        if view is not None and now_s >= view.asked_again_at_s:
+            view.asked_again_at_s = self._pauses.begin(key, failures, now_s, ASK_PAUSE_S_MAX)
+        else:
+            self._pauses.begin(key, failures, now_s)
 
     def _hold(self, life: Lifecycle, now_s: float, *, first: bool) -> None:
         if life.must_be_looked_up:

@@ -156,6 +156,11 @@ class Lifecycle:
         return self.unproven_since_s is not None
 
     @property
+    def pinned_at(self) -> str | None:
+        """The processor that alone may see it; None where it is free."""
+        return self.row if self.unproven_since_s is not None else None
+
+    @property
     def is_aside(self) -> bool:
         """Whether it waits for processors to answer, however long, so that it may not keep others out of memory."""
         return self.unproven_since_s is not None or (self.must_answer and bool(self.unasked))

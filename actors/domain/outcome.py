@@ -32,8 +32,13 @@ class Outcome(Enum):
 
     @property
     def is_success(self) -> bool:
-        """Whether the processor did its work. The breaker counts all other outcomes of attempts as failures."""
-        return self is Outcome.SETTLED or self is Outcome.ALREADY_CHARGED or self is Outcome.DECLINED
+        """Whether the processor has charged. The breaker counts all other outcomes as failures, but for `DECLINED`."""
+        return self is Outcome.SETTLED or self is Outcome.ALREADY_CHARGED
+
+    @property
+    def tells_health(self) -> bool:
+        """Whether it tells if the processor works; what declines may be the processor, or something in front of it."""
+        return self is not Outcome.NOT_SENT and self is not Outcome.DECLINED
 
     @property
     def is_of_processor(self) -> bool:

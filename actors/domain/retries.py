@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
 from random import Random
 from uuid import UUID
 
@@ -30,11 +31,12 @@ class Pauses:
         """A heap of the times at which pauses end; the numbers keep equal times in order."""
         self._numbers = count()
 
-    def begin(self, correlation_id: UUID, failures_in_row: int, now_s: float) -> None:
-        """Let a payment pause, for longer after more failures in a row."""
+    def begin(self, correlation_id: UUID, failures_in_row: int, now_s: float, longest_s: float = inf) -> float:
+        """Let a payment pause, for longer after more failures in a row, up to `longest_s`; give when it ends."""
         jitter = self._rng.uniform(1 - self._limits.jitter, 1 + self._limits.jitter)
-        end_s = now_s + self._limits.failures.pause_s(failures_in_row) * jitter
+        end_s = now_s + min(self._limits.failures.pause_s(failures_in_row), longest_s) * jitter
         heappush(self._ends, (end_s, next(self._numbers), correlation_id))
+        return end_s
 
     def ended(self, now_s: float) -> Iterator[UUID]:
         """Give the payments whose pauses have ended, each once, in the order of their ends."""

@@ -29,6 +29,9 @@ class Reason(Enum):
     WAIT_FOR_CURRENCY = "waits: none takes its currency"
 
 
+SILENT_PROBE_S, SILENT_PROBE_S_MAX = 5.0, 300.0
+"""How long a processor is silent until it may be probed by one more payment, and the longest pause until the next: it
+doubles each time. What turns all away tells of no payment for certain, so that only a charge shows its return."""
 TAKEN_BY_NOBODY = frozenset(
     {Reason.WAIT_FOR_RECOVERY, Reason.WAIT_FOR_CHEAPER, Reason.WAIT_FOR_ANY, Reason.WAIT_FOR_CURRENCY}
 )
@@ -83,11 +86,56 @@ class ProcessorView:
     """Whether it turned away all that was sent, and no charge has succeeded since: its look-ups prove nothing."""
     given: int = 0
     """Payments that are with it, those whose claims are being written included."""
+    pinned: int = 0
+    """Payments that it may have charged, and that nobody else may see meanwhile."""
+    answered_s: float = -inf
+    """When the latest of the look-ups was asked that it has answered."""
+    asked_again_at_s: float = -inf
+    """When the pause ends after which it is asked again for one of the pinned payments, at the latest."""
+    unanswered: bool = False
+    """Whether it has not answered the last look-up."""
+    may_probe: bool = False
+    """Whether one more payment may be pinned to it all the same, since it has been silent for long."""
+    probe_at_s: float = inf
+    """When that is so for the next time."""
+    probe_pause_s: float = SILENT_PROBE_S
+    """How long that will take the time after."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether payments are pinned to it and it has not answered the last look-up."""
+        return self.pinned > 0 and self.unanswered
 
     @property
     def has_room(self) -> bool:
-        """Whether it takes another payment now."""
-        return self.given < self.takes
+        """Whether it takes another payment now.
+
+        A silent one gets hardly any probe, since each that fails is pinned for as long as nothing is answered: look-ups
+        of what is pinned already tell whether it is there again.
+        """
+        if self.given >= self.takes:
+            return False
+        return self.state is not BreakerState.HALF_OPEN or self.may_probe or not self.is_silent
+
+    def count_pinned(self, more: int) -> None:
+        """Note one more pinned payment (1) or one less (-1)."""
+        self.pinned += more
+        if more > 0:
+            self.may_probe = False
+
+    def looked_up(self, asked_at_s: float, *, answered: bool) -> None:
+        """Note whether it has answered a look-up; one that was asked before it answered another tells nothing."""
+        if answered:
+            self.answered_s = max(self.answered_s, asked_at_s)
+            self.unanswered = self.may_probe = False
+        elif asked_at_s <= self.answered_s:
+            return
+        elif not self.unanswered:
+            self.unanswered, self.probe_pause_s = True, 2 * SILENT_PROBE_S
+            self.probe_at_s = asked_at_s + SILENT_PROBE_S
+        elif asked_at_s >= self.probe_at_s:
+            self.may_probe, self.probe_at_s = True, asked_at_s + self.probe_pause_s
+            self.probe_pause_s = min(2 * self.probe_pause_s, SILENT_PROBE_S_MAX)
 
     def update(self, now: Availability, now_s: float) -> None:
         """Take over what its gate has announced."""

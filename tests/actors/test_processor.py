@@ -380,6 +380,18 @@ def test_a_processor_that_answers_no_look_up_is_asked_few_times_and_nobody_waits
     assert {end.result for end in processor.looked_up()} == {LookUpResult.NO_ANSWER}
 
 
+def test_a_processor_that_declines_all_charges_and_answers_no_look_up_counts_as_down() -> None:
+    processor = Processor()
+    processor.client.outcomes.extend([Outcome.DECLINED] * 2)
+    processor.charge(1, 2)
+    processor.run()
+    assert processor.status().state is CLOSED
+    processor.client.look_ups.extend([LookUpAnswer(LookUpResult.NO_ANSWER)] * 2)
+    processor.look_up(1, 2)
+    processor.run()
+    assert processor.status().state is OPEN
+
+
 def test_after_one_answer_all_look_ups_are_made_again() -> None:
     processor = Processor()
     processor.client.look_ups.extend([LookUpAnswer(LookUpResult.NO_ANSWER)] * LOOK_UPS_MAX)

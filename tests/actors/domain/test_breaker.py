@@ -48,6 +48,28 @@ def opened(breaker: Breaker, at_s: float = 0.0) -> Breaker:
     return breaker
 
 
+def test_look_ups_without_an_answer_open_it_as_failed_charges_do(breaker: Breaker) -> None:
+    for number in range(LIMITS.calls_min):
+        assert breaker.state(0.0) is CLOSED, number
+        breaker.look_up_unanswered(asked_at_s=0.0, now_s=0.0)
+    assert breaker.state(0.0) is OPEN
+    assert [each.cause for each in breaker.take_transitions()] == [Cause.FAILURE_RATE]
+
+
+def test_a_look_up_that_was_asked_before_the_outage_ended_tells_nothing_of_afterwards(breaker: Breaker) -> None:
+    probe = opened(breaker).started(1.0)
+    breaker.ended(probe, succeeded=True, now_s=1.0)
+    for _ in range(LIMITS.calls_min):
+        breaker.look_up_unanswered(asked_at_s=0.5, now_s=1.5)
+    assert breaker.state(1.5) is CLOSED
+
+
+def test_a_look_up_without_an_answer_is_no_probe(breaker: Breaker) -> None:
+    assert opened(breaker).state(1.0) is HALF_OPEN
+    breaker.look_up_unanswered(asked_at_s=1.0, now_s=1.0)
+    assert breaker.state(1.0) is HALF_OPEN
+
+
 def test_a_closed_breaker_lets_everything_through(breaker: Breaker) -> None:
     assert (breaker.state(0.0), breaker.permits(0.0), breaker.down_since_s) == (CLOSED, None, None)
 

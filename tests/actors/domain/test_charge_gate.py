@@ -680,13 +680,26 @@ def test_payments_that_are_declined_do_not_open_the_breaker_and_tell_no_pace() -
     assert (driver.causes, driver.gate.concurrency.latency_s) == ([], None)
 
 
-def test_a_probe_that_is_declined_closes_the_breaker() -> None:
+def test_two_hundred_payments_that_are_declined_leave_the_others_of_the_same_second_their_rates() -> None:
+    driver = Driver()
+    for number in range(200):
+        driver.give(number)
+        driver.end(number, outcome=Outcome.DECLINED)
+    driver.give(1000)
+    driver.end(1000)
+    assert (driver.state, driver.causes) == (CLOSED, [])
+
+
+def test_a_probe_that_is_declined_leaves_the_breaker_half_open_for_the_next_one() -> None:
     driver = Driver()
     driver.half_open()
     driver.give(1)
     driver.grant_probe()
     driver.end(1, outcome=Outcome.DECLINED)
-    assert driver.state is CLOSED
+    driver.wait(60)
+    assert (driver.state, driver.takes) == (HALF_OPEN, 1)
+    driver.gate.leased(inf)
+    driver.close()
 
 
 def test_one_charge_that_is_turned_away_opens_the_breaker_for_a_cause_of_its_own() -> None:

@@ -1,11 +1,17 @@
 """What was never sent is free, and whoever adopts it knows: while nobody takes payments, their rows name nobody."""
 
+from itertools import pairwise
+from uuid import UUID
+
 import pytest
 
 from actors.domain.breaker import BreakerState
+from actors.domain.dispatcher import ASK_PAUSE_S_MAX
+from actors.domain.lifecycle_events import LookUpEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move
-from actors.domain.records import NOTHING_MISSING
+from actors.domain.records import NOTHING_MISSING, LookUpResult
+from actors.domain.resolution import Finding
 from tests.actors.domain.dispatching import NOW_MS, Dispatching, ids, payment, payments
 
 MANY = range(1, 401)
@@ -89,3 +95,62 @@ def test_what_may_have_been_charged_is_never_unnamed() -> None:
     for _ in range(20):
         assert subject.advance(5).moves == []
         subject.looked_up(1, None, answered=False)
+
+
+def silent(subject: Dispatching) -> None:
+    """Pin payment 1 to default, which is half open and does not answer the look-up."""
+    subject.charging(1)
+    subject.ended(Outcome.UNKNOWN)
+    subject.announce("default", BreakerState.OPEN)
+    assert subject.advance(0.2).look_ups == {"default": payments(1)}
+    subject.looked_up(1, None, answered=False)
+    subject.announce("default", BreakerState.HALF_OPEN)
+
+
+def test_a_half_open_processor_that_answers_no_look_up_is_probed_by_no_fresh_payment() -> None:
+    subject = Dispatching()
+    silent(subject)
+    assert [claim.processor for claim in subject.accept(2).claims] == ["fallback"]
+
+
+def test_a_half_open_processor_that_answers_a_look_up_again_is_probed() -> None:
+    subject = Dispatching()
+    silent(subject)
+    assert subject.advance(1).look_ups == {"default": payments(1)}
+    subject.looked_up(1, None)
+    assert [claim.processor for claim in subject.accept(2).claims] == ["default"]
+
+
+def test_an_answer_counts_more_than_that_of_a_look_up_that_was_asked_before_and_hung() -> None:
+    subject = Dispatching()
+    silent(subject)
+    subject.looked_up(1, None)
+    hung = LookUpEnded(UUID(int=9), "default", LookUpResult.NO_ANSWER, None, subject.now_s - 5, 30.0)
+    subject.dispatcher.look_ups_ended([hung], subject.now_s)
+    assert [claim.processor for claim in subject.accept(2).claims] == ["default"]
+
+
+def test_where_nothing_is_pinned_any_more_a_fresh_payment_probes() -> None:
+    subject = Dispatching()
+    silent(subject)
+    subject.now_s += 100
+    assert subject.dispatcher.resolved(Finding(UUID(int=1), None, None), None, None, subject.now_s, subject.now_ms)
+    assert [claim.processor for claim in subject.accept(2).claims] == ["default"]
+
+
+def test_one_of_the_pinned_payments_is_asked_for_often_however_long_nothing_is_answered() -> None:
+    subject = Dispatching()
+    subject.announce("default", BreakerState.OPEN)
+    subject.adopt(*(Claim(payment(number), "default") for number in range(20)))
+    subject.dispatcher.look_ups_ended([no_answer(subject, number) for number in range(20)], subject.now_s)
+    asked_s: list[float] = []
+    for _ in range(600):
+        asked = subject.advance(0.1).look_ups.get("default", [])
+        asked_s += [subject.now_s] if asked else []
+        ends = [no_answer(subject, each.correlation_id.int) for each in asked]
+        subject.dispatcher.look_ups_ended(ends, subject.now_s)
+    assert max(after - before for before, after in pairwise(asked_s)) <= ASK_PAUSE_S_MAX + 0.2
+
+
+def no_answer(subject: Dispatching, number: int) -> LookUpEnded:
+    return LookUpEnded(UUID(int=number), "default", LookUpResult.NO_ANSWER, None, subject.now_s, 30.0)

@@ -294,6 +294,11 @@ class AnyOrder(RuleBasedStateMachine):
         counts = {name: number for name, number in self.subject.dispatcher.counts().items() if number}
         assert counts == Counter(each.state.value for each in self._all_driven())
 
+    @invariant()
+    def what_is_pinned_is_counted_at_its_processor(self) -> None:
+        pinned = sum(each.pinned for each in self._all_driven())
+        assert sum(view.pinned for view in self.subject.dispatcher.routes.views.values()) == pinned
+
     def teardown(self) -> None:
         """Let everything work: all that was accepted is settled in the end, or closed."""
         for _ in range(60):

@@ -198,7 +198,7 @@ def test_a_payment_that_was_taken_up_again_is_asked_for_once_more_where_its_proc
 
 def test_a_word_that_is_told_twice_is_applied_once() -> None:
     subject = unknown()
-    subject.advance(STUCK_S)
+    ask_in_vain(subject, STUCK_S)
     told = NOT_CHARGED, None, None, subject.now_s, subject.now_ms
     answers = [subject.dispatcher.resolved(*told, number) for number in (7, 7, 8)]
     assert answers == [APPLIED, APPLIED, MAY_SETTLE]

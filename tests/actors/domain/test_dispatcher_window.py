@@ -90,9 +90,18 @@ def test_payments_that_are_free_again_are_not_replaced_until_there_is_room() -> 
 def test_rows_are_adopted_while_there_is_room_beside_what_the_intake_owes() -> None:
     subject = Dispatching()
     assert subject.dispatcher.adoption_room() == ADOPTED_MAX - WINDOW_MAX
-    subject.adopt(*(Claim(payment(number), "default") for number in range(300)))
+    subject.adopt(*(Claim(payment(number), None) for number in range(300)))
     assert subject.dispatcher.adoption_room() == ADOPTED_MAX - WINDOW_MAX - 300
-    subject.adopt(*(Claim(payment(number), "default") for number in range(300, 3000)))
+    subject.adopt(*(Claim(payment(number), None) for number in range(300, 3000)))
+    assert subject.dispatcher.adoption_room() == 0
+
+
+def test_rows_of_payments_that_wait_for_an_answer_keep_no_others_from_being_adopted_and_leave_a_window() -> None:
+    subject = Dispatching()
+    subject.announce("default", BreakerState.OPEN)
+    subject.adopt(*(Claim(payment(number), "default") for number in range(ADOPTED_MAX)))
+    assert subject.dispatcher.adoption_room() == ADOPTED_MAX - WINDOW_MAX
+    subject.adopt(*(Claim(payment(number), "default") for number in range(ADOPTED_MAX, DRIVEN_MAX - 2 * WINDOW_MAX)))
     assert subject.dispatcher.adoption_room() == 0
 
 
