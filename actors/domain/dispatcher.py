@@ -438,7 +438,15 @@ class Dispatcher:
                 # No probe, as long as look-ups may free it: one that fails again and again would put that off for ever.
                 takes = view.state.is_closed or (view.turns_away and view.has_room)
                 may_be_charged = takes and self.routes.takes(name, life.payment.currency)
-                self._apply(life, Chosen(name) if may_be_charged else LookUpChosen(), now_s)
+                is_spent = self._is_spent_here(life, name, now_s)
+                self._apply(life, Chosen(name) if may_be_charged and not is_spent else LookUpChosen(), now_s)
+
+    def _is_spent_here(self, life: Lifecycle, name: str, now_s: float) -> bool:
+        """Tell whether a pinned payment had all its tries there, so that only a look-up may free it for another one."""
+        views = self.routes.views
+        if not (views[name].state.is_closed and self.routes.is_spent(name, life.failures_here, now_s)):
+            return False
+        return any(each.name != name and views[each.name].state.is_closed for each in self._held.takers(life))
 
     def _release_held(self, now_s: float) -> None:
         """Give held payments to the processors that take them, in the order of their arrival."""

@@ -53,11 +53,6 @@ def drop_the_pin(message: object, _: SimulatedReplica) -> object:
     return with_outcome(message, Outcome.UNKNOWN, Outcome.FAILED)
 
 
-def take_already_charged_for_a_failure(message: object, _: SimulatedReplica) -> object:
-    """Try again for ever what its processor knows already."""
-    return with_outcome(message, Outcome.ALREADY_CHARGED, Outcome.FAILED)
-
-
 def take_already_charged_for_charged_now(message: object, _: SimulatedReplica) -> object:
     """Record the stamp of the last attempt, though an earlier one was booked."""
     return with_outcome(message, Outcome.ALREADY_CHARGED, Outcome.SETTLED)
@@ -239,11 +234,6 @@ def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
     [
         (with_changed_messages(send_without_lease), sleep_through_an_adoption, "charged twice"),
         (
-            with_changed_messages(take_already_charged_for_a_failure),
-            charge_again_after_a_dropped_answer,
-            "not settled",
-        ),
-        (
             with_changed_messages(take_already_charged_for_charged_now),
             charge_again_after_a_dropped_answer,
             "not as booked",
@@ -255,7 +245,6 @@ def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
     ],
     ids=[
         "sends without lease",
-        "takes already charged for a failure",
         "takes already charged for charged now",
         "follows the system's clock blindly",
         "joins whatever its clock shows",

@@ -58,6 +58,26 @@ def test_what_failed_moves_after_a_look_up_that_was_not_answered_since_the_failu
     assert subject.looked_up(1, None, answered=False).moves == [Move(ONE, "fallback", attempts=1, moves=1)]
 
 
+def test_a_payment_that_stays_unknown_at_a_processor_that_works_is_looked_up_after_four_tries_and_then_moves() -> None:
+    subject = Dispatching().charging(1)
+    for _ in range(3):
+        subject.ended(Outcome.UNKNOWN)
+        assert subject.advance(5.0).charges == {"default": payments(1)}
+    subject.ended(Outcome.UNKNOWN)
+    assert subject.advance(5.0) == Work(look_ups={"default": payments(1)})
+    assert subject.looked_up(1, None) == Work()
+    assert subject.advance(HORIZON_S).look_ups == {"default": payments(1)}
+    assert subject.looked_up(1, None).moves == [Move(ONE, "fallback", attempts=4, moves=1)]
+
+
+def test_a_payment_that_stays_unknown_is_charged_again_and_again_where_no_other_processor_works() -> None:
+    subject = Dispatching().charging(1)
+    subject.announce("fallback", BreakerState.OPEN)
+    for _ in range(6):
+        subject.ended(Outcome.UNKNOWN)
+        assert subject.advance(10.0).charges == {"default": payments(1)}
+
+
 def test_what_a_processor_turned_away_probes_it_since_its_look_ups_prove_nothing() -> None:
     subject = Dispatching().charging(1, 2)
     subject.ended(Outcome.MISCONFIGURED, 1, 2)
