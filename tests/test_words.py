@@ -48,6 +48,7 @@ LONG = {
     "actors/ports.py": "all that actors need of the world, each part once",
     "actors/system.py": "the composition root names every part once",
     "actors/domain/lifecycle.py": "one machine",
+    "actors/domain/breaker.py": "one machine",
     "actors/health.py": "polls, probes, opinions and orders are decided by what one exchange with the board has read",
     "actors/lease.py": "join, beat, leave and take over share one registration and its watermarks",
     "actors/processor.py": "one message each of what a processor's actor is told, and what its gate then decides",

@@ -433,10 +433,10 @@ class Dispatcher:
     def _release_pinned(self, now_s: float) -> None:
         for name, queue in self._held_pinned.items():
             view = self.routes.views[name]
-            while queue and (view.has_room or not view.state.is_closed):
+            while queue and (view.takes_pinned or not view.state.is_closed):
                 life = queue.popleft()
                 # No probe, as long as look-ups may free it: one that fails again and again would put that off for ever.
-                takes = view.state.is_closed or (view.turns_away and view.has_room)
+                takes = view.state.is_closed or (view.turns_away and view.takes_pinned)
                 may_be_charged = takes and self.routes.takes(name, life.payment.currency)
                 is_spent = self._is_spent_here(life, name, now_s)
                 self._apply(life, Chosen(name) if may_be_charged and not is_spent else LookUpChosen(), now_s)

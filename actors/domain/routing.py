@@ -113,9 +113,14 @@ class ProcessorView:
         A silent one gets hardly any probe, since each that fails is pinned for as long as nothing is answered: look-ups
         of what is pinned already tell whether it is there again.
         """
-        if self.given >= self.takes:
+        if not self.takes_pinned:
             return False
         return self.state is not BreakerState.HALF_OPEN or self.may_probe or not self.is_silent
+
+    @property
+    def takes_pinned(self) -> bool:
+        """Whether it takes another one of those that are pinned to it: as a probe, none of them pins one more."""
+        return self.given < self.takes
 
     def count_pinned(self, more: int) -> None:
         """Note one more pinned payment (1) or one less (-1)."""

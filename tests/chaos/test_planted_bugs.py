@@ -8,7 +8,6 @@ import pytest
 
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
-from actors.domain.probing import KNOCK_PAUSE_S
 from actors.domain.records import LedgerSummary, LookUpAnswer, Watermarks, WriteResult
 from actors.domain.wall_clock import PeerClock, WallClock
 from actors.errors import LedgerUnavailableError
@@ -215,17 +214,16 @@ def sleep_through_an_adoption(gateway: Gateway) -> None:
 
 
 def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
-    """Let a processor keep a charge to itself until its breaker has closed again, so that it is charged once more."""
+    """Let a processor drop the answer to one charge while its breaker stays closed, so that it is charged once more."""
     gateway.start()
     gateway.run_freely(1.0)
+    for amount_minor in range(1, 21):
+        gateway.post(0, amount_minor, again=False)
+        gateway.run_freely(0.05)
     gateway.behave("default", "drop")
     gateway.post(0, 100, again=False)
-    gateway.run_freely(0.1)
-    gateway.behave("default", "refuse")
-    gateway.run_freely(1.0)
+    gateway.run_freely(0.05)
     gateway.behave("default", "ok")
-    gateway.run_freely(KNOCK_PAUSE_S + 0.1)
-    gateway.post(0, 200, again=False)
     gateway.teardown()
 
 
