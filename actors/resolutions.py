@@ -16,6 +16,10 @@ class Resolutions:
         self._resolutions = resolutions
         self._runtime = runtime
 
+    def now_ms(self) -> int:
+        """Give the wall clock of this replica in milliseconds since the epoch."""
+        return self._runtime.now_ms()
+
     def resolve(self, finding: Finding, asked_by: str) -> ResolutionAnswer:
         """Keep a finding, and wait for what becomes of it.
 

@@ -22,6 +22,9 @@ ASKED_BY_MAX = 100
 class ResolvingGateway(Protocol):
     """What resolutions need of the gateway."""
 
+    def now_ms(self) -> int:
+        """Give the wall clock in milliseconds since the epoch."""
+
     def resolve(self, finding: Finding, asked_by: str) -> ResolutionAnswer:
         """Keep a finding, and tell what became of it."""
 
@@ -90,6 +93,8 @@ class ResolutionResource:
             requested_at_ms = ms_from_iso(body.requestedAt or "")
         except (ValueError, OverflowError):
             raise InvalidFieldError("requestedAt", "must be the date and time of the charge in UTC") from None
+        if not 0 <= requested_at_ms <= self._resolutions.now_ms():
+            raise InvalidFieldError("requestedAt", "must lie between 1970 and now")
         return Finding(correlation_id, body.chargedBy, requested_at_ms), body.by
 
     def _processor_of(self, correlation_id: UUID) -> str | None:

@@ -74,6 +74,8 @@ def test_what_is_refused_says_why(
         ({"chargedBy": "nobody", "requestedAt": "2025-07-15T12:34:56Z"}, "chargedBy"),
         ({"chargedBy": "default"}, "requestedAt"),
         ({"chargedBy": "default", "requestedAt": "yesterday"}, "requestedAt"),
+        ({"chargedBy": "default", "requestedAt": "2025-07-15T12:34:56.790Z"}, "requestedAt"),
+        ({"chargedBy": "default", "requestedAt": "0001-01-01T00:00:00Z"}, "requestedAt"),
         ({"chargedBy": None, "requestedAt": "2025-07-15T12:34:56Z"}, "requestedAt"),
         ({"chargedBy": None, "by": ""}, "by"),
         ({"chargedBy": None, "by": "a\nb"}, "by"),
