@@ -29,6 +29,11 @@ def are_listed(stack: Stack, state: str, ids: Sequence[str]) -> bool:
     return {each["correlationId"] for each in listed(stack, state)} == set(ids)
 
 
+def booked(admin_url: str) -> str:
+    """Tell what a simulated processor has booked, as its own records say."""
+    return administer(admin_url, "GET", "/admin/payments").decode()
+
+
 def test_what_a_processor_that_was_taken_out_may_have_charged_is_for_an_operator_to_say(tmp_path: Path) -> None:
     ids = [str(UUID(int=random.Random(11).getrandbits(128) + number, version=4)) for number in range(2)]
     options = StackOptions.on_reserved_ports(tmp_path, {"CHARGE_TIMEOUT_MS": "1000"})
@@ -38,6 +43,8 @@ def test_what_a_processor_that_was_taken_out_may_have_charged_is_for_an_operator
         client = GatewayClient(stack.replica_urls[0])
         client.post([OfferedPayment(UUID(each), OfferedAmount(1990)) for each in ids])
         assert client.statuses == [202, 202]
+        wait_until(lambda: all(each in booked(simulator.admin_url) for each in ids))
+        administer(simulator.admin_url, "PUT", "/admin/faults", b'{"refuse": true}')
         wait_until(partial(are_listed, stack, "unknown", ids))
         assert resolve([ids[0], "--not-charged", "--url", stack.url]) == 1
     # Nothing listens on this port any more.
