@@ -445,17 +445,21 @@ class Lifecycle:
         self.horizon_s = event.horizon_s
         match event.result:
             case LookUpResult.CHARGED:
-                assert event.requested_at_ms is not None
-                self.processor, self.stamp_ms = event.processor, event.requested_at_ms
-                self._charged_at(event.requested_at_ms)
-                # Nobody knows when it was booked. It counts in every summary whose window ended by then.
-                self.answered_since_ms = event.requested_at_ms
-                self.state = State.SETTLING
-                return Effect.SETTLE
+                return self._settle_found(event.processor, event.requested_at_ms)
             case LookUpResult.MISSING | LookUpResult.NO_ANSWER | LookUpResult.MISMATCHED:
                 return self._not_found(event)
             case _:
                 assert_never(event.result)
+
+    def _settle_found(self, processor: str, requested_at_ms: int | None) -> Effect:
+        """Settle it by a charge that somebody has found."""
+        assert requested_at_ms is not None, "a charge bears an instant"
+        self.processor, self.stamp_ms = processor, requested_at_ms
+        self._charged_at(requested_at_ms)
+        # Nobody knows when it was booked. It counts in every summary whose window ended by then.
+        self.answered_since_ms = requested_at_ms
+        self.state = State.SETTLING
+        return Effect.SETTLE
 
     def _not_found(self, event: LookUpEnded) -> Effect:
         """Take in that a processor did not charge the payment, or did not answer."""
@@ -468,7 +472,7 @@ class Lifecycle:
         if here and (event.result is LookUpResult.MISSING or (is_silent and not self.said_charged)):
             # Who drove it before may have had the answer. That is lost with it, and may not hold every summary up.
             self.answered_since_ms = None
-        since_s = max(self.doubted_since_s, self.unproven_since_s or -inf) if here else self.doubted_since_s
+        since_s = self._in_doubt_since_s if here else self.doubted_since_s
         is_late = event.asked_at_s - since_s >= event.horizon_s
         proven = mismatched or (event.result is LookUpResult.MISSING and is_late)
         self.unchecked = self.unchecked and not here
@@ -493,8 +497,14 @@ class Lifecycle:
         """Tell whether no answer of a processor is to be expected any more, so that an operator's word may decide."""
         if self.state is State.STRANDED:
             return True
-        since_s = max(self.doubted_since_s, self.unproven_since_s or -inf)
-        return self.may_be_resolved and now_s - since_s >= max(STUCK_S, self.horizon_s)
+        return self.may_be_resolved and now_s - self._in_doubt_since_s >= max(STUCK_S, self.horizon_s)
+
+    @property
+    def _in_doubt_since_s(self) -> float:
+        """Time of the last attempt or doubt after which its own processor may have charged it."""
+        return (
+            self.doubted_since_s if self.unproven_since_s is None else max(self.doubted_since_s, self.unproven_since_s)
+        )
 
     @property
     def may_be_resolved(self) -> bool:
@@ -505,12 +515,7 @@ class Lifecycle:
         if not self.may_be_resolved:
             return Effect.NONE
         if event.charged_by is not None:
-            assert event.requested_at_ms is not None
-            self.processor, self.stamp_ms = event.charged_by, event.requested_at_ms
-            self._charged_at(event.requested_at_ms)
-            self.answered_since_ms = event.requested_at_ms
-            self.state = State.SETTLING
-            return Effect.SETTLE
+            return self._settle_found(event.charged_by, event.requested_at_ms)
         if self.row is not None:
             # One that was taken up again has no horizon yet.
             self.left = (*self.left, (self.row, max(STUCK_S, self.horizon_s)))
