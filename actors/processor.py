@@ -21,7 +21,6 @@ from actors.messages.processor import (
     DelayHeard,
     Drain,
     EndsDue,
-    GetOldestSent,
     GetProcessorStatus,
     GetUnreported,
     HealthReported,
@@ -139,8 +138,6 @@ class ProcessorActor(Actor):
                 gate.knocked(accepted=accepted, now_s=now_s)
             case ProbeAnswered(granted):
                 gate.probe_answered(granted=granted, now_s=now_s)
-            case GetOldestSent():
-                return gate.oldest_stamp_ms()
             case GetUnreported():
                 return self._unreported()
             case GetProcessorStatus():

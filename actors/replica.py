@@ -10,6 +10,7 @@ from gevent.hub import Waiter, get_hub
 from actors.arbiter import Arbiter
 from actors.domain.breaker import BreakerState
 from actors.domain.payment import Payment
+from actors.domain.records import NOTHING_MISSING
 from actors.errors import (
     FielError,
     GatewayUnavailableError,
@@ -21,7 +22,7 @@ from actors.messages.health import ForceBreaker, GetOrderReach, OrderReach
 from actors.messages.intake import Accept, AcceptAnswer, GetWaiting
 from actors.messages.lease import GetLivingCount, Leave
 from actors.messages.persistence import GetIncidents, GetUnwritten, Incidents
-from actors.messages.processor import Drain, GetOldestSent, GetProcessorStatus, ProcessorStatus
+from actors.messages.processor import Drain, GetProcessorStatus, GetUnreported, ProcessorStatus
 from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats, RouterStats
 from actors.ports import OwnedJournal
 from actors.purge import Purger
@@ -171,12 +172,12 @@ class Replica:
         deadline_s = runtime.now_s() + rest_s_max
         try:
             while runtime.now_s() < deadline_s:
-                stamps = [each.ask(GetOldestSent(), ASK_S_MAX) for each in system.processors.values()]
+                unreported = [each.ask(GetUnreported(), ASK_S_MAX) for each in system.processors.values()]
                 waiting = (
                     system.router.ask(GetBeingWritten(), ASK_S_MAX),
                     system.persistence.ask(GetUnwritten(), ASK_S_MAX),
                 )
-                if all(stamp is None for stamp in stamps) and not any(waiting):
+                if all(each == NOTHING_MISSING for each in unreported) and not any(waiting):
                     return
                 runtime.sleep(DRAIN_STEP_S)
             logger.warning("not all that is under way ended within %.1f s", rest_s_max)

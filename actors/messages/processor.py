@@ -95,11 +95,6 @@ class ProbeAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class GetOldestSent:
-    """A question: what is the oldest stamp of a charge that is under way? Answers milliseconds or None."""
-
-
-@dataclass(frozen=True, slots=True)
 class GetUnreported:
     """A question: how old are the charges whose ends the router was not told yet? Answers `Watermarks`."""
 
@@ -153,7 +148,6 @@ ProcessorMessage = (
     | HoldBreaker
     | KnockEnded
     | ProbeAnswered
-    | GetOldestSent
     | GetUnreported
     | GetProcessorStatus
 )

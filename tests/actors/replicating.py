@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from actors.domain.breaker import BreakerState
-from actors.domain.records import LastPurge
+from actors.domain.records import NOTHING_MISSING, LastPurge
 from actors.errors import (
     FielError,
 )
 from actors.messages.persistence import GetUnwritten
-from actors.messages.processor import GetOldestSent, ProcessorStatus
+from actors.messages.processor import GetUnreported, ProcessorStatus
 from actors.messages.router import GetBeingWritten, RouterStats
 from actors.ports import OwnedJournal
 from actors.replica import Replica
@@ -20,8 +20,8 @@ from tests.actors.fakes import VirtualRuntime
 from tests.actors.fakes_system import MemoryDatabase, MemoryOwnedJournal, ScriptedSystem, memory_parts
 
 AT_REST: Mapping[str, Mapping[type, object]] = {
-    "default": {GetOldestSent: None},
-    "fallback": {GetOldestSent: None},
+    "default": {GetUnreported: NOTHING_MISSING},
+    "fallback": {GetUnreported: NOTHING_MISSING},
     "router": {GetBeingWritten: 0},
     "persistence": {GetUnwritten: 0},
 }

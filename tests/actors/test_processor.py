@@ -22,7 +22,6 @@ from actors.messages.processor import (
     Charge,
     DelayHeard,
     Drain,
-    GetOldestSent,
     GetProcessorStatus,
     GetUnreported,
     HealthReported,
@@ -126,9 +125,6 @@ class Processor:
         """Return the batches of ends that the router was told since the last call."""
         return [told.ends for told in self.router.take() if isinstance(told, ChargesEnded)]
 
-    def oldest_sent(self) -> object:
-        return self.actor.on_receive(GetOldestSent())
-
     def unreported(self) -> object:
         return self.actor.on_receive(GetUnreported())
 
@@ -201,13 +197,13 @@ def test_what_the_rate_holds_back_follows_when_it_is_due() -> None:
 def test_the_stamp_of_a_charge_counts_as_under_way_until_its_end_is_told_to_the_router() -> None:
     """Otherwise a heartbeat in between would publish a watermark that passes the charge."""
     processor = Processor()
-    assert processor.oldest_sent() is None
+    assert processor.unreported() == NOTHING_MISSING
     processor.charge(1)
     processor.runtime.run_spawned()
-    assert processor.oldest_sent() == NOW_MS
+    assert processor.unreported() == Watermarks(NOW_MS, NOW_MS)
     assert processor.ends() == []
     processor.advance(GATHER_S)
-    assert processor.oldest_sent() is None
+    assert processor.unreported() == NOTHING_MISSING
     assert len(processor.ends()) == 1
 
 

@@ -5,6 +5,7 @@ from collections import deque
 import gevent
 import pytest
 
+from actors.domain.records import NEVER_MS, NOTHING_MISSING, Watermarks
 from actors.errors import (
     GatewayUnavailableError,
     LedgerUnavailableError,
@@ -12,7 +13,7 @@ from actors.errors import (
 from actors.messages.intake import Accept, AcceptAnswer, GetWaiting
 from actors.messages.lease import Leave
 from actors.messages.persistence import GetUnwritten
-from actors.messages.processor import Drain, GetOldestSent
+from actors.messages.processor import Drain, GetUnreported
 from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats
 from actors.purge import PURGE_S_MAX
 from actors.replica import DRAIN_S_MAX, DRAIN_STEP_S, PURGE_REST_S_MAX
@@ -22,15 +23,17 @@ from ops.simulation.tables import MemoryFence
 from tests.actors.fakes import READING, payment
 from tests.actors.replicating import ACTORS, AT_REST, STATS, Process
 
+UNDER_WAY = Watermarks(1_750_000_000_000, NEVER_MS)
+"""What a processor's actor tells while a charge is under way."""
 QUESTIONS = [
-    ("default", GetOldestSent()),
-    ("fallback", GetOldestSent()),
+    ("default", GetUnreported()),
+    ("fallback", GetUnreported()),
     ("router", GetBeingWritten()),
     ("persistence", GetUnwritten()),
 ]
 """By which it is found out whether something is under way."""
 BUSY = [
-    ("fallback", GetOldestSent, 1_750_000_000_000),
+    ("fallback", GetUnreported, UNDER_WAY),
     ("router", GetBeingWritten, 1),
     ("persistence", GetUnwritten, 1),
 ]
@@ -90,19 +93,19 @@ def test_who_posts_during_a_purge_is_answered_by_the_actors_that_come_after_it()
 
 
 @pytest.mark.parametrize(("name", "question", "busy"), BUSY)
-def test_a_purge_lets_what_is_under_way_end_before_it_stops_the_actors(name: str, question: type, busy: int) -> None:
+def test_a_purge_lets_what_is_under_way_end_before_it_stops_the_actors(name: str, question: type, busy: object) -> None:
     process = Process().started()
     answers = deque([busy, busy, busy])
     process.system.answer(name, {question: lambda _: answers.popleft() if answers else AT_REST[name][question]})
     process.replica.purge()
     asked = [index for index, (_, message) in enumerate(process.system.log) if isinstance(message, question)]
-    assert len(asked) == 4 * (2 if question is GetOldestSent else 1)
+    assert len(asked) == 4 * (2 if question is GetUnreported else 1)
     assert max(asked) < process.system.log.index(("health", "stop"))
 
 
 def test_a_purge_does_not_wait_for_ever_for_what_is_under_way() -> None:
     process = Process().started()
-    process.system.answer("default", {GetOldestSent: 1_750_000_000_000})
+    process.system.answer("default", {GetUnreported: UNDER_WAY})
     started_s = process.runtime.now_s()
     process.replica.purge()
     assert process.runtime.now_s() - started_s == pytest.approx(PURGE_REST_S_MAX, abs=2 * DRAIN_STEP_S)
@@ -115,13 +118,13 @@ def test_payments_are_accepted_while_a_purge_waits() -> None:
     process.system.answer("intake", {Accept: lambda message: message.reply(AcceptAnswer.ACCEPTED)})
     answers: list[AcceptAnswer] = []
 
-    def post(_: object) -> int | None:
+    def post(_: object) -> Watermarks:
         if answers:
-            return None
+            return NOTHING_MISSING
         answers.append(process.replica.accept(payment(1)))
-        return 1_750_000_000_000
+        return UNDER_WAY
 
-    process.system.answer("default", {GetOldestSent: post})
+    process.system.answer("default", {GetUnreported: post})
     process.replica.purge()
     assert answers == [AcceptAnswer.ACCEPTED]
 
@@ -179,14 +182,14 @@ def test_a_drain_stops_the_sending_waits_for_rest_gives_up_the_lease_and_ends_th
 
 
 @pytest.mark.parametrize(("name", "question", "busy"), BUSY)
-def test_a_drain_waits_for_what_is_under_way(name: str, question: type, busy: int) -> None:
+def test_a_drain_waits_for_what_is_under_way(name: str, question: type, busy: object) -> None:
     process = Process().started()
     answers = deque([busy, busy, busy])
     process.system.answer(name, {question: lambda _: answers.popleft() if answers else AT_REST[name][question]})
     started_s = process.runtime.now_s()
     process.replica.drain()
     assert process.runtime.now_s() - started_s == pytest.approx(3 * DRAIN_STEP_S)
-    assert len(process.told(question)) == 4 * (2 if question is GetOldestSent else 1)
+    assert len(process.told(question)) == 4 * (2 if question is GetUnreported else 1)
     assert process.told(Leave) == [("lease", Leave())]
 
 
