@@ -1,8 +1,10 @@
 """JSON and MessagePack: which one a client wants, and how answers are written."""
 
+from decimal import Decimal
 from typing import Any
 
 import falcon
+import msgpack
 import msgspec
 
 JSON = "application/json"
@@ -10,8 +12,6 @@ MSGPACK = "application/msgpack"
 MSGPACK_ALIASES = frozenset({MSGPACK, "application/x-msgpack", "application/vnd.msgpack"})
 
 _json = msgspec.json.Encoder(decimal_format="number", uuid_format="canonical")
-# A decimal becomes a double, which tells cents apart up to 2⁴⁶, some 70 million million.
-_msgpack = msgspec.msgpack.Encoder(decimal_format="number", uuid_format="canonical")
 
 
 def write_body(req: falcon.Request, resp: falcon.Response, body: Any, kind: str = "") -> None:  # noqa: ANN401  # any map
@@ -20,10 +20,17 @@ def write_body(req: falcon.Request, resp: falcon.Response, body: Any, kind: str 
     resp.set_header("Vary", "Accept")
     if _wants_msgpack(req, f"{prefix}json", f"{prefix}msgpack"):
         resp.content_type = f"{prefix}msgpack"
-        resp.data = _msgpack.encode(body)
+        resp.data = msgpack.packb(body, default=_packable)
     else:
         resp.content_type = f"{prefix}json"
         resp.data = _json.encode(body)
+
+
+def _packable(value: object) -> float | str:
+    """Make a double of a decimal where its shortest form is that decimal, and text of what a double would falsify."""
+    if isinstance(value, Decimal) and Decimal(repr(number := float(value))) == value:
+        return number
+    return str(value)
 
 
 def _wants_msgpack(req: falcon.Request, json: str, msgpack: str) -> bool:

@@ -15,7 +15,9 @@ from actors.domain.money import DECIMALS, Money, currency_code, minor_units
 from actors.domain.processors import PostedCurrencies
 from actors.errors import InvalidAmountError
 from gateway.media import JSON, MSGPACK, MSGPACK_ALIASES
+from gateway.packed_amount import packed_minor_units
 from gateway.problems import InvalidFieldError
+from gateway.repeated_keys import refuse_repeated_keys
 
 BODY_BYTES_MAX = 16 * 1024
 
@@ -39,13 +41,21 @@ _compact_decoder = msgspec.msgpack.Decoder(_PostedCompact)
 _FIELDS = ("correlationId", "amount", "currency")
 _ARRAY_TYPES = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
 """First bytes of MessagePack arrays."""
-_NUMBER_TYPES = frozenset({*range(0x80), *range(0xCA, 0xD4), *range(0xE0, 0x100)})
-"""First bytes of MessagePack integers and floats."""
+_MAP_OF_TWO = 0x82
+"""First byte of a MessagePack map of two members."""
 _PLAIN_AMOUNT = re.compile(rb"([1-9][0-9]{0,10})\.([0-9]{2})")
 """Amounts from 1.00 to 99999999999.99 with two decimals, in two groups that are the minor units together."""
 _PLAIN_DECIMALS = 2
 _NOT_FINITE = re.compile(rb'"amount"\s*:\s*-?(?:NaN|Infinity)\b')
 """What some clients write for numbers that JSON does not have."""
+_HALF_PAIR = re.compile(
+    r"(?<!\\)(?:\\\\)*(?:"
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+"""An escape for half of a surrogate pair without its other half, which is no text."""
+_QUOTES, _QUOTES_WITH_CURRENCY = 6, 10
+"""How many quotation marks a JSON payment has that holds nothing but its own members, each once."""
 
 
 def read_payment(req: falcon.Request, currencies: PostedCurrencies) -> tuple[UUID, Money]:
@@ -71,22 +81,24 @@ def parse_payment(body: bytes, currencies: PostedCurrencies, *, is_msgpack: bool
         if not is_msgpack:
             # As text, so that all of it must be UTF-8, members included that nobody reads.
             posted = _json_decoder.decode(body.decode())
+            if body.count(b'"') != (_QUOTES if posted.currency is msgspec.UNSET else _QUOTES_WITH_CURRENCY):
+                refuse_repeated_keys(body, is_msgpack=False)
             currency = _currency(posted.currency, currencies)
             raw = bytes(posted.amount)
             # Nearly all amounts are written like 19.90, and need no decimal arithmetic.
             if DECIMALS[currency] == _PLAIN_DECIMALS and (plain := _PLAIN_AMOUNT.fullmatch(raw)) is not None:
                 return posted.correlationId, Money(int(b"".join(plain.groups())), currency)
             return posted.correlationId, Money(minor_units(_json_amount(raw), currency), currency)
-        decoder = _compact_decoder if body[0] in _ARRAY_TYPES else _msgpack_decoder
-        packed: _Posted | _PostedCompact = decoder.decode(body)
+        is_compact = body[0] in _ARRAY_TYPES
+        packed: _Posted | _PostedCompact = (_compact_decoder if is_compact else _msgpack_decoder).decode(body)
+        if not is_compact and body[0] != _MAP_OF_TWO + (packed.currency is not msgspec.UNSET):
+            refuse_repeated_keys(body, is_msgpack=True)
         currency = _currency(packed.currency, currencies)
-        return packed.correlationId, Money(minor_units(_msgpack_amount(bytes(packed.amount)), currency), currency)
+        return packed.correlationId, Money(packed_minor_units(bytes(packed.amount), currency), currency)
     except InvalidAmountError as error:
         raise InvalidFieldError("amount", str(error)) from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if not is_msgpack and _NOT_FINITE.search(body):
-            raise InvalidFieldError("amount", "must be a finite number") from error
-        raise InvalidFieldError(_field_of(str(error)), _plain(str(error))) from error
+        raise _problem(error, body, is_msgpack=is_msgpack) from error
 
 
 def is_msgpack_body(req: falcon.Request) -> bool:
@@ -135,11 +147,17 @@ def _json_amount(raw: bytes) -> Decimal:
         raise InvalidAmountError("must not have such an exponent") from None
 
 
-def _msgpack_amount(raw: bytes) -> Decimal:
-    if raw[0] not in _NUMBER_TYPES:
-        raise InvalidAmountError("must be a number")
-    # The shortest decimal that means the same double is the one that was written.
-    return Decimal(repr(msgspec.msgpack.decode(raw)))
+def _problem(error: Exception, body: bytes, *, is_msgpack: bool) -> InvalidFieldError:
+    """Tell in plain words why a body could not be read."""
+    if isinstance(error, RecursionError):
+        return InvalidFieldError("body", "is nested too deeply")
+    if isinstance(error, UnicodeDecodeError):
+        return InvalidFieldError("body", "must hold no text but UTF-8")
+    if not is_msgpack and _NOT_FINITE.search(body):
+        return InvalidFieldError("amount", "must be a finite number")
+    if not is_msgpack and _HALF_PAIR.search(body.decode()):
+        return InvalidFieldError("body", "has one half of a surrogate pair without the other")
+    return InvalidFieldError(_field_of(str(error)), _plain(str(error)))
 
 
 def _field_of(message: str) -> str:

@@ -8,9 +8,11 @@ import falcon
 from actors.domain.records import FIRST, PaymentState, Position
 from actors.queries import PaymentStatus
 from gateway.problems import InvalidFieldError
+from gateway.query import query_value
 
 LIMIT_MAX = 500
 LIMIT_DEFAULT = 100
+LIMIT_DIGITS_MAX = len(str(LIMIT_MAX))
 
 
 class PaymentLister(Protocol):
@@ -26,16 +28,17 @@ def read_page(req: falcon.Request) -> tuple[PaymentState, Position, int]:
     Raises:
         InvalidFieldError: a parameter is missing or malformed.
     """
-    given = req.get_param("state") or ""
+    given = query_value(req, "state") or ""
     try:
         state = PaymentState(given)
     except ValueError:
         known = ", ".join(each.value for each in PaymentState)
         raise InvalidFieldError("state", f"must be one of {known}") from None
-    limit = req.get_param("limit") or str(LIMIT_DEFAULT)
-    if not (limit.isascii() and limit.isdecimal() and 0 < int(limit) <= LIMIT_MAX):
+    limit = query_value(req, "limit") or str(LIMIT_DEFAULT)
+    # Python refuses to convert very many digits.
+    if not (limit.isascii() and limit.isdecimal() and len(limit) <= LIMIT_DIGITS_MAX and 0 < int(limit) <= LIMIT_MAX):
         raise InvalidFieldError("limit", f"must be a whole number from 1 to {LIMIT_MAX}")
-    cursor = req.get_param("cursor")
+    cursor = query_value(req, "cursor")
     return state, FIRST if cursor is None else _read_cursor(cursor), int(limit)
 
 

@@ -14,6 +14,7 @@ from actors.messages.processor import ProcessorStatus
 from gateway.media import write_body
 from gateway.payment_body import is_msgpack_body, read_body
 from gateway.problems import InvalidFieldError
+from gateway.repeated_keys import refuse_repeated_keys
 
 
 class ProcessorsGateway(Protocol):
@@ -83,14 +84,17 @@ class BreakerResource:
 
 
 def _read_order(req: falcon.Request) -> Wanted:
-    decode = msgspec.msgpack.decode if is_msgpack_body(req) else msgspec.json.decode
+    is_msgpack, body = is_msgpack_body(req), read_body(req)
+    decode = msgspec.msgpack.decode if is_msgpack else msgspec.json.decode
     try:
-        return decode(read_body(req), type=_Order).state
+        wanted = decode(body, type=_Order).state
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if "state" not in str(error):
             raise InvalidFieldError("body", "cannot be read as a map with a state") from error
-        choices = ", ".join(wanted.value for wanted in Wanted)
+        choices = ", ".join(each.value for each in Wanted)
         raise InvalidFieldError("state", f"must be one of {choices}") from error
+    refuse_repeated_keys(body, is_msgpack=is_msgpack)
+    return wanted
 
 
 def _describe(status: ProcessorStatus) -> dict[str, object]:

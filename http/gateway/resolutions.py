@@ -14,6 +14,7 @@ from gateway.media import write_body
 from gateway.payment_body import is_msgpack_body, read_body
 from gateway.payments import PaymentLookUp
 from gateway.problems import InvalidFieldError
+from gateway.repeated_keys import refuse_repeated_keys
 
 ASKED_BY_MAX = 100
 """Characters of an operator's name."""
@@ -76,11 +77,13 @@ class ResolutionResource:
                 )
 
     def _read(self, req: falcon.Request, correlation_id: UUID) -> tuple[Finding, str]:
-        decode = msgspec.msgpack.decode if is_msgpack_body(req) else msgspec.json.decode
+        is_msgpack, posted = is_msgpack_body(req), read_body(req)
+        decode = msgspec.msgpack.decode if is_msgpack else msgspec.json.decode
         try:
-            body = decode(read_body(req), type=_Body)
+            body = decode(posted, type=_Body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidFieldError("body", "must hold chargedBy, and requestedAt where that is not null") from error
+        refuse_repeated_keys(posted, is_msgpack=is_msgpack)
         if not 0 < len(body.by) <= ASKED_BY_MAX or not body.by.isprintable():
             raise InvalidFieldError("by", f"must be a name of at most {ASKED_BY_MAX} characters")
         if body.chargedBy is None:

@@ -10,6 +10,7 @@ from actors.domain.records import ProcessorTotal
 from actors.queries import WindowSummary
 from gateway.media import write_body
 from gateway.problems import InvalidFieldError
+from gateway.query import query_value
 
 FINAL_HEADER = "Fiel-Summary-Final"
 """`false` where charges stamped within the window may still be missing."""
@@ -56,13 +57,11 @@ def _describe(totals: Mapping[str, ProcessorTotal]) -> dict[str, object]:
 
 
 def _bound(req: falcon.Request, name: str, rounding: Rounding) -> int | None:
-    values = req.get_param_as_list(name)
-    if values is None:
+    value = query_value(req, name)
+    if value is None:
         return None
-    if len(values) > 1:
-        raise InvalidFieldError(name, "must be given once")
     try:
-        return ms_from_iso(values[0], rounding)
+        return ms_from_iso(value, rounding)
     except (ValueError, OverflowError):
         raise InvalidFieldError(
             name, "must be an ISO 8601 date and time in UTC, such as 2025-07-15T12:34:56.789Z"

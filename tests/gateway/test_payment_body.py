@@ -186,7 +186,7 @@ REFUSED = [
     *(pytest.param(posted(v), JSON, "amount", id=f"JSON amount: {k}") for k, v in BAD_JSON_AMOUNTS.items()),
     *(pytest.param(packed(v), MSGPACK, "amount", id=f"map amount: {k}") for k, v in BAD_MSGPACK_AMOUNTS.items()),
     *(pytest.param(compact(v), MSGPACK, "amount", id=f"array amount: {k}") for k, v in BAD_MSGPACK_AMOUNTS.items()),
-    pytest.param(float32(19.9), MSGPACK, "amount", id="array amount: a single that is not 19.90"),
+    pytest.param(float32(20_000_000.01), MSGPACK, "amount", id="array amount: a float32 of many amounts"),
     *(pytest.param(posted("1", v), JSON, "correlationId", id=f"JSON id: {k}") for k, v in BAD_JSON_IDS.items()),
     *(pytest.param(packed(1, v), MSGPACK, "correlationId", id=f"map id: {k}") for k, v in BAD_MSGPACK_IDS.items()),
     *(pytest.param(compact(1, v), MSGPACK, "correlationId", id=f"array id: {k}") for k, v in BAD_MSGPACK_IDS.items()),
@@ -302,6 +302,8 @@ GOOD = [
     (b"\xdc\x00\x02" + compact(19.9)[1:], MSGPACK, 1990),
     (b"\xdd\x00\x00\x00\x02" + compact(19.9)[1:], MSGPACK, 1990),
     (float32(0.5), MSGPACK, 50),
+    (float32(19.9), MSGPACK, 1990),
+    (float32(131_071.99), MSGPACK, 13_107_199),
 ]
 
 

@@ -63,6 +63,11 @@ def test_a_full_page_leads_to_the_next_one(client: falcon.testing.TestClient, ga
     ]
 
 
+def test_an_empty_limit_or_cursor_is_none(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
+    assert client.simulate_get("/payments", query_string="state=declined&limit=&cursor=").status_code == 200
+    assert gateway.lists == [(PaymentState.DECLINED, FIRST, 101)]
+
+
 @pytest.mark.parametrize("state", PaymentState)
 def test_every_state_can_be_listed(
     client: falcon.testing.TestClient, gateway: FakeGateway, state: PaymentState
@@ -81,6 +86,12 @@ def test_every_state_can_be_listed(
         ({"state": "unknown", "limit": "501"}, "limit"),
         ({"state": "unknown", "limit": "ten"}, "limit"),
         ({"state": "unknown", "limit": "²"}, "limit"),
+        ({"state": "unknown", "limit": "1" * 5_000}, "limit"),
+        ({"state": "unknown", "limit": ["1", "2"]}, "limit"),
+        ({"state": ["unknown", "settled"]}, "state"),
+        ({"state": ""}, "state"),
+        ({"state": "unknown", "cursor": [f"7.{UUID(int=1)}"] * 2}, "cursor"),
+        ({"state": "unknown", "cursor": f"{'7' * 5_000}.{UUID(int=1)}"}, "cursor"),
         ({"state": "unknown", "cursor": "7"}, "cursor"),
         ({"state": "unknown", "cursor": "7.8"}, "cursor"),
         ({"state": "unknown", "cursor": f"{2**63}.{UUID(int=1)}"}, "cursor"),
@@ -89,7 +100,7 @@ def test_every_state_can_be_listed(
     ],
 )
 def test_what_cannot_be_meant_is_refused(
-    client: falcon.testing.TestClient, gateway: FakeGateway, params: dict[str, str], field: str
+    client: falcon.testing.TestClient, gateway: FakeGateway, params: dict[str, str | list[str]], field: str
 ) -> None:
-    refused = client.simulate_get("/payments", params=params)
+    refused = client.simulate_get("/payments", params=params, params_csv=False)
     assert (refused.status_code, refused.json["field"], gateway.lists) == (400, field, [])

@@ -108,6 +108,7 @@ def test_an_unknown_processor_cannot_be_forced(permitted: falcon.testing.TestCli
     [
         *((b'{"state": %s}' % state, "state") for state in (b'"open"', b'"closed"', b'""', b"null", b"1", b"[]")),
         *((body, "state") for body in (b"{}", b'{"State": "automatic"}')),
+        (b'{"state": "automatic", "state": "forced-open"}', "state"),
         *((body, "body") for body in (b"", b"[]", b'"automatic"', b'{"state": "automatic"', b"\xff")),
         *((body, "body") for body in (b'{"state": "\xff"}', b'{"a": ' + b"[" * 10_000, b" " * 16_385)),
     ],

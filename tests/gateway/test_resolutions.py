@@ -89,6 +89,11 @@ def test_what_cannot_be_meant_is_refused(
     assert (refused.status_code, refused.json["field"], gateway.findings) == (400, field, [])
 
 
+def test_a_finding_that_names_a_key_twice_is_refused(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
+    refused = client.simulate_post(PATH, body=b'{"chargedBy": null, "chargedBy": null}')
+    assert (refused.status_code, refused.json["field"], gateway.findings) == (400, "chargedBy", [])
+
+
 def test_an_id_that_is_no_uuid_is_refused(client: falcon.testing.TestClient) -> None:
     refused = client.simulate_post("/payments/7/resolution", json={"chargedBy": None})
     assert (refused.status_code, refused.json["field"]) == (400, "correlationId")
