@@ -116,6 +116,8 @@ def test_a_second_process_with_a_name_waits_for_the_lease_of_the_first_one_and_d
             wait_for_beats(cluster)
             assert lease(cluster)[0] == epoch
             assert (refuse(twin).status, refuse(twin).headers["retry-after"]) == (503, "1")
+            # It knows of nobody's payments, and so denies none.
+            assert get(f"{twin.url}/payments/{make_payments(SEED + 8, 1)[0].correlation_id}")[0] == 503
             assert (twin.output().count("another process"), twin.output().count("this process ends")) == (1, 0)
         posted = len(client.statuses)
         assert set(client.statuses) == {202}
