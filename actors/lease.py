@@ -52,8 +52,12 @@ class LeaseActor(Actor):
         runtime: Runtime,
         generation: int,
         purged: Callable[[], None],
+        named: Callable[[], None],
     ) -> None:
-        """`purged` is called once, when Postgres shows a generation later than `generation`."""
+        """`purged` is called once, when Postgres shows a generation later than `generation`.
+
+        `named` is called each time no other process has this replica's name: when it has joined or stood aside.
+        """
         super().__init__()
         self._leases = leases
         self._payments = payments
@@ -67,6 +71,7 @@ class LeaseActor(Actor):
         self._runtime = runtime
         self._generation = generation
         self._purged = purged
+        self._named = named
         self._registration: Registration | None = None
         self._stands_aside = False
         """Whether others are told to take up what is left under this name, since the clock is wrong."""
@@ -193,10 +198,12 @@ class LeaseActor(Actor):
             logger.error("the clock is wrong: this replica charges nothing until it is right")
             self._leases.stand_aside(self._generation)
             self._stands_aside = True
+            self._named()
         if not is_clock_right:
             return self._generation
         until_s = self._runtime.now_s() + LEASE_S
         registration = self._leases.register(self._generation, self._runtime.clock.reading(self._runtime.now_s()))
+        self._named()
         if registration.generation != self._generation:
             return registration.generation
         expected, self._epoch = self._epoch, registration.epoch

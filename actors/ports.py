@@ -226,8 +226,18 @@ class LeaseStore(Protocol):
     def identity(self) -> StoreIdentity:
         """Tell which Postgres answers. Until the next registration nothing is written to another than before."""
 
+    def holder(self) -> ReplicaState | None:
+        """Look at another process that has this replica's name and has not left; None where there is none.
+
+        That is one of another instance or, once this process has registered, whoever has registered later.
+        """
+
     def register(self, generation: int, clock: ClockReading) -> Registration:
-        """Take this replica's name, with a lease; what it holds is of this generation."""
+        """Take this replica's name, with a lease; what it holds is of this generation.
+
+        Raises:
+            LeaseLostError: another instance has the name, and has not left.
+        """
 
     def beat(self, epoch: int, watermarks: Watermarks, clock: ClockReading) -> Beat:
         """Renew the lease, and publish the watermarks and the clocks."""
@@ -236,7 +246,11 @@ class LeaseStore(Protocol):
         """End the lease at a graceful stop."""
 
     def stand_aside(self, generation: int) -> None:
-        """End the lease under this replica's name, if there is one, so that others take up what is left under it."""
+        """End the lease under this replica's name, if there is one, so that others take up what is left under it.
+
+        Raises:
+            LeaseLostError: another instance has the name, and has not left.
+        """
 
     def others(self) -> tuple[ReplicaState, ...]:
         """Look at all other replicas that ever registered."""

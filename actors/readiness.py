@@ -36,10 +36,12 @@ def check_readiness(
     journal: OwnedJournal | None,
     supervisor: Supervisor | None,
     stats: Callable[[], RouterStats],
-    *,
-    is_draining: bool,
+    obstacle: str | None,
 ) -> Readiness:
-    """Ask every part how it is. `journal` and `supervisor` are None until the replica has started."""
+    """Ask every part how it is. `journal` and `supervisor` are None until the replica has started.
+
+    `obstacle` is what keeps the whole replica from taking payments, if there is something.
+    """
     parts = system.parts
     # Before the start nobody has used them.
     users = (system.lease, system.persistence, system.health, system.gossip) if supervisor else ()
@@ -51,11 +53,11 @@ def check_readiness(
         "clock": _state_of(lambda: _check_clock(parts.runtime.clock)),
         "payments": _state_of(lambda: _check_payments(stats())),
     }
-    if is_draining:
-        states["gateway"] = "draining"
+    if obstacle is not None:
+        states["gateway"] = obstacle
     # What a replica accepts that its clock keeps from joining waits for others.
     is_kept_out = parts.runtime.clock.is_skewed and not parts.runtime.clock.has_joined
-    ready = not is_draining and not is_kept_out and states["journal"] == states["actors"] == OK
+    ready = obstacle is None and not is_kept_out and states["journal"] == states["actors"] == OK
     return Readiness(ready, states)
 
 

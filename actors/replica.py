@@ -24,6 +24,7 @@ from actors.messages.lease import GetLivingCount, Leave
 from actors.messages.persistence import GetIncidents, GetUnwritten, Incidents
 from actors.messages.processor import Drain, GetProcessorStatus, GetUnreported, ProcessorStatus
 from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats, RouterStats
+from actors.own_name import OwnName
 from actors.ports import OwnedJournal
 from actors.purge import Purger
 from actors.readiness import Readiness, check_readiness
@@ -46,8 +47,9 @@ DRAIN_STEP_S = 0.02
 PURGE_REST_S_MAX = 5.0
 """How long a purge waits for the same; all replicas wait at once, and the purge's client waits `PURGE_S_MAX`."""
 START_STEP_S = 0.2
-JOURNAL_S_MAX = 15.0
-"""How long a start waits for a journal that another process holds."""
+NOT_AT_WORK = "the gateway is starting, purging or stopping"
+TELL_S = 60.0
+"""Time between two lines of the log about a journal that another process holds."""
 
 
 class Replica:
@@ -61,10 +63,13 @@ class Replica:
         self._accept_s_max = accept_s_max
         self._arbiter = Arbiter(self._parts.payments, system.intake, self._parts.runtime)
         self._journal: OwnedJournal | None = None
+        self._locked: str | None = None
+        """Who has the journal that this replica waits for, as far as that is known."""
         self._supervisor: Supervisor | None = None
         self._draining = False
         self._at_work = Event()
-        """Not set while the replica starts or purges: those who post meanwhile wait."""
+        """Not set while the replica starts or purges, or has not got its name: those who post meanwhile wait."""
+        self._own_name = OwnName(self._parts.leases, self._parts.runtime)
         self._purger = Purger(
             purges=self._parts.purges, leases=self._parts.leases, runtime=self._parts.runtime, replica=self
         )
@@ -91,15 +96,16 @@ class Replica:
 
     def _open_journal(self) -> OwnedJournal | None:
         """Open the journal as soon as nobody else holds it; None where the replica drains meanwhile."""
-        deadline_s = self._parts.runtime.now_s() + JOURNAL_S_MAX
+        tell_at_s = self._parts.runtime.now_s()
         while not self._draining:
             try:
                 return self._parts.open_journal(self._purger.last_purge)
             except JournalLockedError as error:
-                # Another replica may be taking over what an earlier run has left in it.
-                if self._parts.runtime.now_s() >= deadline_s:
-                    raise
-                logger.warning("waiting for the journal: %s", error)
+                # Another replica may be taking over what an earlier run has left in it, or was given the same name.
+                self._locked = str(error)
+                if self._parts.runtime.now_s() >= tell_at_s:
+                    logger.warning("waiting for the journal: %s", error)
+                    tell_at_s = self._parts.runtime.now_s() + TELL_S
                 self._parts.runtime.sleep(START_STEP_S)
         return None
 
@@ -107,11 +113,27 @@ class Replica:
         """Start all actors over the journal, unless the replica is draining."""
         if self._draining or self._journal is None:
             return
-        children = self._system.children(self._journal, self._purger.last_purge, self._purger.follow)
-        self._supervisor = Supervisor(children, self._parts.runtime, self._parts.restart_limits, self._end_process)
+        children = self._system.children(self._journal, self._purger.last_purge, self._purger.follow, self._begin_work)
+        self._supervisor = Supervisor(
+            children, self._parts.runtime, self._parts.restart_limits, self._end_process, self._may_start
+        )
         self._supervisor.start()
-        self._at_work.set()
-        logger.info("replica %s is at work", self._system.settings.replica)
+
+    def _may_start(self) -> bool:
+        """Tell whether no other process has this replica's name; while one has it, nothing is accepted."""
+        try:
+            is_free = self._own_name.is_free()
+        except LedgerUnavailableError:
+            # A replica whose actors start anew goes on without Postgres.
+            return self._at_work.is_set()
+        if not is_free:
+            self._at_work.clear()
+        return is_free
+
+    def _begin_work(self) -> None:
+        if not self._at_work.is_set():
+            self._at_work.set()
+            logger.info("replica %s is at work", self._system.settings.replica)
 
     def stop_actors(self) -> OwnedJournal | None:
         """Stop all actors, so that their journal can be purged, after what is under way has ended and is committed.
@@ -202,12 +224,14 @@ class Replica:
         """Make a payment durable.
 
         Raises:
-            GatewayUnavailableError: starting, purging, stopping, or no answer within `ACCEPT_S_MAX`.
+            GatewayUnavailableError: starting, purging, stopping, no answer within `ACCEPT_S_MAX`, or another process
+                has this replica's name.
         """
         wait_s = self._accept_s_max
-        is_at_work = self._at_work.is_set() or self._at_work.wait(wait_s)
-        if not (is_at_work and self._system.intake.is_alive):
-            raise GatewayUnavailableError("the gateway is starting, purging or stopping")
+        if not self._at_work.is_set():
+            self._wait_for_work()
+        if not self._system.intake.is_alive:
+            raise GatewayUnavailableError(NOT_AT_WORK)
         # On every payment's way: a waiter and a timer of the loop cost a third of an `AsyncResult` with a timeout.
         loop = get_hub().loop
         waiter: Waiter[AcceptAnswer | None] = Waiter()
@@ -237,9 +261,13 @@ class Replica:
             GatewayUnavailableError: the replica is starting or stopping, or the purge takes long and goes on.
             LedgerUnavailableError: Postgres does not answer. A purge that has begun ends when it is back.
         """
-        if not self._at_work.wait(self._accept_s_max):
-            raise GatewayUnavailableError("the gateway is starting, purging or stopping")
+        self._wait_for_work()
         self._purger.purge()
+
+    def _wait_for_work(self) -> None:
+        """Wait until the replica is at work, which it may not be soon where another process has its name."""
+        if self._own_name.trouble is not None or not self._at_work.wait(self._accept_s_max):
+            raise GatewayUnavailableError(self._own_name.trouble or NOT_AT_WORK)
 
     def stats(self) -> RouterStats:
         """Tell what this replica is busy with.
@@ -298,8 +326,11 @@ class Replica:
 
     def dead_actors(self) -> tuple[str, ...]:
         """Names of the actors that should run and do not; empty before the start and while all is well."""
-        return () if self._supervisor is None else self._supervisor.dead
+        return () if self._supervisor is None or not self._at_work.is_set() else self._supervisor.dead
 
     def readiness(self) -> Readiness:
         """Ask every part how it is."""
-        return check_readiness(self._system, self._journal, self._supervisor, self.stats, is_draining=self._draining)
+        obstacle = "draining" if self._draining else self._own_name.trouble
+        if obstacle is None and not self._at_work.is_set():
+            obstacle = self._locked if self._journal is None and self._locked else NOT_AT_WORK
+        return check_readiness(self._system, self._journal, self._supervisor, self.stats, obstacle)

@@ -1,5 +1,7 @@
 """The settings of a replica, read once from the environment."""
 
+import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -62,7 +64,7 @@ class Settings:
         """
         processors = parse_processors(environment.get("PROCESSORS", DEFAULT_PROCESSORS))
         return cls(
-            replica=_name(environment.get("REPLICA", "1")),
+            replica=_name(environment.get("REPLICA", host_name())),
             database_url=_required(environment, "DATABASE_URL"),
             redis_url=_required(environment, "REDIS_URL"),
             processors=processors,
@@ -80,6 +82,11 @@ class Settings:
             currencies=posted_currencies(environment.get("CURRENCY", BRL), processors),
             allow_resolve=_flag(environment, "ALLOW_RESOLVE", default="1"),
         )
+
+
+def host_name() -> str:
+    """Give the name of this host, with - for each character that a replica's name may not hold."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", platform.node())
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 CHECK_S = 0.1
 """Time between two checks of all actors."""
+WAIT_S = 0.25
+"""Time between two questions whether the actors may start."""
 STOP_S_MAX = 2.0
 """How long each actor may take to stop."""
 HANG_S_MAX = 20.0
@@ -55,19 +57,30 @@ class Supervisor:
     """Starts, watches, restarts and stops the actors of one replica."""
 
     def __init__(
-        self, children: Sequence[Child], runtime: Runtime, limits: RestartLimits, give_up: Callable[[str], None]
+        self,
+        children: Sequence[Child],
+        runtime: Runtime,
+        limits: RestartLimits,
+        give_up: Callable[[str], None],
+        may_start: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`give_up` is called with the reason when restarts do not help. It is expected to end the process."""
+        """`give_up` is called with the reason when restarts do not help. It is expected to end the process.
+
+        `may_start` is asked before each start of the actors, every `WAIT_S` until it is true.
+        """
         self._children = children
         self._runtime = runtime
         self._limits = limits
         self._give_up = give_up
+        self._may_start = may_start
         self._restarts_s: list[float] = []
         self._watching = False
         self._closed = False
 
     def start(self) -> None:
-        """Start all actors in the order given, and watch them."""
+        """Start all actors in the order given as soon as they may start, and watch them."""
+        while not self._closed and not self._may_start():
+            self._runtime.sleep(WAIT_S)
         if self._closed:
             return
         for child in self._children:

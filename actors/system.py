@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Protocol
+from uuid import UUID
 
 from gevent.lock import BoundedSemaphore
 
 from actors.actor import Address
 from actors.adapters.health_board import RedisHealthBoard
 from actors.adapters.health_probe import HttpHealthProbe
+from actors.adapters.journal.instance import own_instance
 from actors.adapters.journal.orphans import FileJournalShelf
 from actors.adapters.journal.store_memory import FileStoreMemory
 from actors.adapters.journal.sync import AdaptiveSync
@@ -121,12 +124,13 @@ def production_parts(settings: Settings) -> Parts:
     """Build the parts that talk to the real world."""
     runtime = GeventRuntime()
     connections, fence = Connections(settings.database_url), Fence(settings.replica)
+    instance = cache(partial(own_instance, settings.journal_dir / settings.replica))
     charging = tuple(processor for processor in settings.processors if processor.charges)
     return Parts(
         runtime=runtime,
         database=connections,
         payments=PostgresPayments(connections, fence),
-        leases=PostgresLeases(connections, fence),
+        leases=PostgresLeases(connections, fence, instance),
         resolutions=PostgresResolutions(connections, fence),
         purges=PostgresPurge(connections, settings.replica),
         board=RedisHealthBoard(settings.redis_url, settings.replica, tuple(each.name for each in charging)),
@@ -142,7 +146,7 @@ def production_parts(settings: Settings) -> Parts:
             for processor in settings.processors
         },
         turns=BoundedSemaphore(SUMMARIES_MAX),
-        open_journal=lambda last_purge: _open_journal(settings, last_purge),
+        open_journal=lambda last_purge: _open_journal(settings, last_purge, instance),
         store_memory=FileStoreMemory(settings.journal_dir / settings.replica),
         open_channel=lambda generation: RedisPeerChannel(settings.redis_url, generation),
         open_shelf=lambda last_purge: FileJournalShelf(
@@ -153,9 +157,12 @@ def production_parts(settings: Settings) -> Parts:
     )
 
 
-def _open_journal(settings: Settings, last_purge: LastPurge) -> FileJournal:
+def _open_journal(settings: Settings, last_purge: LastPurge, instance: Callable[[], UUID]) -> FileJournal:
     folder: Path = settings.journal_dir / settings.replica
-    return FileJournal(folder, last_purge, AdaptiveSync() if settings.durability is Durability.FSYNC else None)
+    journal = FileJournal(folder, last_purge, AdaptiveSync() if settings.durability is Durability.FSYNC else None)
+    # The journal's lock is held now: nobody else writes another.
+    instance()
+    return journal
 
 
 class System:
@@ -192,10 +199,13 @@ class System:
         self.parts.board.close()
         self.parts.database.close()
 
-    def children(self, journal: Journal, last_purge: LastPurge, purged: Callable[[], None]) -> list[Child]:
+    def children(
+        self, journal: Journal, last_purge: LastPurge, purged: Callable[[], None], named: Callable[[], None]
+    ) -> list[Child]:
         """List the actors in the order of their start: who is told something starts before who tells it.
 
-        `purged` is called when Postgres shows a later purge than the last one that the replica has followed.
+        `purged` is called when Postgres shows a later purge than the last one that the replica has followed, `named`
+        each time the replica has taken its name, whether it charges or stands aside.
         """
         return [
             self._persistence(),
@@ -203,7 +213,7 @@ class System:
             *(self._processor(processor) for processor in self.settings.processors),
             self._intake(journal),
             self._gossip(last_purge),
-            self._lease(last_purge, purged),
+            self._lease(last_purge, purged, named),
             self._health(),
         ]
 
@@ -288,7 +298,7 @@ class System:
             ),
         )
 
-    def _lease(self, last_purge: LastPurge, purged: Callable[[], None]) -> Child:
+    def _lease(self, last_purge: LastPurge, purged: Callable[[], None], named: Callable[[], None]) -> Child:
         return Child(
             self.lease,
             lambda: LeaseActor(
@@ -308,6 +318,7 @@ class System:
                 runtime=self.parts.runtime,
                 generation=last_purge.generation,
                 purged=purged,
+                named=named,
             ),
         )
 

@@ -88,6 +88,7 @@ RULES = {
     "actors.processor": Rule((*SHARED_BY_ACTORS, "actors.look_ups"), never=DRIVERS),
     "actors.timer": Rule(("actors.ports",), never=DRIVERS),
     "actors.system": Rule(("actors",)),
+    "actors.own_name": Rule(DOWN_TO_PORTS, never=DRIVERS),
     "actors.purge": Rule(DOWN_TO_PORTS, never=drivers_except("gevent")),
     "actors.readiness": Rule(
         (*DOWN_TO_PORTS, "actors.messages", "actors.router", "actors.supervisor", "actors.system"), never=DRIVERS
@@ -97,6 +98,7 @@ RULES = {
             *DOWN_TO_PORTS,
             "actors.arbiter",
             "actors.messages",
+            "actors.own_name",
             "actors.purge",
             "actors.readiness",
             "actors.supervisor",

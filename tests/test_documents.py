@@ -12,7 +12,7 @@ import yaml
 from actors.domain.dispatcher import Dispatcher
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Patience, Routes
-from actors.settings import DEFAULT_PROCESSORS, Settings
+from actors.settings import DEFAULT_PROCESSORS, Settings, host_name
 from ops.stack.settings import parse_stack_options
 
 ROOT = Path(__file__).parent.parent
@@ -120,7 +120,7 @@ def test_the_settings_are_those_that_the_code_reads() -> None:
 
 
 def test_the_documented_defaults_are_the_products() -> None:
-    documented = documented_settings() | GIVEN | {"PROCESSORS": DEFAULT_PROCESSORS}
+    documented = documented_settings() | GIVEN | {"PROCESSORS": DEFAULT_PROCESSORS, "REPLICA": host_name()}
     assert Settings.from_environment(documented) == Settings.from_environment(GIVEN)
     assert f"\n    {DEFAULT_PROCESSORS}\n" in (ROOT / "docs" / "settings.md").read_text()
 

@@ -82,7 +82,8 @@ class SimulatedReplica:
         self.parts = self._cluster.make_parts(settings, self.runtime)
         self.system = System(settings, self.parts, self._make_mailbox)
         last_purge = self.parts.purges.last_purge()
-        children = self.system.children(self.parts.open_journal(last_purge), last_purge, purged=lambda: None)
+        journal = self.parts.open_journal(last_purge)
+        children = self.system.children(journal, last_purge, purged=lambda: None, named=lambda: None)
         actors = [child.make() for child in children]
         for child, actor in zip(children, actors, strict=True):
             self.mailboxes[child.address.name].put_in(actor)

@@ -25,7 +25,7 @@ from actors.domain.records import (
     WriteResult,
 )
 from actors.domain.wall_clock import ClockReading
-from actors.errors import FencedError, LedgerUnavailableError
+from actors.errors import FencedError, LeaseLostError, LedgerUnavailableError
 from ops.simulation.tables import Lease, MemoryFence, MemoryTables, OwnedClaim
 
 
@@ -194,10 +194,11 @@ class MemoryLeases(MemoryStore):
 
     def register(self, generation: int, clock: ClockReading) -> Registration:
         self._answer()
-        tables, replica = self.tables, self.fence.replica
-        lease = tables.leases.setdefault(replica, Lease(0, generation, clock.clock_ms, clock.clock_ms))
+        tables = self.tables
+        lease = self._take(Lease(0, generation, clock.clock_ms, clock.clock_ms))
         lease.epoch += 1
-        lease.generation, lease.clock = generation, clock
+        lease.generation, lease.clock, lease.instance = generation, clock, self.fence.instance
+        self.fence.registered_epoch = lease.epoch
         lease.watermark_ms = lease.answered_ms = min(lease.watermark_ms, clock.clock_ms)
         lease.published_ms = max(lease.published_ms, lease.watermark_ms)
         self.fence.timeline = tables.timeline
@@ -222,18 +223,28 @@ class MemoryLeases(MemoryStore):
 
     def stand_aside(self, generation: int) -> None:
         self._answer()
-        self.tables.leases.setdefault(self.fence.replica, Lease(0, generation, NEVER_MS, NEVER_MS)).end_epoch()
+        self._take(Lease(0, generation, NEVER_MS, NEVER_MS)).end_epoch()
+
+    def _take(self, new: Lease) -> Lease:
+        """Give what the tables hold under this replica's name, which is `new` at first."""
+        lease = self.tables.leases.setdefault(self.fence.replica, new)
+        if not lease.has_left and lease.instance not in {None, self.fence.instance}:
+            raise LeaseLostError("another instance has this replica's name")
+        return lease
+
+    def holder(self) -> ReplicaState | None:
+        self._answer()
+        fence = self.fence
+        lease = self.tables.leases.get(fence.replica)
+        if lease is None or lease.has_left or lease.instance is None:
+            return None
+        is_own = lease.epoch <= fence.registered_epoch if fence.registered_epoch else lease.instance == fence.instance
+        return None if is_own else _replica_state(fence.replica, lease)
 
     def others(self) -> tuple[ReplicaState, ...]:
         self._answer()
         leases = self.tables.leases.items()
-        return tuple(
-            ReplicaState(
-                name, each.epoch, str(each.beats), each.generation, each.has_left, each.published_ms, each.clock
-            )
-            for name, each in leases
-            if name != self.fence.replica
-        )
+        return tuple(_replica_state(name, each) for name, each in leases if name != self.fence.replica)
 
     def expel(self, replicas: Sequence[ReplicaState]) -> None:
         self._answer()
@@ -273,3 +284,8 @@ class MemoryLeases(MemoryStore):
     def _oldest_of(self, owners: set[str]) -> list[OwnedClaim]:
         owned = (owned for owned in self.tables.claims.values() if owned.owner in owners)
         return sorted(owned, key=lambda each: (each.claim.payment.accepted_at_ms, each.claim.payment.correlation_id))
+
+
+def _replica_state(name: str, lease: Lease) -> ReplicaState:
+    beats = str(lease.beats)
+    return ReplicaState(name, lease.epoch, beats, lease.generation, lease.has_left, lease.published_ms, lease.clock)

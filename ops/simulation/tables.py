@@ -34,6 +34,8 @@ class Lease:
     beats: int = 0
     left_epoch: int = 0
     clock: ClockReading | None = None
+    instance: UUID | None = None
+    """Of who took the name last."""
 
     @property
     def has_left(self) -> bool:
@@ -203,5 +205,9 @@ class MemoryFence:
 
     replica: str = "1"
     epoch: int = 0
+    instance: UUID = UUID(int=0)  # noqa: RUF009  # immutable, so one for all is harmless
+    """What stands beside its journal."""
+    registered_epoch: int = 0
+    """Of its last registration, whatever came of it; 0 before the first one."""
     timeline: int | None = None
     """That of the tables at the registration."""

@@ -116,7 +116,7 @@ class Stack:
         self._start_all(self.services)
         with self._timed("migrations") as say:
             say(f"{len(migrate(self.database_url, wait_s=10))} applied")
-        env = self._replica_environment()
+        env = self.replica_environment()
         self.replicas = [ReplicaProcess(number, self.options, env) for number in range(1, self.options.replicas + 1)]
         self._start_all(self.replicas)
 
@@ -183,7 +183,8 @@ class Stack:
         for service in services:
             service.stop()
 
-    def _replica_environment(self) -> dict[str, str]:
+    def replica_environment(self) -> dict[str, str]:
+        """Return the environment variables of replicas, but for those that tell one from another."""
         return service_environment(self.options) | {
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,

@@ -24,7 +24,7 @@ from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import MemoryBoard, MemoryChannel, ScriptedProbe, ScriptedProcessor, VirtualRuntime
 from tests.actors.fakes_journal import MemoryJournal, MemoryShelf
 
-SETTINGS = Settings.from_environment({"DATABASE_URL": "in memory", "REDIS_URL": "in memory"})
+SETTINGS = Settings.from_environment({"REPLICA": "1", "DATABASE_URL": "in memory", "REDIS_URL": "in memory"})
 
 
 class MemoryDatabase:
@@ -114,6 +114,8 @@ class ScriptedAddress(Address):
         """Answers, errors to be raised, or functions that give answers, by the type of the message."""
         self.alive = False
         self.hangs = False
+        self.on_bind: Callable[[], None] = lambda: None
+        """Called at each start of the actor."""
 
     @property
     def is_alive(self) -> bool:
@@ -121,6 +123,7 @@ class ScriptedAddress(Address):
 
     def bind(self, ref: "pykka.ActorRef[Any]") -> None:
         super().bind(ref)
+        self.on_bind()
         self.alive = True
         self.log.append((self.name, "start"))
 
@@ -159,10 +162,13 @@ class ScriptedSystem(System):
         self.addresses: dict[str, ScriptedAddress] = {}
         super().__init__(settings, parts, self._make_address)
 
-    def children(self, journal: Journal, last_purge: LastPurge, purged: Callable[[], None]) -> list[Child]:
+    def children(
+        self, journal: Journal, last_purge: LastPurge, purged: Callable[[], None], named: Callable[[], None]
+    ) -> list[Child]:
         self.generations.append(last_purge.generation)
         self.purged = purged
-        return [Child(child.address, NeverStarted) for child in super().children(journal, last_purge, purged)]
+        self.addresses["lease"].on_bind = named
+        return [Child(child.address, NeverStarted) for child in super().children(journal, last_purge, purged, named)]
 
     def answer(self, name: str, answers: Mapping[type, object]) -> None:
         """Let an actor answer messages of these types from now on."""

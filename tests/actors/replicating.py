@@ -11,7 +11,7 @@ from actors.errors import (
 )
 from actors.messages.persistence import GetUnwritten
 from actors.messages.processor import GetUnreported, ProcessorStatus
-from actors.messages.router import GetBeingWritten, RouterStats
+from actors.messages.router import GetBeingWritten, GetRouterStats, RouterStats
 from actors.ports import OwnedJournal
 from actors.replica import Replica
 from ops.simulation.purges import MemoryPurge
@@ -54,6 +54,7 @@ class Process:
         parts = memory_parts(self.runtime, self.tables, self.open_journal)
         self.purges, self.database = MemoryPurge(self.tables, MemoryFence("1")), MemoryDatabase()
         self.system = ScriptedSystem(replace(parts, purges=self.purges, database=self.database))
+        self.system.answer("router", {GetRouterStats: STATS})
         self.ends: list[str] = []
         """Reasons for which the process was to end."""
         self.replica = Replica(self.system, self.ends.append, accept_s_max)

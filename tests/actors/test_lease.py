@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 import pytest
 from pykka._envelope import Envelope
@@ -44,6 +45,8 @@ class Lease:
         self.intake, self.shelf = self.recorder({TakeOver: True}), MemoryShelf()
         self.memory = memory or MemoryStoreMemory()
         self.purges: list[None] = []
+        self.names: list[None] = []
+        """One for each time it has said that it has its name."""
         payments = MemoryPayments(self.tables, self.leases.fence)
         self.resolutions = MemoryResolutions(self.tables, self.leases.fence)
         self.actor = LeaseActor(
@@ -60,6 +63,7 @@ class Lease:
             runtime=self.runtime,
             generation=generation,
             purged=lambda: self.purges.append(None),
+            named=lambda: self.names.append(None),
         )
 
     def recorder(self, answers: dict[type, object]) -> Recorder:
@@ -267,6 +271,23 @@ def test_a_name_that_another_process_took_ends_the_actor() -> None:
         deliver(lease.actor)
 
 
+def test_it_says_that_it_has_its_name_when_it_has_joined() -> None:
+    lease = Lease()
+    lease.leases.failures = 1
+    lease.start()
+    assert lease.names == []
+    lease.advance(2 * BEAT_S)
+    assert lease.names == [None]
+
+
+def test_a_name_that_another_instance_took_first_ends_the_actor_and_nothing_is_burnt() -> None:
+    lease = Lease()
+    MemoryLeases(lease.tables, MemoryFence("1", instance=UUID(int=1))).register(0, READING)
+    with pytest.raises(LeaseLostError):
+        lease.start()
+    assert (lease.names, lease.tables.leases["1"].epoch) == ([], 1)
+
+
 def test_a_purge_is_followed_once() -> None:
     lease = Lease().start()
     lease.tables.generation += 1
@@ -423,6 +444,7 @@ def test_a_replica_whose_clock_differs_from_those_that_live_joins_when_it_is_rig
     lease.runtime.clock_ahead_ms = ahead_ms
     lease.start().advance(10 * LEASE_S)
     assert (is_joined(lease), lease.runtime.clock.is_skewed) == (False, True)
+    assert lease.names == [None], "it accepts what others charge"
     lease.runtime.clock_ahead_ms = 0
     lease.advance(BEAT_S)
     assert is_joined(lease)

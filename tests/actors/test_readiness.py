@@ -24,14 +24,14 @@ class Started:
         self.parts = memory_parts(runtime)
         self.journal = MemoryOwnedJournal()
         self.system = ScriptedSystem(self.parts)
-        children = self.system.children(self.journal, LastPurge(0, 0), lambda: None)
+        children = self.system.children(self.journal, LastPurge(0, 0), lambda: None, lambda: None)
         self.supervisor = Supervisor(children, runtime, RestartLimits(), pytest.fail)
         self.supervisor.start()
         self.stats: Callable[[], RouterStats] = lambda: BUSY
-        self.is_draining = False
+        self.obstacle: str | None = None
 
     def check(self) -> Readiness:
-        return check_readiness(self.system, self.journal, self.supervisor, self.stats, is_draining=self.is_draining)
+        return check_readiness(self.system, self.journal, self.supervisor, self.stats, self.obstacle)
 
 
 def test_a_replica_with_which_nothing_is_wrong_is_ready() -> None:
@@ -41,7 +41,7 @@ def test_a_replica_with_which_nothing_is_wrong_is_ready() -> None:
 
 def test_before_its_start_a_replica_is_not_ready() -> None:
     started = Started()
-    readiness = check_readiness(started.system, None, None, started.stats, is_draining=False)
+    readiness = check_readiness(started.system, None, None, started.stats, None)
     assert (readiness.ready, readiness.degraded) == (False, False)
     assert readiness.parts["journal"] == "not open yet: waiting for Postgres"
     assert readiness.parts["actors"] == "not started yet"
@@ -140,7 +140,7 @@ def test_an_actor_that_does_not_answer_is_named() -> None:
 
 def test_a_draining_replica_is_not_ready() -> None:
     started = Started()
-    started.is_draining = True
+    started.obstacle = "draining"
     readiness = started.check()
     assert (readiness.ready, readiness.degraded) == (False, False)
     assert readiness.parts == {**dict.fromkeys(PARTS, OK), "gateway": "draining"}

@@ -1,22 +1,28 @@
 from collections import deque
+from uuid import UUID
 
 import gevent
 import pytest
 
 from actors.domain.breaker import BreakerState
+from actors.domain.lease_watch import LEASE_S
 from actors.errors import (
     GatewayUnavailableError,
     JournalLockedError,
     JournalUnavailableError,
     MailboxFullError,
 )
+from actors.lease import BEAT_S
 from actors.messages.health import ForceBreaker, GetOrderReach, OrderReach
 from actors.messages.intake import Accept, AcceptAnswer, FirstAmountsFound
 from actors.messages.lease import GetLivingCount
 from actors.messages.processor import GetProcessorStatus
 from actors.messages.router import GetRouterStats
-from actors.replica import JOURNAL_S_MAX, ORDER_S_MAX, ORDER_STEP_S, START_STEP_S
-from tests.actors.fakes import payment
+from actors.replica import ORDER_S_MAX, ORDER_STEP_S, START_STEP_S, TELL_S
+from actors.supervisor import WAIT_S
+from ops.simulation.stores import MemoryLeases
+from ops.simulation.tables import MemoryFence
+from tests.actors.fakes import NOW_MS, READING, both, payment
 from tests.actors.replicating import ACTORS, STATS, STATUS, Process
 
 # Start.
@@ -50,13 +56,114 @@ def test_a_journal_that_another_process_holds_is_waited_for() -> None:
     assert (process.ends, process.system.generations) == ([], [0])
 
 
-def test_a_journal_that_another_process_holds_for_too_long_ends_the_process() -> None:
+def test_a_journal_that_another_process_holds_for_long_is_told_of_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     process = Process()
-    process.journal_errors.extend(JournalLockedError("planted") for _ in range(1000))
+    process.journal_errors.extend(JournalLockedError("planted") for _ in range(round(2.5 * TELL_S / START_STEP_S)))
+    told: list[dict[str, str]] = []
+    process.runtime.call_later(TELL_S, lambda: told.append(dict(process.replica.readiness().parts)))
+    process.start()
+    assert told[0]["gateway"] == "planted"
+    assert [each.getMessage() for each in caplog.records] == ["waiting for the journal: planted"] * 3
+    assert (process.ends, process.system.generations) == ([], [0])
+    assert "gateway" not in process.replica.readiness().parts
+
+
+# A name that another process has.
+
+
+class Twin:
+    """Another replica with the same name and a journal of its own, which beats by itself."""
+
+    def __init__(self, process: Process) -> None:
+        self.runtime, self.is_alive = process.runtime, True
+        self.leases = MemoryLeases(process.tables, MemoryFence("1", instance=UUID(int=1)))
+        self.epoch = self.leases.register(0, READING).epoch
+        self.beat()
+
+    def beat(self) -> None:
+        if self.is_alive:
+            self.leases.beat(self.epoch, both(NOW_MS), READING)
+            self.runtime.call_later(BEAT_S, self.beat)
+
+    def die(self) -> None:
+        self.is_alive = False
+
+
+def observe(process: Process, seen: list[object]) -> None:
+    """See, of a replica that waits, whether it is ready or dead, and what becomes of a payment."""
+    readiness = process.replica.readiness()
+    seen.append((readiness.ready, readiness.parts["gateway"], process.replica.dead_actors(), process.opened))
+    with pytest.raises(GatewayUnavailableError, match="another process has the name '1'"):
+        process.replica.accept(payment(1))
+    with pytest.raises(GatewayUnavailableError, match="another process has the name '1'"):
+        process.replica.purge()
+
+
+def test_a_replica_whose_name_another_process_has_waits_and_says_so_and_starts_after_its_lease() -> None:
+    process = Process()
+    twin, seen, died_s = Twin(process), list[object](), process.runtime.now_s() + 300.0
+    process.runtime.call_later(299.0, lambda: observe(process, seen))
+    process.runtime.call_later(300.0, twin.die)
+    process.start()
+    assert seen == [
+        (False, "another process has the name '1': each replica needs a REPLICA of its own", (), [0]),
+    ]
+    assert died_s + LEASE_S - BEAT_S <= process.runtime.now_s() <= died_s + LEASE_S + 2 * WAIT_S
+    assert [name for name, message in process.system.log if message == "start"] == ACTORS
+    assert process.replica.readiness().ready
+    assert process.ends == []
+
+
+def test_a_replica_that_drains_while_it_waits_for_its_name_ends_in_good_order() -> None:
+    process = Process()
+    Twin(process)
+    process.runtime.call_later(1.0, process.replica.drain)
+    process.start()
+    assert (process.system.generations, process.ends, process.journal.closed) == ([0], [], True)
+    assert (("lease", "start") in process.system.log, process.tables.leases["1"].epoch) == (False, 1)
+
+
+def test_a_replica_that_another_process_has_taken_the_name_from_waits_as_well() -> None:
+    process = Process().started()
+    assert process.replica.readiness().ready
+    twin, seen = Twin(process), list[object]()
+    process.runtime.call_later(200.0, lambda: observe(process, seen))
+    process.runtime.call_later(300.0, twin.die)
+    process.system.addresses["lease"].alive = False  # As its heartbeat found out.
+    process.runtime.advance(1.0)
+    process.runtime.run_spawned()
+    process.runtime.advance(3.0)
+    process.runtime.run_spawned()
+    assert (len(seen), process.ends) == (1, [])
+    assert process.replica.readiness().ready
+
+
+def test_a_replica_whose_actors_start_anew_accepts_without_postgres() -> None:
+    process = Process().started()
+    store = process.system.parts.leases
+    assert isinstance(store, MemoryLeases)
+    store.failures = 1000
+    process.system.addresses["lease"].alive = False
+    process.runtime.advance(1.0)
+    process.runtime.run_spawned()
+    process.runtime.advance(3.0)
+    process.runtime.run_spawned()
+    process.system.answer("intake", {Accept: lambda message: message.reply(AcceptAnswer.ACCEPTED)})
+    assert process.replica.accept(payment(1)) is AcceptAnswer.ACCEPTED
+    assert store.failures < 1000
+
+
+def test_a_replica_that_starts_without_postgres_waits_for_it_before_it_accepts() -> None:
+    process = Process()
+    store = process.system.parts.leases
+    assert isinstance(store, MemoryLeases)
+    store.failures = 5
     started_s = process.runtime.now_s()
     process.start()
-    assert JOURNAL_S_MAX <= process.runtime.now_s() - started_s < JOURNAL_S_MAX + 2 * START_STEP_S
-    assert (process.ends, process.system.generations) == (["planted"], [])
+    assert process.runtime.now_s() - started_s >= 5 * WAIT_S
+    assert process.replica.readiness().ready
 
 
 def test_a_journal_that_cannot_be_opened_ends_the_process_at_once() -> None:

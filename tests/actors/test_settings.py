@@ -9,11 +9,11 @@ import pytest
 from actors.domain.money import DECIMALS
 from actors.domain.processors import PostedCurrencies, Processor
 from actors.errors import SettingsError
-from actors.settings import Durability, Settings
+from actors.settings import Durability, Settings, host_name
 
 REQUIRED = {"DATABASE_URL": "postgresql://h/fiel", "REDIS_URL": "redis://h"}
 DEFAULTS = Settings(
-    replica="1",
+    replica=host_name(),
     database_url="postgresql://h/fiel",
     redis_url="redis://h",
     processors=(
@@ -37,6 +37,22 @@ POSITIVE = ("OPEN_MAX", "CHARGE_TIMEOUT_MS", "PROCESSOR_DELAY_MAX_MS", "IN_FLIGH
 
 def test_what_is_not_set_has_a_default() -> None:
     assert Settings.from_environment(REQUIRED) == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("host", "name"), [("fiel-7", "fiel-7"), ("ip-10-0-0-1.ec2.internal", "ip-10-0-0-1-ec2-internal"), ("a b", "a-b")]
+)
+def test_a_replica_without_a_name_has_the_one_of_its_host(
+    host: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.node", lambda: host)
+    assert Settings.from_environment(REQUIRED).replica == name
+
+
+def test_a_host_without_a_name_needs_a_replica_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.node", lambda: "")
+    with pytest.raises(SettingsError, match="REPLICA"):
+        Settings.from_environment(REQUIRED)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from actors.actor import Actor, Address
 from actors.errors import GatewayUnavailableError, MailboxFullError
-from actors.supervisor import CHECK_S, Child, RestartLimits, Supervisor
+from actors.supervisor import CHECK_S, WAIT_S, Child, RestartLimits, Supervisor
 from tests.actors.fakes import VirtualRuntime
 
 WAIT_S_MAX = 10.0
@@ -90,13 +90,22 @@ class SupervisedPair:
     def __init__(self, second: type[Echo] = Echo) -> None:
         self.runtime = VirtualRuntime()
         self.reasons: list[str] = []
+        self.asked = 0
+        """How often it was asked whether the actors may start."""
+        self.refusals = 0
+        """How often the answer is no, at first."""
         self.first, self.second = Address("first"), Address("second")
         self.supervisor = Supervisor(
             [Child(self.first, Echo), Child(self.second, second)],
             self.runtime,
             RestartLimits(restarts_max=2, within_s=60, stop_s_max=0.1, hang_s_max=20),
             self.reasons.append,
+            self.may_start,
         )
+
+    def may_start(self) -> bool:
+        self.asked += 1
+        return self.asked > self.refusals
 
     def advance(self, seconds: float) -> None:
         """Let time pass, with all checks that are due in it."""
@@ -133,6 +142,35 @@ def test_the_actors_are_made_at_the_start_and_not_before() -> None:
     assert pair.supervisor.dead == ("first", "second")
     with supervised_pair() as started:
         assert started.supervisor.dead == ()
+
+
+def test_the_actors_start_as_soon_as_they_may() -> None:
+    pair = SupervisedPair()
+    pair.refusals = 40
+    began_s = pair.runtime.now_s()
+    try:
+        pair.supervisor.start()
+        assert (pair.supervisor.dead, pair.runtime.now_s() - began_s) == ((), 40 * WAIT_S)
+    finally:
+        pair.supervisor.stop()
+
+
+def test_actors_that_died_are_started_anew_as_soon_as_they_may_which_is_no_failure() -> None:
+    with supervised_pair() as pair:
+        pair.refusals = 100_000
+        pair.kill(pair.first)
+        pair.runtime.call_later(3600.0, lambda: setattr(pair, "refusals", 0))
+        pair.advance(1)
+        assert (pair.supervisor.dead, pair.reasons) == ((), [])
+
+
+def test_what_is_stopped_while_it_waits_does_not_start() -> None:
+    pair = SupervisedPair()
+    pair.refusals = 100_000
+    pair.runtime.call_later(10.0, pair.supervisor.stop)
+    pair.supervisor.start()
+    assert pair.supervisor.dead == ("first", "second")
+    assert pair.asked <= 10.0 / WAIT_S + 2
 
 
 def test_an_actor_handles_when_it_is_launched_what_it_was_sent_before() -> None:

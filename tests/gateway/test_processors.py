@@ -165,7 +165,7 @@ def replica(system: System) -> falcon.testing.TestClient:
 def start_actors(system: System) -> None:
     """Start health and the processors' actors."""
     wanted = (system.health, *system.processors.values())
-    for child in system.children(MemoryOwnedJournal(), LastPurge(0, 0), lambda: None):
+    for child in system.children(MemoryOwnedJournal(), LastPurge(0, 0), lambda: None, lambda: None):
         if child.address in wanted:
             child.address.bind(child.make().launch())
 

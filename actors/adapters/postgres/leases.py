@@ -1,10 +1,11 @@
 """Leases in Postgres: which replicas live, and the claims of those that have left."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
-from psycopg.rows import class_row, kwargs_row, scalar_row
+from psycopg.rows import dict_row, kwargs_row, scalar_row
 
 from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.identity import read_identity
@@ -21,16 +22,22 @@ from actors.domain.records import (
     Watermarks,
 )
 from actors.domain.wall_clock import ClockReading
-from actors.errors import LedgerUnavailableError
+from actors.errors import LeaseLostError, LedgerUnavailableError
+
+NAME_TAKEN = "another instance has this replica's name"
 
 
 class PostgresLeases:
     """Fulfils `actors.ports.LeaseStore`, for one caller at a time."""
 
-    def __init__(self, connections: Connections, fence: Fence) -> None:
+    def __init__(self, connections: Connections, fence: Fence, instance: Callable[[], UUID]) -> None:
+        """`instance` gives the id beside this replica's journal, once that is open."""
         self._connections = connections
         self._fence = fence
+        self._instance = instance
         self._identity: StoreIdentity | None = None
+        self._epoch = 0
+        """Of the last registration of this process; 0 before the first one."""
 
     def identity(self) -> StoreIdentity:
         """Tell which Postgres answers; one that may have forgotten something is written to after a registration."""
@@ -45,12 +52,21 @@ class PostgresLeases:
 
     def register(self, generation: int, clock: ClockReading) -> Registration:
         """Take the name of this replica under a new epoch."""
-        parameters = {"replica": self._fence.replica, "generation": generation, **_columns(clock)}
+        parameters = {
+            "replica": self._fence.replica,
+            "instance": self._instance(),
+            "generation": generation,
+            **_columns(clock),
+        }
         with self._connections.leaser.use() as connection:
-            cursor = connection.cursor(row_factory=class_row(Registration))
-            registration = cursor.execute(QUERIES["register"], parameters).fetchone()
-        if registration is None:
+            cursor = connection.cursor(row_factory=dict_row)
+            row = cursor.execute(QUERIES["register"], parameters).fetchone()
+        if row is None:
             raise LedgerUnavailableError("Postgres has no row of the gateway: are the migrations applied?")
+        if row["epoch"] is None:
+            raise LeaseLostError(NAME_TAKEN)
+        registration = Registration(**row)
+        self._epoch = registration.epoch
         # A replica that holds something older than the last purge may not write it, however new its registration.
         self._fence.epoch = registration.epoch if registration.generation == generation else 0
         self._fence.store = None if self._identity is None else self._identity.noted()
@@ -82,9 +98,18 @@ class PostgresLeases:
 
     def stand_aside(self, generation: int) -> None:
         """End the lease under this replica's name, if there is one."""
+        parameters = {"replica": self._fence.replica, "instance": self._instance(), "generation": generation}
         with self._connections.leaser.use() as connection:
-            parameters = {"replica": self._fence.replica, "generation": generation}
-            connection.execute(QUERIES["stand_aside"], parameters)
+            is_taken = connection.execute(QUERIES["stand_aside"], parameters).fetchone() is None
+        if is_taken:
+            raise LeaseLostError(NAME_TAKEN)
+
+    def holder(self) -> ReplicaState | None:
+        """Look at another process that has this replica's name."""
+        parameters = {"replica": self._fence.replica, "instance": self._instance(), "epoch": self._epoch}
+        with self._connections.leaser.use() as connection:
+            cursor = connection.cursor(row_factory=kwargs_row(_replica_state))
+            return cursor.execute(QUERIES["holder"], parameters).fetchone()
 
     def others(self) -> tuple[ReplicaState, ...]:
         """Look at all other replicas."""

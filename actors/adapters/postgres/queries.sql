@@ -235,18 +235,32 @@ SELECT
 FROM pg_control_system(), pg_current_wal_flush_lsn() AS flushed
 
 -- name: register
--- Takes the name of a replica with a lease under a new epoch. Gives the generation of the gateway, so that the replica
--- can tell whether what it holds is older than the last purge.
-INSERT INTO replica AS r
-    (name, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms, answered_ms, log_position)
-SELECT %(replica)s, 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s, %(system_ms)s, %(clock_ms)s,
-    pg_current_wal_flush_lsn() - '0/0' FROM gateway
-ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, generation = excluded.generation, lease_until = 'infinity',
-    watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
-    answered_ms = least(r.watermark_ms, excluded.watermark_ms),
-    published_ms = greatest(r.published_ms, least(r.watermark_ms, excluded.watermark_ms)),
-    clock_ms = excluded.clock_ms, system_clock_ms = excluded.system_clock_ms, log_position = excluded.log_position
-RETURNING epoch, (SELECT generation FROM gateway), watermark_ms, published_ms
+-- Takes the name of a replica with a lease under a new epoch, unless another instance has it and has not left. Gives
+-- the generation of the gateway, so that the replica can tell whether what it holds is older than the last purge. The
+-- epoch is NULL where the name was not taken.
+WITH taken AS (
+    INSERT INTO replica AS r
+        (name, instance, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms, answered_ms, log_position)
+    SELECT %(replica)s, %(instance)s, 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s, %(system_ms)s,
+        %(clock_ms)s, pg_current_wal_flush_lsn() - '0/0' FROM gateway
+    ON CONFLICT (name) DO UPDATE SET instance = excluded.instance, epoch = r.epoch + 1,
+        generation = excluded.generation, lease_until = 'infinity',
+        watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
+        answered_ms = least(r.watermark_ms, excluded.watermark_ms),
+        published_ms = greatest(r.published_ms, least(r.watermark_ms, excluded.watermark_ms)),
+        clock_ms = excluded.clock_ms, system_clock_ms = excluded.system_clock_ms, log_position = excluded.log_position
+    WHERE r.instance IS NULL OR r.instance = excluded.instance OR r.left_epoch >= r.epoch
+    RETURNING epoch, watermark_ms, published_ms
+)
+SELECT taken.epoch, gateway.generation, taken.watermark_ms, taken.published_ms FROM gateway LEFT JOIN taken ON true
+
+-- name: holder
+-- Reads what is published of another process that has the name of a replica and has not left: one of another instance
+-- or, where this process has registered under an epoch, one that has registered later.
+SELECT name, epoch, concat_ws(' ', beats, lease_until) AS beats, generation, false AS has_left,
+    published_ms, clock_ms, system_clock_ms AS system_ms
+FROM replica WHERE name = %(replica)s AND left_epoch < epoch
+    AND CASE %(epoch)s WHEN 0 THEN instance <> %(instance)s ELSE epoch > %(epoch)s END
 
 -- name: beat
 -- Renews the lease of a registration by one more beat, and publishes its watermarks and clocks. Gives the generation
@@ -263,9 +277,12 @@ WHERE name = %(replica)s AND epoch = %(epoch)s
 
 -- name: stand_aside
 -- Ends the registration under a name, if there is one, and leaves a row by which others know that its replica is gone.
+-- Gives no row where another instance has the name and has not left.
 INSERT INTO replica AS r (name, epoch, left_epoch, generation, lease_until, watermark_ms)
 VALUES (%(replica)s, 1, 1, %(generation)s, '-infinity', 9223372036854775807)
 ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, left_epoch = r.epoch + 1, lease_until = '-infinity'
+WHERE r.instance IS NULL OR r.instance = %(instance)s OR r.left_epoch >= r.epoch
+RETURNING epoch
 
 -- name: others
 -- Reads what is published of all other replicas. Those of the release before change lease_until with each beat.

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
 from ops.simulation.tables import MemoryTables
-from tests.actors.adapters.postgres.storage import OpenStorage, ReplicaStorage, in_memory, opened
+from tests.actors.adapters.postgres.storage import ONLY, OpenStorage, ReplicaStorage, in_memory, opened
 from tests.actors.fakes import READING
 
 
@@ -21,11 +22,11 @@ def open_storage(backend: str, request: pytest.FixtureRequest) -> Iterator[OpenS
     """Makes storage of replicas that share it."""
     if backend == "memory":
         tables = MemoryTables()
-        yield lambda replica: in_memory(tables, replica)
+        yield partial(in_memory, tables)
         return
     database_url = request.getfixturevalue("database_url")
     with ExitStack() as ends:
-        yield lambda replica: ends.enter_context(opened(database_url, replica))
+        yield lambda replica, instance=ONLY: ends.enter_context(opened(database_url, replica, instance))
 
 
 @pytest.fixture

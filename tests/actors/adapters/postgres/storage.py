@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol
 from uuid import UUID
 
 import psycopg
@@ -25,6 +26,8 @@ from tests.actors.fakes import NOW_MS, READING, both, payment
 
 DEADLINE_S = 20
 MANY = 10_000
+ONLY = UUID(int=0)
+"""The instance of a replica whose name no other one has."""
 NOTHING = WriteResult((), (), ())
 
 on_postgres = pytest.mark.parametrize("backend", ["postgres"], indirect=True)
@@ -42,8 +45,11 @@ class ReplicaStorage:
     ping: Callable[[], None]
 
 
-OpenStorage = Callable[[str], ReplicaStorage]
-"""Makes the storage of the replica with this name, which is not registered yet."""
+class OpenStorage(Protocol):
+    """Makes the storage of a replica, which is not registered yet."""
+
+    def __call__(self, replica: str, instance: UUID = ONLY) -> ReplicaStorage:
+        """Make that of the replica with this name, or of another instance that has it as well."""
 
 
 CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
@@ -64,6 +70,7 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "retire": lambda storage: storage.leases.retire(1, both(NOW_MS)),
     "adopt": lambda storage: storage.leases.adopt(100),
     "stand_aside": lambda storage: storage.leases.stand_aside(0),
+    "holder": lambda storage: storage.leases.holder(),
     "others": lambda storage: storage.leases.others(),
     "expel": lambda storage: storage.leases.expel(storage.leases.others()),
     "identity": lambda storage: storage.leases.identity(),
@@ -86,21 +93,21 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
 
 
 @contextmanager
-def opened(database_url: str, replica: str = "a") -> Iterator[ReplicaStorage]:
+def opened(database_url: str, replica: str = "a", instance: UUID = ONLY) -> Iterator[ReplicaStorage]:
     with closing(Connections(database_url)) as connections:
         connections.open()
         fence = Fence(replica)
         yield ReplicaStorage(
             PostgresPayments(connections, fence),
-            PostgresLeases(connections, fence),
+            PostgresLeases(connections, fence, lambda: instance),
             PostgresPurge(connections, replica),
             PostgresResolutions(connections, fence),
             connections.ping,
         )
 
 
-def in_memory(tables: MemoryTables, replica: str) -> ReplicaStorage:
-    fence = MemoryFence(replica)
+def in_memory(tables: MemoryTables, replica: str, instance: UUID = ONLY) -> ReplicaStorage:
+    fence = MemoryFence(replica, instance=instance)
     return ReplicaStorage(
         MemoryPayments(tables, fence),
         MemoryLeases(tables, fence),

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from uuid import UUID
 
 import gevent
 import psycopg
@@ -159,7 +160,7 @@ def test_a_batch_finds_its_rows_by_key_though_its_plan_was_made_for_empty_tables
 ) -> None:
     fence = Fence("a")
     payments = PostgresPayments(connections, fence)
-    PostgresLeases(connections, fence).register(0, READING)
+    PostgresLeases(connections, fence, lambda: UUID(int=0)).register(0, READING)
     with psycopg.connect(database_url, autocommit=True) as autovacuum:
         autovacuum.execute("VACUUM ANALYZE")
     payments.write([], [], [])

@@ -1,0 +1,48 @@
+"""Tells whether another process has the name of this replica."""
+
+import logging
+
+from actors.domain.lease_watch import LeaseWatch
+from actors.ports import LeaseStore, Runtime
+
+logger = logging.getLogger(__name__)
+
+TELL_S = 60.0
+"""Time between two lines of the log about a name that another process has."""
+
+
+class OwnName:
+    """Looks, before the actors start, who has the name that this replica was given.
+
+    A name is another's where another instance has it or, once this process has registered, where somebody has
+    registered later: that may be a copy of this replica, its journal and its instance included. It is free as soon as
+    its replica has left or was seen standing still for as long as a lease lasts.
+    """
+
+    def __init__(self, leases: LeaseStore, runtime: Runtime) -> None:
+        self._leases = leases
+        self._runtime = runtime
+        self._watch = LeaseWatch()
+        self._told_at_s: float | None = None
+        self.trouble: str | None = None
+        """What is wrong with the name; None unless another process had it at the last look."""
+
+    def is_free(self) -> bool:
+        """Look who has the name, and end the lease of one that stands still.
+
+        Raises:
+            LedgerUnavailableError: Postgres does not answer.
+        """
+        holder, now_s = self._leases.holder(), self._runtime.now_s()
+        self._watch.observe(() if holder is None else (holder,), now_s)
+        if holder is None:
+            self.trouble = self._told_at_s = None
+            return True
+        self.trouble = f"another process has the name {holder.name!r}: each replica needs a REPLICA of its own"
+        if self._told_at_s is None or now_s - self._told_at_s >= TELL_S:
+            logger.error("this replica does not start: %s", self.trouble)
+            self._told_at_s = now_s
+        if still := self._watch.standing_still(now_s):
+            logger.warning("the lease of %s has ended: its name is taken", holder.name)
+            self._leases.expel(still)
+        return False
