@@ -6,6 +6,7 @@ Envoy.
 
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from random import Random
 
 from actors.domain.breaker_causes import OWN_CAUSES, Cause
@@ -71,6 +72,11 @@ class Breaker:
         """Whether it has opened because all calls were turned away, and has not closed since."""
         self.changed_at_s: float | None = None
         """When the breaker last closed or opened; None if it never did."""
+        self.doubted_from_s = inf
+        """From when on it is in doubt whether the outage goes on: it was not found down for long, or news says that it
+        is over. Infinite while the breaker is closed."""
+        self.found_down_s = -inf
+        """When the latest call began that has found the processor down."""
         self._down_since_s: float | None = None
         self._cooldown_s = limits.cooldown_s_initial
         self._cooled_at_s = 0.0
@@ -139,8 +145,10 @@ class Breaker:
         elif succeeded and not slow:
             # A probe of an earlier half-open period counts too: it took long, but it succeeded.
             self._close(Cause.PROBE_SUCCEEDED, now_s)
-        elif state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period:
-            self._open(Cause.PROBE_FAILED, now_s)
+        else:
+            self.found_down_s = max(self.found_down_s, call.started_s)
+            if state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period:
+                self._open(Cause.PROBE_FAILED, now_s)
 
     def look_up_unanswered(self, *, asked_at_s: float, now_s: float) -> None:
         """Count a look-up without an answer as a failed call. One with an answer is no success: charges may fail."""
@@ -153,6 +161,7 @@ class Breaker:
         self._give_back(call)
         is_probe = state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period
         if is_probe or state is BreakerState.CLOSED:
+            self.found_down_s = max(self.found_down_s, call.started_s)
             self._open(Cause.MISCONFIGURED, now_s)
 
     def withdrawn(self, call: Call) -> None:
@@ -168,10 +177,17 @@ class Breaker:
         # An answer from before the latest change, or from before the latest success, is outdated.
         since_change = self.changed_at_s is None or asked_at_s >= self.changed_at_s
         since_success = self._succeeded_at_s is None or asked_at_s >= self._succeeded_at_s
-        if not failing and state is BreakerState.OPEN and since_change:
-            self._half_open(Cause.HEALTH_WORKING, now_s)
+        if not failing and self.down_since_s is not None and since_change:
+            self.doubted_from_s = now_s
+            if state is BreakerState.OPEN:
+                self._half_open(Cause.HEALTH_WORKING, now_s)
         elif failing and state is BreakerState.CLOSED and since_success:
             self._open(Cause.HEALTH_FAILING, now_s)
+
+    def refused(self, now_s: float) -> None:
+        """Record that the processor has refused a connection: a half-open breaker needs no probe to know it down."""
+        if self.state(now_s) is BreakerState.HALF_OPEN:
+            self.doubted_from_s, self.found_down_s = now_s + self._limits.certain_s, now_s
 
     def stalled(self, *, calls: int, idle_s: float, latency_s: float, now_s: float) -> None:
         """Record that `calls` are under way and none has ended for `idle_s`. A call usually takes `latency_s`."""
@@ -187,7 +203,10 @@ class Breaker:
 
     def peer_recovered(self, now_s: float) -> None:
         """End the cool-down, because another replica's probe succeeded."""
-        if self.state(now_s) is BreakerState.OPEN:
+        state = self.state(now_s)
+        if self.down_since_s is not None:
+            self.doubted_from_s = now_s
+        if state is BreakerState.OPEN:
             self._half_open(Cause.PEER_RECOVERED, now_s)
 
     def force(self, state: BreakerState | None, now_s: float) -> None:
@@ -198,6 +217,7 @@ class Breaker:
         elif self._state is BreakerState.FORCED_OPEN:
             self._opened_by, self.changed_at_s, self._down_since_s = Cause.OPERATOR, now_s, now_s
             self._cooldown_s = self._limits.cooldown_s_initial
+            self.doubted_from_s = now_s
             self._half_open(Cause.OPERATOR, now_s)
         elif self._state is BreakerState.FORCED_CLOSED:
             self._window.clear()
@@ -228,12 +248,13 @@ class Breaker:
             if self._down_since_s is None or closed_at_s is None or now_s - closed_at_s >= recovery_s:
                 self._down_since_s = now_s
                 self._cooldown_s = self._limits.cooldown_s_initial
+            self.found_down_s = now_s
         else:
             self._cooldown_s = min(self._cooldown_s * 2, self._limits.cooldown_s_max)
         jitter = self._limits.cooldown_jitter
         self._cooled_at_s = now_s + self._cooldown_s * self._rng.uniform(1 - jitter, 1 + jitter)
         self._opened_by = cause
-        self.changed_at_s = now_s
+        self.changed_at_s, self.doubted_from_s = now_s, now_s + self._limits.certain_s
         self._transition(BreakerState.OPEN, cause, now_s)
 
     def _half_open(self, cause: Cause, now_s: float) -> None:
@@ -244,7 +265,7 @@ class Breaker:
 
     def _close(self, cause: Cause, now_s: float) -> None:
         self._window.clear()
-        self.changed_at_s = now_s
+        self.changed_at_s, self.doubted_from_s = now_s, inf
         self._transition(BreakerState.CLOSED, cause, now_s)
 
     def _transition(self, state: BreakerState, cause: Cause, now_s: float) -> None:

@@ -461,6 +461,17 @@ def test_a_quorum_opens_it_without_being_its_own_opinion() -> None:
     assert processor.health.take() == [BreakerChanged("default", OPEN, down=False, changed_at_s=1000.0)]
 
 
+def test_the_router_is_told_that_health_puts_an_outage_in_doubt_though_nobody_posts() -> None:
+    processor = Processor()
+    processor.open()
+    processor.advance(60)
+    processor.router.take()
+    processor.tell(HealthReported(failing=False, asked_s_ago=1.0, response_time_s_min=0.0))
+    (told,) = processor.router.take()
+    assert isinstance(told, AvailabilityChanged)
+    assert (told.availability.state, told.availability.doubted_from_s) == (HALF_OPEN, processor.runtime.now_s())
+
+
 def test_the_end_of_a_cool_down_is_told_at_its_time() -> None:
     processor = Processor()
     processor.open()
