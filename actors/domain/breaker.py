@@ -68,8 +68,10 @@ class Breaker:
         self._state = BreakerState.CLOSED
         self._window = SlidingWindow(limits.window_s, limits.window_s_max, limits.calls_min)
         self._opened_by: Cause | None = None
-        self.turns_away = False
+        self.turns_away_here = False
         """Whether it has opened because all calls were turned away, and has not closed since."""
+        self._turns_away_elsewhere = False
+        """Whether another replica has said the same, and no call of this one has succeeded since."""
         self.changed_at_s: float | None = None
         """When the breaker last closed or opened; None if it never did."""
         self.doubted_from_s = inf
@@ -111,6 +113,11 @@ class Breaker:
         return self._down_since_s if self._state in {BreakerState.OPEN, BreakerState.HALF_OPEN} else None
 
     @property
+    def turns_away(self) -> bool:
+        """Whether the processor is known to turn away all calls, of this replica or of another one."""
+        return self.turns_away_here or self._turns_away_elsewhere
+
+    @property
     def is_down_by_own_calls(self) -> bool:
         """Whether the breaker is open or half open because of this replica's own calls."""
         return self.down_since_s is not None and self._opened_by in OWN_CAUSES
@@ -138,6 +145,7 @@ class Breaker:
         self._give_back(call)
         if succeeded:
             self._succeeded_at_s = now_s
+            self._turns_away_elsewhere = False
         if state.is_closed:
             self._count(now_s, failed=not succeeded, slow=slow)
         elif state.is_forced or not call.half_open_period:
@@ -163,6 +171,10 @@ class Breaker:
         if is_probe or state is BreakerState.CLOSED:
             self.found_down_s = max(self.found_down_s, call.started_s)
             self._open(Cause.MISCONFIGURED, now_s)
+
+    def turned_away_elsewhere(self) -> None:
+        """Record that the processor turns away all calls of another replica."""
+        self._turns_away_elsewhere = True
 
     def withdrawn(self, call: Call) -> None:
         """Forget a call that says nothing of the processor: it was not made after all, or it was declined."""
@@ -271,4 +283,4 @@ class Breaker:
     def _transition(self, state: BreakerState, cause: Cause, now_s: float) -> None:
         self._transitions.append(Transition(self._state, state, cause, now_s))
         self._state = state
-        self.turns_away = cause is Cause.MISCONFIGURED or (self.turns_away and not state.is_closed)
+        self.turns_away_here = cause is Cause.MISCONFIGURED or (self.turns_away_here and not state.is_closed)
