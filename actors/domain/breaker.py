@@ -77,6 +77,8 @@ class Breaker:
         self.doubted_from_s = inf
         """From when on it is in doubt whether the outage goes on: it was not found down for long, or news says that it
         is over. Infinite while the breaker is closed."""
+        self._news_at_s = -inf
+        """When something else than a call said last that the outage may be over."""
         self.found_down_s = -inf
         """When the latest call began that has found the processor down."""
         self._down_since_s: float | None = None
@@ -95,7 +97,7 @@ class Breaker:
             if self._state is BreakerState.OPEN:
                 self._half_open(Cause.COOLED_DOWN, now_s)
             else:
-                self._open(Cause.PROBE_LATE, now_s)
+                self._open(Cause.PROBE_LATE, now_s, self._probing_since_s)
         return self._state
 
     @property
@@ -156,7 +158,7 @@ class Breaker:
         else:
             self.found_down_s = max(self.found_down_s, call.started_s)
             if state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period:
-                self._open(Cause.PROBE_FAILED, now_s)
+                self._open(Cause.PROBE_FAILED, now_s, call.started_s)
 
     def look_up_unanswered(self, *, asked_at_s: float, now_s: float) -> None:
         """Count a look-up without an answer as a failed call. One with an answer is no success: charges may fail."""
@@ -170,7 +172,7 @@ class Breaker:
         is_probe = state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period
         if is_probe or state is BreakerState.CLOSED:
             self.found_down_s = max(self.found_down_s, call.started_s)
-            self._open(Cause.MISCONFIGURED, now_s)
+            self._open(Cause.MISCONFIGURED, now_s, call.started_s)
 
     def turned_away_elsewhere(self) -> None:
         """Record that the processor turns away all calls of another replica."""
@@ -190,7 +192,7 @@ class Breaker:
         since_change = self.changed_at_s is None or asked_at_s >= self.changed_at_s
         since_success = self._succeeded_at_s is None or asked_at_s >= self._succeeded_at_s
         if not failing and self.down_since_s is not None and since_change:
-            self.doubted_from_s = now_s
+            self.doubted_from_s = self._news_at_s = now_s
             if state is BreakerState.OPEN:
                 self._half_open(Cause.HEALTH_WORKING, now_s)
         elif failing and state is BreakerState.CLOSED and since_success:
@@ -217,7 +219,7 @@ class Breaker:
         """End the cool-down, because another replica's probe succeeded."""
         state = self.state(now_s)
         if self.down_since_s is not None:
-            self.doubted_from_s = now_s
+            self.doubted_from_s = self._news_at_s = now_s
         if state is BreakerState.OPEN:
             self._half_open(Cause.PEER_RECOVERED, now_s)
 
@@ -229,7 +231,7 @@ class Breaker:
         elif self._state is BreakerState.FORCED_OPEN:
             self._opened_by, self.changed_at_s, self._down_since_s = Cause.OPERATOR, now_s, now_s
             self._cooldown_s = self._limits.cooldown_s_initial
-            self.doubted_from_s = now_s
+            self.doubted_from_s = self._news_at_s = now_s
             self._half_open(Cause.OPERATOR, now_s)
         elif self._state is BreakerState.FORCED_CLOSED:
             self._window.clear()
@@ -254,7 +256,8 @@ class Breaker:
         elif slow_rate >= self._limits.slow_call_rate_max:
             self._open(Cause.SLOW_CALL_RATE, now_s)
 
-    def _open(self, cause: Cause, now_s: float) -> None:
+    def _open(self, cause: Cause, now_s: float, began_s: float | None = None) -> None:
+        """Open, where it is a call's doing by one that began at `began_s`."""
         if self._state is BreakerState.CLOSED:
             closed_at_s, recovery_s = self.changed_at_s, self._limits.recovery_s
             if self._down_since_s is None or closed_at_s is None or now_s - closed_at_s >= recovery_s:
@@ -266,7 +269,10 @@ class Breaker:
         jitter = self._limits.cooldown_jitter
         self._cooled_at_s = now_s + self._cooldown_s * self._rng.uniform(1 - jitter, 1 + jitter)
         self._opened_by = cause
-        self.changed_at_s, self.doubted_from_s = now_s, now_s + self._limits.certain_s
+        self.changed_at_s = now_s
+        if self._state is BreakerState.CLOSED or began_s is None or began_s >= self._news_at_s:
+            # Else the call tells of an earlier time than the news that put the outage in doubt.
+            self.doubted_from_s = now_s + self._limits.certain_s
         self._transition(BreakerState.OPEN, cause, now_s)
 
     def _half_open(self, cause: Cause, now_s: float) -> None:

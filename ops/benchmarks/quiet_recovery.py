@@ -11,7 +11,7 @@ from actors.domain.payment import Payment
 from actors.messages.health import ForceBreaker
 from ops.benchmarks.policies import Policy
 from ops.benchmarks.runs import REPLICAS, start_gateway
-from ops.benchmarks.stages import AMOUNT_CENTS
+from ops.benchmarks.stages import AMOUNT_CENTS, FEES_PERCENT
 from ops.simulation.cluster import Cluster
 from ops.simulator.faults import Faults
 from ops.simulator.processor import PaymentProcessor
@@ -67,6 +67,9 @@ TABLE = (
 """All but the last two end with a default that works: nothing of the burst should pay more."""
 
 
+QUIET_COLUMNS = "burst on default | on fallback | charges asked of default | seconds until settled"
+
+
 @dataclass(frozen=True, slots=True)
 class BurstFigures:
     """What became of the burst."""
@@ -77,6 +80,11 @@ class BurstFigures:
     """Charges that default was asked for from the burst on, those that failed included."""
     settled_s: float
     """When the last one was charged, from the beginning of the burst on."""
+
+    def row(self, name: str) -> str:
+        """Give a line of a markdown table with `QUIET_COLUMNS`."""
+        settled = " | ".join(str(self.settled.get(each, 0)) for each in FEES_PERCENT)
+        return f"| {name} | {settled} | {self.calls} | {self.settled_s:.2f} |"
 
 
 def simulate_burst(quiet: Quiet, policy: Policy, seed: int = 1) -> BurstFigures:

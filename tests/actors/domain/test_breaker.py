@@ -109,6 +109,21 @@ def test_a_good_health_answer_from_before_the_probe_failed_puts_nothing_in_doubt
     assert breaker.doubted_from_s == 1.0 + LIMITS.certain_s
 
 
+def test_a_probe_that_began_before_the_news_leaves_the_outage_in_doubt(breaker: Breaker) -> None:
+    probe = opened(breaker).started(1.0)
+    breaker.peer_recovered(2.0)
+    breaker.ended(probe, succeeded=False, now_s=2.5)
+    assert (breaker.state(2.5), breaker.doubted_from_s, breaker.found_down_s) == (OPEN, 2.0, 1.0)
+
+
+def test_a_new_outage_is_certain_whatever_the_news_of_an_earlier_one(breaker: Breaker) -> None:
+    call = breaker.started(0.0)
+    opened(breaker).peer_recovered(2.0)
+    breaker.ended(breaker.started(2.0), succeeded=True, now_s=2.0)
+    breaker.turned_away(call, 3.0)
+    assert (breaker.state(3.0), breaker.doubted_from_s) == (OPEN, 3.0 + LIMITS.certain_s)
+
+
 def test_a_peer_that_got_through_and_an_operator_who_releases_put_an_outage_in_doubt(breaker: Breaker) -> None:
     opened(breaker).peer_recovered(1.5)
     assert breaker.doubted_from_s == 1.5
