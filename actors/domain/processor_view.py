@@ -129,6 +129,6 @@ class ProcessorView:
         After one that brought no outcome another begins only with new doubts, so that no payment waits twice.
         """
         can_be_probed = self.state is BreakerState.HALF_OPEN and (self.may_probe or not self.is_silent)
-        if can_be_probed and self.awaited_until_s <= self.doubted_from_s <= now_s:
+        if can_be_probed and self.awaited_until_s < self.doubted_from_s <= now_s:
             self.awaited_from_s, self.awaited_until_s = now_s, now_s + wait_s
         return now_s < self.awaited_until_s

@@ -200,8 +200,20 @@ def test_after_a_wait_in_vain_only_news_begins_another() -> None:
     assert at(NOW_S, default) == WAITS
     default.update(doubted_anew(BreakerState.HALF_OPEN, NOW_S + 4), NOW_S + 2)
     assert at(NOW_S + 5, default) == GOES_ON
-    default.update(doubted_anew(BreakerState.HALF_OPEN, NOW_S + 5), NOW_S + 5)
-    assert [at(NOW_S + later_s, default) for later_s in (5.0, 9.9, 10.0)] == [WAITS, WAITS, GOES_ON]
+    default.update(doubted_anew(BreakerState.HALF_OPEN, NOW_S + 6), NOW_S + 6)
+    assert [at(NOW_S + later_s, default) for later_s in (6.0, 10.9, 11.0)] == [WAITS, WAITS, GOES_ON]
+
+
+@given(st.lists(st.sampled_from(["nothing", "late", "failed"]), max_size=60))
+def test_without_news_no_payment_waits_longer_for_probes_than_patience_allows(steps: list[str]) -> None:
+    default, waits_since_s = replace(DOUBTED), None
+    for number, step in enumerate(steps):
+        now_s = NOW_S + number / 2
+        if step != "nothing":
+            found_down_s = now_s if step == "failed" else -inf
+            default.update(doubted_anew(BreakerState.HALF_OPEN, now_s + 2, found_down_s), now_s)
+        waits_since_s = (waits_since_s or now_s) if at(now_s, default) == WAITS else None
+        assert waits_since_s is None or now_s - waits_since_s < PATIENCE.probe_s_max
 
 
 def test_nobody_waits_for_the_probe_of_a_silent_processor_that_gets_none() -> None:
