@@ -8,7 +8,14 @@ from typing import assert_never
 
 from actors.actor import Actor
 from actors.domain.breaker import BreakerState
-from actors.domain.quorum import Opinion, Order, latest_order, peer_recovered, quorum_found_down
+from actors.domain.quorum import (
+    Opinion,
+    Order,
+    is_turned_away,
+    latest_order,
+    peer_recovered,
+    quorum_found_down,
+)
 from actors.domain.records import PollLease, ProcessorHealth
 from actors.domain.trouble import Trouble
 from actors.errors import HealthUnavailableError
@@ -30,6 +37,7 @@ from actors.messages.processor import (
     PeerRecovered,
     ProbeAnswered,
     QuorumFoundDown,
+    TurnedAwayElsewhere,
 )
 from actors.messages.trouble import GetTrouble
 from actors.ports import HealthBoard, HealthProbe, Recipient, Runtime
@@ -69,6 +77,8 @@ class _View:
     """`asked_at_ms` of the answer that was reported last to the processor's actor."""
     recovery_told_at_s: float | None = None
     """`changed_at_s` of the breaker when `PeerRecovered` was sent last. It is sent once for each of its changes."""
+    turned_away: bool = False
+    """Whether another replica says that the processor turns away all calls; told when that begins."""
     poll_due_s: float = 0.0
     """The earliest time at which this replica may take a lease for a health call, judging by the leases it has seen."""
     lease: tuple[str, float] | None = None
@@ -186,6 +196,7 @@ class HealthActor(Actor):
             closed=view.breaker.state.is_closed,
             changed_s_ago=None if changed_at_s is None else self._runtime.now_s() - changed_at_s,
             order=view.order,
+            turns_away=view.breaker.turns_away,
             delay_s=view.delay_s,
         )
 
@@ -206,6 +217,10 @@ class HealthActor(Actor):
             view.order = order
             self._hurried_until_s = self._runtime.now_s() + ORDER_S
             processor.tell(HoldBreaker(order.state))
+        was_turned_away, view.turned_away = view.turned_away, is_turned_away(own, others)
+        if view.turned_away and not was_turned_away:
+            # Before it opens: by then the other replica's news is older than this one's own.
+            processor.tell(TurnedAwayElsewhere())
         changed_at_s = view.breaker.changed_at_s
         if quorum_found_down(own, others):
             processor.tell(QuorumFoundDown())

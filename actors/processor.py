@@ -34,6 +34,7 @@ from actors.messages.processor import (
     ProcessorStatus,
     QuorumFoundDown,
     StartDue,
+    TurnedAwayElsewhere,
 )
 from actors.messages.router import AvailabilityChanged, ChargesEnded, LookUpsEnded
 from actors.ports import ProcessorClient, Recipient, Runtime
@@ -130,6 +131,8 @@ class ProcessorActor(Actor):
                 self._note_delay(now_s)
             case QuorumFoundDown():
                 gate.breaker.quorum_found_down(now_s)
+            case TurnedAwayElsewhere():
+                gate.breaker.turned_away_elsewhere()
             case PeerRecovered():
                 gate.peer_recovered(now_s)
             case HoldBreaker(state):
@@ -160,8 +163,8 @@ class ProcessorActor(Actor):
             self._note(transition, now_s)
         if work.transitions:
             breaker = self._gate.breaker
-            down = breaker.is_down_by_own_calls
-            self._health.tell(BreakerChanged(self._name, breaker.state(now_s), down, breaker.changed_at_s))
+            down, changed_at_s, away = breaker.is_down_by_own_calls, breaker.changed_at_s, breaker.turns_away_here
+            self._health.tell(BreakerChanged(self._name, breaker.state(now_s), down, changed_at_s, away))
         if work.availability is not None:
             # Before the router gets payments back, so that it does not give them here again.
             self._router.tell(AvailabilityChanged(work.availability))
@@ -242,7 +245,7 @@ class ProcessorActor(Actor):
         logger.info("breaker of %s: %s -> %s (%s)", self._name, before.value, after.value, cause.value)
         if cause is Cause.MISCONFIGURED and not self._is_misconfiguration_logged:
             logger.error("%s answers 401, 403, 404 or 405 to charges: its address or its access is wrong", self._name)
-        self._is_misconfiguration_logged = self._gate.breaker.turns_away
+        self._is_misconfiguration_logged = self._gate.breaker.turns_away_here
         at_ms = self._runtime.now_ms() - round((now_s - transition.at_s) * 1000)
         self._transitions.append(DatedTransition(at_ms, transition))
         self._transitions_by_cause[after, cause] += 1

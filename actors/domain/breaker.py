@@ -6,6 +6,7 @@ Envoy.
 
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from random import Random
 
 from actors.domain.breaker_causes import OWN_CAUSES, Cause
@@ -67,10 +68,19 @@ class Breaker:
         self._state = BreakerState.CLOSED
         self._window = SlidingWindow(limits.window_s, limits.window_s_max, limits.calls_min)
         self._opened_by: Cause | None = None
-        self.turns_away = False
+        self.turns_away_here = False
         """Whether it has opened because all calls were turned away, and has not closed since."""
+        self._turns_away_elsewhere = False
+        """Whether another replica has said the same, and no call of this one has succeeded since."""
         self.changed_at_s: float | None = None
         """When the breaker last closed or opened; None if it never did."""
+        self.doubted_from_s = inf
+        """From when on it is in doubt whether the outage goes on: it was not found down for long, or news says that it
+        is over. Infinite while the breaker is closed."""
+        self._news_at_s = -inf
+        """When something else than a call said last that the outage may be over."""
+        self.found_down_s = -inf
+        """When the latest call began that has found the processor down."""
         self._down_since_s: float | None = None
         self._cooldown_s = limits.cooldown_s_initial
         self._cooled_at_s = 0.0
@@ -87,7 +97,7 @@ class Breaker:
             if self._state is BreakerState.OPEN:
                 self._half_open(Cause.COOLED_DOWN, now_s)
             else:
-                self._open(Cause.PROBE_LATE, now_s)
+                self._open(Cause.PROBE_LATE, now_s, self._probing_since_s)
         return self._state
 
     @property
@@ -103,6 +113,11 @@ class Breaker:
     def down_since_s(self) -> float | None:
         """When the current outage began; None if there is none, or if an operator has fixed the state."""
         return self._down_since_s if self._state in {BreakerState.OPEN, BreakerState.HALF_OPEN} else None
+
+    @property
+    def turns_away(self) -> bool:
+        """Whether the processor is known to turn away all calls, of this replica or of another one."""
+        return self.turns_away_here or self._turns_away_elsewhere
 
     @property
     def is_down_by_own_calls(self) -> bool:
@@ -132,6 +147,7 @@ class Breaker:
         self._give_back(call)
         if succeeded:
             self._succeeded_at_s = now_s
+            self._turns_away_elsewhere = False
         if state.is_closed:
             self._count(now_s, failed=not succeeded, slow=slow)
         elif state.is_forced or not call.half_open_period:
@@ -139,8 +155,10 @@ class Breaker:
         elif succeeded and not slow:
             # A probe of an earlier half-open period counts too: it took long, but it succeeded.
             self._close(Cause.PROBE_SUCCEEDED, now_s)
-        elif state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period:
-            self._open(Cause.PROBE_FAILED, now_s)
+        else:
+            self.found_down_s = max(self.found_down_s, call.started_s)
+            if state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period:
+                self._open(Cause.PROBE_FAILED, now_s, call.started_s)
 
     def look_up_unanswered(self, *, asked_at_s: float, now_s: float) -> None:
         """Count a look-up without an answer as a failed call. One with an answer is no success: charges may fail."""
@@ -153,7 +171,12 @@ class Breaker:
         self._give_back(call)
         is_probe = state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period
         if is_probe or state is BreakerState.CLOSED:
-            self._open(Cause.MISCONFIGURED, now_s)
+            self.found_down_s = max(self.found_down_s, call.started_s)
+            self._open(Cause.MISCONFIGURED, now_s, call.started_s)
+
+    def turned_away_elsewhere(self) -> None:
+        """Record that the processor turns away all calls of another replica."""
+        self._turns_away_elsewhere = True
 
     def withdrawn(self, call: Call) -> None:
         """Forget a call that says nothing of the processor: it was not made after all, or it was declined."""
@@ -168,10 +191,17 @@ class Breaker:
         # An answer from before the latest change, or from before the latest success, is outdated.
         since_change = self.changed_at_s is None or asked_at_s >= self.changed_at_s
         since_success = self._succeeded_at_s is None or asked_at_s >= self._succeeded_at_s
-        if not failing and state is BreakerState.OPEN and since_change:
-            self._half_open(Cause.HEALTH_WORKING, now_s)
+        if not failing and self.down_since_s is not None and since_change:
+            self.doubted_from_s = self._news_at_s = now_s
+            if state is BreakerState.OPEN:
+                self._half_open(Cause.HEALTH_WORKING, now_s)
         elif failing and state is BreakerState.CLOSED and since_success:
             self._open(Cause.HEALTH_FAILING, now_s)
+
+    def refused(self, now_s: float) -> None:
+        """Record that the processor has refused a connection: a half-open breaker needs no probe to know it down."""
+        if self.state(now_s) is BreakerState.HALF_OPEN:
+            self.doubted_from_s, self.found_down_s = now_s + self._limits.certain_s, now_s
 
     def stalled(self, *, calls: int, idle_s: float, latency_s: float, now_s: float) -> None:
         """Record that `calls` are under way and none has ended for `idle_s`. A call usually takes `latency_s`."""
@@ -187,7 +217,10 @@ class Breaker:
 
     def peer_recovered(self, now_s: float) -> None:
         """End the cool-down, because another replica's probe succeeded."""
-        if self.state(now_s) is BreakerState.OPEN:
+        state = self.state(now_s)
+        if self.down_since_s is not None:
+            self.doubted_from_s = self._news_at_s = now_s
+        if state is BreakerState.OPEN:
             self._half_open(Cause.PEER_RECOVERED, now_s)
 
     def force(self, state: BreakerState | None, now_s: float) -> None:
@@ -198,6 +231,7 @@ class Breaker:
         elif self._state is BreakerState.FORCED_OPEN:
             self._opened_by, self.changed_at_s, self._down_since_s = Cause.OPERATOR, now_s, now_s
             self._cooldown_s = self._limits.cooldown_s_initial
+            self.doubted_from_s = self._news_at_s = now_s
             self._half_open(Cause.OPERATOR, now_s)
         elif self._state is BreakerState.FORCED_CLOSED:
             self._window.clear()
@@ -222,18 +256,23 @@ class Breaker:
         elif slow_rate >= self._limits.slow_call_rate_max:
             self._open(Cause.SLOW_CALL_RATE, now_s)
 
-    def _open(self, cause: Cause, now_s: float) -> None:
+    def _open(self, cause: Cause, now_s: float, began_s: float | None = None) -> None:
+        """Open, where it is a call's doing by one that began at `began_s`."""
         if self._state is BreakerState.CLOSED:
             closed_at_s, recovery_s = self.changed_at_s, self._limits.recovery_s
             if self._down_since_s is None or closed_at_s is None or now_s - closed_at_s >= recovery_s:
                 self._down_since_s = now_s
                 self._cooldown_s = self._limits.cooldown_s_initial
+            self.found_down_s = now_s
         else:
             self._cooldown_s = min(self._cooldown_s * 2, self._limits.cooldown_s_max)
         jitter = self._limits.cooldown_jitter
         self._cooled_at_s = now_s + self._cooldown_s * self._rng.uniform(1 - jitter, 1 + jitter)
         self._opened_by = cause
         self.changed_at_s = now_s
+        if self._state is BreakerState.CLOSED or began_s is None or began_s >= self._news_at_s:
+            # Else the call tells of an earlier time than the news that put the outage in doubt.
+            self.doubted_from_s = now_s + self._limits.certain_s
         self._transition(BreakerState.OPEN, cause, now_s)
 
     def _half_open(self, cause: Cause, now_s: float) -> None:
@@ -244,10 +283,10 @@ class Breaker:
 
     def _close(self, cause: Cause, now_s: float) -> None:
         self._window.clear()
-        self.changed_at_s = now_s
+        self.changed_at_s, self.doubted_from_s = now_s, inf
         self._transition(BreakerState.CLOSED, cause, now_s)
 
     def _transition(self, state: BreakerState, cause: Cause, now_s: float) -> None:
         self._transitions.append(Transition(self._state, state, cause, now_s))
         self._state = state
-        self.turns_away = cause is Cause.MISCONFIGURED or (self.turns_away and not state.is_closed)
+        self.turns_away_here = cause is Cause.MISCONFIGURED or (self.turns_away_here and not state.is_closed)

@@ -34,3 +34,6 @@ class BreakerLimits:
     """A half-open breaker opens again this long after its first probe, so that a hanging probe cannot block it."""
     recovery_s: float = 2.0
     """An outage is over when the breaker has been closed for this long; if it opens earlier, the outage goes on."""
+    certain_s: float = 2.0
+    """An outage is taken to go on for this long after it was last found, if nothing says otherwise: for longer than it
+    takes from one failed probe to the next. After that payments wait for a probe's outcome, see `Patience.probe_s`."""

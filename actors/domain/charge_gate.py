@@ -15,8 +15,8 @@ from actors.domain.concurrency_limit import ConcurrencyLimit
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
 from actors.domain.probing import Probing
+from actors.domain.processor_view import Availability
 from actors.domain.rate_limiter import RateLimiter
-from actors.domain.routing import Availability
 
 CLAIMED_AHEAD_MAX = 32
 """Payments beyond the concurrency limit whose claims may be written, so that no charge waits for a commit."""
@@ -107,6 +107,8 @@ class ChargeGate:
     def knocked(self, *, accepted: bool, now_s: float) -> None:
         """Take in whether the processor has just accepted a connection."""
         self._probing.knocked(accepted=accepted, is_probing=self._is_probing(now_s), now_s=now_s)
+        if not accepted:
+            self.breaker.refused(now_s)
 
     def probe_answered(self, *, granted: bool, now_s: float) -> None:
         """Take in whether the budget of probes, when asked, had one for this replica."""
@@ -176,10 +178,9 @@ class ChargeGate:
     def _refuse(self, work: GateWork, now_s: float) -> None:
         """Give back what the breaker does not let through, the latest payments first."""
         permits = 0 if self.is_draining else self._permits(now_s)
-        if permits is not None:
-            while len(self._waiting) > permits:
-                work.not_sent.append(self._waiting.pop())
-            work.not_sent.reverse()
+        while permits is not None and len(self._waiting) > permits:
+            work.not_sent.append(self._waiting.pop())
+        work.not_sent.reverse()
 
     def _may_start(self, work: GateWork, now_s: float) -> bool:
         if not self.may_send(now_s):
@@ -236,14 +237,13 @@ class ChargeGate:
         before, capacity_per_s = self._announced, self.concurrency.capacity_per_s()
         if before is not None and isclose(capacity_per_s, before.capacity_per_s, rel_tol=CAPACITY_STEP):
             capacity_per_s = before.capacity_per_s
-        takes, down_since_s = self._takes(state, now_s), self.breaker.down_since_s
-        availability = Availability(self._name, state, takes, capacity_per_s, down_since_s, self.breaker.turns_away)
+        takes, breaker = self._takes(state, now_s), self.breaker
+        outage = breaker.down_since_s, breaker.turns_away, breaker.doubted_from_s, breaker.found_down_s
+        availability = Availability(self._name, state, takes, capacity_per_s, *outage)
         if availability != before:
             self._announced = work.availability = availability
 
     def _takes(self, state: BreakerState, now_s: float) -> int:
         if state.is_closed:
             return self.concurrency.limit + len(self._left_over) + CLAIMED_AHEAD_MAX
-        if state is BreakerState.HALF_OPEN:
-            return len(self._in_flight) + (self._permits(now_s) or 0)
-        return 0
+        return len(self._in_flight) + (self._permits(now_s) or 0) if state is BreakerState.HALF_OPEN else 0

@@ -31,11 +31,12 @@ from actors.domain.lifecycle_events import (
     Unconfigured,
 )
 from actors.domain.payment import Claim, EndState, Payment
+from actors.domain.processor_view import Availability
 from actors.domain.rechecks import Recheck, Rechecks
 from actors.domain.records import NEVER_MS, LookUpResult, Watermarks
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.retries import Pauses, RetryLimits
-from actors.domain.routing import TAKEN_BY_NOBODY, Availability, Choice, Routes
+from actors.domain.routing import TAKEN_BY_NOBODY, Choice, Routes
 from actors.domain.row_marks import RowMarks
 from actors.domain.work import Driven, Work
 
@@ -249,8 +250,8 @@ class Dispatcher:
         nexts_s = (self._pauses.next_end_s, self._marks.next_s, self._rechecks.next_s)
         ends_s = [next_s for next_s in nexts_s if next_s is not None]
         if self._held:
-            patience = (self.routes.patience_ends_at_s(name) for name in self.routes.views)
-            ends_s += [end_s for end_s in patience if end_s > now_s]
+            patience = (self.routes.patience_ends_s(name) for name in self.routes.views)
+            ends_s += [end_s for both_s in patience for end_s in both_s if end_s > now_s]
         return min(ends_s, default=None)
 
     # Questions.

@@ -40,6 +40,8 @@ class Opinion:
     """How long ago the replica's breaker last closed or opened; None if it never did."""
     order: Order | None = None
     """The latest order that the replica knows."""
+    turns_away: bool = False
+    """Whether the processor has turned away all calls of the replica, whose breaker has not closed since."""
     delay_s: float = 0.0
     """The longest charge that the replica has seen within an hour; 0 where the operator allows for as long a delay."""
 
@@ -60,6 +62,11 @@ def peer_recovered(own: Opinion, others: Collection[Opinion]) -> bool:
     return not own.closed and any(
         each.closed and each.changed_s_ago is not None and _is_newer(each, own) for each in others
     )
+
+
+def is_turned_away(own: Opinion, others: Collection[Opinion]) -> bool:
+    """Return whether the processor turns away all calls of another replica, later than this one's breaker closed."""
+    return any(each.turns_away and (not own.closed or _is_newer(each, own)) for each in others)
 
 
 def latest_order(opinions: Collection[Opinion]) -> Order | None:

@@ -10,6 +10,7 @@ from enum import Enum
 from math import inf
 
 from actors.domain.breaker import BreakerState
+from actors.domain.processor_view import ProcessorView
 from actors.domain.processors import Processor
 
 
@@ -24,16 +25,20 @@ class Reason(Enum):
     FORCED = "an operator keeps cheaper ones open"
     WAIT_FOR_ROOM = "waits: as many as may be are under way"
     WAIT_FOR_RECOVERY = "waits: the outage is young"
+    WAIT_FOR_PROBE = "waits: a cheaper one may work again"
     WAIT_FOR_CHEAPER = "waits: cheaper ones may come back with this one"
     WAIT_FOR_ANY = "waits: none works"
     WAIT_FOR_CURRENCY = "waits: none takes its currency"
 
 
-SILENT_PROBE_S, SILENT_PROBE_S_MAX = 5.0, 300.0
-"""How long a processor is silent until it may be probed by one more payment, and the longest pause until the next: it
-doubles each time. What turns all away tells of no payment for certain, so that only a charge shows its return."""
 TAKEN_BY_NOBODY = frozenset(
-    {Reason.WAIT_FOR_RECOVERY, Reason.WAIT_FOR_CHEAPER, Reason.WAIT_FOR_ANY, Reason.WAIT_FOR_CURRENCY}
+    {
+        Reason.WAIT_FOR_RECOVERY,
+        Reason.WAIT_FOR_PROBE,
+        Reason.WAIT_FOR_CHEAPER,
+        Reason.WAIT_FOR_ANY,
+        Reason.WAIT_FOR_CURRENCY,
+    }
 )
 """Reasons for which a payment may wait for long: meanwhile its row names nobody."""
 
@@ -46,108 +51,24 @@ class Patience:
     """From the start of an outage; then payments go to a dearer processor."""
     backlog_s: float = 5.0
     """The time in which a processor that works has to be able to charge all that waits."""
+    probe_s: float = 5.0
+    """For the outcome of a probe, where that has just become worth it: the outage is old, but in doubt. No longer than
+    `outage_s`."""
     return_s: float = 0.5
-    """From the end of a dearer one's own outage: where both were down, both often come back together."""
+    """From the end of a dearer one's own outage: where both were down, both often come back together. Up to `probe_s`
+    where no call that began since then has found the cheaper one down."""
     retries_max: int = 3
     """How many times a payment is tried again on a processor that works, before it goes to another one that works."""
 
-
-@dataclass(frozen=True, slots=True)
-class Availability:
-    """What a processor takes, as its charge gate announces it."""
-
-    processor: str
-    state: BreakerState
-    """Of its breaker; `OPEN` also while the replica drains."""
-    takes: int
-    """How many payments may be with it at once, those whose claims are being written included."""
-    capacity_per_s: float
-    """How many charges a second it can be given at its latency."""
-    down_since_s: float | None
-    """Monotonic time at which its present outage began; None where there is none."""
-    turns_away: bool = False
-    """Whether it turned away all that was sent, and no charge has succeeded since: its look-ups prove nothing."""
-
-
-@dataclass(slots=True)
-class ProcessorView:
-    """What the router knows of one processor."""
-
-    state: BreakerState = BreakerState.CLOSED
-    takes: int = 0
-    """How many payments may be with it at once."""
-    capacity_per_s: float = inf
-    """How many charges a second it can be given at its latency."""
-    down_since_s: float | None = None
-    """Monotonic time at which its present outage began."""
-    up_since_s: float = -inf
-    """Monotonic time at which its last outage ended."""
-    turns_away: bool = False
-    """Whether it turned away all that was sent, and no charge has succeeded since: its look-ups prove nothing."""
-    given: int = 0
-    """Payments that are with it, those whose claims are being written included."""
-    pinned: int = 0
-    """Payments that it may have charged, and that nobody else may see meanwhile."""
-    answered_s: float = -inf
-    """When the latest of the look-ups was asked that it has answered."""
-    asked_again_at_s: float = -inf
-    """When the pause ends after which it is asked again for one of the pinned payments, at the latest."""
-    unanswered: bool = False
-    """Whether it has not answered the last look-up."""
-    may_probe: bool = False
-    """Whether one more payment may be pinned to it all the same, since it has been silent for long."""
-    probe_at_s: float = inf
-    """When that is so for the next time."""
-    probe_pause_s: float = SILENT_PROBE_S
-    """How long that will take the time after."""
+    @property
+    def probe_s_max(self) -> float:
+        """How long a payment may wait for the outcome of a probe."""
+        return min(self.probe_s, self.outage_s)
 
     @property
-    def is_silent(self) -> bool:
-        """Whether payments are pinned to it and it has not answered the last look-up."""
-        return self.pinned > 0 and self.unanswered
-
-    @property
-    def has_room(self) -> bool:
-        """Whether it takes another payment now.
-
-        A silent one gets hardly any probe, since each that fails is pinned for as long as nothing is answered: look-ups
-        of what is pinned already tell whether it is there again.
-        """
-        if not self.takes_pinned:
-            return False
-        return self.state is not BreakerState.HALF_OPEN or self.may_probe or not self.is_silent
-
-    @property
-    def takes_pinned(self) -> bool:
-        """Whether it takes another one of those that are pinned to it: as a probe, none of them pins one more."""
-        return self.given < self.takes
-
-    def count_pinned(self, more: int) -> None:
-        """Note one more pinned payment (1) or one less (-1)."""
-        self.pinned += more
-        if more > 0:
-            self.may_probe = False
-
-    def looked_up(self, asked_at_s: float, *, answered: bool) -> None:
-        """Note whether it has answered a look-up; one that was asked before it answered another tells nothing."""
-        if answered:
-            self.answered_s = max(self.answered_s, asked_at_s)
-            self.unanswered = self.may_probe = False
-        elif asked_at_s <= self.answered_s:
-            return
-        elif not self.unanswered:
-            self.unanswered, self.probe_pause_s = True, 2 * SILENT_PROBE_S
-            self.probe_at_s = asked_at_s + SILENT_PROBE_S
-        elif asked_at_s >= self.probe_at_s:
-            self.may_probe, self.probe_at_s = True, asked_at_s + self.probe_pause_s
-            self.probe_pause_s = min(2 * self.probe_pause_s, SILENT_PROBE_S_MAX)
-
-    def update(self, now: Availability, now_s: float) -> None:
-        """Take over what its gate has announced."""
-        if self.down_since_s is not None and now.down_since_s is None:
-            self.up_since_s = now_s
-        self.state, self.takes, self.turns_away = now.state, now.takes, now.turns_away
-        self.capacity_per_s, self.down_since_s = now.capacity_per_s, now.down_since_s
+    def return_s_max(self) -> float:
+        """How long a payment may wait for cheaper ones that nobody has tried since a dearer one came back."""
+        return max(self.return_s, self.probe_s_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,31 +97,51 @@ def choose(
     """Choose among the processors that take the currency of a payment, which is free to go to any of them.
 
     `waiting` is how many others wait for room. `spent` is a processor whose retries this payment has used up: any other
-    that works and has room is better.
+    that works and has room is better. Where it is worth to wait for the outcome of a probe, that wait begins now.
     """
     if spent is not None:
         others = (each.name for each in cheapest_first if each.name != spent)
         other = next((name for name in others if views[name].state.is_closed and views[name].has_room), None)
         if other is not None:
             return Choice(other, Reason.RETRIES_SPENT)
-    passed = Reason.CHEAPEST
+    passed, found_down_s = Reason.CHEAPEST, inf
     for processor in cheapest_first:
         view = views[processor.name]
-        if passed is Reason.OUTAGE and view.state.is_closed and now_s < view.up_since_s + patience.return_s:
+        if passed is Reason.OUTAGE and view.state.is_closed and now_s < _return_ends_s(view, found_down_s, patience):
             return Choice(None, Reason.WAIT_FOR_CHEAPER)
         if view.has_room:
             return Choice(processor.name, Reason.PROBE if view.state is BreakerState.HALF_OPEN else passed)
-        if view.state.is_closed:
-            if waiting <= view.capacity_per_s * patience.backlog_s:
-                return Choice(None, Reason.WAIT_FOR_ROOM)
-            passed = Reason.BACKLOG
-        elif view.state is BreakerState.FORCED_OPEN:
-            passed = Reason.FORCED
-        else:
-            if view.down_since_s is None or now_s < view.down_since_s + patience.outage_s:
-                return Choice(None, Reason.WAIT_FOR_RECOVERY)
-            passed = Reason.OUTAGE
+        wait = _reason_to_wait(view, waiting, now_s, patience)
+        if wait is not None:
+            return Choice(None, wait)
+        passed = _reason_to_pass(view)
+        if passed is Reason.OUTAGE:
+            found_down_s = min(found_down_s, view.found_down_s)
     return Choice(None, Reason.WAIT_FOR_ANY if cheapest_first else Reason.WAIT_FOR_CURRENCY)
+
+
+def _return_ends_s(view: ProcessorView, found_down_s: float, patience: Patience) -> float:
+    """Tell how long one that has come back is not used yet; all cheaper ones were found down at `found_down_s`."""
+    is_tried = found_down_s >= view.up_since_s
+    return view.up_since_s + (patience.return_s if is_tried else patience.return_s_max)
+
+
+def _reason_to_wait(view: ProcessorView, waiting: int, now_s: float, patience: Patience) -> Reason | None:
+    """Tell why to wait for a processor without room; None where it is not worth it."""
+    if view.state.is_closed:
+        return Reason.WAIT_FOR_ROOM if waiting <= view.capacity_per_s * patience.backlog_s else None
+    if view.state is BreakerState.FORCED_OPEN:
+        return None
+    if view.down_since_s is None or now_s < view.down_since_s + patience.outage_s:
+        return Reason.WAIT_FOR_RECOVERY
+    return Reason.WAIT_FOR_PROBE if view.is_awaited(now_s, patience.probe_s_max) else None
+
+
+def _reason_to_pass(view: ProcessorView) -> Reason:
+    """Tell why a dearer processor is used than this one, which is not waited for."""
+    if view.state.is_closed:
+        return Reason.BACKLOG
+    return Reason.FORCED if view.state is BreakerState.FORCED_OPEN else Reason.OUTAGE
 
 
 class Routes:
@@ -228,8 +169,9 @@ class Routes:
         return choose(takers, self.views, waiting=waiting, spent=spent, now_s=now_s, patience=self._patience)
 
     def is_waited_for(self, processor: str, now_s: float) -> bool:
-        """Tell whether a processor is down and its outage young enough to be waited out."""
-        return self.views[processor].down_since_s is not None and now_s < self.patience_ends_at_s(processor)
+        """Tell whether a processor is down and its outage young enough to be waited out, or a probe awaited."""
+        is_down = self.views[processor].down_since_s is not None
+        return is_down and any(now_s < end_s for end_s in self.patience_ends_s(processor))
 
     def is_spent(self, processor: str, failures: int, now_s: float) -> bool:
         """Tell whether a payment that failed so often in a row on a processor should rather go to another."""
@@ -238,9 +180,9 @@ class Routes:
         # Else the only payment there is would be the probe for ever.
         return failures > 0 and not self.is_waited_for(processor, now_s)
 
-    def patience_ends_at_s(self, processor: str) -> float:
-        """Tell when payments stop waiting for this processor or, where it has just come back, for cheaper ones."""
-        view = self.views[processor]
+    def patience_ends_s(self, processor: str) -> tuple[float, float]:
+        """Tell when payments may stop waiting for this processor or, where it has just come back, for cheaper ones."""
+        view, patience = self.views[processor], self._patience
         if view.down_since_s is None:
-            return view.up_since_s + self._patience.return_s
-        return view.down_since_s + self._patience.outage_s
+            return view.up_since_s + patience.return_s, view.up_since_s + patience.return_s_max
+        return view.down_since_s + patience.outage_s, view.awaited_until_s

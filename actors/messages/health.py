@@ -16,6 +16,8 @@ class BreakerChanged:
     """Whether it is open or half open by what this replica's own calls met."""
     changed_at_s: float | None
     """Monotonic time at which it last closed or opened."""
+    turns_away: bool = False
+    """Whether the processor has turned away all calls, and the breaker has not closed since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,11 @@ class QuorumFoundDown:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnedAwayElsewhere:
+    """The processor turns away all calls of another replica, so that its look-ups prove nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerRecovered:
     """Another replica's breaker has closed since this one's opened."""
 
@@ -144,6 +149,7 @@ ProcessorMessage = (
     | HealthReported
     | DelayHeard
     | QuorumFoundDown
+    | TurnedAwayElsewhere
     | PeerRecovered
     | HoldBreaker
     | KnockEnded

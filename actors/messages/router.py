@@ -6,8 +6,9 @@ from uuid import UUID
 
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.payment import Claim, EndState, Payment
+from actors.domain.processor_view import Availability
 from actors.domain.resolution import Resolution
-from actors.domain.routing import Availability, Reason
+from actors.domain.routing import Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimits
 from ops.benchmarks.policies import Policy, default_only, fallback_at_once, three_tries
+from ops.benchmarks.quiet_recovery import QUIET_COLUMNS, TABLE, simulate_burst
 from ops.benchmarks.runs import Figures, best_cents, simulate
 from ops.benchmarks.stages import EVENT, USERS_MAX, Table, random_tables
 
@@ -20,8 +21,6 @@ CHOOSING_SEED, REPORTING_SEED = 1, 2
 """Parameters are chosen by other random tables than those that the policies are compared on."""
 
 COLUMNS = "event: profit | event: on default | mean | worst | mean where default recovers | where it does not"
-RULE = " | ".join(["---:"] * (COLUMNS.count("|") + 1))
-"""Of the tables in markdown."""
 
 PATIENCE_GRID: Mapping[str, Sequence[Any]] = {
     "outage_s": (0, 5, 10, 11, 12, 15, 20, 25, 30),
@@ -84,7 +83,7 @@ class Result:
 
 
 def run(arguments: Sequence[str]) -> dict[str, object]:
-    """Simulate the event's load in virtual time, over the event's stages and random ones.
+    """Simulate the event's load in virtual time, over the event's stages and random ones; also outages that end unseen.
 
     Shares are of the best possible: each payment at 5 % where default works at any moment that is left to it, else at
     15 % where fallback does, as if any number of charges could be made at once.
@@ -114,8 +113,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
 
 
 def _compare(fiel: Policy, load: Load) -> dict[str, object]:
-    _say(f"| policy | {COLUMNS} |")
-    _say(f"| --- | {RULE} |")
+    _say_columns("policy", COLUMNS)
     results = []
     for policy in (fiel, default_only(), fallback_at_once(fiel), three_tries()):
         results.append(_over(load, policy))
@@ -126,12 +124,21 @@ def _compare(fiel: Policy, load: Load) -> dict[str, object]:
         "policies": {result.policy.name: result.summary() for result in results},
         "ratio_to_baselines": {each.policy.name: round(profit / _profit(each), 4) for each in baselines},
         "ratio_to_baseline": round(profit / max(map(_profit, baselines)), 4),
+        "quiet_recovery_on_fallback": _after_quiet_outages(fiel),
     }
 
 
+def _after_quiet_outages(fiel: Policy) -> dict[str, int]:
+    """Give how many payments of a burst are charged on fallback, by what the outage before it was like."""
+    _say_columns("an outage ends while nobody posts", QUIET_COLUMNS)
+    found = {quiet.name: simulate_burst(quiet, fiel) for quiet in TABLE}
+    for name, figures in found.items():
+        _say(figures.row(name))
+    return {name: figures.settled.get("fallback", 0) for name, figures in found.items()}
+
+
 def _sweep(fiel: Policy, load: Load) -> dict[str, object]:
-    _say(f"| parameter | value | {COLUMNS} |")
-    _say(f"| --- | --- | {RULE} |")
+    _say_columns("parameter | value", COLUMNS)
     chosen = _over(load, fiel)
     _say(chosen.row("all as chosen", ""))
     best: dict[str, object] = {}
@@ -175,6 +182,12 @@ def _cell(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if value > 1 else f"{value:.2%}"
+
+
+def _say_columns(first: str, figures: str) -> None:
+    """Begin a table in markdown."""
+    _say(f"| {first} | {figures} |")
+    _say("|" + " --- |" * (first.count("|") + 1) + " ---: |" * (figures.count("|") + 1))
 
 
 def _say(line: str) -> None:

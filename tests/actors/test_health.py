@@ -22,6 +22,7 @@ from actors.messages.processor import (
     PeerRecovered,
     ProbeAnswered,
     QuorumFoundDown,
+    TurnedAwayElsewhere,
 )
 from actors.messages.trouble import GetTrouble
 from tests.actors.fakes import NOW_MS, MemoryBoard, Recorder, ScriptedProbe, VirtualRuntime, deliver
@@ -82,8 +83,10 @@ class Member:
             self.runtime.run_spawned()
             deliver(self.actor)
 
-    def change(self, state: BreakerState, *, down: bool = False, processor: str = "default") -> None:
-        self.actor.on_receive(BreakerChanged(processor, state, down, self.runtime.now_s()))
+    def change(
+        self, state: BreakerState, *, down: bool = False, processor: str = "default", turns_away: bool = False
+    ) -> None:
+        self.actor.on_receive(BreakerChanged(processor, state, down, self.runtime.now_s(), turns_away))
 
     def told(self, message_type: type[Message], processor: str = "default") -> list[Message]:
         """Return the messages of this type that the processor's actor was told since the last call."""
@@ -421,6 +424,29 @@ def test_a_breaker_that_a_quorum_opened_does_not_count_towards_a_quorum() -> Non
     cluster.members["2"].change(OPEN, down=False)
     cluster.advance(5.0)
     assert cluster.members["3"].told(QuorumFoundDown) == []
+
+
+def test_one_replica_that_is_turned_away_tells_the_others_once_and_for_that_processor() -> None:
+    cluster = HealthCluster()
+    cluster.members["1"].change(OPEN, down=True, turns_away=True)
+    cluster.advance(5.0)
+    assert [cluster.members[name].told(TurnedAwayElsewhere, "fallback") for name in "123"] == [[], [], []]
+    assert cluster.told(TurnedAwayElsewhere) == [[], [TurnedAwayElsewhere()], [TurnedAwayElsewhere()]]
+    cluster.members["1"].change(CLOSED)
+    cluster.advance(1.0)
+    cluster.members["1"].change(OPEN, down=True, turns_away=True)
+    cluster.advance(1.0)
+    assert cluster.told(TurnedAwayElsewhere) == [[], [TurnedAwayElsewhere()], [TurnedAwayElsewhere()]]
+
+
+def test_a_replica_that_a_quorum_opens_hears_that_the_others_are_turned_away() -> None:
+    cluster = HealthCluster()
+    for name in "12":
+        cluster.members[name].change(OPEN, down=True, turns_away=True)
+    cluster.advance(READ_S)
+    told = cluster.members["3"].processors["default"].take()
+    assert TurnedAwayElsewhere() in told
+    assert QuorumFoundDown() in told
 
 
 def test_a_restarted_replica_follows_the_quorum() -> None:

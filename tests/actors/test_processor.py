@@ -33,6 +33,7 @@ from actors.messages.processor import (
     ProcessorMessage,
     ProcessorStatus,
     QuorumFoundDown,
+    TurnedAwayElsewhere,
 )
 from actors.messages.router import AvailabilityChanged, ChargesEnded, LookUpsEnded
 from actors.processor import GATHER_S, TRANSITIONS_MAX, ProcessorActor
@@ -411,6 +412,30 @@ def test_a_processor_that_turns_all_charges_away_is_not_believed_that_a_payment_
     assert [end.result for end in processor.looked_up()] == [LookUpResult.CHARGED, LookUpResult.NO_ANSWER]
 
 
+def test_a_processor_that_turns_another_replica_away_is_not_believed_until_a_charge_succeeds_here() -> None:
+    processor = Processor()
+    processor.tell(HealthReported(failing=False, asked_s_ago=0.0, response_time_s_min=0.0))
+    processor.tell(TurnedAwayElsewhere(), QuorumFoundDown())
+    processor.look_up(1)
+    processor.run()
+    assert [end.result for end in processor.looked_up()] == [LookUpResult.NO_ANSWER]
+    processor.advance(1.0)
+    processor.run()
+    processor.charge(2)
+    processor.tell(ProbeAnswered(granted=True))
+    processor.run()
+    assert processor.states()[-1] is CLOSED
+    processor.look_up(1)
+    processor.run()
+    assert [end.result for end in processor.looked_up()] == [LookUpResult.MISSING]
+
+
+def test_that_others_are_turned_away_is_not_said_as_of_this_replica() -> None:
+    processor = Processor()
+    processor.tell(TurnedAwayElsewhere(), QuorumFoundDown())
+    assert processor.health.take() == [BreakerChanged("default", OPEN, down=False, changed_at_s=1000.0)]
+
+
 def test_an_open_breaker_does_not_keep_payments_from_being_looked_up() -> None:
     processor = Processor()
     processor.open()
@@ -459,6 +484,17 @@ def test_a_quorum_opens_it_without_being_its_own_opinion() -> None:
     processor.tell(QuorumFoundDown())
     assert processor.states() == [OPEN]
     assert processor.health.take() == [BreakerChanged("default", OPEN, down=False, changed_at_s=1000.0)]
+
+
+def test_the_router_is_told_that_health_puts_an_outage_in_doubt_though_nobody_posts() -> None:
+    processor = Processor()
+    processor.open()
+    processor.advance(60)
+    processor.router.take()
+    processor.tell(HealthReported(failing=False, asked_s_ago=1.0, response_time_s_min=0.0))
+    (told,) = processor.router.take()
+    assert isinstance(told, AvailabilityChanged)
+    assert (told.availability.state, told.availability.doubted_from_s) == (HALF_OPEN, processor.runtime.now_s())
 
 
 def test_the_end_of_a_cool_down_is_told_at_its_time() -> None:

@@ -13,9 +13,10 @@ from actors.domain.lifecycle import State
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Move, Settlement
+from actors.domain.processor_view import Availability
 from actors.domain.records import NOTHING_MISSING, LookUpResult
 from actors.domain.retries import RetryLimits
-from actors.domain.routing import Availability, Patience, Reason, Routes
+from actors.domain.routing import Patience, Reason, Routes
 from actors.domain.work import Driven
 from actors.messages.intake import Recorded, Want
 from actors.messages.persistence import Write

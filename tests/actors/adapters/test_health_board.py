@@ -180,6 +180,7 @@ def test_answers_and_opinions_are_messagepack(board: RedisHealthBoard, client: "
         "closed": False,
         "changed_s_ago": 5.0,
         "order": {"state": "forced-open", "given_at_ms": 7},
+        "turns_away": False,
         "delay_s": 0.0,
     }
 

@@ -12,10 +12,11 @@ from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.money import BRL
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Payment
+from actors.domain.processor_view import Availability
 from actors.domain.processors import Processor
 from actors.domain.records import LookUpResult
 from actors.domain.retries import RetryLimits
-from actors.domain.routing import Availability, Patience, Routes
+from actors.domain.routing import Patience, Routes
 from actors.domain.work import Work
 
 NOW_MS = 1_750_000_000_000
@@ -69,13 +70,17 @@ class Dispatching:
         takes: int | None = None,
         capacity_per_s: float = inf,
         turns_away: bool = False,
+        down_since_s: float | None = None,
+        doubted_from_s: float = inf,
     ) -> None:
-        """Let a processor's gate announce itself; an outage begins now."""
+        """Let a processor's gate announce itself; an outage begins now if it is not said when."""
         is_down = state in {BreakerState.OPEN, BreakerState.HALF_OPEN}
         if takes is None:
             takes = 100 if state.is_closed else int(state is BreakerState.HALF_OPEN)
-        down_since_s = self.now_s if is_down else None
-        availability = Availability(processor, state, takes, capacity_per_s, down_since_s, turns_away)
+        if is_down and down_since_s is None:
+            down_since_s = self.now_s
+        outage = down_since_s, turns_away, doubted_from_s
+        availability = Availability(processor, state, takes, capacity_per_s, *outage)
         self.dispatcher.availability_changed(availability, self.now_s)
 
     def accept(self, *numbers: int, behind: int = 0) -> Work:

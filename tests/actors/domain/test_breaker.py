@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from itertools import pairwise
+from math import inf
 from random import Random
 
 import pytest
@@ -68,6 +69,75 @@ def test_a_look_up_without_an_answer_is_no_probe(breaker: Breaker) -> None:
     assert opened(breaker).state(1.0) is HALF_OPEN
     breaker.look_up_unanswered(asked_at_s=1.0, now_s=1.0)
     assert breaker.state(1.0) is HALF_OPEN
+
+
+# Whether the outage is in doubt.
+
+
+def test_without_an_outage_nothing_is_in_doubt(breaker: Breaker) -> None:
+    assert breaker.doubted_from_s == inf
+    probe = opened(breaker).started(1.0)
+    breaker.ended(probe, succeeded=True, now_s=1.0)
+    assert breaker.doubted_from_s == inf
+
+
+def test_an_outage_is_certain_for_a_while_after_it_was_last_found(breaker: Breaker) -> None:
+    assert (opened(breaker).doubted_from_s, breaker.found_down_s) == (LIMITS.certain_s, 0.0)
+    probe = breaker.started(1.0)
+    breaker.ended(probe, succeeded=False, now_s=1.5)
+    assert (breaker.doubted_from_s, breaker.found_down_s) == (1.5 + LIMITS.certain_s, 1.0)
+
+
+def test_a_probe_that_hangs_finds_nothing_until_it_has_failed(breaker: Breaker) -> None:
+    probe = opened(breaker).started(1.0)
+    assert breaker.state(1.0 + LIMITS.half_open_s_max) is OPEN
+    assert (breaker.doubted_from_s, breaker.found_down_s) == (1.0 + LIMITS.half_open_s_max + LIMITS.certain_s, 0.0)
+    breaker.ended(probe, succeeded=False, now_s=9.0)
+    assert breaker.found_down_s == 1.0
+
+
+@pytest.mark.parametrize("now_s", [0.5, 1.0])
+def test_a_good_health_answer_puts_an_outage_in_doubt_and_closes_nothing(breaker: Breaker, now_s: float) -> None:
+    opened(breaker).health_answered(failing=False, asked_s_ago=0.0, now_s=now_s)
+    assert (breaker.state(now_s), breaker.doubted_from_s) == (HALF_OPEN, now_s)
+
+
+def test_a_good_health_answer_from_before_the_probe_failed_puts_nothing_in_doubt(breaker: Breaker) -> None:
+    probe = opened(breaker).started(1.0)
+    breaker.ended(probe, succeeded=False, now_s=1.0)
+    breaker.health_answered(failing=False, asked_s_ago=0.5, now_s=1.2)
+    assert breaker.doubted_from_s == 1.0 + LIMITS.certain_s
+
+
+def test_a_probe_that_began_before_the_news_leaves_the_outage_in_doubt(breaker: Breaker) -> None:
+    probe = opened(breaker).started(1.0)
+    breaker.peer_recovered(2.0)
+    breaker.ended(probe, succeeded=False, now_s=2.5)
+    assert (breaker.state(2.5), breaker.doubted_from_s, breaker.found_down_s) == (OPEN, 2.0, 1.0)
+
+
+def test_a_new_outage_is_certain_whatever_the_news_of_an_earlier_one(breaker: Breaker) -> None:
+    call = breaker.started(0.0)
+    opened(breaker).peer_recovered(2.0)
+    breaker.ended(breaker.started(2.0), succeeded=True, now_s=2.0)
+    breaker.turned_away(call, 3.0)
+    assert (breaker.state(3.0), breaker.doubted_from_s) == (OPEN, 3.0 + LIMITS.certain_s)
+
+
+def test_a_peer_that_got_through_and_an_operator_who_releases_put_an_outage_in_doubt(breaker: Breaker) -> None:
+    opened(breaker).peer_recovered(1.5)
+    assert breaker.doubted_from_s == 1.5
+    breaker.force(BreakerState.FORCED_OPEN, 2.0)
+    breaker.force(None, 2.5)
+    assert (breaker.state(2.5), breaker.doubted_from_s) == (HALF_OPEN, 2.5)
+
+
+def test_a_refused_connection_makes_an_outage_certain_again(breaker: Breaker) -> None:
+    breaker.refused(0.0)
+    assert breaker.doubted_from_s == inf
+    assert opened(breaker).state(1.0) is HALF_OPEN
+    breaker.refused(4.0)
+    assert (breaker.doubted_from_s, breaker.found_down_s) == (4.0 + LIMITS.certain_s, 4.0)
 
 
 def test_a_closed_breaker_lets_everything_through(breaker: Breaker) -> None:

@@ -25,8 +25,8 @@ from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
 from actors.domain.probing import KNOCK_PAUSE_S, PROBE_PAUSE_S
+from actors.domain.processor_view import Availability
 from actors.domain.rate_limiter import RateLimiter, RateLimits
-from actors.domain.routing import Availability
 
 LIMITS = BreakerLimits(
     calls_min=2, cooldown_s_initial=0.5, cooldown_s_max=2.0, cooldown_jitter=0.0, half_open_s_max=5.0
@@ -600,6 +600,19 @@ def test_a_processor_that_refuses_connections_is_knocked_at_again_and_again_and_
     assert driver.knocks == 12
 
 
+def test_a_processor_that_refuses_connections_is_certainly_down_and_one_that_accepts_them_may_be_up() -> None:
+    driver = Driver()
+    driver.accepts = False
+    driver.half_open()
+    driver.wait(60)
+    refused_at_s = driver.announced[-1].found_down_s
+    assert driver.now_s - KNOCK_PAUSE_S <= refused_at_s <= driver.now_s
+    assert driver.announced[-1].doubted_from_s == refused_at_s + LIMITS.certain_s
+    driver.accepts = True
+    driver.wait(60)
+    assert driver.now_s - driver.announced[-1].doubted_from_s >= 57
+
+
 def test_after_a_failed_probe_the_processor_is_knocked_at_anew() -> None:
     driver = Driver()
     driver.half_open()
@@ -800,6 +813,8 @@ class AnyOrder(RuleBasedStateMachine):
             driver.takes,
             driver.announced[-1].capacity_per_s,
             driver.gate.breaker.down_since_s,
+            doubted_from_s=driver.gate.breaker.doubted_from_s,
+            found_down_s=driver.gate.breaker.found_down_s,
         )
         assert driver.announced[-1] == expected
         assert work.availability is None or work.availability not in driver.announced[-2:-1]

@@ -442,7 +442,7 @@ def test_it_wakes_at_the_end_of_a_pause_or_of_the_patience_whichever_comes_first
 
 
 def test_it_wakes_to_use_a_dearer_processor_that_has_just_come_back() -> None:
-    subject = Dispatching(outage_s=1)
+    subject = Dispatching(outage_s=0.5)
     subject.announce("default", BreakerState.OPEN)
     subject.announce("fallback", BreakerState.OPEN)
     subject.advance(2)
@@ -451,6 +451,29 @@ def test_it_wakes_to_use_a_dearer_processor_that_has_just_come_back() -> None:
     wakes_at_s = subject.dispatcher.wakes_at_s(subject.now_s)
     assert wakes_at_s == 1002.5
     assert subject.advance(0.5).claims == [Claim(payment(1), "fallback")]
+
+
+def test_beside_a_probe_payments_wait_and_it_wakes_where_that_was_in_vain() -> None:
+    subject = Dispatching(outage_s=20)
+    subject.announce("default", BreakerState.OPEN)
+    subject.advance(30)
+    subject.announce("default", BreakerState.HALF_OPEN, down_since_s=1000.0, doubted_from_s=1010.0)
+    work = subject.accept(1, 2, 3)
+    assert work.claims == [Claim(payment(1), "default")]
+    assert work.choices == [Choice("default", Reason.PROBE), Choice(None, Reason.WAIT_FOR_PROBE)]
+    assert subject.dispatcher.wakes_at_s(subject.now_s) == 1035.0
+    assert subject.advance(4.9).claims == []
+    assert subject.advance(0.1).claims == [Claim(payment(2), "fallback"), Claim(payment(3), "fallback")]
+
+
+def test_beside_a_probe_that_succeeds_payments_go_where_it_went() -> None:
+    subject = Dispatching(outage_s=20)
+    subject.announce("default", BreakerState.OPEN)
+    subject.advance(30)
+    subject.announce("default", BreakerState.HALF_OPEN, down_since_s=1000.0, doubted_from_s=1010.0)
+    assert subject.accept(1, 2).claims == [Claim(payment(1), "default")]
+    subject.announce("default")
+    assert subject.decide().claims == [Claim(payment(2), "default")]
 
 
 def test_the_patience_has_ended_at_the_instant_at_which_it_wakes_however_that_is_rounded() -> None:

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from actors.domain.breaker import Breaker, BreakerState, Call, Transition
 from actors.domain.breaker_causes import Cause
 from actors.domain.breaker_limits import BreakerLimits
-from actors.domain.quorum import TRANSIT_S_MAX, Opinion, Order, latest_order, peer_recovered, quorum_found_down
+from actors.domain.quorum import (
+    TRANSIT_S_MAX,
+    Opinion,
+    Order,
+    is_turned_away,
+    latest_order,
+    peer_recovered,
+    quorum_found_down,
+)
 
 FORCED_OPEN, FORCED_CLOSED = BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED
 
@@ -26,6 +34,25 @@ def down(changed_s_ago: float = 5.0, replica: str = "b") -> Opinion:
 def told(changed_s_ago: float = 5.0, replica: str = "b") -> Opinion:
     """The opinion of a replica whose breaker was opened by others, not by its own calls."""
     return Opinion(replica, "default", down=False, closed=False, changed_s_ago=changed_s_ago)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "expected"),
+    [
+        (up(), [], False),
+        (up(), [down(), up()], False),
+        (up(), [replace(down(), turns_away=True)], True),
+        (up(6.0), [replace(down(5.0), turns_away=True)], True),
+        (up(4.0), [replace(down(5.0), turns_away=True)], False),
+        (told(4.0), [replace(down(5.0), turns_away=True)], True),
+    ],
+)
+def test_one_replica_that_is_turned_away_is_believed_unless_this_one_got_through_since(
+    own: Opinion,
+    others: list[Opinion],
+    expected: bool,  # noqa: FBT001  # a parameter
+) -> None:
+    assert is_turned_away(own, others) is expected
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.domain.breaker import BreakerState
+from actors.domain.processor_view import Availability, ProcessorView
 from actors.domain.processors import Processor
-from actors.domain.routing import Availability, Choice, Patience, ProcessorView, Reason, Routes, by_cost, choose
+from actors.domain.routing import Choice, Patience, Reason, Routes, by_cost, choose
 
 DEFAULT = Processor("default", "http://d", Decimal("0.05"))
 FALLBACK = Processor("fallback", "http://f", Decimal("0.15"))
@@ -128,18 +129,112 @@ def test_the_patience_with_an_outage_ends_after_its_length() -> None:
     routes = Routes([DEFAULT], PATIENCE)
     assert not routes.is_waited_for("default", NOW_S)
     routes.views["default"].update(announced(BreakerState.OPEN, 7.0), 7.0)
-    assert routes.patience_ends_at_s("default") == 27.0
+    assert routes.patience_ends_s("default") == (27.0, -inf)
     assert (routes.is_waited_for("default", 26.9), routes.is_waited_for("default", 27.0)) == (True, False)
     routes.views["default"].update(announced(BreakerState.CLOSED, None), 9.0)
-    assert (routes.is_waited_for("default", 9.0), routes.patience_ends_at_s("default")) == (False, 9.5)
+    assert (routes.is_waited_for("default", 9.0), routes.patience_ends_s("default")) == (False, (9.5, 14.0))
 
 
 def test_where_both_were_down_the_dearer_one_is_not_used_in_the_moment_of_its_return() -> None:
-    returned = replace(WORKS, up_since_s=NOW_S - 0.4)
-    assert chosen(down(30), returned) == Choice(None, Reason.WAIT_FOR_CHEAPER)
+    returned, tried = replace(WORKS, up_since_s=NOW_S - 0.4), replace(down(30), found_down_s=NOW_S - 0.3)
+    assert chosen(tried, returned) == Choice(None, Reason.WAIT_FOR_CHEAPER)
     assert chosen(FORCED, returned) == Choice("fallback", Reason.FORCED)
     assert chosen(returned, returned) == Choice("default", Reason.CHEAPEST)
-    assert chosen(down(30), replace(WORKS, up_since_s=NOW_S - 0.5)) == Choice("fallback", Reason.OUTAGE)
+    assert chosen(tried, replace(WORKS, up_since_s=NOW_S - 0.5)) == Choice("fallback", Reason.OUTAGE)
+
+
+def test_a_dearer_one_that_came_back_is_not_used_until_the_cheaper_one_has_been_tried_too() -> None:
+    untried = replace(down(30), found_down_s=NOW_S - 5)
+    assert chosen(untried, replace(WORKS, up_since_s=NOW_S - 4.9)) == Choice(None, Reason.WAIT_FOR_CHEAPER)
+    assert chosen(untried, replace(WORKS, up_since_s=NOW_S - 5)) == Choice("fallback", Reason.OUTAGE)
+
+
+# The outcome of a probe.
+
+DOUBTED = replace(down(60, BreakerState.HALF_OPEN), takes=1, given=1, doubted_from_s=NOW_S - 1)
+"""Works again, perhaps: one payment is its probe."""
+WAITS = Choice(None, Reason.WAIT_FOR_PROBE)
+GOES_ON = Choice("fallback", Reason.OUTAGE)
+
+
+def at(now_s: float, default: ProcessorView, patience: Patience = PATIENCE) -> Choice:
+    views = {"default": default, "fallback": replace(WORKS)}
+    return choose((DEFAULT, FALLBACK), views, waiting=0, spent=None, now_s=now_s, patience=patience)
+
+
+def doubted_anew(state: BreakerState, doubted_from_s: float, found_down_s: float = -inf) -> Availability:
+    return replace(announced(state, 40.0, 0), doubted_from_s=doubted_from_s, found_down_s=found_down_s)
+
+
+def test_beside_the_probe_of_an_outage_that_is_in_doubt_payments_wait_as_long_as_patience_allows() -> None:
+    default = replace(DOUBTED)
+    assert [at(NOW_S + later_s, default) for later_s in (0.0, 4.9, 5.0, 6.0)] == [WAITS, WAITS, GOES_ON, GOES_ON]
+
+
+def test_beside_the_probe_of_an_outage_that_is_certain_no_payment_waits() -> None:
+    assert at(NOW_S, replace(DOUBTED, doubted_from_s=NOW_S + 0.1)) == GOES_ON
+
+
+def test_who_has_no_patience_waits_for_no_probe() -> None:
+    assert at(NOW_S, replace(DOUBTED), Patience(outage_s=0.0)) == GOES_ON
+
+
+def test_when_a_probe_has_failed_that_began_during_the_wait_payments_go_on() -> None:
+    default = replace(DOUBTED)
+    assert at(NOW_S, default) == WAITS
+    default.update(doubted_anew(BreakerState.OPEN, NOW_S + 3, found_down_s=NOW_S - 0.1), NOW_S + 1)
+    assert at(NOW_S + 1, default) == WAITS  # That one began before the wait.
+    default.update(doubted_anew(BreakerState.OPEN, NOW_S + 3, found_down_s=NOW_S + 0.1), NOW_S + 1)
+    assert at(NOW_S + 1, default) == GOES_ON
+
+
+def test_a_probe_that_hangs_is_still_waited_for_when_the_breaker_has_opened_again() -> None:
+    default = replace(DOUBTED)
+    assert at(NOW_S, default) == WAITS
+    default.update(doubted_anew(BreakerState.OPEN, NOW_S + 2.5), NOW_S + 0.5)
+    assert [at(NOW_S + later_s, default) for later_s in (0.5, 4.9, 5.0)] == [WAITS, WAITS, GOES_ON]
+
+
+def test_after_a_wait_in_vain_only_news_begins_another() -> None:
+    default = replace(DOUBTED)
+    assert at(NOW_S, default) == WAITS
+    default.update(doubted_anew(BreakerState.HALF_OPEN, NOW_S + 4), NOW_S + 2)
+    assert at(NOW_S + 5, default) == GOES_ON
+    default.update(doubted_anew(BreakerState.HALF_OPEN, NOW_S + 6), NOW_S + 6)
+    assert [at(NOW_S + later_s, default) for later_s in (6.0, 10.9, 11.0)] == [WAITS, WAITS, GOES_ON]
+
+
+@given(st.lists(st.sampled_from(["nothing", "late", "failed"]), max_size=60))
+def test_without_news_no_payment_waits_longer_for_probes_than_patience_allows(steps: list[str]) -> None:
+    default, waits_since_s = replace(DOUBTED), None
+    for number, step in enumerate(steps):
+        now_s = NOW_S + number / 2
+        if step != "nothing":
+            found_down_s = now_s if step == "failed" else -inf
+            default.update(doubted_anew(BreakerState.HALF_OPEN, now_s + 2, found_down_s), now_s)
+        waits_since_s = (waits_since_s or now_s) if at(now_s, default) == WAITS else None
+        assert waits_since_s is None or now_s - waits_since_s < PATIENCE.probe_s_max
+
+
+def test_nobody_waits_for_the_probe_of_a_silent_processor_that_gets_none() -> None:
+    assert at(NOW_S, replace(DOUBTED, pinned=1, unanswered=True)) == GOES_ON
+    assert at(NOW_S, replace(DOUBTED, pinned=1, unanswered=True, may_probe=True)) == WAITS
+
+
+def test_where_both_are_probed_payments_wait_for_the_cheaper_one() -> None:
+    views = {"default": replace(DOUBTED), "fallback": replace(PROBED)}
+    choice = choose((DEFAULT, FALLBACK), views, waiting=0, spent=None, now_s=NOW_S, patience=PATIENCE)
+    assert choice == WAITS
+
+
+def test_a_payment_that_failed_before_the_outage_is_not_spent_while_a_probe_is_awaited() -> None:
+    routes = Routes([DEFAULT, FALLBACK], PATIENCE)
+    routes.views |= {"default": replace(DOUBTED), "fallback": replace(WORKS)}
+    assert routes.is_spent("default", 1, NOW_S)
+    assert routes.choose(routes.cheapest_first, waiting=0, spent=None, now_s=NOW_S) == WAITS
+    assert not routes.is_spent("default", 1, NOW_S + 4.9)
+    assert routes.is_spent("default", 1, NOW_S + 5.0)
+    assert routes.patience_ends_s("default") == (NOW_S - 40.0, NOW_S + 5.0)
 
 
 @pytest.mark.parametrize("thousandths", range(20))
@@ -148,7 +243,7 @@ def test_the_patience_has_ended_at_the_instant_that_is_told_however_that_is_roun
     routes = Routes([DEFAULT, FALLBACK], Patience(outage_s=0.0, return_s=0.5))
     routes.views["default"].update(announced(BreakerState.OPEN, 7.0, takes=0), 7.0)
     routes.views["fallback"] = replace(WORKS, up_since_s=start_s)
-    ends_at_s = routes.patience_ends_at_s("fallback")
+    ends_at_s, _ = routes.patience_ends_s("fallback")
     assert routes.choose(routes.cheapest_first, waiting=0, spent=None, now_s=start_s) == Choice(
         None, Reason.WAIT_FOR_CHEAPER
     )
