@@ -15,6 +15,7 @@ from actors.errors import (
     FielError,
     GatewayUnavailableError,
     JournalLockedError,
+    JournalUnavailableError,
     LedgerUnavailableError,
     MailboxFullError,
 )
@@ -48,6 +49,8 @@ PURGE_REST_S_MAX = 5.0
 START_STEP_S = 0.2
 JOURNAL_S_MAX = 15.0
 """How long a start waits for a journal that another process holds."""
+JOURNAL_RETRY_S = 2.0
+"""Time after which a start tries again to open a journal that the disk does not give."""
 
 
 class Replica:
@@ -101,6 +104,10 @@ class Replica:
                     raise
                 logger.warning("waiting for the journal: %s", error)
                 self._parts.runtime.sleep(START_STEP_S)
+            except JournalUnavailableError as error:
+                # A process that is started in its place finds the same disk.
+                logger.error("waiting for the journal: %s", error)  # noqa: TRY400  # the cause is in the message
+                self._parts.runtime.sleep(JOURNAL_RETRY_S)
         return None
 
     def start_actors(self) -> None:
