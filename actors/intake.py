@@ -172,7 +172,9 @@ class IntakeActor(Actor):
         return Found(
             {correlation_id: money for correlation_id, money in found.items() if money is not None},
             # The latest ids are remembered, and those that wait are the latest but for what Postgres told of meanwhile.
-            remembers_waiting=not waiting or waiting + self._decided <= self._recent_max,
+            # Nobody knows what a segment holds that cannot be read.
+            remembers_waiting=not self._journal.unread_segments
+            and (not waiting or waiting + self._decided <= self._recent_max),
         )
 
     def _take_over(self, payments: tuple[Payment, ...]) -> bool:

@@ -86,6 +86,10 @@ class Journal(Protocol):
     def held(self) -> int:
         """How many records are not committed: those that wait, and those that were taken."""
 
+    @property
+    def unread_segments(self) -> int:
+        """How many files of it, found by the last rewind, hold payments that cannot be read now or by this release."""
+
     def append(self, payments: Sequence[Payment]) -> None:
         """Make all of them durable, or none.
 
@@ -115,6 +119,13 @@ class OwnedJournal(Journal, Protocol):
 
     def check(self) -> None:
         """Raise JournalUnavailableError where it cannot be written."""
+
+    def trouble(self) -> str | None:
+        """Tell what an operator should look at though it can be written; None where there is nothing.
+
+        Raises:
+            JournalUnavailableError: it cannot be read.
+        """
 
     def purge(self, last_purge: LastPurge) -> None:
         """Forget what was accepted up to the purge's instant; the rest, and what comes next, is of its generation."""

@@ -47,6 +47,7 @@ def check_readiness(
     users = (system.lease, system.persistence, system.health, system.gossip) if supervisor else ()
     states = {
         "journal": _state_of(lambda: _check_journal(journal)),
+        "segments": _state_of(lambda: _check_segments(journal)),
         "actors": _state_of(lambda: _check_actors(supervisor)),
         "postgres": _state_of(lambda: _check_store(parts.database.ping, users[:2])),
         "redis": _state_of(lambda: _check_store(parts.board.ping, users[2:])),
@@ -65,6 +66,13 @@ def _check_journal(journal: OwnedJournal | None) -> None:
     if journal is None:
         raise JournalUnavailableError("not open yet: waiting for Postgres")
     journal.check()
+
+
+def _check_segments(journal: OwnedJournal | None) -> None:
+    """Check that every file of the journal could be read and deleted: payments are taken all the same."""
+    trouble = journal.trouble() if journal else None
+    if trouble is not None:
+        raise JournalUnavailableError(trouble)
 
 
 def _check_actors(supervisor: Supervisor | None) -> None:

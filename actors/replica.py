@@ -12,9 +12,9 @@ from actors.domain.breaker import BreakerState
 from actors.domain.payment import Payment
 from actors.domain.records import NOTHING_MISSING
 from actors.errors import (
-    FielError,
     GatewayUnavailableError,
     JournalLockedError,
+    JournalUnavailableError,
     LedgerUnavailableError,
     MailboxFullError,
 )
@@ -50,6 +50,8 @@ START_STEP_S = 0.2
 NOT_AT_WORK = "the gateway is starting, purging or stopping"
 TELL_S = 60.0
 """Time between two lines of the log about a journal that another process holds."""
+JOURNAL_RETRY_S = 2.0
+"""Time after which a start tries again to open a journal that the disk does not give."""
 
 
 class Replica:
@@ -63,8 +65,8 @@ class Replica:
         self._accept_s_max = accept_s_max
         self._arbiter = Arbiter(self._parts.payments, system.intake, self._parts.runtime)
         self._journal: OwnedJournal | None = None
-        self._locked: str | None = None
-        """Who has the journal that this replica waits for, as far as that is known."""
+        self._journal_trouble: str | None = None
+        """Why the journal could not be opened at the last try."""
         self._supervisor: Supervisor | None = None
         self._draining = False
         self._at_work = Event()
@@ -87,26 +89,27 @@ class Replica:
             except LedgerUnavailableError as error:
                 logger.warning("waiting for Postgres: %s", error)
                 self._parts.runtime.sleep(START_STEP_S)
-        try:
-            self._journal = self._open_journal()
-        except FielError as error:
-            self._end_process(str(error))
-            return
+        self._journal = self._open_journal()
         self.start_actors()
 
     def _open_journal(self) -> OwnedJournal | None:
-        """Open the journal as soon as nobody else holds it; None where the replica drains meanwhile."""
+        """Open the journal as soon as nobody else holds it and the disk gives it; None when draining meanwhile."""
         tell_at_s = self._parts.runtime.now_s()
         while not self._draining:
             try:
                 return self._parts.open_journal(self._purger.last_purge)
             except JournalLockedError as error:
                 # Another replica may be taking over what an earlier run has left in it, or was given the same name.
-                self._locked = str(error)
+                self._journal_trouble = str(error)
                 if self._parts.runtime.now_s() >= tell_at_s:
                     logger.warning("waiting for the journal: %s", error)
                     tell_at_s = self._parts.runtime.now_s() + TELL_S
                 self._parts.runtime.sleep(START_STEP_S)
+            except JournalUnavailableError as error:
+                # A process that is started in its place finds the same disk.
+                self._journal_trouble = str(error)
+                logger.error("waiting for the journal: %s", error)  # noqa: TRY400  # the cause is in the message
+                self._parts.runtime.sleep(JOURNAL_RETRY_S)
         return None
 
     def start_actors(self) -> None:
@@ -332,5 +335,5 @@ class Replica:
         """Ask every part how it is."""
         obstacle = "draining" if self._draining else self._own_name.trouble
         if obstacle is None and not self._at_work.is_set():
-            obstacle = self._locked if self._journal is None and self._locked else NOT_AT_WORK
+            obstacle = self._journal_trouble if self._journal is None and self._journal_trouble else NOT_AT_WORK
         return check_readiness(self._system, self._journal, self._supervisor, self.stats, obstacle)

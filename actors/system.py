@@ -160,8 +160,12 @@ def production_parts(settings: Settings) -> Parts:
 def _open_journal(settings: Settings, last_purge: LastPurge, instance: Callable[[], UUID]) -> FileJournal:
     folder: Path = settings.journal_dir / settings.replica
     journal = FileJournal(folder, last_purge, AdaptiveSync() if settings.durability is Durability.FSYNC else None)
-    # The journal's lock is held now: nobody else writes another.
-    instance()
+    try:
+        # The journal's lock is held now: nobody else writes another.
+        instance()
+    except BaseException:
+        journal.close()
+        raise
     return journal
 
 

@@ -73,10 +73,12 @@ class Takeover:
             for orphan in self._shelf.orphans(gone):
                 try:
                     self._copy(orphan)
+                except JournalUnavailableError as error:
+                    logger.warning("the journal of a replica that is gone is left alone: %s", error)
                 finally:
                     orphan.close()
         except JournalUnavailableError as error:
-            logger.warning("the journal of a replica that is gone is left alone: %s", error)
+            logger.warning("the journals of other replicas are left alone: %s", error)
 
     def _copy(self, orphan: Orphan) -> None:
         payments = orphan.replay()

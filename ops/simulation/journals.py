@@ -17,6 +17,8 @@ class MemoryJournal:
         self.appends: list[tuple[Payment, ...]] = []
         self.broken = False
         """Whether nothing can be written."""
+        self.unread_segments = 0
+        """How many segments could not be read."""
         self.last_purge = LastPurge(0, 0)
         """What it holds is of this purge's generation."""
         self._waiting = deque(kept)
@@ -62,6 +64,9 @@ class MemoryJournal:
     def check(self) -> None:
         if self.broken:
             raise JournalUnavailableError("planted")
+
+    def trouble(self) -> str | None:
+        return f"{self.unread_segments} segments cannot be read" if self.unread_segments else None
 
     def opened(self, last_purge: LastPurge) -> "MemoryJournal":
         """Give this journal to a process that knows of this purge."""

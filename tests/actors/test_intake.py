@@ -256,6 +256,12 @@ def test_it_says_when_it_may_have_forgotten_what_waits_in_the_journal() -> None:
     assert not remembers_all()
 
 
+def test_it_denies_no_id_while_a_segment_of_its_journal_cannot_be_read() -> None:
+    intake = Intake()
+    intake.journal.unread_segments = 1
+    assert intake.actor.on_receive(FindAccepted(())) == Found({}, remembers_waiting=False)
+
+
 def test_what_is_only_heard_of_is_made_durable_here_too() -> None:
     intake = Intake()
     intake.tell(AcceptedByPeers((payment(1),)))

@@ -12,7 +12,7 @@ from actors.supervisor import RestartLimits, Supervisor
 from tests.actors.fakes import NOW_MS, MemoryBoard, VirtualRuntime
 from tests.actors.fakes_system import MemoryDatabase, MemoryOwnedJournal, ScriptedSystem, memory_parts
 
-PARTS = ("journal", "actors", "postgres", "redis", "clock", "payments")
+PARTS = ("journal", "segments", "actors", "postgres", "redis", "clock", "payments")
 BUSY = RouterStats(unsettled={"held": 3}, unresolved=0, decisions={})
 
 
@@ -62,6 +62,10 @@ def test_a_replica_with_a_dead_actor_is_not_ready_and_names_it() -> None:
     assert (readiness.ready, readiness.parts["actors"]) == (False, "dead: router, fallback")
 
 
+def leave_a_segment_unread(started: Started) -> None:
+    started.journal.unread_segments = 1
+
+
 def lose_postgres(started: Started) -> None:
     assert isinstance(started.parts.database, MemoryDatabase)
     started.parts.database.gone = True
@@ -99,6 +103,7 @@ def silence_the_router(started: Started) -> None:
 @pytest.mark.parametrize(
     ("harm", "part", "told"),
     [
+        (leave_a_segment_unread, "segments", "1 segments cannot be read"),
         (lose_postgres, "postgres", "planted"),
         (lose_redis, "redis", "planted"),
         (step_the_clock, "clock", "the system's clock has stepped and is 3600.0 s behind"),

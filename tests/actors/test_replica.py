@@ -18,7 +18,7 @@ from actors.messages.intake import Accept, AcceptAnswer, FirstAmountsFound
 from actors.messages.lease import GetLivingCount
 from actors.messages.processor import GetProcessorStatus
 from actors.messages.router import GetRouterStats
-from actors.replica import ORDER_S_MAX, ORDER_STEP_S, START_STEP_S, TELL_S
+from actors.replica import JOURNAL_RETRY_S, ORDER_S_MAX, ORDER_STEP_S, START_STEP_S, TELL_S
 from actors.supervisor import WAIT_S
 from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence
@@ -166,11 +166,13 @@ def test_a_replica_that_starts_without_postgres_waits_for_it_before_it_accepts()
     assert process.replica.readiness().ready
 
 
-def test_a_journal_that_cannot_be_opened_ends_the_process_at_once() -> None:
+def test_a_journal_that_the_disk_does_not_give_is_tried_until_it_can_be_opened() -> None:
     process = Process()
-    process.journal_errors.append(JournalUnavailableError("disk full"))
+    process.journal_errors.extend(JournalUnavailableError("disk full") for _ in range(50))
+    started_s = process.runtime.now_s()
     process.start()
-    assert (process.ends, process.system.generations) == (["disk full"], [])
+    assert process.runtime.now_s() - started_s >= 50 * JOURNAL_RETRY_S
+    assert (process.ends, process.system.generations) == ([], [0])
 
 
 def test_a_replica_that_drains_while_it_waits_for_postgres_opens_no_journal() -> None:

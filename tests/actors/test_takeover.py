@@ -119,6 +119,22 @@ def test_a_journal_that_could_not_be_copied_is_left_as_it_is(answer: object) -> 
     assert (len(orphan.kept), orphan.closed, replica.progress) == (2, True, 0)
 
 
+class UnlistedOrphan(MemoryOrphan):
+    """A journal whose folder cannot be read."""
+
+    def replay(self) -> Iterator[Payment]:
+        raise JournalUnavailableError("planted")
+
+
+def test_a_journal_that_cannot_be_read_keeps_no_other_from_being_copied() -> None:
+    replica = Replica()
+    unreadable = UnlistedOrphan([payment(9)])
+    replica.shelf.unheld.append(unreadable)
+    replica.leave(1, 2)
+    replica.takeover.adopt_journals(())
+    assert (replica.intake.taken, unreadable.closed) == ([(payment(1), payment(2))], True)
+
+
 def test_a_long_journal_is_copied_in_parts_after_each_of_which_progress_is_told() -> None:
     replica = Replica()
     orphan = replica.leave(*range(2 * TAKEN_AT_ONCE_MAX + 1))

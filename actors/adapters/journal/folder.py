@@ -4,26 +4,21 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import cache
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
-from actors.adapters.journal.segment import (
-    HEADER,
-    VERSION,
-    SegmentContent,
-    decode_segment,
-    encode_header,
-    encode_record,
-    is_newer,
-    record_bytes,
-)
-from actors.domain.payment import Payment
-from actors.domain.records import LastPurge
+from actors.adapters.journal.disk import Disk
 from actors.errors import JournalLockedError, JournalUnavailableError
 
 logger = logging.getLogger(__name__)
+
+UNDELETED_MAX = 256
+"""Files of a journal that could not be deleted and hold nothing; with as many of them no further segment is begun."""
+PARENTS_SYNCED = 3
+"""How many folders above the journal are synced at a start: they may have been made a moment ago."""
+PROBE_BYTES = 64 * 1024
+"""Length of the file that is written to see whether the disk takes payments again: more than the largest group."""
 
 
 @contextlib.contextmanager
@@ -35,134 +30,163 @@ def translated(folder: Path) -> Iterator[None]:
         raise JournalUnavailableError(f"{folder}: {error.strerror}") from error
 
 
-def lock(folder: Path) -> int:
-    """Take the folder for this process, making it where it is missing.
+class JournalFolder:
+    """The files of one journal. Unless a method says otherwise, it raises OSError where the disk fails."""
 
-    Returns:
-        A file descriptor that holds the lock until it is closed.
+    def __init__(self, path: Path, sync: Callable[[int], None] | None, disk: Disk) -> None:
+        """`sync` makes what was written to a file descriptor durable; None leaves that to the operating system."""
+        self.path = path
+        self.disk = disk
+        self.unread: set[Path] = set()
+        """Segments that the last scan had to leave as they are, because it could not read them."""
+        self._sync = sync
+        self._undeleted: list[Path] = []
 
-    Raises:
-        JournalLockedError: another process has it.
-        JournalUnavailableError: the folder cannot be written.
-    """
-    with translated(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(fd)
-        raise JournalLockedError(f"another process has the journal in {folder}") from error
-    return fd
+    def lock(self) -> int:
+        """Take the folder for this process, making it where it is missing.
 
+        Returns:
+            A file descriptor that holds the lock until it is closed.
 
-def segment_paths(folder: Path) -> list[Path]:
-    """List the segments, oldest first."""
-    return sorted(folder.glob("*.journal"))
+        Raises:
+            JournalLockedError: another process has it.
+            JournalUnavailableError: the folder cannot be written.
+        """
+        with translated(self.path):
+            self.disk.make_folder(self.path)
+            if self._sync:
+                self.disk.sync_folder(self.path.parent)
+                for parent in self.path.parent.parents[: PARENTS_SYNCED - 1]:
+                    with contextlib.suppress(OSError):  # Who may not read it has not made what is in it.
+                        self.disk.sync_folder(parent)
+            fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            raise JournalLockedError(f"another process has the journal in {self.path}") from error
+        return fd
 
+    def files(self, suffix: str) -> list[Path]:
+        """List the files that bear a number and this suffix, lowest number first."""
+        return sorted(path for path in self.path.iterdir() if path.suffix == suffix and path.stem.isdecimal())
 
-def last_number(folder: Path) -> int:
-    """Find the highest number that a file of the journal bears, also one that was set aside; 0 where there is none."""
-    return max((int(path.stem) for path in folder.iterdir() if path.stem.isdecimal()), default=0)
+    def last_number(self) -> int:
+        """Find the highest number that a file of the journal bears, whatever it is; 0 where there is none."""
+        return max((int(path.stem) for path in self.path.iterdir() if path.stem.isdecimal()), default=0)
 
+    def clear_away(self, path: Path, *, is_damaged: bool) -> bool:
+        """Delete a segment that holds nothing that is needed, or set a damaged one aside. Raises nothing.
 
-def scan(folder: Path, last_purge: LastPurge, *, later: bool) -> Iterator[tuple[Path, SegmentContent]]:
-    """Read the segments that hold payments, oldest first, and clear away the others.
+        Returns:
+            Whether it is no segment any more.
+        """
+        if not is_damaged:
+            return self.delete(path)
+        aside = next(each for each in self._names_aside(path) if not each.exists())
+        try:
+            self.disk.rename(path, aside)
+        except OSError as error:
+            logger.error("%s is damaged and cannot be set aside: %s", path, error.strerror)  # noqa: TRY400  # as above
+            return False
+        logger.error("%s was damaged: it is kept as %s for an operator", path, aside.name)
+        return True
 
-    Of a segment of an earlier generation, what was accepted up to the purge's instant is left out; where nothing else
-    is in it, it is deleted, and so is one that ended before its first record was whole. One that cannot be decoded is
-    renamed to `.damaged`. One of a newer format is left as it is.
+    def delete(self, path: Path) -> bool:
+        """Delete a file, or empty it at least. Raises nothing.
 
-    Args:
-        folder: of one journal, which this process has locked.
-        last_purge: its generation is the one that counts.
-        later: whether segments of a later generation count as well; they are left as they are where not.
-    """
-    for path in segment_paths(folder):
-        data = path.read_bytes()
-        content = decode_segment(data)
-        if content is None and is_newer(data):
-            tell_of_newer(path)
-        elif content is not None and content.generation < last_purge.generation:
-            kept = tuple(each for each in content.payments if not last_purge.forgets(each, content.generation))
-            if kept:
-                yield path, replace(content, payments=kept)
-            else:
-                path.unlink()
-        elif content is not None and content.generation > last_purge.generation and not later:
-            continue
-        elif content is not None and content.payments:
-            if content.damaged_bytes:
-                logger.warning("%s: %d bytes belong to no whole record", path, content.damaged_bytes)
-            yield path, content
-        elif len(data) > HEADER.size and (content is None or content.damaged_bytes >= record_bytes(content.version)):
-            logger.error("%s cannot be read: it is kept as .damaged, and not replayed", path)
-            path.rename(path.with_suffix(".damaged"))
-        else:
-            path.unlink()
+        Returns:
+            Whether it is gone. If not, it is tried again when the next file is deleted.
+        """
+        try:
+            self.disk.unlink(path)
+        except OSError as error:
+            # If it cannot be emptied either, the next scan gives its payments once more, and Postgres knows them.
+            logger.warning("%s holds nothing that is needed, and cannot be deleted: %s", path, error.strerror)
+            with contextlib.suppress(OSError):
+                self.disk.empty(path)
+            if path not in self._undeleted and len(self._undeleted) < UNDELETED_MAX:
+                self._undeleted.append(path)
+            return False
+        if self._undeleted:
+            self._delete_the_undeleted()
+        return True
 
+    def assert_writable(self) -> None:
+        """Raise JournalUnavailableError where no further segment may be begun: too many could not be deleted."""
+        if len(self._undeleted) >= UNDELETED_MAX:
+            self._delete_the_undeleted()
+            if self._undeleted:
+                raise JournalUnavailableError(f"{self.path}: {len(self._undeleted)} files cannot be deleted")
 
-def purge_segment(path: Path, last_purge: LastPurge, sync: Callable[[int], None] | None) -> None:
-    """Delete what was accepted up to the purge's instant; the rest is of the new generation then.
+    def probe(self) -> None:
+        """Write and sync a file as large as a group, and delete it, to see whether the disk takes payments."""
+        self.assert_writable()
+        path = self.path / "probe"
+        fd = self.disk.create(path, anew=False)
+        try:
+            self.write(fd, bytes(PROBE_BYTES))
+        finally:
+            self.close(fd)
+            self.delete(path)
 
-    The generation that the segment is of does not matter: the purge found it in its replica's own journal.
+    def trouble(self) -> str | None:
+        """Tell what an operator should look at though payments are taken; None where there is nothing."""
+        told = {
+            "damaged files were set aside": sum(path.suffix == ".damaged" for path in self.path.iterdir()),
+            "segments cannot be read by this release or now": len(self.unread),
+            "files cannot be deleted": len(self._undeleted),
+        }
+        return ", ".join(f"{number} {what}" for what, number in told.items() if number) or None
 
-    Raises:
-        OSError: the disk failed. May be called again.
-    """
-    data = path.read_bytes()
-    content = decode_segment(data)
-    if content is None and is_newer(data):
-        # The release that can read it finds what was purged of it.
-        tell_of_newer(path)
-        return
-    kept = [each for each in content.payments if each.accepted_at_ms > last_purge.at_ms] if content else []
-    if kept:
-        rewrite(path, last_purge.generation, kept, sync)
-    else:
-        path.unlink()
+    def write(self, fd: int, data: bytes) -> None:
+        """Write all of it, and sync it unless that is left to the operating system."""
+        view = memoryview(data)
+        while view:
+            view = view[self.disk.write(fd, view) :]
+        if self._sync:
+            self._sync(fd)
 
+    def close(self, fd: int) -> None:
+        """Close a file that was synced, or that nobody was promised anything of. Raises nothing."""
+        with contextlib.suppress(OSError):
+            self.disk.close(fd)
 
-def rewrite(
-    path: Path, generation: int, payments: Sequence[Payment], sync: Callable[[int], None] | None
-) -> SegmentContent:
-    """Put a segment of this generation that holds these payments in the place of another, at once.
+    def sync_names(self) -> None:
+        """Make new names in the folder durable, unless that is left to the operating system."""
+        if self._sync:
+            self.disk.sync_folder(self.path)
 
-    Raises:
-        OSError: the disk failed; the old segment stands.
-    """
-    data = encode_header(generation) + b"".join(map(encode_record, payments))
-    written = path.with_suffix(".rewritten")
-    fd = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        write_whole(fd, data, sync)
-    finally:
-        os.close(fd)
-    written.replace(path)
-    if sync:
-        sync_folder(path.parent)
-    return SegmentContent(VERSION, generation, tuple(payments), len(data), damaged_bytes=0)
+    def put(self, path: Path, data: bytes) -> None:
+        """Write and sync a file so that it appears whole, in the place of what bears its name."""
+        unfinished = path.with_suffix(".unfinished")
+        fd = self.disk.create(unfinished, anew=False)
+        try:
+            self.write(fd, data)
+        except BaseException:
+            self.delete(unfinished)
+            raise
+        finally:
+            self.close(fd)
+        self.disk.rename(unfinished, path)
+        self.sync_names()
 
+    def keep_copy(self, path: Path, data: bytes) -> None:
+        """Set a copy of a damaged segment aside, unless an earlier attempt has done so."""
+        for aside in self._names_aside(path):
+            if not aside.exists():
+                self.put(aside, data)
+                return
+            if self.disk.read(aside) == data:
+                return
 
-def write_whole(fd: int, data: bytes, sync: Callable[[int], None] | None) -> None:
-    """Write all of it, and sync it unless that is left to the operating system."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-    if sync:
-        sync(fd)
+    @staticmethod
+    def _names_aside(path: Path) -> Iterator[Path]:
+        """Give one name after another: an operator may have put a file back that was set aside before."""
+        return (path.with_suffix(f".{number}.damaged" if number else ".damaged") for number in count())
 
-
-def sync_folder(folder: Path) -> None:
-    """Make new names in a folder durable: a file survives the loss of power only with the entry that names it."""
-    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder_fd)
-    finally:
-        os.close(folder_fd)
-
-
-@cache
-def tell_of_newer(path: Path) -> None:
-    """Log, once for each file, that a segment is left to a later release."""
-    logger.warning("%s has a newer format than this release can read: it is left as it is", path)
+    def _delete_the_undeleted(self) -> None:
+        with contextlib.suppress(OSError):
+            while self._undeleted:
+                self.disk.unlink(self._undeleted[0])
+                self._undeleted.pop(0)

@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from actors.adapters.journal.folder import sync_folder, translated, write_whole
+from actors.adapters.journal.disk import Disk
+from actors.adapters.journal.folder import JournalFolder, translated
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +31,5 @@ def own_instance(folder: Path) -> UUID:
             # The lease that was taken with the old one is waited for, as a stranger's.
             logger.error("%s cannot be read: it is written anew", path)  # noqa: TRY400  # there is no more to say
         instance = uuid4()
-        unfinished = path.with_suffix(".unfinished")
-        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        try:
-            write_whole(fd, str(instance).encode(), os.fsync)
-        finally:
-            os.close(fd)
-        unfinished.replace(path)
-        sync_folder(folder)
+        JournalFolder(folder, os.fsync, Disk()).put(path, str(instance).encode())
     return instance

@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
-from actors.adapters.journal.folder import lock, scan, segment_paths, tell_of_newer, translated
-from actors.adapters.journal.segment import decode_segment, is_newer
+from actors.adapters.journal.disk import Disk
+from actors.adapters.journal.folder import JournalFolder, translated
+from actors.adapters.journal.recovery import peek, scan
 from actors.domain.payment import Payment
 from actors.domain.records import LastPurge
 from actors.errors import JournalLockedError, JournalUnavailableError
@@ -18,40 +19,41 @@ ORPHAN_AFTER_S = 5.0
 class OrphanJournal:
     """Fulfils `actors.ports.Orphan`: the journal of a process that is gone, locked against its return."""
 
-    def __init__(self, folder: Path, last_purge: LastPurge) -> None:
-        """Lock the folder.
+    def __init__(
+        self, folder: Path, last_purge: LastPurge, left: Callable[[], None] = lambda: None, disk: Disk | None = None
+    ) -> None:
+        """Lock the folder. `left` is called where something stands there still though another journal has it.
 
         Raises:
             JournalLockedError: a living process has it.
             JournalUnavailableError: the folder cannot be written.
         """
-        self._folder = folder
+        self._folder = JournalFolder(folder, None, disk or Disk())
         self._last_purge = last_purge
-        self._replayed: list[Path] = []
-        self._lock_fd = lock(folder)
+        self._left = left
+        self._replayed: dict[Path, bool] = {}
+        """The segments whose payments were given, and whether each of them is damaged."""
+        self._lock_fd = self._folder.lock()
 
     def replay(self) -> Iterator[Payment]:
         """Give every payment that the last purge has left, oldest first.
 
         Raises:
-            JournalUnavailableError: a segment could not be read.
+            JournalUnavailableError: the folder could not be read.
         """
         self._replayed.clear()
-        with translated(self._folder):
+        with translated(self._folder.path):
             # This replica has yet to hear of a later generation, and would take its payments for purged.
-            for path, content in scan(self._folder, self._last_purge, later=False):
-                self._replayed.append(path)
+            for path, content in scan(self._folder, self._last_purge, own=False):
+                self._replayed[path] = content.is_damaged
                 yield from content.payments
 
     def clear(self) -> None:
-        """Delete the segments that were replayed: another journal has their payments now.
-
-        Raises:
-            JournalUnavailableError: a segment could not be deleted.
-        """
-        with translated(self._folder):
-            while self._replayed:
-                self._replayed.pop(0).unlink(missing_ok=True)
+        """Clear the segments that were replayed away: another journal has their payments now."""
+        cleared = [self._folder.clear_away(path, is_damaged=damaged) for path, damaged in self._replayed.items()]
+        self._replayed.clear()
+        if not all(cleared):
+            self._left()
 
     def close(self) -> None:
         """Release the lock so that another process can open the folder."""
@@ -63,7 +65,7 @@ class FrozenJournal:
 
     def __init__(self, folder: Path, last_purge: LastPurge, taken: Callable[[], None]) -> None:
         """`taken` is called when what it holds stands in another journal."""
-        self._folder = folder
+        self._folder = JournalFolder(folder, None, Disk())
         self._last_purge = last_purge
         self._taken = taken
 
@@ -71,19 +73,10 @@ class FrozenJournal:
         """Give every payment that the last purge has left, oldest first.
 
         Raises:
-            JournalUnavailableError: a segment could not be read.
+            JournalUnavailableError: the folder could not be read.
         """
-        with translated(self._folder):
-            for path in segment_paths(self._folder):
-                data = path.read_bytes()
-                content = decode_segment(data)
-                if content is None and is_newer(data):
-                    tell_of_newer(path)
-                # Of a later generation this replica has yet to hear.
-                if content is not None and content.generation <= self._last_purge.generation:
-                    for payment in content.payments:
-                        if not self._last_purge.forgets(payment, content.generation):
-                            yield payment
+        with translated(self._folder.path):
+            yield from peek(self._folder, self._last_purge)
 
     def clear(self) -> None:
         """Remember that it need not be read again before it changes."""
@@ -103,7 +96,9 @@ class FileJournalShelf:
         self._last_purge = last_purge
         self._now_ms = now_ms
         self._taken: dict[Path, float] = {}
-        """Journals that stand elsewhere too, and when they had been written last."""
+        """Journals of living processes that stand elsewhere too, and when they had been written last."""
+        self._left: dict[Path, float] = {}
+        """Journals that could not be cleared away after they were taken over, and when they had been written last."""
 
     def orphans(self, gone: Collection[str]) -> Iterator[OrphanJournal | FrozenJournal]:
         """Open those that nobody holds and, to be read, those whose replica is `gone` though its process lives.
@@ -119,10 +114,10 @@ class FileJournalShelf:
             # bears the time of a clock that was set back since.
             if folder.name == self._own or written_s is None:
                 continue
-            if abs(self._now_ms() / 1000 - written_s) < ORPHAN_AFTER_S:
+            if abs(self._now_ms() / 1000 - written_s) < ORPHAN_AFTER_S or self._left.get(folder) == written_s:
                 continue
             try:
-                yield OrphanJournal(folder, self._last_purge)
+                yield OrphanJournal(folder, self._last_purge, partial(self._leave, folder))
             except JournalLockedError:
                 if folder.name in gone and self._taken.get(folder) != written_s:
                     yield FrozenJournal(folder, self._last_purge, partial(self._taken.__setitem__, folder, written_s))
@@ -136,6 +131,12 @@ class FileJournalShelf:
         except OSError:
             return frozenset()
         return frozenset(folder.name for folder in folders if folder.name != self._own and self._is_empty(folder))
+
+    def _leave(self, folder: Path) -> None:
+        """Take over no second time what could not be cleared away."""
+        written_s = self._written_s(folder)
+        if written_s is not None:
+            self._left[folder] = written_s
 
     @staticmethod
     def _is_empty(folder: Path) -> bool:

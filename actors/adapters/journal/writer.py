@@ -1,7 +1,5 @@
 """The journal of this replica: what is accepted is appended, and taken in the order of its arrival."""
 
-import contextlib
-import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -10,29 +8,15 @@ from uuid import UUID
 
 from gevent import sleep
 
-from actors.adapters.journal.folder import (
-    last_number,
-    lock,
-    purge_segment,
-    rewrite,
-    scan,
-    segment_paths,
-    sync_folder,
-    translated,
-    write_whole,
-)
+from actors.adapters.journal.appender import Appender
+from actors.adapters.journal.disk import Disk
+from actors.adapters.journal.folder import JournalFolder, translated
 from actors.adapters.journal.reader import Backlog, Segment
-from actors.adapters.journal.segment import (
-    RECORD_BYTES,
-    VERSION,
-    encode_header,
-    encode_record,
-)
+from actors.adapters.journal.recovery import purge_segment, scan
+from actors.adapters.journal.segment import RECORD_BYTES, encode_record
 from actors.domain.payment import Payment
 from actors.domain.records import LastPurge
 from actors.errors import JournalUnavailableError
-
-logger = logging.getLogger(__name__)
 
 SEGMENT_BYTES_MAX = 256 * 1024
 MEMORY_MAX = 1000
@@ -56,6 +40,7 @@ class FileJournal:
         *,
         memory_max: int = MEMORY_MAX,
         segment_bytes_max: int = SEGMENT_BYTES_MAX,
+        disk: Disk | None = None,
     ) -> None:
         """Open the journal in `folder`, made where it is missing.
 
@@ -65,28 +50,32 @@ class FileJournal:
             sync: makes what was written to a file descriptor survive the loss of power; None leaves it to the system.
             memory_max: payments that wait in memory.
             segment_bytes_max: a segment that is as large is followed by a new one.
+            disk: the system calls; the operating system's own if none are given.
 
         Raises:
             JournalLockedError: another process has it.
             JournalUnavailableError: the folder cannot be written.
         """
-        self._folder = folder
+        self._folder = JournalFolder(folder, sync, disk or Disk())
         self._last_purge = last_purge
-        self._sync = sync
         self._memory_max = memory_max
-        self._segment_bytes_max = segment_bytes_max
         self._window: deque[tuple[Payment, Segment]] = deque()
         """The payments that are taken next."""
-        self._backlog = Backlog()
+        self._backlog = Backlog(self._folder.disk)
         """The payments behind the window."""
         self._taken: dict[UUID, list[Segment]] = {}
         """Where the records of the ids stand that were taken and are not committed."""
         self._taken_records = 0
-        self._open: tuple[Segment, int] | None = None
-        """The segment that is written, and its file descriptor."""
-        self._lock_fd = lock(folder)
-        with translated(folder):
-            self._last_number = last_number(folder)
+        self._failure: str | None = None
+        """Why the last append was refused; None where it was not, or a write has succeeded since."""
+        self._is_probing = False
+        self._lock_fd = self._folder.lock()
+        try:
+            with translated(folder):
+                self._appender = Appender(self._folder, segment_bytes_max, self._retire)
+        except JournalUnavailableError:
+            os.close(self._lock_fd)
+            raise
 
     @property
     def waiting(self) -> int:
@@ -98,6 +87,11 @@ class FileJournal:
         """How many payments are not committed: those that wait, and those that were taken."""
         return self.waiting + self._taken_records
 
+    @property
+    def unread_segments(self) -> int:
+        """How many segments the last rewind left as they are, because they cannot be read now or by this release."""
+        return len(self._folder.unread)
+
     def append(self, payments: Sequence[Payment]) -> None:
         """Write and sync all of them, or keep none.
 
@@ -106,15 +100,12 @@ class FileJournal:
         """
         data = b"".join(map(encode_record, payments))
         try:
-            with translated(self._folder):
-                segment, fd = self._writable()
-                write_whole(fd, data, self._sync)
-        except BaseException:
-            # Whoever is stopped while it waits for the sync leaves records that nobody was promised, too.
-            self._abandon_segment()
+            with translated(self._folder.path):
+                segment = self._appender.append(data, len(payments), self._last_purge.generation)
+        except JournalUnavailableError as error:
+            self._failure = str(error)
             raise
-        segment.size_bytes += len(data)
-        segment.uncommitted += len(payments)
+        self._failure = None
         room = 0 if self._backlog.records else max(0, self._memory_max - len(self._window))
         in_memory = payments[:room]
         self._window.extend((payment, segment) for payment in in_memory)
@@ -127,10 +118,12 @@ class FileJournal:
         Raises:
             JournalUnavailableError: those on the disk could not be read; nothing was taken.
         """
-        with translated(self._folder):
+        with translated(self._folder.path):
             while len(self._window) < payments_max and self._backlog.records:
                 at_least = min(READ_AHEAD_MAX, self._memory_max)
-                self._window.extend(self._backlog.read(max(at_least, payments_max - len(self._window))))
+                segment, payments = self._backlog.read(max(at_least, payments_max - len(self._window)))
+                self._window.extend((payment, segment) for payment in payments)
+                self._retire(segment)
         taken = [self._window.popleft() for _ in range(min(payments_max, len(self._window)))]
         for payment, segment in taken:
             self._taken.setdefault(payment.correlation_id, []).append(segment)
@@ -146,8 +139,7 @@ class FileJournal:
             for segment in self._taken.pop(correlation_id, ()):
                 self._taken_records -= 1
                 segment.uncommitted -= 1
-                if not segment.uncommitted and (self._open is None or self._open[0] is not segment):
-                    self._delete(segment)
+                self._retire(segment)
 
     def rewind(self) -> Iterator[Payment]:
         """Let every payment on the disk wait again from the beginning, and give each of them once, oldest first.
@@ -155,29 +147,49 @@ class FileJournal:
         Committed ones are among them where their segment holds others. Nothing else may be called before the iterator
         has ended; after an error, rewind again.
 
+        Segments that cannot be read, and those of a newer format, are left as they are: see `unread_segments`.
+
         Raises:
-            JournalUnavailableError: the disk could not be read.
+            JournalUnavailableError: the folder could not be read.
         """
-        self._close_segment()
+        self._appender.close()
         self._forget()
-        with translated(self._folder):
-            self._last_number = max(self._last_number, last_number(self._folder))
-            for path, found in scan(self._folder, self._last_purge, later=True):
-                generation, content = self._last_purge.generation, found
-                if found.generation < generation:
-                    content = rewrite(path, generation, found.payments, self._sync)
+        with translated(self._folder.path):
+            for path, content in scan(self._folder, self._last_purge, own=True):
                 records = len(content.payments)
-                self._backlog.add(Segment(path, content.version, content.size_bytes, uncommitted=records), records)
+                segment = Segment(path, content.version, content.size_bytes, is_damaged=content.is_damaged)
+                segment.uncommitted = records
+                self._backlog.add(segment, records)
                 yield from content.payments
 
     def check(self) -> None:
-        """Tell whether the folder can be written.
+        """Tell whether payments can be written; after an append that failed, this is tried out.
 
         Raises:
-            JournalUnavailableError: it cannot.
+            JournalUnavailableError: they cannot.
         """
-        if not os.access(self._folder, os.W_OK) or os.statvfs(self._folder).f_bavail == 0:
-            raise JournalUnavailableError(f"{self._folder} cannot be written")
+        path = self._folder.path
+        with translated(path):
+            if not os.access(path, os.W_OK) or os.statvfs(path).f_bavail == 0:
+                raise JournalUnavailableError(f"{path} cannot be written")
+            if self._failure is not None and not self._is_probing:
+                self._is_probing = True
+                try:
+                    self._folder.probe()
+                    self._failure = None
+                finally:
+                    self._is_probing = False
+        if self._failure is not None:
+            raise JournalUnavailableError(self._failure)
+
+    def trouble(self) -> str | None:
+        """Tell what an operator should look at though payments are taken; None where there is nothing.
+
+        Raises:
+            JournalUnavailableError: the folder cannot be read.
+        """
+        with translated(self._folder.path):
+            return self._folder.trouble()
 
     def purge(self, last_purge: LastPurge) -> None:
         """Delete all that was accepted up to the purge's instant and that this release can read.
@@ -188,16 +200,16 @@ class FileJournal:
             JournalUnavailableError: the disk failed. May be called again.
         """
         self._last_purge = last_purge
-        self._close_segment()
+        self._appender.close()
         self._forget()
-        with translated(self._folder):
-            for path in segment_paths(self._folder):
-                purge_segment(path, last_purge, self._sync)
+        with translated(self._folder.path):
+            for path in self._folder.files(".journal"):
+                purge_segment(self._folder, path, last_purge)
                 sleep(0)  # Others go on: there may be a million records.
 
     def close(self) -> None:
         """Release the lock so that another process can open the folder."""
-        self._close_segment()
+        self._appender.close()
         os.close(self._lock_fd)
 
     def _forget(self) -> None:
@@ -206,43 +218,7 @@ class FileJournal:
         self._taken.clear()
         self._taken_records = 0
 
-    def _writable(self) -> tuple[Segment, int]:
-        if self._open is not None and self._open[0].size_bytes < self._segment_bytes_max:
-            return self._open
-        self._close_segment()
-        self._last_number += 1
-        path = self._folder / f"{self._last_number:012d}.journal"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        segment = Segment(path, VERSION, size_bytes=0)
-        self._open = segment, fd
-        header = encode_header(self._last_purge.generation)
-        write_whole(fd, header, self._sync)
-        segment.size_bytes = len(header)
-        if self._sync:
-            sync_folder(self._folder)
-        return self._open
-
-    def _abandon_segment(self) -> None:
-        """Cut off what failed and write elsewhere: after a failed sync nobody knows what a file holds."""
-        if self._open is None:
-            return
-        segment, fd = self._open
-        with contextlib.suppress(OSError):
-            os.ftruncate(fd, segment.size_bytes)
-        self._close_segment()
-
-    def _close_segment(self) -> None:
-        if self._open is None:
-            return
-        segment, fd = self._open
-        self._open = None
-        os.close(fd)
-        if not segment.uncommitted:
-            self._delete(segment)
-
-    def _delete(self, segment: Segment) -> None:
-        try:
-            segment.path.unlink(missing_ok=True)
-        except OSError as error:
-            # The next rewind gives its payments once more, and Postgres knows them.
-            logger.warning("%s holds nothing that is needed, and cannot be deleted: %s", segment.path, error.strerror)
+    def _retire(self, segment: Segment) -> None:
+        """Clear a segment away once nothing in it is needed and nothing is appended to it any more."""
+        if not segment.uncommitted and not self._appender.is_writing(segment):
+            self._folder.clear_away(segment.path, is_damaged=segment.is_damaged)

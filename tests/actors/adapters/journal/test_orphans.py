@@ -14,6 +14,7 @@ from actors.adapters.journal.segment import encode_header, encode_record
 from actors.adapters.journal.writer import FileJournal
 from actors.domain.payment import Payment
 from actors.errors import JournalLockedError
+from tests.actors.adapters.journal.faulty_disk import FaultyDisk
 from tests.actors.adapters.journal.journals import GENERATION, LAST_PURGE, NEWER_SEGMENT, purge, segments, some
 from tests.actors.fakes import NOW_MS, payment
 
@@ -100,6 +101,39 @@ def test_an_orphan_gives_up_what_was_replayed_and_nothing_else(tmp_path: Path) -
         assert list(orphan.replay()) == some(1)
         orphan.clear()
     assert segments(tmp_path / "a") == [later.name, newer.name]
+
+
+def test_an_orphan_that_cannot_be_cleared_away_is_taken_over_once(tmp_path: Path) -> None:
+    left_behind(tmp_path / "a", some(1), 2 * ORPHAN_AFTER_S)
+    shelf = FileJournalShelf(tmp_path, "own", LAST_PURGE, lambda: NOW_MS)
+    data = (tmp_path / "a" / "000000000001.journal").read_bytes()
+    for expected in ([some(1)], [], []):
+        found = []
+        for orphan in shelf.orphans(()):
+            found.append(list(orphan.replay()))
+            # Nothing is deleted where something else stands in its place.
+            (tmp_path / "a" / "000000000001.journal").unlink()
+            (tmp_path / "a" / "000000000001.journal").mkdir()
+            make_old(tmp_path / "a")
+            orphan.clear()
+            orphan.close()
+        assert found == expected
+    (tmp_path / "a" / "000000000001.journal").rmdir()
+    (tmp_path / "a" / "000000000001.journal").write_bytes(data)
+    make_old(tmp_path / "a", seconds=50)
+    assert [list(orphan.replay()) for orphan in shelf.orphans(())] == [some(1)]
+
+
+def test_an_orphan_whose_segments_cannot_be_deleted_is_emptied(tmp_path: Path) -> None:
+    left_behind(tmp_path / "a", some(2), 2 * ORPHAN_AFTER_S)
+    disk = FaultyDisk()
+    disk.fail("unlink")
+    given = []
+    for _ in range(3):
+        with closing(OrphanJournal(tmp_path / "a", LAST_PURGE, disk=disk)) as orphan:
+            given += list(orphan.replay())
+            orphan.clear()
+    assert given == some(2)
 
 
 def make_old(folder: Path, seconds: int = 100) -> None:

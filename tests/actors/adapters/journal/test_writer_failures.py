@@ -124,19 +124,21 @@ def test_a_folder_that_was_taken_away_is_unavailable_until_it_is_back(journal: F
     assert after_a_crash(folder) == some(1, first=1)
 
 
-def test_a_segment_that_cannot_be_read_or_deleted_is_unavailable(journal: FileJournal, folder: Path) -> None:
-    journal.append(some(1))
-    (folder / "000000000002.journal").mkdir()
-    for call in (lambda: list(journal.rewind()), lambda: journal.purge(purge(GENERATION + 1))):
-        with pytest.raises(JournalUnavailableError, match="journal"):
-            call()
-
-
 def test_a_rewind_that_was_unavailable_has_lost_nothing(journal: FileJournal, folder: Path) -> None:
     journal.append(some(2))
-    obstacle = folder / "000000000000.journal"
-    obstacle.mkdir()
-    with pytest.raises(JournalUnavailableError):
-        list(journal.rewind())
-    obstacle.rmdir()
+    hidden = folder.rename(folder.with_name("hidden"))
+    for call in (lambda: list(journal.rewind()), journal.trouble):
+        with pytest.raises(JournalUnavailableError, match="journal"):
+            call()
+    hidden.rename(folder)
     assert list(journal.rewind()) == some(2)
+
+
+def test_a_purge_that_was_unavailable_can_be_repeated(journal: FileJournal, folder: Path) -> None:
+    journal.append(some(2))
+    hidden = folder.rename(folder.with_name("hidden"))
+    with pytest.raises(JournalUnavailableError, match="journal"):
+        journal.purge(purge(GENERATION + 1))
+    hidden.rename(folder)
+    journal.purge(purge(GENERATION + 1))
+    assert (segments(folder), list(journal.rewind())) == ([], [])
