@@ -13,7 +13,7 @@ NARROW_MS, MIDDLE_MS, WIDE_MS = WIDTHS_MS
 @pytest.mark.parametrize("longest_ms", [20, 60 * SECOND_MS, 3_600 * SECOND_MS, YEAR_MS])
 @pytest.mark.parametrize("around_ms", [0, 1_752_582_896_700])
 def test_the_spans_of_a_window_cover_it_once_and_are_few(longest_ms: int, around_ms: int) -> None:
-    rng = Random(f"{longest_ms} {around_ms}")  # noqa: S311  # no secret
+    rng = Random(f"{longest_ms} {around_ms}")  # no secret
     for _ in range(500):
         from_ms = around_ms + rng.randint(-longest_ms, longest_ms)
         to_ms = from_ms + rng.randint(0, longest_ms)

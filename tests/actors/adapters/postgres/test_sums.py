@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
+from typing import LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from actors.adapters.postgres.queries import QUERIES
@@ -87,10 +89,12 @@ def booked_now(storage: ReplicaStorage, numbers: range) -> list[Settlement]:
 def test_whatever_is_written_sums_and_summaries_equal_the_settlements(
     mine: ReplicaStorage, other: ReplicaStorage, server: psycopg.Connection, seed: int
 ) -> None:
-    rng, numbers = Random(seed), range(150)  # noqa: S311  # no secret
+    rng, numbers = Random(seed), range(150)  # no secret
     for step in range(60):
         storage = rng.choice((mine, other))
-        storage.payments.write([claim(number) for number in rng.sample(numbers, 3)], [], random_settlements(rng, numbers))
+        storage.payments.write(
+            [claim(number) for number in rng.sample(numbers, 3)], [], random_settlements(rng, numbers)
+        )
         if step == 30:
             purge = mine.purge.begin_purge(payment(100).accepted_at_ms - 1)
             for each in (mine, other):
@@ -106,7 +110,9 @@ def test_whatever_is_written_sums_and_summaries_equal_the_settlements(
         assert told(mine.payments.summary(from_ms, to_ms, by_ms)) == expected(booked, from_ms, to_ms, by_ms)
 
 
-def test_a_purge_leaves_the_sums_of_what_was_accepted_after_it(mine: ReplicaStorage, server: psycopg.Connection) -> None:
+def test_a_purge_leaves_the_sums_of_what_was_accepted_after_it(
+    mine: ReplicaStorage, server: psycopg.Connection
+) -> None:
     early = replace(payment(1), accepted_at_ms=NOW_MS - 5)
     late = replace(payment(2), accepted_at_ms=NOW_MS + 5)
     mine.payments.write([], [], [Settlement(each, "default", NOW_MS, 1) for each in (early, late)])
@@ -136,7 +142,9 @@ def test_an_operator_who_changes_settlements_by_hand_changes_the_sums(
     mine: ReplicaStorage, server: psycopg.Connection
 ) -> None:
     mine.payments.write([], [], [settlement(number) for number in (1, 2, 3)])
-    server.execute("UPDATE settlement SET amount_cents = 7, processor = 'fallback' WHERE correlation_id = %s", (uid(1),))
+    server.execute(
+        "UPDATE settlement SET amount_cents = 7, processor = 'fallback' WHERE correlation_id = %s", (uid(1),)
+    )
     server.execute("DELETE FROM settlement WHERE correlation_id = %s", (uid(2),))
     assert wrong_sums(server) == 0
     assert told(mine.payments.summary(None, None)) == (
@@ -145,10 +153,14 @@ def test_an_operator_who_changes_settlements_by_hand_changes_the_sums(
     )
 
 
-@pytest.mark.parametrize("change", ["requests = requests + 1", "amount_minor = amount_minor - 1", "answered_at_ms = -1"])
-def test_the_audit_finds_a_sum_that_is_wrong(mine: ReplicaStorage, server: psycopg.Connection, change: str) -> None:
+@pytest.mark.parametrize(
+    "change", ["requests = requests + 1", "amount_minor = amount_minor - 1", "answered_at_ms = -1"]
+)
+def test_the_audit_finds_a_sum_that_is_wrong(
+    mine: ReplicaStorage, server: psycopg.Connection, change: LiteralString
+) -> None:
     mine.payments.write([], [], [settlement(1)])
-    server.execute(f"UPDATE settlement_sum SET {change} WHERE width_ms = 10000".encode())
+    server.execute(sql.SQL("UPDATE settlement_sum SET {} WHERE width_ms = 10000").format(sql.SQL(change)))
     assert wrong_sums(server) == 1
     server.execute("DELETE FROM settlement_sum WHERE width_ms = 10000")
     assert wrong_sums(server) == 1
@@ -206,7 +218,7 @@ def rows_read(plan: dict[str, object]) -> int:
 def test_a_summary_reads_few_rows_however_many_settlements_there_are(
     server: psycopg.Connection, step_ms: int, rows_max: int
 ) -> None:
-    """The edges of a window, each shorter than 10 s, and a few hundred sums: with 500 charges a second, and in a year."""
+    """Reads its edges, each shorter than 10 s, and some hundred sums: of 500 charges a second, and of a year."""
     fill_settlements(server, 100_000, step_ms)
     server.execute("VACUUM ANALYZE")
     first_ms = NOW_MS - 100_000 * step_ms
@@ -224,7 +236,10 @@ def test_an_answer_that_came_later_is_found_without_reading_what_was_answered_be
     fill_settlements(server, 50_000, 2)
     mine.payments.write([], [], [replace(settlement(1, requested_at_ms=NOW_MS - 50_000), answered_at_ms=NOW_MS + 9)])
     server.execute("VACUUM ANALYZE")
-    bounds = {"spans": '[{"width_ms": 100000000, "from_ms": 0, "to_ms": 9223372036854775807}]', "answered_by_ms": NOW_MS}
+    bounds = {
+        "spans": '[{"width_ms": 100000000, "from_ms": 0, "to_ms": 9223372036854775807}]',
+        "answered_by_ms": NOW_MS,
+    }
     cursor = server.cursor(row_factory=dict_row)
     row = cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + QUERIES["summary"], bounds).fetchone() or {}
     assert rows_read(row["QUERY PLAN"][0]["Plan"]) < 6_000
