@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 EXACT_MS = 1
 """Width of the spans of an edge: instants are whole milliseconds."""
-WIDTHS_MS = (10_000, 1_000_000, 100_000_000)
-"""Widths of the spans whose sums are kept, each 100 times the one before: 10 s, 16 min 40 s, and a good day."""
+WIDTHS_MS = (5_000, 500_000, 50_000_000)
+"""Widths of the spans whose sums are kept, each 100 times the one before: 5 s, 8 min 20 s, and some 14 hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Spans:
 def part_window(from_ms: int, to_ms: int) -> tuple[Spans, ...]:
     """Part a window, both bounds inclusive, into the widest spans that begin at multiples of their widths.
 
-    Towards the bounds they are narrower. A year has some 300 of the widest and up to 200 of each other width, and
+    Towards the bounds they are narrower. A year has some 600 of the widest and up to 200 of each other width, and
     each of the two edges is shorter than the narrowest span.
     """
     parts = []

@@ -34,7 +34,7 @@ END_MS = 1_752_582_896_700
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 STEPS_MS = {"dense": (5, 3), "sparse": (3_154, 1)}
 """Time between charges, as a fraction: 600 a second, and one in some 3 s, which 10⁷ take a year for."""
-FILL_ROWS = 500_000
+FILL_ROWS = 1_000_000
 """Settlements that are written with one statement."""
 BATCH_PAYMENTS, BATCH_S = 20, 0.04
 
@@ -121,8 +121,8 @@ def _filled(settlements: int, numerator_ms: int, denominator: int) -> Iterator[s
                     connection.execute(
                         "INSERT INTO settlement"
                         " (correlation_id, processor, amount_cents, requested_at_ms, attempts, answered_at_ms)"
-                        " SELECT gen_random_uuid(), CASE n %% 10 WHEN 0 THEN 'fallback' ELSE 'default' END, 1990,"
-                        " stamp_ms, 1, stamp_ms + 5 FROM (SELECT n, %s - n * %s / %s AS stamp_ms"
+                        " SELECT lpad(to_hex(n), 32, '0')::uuid, (ARRAY['default', 'fallback'])[(n %% 10 = 0)::int + 1],"
+                        " 1990, stamp_ms, 1, stamp_ms + 5 FROM (SELECT n, %s - n * %s / %s AS stamp_ms"
                         " FROM generate_series(%s::bigint, %s) AS n) AS charge",
                         (END_MS, numerator_ms, denominator, first, min(first + FILL_ROWS, settlements) - 1),
                     )
@@ -184,7 +184,7 @@ def _write(url: str, ended: Event) -> None:
     with closing(Connections(url)) as connections:
         registration = PostgresLeases(connections, fence).register(0, ClockReading(END_MS, END_MS))
         payments, charged = PostgresPayments(connections, fence), list[Settlement]()
-        for number in count(registration.epoch << 32, BATCH_PAYMENTS):
+        for number in count(registration.epoch << 64, BATCH_PAYMENTS):
             if ended.wait(BATCH_S):
                 return
             fresh = [Payment(UUID(int=number + each), 1990, END_MS) for each in range(BATCH_PAYMENTS)]

@@ -1,4 +1,4 @@
--- What was charged, added up by instant: in spans of 10 s, of 100 of those, and of 100 of those, so that a summary reads
+-- What was charged, added up by instant: in spans of 5 s, of 100 of those, and of 100 of those, so that a summary reads
 -- few rows, however many settlements there are and however long it took to make them.
 CREATE TABLE settlement_sum (
     width_ms bigint NOT NULL,
@@ -18,7 +18,7 @@ CREATE TABLE settlement_sum (
 -- The spans that an instant lies in. `mod` is negative before 1970.
 CREATE FUNCTION spans_of(at_ms bigint) RETURNS TABLE (width_ms bigint, from_ms bigint) LANGUAGE sql IMMUTABLE AS $$
     SELECT width, at_ms - mod(mod(at_ms, width) + width, width)
-    FROM (VALUES (10000::bigint), (1000000), (100000000)) AS widths (width)
+    FROM (VALUES (5000::bigint), (500000), (50000000)) AS widths (width)
 $$;
 
 -- Adds settlements that are written to the sums, or takes those that are deleted from them: the same statement, whoever

@@ -229,7 +229,7 @@ WITH RECURSIVE final AS (
         SELECT processor, currency, amount_cents FROM settlement
         WHERE requested_at_ms BETWEEN w.from_ms AND w.from_ms + w.width_ms - 1
             AND answered_at_ms > %(answered_by_ms)s OFFSET 0
-    ) AS s WHERE w.width_ms = 10000 GROUP BY processor, currency
+    ) AS s WHERE w.width_ms = 5000 GROUP BY processor, currency
     UNION ALL
     SELECT
         processor, currency, count(*) FILTER (WHERE NOT is_later),
