@@ -121,8 +121,8 @@ def _filled(settlements: int, numerator_ms: int, denominator: int) -> Iterator[s
                     connection.execute(
                         "INSERT INTO settlement"
                         " (correlation_id, processor, amount_cents, requested_at_ms, attempts, answered_at_ms)"
-                        " SELECT lpad(to_hex(n), 32, '0')::uuid, (ARRAY['default', 'fallback'])[(n %% 10 = 0)::int + 1],"
-                        " 1990, stamp_ms, 1, stamp_ms + 5 FROM (SELECT n, %s - n * %s / %s AS stamp_ms"
+                        " SELECT lpad(to_hex(n), 32, '0')::uuid,"
+                        " CASE n %% 10 WHEN 0 THEN 'fallback' ELSE 'default' END, 1990, stamp_ms, 1, stamp_ms + 5 FROM (SELECT n, %s - n * %s / %s AS stamp_ms"
                         " FROM generate_series(%s::bigint, %s) AS n) AS charge",
                         (END_MS, numerator_ms, denominator, first, min(first + FILL_ROWS, settlements) - 1),
                     )

@@ -169,23 +169,26 @@ ORDER BY s.requested_at_ms, s.correlation_id LIMIT %(payments_max)s
 
 -- name: open_payments
 -- Reads payments that some replica drives, behind a position, by the instant at which they were accepted: those that
--- their rows mark with a state, or with none.
+-- their rows mark with a state, or with none. Payments are found by key: what it costs depends on the work that is left,
+-- however long the history.
 SELECT
     p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, c.owner, c.state AS marked,
     c.processor, NULL AS attempts, NULL AS requested_at_ms, NULL AS answered_at_ms, NULL AS settled_minor, NULL AS settled_currency,
     NULL AS ended, NULL AS closed_at_ms, ARRAY[]::json[] AS conflicting_amounts
-FROM claim AS c JOIN payment AS p USING (correlation_id)
+FROM claim AS c CROSS JOIN LATERAL (SELECT * FROM payment WHERE correlation_id = c.correlation_id OFFSET 0) AS p
 WHERE c.state IS NOT DISTINCT FROM %(state)s AND (p.accepted_at_ms, p.correlation_id) > (%(after_ms)s, %(after_id)s)
 ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
 
 -- name: closed_payments
--- Reads payments that ended without a charge, behind a position, by the instant at which they were accepted.
+-- Reads payments that ended without a charge, behind a position, by the instant at which they were accepted. Payments
+-- are found by key, as in `open_payments`.
 SELECT
     p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, NULL AS owner, NULL AS marked,
     d.processor, d.attempts, NULL AS requested_at_ms, NULL AS answered_at_ms, NULL AS settled_minor, NULL AS settled_currency,
     d.state AS ended, d.closed_at_ms, ARRAY[]::json[] AS conflicting_amounts
-FROM closed AS d JOIN payment AS p USING (correlation_id)
-WHERE d.state = %(state)s AND NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = d.correlation_id)
+FROM closed AS d CROSS JOIN LATERAL (SELECT * FROM payment WHERE correlation_id = d.correlation_id OFFSET 0) AS p
+WHERE d.state = %(state)s
+    AND NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = d.correlation_id OFFSET 0)
     AND (p.accepted_at_ms, p.correlation_id) > (%(after_ms)s, %(after_id)s)
 ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
 

@@ -11,15 +11,13 @@ from typing import LiteralString
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.rows import dict_row
 
-from actors.adapters.postgres.queries import QUERIES
 from actors.domain.money import Money
 from actors.domain.payment import Settlement
 from actors.domain.records import LedgerSummary
 from actors.domain.spans import WIDTHS_MS, part_window
 from ops.migrate import read_migrations
-from tests.actors.adapters.postgres.storage import ReplicaStorage, claim, opened, settlement, uid
+from tests.actors.adapters.postgres.storage import ReplicaStorage, claim, opened, rows_read, settlement, uid
 from tests.actors.fakes import NOW_MS, READING, payment
 
 SPREAD_MS = (0, 40, 9_000, 11_000, 1_500_000, 250_000_000, -2 * NOW_MS)
@@ -205,15 +203,6 @@ def fill_settlements(connection: psycopg.Connection, count: int, step_ms: int) -
     )
 
 
-def rows_read(plan: dict[str, object]) -> int:
-    """Count the rows that a plan took from tables, with those that it dropped."""
-    own = 0
-    if "Relation Name" in plan:
-        dropped = plan.get("Rows Removed by Filter", 0), plan.get("Rows Removed by Index Recheck", 0)
-        own = round((plan["Actual Rows"] + sum(dropped)) * plan["Actual Loops"])  # type: ignore[operator, arg-type]
-    return own + sum(map(rows_read, plan.get("Plans", ())))  # type: ignore[call-overload]
-
-
 @pytest.mark.parametrize(("step_ms", "rows_max"), [(2, 15_000), (300_000, 3_000)])
 def test_a_summary_reads_few_rows_however_many_settlements_there_are(
     server: psycopg.Connection, step_ms: int, rows_max: int
@@ -225,9 +214,7 @@ def test_a_summary_reads_few_rows_however_many_settlements_there_are(
     for from_ms, to_ms in ((first_ms + 1, NOW_MS - 1), (-(2**63), 2**63 - 1), (first_ms, NOW_MS - 77_777)):
         parts = [{"width_ms": p.width_ms, "from_ms": p.from_ms, "to_ms": p.to_ms} for p in part_window(from_ms, to_ms)]
         bounds = {"spans": json.dumps(parts), "answered_by_ms": NOW_MS}
-        cursor = server.cursor(row_factory=dict_row)
-        row = cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + QUERIES["summary"], bounds).fetchone() or {}
-        assert rows_read(row["QUERY PLAN"][0]["Plan"]) < rows_max
+        assert rows_read(server, "summary", bounds) < rows_max
 
 
 def test_an_answer_that_came_later_is_found_without_reading_what_was_answered_before(
@@ -240,7 +227,5 @@ def test_an_answer_that_came_later_is_found_without_reading_what_was_answered_be
         "spans": '[{"width_ms": 50000000, "from_ms": 0, "to_ms": 9223372036854775807}]',
         "answered_by_ms": NOW_MS,
     }
-    cursor = server.cursor(row_factory=dict_row)
-    row = cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + QUERIES["summary"], bounds).fetchone() or {}
-    assert rows_read(row["QUERY PLAN"][0]["Plan"]) < 6_000
+    assert rows_read(server, "summary", bounds) < 6_000
     assert mine.payments.summary(0, None, NOW_MS).left_out == 1
