@@ -36,6 +36,13 @@ STEPS_MS = {"dense": (5, 3), "sparse": (3_154, 1)}
 """Time between charges, as a fraction: 600 a second, and one in some 3 s, which 10⁷ take a year for."""
 FILL_ROWS = 1_000_000
 """Settlements that are written with one statement."""
+FILL = """
+INSERT INTO settlement (correlation_id, processor, amount_cents, requested_at_ms, attempts, answered_at_ms)
+SELECT
+    lpad(to_hex(n), 32, '0')::uuid, CASE n %% 10 WHEN 0 THEN 'fallback' ELSE 'default' END, 1990,
+    stamp_ms, 1, stamp_ms + 5
+FROM (SELECT n, %s - n * %s / %s AS stamp_ms FROM generate_series(%s::bigint, %s) AS n) AS charge
+"""
 BATCH_PAYMENTS, BATCH_S = 20, 0.04
 
 Bounds = tuple[int | None, int | None]
@@ -118,14 +125,8 @@ def _filled(settlements: int, numerator_ms: int, denominator: int) -> Iterator[s
             with psycopg.connect(server.url, autocommit=True) as connection:
                 connection.execute("SET synchronous_commit = off")
                 for first in range(0, settlements, FILL_ROWS):
-                    connection.execute(
-                        "INSERT INTO settlement"
-                        " (correlation_id, processor, amount_cents, requested_at_ms, attempts, answered_at_ms)"
-                        " SELECT lpad(to_hex(n), 32, '0')::uuid,"
-                        " CASE n %% 10 WHEN 0 THEN 'fallback' ELSE 'default' END, 1990, stamp_ms, 1, stamp_ms + 5 FROM (SELECT n, %s - n * %s / %s AS stamp_ms"
-                        " FROM generate_series(%s::bigint, %s) AS n) AS charge",
-                        (END_MS, numerator_ms, denominator, first, min(first + FILL_ROWS, settlements) - 1),
-                    )
+                    numbers = first, min(first + FILL_ROWS, settlements) - 1
+                    connection.execute(FILL, (END_MS, numerator_ms, denominator, *numbers))
                 connection.execute("VACUUM ANALYZE")
                 size = connection.execute(
                     "SELECT pg_table_size('settlement_sum'), pg_database_size(current_database())"

@@ -72,7 +72,9 @@ SELECT width_ms, from_ms, processor, currency, 0, requests, amount_minor, answer
 
 -- Sums that differ from their settlements: none, ever.
 CREATE VIEW wrong_sum AS
-SELECT width_ms, from_ms, processor, currency, t.requests AS true_requests, s.requests, t.amount_minor AS true_amount_minor, s.amount_minor
+SELECT
+    width_ms, from_ms, processor, currency, s.requests, t.requests AS true_requests,
+    s.amount_minor, t.amount_minor AS true_amount_minor
 FROM true_sum AS t FULL JOIN (
     SELECT
         width_ms, from_ms, processor, currency, sum(requests) AS requests, sum(amount_minor) AS amount_minor,
