@@ -1,13 +1,23 @@
 """Answers what was charged where, and how far a payment is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeVar
 from uuid import UUID
 
 from actors.domain.money import BRL, Money
 from actors.domain.processors import EVENT_NAMES
-from actors.domain.records import LedgerSummary, PaymentRecord, PaymentState, Position, ProcessorTotal, Watermarks
+from actors.domain.records import (
+    NEVER_MS,
+    LedgerSummary,
+    PaymentRecord,
+    PaymentState,
+    Position,
+    ProcessorTotal,
+    Watermarks,
+)
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.known_here import known_here
@@ -28,7 +38,9 @@ named its end a little earlier."""
 STAMPED_MS_MAX = 100
 """Time from the acceptance of a payment to its stamp, where a processor has room: a delivery and a commit."""
 SUMMARY_STEP_S = 0.02
-"""Time between two looks at how far the replicas are."""
+"""Time between two looks at how far the replicas are; all that wait share them."""
+ASKERS_MAX = 64
+"""How many may wait for summaries and lists at once; one more is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +98,7 @@ class PaymentQueries:
         """Build the queries.
 
         `processors` are the names that a summary shows beside the event's two, and `currency` the one that it shows
-        first; `turns` lets few in at once.
+        first; `turns` lets few ask Postgres for summaries and lists at once, so that others find free connections.
         """
         self._payments = payments
         self._intake = intake
@@ -97,6 +109,10 @@ class PaymentQueries:
         self._currency = currency
         self._runtime = runtime
         self._turns = turns
+        self._askers = 0
+        self._seen = Watermarks(-NEVER_MS, -NEVER_MS)
+        self._looked_s = float("-inf")
+        """When the last look at the watermarks began that was answered."""
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
         """Tell how far a payment is; None where certainly nobody has accepted it.
@@ -146,8 +162,10 @@ class PaymentQueries:
 
         Raises:
             LedgerUnavailableError: Postgres does not answer.
+            GatewayUnavailableError: too many ask at once.
         """
-        records = self._payments.in_state(state, after, payments_max)
+        with self._as_asker():
+            records = self._in_turn(lambda: self._payments.in_state(state, after, payments_max))
         return tuple(PaymentStatus(each.payment.correlation_id, each.payment.money, each) for each in records)
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
@@ -161,33 +179,54 @@ class PaymentQueries:
             LedgerUnavailableError: Postgres does not answer.
             GatewayUnavailableError: too many ask at once.
         """
-        now_ms = self._runtime.now_ms()
-        as_of_ms: int | None = now_ms
-        if to_ms is None or to_ms > now_ms - PRESENT_MS:
-            as_of_ms = None
-            self._wait_until(lambda seen: seen.stamp_ms > now_ms + STAMPED_MS_MAX, PRESENT_S_MAX)
-        elif not self._wait_until(lambda seen: seen.stamp_ms > to_ms or seen.answer_ms > now_ms, SUMMARY_S_MAX):
-            as_of_ms = None
-        elif self._in_turn(lambda: self._payments.may_lack_answers(to_ms)):
-            # Asked before the totals are read: what is settled between the two is in them.
-            as_of_ms = None
-        found = self._in_turn(lambda: self._payments.summary(from_ms, to_ms, as_of_ms))
+        with self._as_asker():
+            now_ms = self._runtime.now_ms()
+            as_of_ms: int | None = now_ms
+            if to_ms is None or to_ms > now_ms - PRESENT_MS:
+                as_of_ms = None
+                self._wait_until(lambda seen: seen.stamp_ms > now_ms + STAMPED_MS_MAX, PRESENT_S_MAX)
+            elif not self._wait_until(lambda seen: seen.stamp_ms > to_ms or seen.answer_ms > now_ms, SUMMARY_S_MAX):
+                as_of_ms = None
+            elif self._in_turn(lambda: self._payments.may_lack_answers(to_ms)):
+                # Asked before the totals are read: what is settled between the two is in them.
+                as_of_ms = None
+            found = self._in_turn(lambda: self._payments.summary(from_ms, to_ms, as_of_ms))
         # What is left out of the totals is no less a charge of the window.
         final = to_ms is not None and to_ms < min(now_ms, found.final_before_ms) and not found.left_out
         return self._by_name(found, final=final, as_of_ms=as_of_ms)
 
+    @contextmanager
+    def _as_asker(self) -> Iterator[None]:
+        if self._askers >= ASKERS_MAX:
+            raise GatewayUnavailableError("too many ask for summaries or lists at once")
+        self._askers += 1
+        try:
+            yield
+        finally:
+            self._askers -= 1
+
     def _wait_until(self, is_enough: Callable[[Watermarks], bool], wait_s_max: float) -> bool:
         """Wait until the replicas have published enough; tell whether they have in time."""
-        deadline_s = self._runtime.now_s() + wait_s_max
-        while (
-            not (enough := is_enough(self._in_turn(self._payments.watermarks))) and self._runtime.now_s() < deadline_s
-        ):
+        started_s = self._runtime.now_s()
+        while True:
+            # A look counts that began after the question, whoever it was made for.
+            since_s = max(started_s, self._runtime.now_s() - SUMMARY_STEP_S)
+            if is_enough(self._in_turn(partial(self._look, since_s))):
+                return True
+            if self._runtime.now_s() >= started_s + wait_s_max:
+                return False
             self._runtime.sleep(SUMMARY_STEP_S)
-        return enough
+
+    def _look(self, since_s: float) -> Watermarks:
+        if self._looked_s <= since_s:
+            looked_s = self._runtime.now_s()
+            self._seen = self._payments.watermarks()
+            self._looked_s = looked_s
+        return self._seen
 
     def _in_turn(self, question: Callable[[], Answer]) -> Answer:
         if not self._turns.acquire(timeout=SUMMARY_S_MAX):
-            raise GatewayUnavailableError("too many ask for a summary at once")
+            raise GatewayUnavailableError("too many ask for summaries or lists at once")
         try:
             return question()
         finally:

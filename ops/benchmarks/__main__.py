@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from ops.benchmarks import breaker, cost, http, memory, recovery, routing
+from ops.benchmarks import breaker, cost, http, memory, recovery, routing, summary
 
 Benchmarks = Mapping[str, Callable[[Sequence[str]], dict[str, object]]]
 """By name, what runs with the rest of the command line and gives its figures; `ok` decides on the exit."""
@@ -18,6 +18,7 @@ BENCHMARKS: Benchmarks = {
     "cost": cost.run,
     "memory": memory.run,
     "http": http.run,
+    "summary": summary.run,
 }
 
 

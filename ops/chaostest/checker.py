@@ -63,6 +63,8 @@ class CheckResult:
     """Payments that ended without a charge and of which a replica tells another state."""
     wrong_totals: tuple[str, ...]
     """Processors whose own totals or fees differ from the settlements in Postgres."""
+    wrong_sums: int
+    """Sums in Postgres that differ from the settlements that they are of."""
     summaries: Mapping[str, int]
     """How many summaries were final, open (not final), unavailable (503) or wrong (another status)."""
     untrue_summaries: tuple[UntrueSummary, ...]
@@ -77,7 +79,7 @@ class CheckResult:
     @property
     def ok(self) -> bool:
         """Whether every promise was kept, and the run proves it."""
-        untrue = self.wrong_totals or self.untrue_summaries or self.untrue_moments
+        untrue = self.wrong_totals or self.wrong_sums or self.untrue_summaries or self.untrue_moments
         return not (self.broken or untrue or self.inconclusive)
 
     @property
@@ -130,6 +132,7 @@ def check_history(history: History) -> CheckResult:
         ),
         misstated=frozenset(misstated(state)),
         wrong_totals=tuple(_wrong_totals(state, doubtful)),
+        wrong_sums=state.wrong_sums,
         summaries={kind: answers[kind] for kind in ("final", "open", "unavailable", "wrong")},
         untrue_summaries=tuple(_untrue_summaries(history, doubtful)),
         inconclusive=tuple(_hollow(history, accepted, answers, doubtful)),

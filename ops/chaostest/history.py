@@ -133,6 +133,8 @@ class FinalState:
     conflicts: Sequence[PaymentRow] = ()
     closed: Sequence[ClosedRow] = ()
     disputes: Sequence[DisputeRow] = ()
+    wrong_sums: int = 0
+    """How many sums of settlements differ from the settlements that they are of."""
     told: Mapping[UUID, Collection[str]] = field(default_factory=dict)
     """The states that live replicas told of each payment that has not been settled."""
 
@@ -223,6 +225,7 @@ def _tables(database_url: str) -> FinalState:
                 conflicts=_rows(connection, PaymentRow, "conflict"),
                 closed=_rows(connection, ClosedRow, "closed"),
                 disputes=_rows(connection, DisputeRow, "dispute"),
+                wrong_sums=connection.execute("SELECT * FROM wrong_sum").rowcount,
             )
     except psycopg.Error as error:
         raise OpsError(f"the tables cannot be read: {error}") from error

@@ -63,6 +63,7 @@ class ChaosResult:
                 "phantom": len(check.phantom),
                 "misstated": len(check.misstated),
                 "summaries": dict(check.summaries),
+                "wrong_sums": check.wrong_sums,
                 "untrue_summaries": len(check.untrue_summaries),
                 "momentary": {"checked": check.moments_checked, "wrong": len(check.untrue_moments)},
                 "faults": dict(sorted(self.faults.items())),

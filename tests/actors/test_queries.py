@@ -1,21 +1,45 @@
+from collections.abc import Callable
 from threading import Semaphore
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
+import gevent
 import pytest
+from gevent import Greenlet
+from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 
+from actors.adapters.runtime import GeventRuntime
 from actors.domain.lifecycle import State
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Payment, Settlement
 from actors.domain.peers import Denials
-from actors.domain.records import NEVER_MS, LedgerSummary, PaymentRecord, ProcessorTotal
+from actors.domain.records import (
+    FIRST,
+    NEVER_MS,
+    LedgerSummary,
+    PaymentRecord,
+    PaymentState,
+    ProcessorTotal,
+    Watermarks,
+)
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.messages.gossip import AskPeers, GetDenials
 from actors.messages.intake import FindAccepted, Found
 from actors.messages.router import GetDriven
 from actors.peer_questions import ANSWERS_S_MAX
-from actors.queries import PRESENT_MS, PRESENT_S_MAX, SUMMARY_S_MAX, PaymentQueries, PaymentStatus
+from actors.queries import (
+    ASKERS_MAX,
+    PRESENT_MS,
+    PRESENT_S_MAX,
+    SUMMARY_S_MAX,
+    SUMMARY_STEP_S,
+    PaymentQueries,
+    PaymentStatus,
+)
+from actors.system import SUMMARIES_MAX
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, payment
@@ -430,3 +454,69 @@ def test_where_too_many_ask_for_unknown_payments_one_more_is_refused() -> None:
     desk.gossip.answers[AskPeers] = None
     with pytest.raises(GatewayUnavailableError, match="too many"):
         desk.queries.payment(ONE)
+
+
+class SlowPayments(MemoryPayments):
+    """Answers when a test says so, and counts its looks at the watermarks and how many it is asked at once."""
+
+    def __init__(self, tables: MemoryTables) -> None:
+        super().__init__(tables, MemoryFence("1"))
+        self.may_answer = Event()
+        self.looks = self.asked = self.asked_most = 0
+
+    def _answer(self) -> None:
+        self.asked += 1
+        self.asked_most = max(self.asked, self.asked_most)
+        self.may_answer.wait()
+        self.asked -= 1
+
+    def watermarks(self) -> Watermarks:
+        self.looks += 1
+        return super().watermarks()
+
+
+def crowd(
+    desk: Desk, store: SlowPayments, question: Callable[[PaymentQueries], object], askers: int
+) -> "list[Greenlet[Any, Any]]":
+    """Let many ask at once on a clock that does not stand still."""
+    queries = PaymentQueries(
+        payments=store,
+        intake=desk.intake,
+        router=desk.router,
+        gossip=desk.gossip,
+        replica="1",
+        processors=("default",),
+        runtime=GeventRuntime(),
+        turns=BoundedSemaphore(SUMMARIES_MAX),
+    )
+    crowd = [gevent.spawn(question, queries) for _ in range(askers)]
+    gevent.idle()
+    return crowd
+
+
+def test_all_that_wait_share_their_looks_at_how_far_the_replicas_are() -> None:
+    desk = Desk()
+    store = SlowPayments(desk.tables)
+    store.may_answer.set()
+    started_s = monotonic()
+    askers = crowd(desk, store, lambda queries: queries.summary(None, None), ASKERS_MAX)
+    gevent.joinall(askers, raise_error=True)
+    # Each looks once on its own, since nobody has looked since it asked.
+    assert store.looks <= ASKERS_MAX + SUMMARIES_MAX * ((monotonic() - started_s) / SUMMARY_STEP_S + 1)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [lambda queries: queries.summary(None, None), lambda queries: queries.payments(PaymentState.ACCEPTED, FIRST, 10)],
+)
+def test_few_ask_postgres_at_once_and_one_more_than_may_wait_is_refused_at_once(
+    question: Callable[[PaymentQueries], object],
+) -> None:
+    desk = Desk()
+    store = SlowPayments(desk.tables)
+    askers = crowd(desk, store, question, ASKERS_MAX + 1)
+    *waiting, refused = askers
+    with pytest.raises(GatewayUnavailableError, match="too many"):
+        refused.get(block=False)
+    assert (store.asked_most, any(each.ready() for each in waiting)) == (SUMMARIES_MAX, False)
+    gevent.killall(waiting)

@@ -192,6 +192,9 @@ def _options(limit_s: float, settings: dict[str, str] | None = None) -> str:
         "lock_timeout": min(limit_ms, LOCK_MS_MAX),
         "idle_in_transaction_session_timeout": limit_ms,
         "client_connection_check_interval": CLIENT_CHECK_MS,
+        # A question uses one process of the server. No statement here is worth being compiled.
+        "max_parallel_workers_per_gather": 0,
+        "jit": "off",
     }
     return " ".join(f"-c {name}={value}" for name, value in (bounds | (settings or {})).items())
 

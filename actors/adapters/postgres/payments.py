@@ -11,6 +11,7 @@ from psycopg.rows import class_row, dict_row, kwargs_row, scalar_row, tuple_row
 from actors.adapters.postgres.connections import Connections, Fence, GeventConnection
 from actors.adapters.postgres.identity import read_identity
 from actors.adapters.postgres.queries import QUERIES
+from actors.adapters.postgres.summary import read_summary
 from actors.domain.money import Money
 from actors.domain.payment import (
     Claim,
@@ -32,13 +33,10 @@ from actors.domain.records import (
     PaymentRecord,
     PaymentState,
     Position,
-    ProcessorTotal,
     Watermarks,
     WriteResult,
 )
 from actors.errors import FencedError, LedgerUnavailableError
-
-INSTANT_MS_MIN, INSTANT_MS_MAX = -(2**63), 2**63 - 1
 
 _LISTS = {
     PaymentState.SETTLED: ("settled_payments", None),
@@ -196,25 +194,8 @@ class PostgresPayments:
 
     def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         """Add up the charges within the bounds."""
-        bounds = {
-            "from_ms": INSTANT_MS_MIN if from_ms is None else from_ms,
-            "to_ms": INSTANT_MS_MAX if to_ms is None else to_ms,
-            "answered_by_ms": INSTANT_MS_MAX if answered_by_ms is None else answered_by_ms,
-        }
         with self._connections.pool.use() as connection:
-            rows = connection.cursor(row_factory=dict_row).execute(QUERIES["summary"], bounds).fetchall()
-        totals = []
-        final_before_ms, left_out = INSTANT_MS_MIN, 0
-        for row in rows:
-            if row["processor"] is None:
-                if row["final_before_ms"] is not None:
-                    final_before_ms = row["final_before_ms"]
-                continue
-            left_out += row["left_out"]
-            if row["requests"]:
-                amount = Money(int(row["amount_minor"]), row["currency"])
-                totals.append(ProcessorTotal(row["processor"], row["requests"], amount))
-        return LedgerSummary(tuple(totals), final_before_ms, left_out)
+            return read_summary(connection, from_ms, to_ms, answered_by_ms)
 
 
 def _json(rows: Sequence[object]) -> str:

@@ -169,42 +169,82 @@ ORDER BY s.requested_at_ms, s.correlation_id LIMIT %(payments_max)s
 
 -- name: open_payments
 -- Reads payments that some replica drives, behind a position, by the instant at which they were accepted: those that
--- their rows mark with a state, or with none.
+-- their rows mark with a state, or with none. Payments are found by key: what it costs depends on the work that is left,
+-- however long the history.
 SELECT
     p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, c.owner, c.state AS marked,
     c.processor, NULL AS attempts, NULL AS requested_at_ms, NULL AS answered_at_ms, NULL AS settled_minor, NULL AS settled_currency,
     NULL AS ended, NULL AS closed_at_ms, ARRAY[]::json[] AS conflicting_amounts
-FROM claim AS c JOIN payment AS p USING (correlation_id)
+FROM claim AS c CROSS JOIN LATERAL (SELECT * FROM payment WHERE correlation_id = c.correlation_id OFFSET 0) AS p
 WHERE c.state IS NOT DISTINCT FROM %(state)s AND (p.accepted_at_ms, p.correlation_id) > (%(after_ms)s, %(after_id)s)
 ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
 
 -- name: closed_payments
--- Reads payments that ended without a charge, behind a position, by the instant at which they were accepted.
+-- Reads payments that ended without a charge, behind a position, by the instant at which they were accepted. Payments
+-- are found by key, as in `open_payments`.
 SELECT
     p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, NULL AS owner, NULL AS marked,
     d.processor, d.attempts, NULL AS requested_at_ms, NULL AS answered_at_ms, NULL AS settled_minor, NULL AS settled_currency,
     d.state AS ended, d.closed_at_ms, ARRAY[]::json[] AS conflicting_amounts
-FROM closed AS d JOIN payment AS p USING (correlation_id)
-WHERE d.state = %(state)s AND NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = d.correlation_id)
+FROM closed AS d CROSS JOIN LATERAL (SELECT * FROM payment WHERE correlation_id = d.correlation_id OFFSET 0) AS p
+WHERE d.state = %(state)s
+    AND NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = d.correlation_id OFFSET 0)
     AND (p.accepted_at_ms, p.correlation_id) > (%(after_ms)s, %(after_id)s)
 ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
 
 -- name: summary
--- Adds up, by processor and currency, the charges stamped within both bounds and answered until an instant, and counts
--- those that were answered later. One more row, without a processor, tells how far the charges are complete: the lowest
--- watermark of the replicas that have not left, or that have left claims, but no more than was ever published: a replica
--- that joins stamps nothing below that. Claims that name nobody count too: a Postgres that was restored from an earlier
--- state may show so what named a processor, and whoever adopts them has the watermark of their owner for a moment.
+-- Adds up, by processor and currency, the charges stamped in the spans of a window and answered until an instant, and
+-- counts those that were answered later. Wide spans have sums; where one of them holds a later answer, the settlements of
+-- the narrowest spans that do are read, and what is later is taken off. Spans of one millisecond are edges of the window,
+-- whose settlements are read. Each part is found by its index, whatever the planner thinks of the numbers of rows.
+-- One more row, without a processor, tells how far the charges are complete: the lowest watermark of the replicas that
+-- have not left, or that have left claims, but no more than was ever published: a replica that joins stamps nothing below
+-- that. Claims that name nobody count too: a Postgres that was restored from an earlier state may show so what named a
+-- processor, and whoever adopts them has the watermark of their owner for a moment.
+WITH RECURSIVE final AS (
+    SELECT least(
+        min(watermark_ms) FILTER (WHERE left_epoch < epoch OR EXISTS (SELECT FROM claim WHERE owner = r.name)),
+        max(published_ms)
+    ) AS before_ms FROM replica AS r
+), spans AS (
+    SELECT * FROM json_to_recordset(%(spans)s::json) AS s (width_ms bigint, from_ms bigint, to_ms bigint)
+), edges AS (
+    SELECT s.*, answered_at_ms > %(answered_by_ms)s AS is_later FROM spans AS w CROSS JOIN LATERAL (
+        SELECT processor, currency, amount_cents, answered_at_ms FROM settlement
+        WHERE requested_at_ms BETWEEN w.from_ms AND w.to_ms OFFSET 0
+    ) AS s WHERE w.width_ms = 1
+), sums AS (
+    SELECT s.* FROM spans AS w CROSS JOIN LATERAL (
+        SELECT * FROM settlement_sum WHERE width_ms = w.width_ms AND from_ms BETWEEN w.from_ms AND w.to_ms OFFSET 0
+    ) AS s
+), later (width_ms, from_ms) AS (
+    SELECT width_ms, from_ms FROM sums WHERE answered_at_ms > %(answered_by_ms)s
+    UNION
+    SELECT s.* FROM later AS w CROSS JOIN LATERAL (
+        SELECT width_ms, from_ms FROM settlement_sum
+        WHERE width_ms = w.width_ms / 100 AND from_ms BETWEEN w.from_ms AND w.from_ms + w.width_ms - 1
+            AND answered_at_ms > %(answered_by_ms)s OFFSET 0
+    ) AS s
+), parts (processor, currency, requests, amount_minor, left_out) AS (
+    SELECT processor, currency, sum(requests), sum(amount_minor), 0 FROM sums GROUP BY processor, currency
+    UNION ALL
+    SELECT processor, currency, -count(*), -sum(amount_cents), count(*) FROM later AS w CROSS JOIN LATERAL (
+        SELECT processor, currency, amount_cents FROM settlement
+        WHERE requested_at_ms BETWEEN w.from_ms AND w.from_ms + w.width_ms - 1
+            AND answered_at_ms > %(answered_by_ms)s OFFSET 0
+    ) AS s WHERE w.width_ms = 5000 GROUP BY processor, currency
+    UNION ALL
+    SELECT
+        processor, currency, count(*) FILTER (WHERE NOT is_later),
+        coalesce(sum(amount_cents) FILTER (WHERE NOT is_later), 0), count(*) FILTER (WHERE is_later)
+    FROM edges GROUP BY processor, currency
+)
 SELECT
-    processor, currency, count(*) FILTER (WHERE answered_at_ms <= %(answered_by_ms)s) AS requests,
-    sum(amount_cents) FILTER (WHERE answered_at_ms <= %(answered_by_ms)s) AS amount_minor,
-    count(*) FILTER (WHERE answered_at_ms > %(answered_by_ms)s) AS left_out, NULL::bigint AS final_before_ms
-FROM settlement WHERE requested_at_ms BETWEEN %(from_ms)s AND %(to_ms)s GROUP BY processor, currency
+    processor, currency, sum(requests) AS requests, sum(amount_minor) AS amount_minor, sum(left_out) AS left_out,
+    NULL::bigint AS final_before_ms
+FROM parts GROUP BY processor, currency
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, least(
-    min(watermark_ms) FILTER (WHERE left_epoch < epoch OR EXISTS (SELECT FROM claim WHERE owner = r.name)),
-    max(published_ms)
-) FROM replica AS r
+SELECT NULL, NULL, NULL, NULL, NULL, before_ms FROM final
 
 -- name: watermarks
 -- Tells how far the charges of all replicas are complete, by their stamps and by their answers. What was answered and

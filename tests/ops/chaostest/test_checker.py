@@ -359,6 +359,11 @@ def test_other_currencies_are_checked_apart(good: History) -> None:
     assert not check_history(replace(history, answers=[answer((0, 0), (0, 0), totals=mixed)])).ok
 
 
+def test_sums_in_postgres_that_differ_from_their_settlements_are_found(good: History) -> None:
+    found = check_history(replace(good, final_state=replace(good.final_state, wrong_sums=1)))
+    assert (found.wrong_sums, found.ok) == (1, False)
+
+
 def test_a_run_that_proves_nothing_is_not_ok(good: History) -> None:
     never_final = check_history(replace(good, answers=[answer((0, 0), (0, 0), final=False)]))
     assert (never_final.ok, never_final.inconclusive) == (False, ("no summary was final",))

@@ -1,10 +1,10 @@
 """The storage of a replica by role, in a real Postgres or in memory: one contract for both."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
@@ -14,6 +14,7 @@ from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
+from actors.adapters.postgres.queries import QUERIES
 from actors.adapters.postgres.resolutions import PostgresResolutions
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
 from actors.domain.records import FIRST, LastPurge, PaymentRecord, PaymentState, WriteResult
@@ -155,6 +156,18 @@ def record_of(storage: ReplicaStorage, number: int) -> PaymentRecord:
 def charge(storage: ReplicaStorage, number: int, requested_at_ms: int = NOW_MS, processor: str = "default") -> None:
     storage.payments.write([claim(number, processor)], [], [])
     storage.payments.write([], [], [settlement(number, processor, requested_at_ms)])
+
+
+def rows_read(connection: psycopg.Connection, query: str, parameters: Mapping[str, object]) -> int:
+    """Run a query, and count the rows that it took from tables, with those that it dropped."""
+    (row,) = connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + QUERIES[query], parameters).fetchall()
+
+    def count(plan: dict[str, Any]) -> int:
+        dropped = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
+        own = (plan["Actual Rows"] + dropped) * plan["Actual Loops"] if "Relation Name" in plan else 0
+        return round(own) + sum(map(count, plan.get("Plans", ())))
+
+    return count(row[0][0]["Plan"])
 
 
 def wait_until_blocked(database_url: str, statements: int) -> None:

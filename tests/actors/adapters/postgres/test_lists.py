@@ -2,9 +2,22 @@
 
 from uuid import UUID
 
+import psycopg
+import pytest
+
 from actors.domain.payment import EndState, Mark
 from actors.domain.records import FIRST, PaymentState, Position
-from tests.actors.adapters.postgres.storage import MANY, ReplicaStorage, charge, claim, ended, record_of, uid
+from tests.actors.adapters.postgres.storage import (
+    MANY,
+    ReplicaStorage,
+    charge,
+    claim,
+    ended,
+    on_postgres,
+    record_of,
+    rows_read,
+    uid,
+)
 from tests.actors.fakes import NOW_MS
 
 
@@ -52,3 +65,21 @@ def test_claims_of_every_replica_are_listed(mine: ReplicaStorage, other: Replica
     mine.payments.write([claim(2)], [], [])
     other.payments.write([claim(1)], [], [])
     assert listed(mine, PaymentState.ACCEPTED) == [uid(1), uid(2)]
+
+
+@on_postgres
+@pytest.mark.parametrize(("query", "state"), [("open_payments", None), ("closed_payments", "declined")])
+def test_a_list_reads_nothing_of_what_was_settled_long_ago(
+    mine: ReplicaStorage, database_url: str, query: str, state: str | None
+) -> None:
+    mine.payments.write([claim(number) for number in range(300)], [], [])
+    mine.payments.write([], [], [], [ended(number) for number in range(150)])
+    parameters = {"state": state, "after_ms": FIRST.at_ms, "after_id": FIRST.correlation_id, "payments_max": 100}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO payment SELECT gen_random_uuid(), 1990, n FROM generate_series(1, 3000) AS n;"
+            "INSERT INTO settlement SELECT correlation_id, 'default', 1990, accepted_at_ms, 1 FROM payment"
+            " WHERE accepted_at_ms <= 3000;"
+        )
+        connection.execute("VACUUM ANALYZE")
+        assert rows_read(connection, query, parameters) <= 3 * 150

@@ -1,15 +1,17 @@
 """Totals are exact within their bounds, and tell how far they are final."""
 
+import json
 from dataclasses import replace
 
 import psycopg
 import pytest
 
-from actors.adapters.postgres.payments import INSTANT_MS_MIN
 from actors.adapters.postgres.queries import QUERIES
+from actors.adapters.postgres.summary import INSTANT_MS_MIN
 from actors.domain.money import Money
 from actors.domain.payment import Settlement
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, ProcessorTotal, Watermarks
+from actors.domain.spans import EXACT_MS
 from tests.actors.adapters.postgres.storage import (
     MANY,
     ReplicaStorage,
@@ -169,10 +171,11 @@ def test_answers_of_adopted_payments_are_complete_up_to_the_watermark_of_those_t
 
 
 @on_postgres
-def test_a_summary_reads_its_index_alone(mine: ReplicaStorage, database_url: str) -> None:
+def test_the_edges_of_a_summary_are_read_from_their_index_alone(mine: ReplicaStorage, database_url: str) -> None:
     mine.payments.write([claim(number) for number in range(1000)], [], [])
     mine.payments.write([], [], [settlement(number, requested_at_ms=NOW_MS + number) for number in range(1000)])
-    bounds = {"from_ms": NOW_MS, "to_ms": NOW_MS + 10, "answered_by_ms": NOW_MS}
+    edge = [{"width_ms": EXACT_MS, "from_ms": NOW_MS, "to_ms": NOW_MS + 10}]
+    bounds = {"spans": json.dumps(edge), "answered_by_ms": NOW_MS}
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE settlement")
         plan = "\n".join(row[0] for row in connection.execute(b"EXPLAIN " + QUERIES["summary"], bounds))

@@ -1,0 +1,35 @@
+"""Totals of a window of time, read from sums and, at its edges, from settlements."""
+
+import msgspec
+from psycopg.rows import dict_row
+
+from actors.adapters.postgres.connections import GeventConnection
+from actors.adapters.postgres.queries import QUERIES
+from actors.domain.money import Money
+from actors.domain.records import LedgerSummary, ProcessorTotal
+from actors.domain.spans import part_window
+
+INSTANT_MS_MIN, INSTANT_MS_MAX = -(2**63), 2**63 - 1
+
+
+def read_summary(
+    connection: GeventConnection, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None
+) -> LedgerSummary:
+    """Add up the charges within the bounds, both inclusive, that were answered by an instant; None leaves one open."""
+    parts = part_window(INSTANT_MS_MIN if from_ms is None else from_ms, INSTANT_MS_MAX if to_ms is None else to_ms)
+    bounds = {
+        "spans": msgspec.json.encode(parts).decode(),
+        "answered_by_ms": INSTANT_MS_MAX if answered_by_ms is None else answered_by_ms,
+    }
+    totals = []
+    final_before_ms, left_out = INSTANT_MS_MIN, 0
+    for row in connection.cursor(row_factory=dict_row).execute(QUERIES["summary"], bounds).fetchall():
+        if row["processor"] is None:
+            if row["final_before_ms"] is not None:
+                final_before_ms = row["final_before_ms"]
+            continue
+        left_out += int(row["left_out"])
+        if row["requests"]:
+            amount = Money(int(row["amount_minor"]), row["currency"])
+            totals.append(ProcessorTotal(row["processor"], int(row["requests"]), amount))
+    return LedgerSummary(tuple(totals), final_before_ms, left_out)
