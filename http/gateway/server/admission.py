@@ -8,7 +8,7 @@ UNFINISHED_BYTES_MAX = 1024 * 1024
 """What has been received of all requests that are not whole yet; heads and bodies."""
 
 
-class Admission:
+class ClientAdmission:
     """Bounds the connections of a worker, and the bytes of unfinished requests over all of them.
 
     Whoever keeps the worker waiting longest leaves first: an idle client, or one that sends its request, takes its

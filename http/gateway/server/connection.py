@@ -5,7 +5,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -91,13 +91,14 @@ class Connection:
             again, self._unread = self._unread[:size], self._unread[size:]
             return again
         phase, self.phase = self.phase, Phase.RECEIVING
-        data: bytes = self.sock.recv(size, *flags)
+        with self._end_if_cut():
+            data: bytes = self.sock.recv(size, *flags)
         self._received(self, len(data))
         self.phase = phase
         if phase is Phase.RECEIVING and self.unfinished_bytes > UNFINISHED_HEAD_BYTES_MAX:
             raise LimitRequestHeaders(f"the head is longer than {UNFINISHED_HEAD_BYTES_MAX} bytes")
         if not data or self.is_cut:
-            raise ConnectionResetError(errno.ECONNRESET, "the client ended in the middle of a request")
+            raise ConnectionResetError(errno.ECONNRESET, "the connection ended in the middle of a request")
         return data
 
     def sendall(self, data: bytes, timeout_s: float = 10.0) -> None:
@@ -107,7 +108,8 @@ class Connection:
         sent = self.sock.send(data)
         if sent < len(data):
             phase, self.phase = self.phase, Phase.SENDING
-            self.sock.sendall(data[sent:])
+            with self._end_if_cut():
+                self.sock.sendall(data[sent:])
             self.phase = phase
         self.deadline = deadline
 
@@ -125,6 +127,20 @@ class Connection:
             with contextlib.suppress(OSError):
                 os.write(self.sock.fileno(), refusal(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time"))
         self.shut(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def _end_if_cut(self) -> Iterator[None]:
+        """Let who waits for the client know of a cut; gevent would tell of a bad descriptor, which is logged at length.
+
+        Raises:
+            ConnectionResetError: the connection was cut meanwhile.
+        """
+        try:
+            yield
+        except OSError as error:
+            if not self.is_cut:
+                raise
+            raise ConnectionResetError(errno.ECONNRESET, "the connection was cut") from error
 
     def shut(self, how: int) -> None:
         """Shut one or both directions down, which wakes whoever waits; harmless when the client has gone."""

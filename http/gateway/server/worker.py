@@ -6,6 +6,7 @@ parses and answers it, and the connection ends with that answer. A worker whose 
 fast path does (see `gateway.server.fast_path`) is gunicorn's gevent worker altogether.
 """
 
+import contextlib
 import errno
 import io
 import socket
@@ -25,7 +26,7 @@ from gunicorn.http import Request
 from gunicorn.http.wsgi import _make_early_hints_callback
 from gunicorn.workers.ggevent import GeventWorker
 
-from gateway.server.admission import Admission
+from gateway.server.admission import ClientAdmission
 from gateway.server.connection import RECV_BYTES, Address, Connection, ListenerAddress, Phase, connection_environ
 from gateway.server.fast_path import fast_path_fits, head_limits
 from gateway.server.refusals import refusal, status_of
@@ -38,6 +39,8 @@ _SWEEP_INTERVAL_S = 0.25
 _STOP_POLL_S = 0.05
 _NEWCOMERS_MAX = 16
 """Connections beyond the limit, whose clients are new while others leave."""
+_SOCKET_BUFFER_BYTES = 32 * 1024
+"""What the kernel is asked to keep for one client in each direction; it would grow to megabytes otherwise."""
 _READABLE = 1
 """What libev calls the event that a socket has something to read."""
 
@@ -61,7 +64,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         self._fast = fast_path_fits(cfg, self.log) and all(each.FAMILY != socket.AF_UNIX for each in self.sockets)
         self._head_bytes_max, fields_max = head_limits(cfg)
         self._heads = HeadParser(cfg.secure_scheme_headers, fields_max)
-        self._admission = Admission(self.worker_connections)
+        self._admission = ClientAdmission(self.worker_connections)
         self._pool = Pool(self.worker_connections + _NEWCOMERS_MAX)
         self._stopping = Event()
 
@@ -81,7 +84,10 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             self._admission.sweep(time.monotonic())
             self._stopping.wait(_SWEEP_INTERVAL_S)
         for server in servers:
-            _accept_backlog(server)
+            # Closing the listener would reset the connections that wait to be accepted.
+            server.stop_accepting()
+            while not server.full() and (accepted := server.do_read()):
+                server.do_handle(*accepted)
             server.close()
         self._finish()
 
@@ -127,17 +133,15 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     ) -> None:
         """Answer what cannot be parsed, and what the application fails at, with problem details."""
         status = status_of(exc)
-        detail = None
         if status is HTTPStatus.INTERNAL_SERVER_ERROR:
             asked = (getattr(req, "method", "?"), getattr(req, "uri", "?"))
             self.log.error("Error handling request %s %s", *asked, exc_info=exc)
+            answer = refusal(status)
         else:
-            detail = str(exc)
-            self.log.warning("Invalid request from ip=%s: %s", addr[0], detail)
-        try:
-            client.sendall(refusal(status, detail))
-        except OSError as error:
-            self.log.debug("Client gone: %s", error)
+            self.log.warning("Invalid request from ip=%s: %s", addr[0], exc)
+            answer = refusal(status, str(exc))
+        with contextlib.suppress(OSError):
+            client.sendall(answer)
 
     def _serve(
         self, connection: Connection, wait: Callable[[], object], template: dict[str, Any], addr: Address
@@ -222,6 +226,8 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     def _start_server(self, listener: socket.socket) -> StreamServer:
         listener.setblocking(True)  # noqa: FBT003  # the name of the method says it
+        for direction in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            listener.setsockopt(socket.SOL_SOCKET, direction, _SOCKET_BUFFER_BYTES)
         server = StreamServer(
             listener, handle=partial(self.handle, ListenerAddress(listener.getsockname()[:2])), spawn=self._pool
         )
@@ -242,10 +248,3 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
                 return
         self.log.warning("Worker pid %s gives up the requests that are left", self.pid)
         self._pool.kill(timeout=1)
-
-
-def _accept_backlog(server: StreamServer) -> None:
-    """Accept the connections that closing the listener would reset."""
-    server.stop_accepting()
-    while not server.full() and (accepted := server.do_read()):
-        server.do_handle(*accepted)

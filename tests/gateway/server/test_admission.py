@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from gateway.server.admission import Admission
+from gateway.server.admission import ClientAdmission
 from gateway.server.connection import Connection, Phase
 
 CONNECTIONS_MAX = 3
@@ -15,12 +15,12 @@ Enter = Callable[[], Connection]
 
 
 @pytest.fixture
-def admission() -> Admission:
-    return Admission(CONNECTIONS_MAX, UNFINISHED_BYTES_MAX)
+def admission() -> ClientAdmission:
+    return ClientAdmission(CONNECTIONS_MAX, UNFINISHED_BYTES_MAX)
 
 
 @pytest.fixture
-def enter(admission: Admission) -> Iterator[Enter]:
+def enter(admission: ClientAdmission) -> Iterator[Enter]:
     with ExitStack() as open_sockets:
 
         def enter_one() -> Connection:
@@ -38,14 +38,16 @@ def cut(connections: list[Connection]) -> list[bool]:
     return [each.is_cut for each in connections]
 
 
-def test_one_more_than_allowed_cuts_the_one_that_has_been_idle_longest(admission: Admission, enter: Enter) -> None:
+def test_one_more_than_allowed_cuts_the_one_that_has_been_idle_longest(
+    admission: ClientAdmission, enter: Enter
+) -> None:
     connections = [enter() for _ in range(3)]
     admission.rest(connections[0])
     connections.append(enter())
     assert cut(connections) == [False, True, False, False]
 
 
-def test_half_a_request_counts_like_an_idle_connection(admission: Admission, enter: Enter) -> None:
+def test_half_a_request_counts_like_an_idle_connection(admission: ClientAdmission, enter: Enter) -> None:
     connections = [enter() for _ in range(3)]
     connections[0].phase = Phase.RECEIVING
     admission.hold(connections[0], 10)
@@ -67,7 +69,7 @@ def test_a_client_that_does_not_read_or_close_is_cut_like_an_idle_one(enter: Ent
 
 
 def test_nobody_is_cut_whose_request_the_application_has_and_the_first_to_be_answered_makes_room(
-    admission: Admission, enter: Enter
+    admission: ClientAdmission, enter: Enter
 ) -> None:
     connections = [enter() for _ in range(3)]
     for each in connections:
@@ -81,14 +83,14 @@ def test_nobody_is_cut_whose_request_the_application_has_and_the_first_to_be_ans
     assert cut([*connections, newcomer]) == [False, True, False, False]
 
 
-def test_a_connection_that_has_left_makes_room(admission: Admission, enter: Enter) -> None:
+def test_a_connection_that_has_left_makes_room(admission: ClientAdmission, enter: Enter) -> None:
     first, *others = [enter() for _ in range(3)]
     admission.leave(first)
     others.append(enter())
     assert cut(others) == [False] * 3
 
 
-def test_one_that_was_cut_is_counted_off_once(admission: Admission, enter: Enter) -> None:
+def test_one_that_was_cut_is_counted_off_once(admission: ClientAdmission, enter: Enter) -> None:
     connections = [enter() for _ in range(4)]
     admission.leave(connections[0])
     enter()
@@ -96,7 +98,7 @@ def test_one_that_was_cut_is_counted_off_once(admission: Admission, enter: Enter
 
 
 def test_the_largest_unfinished_request_is_cut_where_all_together_are_too_large(
-    admission: Admission, enter: Enter
+    admission: ClientAdmission, enter: Enter
 ) -> None:
     connections = [enter() for _ in range(3)]
     for each, size in zip(connections, (30, 40, 30), strict=True):
@@ -107,7 +109,7 @@ def test_the_largest_unfinished_request_is_cut_where_all_together_are_too_large(
     assert cut(connections) == [False, True, False]
 
 
-def test_what_is_whole_or_gone_holds_no_bytes_any_more(admission: Admission, enter: Enter) -> None:
+def test_what_is_whole_or_gone_holds_no_bytes_any_more(admission: ClientAdmission, enter: Enter) -> None:
     connections = [enter() for _ in range(3)]
     for each in connections:
         each.phase = Phase.RECEIVING
@@ -119,7 +121,7 @@ def test_what_is_whole_or_gone_holds_no_bytes_any_more(admission: Admission, ent
     assert cut(connections) == [False] * 3
 
 
-def test_a_sweep_cuts_who_is_late(admission: Admission, enter: Enter) -> None:
+def test_a_sweep_cuts_who_is_late(admission: ClientAdmission, enter: Enter) -> None:
     connections = [enter() for _ in range(3)]
     for each, deadline in zip(connections, (5.0, 15.0, inf), strict=True):
         each.deadline = deadline
@@ -127,7 +129,7 @@ def test_a_sweep_cuts_who_is_late(admission: Admission, enter: Enter) -> None:
     assert cut(connections) == [True, False, False]
 
 
-def test_only_idle_connections_end_at_a_stop(admission: Admission, enter: Enter) -> None:
+def test_only_idle_connections_end_at_a_stop(admission: ClientAdmission, enter: Enter) -> None:
     connections = [enter() for _ in range(3)]
     connections[0].phase = Phase.RECEIVING
     connections[1].phase = Phase.ANSWERING
