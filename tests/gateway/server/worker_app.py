@@ -24,6 +24,12 @@ class HastyWorker(GatewayWorker):
     REQUEST_DEADLINE_S = 0.5
 
 
+class PatientWorker(GatewayWorker):
+    """Waits for idle clients as long as the tests do, when it stops."""
+
+    IDLE_GRACE_S = REQUESTS_S_MAX = 20.0
+
+
 def tell(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     stream = environ.pop("wsgi.input")
     told = {key: value for key, value in environ.items() if key not in OBJECTS}
@@ -95,6 +101,11 @@ def hold(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
     tp_read(RELEASE_FD, 1)
     start_response("200 OK", [])
     return [b"held"]
+
+
+def pid(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [])
+    return [b"%d" % os.getpid()]
 
 
 def count(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
