@@ -6,16 +6,47 @@ monkey.patch_all()
 
 import gc  # noqa: E402  # nothing may be imported before the patching
 import os  # noqa: E402
+import resource  # noqa: E402
 import signal  # noqa: E402
+import socket  # noqa: E402
+import sys  # noqa: E402
 from types import FrameType  # noqa: E402
 
+from gunicorn.arbiter import Arbiter  # noqa: E402
 from gunicorn.workers.base import Worker  # noqa: E402
 
-bind = os.environ.get("BIND", "0.0.0.0:9999").split(",")
+FILES_BESIDE_CLIENTS = 1024
+"""Descriptors for processors, Postgres, Redis, the journal and the process itself."""
+
+
+def _addresses(given: str) -> list[str]:
+    """Part what `BIND` says; `[::]`, which is every address of IPv6, is left out where this machine has none."""
+    try:
+        # Not gevent's, which would make a hub in the master.
+        with monkey.get_original("socket", "socket")(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return [address for address in given.split(",") if not address.startswith("[::]:")]
+    return given.split(",")
+
+
+def _connections_max(given: str) -> int:
+    """Read `CONNECTIONS_MAX`, and let the process have as many descriptors."""
+    if not given.isdecimal() or int(given) < 1:
+        sys.exit(f"CONNECTIONS_MAX={given!r} is no whole number from 1 on")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = int(given) + FILES_BESIDE_CLIENTS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return int(given)
+
+
+bind = _addresses(os.environ.get("BIND", "0.0.0.0:9999,[::]:9999"))
 reuse_port = True
 worker_class = "gateway.server.worker.GatewayWorker"
 workers = 1
-worker_connections = 2000
+worker_connections = _connections_max(os.environ.get("CONNECTIONS_MAX", "1000"))
 keepalive = 75
 graceful_timeout = 8  # for the last requests (gateway/server/worker.py), then for the actors (actors/replica.py)
 timeout = 30
@@ -23,6 +54,12 @@ control_socket_disable = True
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+
+
+def pre_exec(server: Arbiter) -> None:
+    """Refuse SIGUSR2: a second master would wait for the journal of the first, and its clients with it."""
+    server.log.error("SIGUSR2 is refused: a journal has one process; SIGHUP starts the worker anew in its place")
+    os._exit(1)
 
 
 def pre_fork(_server: object, _worker: Worker) -> None:

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Collection
-from typing import Protocol
+from typing import Any, Protocol
 
 import falcon
+from falcon.routing import CompiledRouter
 
 from actors.domain.processors import ALL_CURRENCIES, EVENT_NAMES, PostedCurrencies
 from gateway.dashboard import DashboardResource
@@ -27,6 +28,17 @@ class Queries(PaymentLookUp, PaymentLister, SummaryQueries, Protocol):
     """What the HTTP side asks about accepted payments; `actors.queries.PaymentQueries` fulfils it."""
 
 
+class HeadRouter(CompiledRouter):
+    """Answers HEAD wherever there is an answer to GET; Falcon leaves out the body and keeps its length."""
+
+    def map_http_methods(self, resource: object, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401  # as Falcon has it
+        """Map methods to responders of a resource."""
+        methods: dict[str, Any] = super().map_http_methods(resource, **kwargs)
+        if "GET" in methods:
+            methods["HEAD"] = methods["GET"]
+        return methods
+
+
 def create_app(
     gateway: Gateway,
     queries: Queries,
@@ -42,7 +54,7 @@ def create_app(
 
     `processors` are the names of those that are configured.
     """
-    app = falcon.App()
+    app = falcon.App(router=HeadRouter())
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
         app.add_error_handler(error, translate_unavailable)

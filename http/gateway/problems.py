@@ -6,6 +6,7 @@ import falcon
 
 from actors.errors import FielError, GatewayUnavailableError, LedgerUnavailableError
 from gateway.media import write_body
+from gateway.server.refusals import problem_details
 
 RETRY_AFTER_S = 1
 UNAVAILABLE_ERRORS = (GatewayUnavailableError, LedgerUnavailableError)
@@ -26,14 +27,9 @@ def unavailable(detail: str) -> falcon.HTTPServiceUnavailable:
 
 def serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
     """Write an error as `application/problem+json`, or its MessagePack."""
-    problem: dict[str, Any] = {
-        "type": "about:blank",
-        # Falcon's own errors are titled with their status line.
-        "title": (error.title or "").removeprefix(f"{error.status_code} "),
-        "status": error.status_code,
-    }
-    if error.description:
-        problem["detail"] = error.description
+    # Falcon's own errors are titled with their status line.
+    title = (error.title or "").removeprefix(f"{error.status_code} ")
+    problem = problem_details(error.status_code, title, error.description)
     if isinstance(error, InvalidFieldError):
         problem["field"] = error.field
     write_body(req, resp, problem, kind="problem")

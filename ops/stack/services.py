@@ -14,7 +14,7 @@ class ReplicaProcess(ManagedProcess):
 
     def __init__(self, number: int, options: StackOptions, env: dict[str, str]) -> None:
         self.port = options.replica_ports[number - 1]
-        bind = f"0.0.0.0:{options.port},127.0.0.1:{self.port}"
+        bind = f"0.0.0.0:{options.port},[::]:{options.port},127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", options.application]
         name = f"replica-{number}"
         log = options.state_dir / "log" / f"{name}.log"

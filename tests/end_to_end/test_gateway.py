@@ -169,6 +169,13 @@ def test_a_payment_posted_after_a_purge_counts(emptied: Cluster) -> None:
     assert client.statuses == [202, 202]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_a_gateway_listens_on_both_families(emptied: Cluster, host: str) -> None:
+    client = GatewayClient(f"http://{host}:{emptied.stack.options.port}")
+    client.post([OfferedPayment(UUID(int=6, version=4), OfferedAmount(1990))])
+    assert client.statuses == [202]
+
+
 def test_the_state_of_a_payment_can_be_asked_for(emptied: Cluster) -> None:
     payment = OfferedPayment(UUID(int=8, version=4), OfferedAmount(1234))
     url = emptied.stack.replica_urls[0]

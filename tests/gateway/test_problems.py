@@ -8,17 +8,17 @@ PROBLEM = "application/problem+json"
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/payments", "GET, POST"),
-        ("DELETE", "/payments", "GET, POST"),
-        ("POST", "/payments/c56a4180-65aa-42ec-a945-5fd21dec0538", "GET"),
-        ("POST", "/payments-summary", "GET"),
+        ("PUT", "/payments", "GET, HEAD, POST"),
+        ("DELETE", "/payments", "GET, HEAD, POST"),
+        ("POST", "/payments/c56a4180-65aa-42ec-a945-5fd21dec0538", "GET, HEAD"),
+        ("POST", "/payments-summary", "GET, HEAD"),
         ("GET", "/purge-payments", "POST"),
-        ("POST", "/processors", "GET"),
+        ("POST", "/processors", "GET, HEAD"),
         ("POST", "/processors/default/breaker", "PUT"),
-        ("POST", "/livez", "GET"),
-        ("POST", "/readyz", "GET"),
-        ("POST", "/metrics", "GET"),
-        ("POST", "/", "GET"),
+        ("POST", "/livez", "GET, HEAD"),
+        ("POST", "/readyz", "GET, HEAD"),
+        ("POST", "/metrics", "GET, HEAD"),
+        ("POST", "/", "GET, HEAD"),
     ],
 )
 def test_a_wrong_method_is_told_the_right_one(

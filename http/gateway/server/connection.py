@@ -1,17 +1,27 @@
 """A client's connection: a socket with a deadline, and the part of the WSGI environ that all its requests share."""
 
+import contextlib
 import errno
+import os
 import socket
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
 from math import inf
 from typing import Any
 
 from gunicorn.config import Config
+from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.http.wsgi import base_environ
+
+from gateway.server.refusals import refusal
 
 Address = tuple[str, int]
 RECV_BYTES = 16 * 1024
+UNFINISHED_HEAD_BYTES_MAX = 48 * 1024
+"""What may have come of one request while nobody has seen its whole head, or of a plain one in all."""
 LINGER_S = 1.0
 LINGER_BYTES_MAX = 1024 * 1024
 
@@ -27,20 +37,39 @@ class ListenerAddress:
         return self.address
 
 
+class Phase(Enum):
+    """What a connection waits for."""
+
+    IDLE = "idle"
+    """It waits for the first byte of a request."""
+    RECEIVING = "receiving"
+    """It waits for the rest of a request."""
+    ANSWERING = "answering"
+    """It waits for the application."""
+    SENDING = "sending"
+    """It waits for its client to take the answer."""
+    CLOSING = "closing"
+    """It waits for its client to close, too."""
+
+
 class Connection:
     """A client's socket with a deadline, which the worker enforces by a sweep over all connections.
 
     It stands in for the socket everywhere, gunicorn included: `recv` gives what was put back by `unread` first.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, received: Callable[["Connection", int], None]) -> None:
+        """`received` is told how many bytes more have come of a request that was not whole."""
         self.sock = sock
+        self.phase = Phase.IDLE
         self.deadline = inf
-        """Monotonic instant at which the connection is shut down; infinite while the app has the request."""
-        self.idle = False
-        """Whether it waits for the first byte of a request."""
-        self.served = False
+        """Monotonic instant at which the connection is cut; infinite while the app has the request."""
+        self.is_served = False
         """Whether it has been given an answer."""
+        self.is_cut = False
+        self.unfinished_bytes = 0
+        """How many bytes have come of a request that is not whole."""
+        self._received = received
         self._unread = b""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # as any as the socket's own attributes
@@ -55,24 +84,63 @@ class Connection:
         """Receive the rest of a request that has begun.
 
         Raises:
-            ConnectionResetError: the client ended, so that half a body never passes for a whole one.
+            ConnectionResetError: the client ended, or was cut, so that half a body never passes for a whole one.
+            LimitRequestHeaders: the head is too long; bodies are bounded by who reads them.
         """
         if self._unread:
             again, self._unread = self._unread[:size], self._unread[size:]
             return again
-        data: bytes = self.sock.recv(size, *flags)
-        if not data:
-            raise ConnectionResetError(errno.ECONNRESET, "the client ended in the middle of a request")
+        phase, self.phase = self.phase, Phase.RECEIVING
+        with self._end_if_cut():
+            data: bytes = self.sock.recv(size, *flags)
+        self._received(self, len(data))
+        self.phase = phase
+        if phase is Phase.RECEIVING and self.unfinished_bytes > UNFINISHED_HEAD_BYTES_MAX:
+            raise LimitRequestHeaders(f"the head is longer than {UNFINISHED_HEAD_BYTES_MAX} bytes")
+        if not data or self.is_cut:
+            raise ConnectionResetError(errno.ECONNRESET, "the connection ended in the middle of a request")
         return data
 
     def sendall(self, data: bytes, timeout_s: float = 10.0) -> None:
-        """Send all of it; a client that does not read is shut down after `timeout_s`."""
+        """Send all of it; a client that does not read is cut after `timeout_s`."""
         deadline, self.deadline = self.deadline, time.monotonic() + timeout_s
         # Nearly every answer fits into the socket's buffer; gevent's `sendall` would ask for its size first.
         sent = self.sock.send(data)
         if sent < len(data):
-            self.sock.sendall(data[sent:])
+            phase, self.phase = self.phase, Phase.SENDING
+            with self._end_if_cut():
+                self.sock.sendall(data[sent:])
+            self.phase = phase
         self.deadline = deadline
+
+    def cut(self) -> None:
+        """End it for want of time or room, which wakes whoever waits.
+
+        What has already arrived on an idle connection is still answered. Half a request is answered with 408.
+        """
+        self.is_cut = True
+        if self.phase is Phase.IDLE:
+            self.shut(socket.SHUT_RD)
+            return
+        if self.phase is Phase.RECEIVING:
+            # Past gevent, which would wait where the client does not read.
+            with contextlib.suppress(OSError):
+                os.write(self.sock.fileno(), refusal(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time"))
+        self.shut(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def _end_if_cut(self) -> Iterator[None]:
+        """Let who waits for the client know of a cut; gevent would tell of a bad descriptor, which is logged at length.
+
+        Raises:
+            ConnectionResetError: the connection was cut meanwhile.
+        """
+        try:
+            yield
+        except OSError as error:
+            if not self.is_cut:
+                raise
+            raise ConnectionResetError(errno.ECONNRESET, "the connection was cut") from error
 
     def shut(self, how: int) -> None:
         """Shut one or both directions down, which wakes whoever waits; harmless when the client has gone."""
@@ -88,6 +156,7 @@ class Connection:
         Closing at once would reset a client that is still sending, before it has read the answer.
         """
         self.deadline = time.monotonic() + LINGER_S
+        self.phase = Phase.CLOSING
         left = LINGER_BYTES_MAX
         try:
             self.shut(socket.SHUT_WR)

@@ -53,8 +53,11 @@ class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
         if not plain or HEADER_VALUE_RE.fullmatch("".join(fields.values())) is None:
             super().process_headers(headers)
             return
-        self.headers.extend(headers)
         length = fields.get("content-length")
+        if length == "0":
+            # WSGI's validator wants a type of every answer; what is empty has none.
+            headers = [field for field in headers if field[0] != "content-type"]
+        self.headers.extend(headers)
         if length is not None:
             self.response_length = int(length)
 

@@ -3,16 +3,17 @@
 A plain request (see `gateway.server.request_head`) is parsed once for all requests with an equal head, and answered
 with one send. Any other request takes the gunicorn path: what has been read is given back, gunicorn's own gevent worker
 parses and answers it, and the connection ends with that answer. A worker whose configuration asks for more than the
-fast path does (see `_fast_path_fits`) is gunicorn's gevent worker altogether.
+fast path does (see `gateway.server.fast_path`) is gunicorn's gevent worker altogether.
 """
 
+import contextlib
 import errno
 import io
-import os
 import socket
 import time
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from math import inf
 from types import FrameType
 from typing import Any
@@ -21,21 +22,25 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gunicorn.config import Config
-from gunicorn.glogging import Logger
 from gunicorn.http import Request
 from gunicorn.http.wsgi import _make_early_hints_callback
 from gunicorn.workers.ggevent import GeventWorker
 
-from gateway.server.connection import RECV_BYTES, Address, Connection, ListenerAddress, connection_environ
-from gateway.server.request_head import HEAD_BYTES_MAX, PLAIN_HEAD_BEGUN, HeadParser, PlainHead
+from gateway.server.admission import ClientAdmission
+from gateway.server.connection import RECV_BYTES, Address, Connection, ListenerAddress, Phase, connection_environ
+from gateway.server.fast_path import fast_path_fits, head_limits
+from gateway.server.refusals import refusal, status_of
+from gateway.server.request_head import PLAIN_HEAD_BEGUN, HeadParser, PlainHead
 from gateway.server.response import PlainResponse
 
 _HEAD_END = b"\r\n\r\n"
 _CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 _SWEEP_INTERVAL_S = 0.25
 _STOP_POLL_S = 0.05
-_FIELDS_MAX = 32768
+_NEWCOMERS_MAX = 16
+"""Connections beyond the limit, whose clients are new while others leave."""
+_SOCKET_BUFFER_BYTES = 32 * 1024
+"""What the kernel is asked to keep for one client in each direction; it would grow to megabytes otherwise."""
 _READABLE = 1
 """What libev calls the event that a socket has something to read."""
 
@@ -45,8 +50,8 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     REQUEST_DEADLINE_S = 10.0
     """From a request's first byte to its last; on the gunicorn path, to the last byte of its answer."""
-    NEWCOMER_GRACE_S = 0.5
-    """How long after the stop begins a connection that was never served may still send its first request."""
+    IDLE_GRACE_S = 1.0
+    """How long after a stop begins requests on idle connections are still answered, with `Connection: close`."""
     REQUESTS_S_MAX = 2.5
     """How long a stop waits for requests under way; the application needs what `graceful_timeout` leaves."""
 
@@ -56,16 +61,11 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         super().__init__(*args, **kwargs)
         cfg = self.cfg
         self._keepalive_s: float = cfg.keepalive
-        self._fast = _fast_path_fits(cfg, self.log) and all(each.FAMILY != socket.AF_UNIX for each in self.sockets)
-        self._head_bytes_max = min(
-            limit for limit in (HEAD_BYTES_MAX, cfg.limit_request_line, cfg.limit_request_field_size) if limit > 0
-        )
-        self._heads = HeadParser(
-            cfg.secure_scheme_headers,
-            cfg.limit_request_fields if cfg.limit_request_fields > 0 else _FIELDS_MAX,
-        )
-        self._connections: set[Connection] = set()
-        self._pool = Pool(self.worker_connections)
+        self._fast = fast_path_fits(cfg, self.log) and all(each.FAMILY != socket.AF_UNIX for each in self.sockets)
+        self._head_bytes_max, fields_max = head_limits(cfg)
+        self._heads = HeadParser(cfg.secure_scheme_headers, fields_max)
+        self._admission = ClientAdmission(self.worker_connections)
+        self._pool = Pool(self.worker_connections + _NEWCOMERS_MAX)
         self._stopping = Event()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -81,10 +81,13 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         servers = [self._start_server(listener) for listener in self.sockets]
         while self.alive:
             self.notify()
-            self._sweep()
+            self._admission.sweep(time.monotonic())
             self._stopping.wait(_SWEEP_INTERVAL_S)
         for server in servers:
-            _accept_backlog(server)
+            # Closing the listener would reset the connections that wait to be accepted.
+            server.stop_accepting()
+            while not server.full() and (accepted := server.do_read()):
+                server.do_handle(*accepted)
             server.close()
         self._finish()
 
@@ -95,30 +98,50 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             return
         client.setblocking(True)  # noqa: FBT003  # the name of the method says it
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(client)
+        connection = Connection(client, self._admission.hold)
         hub = gevent.get_hub()
         readable = hub.loop.io(client.fileno(), _READABLE)
-        self._connections.add(connection)
+        self._admission.enter(connection)
         try:
             template = connection_environ(self.cfg, listener, connection, addr)
             unusual = self._serve(connection, partial(hub.wait, readable), template, addr)
             if unusual:
                 connection.unread(unusual)
+                connection.phase = Phase.RECEIVING
+                self._admission.hold(connection, len(unusual) - connection.unfinished_bytes)
                 super().handle(listener, connection, addr)
             elif not self.alive:
                 connection.close()
         except OSError as error:
             self.log.debug("Connection lost: %s", error)
         finally:
-            self._connections.discard(connection)
+            self._admission.leave(connection)
             readable.close()
             client.close()
 
-    def handle_request(self, listener_name: Address, req: Request, sock: socket.socket, addr: Address) -> None:
+    def handle_request(
+        self, listener_name: Address, req: Request, sock: socket.socket | Connection, addr: Address
+    ) -> None:
         """Answer a request of the gunicorn path; beside the fast path it is its connection's last."""
-        if self._fast:
+        if isinstance(sock, Connection):
             req.force_close()
+            sock.phase = Phase.ANSWERING
         super().handle_request(listener_name, req, sock, addr)
+
+    def handle_error(
+        self, req: Request | PlainHead | None, client: socket.socket | Connection, addr: Address, exc: BaseException
+    ) -> None:
+        """Answer what cannot be parsed, and what the application fails at, with problem details."""
+        status = status_of(exc)
+        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+            asked = (getattr(req, "method", "?"), getattr(req, "uri", "?"))
+            self.log.error("Error handling request %s %s", *asked, exc_info=exc)
+            answer = refusal(status)
+        else:
+            self.log.warning("Invalid request from ip=%s: %s", addr[0], exc)
+            answer = refusal(status, str(exc))
+        with contextlib.suppress(OSError):
+            client.sendall(answer)
 
     def _serve(
         self, connection: Connection, wait: Callable[[], object], template: dict[str, Any], addr: Address
@@ -130,29 +153,39 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         data = b""
         while True:
             if not data:
-                connection.idle = True
+                self._admission.rest(connection)
                 connection.deadline = time.monotonic() + self._keepalive_s
                 wait()
                 data = connection.sock.recv(RECV_BYTES)
-                connection.idle = False
                 if not data:
                     return b""
             connection.deadline = time.monotonic() + self.REQUEST_DEADLINE_S
             while (fields_end := data.find(_HEAD_END)) < 0:
                 if len(data) > self._head_bytes_max or not PLAIN_HEAD_BEGUN.fullmatch(data):
                     return data
-                data += connection.recv(RECV_BYTES)
+                data = self._receive_more(connection, wait, data)
             head_end = fields_end + len(_HEAD_END)
             head = self._heads.parse(data[:head_end]) if head_end <= self._head_bytes_max else None
             if head is None:
                 return data
             end = head_end + head.content_length
             while len(data) < end:
-                data += connection.recv(RECV_BYTES)
+                data = self._receive_more(connection, wait, data)
             environ = {**template, **head.environ, "wsgi.input": io.BytesIO(data[head_end:end])}
             data = data[end:]
             if not self._answer(connection, head, environ, addr, more=bool(data)):
                 return b""
+            if data:
+                # A client that sends many requests in one go takes turns with the others.
+                gevent.sleep(0)
+
+    def _receive_more(self, connection: Connection, wait: Callable[[], object], data: bytes) -> bytes:
+        """Receive more of a request that has begun with `data`; returns both."""
+        if not connection.unfinished_bytes:
+            self._admission.hold(connection, len(data))
+        connection.phase = Phase.RECEIVING
+        wait()
+        return data + connection.recv(RECV_BYTES)
 
     def _answer(
         self, connection: Connection, head: PlainHead, environ: dict[str, Any], addr: Address, *, more: bool
@@ -162,6 +195,9 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         When the worker stops, requests that came in one go (`more`) are still answered together.
         """
         connection.deadline = inf
+        connection.phase = Phase.ANSWERING
+        if connection.unfinished_bytes:
+            self._admission.finish(connection)
         response = PlainResponse(head, connection, self.cfg)
         environ["wsgi.early_hints"] = _make_early_hints_callback(head, connection, response)
         self.nr += 1
@@ -170,7 +206,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             self.alive = False
         try:
             body = self.wsgi(environ, response.start_response)
-            if not (self.alive or more):
+            if connection.is_cut or not (self.alive or more):
                 response.force_close()
             try:
                 response.send(body)
@@ -185,11 +221,13 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             else:
                 self.handle_error(head, connection, addr, error)
             return False
-        connection.served = True
+        connection.is_served = True
         return not (response.closes or response.must_close)
 
     def _start_server(self, listener: socket.socket) -> StreamServer:
         listener.setblocking(True)  # noqa: FBT003  # the name of the method says it
+        for direction in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            listener.setsockopt(socket.SOL_SOCKET, direction, _SOCKET_BUFFER_BYTES)
         server = StreamServer(
             listener, handle=partial(self.handle, ListenerAddress(listener.getsockname()[:2])), spawn=self._pool
         )
@@ -198,48 +236,15 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         server.start()
         return server
 
-    def _sweep(self) -> None:
-        """Shut down the connections whose deadline has passed; whoever waits for them wakes."""
-        now = time.monotonic()
-        for connection in [each for each in self._connections if each.deadline < now]:
-            connection.shut(socket.SHUT_RDWR)
-
     def _finish(self) -> None:
-        """Wait until all connections have ended, idle ones at once, the others for `REQUESTS_S_MAX`."""
+        """Wait until all connections have ended, idle ones after `IDLE_GRACE_S`, the others for `REQUESTS_S_MAX`."""
         began = time.monotonic()
         while (elapsed_s := time.monotonic() - began) <= self.REQUESTS_S_MAX:
-            for connection in [each for each in self._connections if each.idle]:
-                if connection.served or elapsed_s > self.NEWCOMER_GRACE_S:
-                    # What has already arrived can still be read, and is then answered.
-                    connection.shut(socket.SHUT_RD)
-            self._sweep()
+            if elapsed_s > self.IDLE_GRACE_S:
+                self._admission.end_idle()
+            self._admission.sweep(time.monotonic())
             self.notify()
             if self._pool.join(timeout=_STOP_POLL_S):
                 return
         self.log.warning("Worker pid %s gives up the requests that are left", self.pid)
         self._pool.kill(timeout=1)
-
-
-def _accept_backlog(server: StreamServer) -> None:
-    """Accept the connections that closing the listener would reset."""
-    server.stop_accepting()
-    while not server.full() and (accepted := server.do_read()):
-        server.do_handle(*accepted)
-
-
-def _fast_path_fits(cfg: Config, log: Logger) -> bool:
-    """Tell whether the configuration asks for plain HTTP/1 and nothing else.
-
-    TLS, HTTP/2, the PROXY and uwsgi protocols, an access log or a logger class, `pre_request` and `post_request` hooks,
-    `SCRIPT_NAME`, connections without keep-alive and unix sockets make the worker gunicorn's gevent worker.
-    """
-    defaults = ("protocol", "proxy_protocol", "http2_cleartext", "pre_request", "post_request")
-    return (
-        all(cfg.settings[name].get() == cfg.settings[name].default for name in defaults)
-        and cfg.http_protocols == ["h1"]
-        and not cfg.is_ssl
-        and cfg.keepalive > 0
-        and type(log) is Logger
-        and not log.access_log_enabled
-        and "SCRIPT_NAME" not in os.environ
-    )

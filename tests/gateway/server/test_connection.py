@@ -10,7 +10,7 @@ def test_closing_waits_for_a_client_that_is_still_sending() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.settimeout(DEADLINE_S)
-        closing = threading.Thread(target=Connection(ours).close)
+        closing = threading.Thread(target=Connection(ours, lambda *_: None).close)
         theirs.sendall(b"some")
         closing.start()
         assert theirs.recv(1) == b""

@@ -94,3 +94,10 @@ def test_a_second_start_needs_an_error_to_tell_of(respond: Callable[..., PlainRe
     response.start_response("200 OK", [])
     with pytest.raises(AssertionError):
         response.start_response("200 OK", [])
+
+
+def test_an_empty_answer_has_no_type(sink: Sink, respond: Callable[..., PlainResponse]) -> None:
+    response = respond()
+    response.start_response("202 Accepted", [JSON, ("location", "/a"), ("content-length", "0")])
+    response.send([b""])
+    assert sink.pieces[0].endswith(b"\r\nConnection: keep-alive\r\nlocation: /a\r\ncontent-length: 0\r\n\r\n")

@@ -1,5 +1,6 @@
 """What the worker's tests run in a gunicorn of their own: an app that tells what it was given, a hasty worker."""
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ from gateway.server.worker import GatewayWorker
 
 OBJECTS = ("wsgi.errors", "wsgi.early_hints", "gunicorn.socket")
 ENTERED_FD, RELEASE_FD = (int(fd) for fd in os.environ.get("HOLD_FDS", "-1,-1").split(","))
+COUNTER = itertools.count(1)
 
 StartResponse = Callable[..., Callable[[bytes], None]]
 Environ = dict[str, Any]
@@ -20,6 +22,12 @@ class HastyWorker(GatewayWorker):
     """Gives a request half a second to arrive."""
 
     REQUEST_DEADLINE_S = 0.5
+
+
+class PatientWorker(GatewayWorker):
+    """Waits for idle clients as long as the tests do, when it stops."""
+
+    IDLE_GRACE_S = REQUESTS_S_MAX = 20.0
 
 
 def tell(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -95,7 +103,19 @@ def hold(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [b"held"]
 
 
-ROUTES = {f"/{app.__name__}": app for app in (unmeasured, written, short, nothing, refuse, split, fail, leave, hold)}
+def pid(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [])
+    return [b"%d" % os.getpid()]
+
+
+def count(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [])
+    return [b"%d" % next(COUNTER)]
+
+
+ROUTES = {
+    f"/{app.__name__}": app for app in (unmeasured, written, short, nothing, refuse, split, fail, leave, hold, count)
+}
 ROUTES |= {"/pieces": pieces, "/fail_midway": fail_midway}
 
 

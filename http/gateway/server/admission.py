@@ -1,0 +1,90 @@
+"""Admission of clients: who has to leave, so that a new client is served and memory stays bounded."""
+
+from collections import OrderedDict
+
+from gateway.server.connection import Connection, Phase
+
+UNFINISHED_BYTES_MAX = 1024 * 1024
+"""What has been received of all requests that are not whole yet; heads and bodies."""
+
+
+class ClientAdmission:
+    """Bounds the connections of a worker, and the bytes of unfinished requests over all of them.
+
+    Whoever keeps the worker waiting longest leaves first: an idle client, or one that sends its request, takes its
+    answer or ends its connection slowly. A connection whose request the application has is never cut.
+    """
+
+    def __init__(self, connections_max: int, unfinished_bytes_max: int = UNFINISHED_BYTES_MAX) -> None:
+        self._connections_max = connections_max
+        self._unfinished_bytes_max = unfinished_bytes_max
+        self._connections: OrderedDict[Connection, None] = OrderedDict()
+        """All connections, the one first whose last request, or its own begin, is longest ago."""
+        self._living = 0
+        """How many of them have not been cut."""
+        self._unfinished_bytes = 0
+
+    def enter(self, connection: Connection) -> None:
+        """Take a new connection, and cut the one that has waited longest where there are too many."""
+        self._living += 1
+        self.make_room()
+        self._connections[connection] = None
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection that ends."""
+        self.finish(connection)
+        del self._connections[connection]
+        if not connection.is_cut:
+            self._living -= 1
+
+    def rest(self, connection: Connection) -> None:
+        """Let a connection wait for the first byte of a request."""
+        connection.phase = Phase.IDLE
+        self._connections.move_to_end(connection)
+        # While the application had the requests of all, nobody could be cut for those who are new.
+        if self._living > self._connections_max and connection.is_served:
+            self.make_room()
+
+    def make_room(self) -> None:
+        """Cut who has waited longest until there are no more connections than allowed."""
+        while self._living > self._connections_max:
+            waiting = (each for each in self._connections if each.phase is not Phase.ANSWERING and not each.is_cut)
+            longest = next(waiting, None)
+            if longest is None:
+                return
+            self._cut(longest)
+
+    def hold(self, connection: Connection, size: int) -> None:
+        """Count `size` bytes of a request that is not whole; where they are too many, the largest one is cut."""
+        if not connection.unfinished_bytes:
+            self._connections.move_to_end(connection)
+        connection.unfinished_bytes += size
+        self._unfinished_bytes += size
+        while self._unfinished_bytes > self._unfinished_bytes_max:
+            waiting = (each for each in self._connections if each.phase is not Phase.ANSWERING)
+            largest = max(waiting, key=lambda each: each.unfinished_bytes, default=None)
+            if largest is None or not largest.unfinished_bytes:
+                return
+            self._cut(largest)
+            self.finish(largest)
+
+    def finish(self, connection: Connection) -> None:
+        """Count the bytes of a connection no more: its request is whole, or given up."""
+        self._unfinished_bytes -= connection.unfinished_bytes
+        connection.unfinished_bytes = 0
+
+    def sweep(self, now_s: float) -> None:
+        """Cut the connections whose deadline has passed, and those that are too many."""
+        for connection in [each for each in self._connections if each.deadline < now_s]:
+            self._cut(connection)
+        self.make_room()
+
+    def end_idle(self) -> None:
+        """Let idle connections end; a request that has arrived meanwhile is still answered."""
+        for connection in [each for each in self._connections if each.phase is Phase.IDLE]:
+            self._cut(connection)
+
+    def _cut(self, connection: Connection) -> None:
+        if not connection.is_cut:
+            self._living -= 1
+        connection.cut()

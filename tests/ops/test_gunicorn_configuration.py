@@ -1,0 +1,58 @@
+"""What ops/gunicorn.conf.py makes of the environment, read in a process of its own, since it patches modules."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from ops.environment import ROOT
+
+READ = """
+import json, resource, runpy
+read = runpy.run_path("ops/gunicorn.conf.py")
+print(json.dumps([read["bind"], read["worker_connections"], resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))
+"""
+WITHOUT_IPV6 = """
+import socket
+def bind(*_):
+    raise OSError
+socket.socket.bind = bind
+"""
+
+
+def read(script: str = READ, **environment: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if name not in ("BIND", "CONNECTIONS_MAX")}
+    return subprocess.run(  # noqa: S603  # the test's own script
+        [sys.executable, "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**own, **environment},
+    )
+
+
+def test_every_address_of_both_families_is_listened_on() -> None:
+    bind, connections, _ = json.loads(read().stdout)
+    assert (bind, connections) == (["0.0.0.0:9999", "[::]:9999"], 1000)
+
+
+def test_a_machine_without_ipv6_listens_on_the_others() -> None:
+    bind, *_ = json.loads(read(WITHOUT_IPV6 + READ, BIND="0.0.0.0:1,[::]:1,127.0.0.1:2").stdout)
+    assert bind == ["0.0.0.0:1", "127.0.0.1:2"]
+
+
+def test_there_are_descriptors_for_all_connections() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    script = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))\n{READ}"
+    *_, soft = json.loads(read(script, CONNECTIONS_MAX="600").stdout)
+    assert soft == 600 + 1024
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", ""])
+def test_a_limit_that_is_no_number_is_told_in_one_line(value: str) -> None:
+    done = read(CONNECTIONS_MAX=value)
+    assert (done.returncode, done.stderr) == (1, f"CONNECTIONS_MAX={value!r} is no whole number from 1 on\n")
