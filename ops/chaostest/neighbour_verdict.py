@@ -20,6 +20,8 @@ WARM_UP_SHARE = 0.05
 OFFERED_SHARE_MIN = 0.95
 """Share of the steady load that has to be offered: clients that wait for each other would hide slow answers."""
 P99 = 0.99
+EXAMPLES_MAX = 500
+"""How many requests for which a bound was broken are kept."""
 REFUSALS = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -58,6 +60,8 @@ class NeighbourFigures:
     """The most memory of each service at any second."""
     crowds: Mapping[str, tuple[int, int]]
     """For each crowd how many connections it had open at most, and how many it opened."""
+    examples: Sequence[Attempt] = ()
+    """Requests that were unanswered, late, or refused without a time to come again."""
 
     def violations(self) -> Iterator[str]:
         """Tell in words which bounds were broken."""
@@ -125,19 +129,23 @@ def measure(
     refused = [each for each in made if each.status in REFUSALS]
     answered = [each for each in made if each.status is not None and each.status not in REFUSALS]
     accepted = [each for each in answered if each.status == HTTPStatus.ACCEPTED]
+    unanswered = [each for each in made if each.status is None]
+    late = [each for each in answered if each.took_s > ANSWER_S_MAX]
+    refused_without_time = [each for each in refused if not each.says_when]
     return NeighbourFigures(
         offered=offered,
         expected=expected,
         requests=len(made),
-        unanswered=sum(each.status is None for each in made),
-        late=sum(each.took_s > ANSWER_S_MAX for each in answered),
+        unanswered=len(unanswered),
+        late=len(late),
         refused=len(refused),
-        refused_without_time=sum(not each.says_when for each in refused),
+        refused_without_time=len(refused_without_time),
         slowest_s=max((each.took_s for each in answered), default=math.nan),
         quiet_p99_s=percentile(_times_s(accepted, spans.quiet_ms), P99),
         neighbours_p99_s=percentile(_times_s(accepted, spans.neighbours_ms), P99),
         peaks_bytes=peaks_bytes,
         crowds=crowds,
+        examples=(*unanswered, *late, *refused_without_time)[:EXAMPLES_MAX],
     )
 
 

@@ -105,13 +105,18 @@ def keep_state(out: Path, state_dir: Path, schedule: Sequence[ScheduledFault]) -
     _write(out / "plan.json", schedule)
 
 
-def keep_findings(out: Path, history: History, found: CheckResult) -> None:
-    """Write which payments are broken, and for each of them its rows, its charges and what its client saw."""
+def keep_findings(out: Path, history: History, found: CheckResult, neighbours: NeighbourFigures | None = None) -> None:
+    """Write which payments are broken, and for each of them its rows, its charges and what its client saw.
+
+    Beside bad neighbours, write also for which requests a bound was broken.
+    """
     kinds = ("unknown", "lost", "duplicated", "mismatched", "phantom", "misstated", "lost_conflicts")
     _write(out / "broken.json", {kind: sorted(map(str, getattr(found, kind))) for kind in kinds})
     _write(out / "untrue-summaries.json", found.untrue_summaries)
     _write(out / "untrue-moments.json", found.untrue_moments)
     _write(out / "totals.json", {"wrong": found.wrong_totals, "processors": history.final_state.totals})
+    if neighbours is not None:
+        _write(out / "unfair.json", neighbours.examples)
     state = history.final_state
     tables: dict[str, Sequence[_HasId]] = {
         "offers": history.offers,

@@ -89,7 +89,7 @@ class ChaosRunner:
             result = ChaosResult(self._options, check, faults, rest_s, _commit(), fees, breakers, neighbours)
             if not result.ok:
                 keep_state(out, Path(folder), self._schedule)
-                keep_findings(out, history, check)
+                keep_findings(out, history, check, neighbours)
                 (out / "result.json").write_text(result.to_json() + "\n")
         return result
 

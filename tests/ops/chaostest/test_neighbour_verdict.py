@@ -78,6 +78,12 @@ def test_requests_without_an_answer_late_answers_and_refusals_are_counted() -> N
     assert (figures.requests, figures.unanswered, figures.late) == (6, 1, 2)
     assert (figures.refused, figures.refused_without_time) == (2, 1)
     assert (figures.quiet_p99_s, figures.neighbours_p99_s) == (0.2, 1.2)
+    assert [(each.status, each.took_s) for each in figures.examples] == [
+        (None, 3.0),
+        (409, 1.1),
+        (202, 1.2),
+        (429, 0.1),
+    ]
 
 
 def test_a_part_in_which_nothing_was_accepted_has_no_p99() -> None:
