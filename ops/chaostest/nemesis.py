@@ -53,7 +53,7 @@ class Nemesis:
             self._threads.add(name, self._run, name)
         self._began_s = 0.0
         self._disturbed_at_s = -math.inf
-        """When the last fault in a process began or ended."""
+        """When the last fault began or ended that was none of a processor."""
 
     @property
     def counts(self) -> Counter[str]:
@@ -68,9 +68,9 @@ class Nemesis:
             return list(self._current)
 
     def quiet_s(self) -> float:
-        """Tell the seconds since the last fault in a process ended; 0 while there is one."""
+        """Tell the seconds since the last fault ended that was none of a processor; 0 while there is one."""
         with self._lock:
-            if any(isinstance(self._targets[fault.target], ProcessTarget) for fault in self._current):
+            if any(not isinstance(self._targets[fault.target], ProcessorTarget) for fault in self._current):
                 return 0.0
             return time.monotonic() - self._disturbed_at_s
 
@@ -123,13 +123,12 @@ class Nemesis:
             self._check(target)
 
     def _carry_out(self, target: FaultTarget, fault: ScheduledFault, *, begins: bool) -> None:
-        is_in_process = isinstance(target, ProcessTarget)
+        disturbs = not isinstance(target, ProcessorTarget)
         if begins:
             with self._lock:
                 self._current.append(fault)
-                if not isinstance(target, ProcessorTarget):
+                if disturbs:
                     self._counts[fault.kind] += 1
-                if is_in_process:
                     self._disturbed_at_s = time.monotonic()
             target.begin(fault)
         else:
@@ -138,7 +137,7 @@ class Nemesis:
             finally:
                 with self._lock:
                     self._current.remove(fault)
-                    if is_in_process:
+                    if disturbs:
                         self._disturbed_at_s = time.monotonic()
 
     def _check(self, target: FaultTarget) -> None:
