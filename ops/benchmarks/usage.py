@@ -91,6 +91,21 @@ def peak_pss_bytes(pid: int) -> int:
     return sum(_peak_pss_bytes(each) for each in process_tree(pid))
 
 
+def pss_bytes(pid: int) -> int:
+    """Read the memory of a process and its descendants now, shared pages divided among those who share them."""
+    return sum(_rollup_bytes(each, "Pss") for each in process_tree(pid))
+
+
+def private_bytes(pid: int) -> int:
+    """Read the memory that a process and its descendants share with nobody now."""
+    return sum(_rollup_bytes(each, "Private_Clean", "Private_Dirty") for each in process_tree(pid))
+
+
+def _rollup_bytes(pid: int, *names: str) -> int:
+    fields = _fields(_read(PROC / str(pid) / "smaps_rollup"))
+    return sum(_bytes(fields.get(name)) for name in names)
+
+
 def _peak_pss_bytes(pid: int) -> int:
     status = _fields(_read(PROC / str(pid) / "status"))
     pss = _fields(_read(PROC / str(pid) / "smaps_rollup"))

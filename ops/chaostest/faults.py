@@ -12,8 +12,8 @@ from redis.retry import Retry
 
 from ops import OpsError
 from ops.chaostest.client import administer
+from ops.chaostest.planted_faults import PlantedFaults
 from ops.chaostest.schedule import ScheduledFault
-from ops.chaostest.shifted_clock import ClockFile
 from ops.simulator.faults import Faults
 from ops.stack.embedded import PostgresServer, RedisServer
 from ops.stack.process import ManagedProcess
@@ -90,25 +90,25 @@ class ProcessTarget:
 class ReplicaTarget(ProcessTarget):
     """A replica, whose clock can also be wrong."""
 
-    def __init__(self, service: ManagedProcess, clock: ClockFile) -> None:
+    def __init__(self, service: ManagedProcess, planted: PlantedFaults) -> None:
         super().__init__(service)
-        self._clock = clock
+        self._planted = planted
 
     def begin(self, fault: ScheduledFault) -> None:
         """Step the clock, or let the replica start with a wrong one, or treat the fault as one of any process."""
         match fault.fault:
             case "step":
-                self._clock.offset_ms = int(fault.parameters["clockMs"])
+                self._planted.clock_offset_ms = int(fault.parameters["clockMs"])
             case "rejoin":
                 self._service.kill()
-                self._clock.offset_ms = int(fault.parameters["clockMs"])
+                self._planted.clock_offset_ms = int(fault.parameters["clockMs"])
                 self._service.start()
             case _:
                 super().begin(fault)
 
     def restore(self) -> None:
         """Set the clock right, resume the replica if it is paused, and start it if it is dead."""
-        self._clock.offset_ms = 0
+        self._planted.clock_offset_ms = 0
         super().restore()
 
 

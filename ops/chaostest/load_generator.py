@@ -50,7 +50,7 @@ class _PendingPost:
 class LoadGenerator:
     """All clients of a run, from `start` to `stop`, which are called once each."""
 
-    def __init__(self, urls: Sequence[str], *, rate: float, seconds: float, seed: int) -> None:
+    def __init__(self, urls: Sequence[str], *, rate: float, seconds: float, seed: int, huge_share: float = 0.0) -> None:
         """Make clients that are not started yet.
 
         Args:
@@ -58,6 +58,7 @@ class LoadGenerator:
             rate: new payments per second.
             seconds: how long new payments are offered.
             seed: decides which payments are offered.
+            huge_share: share of the payments with an amount near the largest that there may be.
         """
         self.offers: list[OfferedPayment] = []
         """The payments offered so far, in order; may be read at any time."""
@@ -66,7 +67,7 @@ class LoadGenerator:
         self._seconds = seconds
         self._until_s = 0.0
         self._seed = seed
-        self._source = draw_workload(seed)
+        self._source = draw_workload(seed, huge_share)
         self._due: SimpleQueue[_PendingPost | None] = SimpleQueue()
         self._later: SimpleQueue[tuple[float, _PendingPost]] = SimpleQueue()
         self._unfinished = 0
@@ -177,14 +178,16 @@ class LoadGenerator:
 
 
 def _post(offer: OfferedPayment, amount: OfferedAmount, connection: HttpClient) -> Attempt:
-    at_ms = now_ms()
     body = offer.body_format.encode(offer.correlation_id, amount)
+    at_ms, began_s = now_ms(), time.perf_counter()
     try:
         answer = connection.ask("POST", "/payments", body, {"Content-Type": offer.body_format.content_type})
+        took_s, says_when = time.perf_counter() - began_s, "retry-after" in answer.headers
         error = "" if answer.status == HTTPStatus.ACCEPTED else _reason(answer)
-        attempt = Attempt(at_ms, connection.url, amount, answer.status, error, now_ms())
+        attempt = Attempt(at_ms, connection.url, amount, answer.status, error, now_ms(), took_s, says_when)
     except NoAnswerError as error:
-        attempt = Attempt(at_ms, connection.url, amount, None, str(error), now_ms())
+        took_s = time.perf_counter() - began_s
+        attempt = Attempt(at_ms, connection.url, amount, None, str(error), now_ms(), took_s)
     offer.attempts.append(attempt)
     return attempt
 

@@ -26,7 +26,10 @@ WINDOW_MS = 15_000
 ENDED_MS_AGO = (1_500, 2_000, 700)
 """How long before the question the windows have ended, in turns: as the event asks for them, and a later one."""
 QUIET_S_MIN = 5.0
-"""Nothing is asked until this time after a fault in a process: meanwhile answers of processors may wait unread."""
+"""Nothing is asked until this time after a fault in a process, or after bad neighbours.
+
+Meanwhile answers of processors may wait unread.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class MomentProbe:
         processors: Mapping[str, str],
         quiet_s: Callable[[], float],
     ) -> None:
-        """`urls` returns the replicas that can be asked, `quiet_s` tells how long no process has had a fault.
+        """`urls` returns the replicas that can be asked, `quiet_s` tells how long processors alone have had faults.
 
         `processors` holds the addresses of the processors' administrations by name.
         """

@@ -17,8 +17,8 @@ from ops.chaostest.faults import (
     RedisTarget,
     ReplicaTarget,
 )
+from ops.chaostest.planted_faults import PlantedFaults
 from ops.chaostest.schedule import ScheduledFault
-from ops.chaostest.shifted_clock import ClockFile
 from ops.chaostest.threads import ThreadGroup
 from ops.stack.process import ManagedProcess
 from ops.stack.stack import Stack
@@ -35,9 +35,10 @@ class Nemesis:
         stack: Stack,
         schedule: Sequence[ScheduledFault],
         say: Callable[[str], None],
-        clock_dir: Path | None = None,
+        planted_dir: Path | None = None,
+        neighbours: Sequence[FaultTarget] = (),
     ) -> None:
-        """Inject nothing yet; `clock_dir` holds the replicas' clocks, where they can be set."""
+        """Inject nothing yet; `planted_dir` holds the replicas' `PlantedFaults`, where they have them."""
         self._stack = stack
         self._schedule = schedule
         self._say = say
@@ -46,17 +47,17 @@ class Nemesis:
         self._current: list[ScheduledFault] = []
         self._ends: list[str] = []
         self._replicas = {replica.name: replica.url for replica in stack.replicas}
-        self._targets = {target.name: target for target in _targets(stack, clock_dir)}
+        self._targets = {target.name: target for target in (*_targets(stack, planted_dir), *neighbours)}
         self._threads = ThreadGroup()
         for name in self._targets:
             self._threads.add(name, self._run, name)
         self._began_s = 0.0
         self._disturbed_at_s = -math.inf
-        """When the last fault in a process began or ended."""
+        """When the last fault began or ended that was none of a processor."""
 
     @property
     def counts(self) -> Counter[str]:
-        """How many faults of each kind were injected into processes, not counting those of processors."""
+        """How many faults of each kind were injected, not counting those of processors."""
         with self._lock:
             return self._counts.copy()
 
@@ -67,9 +68,9 @@ class Nemesis:
             return list(self._current)
 
     def quiet_s(self) -> float:
-        """Tell the seconds since the last fault in a process ended; 0 while there is one."""
+        """Tell the seconds since the last fault ended that was none of a processor; 0 while there is one."""
         with self._lock:
-            if any(isinstance(self._targets[fault.target], ProcessTarget) for fault in self._current):
+            if any(not isinstance(self._targets[fault.target], ProcessorTarget) for fault in self._current):
                 return 0.0
             return time.monotonic() - self._disturbed_at_s
 
@@ -122,11 +123,11 @@ class Nemesis:
             self._check(target)
 
     def _carry_out(self, target: FaultTarget, fault: ScheduledFault, *, begins: bool) -> None:
-        is_in_process = isinstance(target, ProcessTarget)
+        disturbs = not isinstance(target, ProcessorTarget)
         if begins:
             with self._lock:
                 self._current.append(fault)
-                if is_in_process:
+                if disturbs:
                     self._counts[fault.kind] += 1
                     self._disturbed_at_s = time.monotonic()
             target.begin(fault)
@@ -136,7 +137,7 @@ class Nemesis:
             finally:
                 with self._lock:
                     self._current.remove(fault)
-                    if is_in_process:
+                    if disturbs:
                         self._disturbed_at_s = time.monotonic()
 
     def _check(self, target: FaultTarget) -> None:
@@ -171,9 +172,11 @@ def _events(faults: Iterator[ScheduledFault]) -> list[tuple[float, ScheduledFaul
     return [(at_s, fault, order == 1) for at_s, order, fault in events]
 
 
-def _targets(stack: Stack, clock_dir: Path | None) -> Iterator[FaultTarget]:
+def _targets(stack: Stack, planted_dir: Path | None) -> Iterator[FaultTarget]:
     for replica in stack.replicas:
-        yield ReplicaTarget(replica, ClockFile(clock_dir / replica.name)) if clock_dir else ProcessTarget(replica)
+        yield (
+            ReplicaTarget(replica, PlantedFaults(planted_dir / replica.name)) if planted_dir else ProcessTarget(replica)
+        )
     for simulator in stack.simulators:
         yield ProcessorTarget(simulator)
     if stack.postgres is not None:

@@ -23,6 +23,8 @@ class ChaosOptions:
     """The folder in which a failing run leaves its findings."""
     rate: float
     """New payments per second."""
+    crowd: float
+    """Share of the profile's bad neighbours that there are, such as connections and rows."""
     history: Path | None
     """The file to which the history of the run is written, for `ops/judge`."""
 
@@ -38,6 +40,7 @@ def parse_chaos_options(arguments: Sequence[str]) -> ChaosOptions:
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same faults; default: 1")
     parser.add_argument("--profile", choices=PROFILES, default="mix", help="default: mix")
     parser.add_argument("--rate", type=float, help="new payments a second; default: the profile's")
+    parser.add_argument("--crowd", type=float, default=1.0, help="share of the bad neighbours that come; default: 1")
     parser.add_argument(
         "--out", type=Path, help="the folder that a failing run leaves; default: var/chaos/PROFILE-SEED"
     )
@@ -48,6 +51,8 @@ def parse_chaos_options(arguments: Sequence[str]) -> ChaosOptions:
     rate = PROFILES[given.profile].rate if given.rate is None else given.rate
     if rate <= 0:
         parser.error("--rate is above 0")
+    if not 0 < given.crowd <= 1:
+        parser.error("--crowd is above 0, and at most 1")
     out = given.out or ROOT / "var" / "chaos" / f"{given.profile}-{given.seed}"
     history = given.history and given.history.absolute()
-    return ChaosOptions(given.seconds, given.seed, given.profile, out.absolute(), rate, history)
+    return ChaosOptions(given.seconds, given.seed, given.profile, out.absolute(), rate, given.crowd, history)

@@ -40,8 +40,14 @@ class Profile:
     """How long the replicas wait for the end of a charge: short, for many faults in little time."""
     lasting_faults: tuple[FaultChoice, ...] = ()
     """Faults that begin after a third of the time and never end."""
-    shifts_clocks: bool = False
-    """Whether faults set the replicas' clocks."""
+    plants_faults: bool = False
+    """Whether faults are planted in the replicas' processes, such as wrong clocks."""
+    has_neighbours: bool = False
+    """Whether there are bad neighbours, beside whom the times of answers and the memory are judged."""
+    huge_share: float = 0
+    """Share of the payments with an amount near the largest that there may be."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the replicas that differ from the defaults."""
 
 
 def _processor(fault: str, weight: float, durations_s: tuple[Range, ...], **parameters: Range) -> FaultChoice:
@@ -158,6 +164,37 @@ MOMENTS = (
 )
 """Charges are under way for as long as the windows of the event's checks have ended, or longer."""
 
+
+def _neighbour(target: str, fault: str, *spans: Range, **parameters: float) -> tuple[tuple[Range, FaultChoice], ...]:
+    bounds = {name: (value, value) for name, value in parameters.items()}
+    return tuple((span, FaultChoice(fault=fault, targets=(target,), parameters=bounds)) for span in spans)
+
+
+NEIGHBOURS = (
+    *_neighbour("names", "slow", (0.27, 0.56), (0.64, 0.8)),
+    *_neighbour("disk", "full", (0.46, 0.5), replica=2),
+    *_neighbour("disk", "full", (0.7, 0.74), replica=3),
+    *_neighbour("disk", "failing", (0.52, 0.52), (0.76, 0.76), replica=2),
+    *_neighbour("idle", "crowd", (0.28, 0.55), members=2000, replica=1),
+    *_neighbour("idle", "crowd", (0.62, 0.78), members=2000, replica=2),
+    *_neighbour("half_sent", "crowd", (0.3, 0.57), members=2000, replica=1),
+    *_neighbour("half_sent", "crowd", (0.63, 0.79), members=2000, replica=3),
+    *_neighbour("slow_sender", "crowd", (0.31, 0.58), (0.65, 0.8), members=200),
+    *_neighbour("never_reading", "crowd", (0.32, 0.58), (0.66, 0.8), members=50),
+    *_neighbour("heavy_reader", "crowd", (0.34, 0.56), (0.66, 0.78), members=16),
+    *_neighbour("nuisance", "crowd", (0.35, 0.57), (0.67, 0.79), members=16),
+    *_neighbour("dead", "leave", (0.44, 0.44), rows=10_000),
+    *_neighbour("twin", "start", (0.36, 0.54), (0.68, 0.77)),
+    *_neighbour("default", "refusal", (0.38, 0.42), (0.5, 0.53), refuse=1),
+    *_neighbour("default", "hangs", (0.45, 0.49), (0.7, 0.73), commitThenHangRate=0.3),
+    *_neighbour("fallback", "delays", (0.4, 0.48), (0.72, 0.76), delayMs=1400),
+    *_neighbour("postgres", "pause", (0.475, 0.48), (0.715, 0.72)),
+    *_neighbour("redis", "pause", (0.47, 0.49), (0.71, 0.73)),
+)
+"""What tries the patience of all others at once, in two spans after a quiet part and before another one."""
+COMPOSE = {"IN_FLIGHT_MAX": "100", "MALLOC_ARENA_MAX": "1"}
+"""Settings of the replicas in docker-compose.yml."""
+
 PROFILES: Mapping[str, Profile] = {
     "forty": Profile(fixed_faults=FORTY),
     "crashes": Profile(random_faults=(((0.8, 2.4), PROCESS_FAULTS), ((3, 6), MILD))),
@@ -174,6 +211,13 @@ PROFILES: Mapping[str, Profile] = {
     "edges": Profile(
         random_faults=(((3, 6), PROCESS_FAULTS), ((0.8, 3.2), _edges("default")), ((2, 6), _edges("fallback")))
     ),
-    "clocks": Profile(random_faults=(((5, 9), CLOCKS), ((3, 6), PROCESS_FAULTS), ((3, 6), MILD)), shifts_clocks=True),
+    "clocks": Profile(random_faults=(((5, 9), CLOCKS), ((3, 6), PROCESS_FAULTS), ((3, 6), MILD)), plants_faults=True),
+    "neighbours": Profile(
+        fixed_faults=NEIGHBOURS,
+        plants_faults=True,
+        has_neighbours=True,
+        huge_share=0.2,
+        environment={**COMPOSE, "OPEN_MAX": "5000"},
+    ),
     "declining": Profile(fixed_faults=DECLINES, random_faults=(((3, 6), PROCESS_FAULTS), ((3, 6), MILD))),
 }

@@ -16,6 +16,7 @@ import msgspec
 from ops.chaostest.checker import CheckResult
 from ops.chaostest.endings import DECLINED, MISMATCHED
 from ops.chaostest.history import History
+from ops.chaostest.neighbour_verdict import NeighbourFigures
 from ops.chaostest.options import ChaosOptions
 from ops.chaostest.schedule import ScheduledFault
 
@@ -34,11 +35,14 @@ class ChaosResult:
     """The commit of the checkout, where git can tell."""
     fees: Mapping[str, float]
     breakers: Mapping[str, object]
+    neighbours: NeighbourFigures | None = None
+    """What bad neighbours cost others; None where there were none."""
 
     @property
     def ok(self) -> bool:
-        """Whether every promise was kept, and everything was settled in time."""
-        return self.check.ok and self.rest_s is not None
+        """Whether every promise was kept, everything was settled in time, and no neighbour cost more than its share."""
+        is_fair = self.neighbours is None or not any(self.neighbours.violations())
+        return self.check.ok and self.rest_s is not None and is_fair
 
     def to_json(self) -> str:
         """Write the line of JSON that a run ends with."""
@@ -69,6 +73,8 @@ class ChaosResult:
                 "faults": dict(sorted(self.faults.items())),
                 "fees": self.fees,
                 "breakers": self.breakers,
+                "neighbours": None if self.neighbours is None else self.neighbours.to_dict(),
+                "inconclusive": list(check.inconclusive),
                 "rest_s": None if self.rest_s is None else round(self.rest_s, 2),
                 "seconds": self.options.seconds,
                 "seed": self.options.seed,
@@ -86,7 +92,7 @@ class _HasId(Protocol):
 
 BROKEN_MAX = 200
 """How many broken payments get a file of their own; `broken.json` names all of them."""
-KEPT = ("log", "journal")
+KEPT = ("log", "journal", "twin")
 """The folders of the stack's state that are copied."""
 
 
@@ -100,13 +106,18 @@ def keep_state(out: Path, state_dir: Path, schedule: Sequence[ScheduledFault]) -
     _write(out / "plan.json", schedule)
 
 
-def keep_findings(out: Path, history: History, found: CheckResult) -> None:
-    """Write which payments are broken, and for each of them its rows, its charges and what its client saw."""
+def keep_findings(out: Path, history: History, found: CheckResult, neighbours: NeighbourFigures | None = None) -> None:
+    """Write which payments are broken, and for each of them its rows, its charges and what its client saw.
+
+    Beside bad neighbours, write also for which requests a bound was broken.
+    """
     kinds = ("unknown", "lost", "duplicated", "mismatched", "phantom", "misstated", "lost_conflicts")
     _write(out / "broken.json", {kind: sorted(map(str, getattr(found, kind))) for kind in kinds})
     _write(out / "untrue-summaries.json", found.untrue_summaries)
     _write(out / "untrue-moments.json", found.untrue_moments)
     _write(out / "totals.json", {"wrong": found.wrong_totals, "processors": history.final_state.totals})
+    if neighbours is not None:
+        _write(out / "unfair.json", neighbours.examples)
     state = history.final_state
     tables: dict[str, Sequence[_HasId]] = {
         "offers": history.offers,

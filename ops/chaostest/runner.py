@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ops import OpsError
@@ -16,6 +16,8 @@ from ops.chaostest.history import History, read_final_state
 from ops.chaostest.history_file import write_history
 from ops.chaostest.load_generator import LoadGenerator
 from ops.chaostest.moment_probe import MomentProbe
+from ops.chaostest.neighbour_verdict import NeighbourFigures, spans_of
+from ops.chaostest.neighbours import Neighbours
 from ops.chaostest.nemesis import Nemesis
 from ops.chaostest.options import ChaosOptions
 from ops.chaostest.profiles import PROCESSORS, PROFILES
@@ -27,6 +29,8 @@ from ops.chaostest.routing_figures import BreakerChange, breaker_figures, fee_fi
 from ops.chaostest.schedule import make_schedule
 from ops.chaostest.stack_options import make_stack_options
 from ops.chaostest.summary_probe import SummaryAnswer, SummaryProbe, ask_summary, now_ms
+from ops.chaostest.threads import Worker
+from ops.chaostest.workload import OfferedPayment
 from ops.environment import ROOT
 from ops.stack.stack import Stack, StackInterrupted
 
@@ -69,11 +73,12 @@ class ChaosRunner:
         """
         out = self._options.out
         with tempfile.TemporaryDirectory(prefix="fiel-chaos-") as folder:
-            clock_dir = Path(folder, "clock") if self._profile.shifts_clocks else None
-            self._stack = Stack(make_stack_options(Path(folder), self._profile.charge_timeout_ms, clock_dir))
+            planted_dir = Path(folder, "planted") if self._profile.plants_faults else None
+            settings = {"CHARGE_TIMEOUT_MS": str(self._profile.charge_timeout_ms), **self._profile.environment}
+            self._stack = Stack(make_stack_options(Path(folder), settings, planted_dir))
             try:
                 with self._stack as stack:
-                    history, faults, rest_s, changes = self._carry_out(stack, clock_dir)
+                    history, faults, rest_s, changes, neighbours = self._carry_out(stack, planted_dir)
             except OpsError:
                 keep_state(out, Path(folder), self._schedule)
                 raise
@@ -81,33 +86,40 @@ class ChaosRunner:
                 write_history(self._options.history, history)
             fees, breakers = fee_figures(history.final_state.totals), breaker_figures(self._schedule, changes)
             check = check_history(history)
-            result = ChaosResult(self._options, check, faults, rest_s, _commit(), fees, breakers)
+            result = ChaosResult(self._options, check, faults, rest_s, _commit(), fees, breakers, neighbours)
             if not result.ok:
                 keep_state(out, Path(folder), self._schedule)
-                keep_findings(out, history, check)
+                keep_findings(out, history, check, neighbours)
                 (out / "result.json").write_text(result.to_json() + "\n")
         return result
 
     def _carry_out(
-        self, stack: Stack, clock_dir: Path | None
-    ) -> tuple[History, Mapping[str, int], float | None, list[BreakerChange]]:
-        options = self._options
+        self, stack: Stack, planted_dir: Path | None
+    ) -> tuple[History, Mapping[str, int], float | None, list[BreakerChange], NeighbourFigures | None]:
+        options, profile = self._options, self._profile
         # Half of the connections go to the shared port, where the kernel chooses the replica.
         urls = [stack.url] * len(stack.replica_urls) + stack.replica_urls
-        clients = LoadGenerator(urls, rate=options.rate, seconds=options.seconds, seed=options.seed)
-        nemesis = Nemesis(stack, self._schedule, self._say, clock_dir)
+        clients = LoadGenerator(
+            urls, rate=options.rate, seconds=options.seconds, seed=options.seed, huge_share=profile.huge_share
+        )
+        neighbours = None
+        if profile.has_neighbours and planted_dir is not None:
+            neighbours = Neighbours(stack, planted_dir, options.seed, options.crowd)
+        nemesis = Nemesis(stack, self._schedule, self._say, planted_dir, neighbours.targets if neighbours else ())
         probe = SummaryProbe(nemesis.live_urls, options.seed)
         progress = ProgressTable(stack.database_url, clients, nemesis, self._say)
         administrations = {simulator.name: simulator.admin_url for simulator in stack.simulators}
         moments = MomentProbe(nemesis.live_urls, administrations, nemesis.quiet_s)
-        workers = (clients, nemesis, probe, moments, progress)
+        workers: list[Worker] = [clients, nemesis, probe, moments, progress]
+        if neighbours is not None:
+            workers.insert(0, neighbours)
         began_ms = time.time_ns() // 1_000_000
         try:
             for worker in workers:
                 worker.start()
             self._wait(options.seconds)
             nemesis.end_all()
-            rest_s = self._wait_for_rest(stack, clients, time.monotonic())
+            rest_s = self._wait_for_rest(stack, clients, neighbours.dead.offers if neighbours else [])
         finally:
             for worker in reversed(workers):
                 worker.stop()
@@ -118,7 +130,7 @@ class ChaosRunner:
         recorded = {row.correlation_id: (row.amount_minor, row.currency) for row in state.payments}
         rival_answers = ask_rivals(clients.offers, recorded, nemesis.live_urls())
         history = History(
-            clients.offers,
+            [*clients.offers, *(neighbours.dead.offers if neighbours else ())],
             state,
             probe.answers,
             final_answers,
@@ -128,17 +140,24 @@ class ChaosRunner:
             rival_answers,
         )
         changes = [change for url in nemesis.live_urls() for change in self._ask_for_changes(url, began_ms)]
-        return history, self._count_faults(stack, nemesis), rest_s, changes
+        figures = None
+        if neighbours is not None:
+            spans = spans_of(self._schedule, began_ms, options.seconds)
+            figures = neighbours.measure(clients.offers, spans, round(options.rate * options.seconds))
+        return history, self._count_faults(stack, nemesis), rest_s, changes, figures
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
             raise StackInterrupted
 
-    def _wait_for_rest(self, stack: Stack, clients: LoadGenerator, began_s: float) -> float | None:
+    def _wait_for_rest(
+        self, stack: Stack, clients: LoadGenerator, left_behind: Sequence[OfferedPayment]
+    ) -> float | None:
         """Wait until every client has its answer and all that was accepted has ended; return the seconds it took."""
+        began_s = time.monotonic()
         while time.monotonic() - began_s < REST_S_MAX:
             self._wait(REST_STEP_S)
-            accepted = {offer.correlation_id for offer in clients.offers if offer.accepted}
+            accepted = {offer.correlation_id for offer in (*clients.offers, *left_behind) if offer.accepted}
             if not clients.unfinished and is_at_rest(stack, accepted, self._lost_processors):
                 return time.monotonic() - began_s
         return None

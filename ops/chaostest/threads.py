@@ -2,6 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
+
+
+class Worker(Protocol):
+    """Something that works beside a chaos run, from `start` to `stop`."""
+
+    def start(self) -> None:
+        """Begin; called once."""
+
+    def stop(self) -> None:
+        """End and return when nothing of it works any more; may be called again."""
 
 
 class ThreadGroup:

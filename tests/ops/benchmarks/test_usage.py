@@ -15,7 +15,9 @@ from ops.benchmarks.usage import (
     environment,
     executable,
     peak_pss_bytes,
+    private_bytes,
     process_tree,
+    pss_bytes,
     read_usage,
 )
 
@@ -103,8 +105,19 @@ def test_a_peak_stays_when_the_memory_is_given_back(parent: Parent) -> None:
     assert peak_pss_bytes(parent.pid) - before == pytest.approx(50_000_000, rel=0.2)
 
 
+def test_what_a_process_needs_now_falls_when_the_memory_is_given_back(parent: Parent) -> None:
+    before = (pss_bytes(parent.pid), private_bytes(parent.pid))
+    parent.execute("large = bytearray(50_000_000)")
+    during = (pss_bytes(parent.pid), private_bytes(parent.pid))
+    parent.execute("del large")
+    after = (pss_bytes(parent.pid), private_bytes(parent.pid))
+    for least, most, given_back in zip(before, during, after, strict=True):
+        assert most - least == pytest.approx(50_000_000, rel=0.2)
+        assert given_back - least < 10_000_000
+
+
 def test_of_a_process_that_has_ended_nothing_is_read() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
     assert (children(ended.pid), environment(ended.pid), read_usage([ended.pid])) == ([], {}, Usage(0.0, {}))
-    assert peak_pss_bytes(ended.pid) == 0
+    assert (peak_pss_bytes(ended.pid), pss_bytes(ended.pid), private_bytes(ended.pid)) == (0, 0, 0)

@@ -44,7 +44,7 @@ class HesitantGateway:
             self.offered[correlation_id].add(body)
             match self.posts[correlation_id]:
                 case 1:
-                    return 503, {}, b"too many payments are waiting"
+                    return 503, {"Retry-After": "1"}, b"too many payments are waiting"
                 case 2:
                     return None
                 case _:
@@ -74,6 +74,14 @@ def test_a_client_tries_again_until_it_has_a_definite_answer(offers: list[Offere
         *before, last = [attempt.status for attempt in offer.attempts if attempt.amount == offer.amount]
         assert last == 202
         assert set(before) == {503, None}
+
+
+def test_each_answer_tells_how_long_it_took_and_whether_it_names_a_time_to_come_again(
+    offers: list[OfferedPayment],
+) -> None:
+    attempts = [attempt for offer in offers for attempt in offer.attempts]
+    assert all(0 < attempt.took_s < DEADLINE_S for attempt in attempts)
+    assert {attempt.status for attempt in attempts if attempt.says_when} == {503}
 
 
 def test_a_client_that_gives_up_posts_once(offers: list[OfferedPayment]) -> None:

@@ -11,8 +11,8 @@ from typing import cast
 import pytest
 
 from ops.chaostest.nemesis import Nemesis
+from ops.chaostest.planted_faults import PlantedFaults
 from ops.chaostest.schedule import ScheduledFault
-from ops.chaostest.shifted_clock import ClockFile
 from ops.stack.process import ManagedProcess
 from ops.stack.stack import Stack
 
@@ -46,8 +46,8 @@ def replica(tmp_path: Path) -> Iterator[ManagedProcess]:
 def inject(replica: ManagedProcess) -> Iterator[Callable[..., Nemesis]]:
     nemeses: list[Nemesis] = []
 
-    def start(*schedule: ScheduledFault, clock_dir: Path | None = None) -> Nemesis:
-        nemeses.append(Nemesis(cast("Stack", FakeStack(replica)), schedule, said.append, clock_dir))
+    def start(*schedule: ScheduledFault, planted_dir: Path | None = None) -> Nemesis:
+        nemeses.append(Nemesis(cast("Stack", FakeStack(replica)), schedule, said.append, planted_dir))
         nemeses[-1].start()
         return nemeses[-1]
 
@@ -108,25 +108,25 @@ def test_ending_all_faults_starts_a_killed_process_unless_its_fault_lasts_for_ev
 def test_a_replica_whose_clock_steps_stays_at_work_until_the_clock_steps_back(
     replica: ManagedProcess, inject: Callable[..., Nemesis], tmp_path: Path
 ) -> None:
-    clock, first = ClockFile(tmp_path / "replica-1"), replica.pid
-    nemesis = inject(ScheduledFault(0, "step", "replica-1", LONG_S, {"clockMs": 3_600_000}), clock_dir=tmp_path)
-    wait_until(lambda: clock.offset_ms == 3_600_000)
+    clock, first = PlantedFaults(tmp_path / "replica-1"), replica.pid
+    nemesis = inject(ScheduledFault(0, "step", "replica-1", LONG_S, {"clockMs": 3_600_000}), planted_dir=tmp_path)
+    wait_until(lambda: clock.clock_offset_ms == 3_600_000)
     assert nemesis.live_urls() == ["http://127.0.0.1:1"]
     nemesis.end_all()
-    assert (clock.offset_ms, replica.pid) == (0, first)
+    assert (clock.clock_offset_ms, replica.pid) == (0, first)
     assert nemesis.counts == {"step_replica": 1}
 
 
 def test_a_replica_that_rejoins_starts_anew_with_a_wrong_clock(
     replica: ManagedProcess, inject: Callable[..., Nemesis], tmp_path: Path
 ) -> None:
-    clock, first = ClockFile(tmp_path / "replica-1"), replica.pid
-    nemesis = inject(ScheduledFault(0, "rejoin", "replica-1", LONG_S, {"clockMs": -3000}), clock_dir=tmp_path)
+    clock, first = PlantedFaults(tmp_path / "replica-1"), replica.pid
+    nemesis = inject(ScheduledFault(0, "rejoin", "replica-1", LONG_S, {"clockMs": -3000}), planted_dir=tmp_path)
     wait_until(lambda: replica.pid not in (None, first))
-    assert clock.offset_ms == -3000
+    assert clock.clock_offset_ms == -3000
     assert nemesis.live_urls() == []
     nemesis.end_all()
-    assert clock.offset_ms == 0
+    assert clock.clock_offset_ms == 0
 
 
 def test_a_process_that_ends_without_a_fault_is_started_again(

@@ -1,11 +1,13 @@
 """A failing chaos run leaves all records of each broken payment."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 from ops.chaostest.checker import check_history
 from ops.chaostest.history import BookedCharge, FinalState, History, PaymentRow
+from ops.chaostest.neighbour_verdict import Spans, measure
 from ops.chaostest.report import keep_findings, keep_state
 from ops.chaostest.schedule import ScheduledFault
 from ops.chaostest.workload import Attempt, BodyFormat, OfferedAmount, OfferedPayment
@@ -19,7 +21,10 @@ def test_each_broken_payment_has_a_file_with_all_its_records(tmp_path: Path) -> 
     final_state = FinalState(charges=[BookedCharge("default", LOST, 100, 7000)], payments=[PaymentRow(LOST, 100, 5)])
     history = History([offer], final_state)
     keep_state(tmp_path / "out", tmp_path, ())
-    keep_findings(tmp_path / "out", history, check_history(history))
+    unfair = measure(offer.attempts, Spans((0, 1), (1, 9)), {}, {}, offered=1, expected=1)
+    late = replace(offer.attempts[0], took_s=2.5)
+    keep_findings(tmp_path / "out", history, check_history(history), replace(unfair, examples=[late]))
+    assert [each["took_s"] for each in json.loads((tmp_path / "out" / "unfair.json").read_text())] == [2.5]
 
     assert json.loads((tmp_path / "out" / "broken.json").read_text())["lost"] == [str(LOST)]
     records = json.loads((tmp_path / "out" / "broken" / f"{LOST}.json").read_text())

@@ -6,14 +6,16 @@ import math
 import msgspec
 import pytest
 
+from ops.chaostest.crowd import KINDS
 from ops.chaostest.faults import merge
-from ops.chaostest.profiles import PROCESSORS, PROFILES, Profile
+from ops.chaostest.profiles import PROCESSORS, PROFILES, REPLICAS, Profile
 from ops.chaostest.schedule import ScheduledFault, make_schedule
 from ops.chaostest.stack_options import PROCESSOR_DELAY_MS_MAX
 from ops.simulator.faults import Faults
 
 SECONDS = 120
 SEEDS = range(20)
+PROCESSES = (*REPLICAS, "postgres", "redis", "twin", *KINDS)
 
 
 @pytest.fixture(params=PROFILES)
@@ -43,7 +45,7 @@ def test_every_fault_ends_with_the_load_except_the_one_that_lasts_for_ever(profi
 
 def test_faults_of_one_process_never_overlap(profile: Profile) -> None:
     for seed in SEEDS:
-        schedule = [fault for fault in make_schedule(seed, SECONDS, profile) if fault.target not in PROCESSORS]
+        schedule = [fault for fault in make_schedule(seed, SECONDS, profile) if fault.target in PROCESSES]
         for one, other in itertools.combinations(schedule, 2):
             assert one.target != other.target or not overlap(one, other), (seed, one, other)
 
@@ -67,6 +69,22 @@ def test_a_simulator_accepts_all_faults_that_are_active_at_once(profile: Profile
             active = [other for other in schedule if other.target == fault.target and overlap(fault, other)]
             faults = msgspec.convert(msgspec.to_builtins(merge(active)), Faults)
             assert math.fsum(rate for _, rate in faults.rates()) <= 1
+
+
+def test_all_neighbours_are_there_at_once_in_the_middle_and_come_twice() -> None:
+    schedule = make_schedule(1, SECONDS, PROFILES["neighbours"])
+    lasting = {"slow", "crowd", "start"}
+    spans = {kind: [fault for fault in schedule if fault.kind == kind] for kind in {fault.kind for fault in schedule}}
+    middle = {fault.kind for fault in schedule if fault.at_s < SECONDS * 0.47 < fault.ends_at_s}
+    assert middle >= {fault.kind for fault in schedule if fault.fault in lasting} | {"full_disk", "hangs_default"}
+    assert {kind for kind, faults in spans.items() if len(faults) < 2} == {"leave_dead"}
+    assert min(fault.at_s for fault in schedule) > SECONDS / 5
+
+
+def test_a_pause_of_postgres_beside_neighbours_is_shorter_than_a_second_in_three_minutes() -> None:
+    schedule = make_schedule(1, 180, PROFILES["neighbours"])
+    pauses_s = [fault.duration_s for fault in schedule if fault.kind == "pause_postgres"]
+    assert all(each is not None and 0.5 < each <= 1 for each in pauses_s)
 
 
 def test_the_profile_mix_has_every_kind_of_fault() -> None:

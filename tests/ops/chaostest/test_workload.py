@@ -9,7 +9,7 @@ import pytest
 from actors.domain.money import Money
 from actors.domain.processors import ALL_CURRENCIES
 from gateway.payment_body import parse_payment
-from ops.chaostest.workload import Attempt, BodyFormat, OfferedPayment, draw_workload
+from ops.chaostest.workload import DECIMALS, HUGE_UNITS, Attempt, BodyFormat, OfferedPayment, draw_workload
 
 
 def draw(seed: int, count: int) -> list[OfferedPayment]:
@@ -27,6 +27,16 @@ def test_no_two_payments_have_the_same_id_or_amount() -> None:
     amounts = [each for offer in offers for each in (offer.amount, offer.other_amount) if each is not None]
     assert len(set(amounts)) == len(amounts)
     assert len({offer.amount.minor for offer in offers}) == 20_000
+
+
+def test_huge_amounts_differ_too_and_none_is_larger_than_a_payment_may_be() -> None:
+    offers = list(itertools.islice(draw_workload(1, huge_share=0.2), 20_000))
+    amounts = [each for offer in offers for each in (offer.amount, offer.other_amount) if each is not None]
+    units = [each.minor / 10 ** DECIMALS[each.currency] for each in amounts]
+    huge = sum(each > HUGE_UNITS - 10**7 for each in units)
+    assert 3800 < huge < 4200
+    assert max(units) < HUGE_UNITS
+    assert len(set(amounts)) == len(amounts)
 
 
 def test_about_one_in_twenty_is_repeated_and_few_are_posted_with_another_amount() -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ import redis
 from ops import OpsError
 from ops.environment import ROOT
 from ops.stack.embedded import PostgresServer, RedisServer, redis_error
+from ops.stack.ports import reserve_ports
 
 ABANDON = """
 import os, signal, sys
@@ -59,6 +61,23 @@ def processes_naming(path: Path) -> list[str]:
         if str(path) in command:
             found.append(command)
     return found
+
+
+def test_servers_can_be_reached_by_the_name_of_the_machine_where_they_have_a_port(tmp_path: Path) -> None:
+    postgres_port, redis_port = reserve_ports(2)
+    postgres = PostgresServer(tmp_path / "data", log=tmp_path / "log", tcp_port=postgres_port)
+    redis_server = RedisServer(tmp_path / "redis", log=tmp_path / "log", tcp_port=redis_port)
+    try:
+        for server in (postgres, redis_server):
+            server.start()
+            server.wait_ready()
+        account = urlsplit(postgres.url).username
+        run(f"postgresql://{account}@localhost:{postgres_port}/postgres", b"CREATE TABLE kept AS SELECT 1 AS one")
+        assert run(postgres.url, b"SELECT one FROM kept") == [(1,)]
+        assert redis_error(f"redis://localhost:{redis_port}/0") is None
+    finally:
+        postgres.erase()
+        redis_server.stop()
 
 
 def test_postgres_keeps_its_rows_when_it_is_stopped(postgres: PostgresServer) -> None:
