@@ -11,6 +11,7 @@ from gevent.lock import BoundedSemaphore
 from actors.actor import Address
 from actors.adapters.health_board import RedisHealthBoard
 from actors.adapters.health_probe import HttpHealthProbe
+from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.journal.orphans import FileJournalShelf
 from actors.adapters.journal.store_memory import FileStoreMemory
 from actors.adapters.journal.sync import AdaptiveSync
@@ -120,7 +121,8 @@ class Parts:
 def production_parts(settings: Settings) -> Parts:
     """Build the parts that talk to the real world."""
     runtime = GeventRuntime()
-    connections, fence = Connections(settings.database_url), Fence(settings.replica)
+    hosts = HostDirectory()
+    connections, fence = Connections(settings.database_url, hosts), Fence(settings.replica)
     charging = tuple(processor for processor in settings.processors if processor.charges)
     return Parts(
         runtime=runtime,
@@ -129,11 +131,12 @@ def production_parts(settings: Settings) -> Parts:
         leases=PostgresLeases(connections, fence),
         resolutions=PostgresResolutions(connections, fence),
         purges=PostgresPurge(connections, settings.replica),
-        board=RedisHealthBoard(settings.redis_url, settings.replica, tuple(each.name for each in charging)),
-        probe=HttpHealthProbe(charging, runtime.now_ms),
+        board=RedisHealthBoard(settings.redis_url, hosts, settings.replica, tuple(each.name for each in charging)),
+        probe=HttpHealthProbe(charging, runtime.now_ms, hosts),
         clients={
             processor.name: HttpProcessorClient(
                 processor.url,
+                hosts,
                 settings.charge_timeout_s,
                 settings.in_flight_max,
                 LOOK_UPS_MAX,
@@ -144,7 +147,7 @@ def production_parts(settings: Settings) -> Parts:
         turns=BoundedSemaphore(SUMMARIES_MAX),
         open_journal=lambda last_purge: _open_journal(settings, last_purge),
         store_memory=FileStoreMemory(settings.journal_dir / settings.replica),
-        open_channel=lambda generation: RedisPeerChannel(settings.redis_url, generation),
+        open_channel=lambda generation: RedisPeerChannel(settings.redis_url, hosts, generation),
         open_shelf=lambda last_purge: FileJournalShelf(
             settings.journal_dir, settings.replica, last_purge, runtime.now_ms
         ),
