@@ -87,7 +87,7 @@ class SingleConnection:
         try:
             with _limited(self._limit_s):
                 if self._connection is None:
-                    conninfo = locate(self._database_url, self._hosts, CONNECT_S_MAX)
+                    conninfo = locate(self._database_url, self._hosts)
                     self._connection = GeventConnection.connect(
                         conninfo, autocommit=True, connect_timeout=CONNECT_S_MAX, options=self._options
                     )
@@ -110,7 +110,7 @@ class Pool:
         """`limit_s` bounds one use, including the wait for a connection."""
         self._limit_s = limit_s
         self._pool = ConnectionPool(
-            lambda: locate(database_url, hosts, CONNECT_S_MAX),
+            lambda: locate(database_url, hosts),
             connection_class=GeventConnection,
             min_size=1,
             max_size=size_max,
