@@ -186,6 +186,8 @@ class Fence:
     replica: str
     epoch: int = 0
     """0 is never valid: the replica is not registered, or what it holds is older than the last purge."""
+    since_epoch: int = 0
+    """The first epoch of this run of the actors. What rows it has written since, it knows or is about to hear of."""
     store: StoreIdentity | None = None
     """The Postgres of the last registration, as it answered last; nothing is written to one that does not follow it."""
 

@@ -23,6 +23,8 @@ from actors.domain.records import (
 from actors.domain.wall_clock import ClockReading
 from actors.errors import LedgerUnavailableError
 
+EPOCH_MAX = 2**63 - 1
+
 
 class PostgresLeases:
     """Fulfils `actors.ports.LeaseStore`, for one caller at a time."""
@@ -51,6 +53,8 @@ class PostgresLeases:
             registration = cursor.execute(QUERIES["register"], parameters).fetchone()
         if registration is None:
             raise LedgerUnavailableError("Postgres has no row of the gateway: are the migrations applied?")
+        if registration.epoch != self._fence.epoch + 1 or not self._fence.epoch:
+            self._fence.since_epoch = registration.epoch
         # A replica that holds something older than the last purge may not write it, however new its registration.
         self._fence.epoch = registration.epoch if registration.generation == generation else 0
         self._fence.store = None if self._identity is None else self._identity.noted()
@@ -108,12 +112,13 @@ class PostgresLeases:
             return None
         return AdoptedClaims(tuple(claim for claim, _ in rows), min(watermark_ms for _, watermark_ms in rows))
 
-    def claims(self, claims_max: int, after: Position = FIRST) -> tuple[Claim, ...]:
+    def claims(self, claims_max: int, after: Position = FIRST, *, earlier_run: bool = False) -> tuple[Claim, ...]:
         """Read unsettled payments of this replica that stand behind a position, the oldest first."""
         parameters = {
             "replica": self._fence.replica,
             "after_ms": after.at_ms,
             "after_id": after.correlation_id,
+            "before_epoch": self._fence.since_epoch if earlier_run else EPOCH_MAX,
             "claims_max": claims_max,
         }
         with self._connections.leaser.use() as connection:
