@@ -49,6 +49,8 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     """How long after the stop begins a connection that was never served may still send its first request."""
     REQUESTS_S_MAX = 2.5
     """How long a stop waits for requests under way; the application needs what `graceful_timeout` leaves."""
+    KILL_S_MAX = 1.0
+    """How long the requests that are given up then may take to end."""
 
     alive: bool
 
@@ -217,7 +219,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             if self._pool.join(timeout=_STOP_POLL_S):
                 return
         self.log.warning("Worker pid %s gives up the requests that are left", self.pid)
-        self._pool.kill(timeout=1)
+        self._pool.kill(timeout=self.KILL_S_MAX)
 
 
 def _accept_backlog(server: StreamServer) -> None:

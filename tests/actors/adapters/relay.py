@@ -29,6 +29,9 @@ class Relay:
     def freeze(self) -> None:
         self._flowing.clear()
 
+    def thaw(self) -> None:
+        self._flowing.set()
+
     def cut(self) -> None:
         """End every connection; new ones are taken."""
         for each in list(self._sockets):
