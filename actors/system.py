@@ -12,6 +12,7 @@ from actors.actor import Address
 from actors.adapters.health_board import RedisHealthBoard
 from actors.adapters.health_probe import HttpHealthProbe
 from actors.adapters.host_addresses import HostDirectory
+from actors.adapters.journal.folder import check_journal_dir
 from actors.adapters.journal.orphans import FileJournalShelf
 from actors.adapters.journal.store_memory import FileStoreMemory
 from actors.adapters.journal.sync import AdaptiveSync
@@ -119,7 +120,12 @@ class Parts:
 
 
 def production_parts(settings: Settings) -> Parts:
-    """Build the parts that talk to the real world."""
+    """Build the parts that talk to the real world.
+
+    Raises:
+        SettingsError: an address is malformed, or the folder of the journals cannot be written.
+    """
+    check_journal_dir(settings.journal_dir)
     runtime = GeventRuntime()
     hosts = HostDirectory()
     connections, fence = Connections(settings.database_url, hosts), Fence(settings.replica)

@@ -7,11 +7,18 @@ monkey.patch_all()
 import gc  # noqa: E402  # nothing may be imported before the patching
 import os  # noqa: E402
 import signal  # noqa: E402
+import sys  # noqa: E402
 from types import FrameType  # noqa: E402
 
 from gunicorn.workers.base import Worker  # noqa: E402
 
-bind = os.environ.get("BIND", "0.0.0.0:9999").split(",")
+from actors.errors import SettingsError  # noqa: E402
+from actors.settings import bind_addresses  # noqa: E402
+
+try:
+    bind = bind_addresses(os.environ)
+except SettingsError as error:
+    sys.exit(f"fiel: {error}")
 reuse_port = True
 worker_class = "gateway.server.worker.GatewayWorker"
 workers = 1

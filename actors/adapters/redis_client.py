@@ -11,6 +11,7 @@ from redis.client import Pipeline
 from redis.retry import Retry
 
 from actors.adapters.host_addresses import HostDirectory, ServerAddress
+from actors.errors import SettingsError
 
 TIMEOUT_S = 0.1
 """For connecting, and for each answer."""
@@ -62,18 +63,24 @@ def connect(redis_url: str, hosts: HostDirectory) -> redis.Redis:
     """Return a client that connects when it is first used.
 
     The defaults of redis-py, 5 s and ten retries, would hold a caller for many seconds when Redis is gone.
+
+    Raises:
+        SettingsError: the URL is malformed.
     """
     located: dict[str, Any] = {}
-    if connection_class := _CONNECTIONS.get(urlsplit(redis_url).scheme):
-        located = {"connection_class": connection_class, "hosts": hosts}
-    return redis.Redis.from_url(
-        redis_url,
-        protocol=2,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        **located,
-    )
+    try:
+        if connection_class := _CONNECTIONS.get(urlsplit(redis_url).scheme):
+            located = {"connection_class": connection_class, "hosts": hosts}
+        return redis.Redis.from_url(
+            redis_url,
+            protocol=2,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+            **located,
+        )
+    except ValueError as error:
+        raise SettingsError(f"REDIS_URL is no address of a Redis: {error}") from error
 
 
 def run(pipeline: Pipeline) -> list[Any]:

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.postgres.conninfo import locate
+from actors.adapters.postgres.conninfo import check_database_url, locate
 from actors.domain.records import StoreIdentity
 from actors.errors import LedgerUnavailableError
 
@@ -147,7 +147,12 @@ class Connections:
     """The connections of one replica, which its storage adapters share."""
 
     def __init__(self, database_url: str, hosts: HostDirectory) -> None:
-        """Connects when a connection is first used, or at `open`."""
+        """Connect when a connection is first used, or at `open`.
+
+        Raises:
+            SettingsError: the URL is malformed.
+        """
+        check_database_url(database_url)
         self.writer = SingleConnection(database_url, hosts, WRITE_S_MAX, BATCH_PLAN)
         """Writes batches, for the persistence actor alone."""
         self.leaser = SingleConnection(database_url, hosts, READ_S_MAX)

@@ -7,10 +7,31 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from actors.adapters.host_addresses import HostDirectory
+from actors.errors import SettingsError
 
 POSTGRES_PORT = "5432"
+PORT_MAX = 65535
 LOOK_UP_S_MAX = 1.0
 """Longest wait for the first look-up of hosts that have no address yet."""
+
+
+def check_database_url(database_url: str) -> None:
+    """Check what `DATABASE_URL` says, without connecting.
+
+    Raises:
+        SettingsError: psycopg cannot connect by it.
+    """
+    try:
+        given = conninfo_to_dict(database_url)
+        hosts, ports = (str(given.get(key) or "").split(",") for key in ("host", "port"))
+        if len(ports) not in {1, len(hosts)} or not all(_is_port(port or POSTGRES_PORT) for port in ports):
+            raise SettingsError(f"DATABASE_URL: port {','.join(ports)!r} is no number from 1 to 65535 for each host")
+    except psycopg.Error as error:
+        raise SettingsError(f"DATABASE_URL is no address of a PostgreSQL: {' '.join(str(error).split())}") from error
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and 0 < int(text) <= PORT_MAX
 
 
 def locate(database_url: str, hosts: HostDirectory) -> str:

@@ -10,6 +10,7 @@ import redis
 
 from actors.adapters.host_addresses import HostDirectory, ServerAddress
 from actors.adapters.redis_client import LocatedTlsConnection, connect
+from actors.errors import SettingsError
 from tests.actors.adapters.relay import Relay, to_redis
 
 AMPLE_S = 30.0
@@ -92,3 +93,9 @@ def test_tls_is_spoken_over_a_connection_to_a_known_address() -> None:
 def test_a_socket_of_the_file_system_needs_no_address(redis_url: str) -> None:
     with closing(connect(redis_url, HostDirectory())) as client:
         assert client.ping()
+
+
+@pytest.mark.parametrize("redis_url", ["nonsense", "http://h", "redis://h:99999", "redis://h?socket_timeout=x"])
+def test_an_address_that_is_malformed_is_refused_by_the_name_of_its_setting(redis_url: str) -> None:
+    with pytest.raises(SettingsError, match="REDIS_URL"):
+        connect(redis_url, HostDirectory())

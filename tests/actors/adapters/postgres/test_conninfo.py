@@ -10,7 +10,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from actors.adapters.host_addresses import HostDirectory, ServerAddress
 from actors.adapters.postgres.connections import READ_S_MAX, SingleConnection
-from actors.adapters.postgres.conninfo import locate
+from actors.adapters.postgres.conninfo import check_database_url, locate
+from actors.errors import SettingsError
 from tests.actors.adapters.relay import Relay, to_postgres
 
 ADDRESSES = {"one": ("192.0.2.1",), "two": ("192.0.2.2", "2001:db8::2")}
@@ -73,6 +74,28 @@ def test_all_else_in_a_url_stays_as_it_is() -> None:
 def test_without_any_address_postgres_is_unavailable() -> None:
     with pytest.raises(psycopg.OperationalError, match="no address for gone,lost"):
         locate("postgresql://gone,lost/fiel", HostDirectory(resolve))
+
+
+@pytest.mark.parametrize(
+    "database_url",
+    [
+        "postgresql:///fiel",
+        "postgresql://u:p@a:1,b:65535/fiel",
+        "postgresql://a,b:6000/fiel",
+        "host=a,b port=7 dbname=fiel",
+    ],
+)
+def test_addresses_that_psycopg_can_connect_by_are_taken(database_url: str) -> None:
+    check_database_url(database_url)
+
+
+@pytest.mark.parametrize(
+    "database_url",
+    ["nonsense", "postgres:/h/fiel", "postgresql://h:99999/fiel", "postgresql://h:x/fiel", "host=a,b,c port=1,2"],
+)
+def test_an_address_that_is_malformed_is_refused_by_the_name_of_its_setting(database_url: str) -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        check_database_url(database_url)
 
 
 def failing_after(
