@@ -223,7 +223,7 @@ class LeaseActor(Actor):
 
     def _read_rows(self, rows_max: int) -> None:
         """Take up the next rows of an earlier run; the router ignores those that it drives already."""
-        claims = self._leases.claims(rows_max, self._rows_after)
+        claims = self._leases.claims(rows_max, self._rows_after, earlier_run=True)
         if claims and self._rows_since_ms is not None:
             logger.info("%d payments of an earlier run are not settled yet", len(claims))
             self._router.tell(Adopt(claims, self._rows_since_ms))

@@ -278,8 +278,12 @@ class LeaseStore(Protocol):
         The watermarks of this replica fall with the same transaction. None where there is nothing to take.
         """
 
-    def claims(self, claims_max: int, after: Position = FIRST) -> tuple[Claim, ...]:
-        """Read unsettled rows of this replica that stand behind a position, the oldest first."""
+    def claims(self, claims_max: int, after: Position = FIRST, *, earlier_run: bool = False) -> tuple[Claim, ...]:
+        """Read unsettled rows of this replica that stand behind a position, the oldest first.
+
+        With `earlier_run` without those that the present run of the actors has written: they are driven already, or
+        their claims are tried again, since nobody has heard of them. Rows that were taken over are among those given.
+        """
 
 
 class ResolutionStore(Protocol):

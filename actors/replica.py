@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from gevent.event import Event
 from gevent.hub import Waiter, get_hub
@@ -25,7 +26,7 @@ from actors.messages.persistence import GetIncidents, GetUnwritten, Incidents
 from actors.messages.processor import Drain, GetProcessorStatus, GetUnreported, ProcessorStatus
 from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats, RouterStats
 from actors.own_name import OwnName
-from actors.ports import OwnedJournal
+from actors.ports import OwnedJournal, Recipient
 from actors.purge import Purger
 from actors.readiness import Readiness, check_readiness
 from actors.supervisor import Supervisor
@@ -43,6 +44,10 @@ SETTLE_S_MAX = 1.0
 """How long a stop waits for accepted payments to be settled as usual, before it stops charging."""
 DRAIN_S_MAX = 2.0
 """How long a stop then waits for the ends of charges and for their commits."""
+LEAVE_S_MAX = 1.0
+"""How long a stop then waits until the lease is given up."""
+DRAIN_STOP_S_MAX = 1.0
+"""How long a stop then waits for all actors to end; what one of them is still busy with is found again by others."""
 DRAIN_STEP_S = 0.02
 PURGE_REST_S_MAX = 5.0
 """How long a purge waits for the same; all replicas wait at once, and the purge's client waits `PURGE_S_MAX`."""
@@ -173,7 +178,7 @@ class Replica:
         try:
             if self._supervisor is not None:
                 self._come_to_rest()
-                for name in self._supervisor.stop():
+                for name in self._supervisor.stop(DRAIN_STOP_S_MAX):
                     logger.warning("%s did not stop in time", name)
         finally:
             if self._journal is not None:
@@ -185,7 +190,7 @@ class Replica:
         self._settle()
         self._rest(DRAIN_S_MAX)
         try:
-            self._system.lease.ask(Leave(), ASK_S_MAX)
+            self._system.lease.ask(Leave(), LEAVE_S_MAX)
         except GatewayUnavailableError as error:
             logger.warning("the lease ends by itself: %s", error)
 
@@ -195,13 +200,11 @@ class Replica:
         for address in system.processors.values():
             address.tell(Drain())
         deadline_s = runtime.now_s() + rest_s_max
+        ask = self._asker(deadline_s)
         try:
             while runtime.now_s() < deadline_s:
-                unreported = [each.ask(GetUnreported(), ASK_S_MAX) for each in system.processors.values()]
-                waiting = (
-                    system.router.ask(GetBeingWritten(), ASK_S_MAX),
-                    system.persistence.ask(GetUnwritten(), ASK_S_MAX),
-                )
+                unreported = [ask(each, GetUnreported()) for each in system.processors.values()]
+                waiting = (ask(system.router, GetBeingWritten()), ask(system.persistence, GetUnwritten()))
                 if all(each == NOTHING_MISSING for each in unreported) and not any(waiting):
                     return
                 runtime.sleep(DRAIN_STEP_S)
@@ -213,11 +216,17 @@ class Replica:
         """Let accepted payments be settled as usual, for a while: what is left then waits for another replica."""
         system, runtime = self._system, self._parts.runtime
         deadline_s = runtime.now_s() + SETTLE_S_MAX
+        ask = self._asker(deadline_s)
         with contextlib.suppress(GatewayUnavailableError):
             while runtime.now_s() < deadline_s and (
-                system.intake.ask(GetWaiting(), ASK_S_MAX) or system.router.ask(GetDrivenCount(), ASK_S_MAX)
+                ask(system.intake, GetWaiting()) or ask(system.router, GetDrivenCount())
             ):
                 runtime.sleep(DRAIN_STEP_S)
+
+    def _asker(self, deadline_s: float) -> Callable[[Recipient, object], Any]:
+        """Make what asks actors, and waits for no answer beyond the deadline or `ASK_S_MAX`."""
+        now_s = self._parts.runtime.now_s
+        return lambda actor, question: actor.ask(question, min(ASK_S_MAX, max(0.0, deadline_s - now_s())))
 
     def now_ms(self) -> int:
         """Wall clock of this replica, milliseconds since the epoch."""

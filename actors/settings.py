@@ -12,6 +12,9 @@ from actors.domain.processors import ALL_CURRENCIES, PostedCurrencies, Processor
 from actors.errors import SettingsError
 
 DEFAULT_PROCESSORS = "default=http://localhost:8001,0.05 fallback=http://localhost:8002,0.15"
+DEFAULT_BIND = "0.0.0.0:9999,[::]:9999"
+PORT_MAX = 65535
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class Durability(Enum):
@@ -52,6 +55,8 @@ class Settings:
     """Longest backlog, in seconds of work, tolerated on a cheaper processor before a dearer one is used."""
     currencies: PostedCurrencies = ALL_CURRENCIES
     """Which currencies clients may pay in."""
+    log_level: str = "INFO"
+    """The least important messages that are logged, as `logging` names them."""
     allow_resolve: bool = True
     """Whether an operator may resolve payments over HTTP, from this machine."""
 
@@ -80,6 +85,7 @@ class Settings:
             outage_patience_s=_int(environment, "OUTAGE_PATIENCE_MS", 11_000, least=0) / 1000,
             backlog_patience_s=_int(environment, "BACKLOG_PATIENCE_MS", 5_000, least=0) / 1000,
             currencies=posted_currencies(environment.get("CURRENCY", BRL), processors),
+            log_level=_log_level(environment.get("LOG_LEVEL", "INFO")),
             allow_resolve=_flag(environment, "ALLOW_RESOLVE", default="1"),
         )
 
@@ -94,6 +100,27 @@ def _required(environment: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set")
     return value
+
+
+def bind_addresses(environment: Mapping[str, str]) -> list[str]:
+    """Read from `BIND` where to listen.
+
+    Raises:
+        SettingsError: it is malformed.
+    """
+    addresses = environment.get("BIND", DEFAULT_BIND).split(",")
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        is_host = host.startswith("[") == host.endswith("]") and (":" not in host or host.startswith("["))
+        if not (host and is_host and port.isdecimal() and 0 < int(port) <= PORT_MAX):
+            raise SettingsError(f"BIND: {address!r} is not host:port with a port from 1 to {PORT_MAX}")
+    return addresses
+
+
+def _log_level(value: str) -> str:
+    if value.upper() not in LOG_LEVELS:
+        raise SettingsError(f"LOG_LEVEL={value!r} is none of {', '.join(LOG_LEVELS)}")
+    return value.upper()
 
 
 def _name(value: str) -> str:

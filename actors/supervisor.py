@@ -20,14 +20,16 @@ CHECK_S = 0.1
 """Time between two checks of all actors."""
 WAIT_S = 0.25
 """Time between two questions whether the actors may start."""
-STOP_S_MAX = 2.0
-"""How long each actor may take to stop."""
 HANG_S_MAX = 20.0
 """How long an actor may be busy with one message.
 
 This is longer than all calls that one message may wait for, if each is answered at the last moment: 15 s for a
 heartbeat of the recovery with two processors (three questions of 1 s, four statements of 3 s), 8 s for a batch (5 s,
 and 3 s to report conflicts), 6 s for a round of health calls. A sync of the journal has no other limit than this one.
+"""
+STOP_S_MAX = HANG_S_MAX + 5.0
+"""How long all actors together may take to stop for a restart or a purge: what is busy and does not hang comes to its
+end, and then persistence writes one batch more. Stopping early would end the process, and cut its clients.
 """
 
 
@@ -49,6 +51,7 @@ class RestartLimits:
     """`restarts_max` applies to any period of this length."""
     backoff: Backoff = Backoff(first_s=0.05, longest_s=2.0)  # noqa: RUF009  # frozen, so it can be shared
     stop_s_max: float = STOP_S_MAX
+    """For all actors together."""
     hang_s_max: float = HANG_S_MAX
     """Measured in checks, so that time in which the whole process was suspended does not count."""
 
@@ -92,20 +95,25 @@ class Supervisor:
         self._watching = True
         self._runtime.call_later(CHECK_S, self._runtime.spawn, self.check)
 
-    def stop(self) -> list[str]:
+    def stop(self, stop_s_max: float | None = None) -> list[str]:
         """End all actors for good, in reverse order. Each handles what waits in its mailbox first. May be called again.
+
+        All together may take `stop_s_max`; where none is given, what the limits say.
 
         Returns:
             Names of the actors that did not end in time.
         """
         self._closed = True
-        return self._stop_children()
+        return self._stop_children(self._limits.stop_s_max if stop_s_max is None else stop_s_max)
 
-    def _stop_children(self) -> list[str]:
+    def _stop_children(self, stop_s_max: float) -> list[str]:
         """End all actors, and return the names of those that did not end in time."""
         self._watching = False
+        deadline_s = self._runtime.now_s() + stop_s_max
         return [
-            child.address.name for child in reversed(self._children) if not child.address.stop(self._limits.stop_s_max)
+            child.address.name
+            for child in reversed(self._children)
+            if not child.address.stop(max(0.0, deadline_s - self._runtime.now_s()))
         ]
 
     @property
@@ -141,7 +149,7 @@ class Supervisor:
         if not dead:
             self._runtime.call_later(CHECK_S, self._runtime.spawn, self.check)
             return
-        hanging = self._stop_children()
+        hanging = self._stop_children(self._limits.stop_s_max)
         if hanging:
             # It would keep running beside its successor, with outdated knowledge of what is to be charged where.
             self._give_up(f"{', '.join(dead)} died, and {', '.join(hanging)} did not stop")

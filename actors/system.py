@@ -13,6 +13,8 @@ from gevent.lock import BoundedSemaphore
 from actors.actor import Address
 from actors.adapters.health_board import RedisHealthBoard
 from actors.adapters.health_probe import HttpHealthProbe
+from actors.adapters.host_addresses import HostDirectory
+from actors.adapters.journal.folder import check_journal_dir
 from actors.adapters.journal.instance import own_instance
 from actors.adapters.journal.orphans import FileJournalShelf
 from actors.adapters.journal.store_memory import FileStoreMemory
@@ -121,9 +123,15 @@ class Parts:
 
 
 def production_parts(settings: Settings) -> Parts:
-    """Build the parts that talk to the real world."""
+    """Build the parts that talk to the real world.
+
+    Raises:
+        SettingsError: an address is malformed, or the folder of the journals cannot be written.
+    """
+    check_journal_dir(settings.journal_dir)
     runtime = GeventRuntime()
-    connections, fence = Connections(settings.database_url), Fence(settings.replica)
+    hosts = HostDirectory()
+    connections, fence = Connections(settings.database_url, hosts), Fence(settings.replica)
     instance = cache(partial(own_instance, settings.journal_dir / settings.replica))
     charging = tuple(processor for processor in settings.processors if processor.charges)
     return Parts(
@@ -133,11 +141,12 @@ def production_parts(settings: Settings) -> Parts:
         leases=PostgresLeases(connections, fence, instance),
         resolutions=PostgresResolutions(connections, fence),
         purges=PostgresPurge(connections, settings.replica),
-        board=RedisHealthBoard(settings.redis_url, settings.replica, tuple(each.name for each in charging)),
-        probe=HttpHealthProbe(charging, runtime.now_ms),
+        board=RedisHealthBoard(settings.redis_url, hosts, settings.replica, tuple(each.name for each in charging)),
+        probe=HttpHealthProbe(charging, runtime.now_ms, hosts),
         clients={
             processor.name: HttpProcessorClient(
                 processor.url,
+                hosts,
                 settings.charge_timeout_s,
                 settings.in_flight_max,
                 LOOK_UPS_MAX,
@@ -148,7 +157,7 @@ def production_parts(settings: Settings) -> Parts:
         turns=BoundedSemaphore(SUMMARIES_MAX),
         open_journal=lambda last_purge: _open_journal(settings, last_purge, instance),
         store_memory=FileStoreMemory(settings.journal_dir / settings.replica),
-        open_channel=lambda generation: RedisPeerChannel(settings.redis_url, generation),
+        open_channel=lambda generation: RedisPeerChannel(settings.redis_url, hosts, generation),
         open_shelf=lambda last_purge: FileJournalShelf(
             settings.journal_dir, settings.replica, last_purge, runtime.now_ms
         ),

@@ -15,19 +15,22 @@ from types import FrameType  # noqa: E402
 from gunicorn.arbiter import Arbiter  # noqa: E402
 from gunicorn.workers.base import Worker  # noqa: E402
 
+from actors.errors import SettingsError  # noqa: E402
+from actors.settings import bind_addresses  # noqa: E402
+
 FILES_BESIDE_CLIENTS = 1024
 """Descriptors for processors, Postgres, Redis, the journal and the process itself."""
 
 
-def _addresses(given: str) -> list[str]:
-    """Part what `BIND` says; `[::]`, which is every address of IPv6, is left out where this machine has none."""
+def _addresses(given: list[str]) -> list[str]:
+    """Leave `[::]` out, which is every address of IPv6, where this machine has none."""
     try:
         # Not gevent's, which would make a hub in the master.
         with monkey.get_original("socket", "socket")(socket.AF_INET6, socket.SOCK_STREAM) as probe:
             probe.bind(("::", 0))
     except OSError:
-        return [address for address in given.split(",") if not address.startswith("[::]:")]
-    return given.split(",")
+        return [address for address in given if not address.startswith("[::]:")]
+    return given
 
 
 def _connections_max(given: str) -> int:
@@ -42,13 +45,16 @@ def _connections_max(given: str) -> int:
     return int(given)
 
 
-bind = _addresses(os.environ.get("BIND", "0.0.0.0:9999,[::]:9999"))
+try:
+    bind = _addresses(bind_addresses(os.environ))
+except SettingsError as error:
+    sys.exit(f"fiel: {error}")
 reuse_port = True
 worker_class = "gateway.server.worker.GatewayWorker"
 workers = 1
 worker_connections = _connections_max(os.environ.get("CONNECTIONS_MAX", "1000"))
 keepalive = 75
-graceful_timeout = 8  # for the last requests (gateway/server/worker.py), then for the actors (actors/replica.py)
+graceful_timeout = 10  # for the last requests (gateway/server/worker.py), then for the actors (actors/replica.py)
 timeout = 30
 control_socket_disable = True
 accesslog = None

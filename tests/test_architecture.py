@@ -73,8 +73,8 @@ RULES = {
         (*DOWN_TO_PORTS, "actors.adapters.journal"), never=("pykka", *drivers_except("gevent", "time"))
     ),
     "actors.adapters.postgres": Rule(
-        (*DOWN_TO_PORTS, "actors.adapters.postgres"),
-        never=("pykka", *drivers_except("gevent", "psycopg", "psycopg_pool")),
+        (*DOWN_TO_PORTS, "actors.adapters.postgres", "actors.adapters.host_addresses"),
+        never=("pykka", *drivers_except("gevent", "psycopg", "psycopg_pool", "time")),
     ),
     # Actors know each other by messages alone.
     "actors": Rule(SHARED_BY_ACTORS, never=DRIVERS),

@@ -12,7 +12,7 @@ import yaml
 from actors.domain.dispatcher import Dispatcher
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Patience, Routes
-from actors.settings import DEFAULT_PROCESSORS, Settings, host_name
+from actors.settings import DEFAULT_PROCESSORS, Settings, bind_addresses, host_name
 from ops.stack.settings import parse_stack_options
 
 ROOT = Path(__file__).parent.parent
@@ -115,6 +115,7 @@ def test_the_documented_metric_tells_what_payments_wait_for() -> None:
 def test_the_settings_are_those_that_the_code_reads() -> None:
     environment = ReadVariables()
     Settings.from_environment(environment)
+    bind_addresses(environment)
     parse_stack_options([], environment)
     assert set(documented_settings()) == environment.names.union(variables_read_directly())
 

@@ -11,6 +11,7 @@ import msgpack
 import msgspec
 import redis
 
+from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.redis_client import connect, is_foreign, run
 from actors.domain.quorum import Opinion
 from actors.domain.records import PollLease, ProcessorHealth, SharedHealth
@@ -42,7 +43,7 @@ Shared = TypeVar("Shared", ProcessorHealth, Opinion)
 class RedisHealthBoard:
     """Fulfils `actors.ports.HealthBoard`. It tolerates that Redis evicts any key at any time."""
 
-    def __init__(self, redis_url: str, replica: str, processors: Sequence[str]) -> None:
+    def __init__(self, redis_url: str, hosts: HostDirectory, replica: str, processors: Sequence[str]) -> None:
         """The connection is made on first use."""
         self._replica = replica
         self._processors = processors
@@ -51,7 +52,7 @@ class RedisHealthBoard:
 
         The opinion of a replica that is new here is read in the exchange after the one that finds it.
         """
-        self._redis = connect(redis_url)
+        self._redis = connect(redis_url, hosts)
         self._take = self._redis.register_script(TAKE_LEASE)
 
     def may_poll(self, processor: str, period_s: float) -> str | None:

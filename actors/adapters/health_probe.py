@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from actors.adapters.host_addresses import HostAddresses
-from actors.adapters.http_pool import HttpPool
+from actors.adapters.host_addresses import HostDirectory
+from actors.adapters.http_pool import HttpPool, host_of_url
 from actors.domain.processors import Processor
 from actors.domain.records import ProcessorHealth
 
@@ -24,9 +24,9 @@ class _Health(msgspec.Struct):
 class HttpHealthProbe:
     """Fulfils `actors.ports.HealthProbe`."""
 
-    def __init__(self, processors: Sequence[Processor], now_ms: Callable[[], int]) -> None:
+    def __init__(self, processors: Sequence[Processor], now_ms: Callable[[], int], hosts: HostDirectory) -> None:
         """`now_ms` is the wall clock for the times in the answers."""
-        self._endpoints = {processor.name: HealthEndpoint(processor.url) for processor in processors}
+        self._endpoints = {processor.name: HealthEndpoint(processor.url, hosts) for processor in processors}
         self._now_ms = now_ms
 
     def ask(self, processor: str) -> ProcessorHealth | None:
@@ -48,9 +48,9 @@ class HttpHealthProbe:
 class HealthEndpoint:
     """The health endpoint of one processor."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, hosts: HostDirectory) -> None:
         """Make no connection yet."""
-        self.pool = HttpPool(HostAddresses.of_url(url), TIMEOUT_S, 1)
+        self.pool = HttpPool(host_of_url(hosts, url), TIMEOUT_S, 1)
         self._request = f"GET /payments/service-health HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n\r\n".encode()
 
     def ask(self) -> _Health | None:

@@ -1,56 +1,58 @@
-"""The addresses of a host, looked up without ever holding up a call that knows one already."""
+"""The addresses of hosts, looked up without ever holding up a call that knows one already."""
 
 import logging
 import socket
 import time
 from collections.abc import Callable
 from math import inf
-from typing import Self
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
 from gevent.event import AsyncResult
 from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 
-from actors.adapters.http_connection import CallDeadlineError, ServerAddress
-
 logger = logging.getLogger(__name__)
 
-HTTP_PORT = 80
 FRESH_S = 5.0
 """How long addresses are used before they are looked up again."""
 
 THREAD_IDLE_S = 1
 """How long the thread for look-ups stays when there is nothing to look up."""
 
+
+class ServerAddress(NamedTuple):
+    """Where a server listens, as `socket` takes it."""
+
+    family: int
+    socket_address: tuple[str | int, ...]
+
+
 Resolve = Callable[[str, int], tuple[ServerAddress, ...]]
-_Found = tuple[ServerAddress, ...] | OSError | UnicodeError
+_Found = tuple[ServerAddress, ...] | OSError
 
 # gevent's own would take one of the threads that the whole process shares.
 _getaddrinfo = get_original("socket", "getaddrinfo")
 
 
-def resolve(host: str, port: int) -> tuple[ServerAddress, ...]:
+def resolve(host: str, port: int, flags: int = 0) -> tuple[ServerAddress, ...]:
     """Look a host up; blocks the thread.
 
     Raises:
         socket.gaierror: the host has no address.
     """
-    found = _getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = _getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError as error:
+        raise socket.gaierror(socket.EAI_NONAME, f"{host!r} is no name: {error}") from error
     return tuple(ServerAddress(family, socket_address) for family, _, _, _, socket_address in found)
 
 
 class HostAddresses:
     """Remembers where a host is. Addresses that were found stay in use until a look-up finds others.
 
-    At most one look-up is under way, in a thread of its own, so that a slow name server holds up nothing else.
+    At most one look-up is under way, in a thread of its own, so that a slow name server holds up nothing else. A host
+    that is given by its address is never looked up.
     """
-
-    @classmethod
-    def of_url(cls, url: str) -> Self:
-        """Remember where the host of an `http` URL is."""
-        parts = urlsplit(url)
-        return cls(parts.hostname or "", parts.port or HTTP_PORT)
 
     def __init__(self, host: str, port: int, resolve: Resolve = resolve, fresh_s: float = FRESH_S) -> None:
         """`resolve` looks a name up, and blocks its thread meanwhile; what it found is used for `fresh_s` seconds."""
@@ -58,8 +60,8 @@ class HostAddresses:
         self._host = host
         self._port = port
         self._resolve = resolve
-        self._known: tuple[ServerAddress, ...] = ()
-        self._fresh_until_s = -inf
+        self._known = _numeric(host, port)
+        self._fresh_until_s = inf if self._known else -inf
         self._threads = ThreadPool(1, idle_task_timeout=THREAD_IDLE_S)
         self._looking_up: AsyncResult[_Found] | None = None
 
@@ -67,9 +69,7 @@ class HostAddresses:
         """Return the addresses; only where none is known yet, wait for a look-up until `deadline_s` (monotonic).
 
         Raises:
-            OSError: no address is known, and the look-up failed.
-            UnicodeError: the host is no name that can be looked up.
-            CallDeadlineError: no address is known, and the deadline has passed.
+            OSError: no address is known, and the look-up failed, or goes on after the deadline (`TimeoutError`).
         """
         now_s = time.monotonic()
         if now_s < self._fresh_until_s:
@@ -80,8 +80,8 @@ class HostAddresses:
         looking_up.wait(max(0.0, deadline_s - now_s))
         found = looking_up.value
         if found is None:
-            raise CallDeadlineError("no address")
-        if isinstance(found, Exception):
+            raise TimeoutError(f"no address for {self._host} yet")
+        if isinstance(found, OSError):
             raise found
         return found
 
@@ -94,7 +94,7 @@ class HostAddresses:
         # The thread's pool would print an error that is raised.
         try:
             return self._resolve(self._host, self._port)
-        except (OSError, UnicodeError) as error:
+        except OSError as error:
             return error
 
     def _looked_up(self, result: "AsyncResult[_Found]") -> None:
@@ -106,3 +106,28 @@ class HostAddresses:
             logger.warning("no address for %s, its last one stays in use: %r", self._host, found)
         if self._known:
             self._fresh_until_s = time.monotonic() + self._fresh_s
+
+
+class HostDirectory:
+    """Remembers where hosts are, each under its name and port. All who share it share the look-ups."""
+
+    def __init__(self, resolve: Resolve = resolve, fresh_s: float = FRESH_S) -> None:
+        """`resolve` and `fresh_s` are those of each `HostAddresses`."""
+        self._resolve = resolve
+        self._fresh_s = fresh_s
+        self._hosts: dict[tuple[str, int], HostAddresses] = {}
+
+    def of(self, host: str, port: int) -> HostAddresses:
+        """Give the addresses of a host. Each one is remembered for good, so they may only come from the settings."""
+        found = self._hosts.get((host, port))
+        if found is None:
+            found = self._hosts[host, port] = HostAddresses(host, port, self._resolve, self._fresh_s)
+        return found
+
+
+def _numeric(host: str, port: int) -> tuple[ServerAddress, ...]:
+    """Give the address of a host that is written as one; nothing where it is a name."""
+    try:
+        return resolve(host, port, socket.AI_NUMERICHOST)
+    except OSError:
+        return ()

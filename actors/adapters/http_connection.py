@@ -14,6 +14,8 @@ from gevent.monkey import get_original
 from gevent.socket import wait_write
 from httptools import HttpResponseParser
 
+from actors.adapters.host_addresses import ServerAddress
+
 ANSWER_BYTES_MAX = 64 * 1024
 """Longest answer that is accepted, with its head and any interim answers."""
 RECV_BYTES = 16 * 1024
@@ -26,13 +28,6 @@ _READABLE = 1
 """The event of the loop's watchers."""
 _FIRST_FINAL_STATUS = 200
 _LENGTH_FIELD = re.compile(rb"\r\n(?:content-length|transfer-encoding):", re.IGNORECASE)
-
-
-class ServerAddress(NamedTuple):
-    """Where a server listens, as `socket` takes it."""
-
-    family: int
-    socket_address: tuple[str | int, ...]
 
 
 class Answer(NamedTuple):

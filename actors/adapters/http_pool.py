@@ -1,11 +1,20 @@
 """A bounded number of connections to one server, shared by many calls."""
 
 import time
+from urllib.parse import urlsplit
 
 from gevent.lock import BoundedSemaphore
 
-from actors.adapters.host_addresses import HostAddresses
+from actors.adapters.host_addresses import HostAddresses, HostDirectory
 from actors.adapters.http_connection import Answer, HttpConnection, UnsentError, connect
+
+HTTP_PORT = 80
+
+
+def host_of_url(hosts: HostDirectory, url: str) -> HostAddresses:
+    """Give the addresses of the host of an `http` URL."""
+    parts = urlsplit(url)
+    return hosts.of(parts.hostname or "", parts.port or HTTP_PORT)
 
 
 class HttpPool:

@@ -9,6 +9,7 @@ import msgpack
 import msgspec
 import redis
 
+from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.redis_client import connect, is_foreign, run
 from actors.domain.money import BRL
 from actors.domain.payment import Payment, from_peers, to_peers
@@ -35,11 +36,11 @@ class RedisPeerChannel:
     Payments stand in the field that earlier releases read, and which they alone need; questions and answers in others.
     """
 
-    def __init__(self, redis_url: str, generation: int) -> None:
+    def __init__(self, redis_url: str, hosts: HostDirectory, generation: int) -> None:
         """The connection is made on first use. Each generation has its own stream, so a purge drops the old one."""
         self._key = f"accepted:{generation}"
         self._last_id: bytes | str = "0"
-        self._redis = connect(redis_url)
+        self._redis = connect(redis_url, hosts)
 
     def tell(self, news: PeerNews) -> None:
         def add() -> None:

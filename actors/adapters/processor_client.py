@@ -8,9 +8,9 @@ from uuid import UUID
 import msgspec
 
 from actors.adapters.health_probe import HealthEndpoint
-from actors.adapters.host_addresses import HostAddresses
+from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.http_connection import UnsentError
-from actors.adapters.http_pool import HttpPool
+from actors.adapters.http_pool import HttpPool, host_of_url
 from actors.domain.instant import ms_from_iso
 from actors.domain.money import BRL
 from actors.domain.outcome import Outcome, outcome_of_status
@@ -38,7 +38,13 @@ class HttpProcessorClient:
     """Fulfils `actors.ports.ProcessorClient`. Each call is sent once, and has one deadline for the whole of it."""
 
     def __init__(
-        self, url: str, timeout_s: float, charges_max: int, look_ups_max: int, default_currency: str = BRL
+        self,
+        url: str,
+        hosts: HostDirectory,
+        timeout_s: float,
+        charges_max: int,
+        look_ups_max: int,
+        default_currency: str = BRL,
     ) -> None:
         """Make no connection yet.
 
@@ -46,11 +52,11 @@ class HttpProcessorClient:
         processor is told of every currency but the default one.
         """
         parts = urlsplit(url)
-        addresses = HostAddresses.of_url(url)
+        addresses = host_of_url(hosts, url)
         # Look-ups have their own connections, so that a charge never waits for a slow look-up.
         self._charges = HttpPool(addresses, timeout_s, charges_max)
         self._look_ups = HttpPool(addresses, timeout_s, look_ups_max)
-        self._health = HealthEndpoint(url)
+        self._health = HealthEndpoint(url, hosts)
         self._charge_head = (
             f"POST /payments HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\nContent-Length: "
         )

@@ -28,17 +28,16 @@ def application(
     Raises:
         gunicorn.errors.AppImportError: the environment is not usable; gunicorn prints its message and ends.
     """
-    logging.basicConfig(
-        level=os.environ.get("LOG_LEVEL", "INFO").upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("pykka").setLevel(logging.WARNING)
     try:
         settings = Settings.from_environment(os.environ)
+        logging.basicConfig(
+            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        )
+        logging.getLogger("pykka").setLevel(logging.WARNING)
+        parts = make_parts(settings)
     except SettingsError as error:
         raise AppImportError(str(error)) from error
-    system = System(settings, make_parts(settings))
+    system = System(settings, parts)
     replica = Replica(system, _end_process)
     replica.start()
     _replicas.append(replica)

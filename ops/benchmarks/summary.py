@@ -18,6 +18,7 @@ import gevent
 import gevent.lock
 import psycopg
 
+from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
@@ -143,7 +144,7 @@ def _filled(settlements: int, numerator_ms: int, denominator: int) -> Iterator[s
 
 def _measure(url: str, window: Callable[[], Bounds], askers: int, questions: int) -> Figure:
     """Ask for windows through the product's own adapter, the wait for a turn included."""
-    with closing(Connections(url)) as connections:
+    with closing(Connections(url, HostDirectory())) as connections:
         connections.open()
         payments, turns = PostgresPayments(connections, Fence("bench")), gevent.lock.BoundedSemaphore(SUMMARIES_MAX)
         taken_ms: list[float] = []
@@ -182,7 +183,7 @@ def _writing(url: str, *, when: bool) -> Iterator[None]:
 
 def _write(url: str, ended: Event) -> None:
     fence = Fence("writer")
-    with closing(Connections(url)) as connections:
+    with closing(Connections(url, HostDirectory())) as connections:
         registration = PostgresLeases(connections, fence, uuid4).register(0, ClockReading(END_MS, END_MS))
         payments, charged = PostgresPayments(connections, fence), list[Settlement]()
         for number in count(registration.epoch << 64, BATCH_PAYMENTS):

@@ -26,7 +26,7 @@ REFUSALS = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUES
 
 
 @dataclass(frozen=True, slots=True)
-class Spans:
+class RunSpans:
     """When it was quiet, and when the neighbours were there, in milliseconds since the epoch."""
 
     quiet_ms: tuple[float, float]
@@ -105,19 +105,19 @@ class NeighbourFigures:
         }
 
 
-def spans_of(schedule: Iterable[ScheduledFault], began_ms: int, seconds: float) -> Spans:
+def spans_of(schedule: Iterable[ScheduledFault], began_ms: int, seconds: float) -> RunSpans:
     """Find the quiet first part of a run that began at an instant, and the part in which there are faults."""
     faults = list(schedule)
     first_s, last_s = min(each.at_s for each in faults), max(each.ends_at_s for each in faults)
     warm_s = WARM_UP_SHARE * seconds
-    return Spans(
+    return RunSpans(
         (began_ms + 1000 * warm_s, began_ms + 1000 * first_s), (began_ms + 1000 * first_s, began_ms + 1000 * last_s)
     )
 
 
 def measure(
     attempts: Iterable[Attempt],
-    spans: Spans,
+    spans: RunSpans,
     peaks_bytes: Mapping[str, int],
     crowds: Mapping[str, tuple[int, int]],
     *,

@@ -11,7 +11,7 @@ from ops.chaostest.crowd import KINDS
 from ops.chaostest.dead_replica import DeadReplica
 from ops.chaostest.faults import FaultTarget
 from ops.chaostest.memory_probe import MemoryProbe
-from ops.chaostest.neighbour_verdict import NeighbourFigures, Spans, measure
+from ops.chaostest.neighbour_verdict import NeighbourFigures, RunSpans, measure
 from ops.chaostest.planted_faults import PLANTED_DIR, PlantedFaults
 from ops.chaostest.schedule import ScheduledFault
 from ops.chaostest.workload import OfferedPayment
@@ -169,7 +169,7 @@ class Neighbours:
         """Start to read the memory of those whom they disturb."""
         self._memory.start()
 
-    def measure(self, offers: Sequence[OfferedPayment], spans: Spans, expected: int) -> NeighbourFigures:
+    def measure(self, offers: Sequence[OfferedPayment], spans: RunSpans, expected: int) -> NeighbourFigures:
         """Make the figures of the run from the payments of the clients that they disturbed, and how many there were."""
         attempts = [attempt for offer in offers for attempt in offer.attempts]
         crowds = {each.name: (each.open_max, each.opened) for each in self.crowds}

@@ -11,7 +11,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,33 +85,20 @@ def shift_clock(faults: PlantedFaults) -> None:
 def slow_down_names(faults: PlantedFaults) -> None:
     """Let look-ups of names take long and fail while the file says so, each in the thread that asks.
 
-    All of Python's look-ups end in one function. That of libpq is in C, so its caller waits in its place, where libpq
-    is given a name without an address.
+    All look-ups end in one function of Python, also those for Postgres, which libpq is given the addresses for.
     """
     from gevent.monkey import get_original  # noqa: PLC0415  # of a process that gevent has patched
-    from psycopg import OperationalError, generators  # noqa: PLC0415  # only the replica needs it
-    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
-    from psycopg.pq.abc import PGconn  # noqa: PLC0415
 
-    true_getaddrinfo, true_connect = _socket.getaddrinfo, generators.connect
+    true_getaddrinfo = _socket.getaddrinfo
     sleep: Callable[[float], None] = get_original("time", "sleep")
 
-    def getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401  # whatever socket takes
-        if faults.names_are_slow and is_name(host):
+    def getaddrinfo(host: Any, port: Any, family: int = 0, kind: int = 0, protocol: int = 0, flags: int = 0) -> Any:  # noqa: ANN401  # as the true one
+        if faults.names_are_slow and is_name(host) and not flags & _socket.AI_NUMERICHOST:
             sleep(LOOK_UP_S)
             raise _socket.gaierror(_socket.EAI_AGAIN, "the name server does not answer")
-        return true_getaddrinfo(host, *arguments, **named)
+        return true_getaddrinfo(host, port, family, kind, protocol, flags)
 
-    def connect(conninfo: str) -> Generator[Any, Any, PGconn]:
-        given = conninfo_to_dict(conninfo)
-        if faults.names_are_slow and is_name(given.get("host")) and not given.get("hostaddr"):
-            sleep(LOOK_UP_S)
-            raise OperationalError("could not translate the host's name")
-        connection: PGconn = yield from true_connect(conninfo)
-        return connection
-
-    _socket.getaddrinfo = getaddrinfo
-    generators.connect = connect
+    setattr(_socket, "getaddrinfo", getaddrinfo)  # noqa: B010  # the true one has types for every form
 
 
 def is_name(host: object) -> bool:

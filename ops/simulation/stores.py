@@ -91,7 +91,9 @@ class MemoryPayments(MemoryStore):
         offered: dict[UUID, Claim] = {}
         for claim in claims:
             offered.setdefault(claim.payment.correlation_id, claim)
-        rows = {key: tables.claim(claim, replica, lease.epoch) for key, claim in offered.items()}
+        rows = {
+            key: tables.claim(claim, replica, lease.epoch, self.fence.since_epoch) for key, claim in offered.items()
+        }
         for settlement in settlements:
             tables.settle(settlement)
         disputed = tables.dispute(settlements)
@@ -201,7 +203,11 @@ class MemoryLeases(MemoryStore):
         self.fence.registered_epoch = lease.epoch
         lease.watermark_ms = lease.answered_ms = min(lease.watermark_ms, clock.clock_ms)
         lease.published_ms = max(lease.published_ms, lease.watermark_ms)
+        if self.fence.timeline not in {None, tables.timeline}:
+            self.fence.epoch = 0
         self.fence.timeline = tables.timeline
+        if not self.fence.epoch or lease.epoch != self.fence.epoch + 1:
+            self.fence.since_epoch = lease.epoch
         self.fence.epoch = lease.epoch if generation == tables.generation else 0
         return Registration(lease.epoch, tables.generation, lease.watermark_ms, lease.published_ms)
 
@@ -274,9 +280,10 @@ class MemoryLeases(MemoryStore):
         self._lose_the_answer()
         return AdoptedClaims(tuple(owned.claim for owned in taken), oldest_stamp_ms)
 
-    def claims(self, claims_max: int, after: Position = FIRST) -> tuple[Claim, ...]:
+    def claims(self, claims_max: int, after: Position = FIRST, *, earlier_run: bool = False) -> tuple[Claim, ...]:
         self._answer()
-        claims = (owned.claim for owned in self._oldest_of({self.fence.replica}))
+        owned = self._oldest_of({self.fence.replica})
+        claims = (each.claim for each in owned if not earlier_run or each.epoch < self.fence.since_epoch)
         place = after.at_ms, after.correlation_id
         behind = (each for each in claims if (each.payment.accepted_at_ms, each.payment.correlation_id) > place)
         return tuple(islice(behind, claims_max))

@@ -108,8 +108,11 @@ class MemoryTables:
         """Name the replicas that have unsettled payments."""
         return {owned.owner for owned in self.claims.values()}
 
-    def claim(self, claim: Claim, owner: str, epoch: int) -> KnownPayment | None:
-        """Insert a payment with its claim; where it had a row that this registration has not written, give that."""
+    def claim(self, claim: Claim, owner: str, epoch: int, since_epoch: int) -> KnownPayment | None:
+        """Insert a payment with its claim; where it had a row that no registration of this run has written, give that.
+
+        `since_epoch` is the first one of the run.
+        """
         key = claim.payment.correlation_id
         if key not in self.payments:
             self.payments[key] = claim.payment
@@ -118,7 +121,7 @@ class MemoryTables:
         if owned is None:
             return KnownPayment(self.payments[key], None, None, 0, 0, None)
         row = owned.claim
-        if (owned.owner, owned.epoch, row) == (owner, epoch, Claim(claim.payment, claim.processor)):
+        if (owned.owner, row) == (owner, Claim(claim.payment, claim.processor)) and owned.epoch >= since_epoch:
             return None
         watermark_ms = self.leases[owned.owner].watermark_ms
         return KnownPayment(row.payment, owned.owner, row.processor, row.moves, row.attempts, watermark_ms)
@@ -209,5 +212,7 @@ class MemoryFence:
     """What stands beside its journal."""
     registered_epoch: int = 0
     """Of its last registration, whatever came of it; 0 before the first one."""
+    since_epoch: int = 0
+    """The first epoch of this run of the actors."""
     timeline: int | None = None
     """That of the tables at the registration."""

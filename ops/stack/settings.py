@@ -3,6 +3,7 @@
 import argparse
 import os
 import socket
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from ops.stack.embedded import redis_error
 from ops.stack.ports import reserve_ports
 
 REPLICAS_MAX = 64
+PORT_MAX = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
         description="Start the gateway: PostgreSQL, Redis, two simulated payment processors, replicas.",
         epilog="DATABASE_URL, REDIS_URL and PROCESSORS (name=url,fee ...) replace the embedded services.",
     )
-    parser.add_argument("--port", type=int, default=9999, help="default: 9999; replica N also has PORT + N")
+    parser.add_argument("--port", type=_port, default=9999, help="default: 9999; replica N also has PORT + N")
     parser.add_argument("--replicas", type=int, default=3, help="default: 3")
     parser.add_argument("--fresh", action="store_true", help="delete the payments of earlier starts")
     parser.add_argument("--state-dir", type=Path, default=ROOT / "var", help="default: var/ of the checkout")
@@ -95,6 +97,15 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
     given = parser.parse_args(arguments)
     if not 1 <= given.replicas <= REPLICAS_MAX:
         parser.error(f"--replicas is 1 to {REPLICAS_MAX}")
+    if given.port + given.replicas > PORT_MAX:
+        parser.error(f"--port leaves no ports for {given.replicas} replicas: it is at most {PORT_MAX - given.replicas}")
+    own = range(given.port, given.port + given.replicas + 1)
+    simulated = () if environment.get("PROCESSORS") else (*given.processor_ports, *given.admin_ports)
+    repeated = sorted(port for port, count in Counter((*own, *simulated)).items() if count > 1)
+    if repeated:
+        parser.error(
+            f"port {repeated[0]} is given twice, in --port and its replicas, --processor-ports or --admin-ports"
+        )
     return StackOptions(
         port=given.port,
         replicas=given.replicas,
@@ -171,6 +182,14 @@ def _check_database(url: str) -> None:
         ) from error
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= PORT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to {PORT_MAX}")
+    return int(text)
+
+
 def _two_ports(text: str) -> tuple[int, int]:
-    first, second = text.split(",")
-    return int(first), int(second)
+    first, comma, second = text.partition(",")
+    if not comma:
+        raise argparse.ArgumentTypeError(f"{text!r} is one port, and two are needed, as in 8001,8002")
+    return _port(first), _port(second)

@@ -41,6 +41,7 @@ def after_a_restart() -> Persistence:
     moves = (Move(UUID(int=2), "fallback", attempts=4, moves=3), Move(UUID(int=3), None, attempts=0, moves=1))
     persistence.write(moves=moves)
     persistence.advance(0.010)
+    persistence.store.forget_registration()
     leases = MemoryLeases(persistence.store.tables, persistence.store.fence)
     leases.beat(leases.register(0, READING).epoch, both(NOW_MS - 40), READING)
     persistence.router.take()

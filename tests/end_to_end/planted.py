@@ -16,7 +16,8 @@ import gevent
 from gevent.event import Event
 
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
-from actors.domain.records import Beat, LastPurge, Watermarks, WriteResult
+from actors.domain.quorum import Opinion
+from actors.domain.records import Beat, LastPurge, SharedHealth, Watermarks, WriteResult
 from actors.domain.wall_clock import ClockReading
 from actors.intake import IntakeActor
 from actors.ports import OwnedJournal
@@ -29,6 +30,7 @@ RAISE_AFTER_WRITE = "raise after a batch is committed"
 LEAK_A_TIMEOUT = "leak a timeout that fires soon after"
 DIE_AT_EVERY_BEAT = "raise at every heartbeat"
 HANG_IN_JOURNAL = "hang in the journal"
+DIE_AT_AN_EXCHANGE = "raise at an exchange of opinions"
 
 INBOX_MAX = 16
 HANG_S_MAX = 3.0
@@ -81,6 +83,12 @@ def _beat(
     return beat(epoch, watermarks, clock)
 
 
+def _exchange(exchange: Callable[[Sequence[Opinion]], SharedHealth], opinions: Sequence[Opinion]) -> SharedHealth:
+    if _take(DIE_AT_AN_EXCHANGE):
+        raise ValueError("planted")
+    return exchange(opinions)
+
+
 def _append(append: Callable[[Sequence[Payment]], None], payments: Sequence[Payment]) -> None:
     if _take(HANG_IN_JOURNAL):
         Event().wait()
@@ -92,13 +100,15 @@ def faulty_parts(settings: Settings) -> Parts:
     parts = production_parts(settings)
     patch.object(parts.payments, "write", partial(_write, parts.payments.write)).start()
     patch.object(parts.leases, "beat", partial(_beat, parts.leases.beat)).start()
+    patch.object(parts.board, "exchange", partial(_exchange, parts.board.exchange)).start()
 
     def open_journal(last_purge: LastPurge) -> OwnedJournal:
         journal = parts.open_journal(last_purge)
         patch.object(journal, "append", partial(_append, journal.append)).start()
         return journal
 
-    return replace(parts, open_journal=open_journal, restart_limits=RestartLimits(hang_s_max=HANG_S_MAX))
+    hang_s_max = float(os.environ.get("PLANTED_HANG_S_MAX", HANG_S_MAX))
+    return replace(parts, open_journal=open_journal, restart_limits=RestartLimits(hang_s_max=hang_s_max))
 
 
 def application() -> falcon.App[falcon.Request, falcon.Response]:

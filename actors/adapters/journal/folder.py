@@ -1,15 +1,17 @@
 """The folder of a journal: its lock, its files and its errors."""
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 from actors.adapters.journal.disk import Disk
-from actors.errors import JournalLockedError, JournalUnavailableError
+from actors.errors import JournalLockedError, JournalUnavailableError, SettingsError
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,22 @@ def translated(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise JournalUnavailableError(f"{folder}: {error.strerror}") from error
+
+
+def check_journal_dir(folder: Path) -> None:
+    """Make the folder of all journals where it is missing, and check that this process may write into it.
+
+    Raises:
+        SettingsError: it may not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        # A full disk is no fault of the setting: the journal tells of it, and waits.
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise SettingsError(f"JOURNAL_DIR={str(folder)!r} cannot be written: {error.strerror}") from error
 
 
 class JournalFolder:

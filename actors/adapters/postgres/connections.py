@@ -12,6 +12,8 @@ from psycopg.abc import RV, PQGen
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from actors.adapters.host_addresses import HostDirectory
+from actors.adapters.postgres.conninfo import check_database_url, locate
 from actors.domain.records import StoreIdentity
 from actors.errors import LedgerUnavailableError
 
@@ -65,9 +67,12 @@ class GeventConnection(psycopg.Connection[TupleRow]):
 class SingleConnection:
     """One connection for one caller at a time: opened when it is needed, closed when a use of it has failed."""
 
-    def __init__(self, database_url: str, limit_s: float, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, database_url: str, hosts: HostDirectory, limit_s: float, settings: dict[str, str] | None = None
+    ) -> None:
         """Connects at the first use. `settings` are parameters of the server for this session."""
         self._database_url = database_url
+        self._hosts = hosts
         self._limit_s = limit_s
         self._options = _options(limit_s, settings)
         self._connection: GeventConnection | None = None
@@ -82,8 +87,9 @@ class SingleConnection:
         try:
             with _limited(self._limit_s):
                 if self._connection is None:
+                    conninfo = locate(self._database_url, self._hosts)
                     self._connection = GeventConnection.connect(
-                        self._database_url, autocommit=True, connect_timeout=CONNECT_S_MAX, options=self._options
+                        conninfo, autocommit=True, connect_timeout=CONNECT_S_MAX, options=self._options
                     )
                 yield self._connection
         except LedgerUnavailableError:
@@ -100,11 +106,11 @@ class SingleConnection:
 class Pool:
     """A few connections for many callers. A connection that has failed is replaced."""
 
-    def __init__(self, database_url: str, size_max: int, limit_s: float) -> None:
+    def __init__(self, database_url: str, hosts: HostDirectory, size_max: int, limit_s: float) -> None:
         """`limit_s` bounds one use, including the wait for a connection."""
         self._limit_s = limit_s
         self._pool = ConnectionPool(
-            database_url,
+            lambda: locate(database_url, hosts),
             connection_class=GeventConnection,
             min_size=1,
             max_size=size_max,
@@ -140,13 +146,18 @@ class Pool:
 class Connections:
     """The connections of one replica, which its storage adapters share."""
 
-    def __init__(self, database_url: str) -> None:
-        """Connects when a connection is first used, or at `open`."""
-        self.writer = SingleConnection(database_url, WRITE_S_MAX, BATCH_PLAN)
+    def __init__(self, database_url: str, hosts: HostDirectory) -> None:
+        """Connect when a connection is first used, or at `open`.
+
+        Raises:
+            SettingsError: the URL is malformed.
+        """
+        check_database_url(database_url)
+        self.writer = SingleConnection(database_url, hosts, WRITE_S_MAX, BATCH_PLAN)
         """Writes batches, for the persistence actor alone."""
-        self.leaser = SingleConnection(database_url, READ_S_MAX)
+        self.leaser = SingleConnection(database_url, hosts, READ_S_MAX)
         """Keeps the lease. It is apart from the pool, so that a crowd of readers cannot cost the replica its lease."""
-        self.pool = Pool(database_url, POOL_SIZE_MAX, READ_S_MAX)
+        self.pool = Pool(database_url, hosts, POOL_SIZE_MAX, READ_S_MAX)
         """Answers everybody else."""
 
     def open(self) -> None:
@@ -180,6 +191,8 @@ class Fence:
     replica: str
     epoch: int = 0
     """0 is never valid: the replica is not registered, or what it holds is older than the last purge."""
+    since_epoch: int = 0
+    """The first epoch of this run of the actors. What rows it has written since, it knows or is about to hear of."""
     store: StoreIdentity | None = None
     """The Postgres of the last registration, as it answered last; nothing is written to one that does not follow it."""
 

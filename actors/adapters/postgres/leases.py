@@ -26,6 +26,8 @@ from actors.errors import LeaseLostError, LedgerUnavailableError
 
 NAME_TAKEN = "another instance has this replica's name"
 
+EPOCH_MAX = 2**63 - 1
+
 
 class PostgresLeases:
     """Fulfils `actors.ports.LeaseStore`, for one caller at a time."""
@@ -67,6 +69,8 @@ class PostgresLeases:
             raise LeaseLostError(NAME_TAKEN)
         registration = Registration(**row)
         self._epoch = registration.epoch
+        if registration.epoch != self._fence.epoch + 1 or not self._fence.epoch:
+            self._fence.since_epoch = registration.epoch
         # A replica that holds something older than the last purge may not write it, however new its registration.
         self._fence.epoch = registration.epoch if registration.generation == generation else 0
         self._fence.store = None if self._identity is None else self._identity.noted()
@@ -133,12 +137,13 @@ class PostgresLeases:
             return None
         return AdoptedClaims(tuple(claim for claim, _ in rows), min(watermark_ms for _, watermark_ms in rows))
 
-    def claims(self, claims_max: int, after: Position = FIRST) -> tuple[Claim, ...]:
+    def claims(self, claims_max: int, after: Position = FIRST, *, earlier_run: bool = False) -> tuple[Claim, ...]:
         """Read unsettled payments of this replica that stand behind a position, the oldest first."""
         parameters = {
             "replica": self._fence.replica,
             "after_ms": after.at_ms,
             "after_id": after.correlation_id,
+            "before_epoch": self._fence.since_epoch if earlier_run else EPOCH_MAX,
             "claims_max": claims_max,
         }
         with self._connections.leaser.use() as connection:

@@ -114,22 +114,22 @@ class PostgresPayments:
                 admitted = bool(answer.fetchone())
         if not admitted:
             raise FencedError(tuple(disputed))
-        earlier = self._earlier_tries(claims, known, epoch)
+        earlier = self._earlier_tries(claims, known)
         others = tuple(row.known for row in known if row.known.payment.correlation_id not in earlier)
         claimed = dict.fromkeys(claim.payment.correlation_id for claim in claims)
         for correlation_id in set(written.known) - earlier:
             del claimed[correlation_id]
         return WriteResult(tuple(claimed), others, tuple(written.moved), tuple(disputed))
 
-    def _earlier_tries(self, claims: Sequence[Claim], rows: Sequence[_KnownRow], epoch: int) -> set[UUID]:
-        """Find the rows that this registration has written as they are offered: it has not heard of them before."""
+    def _earlier_tries(self, claims: Sequence[Claim], rows: Sequence[_KnownRow]) -> set[UUID]:
+        """Find the rows that this run has written as they are offered: nobody has heard of them, and sent anything."""
         offered = {(claim.payment, claim.processor) for claim in claims}
-        mine = self._fence.replica, epoch, 0
+        mine, since_epoch = (self._fence.replica, 0), self._fence.since_epoch
         return {
-            row.known.payment.correlation_id
-            for row in rows
-            if (row.known.owner, row.epoch, row.known.moves) == mine
-            and (row.known.payment, row.known.processor) in offered
+            known.payment.correlation_id
+            for known, epoch in ((row.known, row.epoch or 0) for row in rows)
+            if (known.owner, known.moves) == mine and epoch >= since_epoch > 0
+            if (known.payment, known.processor) in offered
         }
 
     def _verify(self, connection: GeventConnection) -> None:

@@ -362,10 +362,11 @@ SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, p
 FROM mine JOIN payment USING (correlation_id) ORDER BY accepted_at_ms, correlation_id
 
 -- name: claims
--- Reads unsettled payments of a replica that stand behind a position, the oldest first.
+-- Reads unsettled payments of a replica that stand behind a position and were claimed before an epoch, the oldest first.
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves
 FROM claim JOIN payment USING (correlation_id)
-WHERE owner = %(replica)s AND (accepted_at_ms, correlation_id) > (%(after_ms)s, %(after_id)s)
+WHERE owner = %(replica)s AND epoch < %(before_epoch)s
+    AND (accepted_at_ms, correlation_id) > (%(after_ms)s, %(after_id)s)
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
 
 -- name: ask_resolution
@@ -390,10 +391,11 @@ WITH fence AS (
     SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
 ), reopened AS (
     DELETE FROM closed USING fence WHERE correlation_id = %(correlation_id)s
-    RETURNING correlation_id, processor, attempts, state, epoch
+    RETURNING correlation_id, processor, attempts, state
 ), claimed AS (
     INSERT INTO claim (correlation_id, processor, owner, attempts, epoch)
-    SELECT correlation_id, processor, %(replica)s, attempts, epoch FROM reopened
+    -- As in `adopt`, it was no claim of a payment that was never sent.
+    SELECT correlation_id, processor, %(replica)s, attempts, 0 FROM reopened
 )
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, 0 AS moves, state
 FROM reopened JOIN payment USING (correlation_id)

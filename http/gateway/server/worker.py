@@ -35,8 +35,7 @@ from gateway.server.response import PlainResponse
 
 _HEAD_END = b"\r\n\r\n"
 _CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
-_SWEEP_INTERVAL_S = 0.25
-_STOP_POLL_S = 0.05
+_SWEEP_INTERVAL_S, _STOP_POLL_S = 0.25, 0.05
 _NEWCOMERS_MAX = 16
 """Connections beyond the limit, whose clients are new while others leave."""
 _SOCKET_BUFFER_BYTES = 32 * 1024
@@ -54,6 +53,8 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     """How long after a stop begins requests on idle connections are still answered, with `Connection: close`."""
     REQUESTS_S_MAX = 2.5
     """How long a stop waits for requests under way; the application needs what `graceful_timeout` leaves."""
+    KILL_S_MAX = 1.0
+    """How long the requests that are given up then may take to end."""
 
     alive: bool
 
@@ -133,13 +134,12 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     ) -> None:
         """Answer what cannot be parsed, and what the application fails at, with problem details."""
         status = status_of(exc)
-        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        if is_own := status is HTTPStatus.INTERNAL_SERVER_ERROR:
             asked = (getattr(req, "method", "?"), getattr(req, "uri", "?"))
             self.log.error("Error handling request %s %s", *asked, exc_info=exc)
-            answer = refusal(status)
         else:
             self.log.warning("Invalid request from ip=%s: %s", addr[0], exc)
-            answer = refusal(status, str(exc))
+        answer = refusal(status) if is_own else refusal(status, str(exc))
         with contextlib.suppress(OSError):
             client.sendall(answer)
 
@@ -247,4 +247,4 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             if self._pool.join(timeout=_STOP_POLL_S):
                 return
         self.log.warning("Worker pid %s gives up the requests that are left", self.pid)
-        self._pool.kill(timeout=1)
+        self._pool.kill(timeout=self.KILL_S_MAX)

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from gevent.server import StreamServer
 from gevent.socket import wait_read
 
+from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.processor_client import HttpProcessorClient
 from actors.domain.outcome import Outcome
 from tests.actors.fakes import payment
@@ -116,7 +117,7 @@ def serving(*script: Behaviour) -> Iterator[Server]:
 def calling(
     url: str, timeout_s: float = AMPLE_S, charges_max: int = 4, default_currency: str = "BRL"
 ) -> Iterator[HttpProcessorClient]:
-    with closing(HttpProcessorClient(url, timeout_s, charges_max, 16, default_currency)) as client:
+    with closing(HttpProcessorClient(url, HostDirectory(), timeout_s, charges_max, 16, default_currency)) as client:
         yield client
 
 

@@ -22,6 +22,7 @@ from actors.adapters.health_board import (
     SILENCES_MAX,
     RedisHealthBoard,
 )
+from actors.adapters.host_addresses import HostDirectory
 from actors.domain.breaker import BreakerState
 from actors.domain.quorum import Opinion, Order
 from actors.domain.records import ProcessorHealth, SharedHealth
@@ -43,7 +44,9 @@ Boards = Callable[[str], HealthBoard]
 @pytest.fixture
 def redis_boards(redis_url: str) -> Iterator[Callable[[str], RedisHealthBoard]]:
     with ExitStack() as stack:
-        yield lambda replica: stack.enter_context(closing(RedisHealthBoard(redis_url, replica, PROCESSORS)))
+        yield lambda replica: stack.enter_context(
+            closing(RedisHealthBoard(redis_url, HostDirectory(), replica, PROCESSORS))
+        )
 
 
 @pytest.fixture(params=["Redis", "memory"])
@@ -310,7 +313,7 @@ def test_one_of_many_replicas_may_ask_in_a_period(redis_url: str) -> None:
     barrier = Barrier(8)
 
     def ask(replica: int) -> dict[str, bool]:
-        with closing(RedisHealthBoard(redis_url, str(replica), PROCESSORS)) as board:
+        with closing(RedisHealthBoard(redis_url, HostDirectory(), str(replica), PROCESSORS)) as board:
             board.ping()
             barrier.wait(DEADLINE_S)
             return {name: board.may_poll(name, PERIOD_S) is not None for name in PROCESSORS}
@@ -459,7 +462,9 @@ def test_a_redis_that_is_gone_is_said_to_be(listening: bool) -> None:  # noqa: F
         server.bind(("127.0.0.1", 0))
         if listening:
             server.listen()
-        with closing(RedisHealthBoard(f"redis://127.0.0.1:{server.getsockname()[1]}", "a", PROCESSORS)) as board:
+        with closing(
+            RedisHealthBoard(f"redis://127.0.0.1:{server.getsockname()[1]}", HostDirectory(), "a", PROCESSORS)
+        ) as board:
             for call in (
                 lambda: board.may_poll("default", PERIOD_S),
                 lambda: board.may_probe("default", PERIOD_S),

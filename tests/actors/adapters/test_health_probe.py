@@ -10,6 +10,7 @@ from threading import Thread
 import pytest
 
 from actors.adapters.health_probe import HttpHealthProbe
+from actors.adapters.host_addresses import HostDirectory
 from actors.domain.processors import Processor
 from actors.domain.records import ProcessorHealth
 
@@ -54,7 +55,9 @@ def serving(status: int, body: bytes) -> Iterator[Server]:
 
 
 def asked(url: str, name: str = "default") -> ProcessorHealth | None:
-    with closing(HttpHealthProbe([Processor("default", url, Decimal("0.05"))], lambda: NOW_MS)) as probe:
+    with closing(
+        HttpHealthProbe([Processor("default", url, Decimal("0.05"))], lambda: NOW_MS, HostDirectory())
+    ) as probe:
         return probe.ask(name)
 
 

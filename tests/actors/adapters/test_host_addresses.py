@@ -8,8 +8,7 @@ from collections.abc import Callable
 import gevent
 import pytest
 
-from actors.adapters.host_addresses import HostAddresses, resolve
-from actors.adapters.http_connection import CallDeadlineError, ServerAddress
+from actors.adapters.host_addresses import HostAddresses, HostDirectory, ServerAddress, resolve
 
 AMPLE_S = 30.0
 FIRST, SECOND = (ServerAddress(socket.AF_INET, (f"192.0.2.{number}", 8080)) for number in (1, 2))
@@ -95,10 +94,34 @@ def test_a_look_up_that_hangs_ends_with_the_deadline_of_the_call() -> None:
     names = NameServer(FIRST)
     names.goes_on.clear()
     addresses = HostAddresses("processor", 8080, names.resolve)
-    with pytest.raises(CallDeadlineError):
+    with pytest.raises(TimeoutError):
         addresses.get(time.monotonic())
     names.goes_on.set()
     assert addresses.get(in_time()) == (FIRST,)
+
+
+def test_a_host_that_is_given_by_its_address_is_never_looked_up() -> None:
+    names = NameServer(socket.gaierror("gone"))
+    addresses = HostAddresses("127.0.0.1", 8080, names.resolve, fresh_s=0.0)
+    assert [addresses.get(time.monotonic()) for _ in range(3)] == [
+        (ServerAddress(socket.AF_INET, ("127.0.0.1", 8080)),)
+    ] * 3
+    assert names.look_ups == 0
+
+
+def test_what_cannot_be_a_name_has_no_address() -> None:
+    for impossible in ("a..b", "x" * 64 + ".test"):
+        with pytest.raises(socket.gaierror, match="is no name"):
+            HostAddresses(impossible, 8080).get(in_time())
+
+
+def test_who_shares_a_directory_shares_the_look_ups_of_a_host() -> None:
+    names = NameServer(FIRST)
+    hosts = HostDirectory(names.resolve)
+    assert [hosts.of("processor", 8080).get(in_time()) for _ in range(3)] == [(FIRST,)] * 3
+    assert names.look_ups == 1
+    hosts.of("processor", 8081).get(in_time())
+    assert names.look_ups == 2
 
 
 def test_numbers_are_addresses() -> None:

@@ -10,9 +10,9 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from actors.adapters.host_addresses import HostAddresses
-from actors.adapters.http_connection import ServerAddress, UnsentError
-from actors.adapters.http_pool import HttpPool
+from actors.adapters.host_addresses import HostAddresses, HostDirectory, ServerAddress
+from actors.adapters.http_connection import UnsentError
+from actors.adapters.http_pool import HttpPool, host_of_url
 from actors.domain.outcome import Outcome
 from tests.actors.adapters.servers import (
     AMPLE_S,
@@ -210,7 +210,7 @@ def test_a_connection_that_was_opened_ahead_is_used_by_the_next_call() -> None:
 
 
 def test_no_connection_is_opened_ahead_while_all_are_in_use() -> None:
-    with serving(silent) as server, closing(HttpPool(HostAddresses.of_url(server.url), AMPLE_S, 1)) as pool:
+    with serving(silent) as server, closing(HttpPool(host_of_url(HostDirectory(), server.url), AMPLE_S, 1)) as pool:
         call = gevent.spawn(pool.call, REQUEST)
         gevent.idle()
         with pytest.raises(UnsentError):
@@ -221,7 +221,7 @@ def test_no_connection_is_opened_ahead_while_all_are_in_use() -> None:
 def test_where_a_connection_is_neither_accepted_nor_refused_none_is_opened_ahead() -> None:
     with (
         full_port() as url,
-        closing(HttpPool(HostAddresses.of_url(url), AMPLE_S, 1)) as pool,
+        closing(HttpPool(host_of_url(HostDirectory(), url), AMPLE_S, 1)) as pool,
         pytest.raises(UnsentError),
     ):
         pool.open_one(SHORT_S)

@@ -13,6 +13,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.peer_channel import ENTRIES_AT_ONCE, ENTRIES_MAX, TTL_S, RedisPeerChannel
 from actors.domain.money import DECIMALS
 from actors.domain.payment import Payment
@@ -29,14 +30,14 @@ ENTRIES_PER_NODE = 100
 
 @pytest.fixture
 def channel(redis_url: str) -> Iterator[RedisPeerChannel]:
-    with closing(RedisPeerChannel(redis_url, GENERATION)) as channel:
+    with closing(RedisPeerChannel(redis_url, HostDirectory(), GENERATION)) as channel:
         yield channel
 
 
 @pytest.fixture
 def other(redis_url: str) -> Iterator[RedisPeerChannel]:
     """The channel of another replica."""
-    with closing(RedisPeerChannel(redis_url, GENERATION)) as other:
+    with closing(RedisPeerChannel(redis_url, HostDirectory(), GENERATION)) as other:
         yield other
 
 
@@ -163,7 +164,7 @@ def test_payments_in_any_currency_are_heard_as_they_were_told(
 
 def test_a_replica_that_starts_later_hears_what_was_told_lately(redis_url: str, channel: RedisPeerChannel) -> None:
     tell(channel, some(3))
-    with closing(RedisPeerChannel(redis_url, GENERATION)) as late:
+    with closing(RedisPeerChannel(redis_url, HostDirectory(), GENERATION)) as late:
         assert hear(late) == some(3)
 
 
@@ -178,7 +179,7 @@ def test_what_is_too_much_for_one_call_is_heard_with_the_next(
 
 def test_generations_are_apart(redis_url: str, channel: RedisPeerChannel) -> None:
     tell(channel, some(1))
-    with closing(RedisPeerChannel(redis_url, GENERATION + 1)) as later:
+    with closing(RedisPeerChannel(redis_url, HostDirectory(), GENERATION + 1)) as later:
         assert hear(later) == []
         tell(later, some(1, first=1))
         assert (hear(channel), hear(later)) == (some(1), some(1, first=1))
@@ -267,7 +268,9 @@ def test_peers_behind_a_redis_that_is_gone_are_unavailable(listening: bool) -> N
         server.bind(("127.0.0.1", 0))
         if listening:
             server.listen()
-        with closing(RedisPeerChannel(f"redis://127.0.0.1:{server.getsockname()[1]}", GENERATION)) as channel:
+        with closing(
+            RedisPeerChannel(f"redis://127.0.0.1:{server.getsockname()[1]}", HostDirectory(), GENERATION)
+        ) as channel:
             for call in (lambda: tell(channel, some(1)), channel.hear):
                 with pytest.raises(PeersUnavailableError, match="Redis"):
                     call()

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from ops.chaostest.neighbour_verdict import MB, NeighbourFigures, Spans, measure, percentile, spans_of
+from ops.chaostest.neighbour_verdict import MB, NeighbourFigures, RunSpans, measure, percentile, spans_of
 from ops.chaostest.schedule import ScheduledFault
 from ops.chaostest.workload import Attempt, OfferedAmount
 from tests.test_deployment import REPLICAS, limits_of, megabytes
 
-SPANS = Spans((1_000, 2_000), (2_000, 3_000))
+SPANS = RunSpans((1_000, 2_000), (2_000, 3_000))
 FAIR = NeighbourFigures(
     offered=999,
     expected=1000,
@@ -94,7 +94,7 @@ def test_a_part_in_which_nothing_was_accepted_has_no_p99() -> None:
 
 def test_the_quiet_part_lies_between_the_warm_up_and_the_first_fault() -> None:
     schedule = [ScheduledFault(40, "crowd", "idle", 10), ScheduledFault(30, "slow", "names", 50)]
-    assert spans_of(schedule, 1_000, 100) == Spans((6_000, 31_000), (31_000, 81_000))
+    assert spans_of(schedule, 1_000, 100) == RunSpans((6_000, 31_000), (31_000, 81_000))
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 1), (100, 99), (101, 100), (1000, 990)])

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from ops.chaostest.checker import check_history
 from ops.chaostest.history import BookedCharge, FinalState, History, PaymentRow
-from ops.chaostest.neighbour_verdict import Spans, measure
+from ops.chaostest.neighbour_verdict import RunSpans, measure
 from ops.chaostest.report import keep_findings, keep_state
 from ops.chaostest.schedule import ScheduledFault
 from ops.chaostest.workload import Attempt, BodyFormat, OfferedAmount, OfferedPayment
@@ -21,7 +21,7 @@ def test_each_broken_payment_has_a_file_with_all_its_records(tmp_path: Path) -> 
     final_state = FinalState(charges=[BookedCharge("default", LOST, 100, 7000)], payments=[PaymentRow(LOST, 100, 5)])
     history = History([offer], final_state)
     keep_state(tmp_path / "out", tmp_path, ())
-    unfair = measure(offer.attempts, Spans((0, 1), (1, 9)), {}, {}, offered=1, expected=1)
+    unfair = measure(offer.attempts, RunSpans((0, 1), (1, 9)), {}, {}, offered=1, expected=1)
     late = replace(offer.attempts[0], took_s=2.5)
     keep_findings(tmp_path / "out", history, check_history(history), replace(unfair, examples=[late]))
     assert [each["took_s"] for each in json.loads((tmp_path / "out" / "unfair.json").read_text())] == [2.5]

@@ -163,8 +163,35 @@ def test_the_command_line_and_the_environment_make_the_options() -> None:
     assert options.replica_ports == (7001, 7002)
 
 
-@pytest.mark.parametrize("arguments", [["--replicas", "0"], ["--processor-ports", "8001"], ["--port", "x"]])
-def test_senseless_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--replicas", "0"], "1 to 64"),
+        (["--port", "x"], "no port from 1 to 65535"),
+        (["--port", "0"], "no port from 1 to 65535"),
+        (["--port", "70000"], "no port from 1 to 65535"),
+        (["--port", "65533"], "at most 65532"),
+        (["--processor-ports", "13081"], "two are needed"),
+        (["--processor-ports", "13081,"], "no port from 1 to 65535"),
+        (["--processor-ports", "1,2,3"], "no port from 1 to 65535"),
+        (["--admin-ports", "9001,70000"], "no port from 1 to 65535"),
+        (["--processor-ports", "13081,13081"], "port 13081 is given twice"),
+        (["--processor-ports", "13081,9001"], "port 9001 is given twice"),
+        (["--port", "8000"], "port 8001 is given twice"),
+    ],
+)
+def test_senseless_arguments_are_a_usage_error(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
         parse_stack_options(arguments, {})
-    assert arguments[0] in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith("usage: ops/up ")
+    assert arguments[0] in said
+    assert told in said
+
+
+def test_ports_of_processors_that_are_not_simulated_may_be_given_twice() -> None:
+    variables = {"PROCESSORS": "default=http://there:1,0.05"}
+    assert parse_stack_options(["--port", "8000"], variables).port == 8000

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from actors.adapters.journal.folder import check_journal_dir
 from actors.adapters.journal.segment import HEADER, RECORD_BYTES
 from actors.adapters.journal.writer import FileJournal
 from actors.domain.payment import Payment
-from actors.errors import JournalLockedError, JournalUnavailableError
+from actors.errors import JournalLockedError, JournalUnavailableError, SettingsError
 from tests.actors.adapters.journal.journals import (
     GENERATION,
     LAST_PURGE,
@@ -140,3 +141,15 @@ def test_segments_of_an_earlier_generation_are_deleted(folder: Path, later: int,
     with closing(FileJournal(folder, purge(later), None)) as journal:
         assert list(journal.rewind()) == expected
     assert bool(segments(folder)) == bool(expected)
+
+
+def test_a_folder_that_is_missing_is_made_and_left_empty(tmp_path: Path) -> None:
+    check_journal_dir(tmp_path / "volume" / "journal")
+    assert list((tmp_path / "volume" / "journal").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused_by_the_name_of_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for impossible in (tmp_path / "file", tmp_path / "file" / "journal"):
+        with pytest.raises(SettingsError, match=r"JOURNAL_DIR=.* cannot be written"):
+            check_journal_dir(impossible)

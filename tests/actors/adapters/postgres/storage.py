@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
@@ -95,7 +96,7 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
 
 @contextmanager
 def opened(database_url: str, replica: str = "a", instance: UUID = ONLY) -> Iterator[ReplicaStorage]:
-    with closing(Connections(database_url)) as connections:
+    with closing(Connections(database_url, HostDirectory())) as connections:
         connections.open()
         fence = Fence(replica)
         yield ReplicaStorage(

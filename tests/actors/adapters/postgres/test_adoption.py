@@ -85,6 +85,35 @@ def test_a_row_that_was_taken_over_is_none_of_an_earlier_try(mine: ReplicaStorag
     )
 
 
+def test_a_row_whose_commit_was_not_answered_before_the_replica_joined_again_was_never_sent(
+    mine: ReplicaStorage,
+) -> None:
+    mine.payments.write([claim(1)], [], [])
+    for _ in range(2):
+        mine.leases.register(0, READING)
+    assert mine.leases.claims(MANY, earlier_run=True) == ()
+    assert mine.payments.write([claim(1)], [], []) == WriteResult((uid(1),), (), ())
+
+
+def test_what_an_earlier_run_has_written_may_have_been_sent(mine: ReplicaStorage) -> None:
+    mine.payments.write([claim(1)], [], [])
+    mine.payments.forget_registration()
+    mine.leases.register(0, READING)
+    assert mine.leases.claims(MANY, earlier_run=True) == (claim(1),)
+    assert mine.payments.write([claim(1)], [], []).claimed == ()
+
+
+def test_what_another_process_has_written_under_the_same_name_may_have_been_sent(
+    open_storage: OpenStorage, mine: ReplicaStorage
+) -> None:
+    twin = open_storage("a")
+    twin.leases.register(0, READING)
+    twin.payments.write([claim(1)], [], [])
+    mine.leases.register(0, READING)
+    assert mine.leases.claims(MANY, earlier_run=True) == (claim(1),)
+    assert mine.payments.write([claim(1)], [], []).claimed == ()
+
+
 def test_who_joins_with_what_is_older_than_the_last_purge_writes_nothing(
     newcomer: ReplicaStorage, other: ReplicaStorage
 ) -> None:

@@ -10,6 +10,7 @@ import gevent
 import psycopg
 import pytest
 
+from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import (
     CLIENT_CHECK_MS,
     LOCK_MS_MAX,
@@ -104,7 +105,7 @@ def test_without_a_server_every_method_says_so_in_the_end(listening: bool) -> No
 
 @pytest.fixture
 def connections(database_url: str) -> Iterator[Connections]:
-    with closing(Connections(database_url)) as connections:
+    with closing(Connections(database_url, HostDirectory())) as connections:
         connections.open()
         yield connections
 
@@ -123,7 +124,7 @@ def test_the_server_bounds_every_statement_as_well(connections: Connections) -> 
 
 
 def test_a_caller_does_not_wait_long_for_a_pool_whose_connections_are_all_in_use(database_url: str) -> None:
-    with closing(Pool(database_url, size_max=1, limit_s=READ_S_MAX)) as pool:
+    with closing(Pool(database_url, HostDirectory(), size_max=1, limit_s=READ_S_MAX)) as pool:
         pool.open()
         with pool.use(), pytest.raises(LedgerUnavailableError), pool.use(0.05):
             pass
@@ -144,7 +145,7 @@ def test_other_greenlets_run_while_one_waits_for_postgres(database_url: str, con
 
 
 def test_a_call_that_is_given_up_leaves_no_connection_that_still_waits(database_url: str) -> None:
-    with closing(SingleConnection(database_url, limit_s=READ_S_MAX)) as single:
+    with closing(SingleConnection(database_url, HostDirectory(), limit_s=READ_S_MAX)) as single:
         with psycopg.connect(database_url) as blocker:
             blocker.execute("LOCK TABLE payment")
             with pytest.raises(gevent.Timeout), gevent.Timeout(0.05), single.use() as connection:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from gevent.lock import BoundedSemaphore
 
+from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import READ_S_MAX, Connections, Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
@@ -31,7 +32,7 @@ SUMS_RUN = (
 @pytest.fixture
 def connections(database_url: str) -> Iterator[Connections]:
     """Connections of a replica whose writer and leaser are in use already."""
-    with closing(Connections(database_url)) as connections:
+    with closing(Connections(database_url, HostDirectory())) as connections:
         for single in (connections.writer, connections.leaser):
             with single.use() as connection:
                 connection.execute("SELECT 1")

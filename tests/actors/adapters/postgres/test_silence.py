@@ -1,73 +1,19 @@
 """A Postgres that falls silent is unavailable within the limit of each call, in a replica that runs under gevent."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
-from threading import Event, Thread
 
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from actors.adapters.postgres.connections import PING_S_MAX, READ_S_MAX, WRITE_S_MAX
 from tests.actors.adapters.postgres.storage import DEADLINE_S
+from tests.actors.adapters.relay import Relay, to_postgres
 
 ROOT = Path(__file__).parents[4]
-
-
-class Proxy:
-    """Stands before Postgres, and lets nothing through once it is frozen."""
-
-    def __init__(self, database_url: str) -> None:
-        parameters = conninfo_to_dict(database_url)
-        self._host, self._port = str(parameters.get("host", "localhost")), int(parameters.get("port") or 5432)
-        self._flowing = Event()
-        self._flowing.set()
-        self._ends = ExitStack()
-        self._listener = self._ends.enter_context(socket.create_server(("127.0.0.1", 0)))
-        self._sockets = [self._listener]
-        self.url = make_conninfo(database_url, host="127.0.0.1", port=str(self._listener.getsockname()[1]))
-        self._threads = [Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def freeze(self) -> None:
-        self._flowing.clear()
-
-    def close(self) -> None:
-        for each in self._sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        self._flowing.set()
-        for thread in self._threads:
-            thread.join()
-        self._ends.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client = self._ends.enter_context(self._listener.accept()[0])
-                server = self._ends.enter_context(self._connect())
-                self._sockets += [client, server]
-                for pair in ((client, server), (server, client)):
-                    self._threads.append(Thread(target=self._pump, args=pair))
-                    self._threads[-1].start()
-
-    def _connect(self) -> socket.socket:
-        if not self._host.startswith("/"):
-            return socket.create_connection((self._host, self._port))
-        server = socket.socket(socket.AF_UNIX)
-        server.connect(f"{self._host}/.s.PGSQL.{self._port}")
-        return server
-
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                self._flowing.wait()
-                target.sendall(data)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
 
 
 # As a replica runs it: under gevent. It connects, says so, and calls once more when it is told to.
@@ -95,10 +41,11 @@ with opened(sys.argv[1], sys.argv[2]) as storage:
 def said_of_silence(database_url: str, names: Sequence[str]) -> dict[str, str]:
     """Call these while Postgres has fallen silent, each in a replica of its own, and tell what each replica says."""
     with ExitStack() as ends:
-        proxy = ends.enter_context(closing(Proxy(database_url)))
+        relay = ends.enter_context(closing(Relay(to_postgres(database_url))))
+        url = make_conninfo(database_url, host="127.0.0.1", port=str(relay.port))
         replicas = []
         for name in names:
-            command = [sys.executable, "-c", SILENCED, proxy.url, name]
+            command = [sys.executable, "-c", SILENCED, url, name]
             replica = subprocess.Popen(  # noqa: S603  # our own script
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
             )
@@ -106,7 +53,7 @@ def said_of_silence(database_url: str, names: Sequence[str]) -> dict[str, str]:
             ends.callback(replica.kill)
             replicas.append(replica)
         assert [replica.stdout and replica.stdout.readline() for replica in replicas] == ["connected\n"] * len(names)
-        proxy.freeze()
+        relay.freeze()
         with ThreadPoolExecutor() as executor:
             said = executor.map(lambda replica: replica.communicate("go\n", timeout=DEADLINE_S)[0], replicas)
             return dict(zip(names, said, strict=True))
@@ -131,10 +78,11 @@ from gevent import monkey
 monkey.patch_all()
 import sys
 from contextlib import closing, suppress
+from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import READ_S_MAX, Pool
 from actors.errors import LedgerUnavailableError
 
-with closing(Pool(sys.argv[1], 1, READ_S_MAX)) as pool:
+with closing(Pool(sys.argv[1], HostDirectory(), 1, READ_S_MAX)) as pool:
     pool.open()
     with pool.use():
         for _ in range(3):

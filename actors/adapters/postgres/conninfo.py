@@ -1,0 +1,67 @@
+"""Where Postgres is: what psycopg connects by, with the addresses of its hosts, so that nobody looks them up again."""
+
+import time
+from itertools import repeat
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from actors.adapters.host_addresses import HostDirectory
+from actors.errors import SettingsError
+
+POSTGRES_PORT = "5432"
+PORT_MAX = 65535
+LOOK_UP_S_MAX = 1.0
+"""Longest wait for the first look-up of hosts that have no address yet."""
+
+
+def check_database_url(database_url: str) -> None:
+    """Check what `DATABASE_URL` says, without connecting.
+
+    Raises:
+        SettingsError: psycopg cannot connect by it.
+    """
+    try:
+        given = conninfo_to_dict(database_url)
+        hosts, ports = (str(given.get(key) or "").split(",") for key in ("host", "port"))
+        if len(ports) not in {1, len(hosts)} or not all(_is_port(port or POSTGRES_PORT) for port in ports):
+            raise SettingsError(f"DATABASE_URL: port {','.join(ports)!r} is no number from 1 to 65535 for each host")
+    except psycopg.Error as error:
+        raise SettingsError(f"DATABASE_URL is no address of a PostgreSQL: {' '.join(str(error).split())}") from error
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and 0 < int(text) <= PORT_MAX
+
+
+def locate(database_url: str, hosts: HostDirectory) -> str:
+    """Add the addresses of all its hosts to a URL: each of several is an attempt of its own, tried in order.
+
+    Sockets of the file system stay as they are, and so does what names addresses itself. A host without an address is
+    left out where another one has some.
+
+    Raises:
+        psycopg.OperationalError: no host has an address after `LOOK_UP_S_MAX`.
+    """
+    given = conninfo_to_dict(database_url)
+    if "hostaddr" in given or not given.get("host"):
+        return database_url
+    names, ports = str(given["host"]).split(","), str(given.get("port", "")).split(",")
+    deadline_s = time.monotonic() + LOOK_UP_S_MAX
+    places: list[tuple[str, str, str]] = []
+    last_error = None
+    for name, given_port in zip(names, ports if len(ports) > 1 else repeat(*ports), strict=False):
+        port = given_port or POSTGRES_PORT
+        if not name or name.startswith(("/", "@")):
+            places.append((name, "", port))
+            continue
+        try:
+            addresses = hosts.of(name, int(port)).get(deadline_s)
+        except OSError as error:
+            last_error = error
+        else:
+            places += [(name, str(address.socket_address[0]), port) for address in addresses]
+    if not places:
+        raise psycopg.OperationalError(f"no address for {given['host']}: {last_error}") from last_error
+    host, hostaddr, port = (",".join(each) for each in zip(*places, strict=True))
+    return make_conninfo(database_url, host=host, hostaddr=hostaddr, port=port)
