@@ -160,7 +160,9 @@ def test_rows_that_there_was_no_room_for_are_read_again_and_hold_the_watermark_u
     lease.advance(2 * LEASE_S)
     assert lease.watermark_ms == NOW_MS - 500
     with_room(lease, 27).advance(3 * ADOPT_S)
-    read = [claim.payment for message in lease.router.messages if isinstance(message, Adopt) for claim in message.claims]
+    read = [
+        claim.payment for message in lease.router.messages if isinstance(message, Adopt) for claim in message.claims
+    ]
     assert read == [payment(number) for number in range(27)], "those that are driven are still unsettled"
     assert lease.watermark_ms <= NOW_MS - 500, "the last page was full"
     with_room(lease, 28).advance(3 * ADOPT_S)

@@ -90,9 +90,7 @@ class OrphanJournal:
 class FrozenJournal:
     """The journal of a process that lives but has lost its lease: it is read, and left as it is."""
 
-    def __init__(
-        self, folder: Path, last_purge: LastPurge, read: Callable[[], None], taken: dict[Path, int]
-    ) -> None:
+    def __init__(self, folder: Path, last_purge: LastPurge, read: Callable[[], None], taken: dict[Path, int]) -> None:
         """`read` is called when what it holds stands in another journal; for `taken` see `OrphanJournal`."""
         self._folder = folder
         self._last_purge = last_purge
