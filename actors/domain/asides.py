@@ -46,8 +46,14 @@ class Asides:
         self.pinned.clear()
         self.only_asked.clear()
 
-    def may_ask(self, now_s: float, *, is_silent: bool) -> bool:
-        """Tell whether it may be asked for one more; it is silent if it has not answered the last look-up."""
+    def may_ask(self, now_s: float, *, is_closed: bool, is_silent: bool) -> bool:
+        """Tell whether it may be asked for one more.
+
+        While its breaker is closed, look-ups without an answer have to open it. Then it counts as silent where it has
+        not answered the last one.
+        """
+        if is_closed:
+            return len(self._asked) < ASKED_MAX
         if not is_silent and len(self._asked) < self._at_once:
             return True
         return now_s >= self._ask_at_s and len(self._asked) < SILENT_ASKED_MAX

@@ -455,7 +455,7 @@ class Dispatcher:
         """Ask for the payments that wait for an answer, or charge them again, as far as their processor has room."""
         for name, asides in self._asides.items():
             view = self.routes.views[name]
-            while asides.only_asked and asides.may_ask(now_s, is_silent=view.unanswered):
+            while asides.only_asked and self._may_ask(name, now_s):
                 self._ask(asides, asides.only_asked.popleft(), now_s)
             while asides.pinned and (view.takes_pinned or not view.state.is_closed):
                 life = asides.pinned[0]
@@ -464,10 +464,14 @@ class Dispatcher:
                 may_be_charged = takes and self.routes.takes(name, life.payment.currency)
                 if may_be_charged and not self._is_spent_here(life, name, now_s):
                     self._apply(asides.pinned.popleft(), Chosen(name), now_s)
-                elif asides.may_ask(now_s, is_silent=view.unanswered):
+                elif self._may_ask(name, now_s):
                     self._ask(asides, asides.pinned.popleft(), now_s)
                 else:
                     break
+
+    def _may_ask(self, name: str, now_s: float) -> bool:
+        view = self.routes.views[name]
+        return self._asides[name].may_ask(now_s, is_closed=view.state.is_closed, is_silent=view.unanswered)
 
     def _ask(self, asides: Asides, life: Lifecycle, now_s: float) -> None:
         asides.asked(life, now_s)
