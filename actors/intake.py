@@ -21,6 +21,7 @@ from actors.messages.intake import (
     FindAccepted,
     FirstAmountsFound,
     Found,
+    GetTakeOverRoom,
     GetWaiting,
     IntakeMessage,
     Recorded,
@@ -38,6 +39,9 @@ UNREADABLE_S = 1.0
 """Time after which a journal that could not be read is tried again."""
 DELIVERY_MAX = 250
 """Payments that the router is given at once, so that reading them from the disk does not hold up clients."""
+TAKEN_OVER_SHARE = 0.5
+"""Share of the journal beyond which no other journal is taken over: what others have left does not keep new payments
+out."""
 ANSWERS = {
     Verdict.REPEATED: AcceptAnswer.REPEATED,
     Verdict.REFUSED: AcceptAnswer.CONFLICT,
@@ -125,6 +129,9 @@ class IntakeActor(Actor):
                     self._amounts.hear_decided(payment)
             case FirstAmountsFound():
                 self._decide(message)
+            case GetTakeOverRoom():
+                # One at a time in the smallest journal.
+                return max(1, int(TAKEN_OVER_SHARE * self._open_max)) - self._journal.held
             case TakeOver(payments):
                 return self._take_over(payments)
             case FindAccepted():

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from actors.actor import Actor
-from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.lease_watch import LEASE_S
 from actors.domain.records import FIRST, NOTHING_MISSING, Position, Registration, Watermarks
 from actors.domain.trouble import Trouble
@@ -19,7 +18,7 @@ from actors.messages.trouble import GetTrouble
 from actors.ports import JournalShelf, LeaseStore, PaymentStore, Recipient, Runtime
 from actors.resolver import Resolver
 from actors.store_watch import StoreMemory, StoreWatch
-from actors.takeover import Takeover
+from actors.takeover import ADOPTED_AT_ONCE_MAX, Takeover
 
 logger = logging.getLogger(__name__)
 
@@ -142,8 +141,7 @@ class LeaseActor(Actor):
         return True
 
     def _adopt(self) -> None:
-        if self._rows_since_ms is not None:
-            self._read_rows(self._takeover.room())
+        self._read_rows()
         try:
             adopted = self._takeover.adopt_rows()
         except LedgerUnavailableError:
@@ -213,7 +211,7 @@ class LeaseActor(Actor):
         self._fleet.look()
         self._runtime.clock.join(max(registration.published_ms, self._fleet.published_ms))
         self._rows_since_ms, self._rows_after = registration.watermark_ms, FIRST
-        self._read_rows(DRIVEN_MAX)
+        self._read_rows()
         for chunk in in_chunks(self._payments.latest(LATEST_MAX)):
             self._intake.tell(FirstAmountsFound(chunk))
         self._registration = registration
@@ -221,16 +219,19 @@ class LeaseActor(Actor):
         self._renewed(until_s)
         return registration.generation
 
-    def _read_rows(self, rows_max: int) -> None:
-        """Take up the next rows of an earlier run; the router ignores those that it drives already."""
-        claims = self._leases.claims(rows_max, self._rows_after, earlier_run=True)
-        if claims and self._rows_since_ms is not None:
-            logger.info("%d payments of an earlier run are not settled yet", len(claims))
-            self._router.tell(Adopt(claims, self._rows_since_ms))
-            last = claims[-1].payment
-            self._rows_after = Position(last.accepted_at_ms, last.correlation_id)
-        if len(claims) < rows_max:
-            self._rows_since_ms = None
+    def _read_rows(self) -> None:
+        """Take up rows of an earlier run while the router has room; it ignores those that it drives already."""
+        while self._rows_since_ms is not None and (room := self._takeover.room()):
+            rows_max = min(room, ADOPTED_AT_ONCE_MAX)
+            claims = self._leases.claims(rows_max, self._rows_after, earlier_run=True)
+            if claims:
+                logger.info("%d payments of an earlier run are not settled yet", len(claims))
+                self._router.tell(Adopt(claims, self._rows_since_ms))
+                last = claims[-1].payment
+                self._rows_after = Position(last.accepted_at_ms, last.correlation_id)
+            if len(claims) < rows_max:
+                self._rows_since_ms = None
+            self.progressed()
 
     def _beat(self, registration: Registration) -> int:
         until_s = self._runtime.now_s() + LEASE_S

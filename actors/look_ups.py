@@ -9,6 +9,7 @@ from math import inf
 from actors.domain.lifecycle_events import LookUpEnded
 from actors.domain.payment import Payment
 from actors.domain.processor_delay import ProcessorDelay
+from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.records import LookUpAnswer, LookUpResult
 from actors.ports import ProcessorClient, Runtime
 
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_UPS_MAX = 16
 """Look-ups under way at once."""
+LOOK_UPS_PER_S = 200.0
+"""Look-ups that start in a second, so that thousands of payments that others have left cost new ones little CPU."""
 LOOK_UP_PAUSE_S = 0.25
 """After look-ups of which none was answered, the processor is asked for nothing until this time has passed."""
 PROOF_S = 20.0
@@ -47,7 +50,10 @@ class LookUps:
         *,
         is_polled: bool,
     ) -> None:
-        """`ended` is called after each look-up, on another greenlet; `is_polled` where replicas share its health."""
+        """`ended` is called after each look-up, and when the next may start, on another greenlet.
+
+        `is_polled` tells whether replicas share its health.
+        """
         self._name = name
         self._client = client
         self._delay = delay
@@ -55,6 +61,9 @@ class LookUps:
         self._ended = ended
         self._waiting: deque[Payment] = deque()
         self._under_way = 0
+        self._rate = RateLimiter(RateLimits(per_s_initial=LOOK_UPS_PER_S, burst=LOOK_UPS_MAX))
+        self._is_start_due = False
+        """Whether the next ones start when the rate allows it."""
         self._ends: list[LookUpEnded] = []
         self._answered_s = -inf
         """When the latest look-up was asked that was answered."""
@@ -86,10 +95,22 @@ class LookUps:
             unasked = tuple(self._end(payment, _NO_ANSWER, now_s) for payment in self._waiting)
             self._waiting.clear()
             return unasked
-        while self._waiting and self._under_way < LOOK_UPS_MAX:
+        while self._waiting and self._under_way < LOOK_UPS_MAX and self._may_start(now_s):
             self._under_way += 1
             self._runtime.spawn(self._look_up, self._waiting.popleft())
         return ()
+
+    def _may_start(self, now_s: float) -> bool:
+        if self._rate.take(now_s):
+            return True
+        if not self._is_start_due:
+            self._is_start_due = True
+            self._runtime.call_later(self._rate.next_at_s(now_s) - now_s, self._start_later)
+        return False
+
+    def _start_later(self) -> None:
+        self._is_start_due = False
+        self._ended()
 
     def take_ends(self) -> tuple[LookUpEnded, ...]:
         """Give those that have ended since the last call."""

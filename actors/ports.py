@@ -138,10 +138,10 @@ class Orphan(Protocol):
     """The journal of a replica that is gone."""
 
     def replay(self) -> Iterator[Payment]:
-        """Give every payment that it holds."""
+        """Give every payment that it holds and that was not taken before, the oldest first."""
 
-    def clear(self) -> None:
-        """Give up what it holds: another journal has it now."""
+    def took(self, count: int) -> None:
+        """Give up the next of the payments that were replayed: another journal has them now."""
 
     def close(self) -> None:
         """Release its lock."""

@@ -7,7 +7,7 @@ from itertools import islice
 from actors.domain.payment import Payment
 from actors.domain.records import AdoptedClaims
 from actors.errors import GatewayUnavailableError, JournalUnavailableError
-from actors.messages.intake import TakeOver
+from actors.messages.intake import GetTakeOverRoom, TakeOver
 from actors.messages.router import Adopt, GetAdoptionRoom
 from actors.ports import JournalShelf, LeaseStore, Orphan, Recipient
 
@@ -66,9 +66,13 @@ class Takeover:
     def adopt_journals(self, gone: Collection[str]) -> None:
         """Copy the journals that nobody holds, and those of the replicas that are `gone`, into the own one.
 
+        What the own one has no room for stays where it is, for a later call or for another replica.
+
         Raises:
             LedgerUnavailableError: `progressed` raises it.
         """
+        if not self._journal_room():
+            return
         try:
             for orphan in self._shelf.orphans(gone):
                 try:
@@ -81,15 +85,27 @@ class Takeover:
             logger.warning("the journals of other replicas are left alone: %s", error)
 
     def _copy(self, orphan: Orphan) -> None:
-        payments = orphan.replay()
-        while chunk := tuple(islice(payments, TAKEN_AT_ONCE_MAX)):
-            if not self._take_over(chunk):
-                return
+        payments, taken = orphan.replay(), 0
+        while room := self._journal_room():
+            chunk = tuple(islice(payments, min(room, TAKEN_AT_ONCE_MAX)))
+            if chunk and not self._take_over(chunk):
+                break
+            # At the end of the journal too: what an earlier call has taken may stand there still.
+            orphan.took(len(chunk))
+            if not chunk:
+                break
+            taken += len(chunk)
             self._progressed()
-        orphan.clear()
+        if taken:
+            logger.warning("%d payments of the journal of a replica that is gone are taken over", taken)
+
+    def _journal_room(self) -> int:
+        try:
+            return max(0, int(self._intake.ask(GetTakeOverRoom(), ASK_S_MAX)))
+        except GatewayUnavailableError:
+            return 0
 
     def _take_over(self, payments: Sequence[Payment]) -> bool:
-        logger.warning("%d payments of the journal of a replica that is gone are taken over", len(payments))
         try:
             return bool(self._intake.ask(TakeOver(tuple(payments)), TAKE_OVER_S_MAX))
         except GatewayUnavailableError:

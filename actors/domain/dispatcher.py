@@ -3,11 +3,12 @@
 Pure: messages and the time go in, `Work` comes out, and all of it has to be carried out.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from random import Random
 from uuid import UUID
 
+from actors.domain.asides import Asides
 from actors.domain.held_payments import HeldPayments, HeldQueue
 from actors.domain.lifecycle import ENDED, WRITING, Effect, Lifecycle, State
 from actors.domain.lifecycle_events import (
@@ -42,8 +43,9 @@ from actors.domain.work import Driven, Work
 
 WINDOW_MAX = 1000
 """Payments of the journal that are in memory at once; the others wait on the disk."""
-ADOPTED_MAX = 2 * WINDOW_MAX
-"""Rows of other replicas are adopted while fewer payments than this are in memory that are not aside."""
+ADOPTED_MAX = WINDOW_MAX
+"""Payments from rows that are in memory at once and not aside. They have this window of their own, beside that of the
+journal's, so that neither keep the others from being charged."""
 DRIVEN_MAX = 5 * WINDOW_MAX
 """Payments in memory at once, with those that wait for a processor's answer and those that few processors take: neither
 may keep others from being charged, as long as there are not so many. Adopted ones leave a window for new ones."""
@@ -65,6 +67,10 @@ class Dispatcher:
         self._lives: dict[UUID, Lifecycle] = {}
         self._aside = 0
         """How many of them wait for a processor's answer, however long."""
+        self._adopted = 0
+        """How many of them come from rows."""
+        self._adopted_aside = 0
+        """How many are both."""
         self._store_changed = False
         """Whether Postgres may have forgotten something since this dispatcher began."""
         self._asked = window_max
@@ -73,8 +79,8 @@ class Dispatcher:
         """Payments that wait in the journal for being asked for."""
         self._held = HeldPayments(routes.cheapest_first)
         """Payments that are free to go to any processor that takes them."""
-        self._held_pinned: dict[str, deque[Lifecycle]] = {name: deque() for name in routes.views}
-        """Pinned payments that wait for room at their processor."""
+        self._asides = {name: Asides() for name in routes.views}
+        """Payments that wait for the answer of a processor, or for room where they are pinned."""
         self._rivals: dict[UUID, list[tuple[Payment, bool]]] = {}
         """Payments under an id that is driven here with another amount or currency, until its row is decided, and
         whether each was replayed."""
@@ -112,7 +118,10 @@ class Dispatcher:
                 elif life.state is State.HELD:
                     # It came from the journal before its row was known, and need not be claimed any more.
                     self._work.recorded.append(key)
-            life = self._lives.setdefault(key, Lifecycle(claim.payment))
+            life = self._lives.get(key)
+            if life is None:
+                self._lives[key] = life = Lifecycle(claim.payment, is_adopted=True)
+                self._adopted += 1
             if self._store_changed:
                 self._apply(life, Replayed(self._names, must_answer=True), now_s)
             self._apply(life, Adopted(claim.processor, claim.attempts, claim.moves, oldest_stamp_ms), now_s)
@@ -167,8 +176,8 @@ class Dispatcher:
         """
         self._store_changed = True
         self._held = HeldPayments(self.routes.cheapest_first)
-        for queue in self._held_pinned.values():
-            queue.clear()
+        for asides in self._asides.values():
+            asides.clear()
         for life in list(self._lives.values()):
             was_held = life.state is State.HELD
             self._apply(life, RowDoubted(self._names), now_s)
@@ -218,7 +227,9 @@ class Dispatcher:
         """Note what processors said of payments."""
         for end in ends:
             answered = end.result is not LookUpResult.NO_ANSWER
-            self.routes.views[end.processor].looked_up(end.asked_at_s, answered=answered)
+            view = self.routes.views[end.processor]
+            view.looked_up(end.asked_at_s, answered=answered)
+            self._asides[end.processor].ended(end.correlation_id, is_silent=view.unanswered)
             second = self._rechecks.answered(end, now_s)
             if second is not None:
                 self._work.settlements.append(second)
@@ -235,7 +246,7 @@ class Dispatcher:
         for key in self._pauses.ended(now_s):
             self._end_pause(key, now_s)
         self._recheck(now_s)
-        self._release_pinned(now_s)
+        self._release_asides(now_s)
         self._release_held(now_s)
         self._ask_for_more()
         self._work.closings = [life.closing(now_ms) for life in self._closing]
@@ -247,7 +258,8 @@ class Dispatcher:
 
     def wakes_at_s(self, now_s: float) -> float | None:
         """Tell when time alone will change what is decided; None where it never does."""
-        nexts_s = (self._pauses.next_end_s, self._marks.next_s, self._rechecks.next_s)
+        asks_s = (asides.asks_at_s(now_s) for asides in self._asides.values())
+        nexts_s = (self._pauses.next_end_s, self._marks.next_s, self._rechecks.next_s, *asks_s)
         ends_s = [next_s for next_s in nexts_s if next_s is not None]
         if self._held:
             patience = (self.routes.patience_ends_s(name) for name in self.routes.views)
@@ -275,9 +287,10 @@ class Dispatcher:
         return sum(life.state in WRITING for life in self._lives.values())
 
     def adoption_room(self) -> int:
-        """Tell how many more payments may be adopted."""
-        driven_max = min(ADOPTED_MAX + self._aside, DRIVEN_MAX - self._window_max)
-        return max(0, driven_max - len(self._lives) - self._asked)
+        """Tell how many more payments may be adopted: a window stays free for those of the journal."""
+        free = ADOPTED_MAX - (self._adopted - self._adopted_aside)
+        beside_window = DRIVEN_MAX - self._window_max - self._adopted - (self._aside - self._adopted_aside)
+        return max(0, min(free, beside_window, DRIVEN_MAX - len(self._lives) - self._asked))
 
     def counts(self) -> Mapping[str, int]:
         """Count the payments by what they wait for, those in the journal included."""
@@ -336,7 +349,8 @@ class Dispatcher:
                 self.routes.views[room_before].given -= 1
             if room_after is not None:
                 self.routes.views[room_after].given += 1
-        self._aside += life.is_aside - aside_before
+        if life.is_aside != aside_before:
+            self._count_aside(life, -1 if aside_before else 1)
         pinned_after = life.pinned_at
         if pinned_before != pinned_after:
             assert pinned_before is None or pinned_after is None, "a payment that may have been charged never moves"
@@ -371,8 +385,14 @@ class Dispatcher:
             case Effect.NONE:
                 pass
 
+    def _count_aside(self, life: Lifecycle, more: int) -> None:
+        self._aside += more
+        self._adopted_aside += more if life.is_adopted else 0
+
     def _forget(self, life: Lifecycle, now_s: float) -> None:
-        self._aside -= life.is_aside
+        if life.is_aside:
+            self._count_aside(life, -1)
+        self._adopted -= life.is_adopted
         key = life.payment.correlation_id
         del self._lives[key]
         if life.pinned_at is not None:
@@ -399,16 +419,17 @@ class Dispatcher:
             self._pauses.begin(key, failures, now_s)
 
     def _hold(self, life: Lifecycle, now_s: float, *, first: bool) -> None:
-        if life.must_be_looked_up:
+        if life.must_be_looked_up and not life.is_aside:
             self._apply(life, LookUpChosen(), now_s)
-        elif life.row is not None and life.row not in self.routes.views:
+        elif life.must_be_looked_up and life.to_ask in self._asides:
+            self._asides[life.to_ask].add(life, first=first)
+        elif life.row is not None and life.row not in self._asides:
             # It may have been charged there, or be moved from there, and nobody can ask.
             self._apply(life, Unconfigured(), now_s)
             self._marks.stranded(life, now_s)
         elif life.pinned:
             assert life.row is not None
-            queue = self._held_pinned[life.row]
-            (queue.appendleft if first else queue.append)(life)
+            self._asides[life.row].add(life, first=first)
         elif life.declined_by and self._is_declined_by_all(life):
             self._apply(life, DeclinedByAll(), now_s)
         else:
@@ -431,16 +452,31 @@ class Dispatcher:
             self._rechecks.asked(recheck)
             self._work.look_ups.setdefault(recheck.processor, []).append(recheck.payment)
 
-    def _release_pinned(self, now_s: float) -> None:
-        for name, queue in self._held_pinned.items():
+    def _release_asides(self, now_s: float) -> None:
+        """Ask for the payments that wait for an answer, or charge them again, as far as their processor has room."""
+        for name, asides in self._asides.items():
             view = self.routes.views[name]
-            while queue and (view.takes_pinned or not view.state.is_closed):
-                life = queue.popleft()
+            while asides.only_asked and self._may_ask(name, now_s):
+                self._ask(asides, asides.only_asked.popleft(), now_s)
+            while asides.pinned and (view.takes_pinned or not view.state.is_closed):
+                life = asides.pinned[0]
                 # No probe, as long as look-ups may free it: one that fails again and again would put that off for ever.
                 takes = view.state.is_closed or (view.turns_away and view.takes_pinned)
                 may_be_charged = takes and self.routes.takes(name, life.payment.currency)
-                is_spent = self._is_spent_here(life, name, now_s)
-                self._apply(life, Chosen(name) if may_be_charged and not is_spent else LookUpChosen(), now_s)
+                if may_be_charged and not self._is_spent_here(life, name, now_s):
+                    self._apply(asides.pinned.popleft(), Chosen(name), now_s)
+                elif self._may_ask(name, now_s):
+                    self._ask(asides, asides.pinned.popleft(), now_s)
+                else:
+                    break
+
+    def _may_ask(self, name: str, now_s: float) -> bool:
+        view = self.routes.views[name]
+        return self._asides[name].may_ask(now_s, is_closed=view.state.is_closed, is_silent=view.unanswered)
+
+    def _ask(self, asides: Asides, life: Lifecycle, now_s: float) -> None:
+        asides.asked(life, now_s)
+        self._apply(life, LookUpChosen(), now_s)
 
     def _is_spent_here(self, life: Lifecycle, name: str, now_s: float) -> bool:
         """Tell whether a pinned payment had all its tries there, so that only a look-up may free it for another one."""
@@ -487,18 +523,19 @@ class Dispatcher:
         """Take a payment, whose state is about to change, out of the queue that it is in, if it is in one."""
         if life.state is not State.HELD:
             return
-        if life.pinned:
-            assert life.row is not None
-            self._held_pinned[life.row].remove(life)
+        if life.pinned or life.must_be_looked_up:
+            assert life.to_ask is not None
+            self._asides[life.to_ask].remove(life)
         else:
             self._held.remove(life)
 
     def _ask_for_more(self) -> None:
         """Ask for as many payments of the journal as there is room for."""
         expected = len(self._lives) + self._asked
-        # What waits for an answer, or for one of few processors, must not keep others from being charged.
-        aside = self._aside + self._held.restricted
-        wanted = min(self._window_max - (expected - aside), DRIVEN_MAX - expected)
+        # What waits for an answer, or for one of few processors, must not keep others from being charged, nor must what
+        # comes from rows.
+        beside = self._adopted + self._aside - self._adopted_aside + self._held.restricted
+        wanted = min(self._window_max - (expected - beside), DRIVEN_MAX - expected)
         if wanted >= WANTED_MIN or (wanted > 0 and not self._asked):
             self._asked += wanted
             self._work.wanted = wanted

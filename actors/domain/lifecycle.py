@@ -101,6 +101,8 @@ class Lifecycle:
 
     payment: Payment
     state: State = State.HELD
+    is_adopted: bool = False
+    """Whether it was found in a row, rather than in the journal of this replica."""
     processor: str | None = None
     """The processor that was chosen last, or whose answer ended it; None where none is."""
     has_row: bool = False
@@ -172,6 +174,11 @@ class Lifecycle:
             return False
         is_only_asked = self.said_charged or self.mismatched_at is not None or self.row in self.declined_by
         return bool(self.unasked) or (self.pinned and is_only_asked)
+
+    @property
+    def to_ask(self) -> str | None:
+        """The processor that is asked for it next, where one has to be."""
+        return self.unasked[0] if self.unasked else self.row
 
     @property
     def taking_room_at(self) -> str | None:
@@ -430,7 +437,7 @@ class Lifecycle:
     def _look_up_chosen(self) -> Effect:
         if self.state is not State.HELD:
             return Effect.NONE
-        processor = self.unasked[0] if self.unasked else self.row
+        processor = self.to_ask
         assert processor is not None
         assert self.unasked or self.unchecked or self.pinned, "only a payment that may have been charged is looked up"
         return self._look_up(processor)

@@ -39,6 +39,11 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True)
+class GetTakeOverRoom:
+    """Asks how many payments of other journals there is room for."""
+
+
+@dataclass(frozen=True, slots=True)
 class TakeOver:
     """Make these payments of another replica's journal durable here. Answers whether they are."""
 
@@ -121,6 +126,7 @@ def in_chunks(payments: Sequence[Payment]) -> Iterator[tuple[Payment, ...]]:
 
 IntakeMessage = (
     Accept
+    | GetTakeOverRoom
     | TakeOver
     | Want
     | Recorded

@@ -103,16 +103,36 @@ class MemoryStoreMemory:
 
 
 class OrphanedJournal:
-    """Fulfils `actors.ports.Orphan`; `clear` is called when another journal has what this one holds."""
+    """Fulfils `actors.ports.Orphan`; `clear` is called when another journal has all that this one holds."""
 
-    def __init__(self, journal: MemoryJournal, last_purge: LastPurge, clear: Callable[[], None]) -> None:
-        self.clear = clear
+    def __init__(
+        self, journal: MemoryJournal, last_purge: LastPurge, taken: set[UUID], clear: Callable[[], None]
+    ) -> None:
+        """`taken` are the ids that another journal has, and is changed."""
+        self._clear = clear
         self._journal = journal
         self._last_purge = last_purge
+        self._taken = taken
+        self._given: deque[UUID] = deque()
+        self._is_whole = False
+        """Whether all was replayed."""
 
     def replay(self) -> Iterator[Payment]:
         generation = self._journal.last_purge.generation
-        yield from [each for each in self._journal.kept.values() if not self._last_purge.forgets(each, generation)]
+        for each in list(self._journal.kept.values()):
+            if not self._last_purge.forgets(each, generation) and each.correlation_id not in self._taken:
+                self._given.append(each.correlation_id)
+                yield each
+        self._is_whole = True
+        self._clear_if_taken()
+
+    def took(self, count: int) -> None:
+        self._taken.update(self._given.popleft() for _ in range(count))
+        self._clear_if_taken()
+
+    def _clear_if_taken(self) -> None:
+        if self._is_whole and not self._given:
+            self._clear()
 
     def close(self) -> None:
         """Do nothing: no lock was taken."""
@@ -131,6 +151,8 @@ class SharedShelf:
         self._is_held = is_held
         self._read: dict[str, int] = {}
         """How many groups a journal had that was read while a process held it."""
+        self._taken: dict[str, set[UUID]] = {}
+        """The ids of each journal that stand in the own one."""
 
     def emptied(self) -> frozenset[str]:
         return frozenset(name for name, journal in self._journals.items() if name != self._own and not journal.held)
@@ -139,8 +161,13 @@ class SharedShelf:
         for name, journal in self._journals.items():
             if name == self._own or not journal.held:
                 continue
+            taken = self._taken.setdefault(name, set())
             if not self._is_held(name):
-                yield OrphanedJournal(journal, self._last_purge, journal.clear)
+                yield OrphanedJournal(journal, self._last_purge, taken, partial(self._clear, name))
             elif name in gone and self._read.get(name) != len(journal.appends):
                 groups = len(journal.appends)
-                yield OrphanedJournal(journal, self._last_purge, partial(self._read.__setitem__, name, groups))
+                yield OrphanedJournal(journal, self._last_purge, taken, partial(self._read.__setitem__, name, groups))
+
+    def _clear(self, name: str) -> None:
+        self._journals[name].clear()
+        self._taken[name].clear()

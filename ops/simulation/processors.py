@@ -85,9 +85,7 @@ class SimulatedClient:
 
     def answers_health(self) -> bool:
         self._travel()
-        call = SimulatedCall(self._runtime)
-        self._processor.answer_health(call)
-        answer = call.wait(HEALTH_S_MAX)
+        answer = _ask_for_health(self._processor, self._runtime)
         return not self._processor.faults.refuse and answer is not None and answer[0] == HTTP_OK
 
     def close(self) -> None:
@@ -110,9 +108,7 @@ class SimulatedProbe:
         simulated = self._processors[processor]
         if simulated.faults.refuse:
             return None
-        call = SimulatedCall(self._runtime)
-        simulated.answer_health(call)
-        answer = call.wait(HEALTH_S_MAX)
+        answer = _ask_for_health(simulated, self._runtime)
         if answer is None or answer[0] != HTTP_OK:
             return None
         health = msgspec.json.decode(answer[1])
@@ -120,6 +116,15 @@ class SimulatedProbe:
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
+
+
+def _ask_for_health(processor: PaymentProcessor, runtime: SimulatedRuntime) -> tuple[int, bytes] | None:
+    call = SimulatedCall(runtime)
+    processor.answer_health(call)
+    answer = call.wait(HEALTH_S_MAX)
+    if answer is None and call.on_lost is not None:
+        call.on_lost()  # Else it would be answered in the place of somebody who still waits.
+    return answer
 
 
 def _entry(payment: Payment, requested_at: datetime) -> LedgerEntry:

@@ -18,8 +18,9 @@ class MemoryOrphan:
     def replay(self) -> Iterator[Payment]:
         yield from list(self.kept.values())
 
-    def clear(self) -> None:
-        self.kept.clear()
+    def took(self, count: int) -> None:
+        for key in list(self.kept)[:count]:
+            del self.kept[key]
 
     def close(self) -> None:
         self.closed = True

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 
 from actors.domain.dispatcher import WINDOW_MAX
@@ -14,6 +16,7 @@ from actors.messages.intake import (
     FindAccepted,
     FirstAmountsFound,
     Found,
+    GetTakeOverRoom,
     Recorded,
     TakeOver,
     Want,
@@ -175,6 +178,15 @@ def test_payments_of_another_journal_are_taken_over_beyond_the_bound_since_they_
     intake = Intake(open_max=1)
     intake.post(payment(1))
     assert intake.actor.on_receive(TakeOver((payment(2),))) is True
+
+
+def test_half_of_the_journal_may_be_taken_up_by_what_others_have_left_and_the_rest_is_for_new_payments() -> None:
+    intake = Intake(open_max=10)
+    assert intake.actor.on_receive(GetTakeOverRoom()) == 5
+    intake.actor.on_receive(TakeOver(tuple(payments(5))))
+    assert intake.actor.on_receive(GetTakeOverRoom()) == 0
+    new = [payment(number) for number in range(100, 106)]
+    assert Counter(intake.post(*new)) == {AcceptAnswer.ACCEPTED: 5, AcceptAnswer.OVERLOADED: 1}
 
 
 def test_accepted_payments_are_told_to_the_other_replicas_once() -> None:

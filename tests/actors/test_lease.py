@@ -5,7 +5,6 @@ from uuid import UUID
 import pytest
 from pykka._envelope import Envelope
 
-from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.lease_watch import LEASE_S
 from actors.domain.payment import Claim, Closing, EndState, Payment, Settlement
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, Watermarks
@@ -14,13 +13,13 @@ from actors.domain.wall_clock import ClockReading
 from actors.errors import GatewayUnavailableError, LeaseLostError
 from actors.fleet import CLOCKS_S
 from actors.lease import ADOPT_S, BEAT_S, LeaseActor
-from actors.messages.intake import FirstAmountsFound, TakeOver
+from actors.messages.intake import FirstAmountsFound, GetTakeOverRoom, TakeOver
 from actors.messages.lease import GetLivingCount, Leave
 from actors.messages.processor import GetUnreported, LeaseRenewed
 from actors.messages.router import Adopt, GetAdoptionRoom, GetUncommitted, Resolve, StoreChanged
 from actors.messages.trouble import GetTrouble
 from actors.resolver import Resolver
-from actors.takeover import TAKEN_AT_ONCE_MAX
+from actors.takeover import ADOPTED_AT_ONCE_MAX, TAKEN_AT_ONCE_MAX
 from ops.simulation.journals import MemoryStoreMemory
 from ops.simulation.resolutions import MemoryResolutions
 from ops.simulation.stores import MemoryLeases, MemoryPayments
@@ -42,7 +41,7 @@ class Lease:
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
         self.router = self.recorder({GetUncommitted: NOTHING_MISSING, GetAdoptionRoom: 100})
         self.processor = self.recorder({GetUnreported: NOTHING_MISSING})
-        self.intake, self.shelf = self.recorder({TakeOver: True}), MemoryShelf()
+        self.intake, self.shelf = self.recorder({GetTakeOverRoom: 100_000, TakeOver: True}), MemoryShelf()
         self.memory = memory or MemoryStoreMemory()
         self.purges: list[None] = []
         self.names: list[None] = []
@@ -135,30 +134,42 @@ def test_unsettled_rows_of_an_earlier_run_are_adopted_before_the_lease_counts() 
     assert [(one.correlation_id, one.amount_minor) for one in found.payments] == [(payment(1).correlation_id, 1990)]
 
 
-def test_no_more_rows_of_an_earlier_run_are_read_than_the_router_drives() -> None:
+def with_room(lease: Lease, room: int) -> Lease:
+    """Let the router have room for so many payments, which rows that it is given take up."""
+
+    def count(question: object) -> None:
+        if isinstance(question, GetAdoptionRoom):
+            given = sum(len(message.claims) for message in lease.router.messages if isinstance(message, Adopt))
+            lease.router.answers[GetAdoptionRoom] = max(0, room - given)
+
+    lease.hook = count
+    return lease
+
+
+def test_rows_of_an_earlier_run_are_read_in_pages_and_no_more_of_them_than_the_router_has_room_for() -> None:
     tables = MemoryTables()
-    write(tables, "1", [Claim(payment(number), "default") for number in range(DRIVEN_MAX + 7)])
-    (adopt,) = Lease(tables).start().router.messages
-    assert isinstance(adopt, Adopt)
-    assert len(adopt.claims) == DRIVEN_MAX
+    write(tables, "1", [Claim(payment(number), "default") for number in range(10_000)])
+    lease = with_room(Lease(tables), 2 * ADOPTED_AT_ONCE_MAX + 7).start()
+    pages = [len(message.claims) for message in lease.router.messages if isinstance(message, Adopt)]
+    assert pages == [ADOPTED_AT_ONCE_MAX, ADOPTED_AT_ONCE_MAX, 7]
 
 
 def test_rows_that_there_was_no_room_for_are_read_again_and_hold_the_watermark_until_then() -> None:
     tables = MemoryTables()
-    before = write(tables, "1", [Claim(payment(number), "default") for number in range(DRIVEN_MAX + 7)])
+    before = write(tables, "1", [Claim(payment(number), "default") for number in range(27)])
     before.beat(1, both(NOW_MS - 500), READING)
-    lease = Lease(tables).start()
+    lease = with_room(Lease(tables), 20).start()
     lease.advance(BEAT_S)
     assert lease.watermark_ms == NOW_MS - 500
-    lease.router.take()
-    lease.router.answers[GetAdoptionRoom] = 0
     lease.advance(2 * LEASE_S)
     assert lease.watermark_ms == NOW_MS - 500
-    lease.router.answers[GetAdoptionRoom] = 4
-    lease.advance(3 * ADOPT_S)
-    adopts = [message for message in lease.router.messages if isinstance(message, Adopt) and message.claims]
-    read = [claim.payment for adopt in adopts for claim in adopt.claims]
-    assert read == [payment(DRIVEN_MAX + number) for number in range(7)], "those that are driven are still unsettled"
+    with_room(lease, 27).advance(3 * ADOPT_S)
+    read = [
+        claim.payment for message in lease.router.messages if isinstance(message, Adopt) for claim in message.claims
+    ]
+    assert read == [payment(number) for number in range(27)], "those that are driven are still unsettled"
+    assert lease.watermark_ms <= NOW_MS - 500, "the last page was full"
+    with_room(lease, 28).advance(3 * ADOPT_S)
     assert lease.watermark_ms == lease.runtime.now_ms()
 
 

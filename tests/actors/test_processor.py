@@ -16,7 +16,7 @@ from actors.domain.outcome import Outcome
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, LookUpAnswer, LookUpResult, Watermarks
-from actors.look_ups import LOOK_UP_PAUSE_S, LOOK_UPS_MAX, OWN_PROOF_S, POLLED_S, PROOF_S
+from actors.look_ups import LOOK_UP_PAUSE_S, LOOK_UPS_MAX, LOOK_UPS_PER_S, OWN_PROOF_S, POLLED_S, PROOF_S
 from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
 from actors.messages.processor import (
     Charge,
@@ -399,6 +399,22 @@ def test_after_one_answer_all_look_ups_are_made_again() -> None:
     processor.look_up(*range(100))
     processor.run()
     assert len(processor.client.looked_up) == LOOK_UPS_MAX + 100
+
+
+def test_no_more_look_ups_start_in_a_second_than_may() -> None:
+    processor = Processor()
+    processor.tell(HEALTHY)
+    processor.look_up(*range(5000))
+    started = []
+    for _ in range(3):
+        before = len(processor.client.looked_up)
+        for _ in range(100):
+            processor.runtime.run_spawned()
+            processor.advance(0.01)
+        started.append(len(processor.client.looked_up) - before)
+    assert started[0] <= LOOK_UPS_PER_S + LOOK_UPS_MAX
+    assert max(started[1:]) <= LOOK_UPS_PER_S * 1.1
+    assert min(started) >= LOOK_UPS_PER_S * 0.8, "nor much fewer"
 
 
 def test_a_processor_that_turns_all_charges_away_is_not_believed_that_a_payment_is_missing() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from actors.domain.payment import Claim, Payment
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
-from actors.messages.intake import TakeOver
+from actors.messages.intake import GetTakeOverRoom, TakeOver
 from actors.messages.router import Adopt, GetAdoptionRoom
 from actors.takeover import ADOPTED_AT_ONCE_MAX, TAKEN_AT_ONCE_MAX, Takeover
 from ops.simulation.stores import MemoryLeases, MemoryPayments
@@ -17,13 +17,18 @@ class Intake(Recorder):
     """An intake that keeps what it takes over."""
 
     def __init__(self) -> None:
-        super().__init__({TakeOver: True})
+        super().__init__({GetTakeOverRoom: 10_000, TakeOver: True})
+        self.room: int | None = None
+        """For how many more payments there is room, where a test says so."""
         self.taken: list[tuple[Payment, ...]] = []
 
     def ask(self, message: object, timeout_s: float) -> object:
+        if isinstance(message, GetTakeOverRoom) and self.room is not None:
+            return self.room
         answer = super().ask(message, timeout_s)
         if isinstance(message, TakeOver) and answer:
             self.taken.append(message.payments)
+            self.room = None if self.room is None else self.room - len(message.payments)
         return answer
 
 
@@ -143,6 +148,18 @@ def test_a_long_journal_is_copied_in_parts_after_each_of_which_progress_is_told(
     assert (replica.progress, orphan.kept) == (3, {})
 
 
+def test_no_more_of_a_journal_is_copied_than_the_own_one_has_room_for_and_the_rest_stays_for_later() -> None:
+    replica = Replica()
+    orphan = replica.leave(*range(10))
+    replica.intake.room = 4
+    replica.takeover.adopt_journals(())
+    replica.takeover.adopt_journals(())
+    assert (replica.intake.taken, len(orphan.kept)) == ([tuple(map(payment, range(4)))], 6)
+    replica.intake.room = 100
+    replica.takeover.adopt_journals(())
+    assert (replica.intake.taken[1:], orphan.kept) == ([tuple(map(payment, range(4, 10)))], {})
+
+
 def test_a_journal_is_released_also_where_the_lease_is_lost_while_it_is_copied() -> None:
     replica = Replica()
     orphan = replica.leave(1)
@@ -155,7 +172,7 @@ def test_a_journal_is_released_also_where_the_lease_is_lost_while_it_is_copied()
     )
     with pytest.raises(LedgerUnavailableError):
         takeover.adopt_journals(())
-    assert (len(orphan.kept), orphan.closed) == (1, True)
+    assert (len(orphan.kept), orphan.closed) == (0, True)
 
 
 def test_all_journals_that_nobody_holds_are_copied_with_one_call() -> None:

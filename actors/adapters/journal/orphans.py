@@ -1,7 +1,8 @@
 """The journals of other replicas that share the volume, as far as nobody drives what they hold."""
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +17,57 @@ ORPHAN_AFTER_S = 5.0
 """How long a journal that nobody holds must have been still before another replica takes it over."""
 
 
+class _Taking:
+    """Follows how much of a journal stands in another one, over all the times that it is opened."""
+
+    def __init__(self, taken: dict[Path, int]) -> None:
+        """`taken` tells how many payments of a segment were taken before, and is changed."""
+        self._taken = taken
+        self._given: deque[tuple[Path, int]] = deque()
+        """The segments that were replayed, each with how many of its payments are not taken."""
+        self._is_whole = False
+        """Whether all segments were replayed."""
+
+    def replay(self, segments: Iterable[tuple[Path, Sequence[Payment]]]) -> Iterator[Payment]:
+        """Give those payments of all segments that were not taken."""
+        for path, payments in segments:
+            rest = payments[self._taken.get(path, 0) :]
+            self._given.append((path, len(rest)))
+            yield from rest
+        self._is_whole = True
+
+    def took(self, count: int) -> Iterator[Path]:
+        """Note that the next `count` payments are taken; give the segments of which that was the rest."""
+        while self._given and self._given[0][1] <= count:
+            path, whole = self._given.popleft()
+            self._taken[path] = self._taken.get(path, 0) + whole
+            count -= whole
+            yield path
+        if count:
+            path, rest = self._given.popleft()
+            self._taken[path] = self._taken.get(path, 0) + count
+            self._given.appendleft((path, rest - count))
+
+    def is_done(self) -> bool:
+        """Tell whether the whole journal was replayed and taken."""
+        return self._is_whole and not self._given
+
+
 class OrphanJournal:
     """Fulfils `actors.ports.Orphan`: the journal of a process that is gone, locked against its return."""
 
     def __init__(
-        self, folder: Path, last_purge: LastPurge, left: Callable[[], None] = lambda: None, disk: Disk | None = None
+        self,
+        folder: Path,
+        last_purge: LastPurge,
+        taken: dict[Path, int] | None = None,
+        left: Callable[[], None] = lambda: None,
+        disk: Disk | None = None,
     ) -> None:
-        """Lock the folder. `left` is called where something stands there still though another journal has it.
+        """Lock the folder.
+
+        `taken` tells how many payments of each segment were taken before, and is changed. `left` is called where all is
+        taken and something stands there still.
 
         Raises:
             JournalLockedError: a living process has it.
@@ -30,29 +75,34 @@ class OrphanJournal:
         """
         self._folder = JournalFolder(folder, None, disk or Disk())
         self._last_purge = last_purge
+        self._taken: dict[Path, int] = {} if taken is None else taken
+        self._taking = _Taking(self._taken)
         self._left = left
-        self._replayed: dict[Path, bool] = {}
-        """The segments whose payments were given, and whether each of them is damaged."""
+        self._is_damaged: dict[Path, bool] = {}
+        """The segments that were replayed and stand there still, and whether each of them is damaged."""
         self._lock_fd = self._folder.lock()
 
     def replay(self) -> Iterator[Payment]:
-        """Give every payment that the last purge has left, oldest first.
+        """Give every payment that the last purge has left and that was not taken before, oldest first.
 
         Raises:
             JournalUnavailableError: the folder could not be read.
         """
-        self._replayed.clear()
         with translated(self._folder.path):
-            # This replica has yet to hear of a later generation, and would take its payments for purged.
-            for path, content in scan(self._folder, self._last_purge, own=False):
-                self._replayed[path] = content.is_damaged
-                yield from content.payments
+            yield from self._taking.replay(self._segments())
 
-    def clear(self) -> None:
-        """Clear the segments that were replayed away: another journal has their payments now."""
-        cleared = [self._folder.clear_away(path, is_damaged=damaged) for path, damaged in self._replayed.items()]
-        self._replayed.clear()
-        if not all(cleared):
+    def _segments(self) -> Iterator[tuple[Path, Sequence[Payment]]]:
+        # This replica has yet to hear of a later generation, and would take its payments for purged.
+        for path, content in scan(self._folder, self._last_purge, own=False):
+            self._is_damaged[path] = content.is_damaged
+            yield path, content.payments
+
+    def took(self, count: int) -> None:
+        """Clear the segments away of which that was the rest: another journal has their payments now."""
+        for path in self._taking.took(count):
+            if self._folder.clear_away(path, is_damaged=self._is_damaged[path]):
+                del self._taken[path], self._is_damaged[path]
+        if self._taking.is_done() and self._is_damaged:
             self._left()
 
     def close(self) -> None:
@@ -63,24 +113,28 @@ class OrphanJournal:
 class FrozenJournal:
     """The journal of a process that lives but has lost its lease: it is read, and left as it is."""
 
-    def __init__(self, folder: Path, last_purge: LastPurge, taken: Callable[[], None]) -> None:
-        """`taken` is called when what it holds stands in another journal."""
+    def __init__(self, folder: Path, last_purge: LastPurge, read: Callable[[], None], taken: dict[Path, int]) -> None:
+        """`read` is called when what it holds stands in another journal; for `taken` see `OrphanJournal`."""
         self._folder = JournalFolder(folder, None, Disk())
         self._last_purge = last_purge
-        self._taken = taken
+        self._read = read
+        self._taking = _Taking(taken)
 
     def replay(self) -> Iterator[Payment]:
-        """Give every payment that the last purge has left, oldest first.
+        """Give every payment that the last purge has left and that was not taken before, oldest first.
 
         Raises:
             JournalUnavailableError: the folder could not be read.
         """
         with translated(self._folder.path):
-            yield from peek(self._folder, self._last_purge)
+            yield from self._taking.replay(peek(self._folder, self._last_purge))
 
-    def clear(self) -> None:
-        """Remember that it need not be read again before it changes."""
-        self._taken()
+    def took(self, count: int) -> None:
+        """Remember what need not be read again before it changes."""
+        for _ in self._taking.took(count):
+            pass
+        if self._taking.is_done():
+            self._read()
 
     def close(self) -> None:
         """Do nothing, as nothing was locked."""
@@ -95,7 +149,9 @@ class FileJournalShelf:
         self._own = own
         self._last_purge = last_purge
         self._now_ms = now_ms
-        self._taken: dict[Path, float] = {}
+        self._taken: dict[Path, int] = {}
+        """Segments that stand elsewhere too, in part or whole, and how many of their payments do."""
+        self._read: dict[Path, float] = {}
         """Journals of living processes that stand elsewhere too, and when they had been written last."""
         self._left: dict[Path, float] = {}
         """Journals that could not be cleared away after they were taken over, and when they had been written last."""
@@ -108,6 +164,8 @@ class FileJournalShelf:
         """
         with translated(self._folder):
             folders = sorted(self._folder.iterdir())
+        for path in [each for each in self._taken if not each.exists()]:
+            del self._taken[path]
         for folder in folders:
             written_s = self._written_s(folder)
             # One that was written just now: its owner may be about to come back. One that was written later than now
@@ -117,10 +175,11 @@ class FileJournalShelf:
             if abs(self._now_ms() / 1000 - written_s) < ORPHAN_AFTER_S or self._left.get(folder) == written_s:
                 continue
             try:
-                yield OrphanJournal(folder, self._last_purge, partial(self._leave, folder))
+                yield OrphanJournal(folder, self._last_purge, self._taken, partial(self._leave, folder))
             except JournalLockedError:
-                if folder.name in gone and self._taken.get(folder) != written_s:
-                    yield FrozenJournal(folder, self._last_purge, partial(self._taken.__setitem__, folder, written_s))
+                if folder.name in gone and self._read.get(folder) != written_s:
+                    read = partial(self._read.__setitem__, folder, written_s)
+                    yield FrozenJournal(folder, self._last_purge, read, self._taken)
             except JournalUnavailableError:
                 continue
 

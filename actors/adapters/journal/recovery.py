@@ -49,8 +49,8 @@ def scan(folder: JournalFolder, last_purge: LastPurge, *, own: bool) -> Iterator
             yield path, content
 
 
-def peek(folder: JournalFolder, last_purge: LastPurge) -> Iterator[Payment]:
-    """Give the payments that the last purge has left, oldest first, and change nothing: another process has them.
+def peek(folder: JournalFolder, last_purge: LastPurge) -> Iterator[tuple[Path, Sequence[Payment]]]:
+    """Give, by segment, what the last purge has left, oldest first, and change nothing: another process has it.
 
     Those of a later generation are left out, because this replica has yet to hear of it.
     """
@@ -66,7 +66,7 @@ def peek(folder: JournalFolder, last_purge: LastPurge) -> Iterator[Payment]:
         if content is None and is_newer(data):
             _tell_of_newer(path)
         elif content is not None and content.generation <= last_purge.generation:
-            yield from content.left_by(last_purge)
+            yield path, content.left_by(last_purge)
 
 
 def purge_segment(folder: JournalFolder, path: Path, last_purge: LastPurge) -> None:

@@ -337,8 +337,9 @@ FROM json_to_recordset(%(replicas)s::json) AS seen (name text, epoch bigint, bea
 WHERE r.name = seen.name AND r.epoch = seen.epoch AND concat_ws(' ', r.beats, r.lease_until) = seen.beats
 
 -- name: adopt
--- Takes over claims of replicas that have left, the oldest first. Their later epoch keeps what they sent before from
--- taking effect. The watermarks of the new owner fall to theirs in the same statement.
+-- Takes over a page of the claims of replicas that have left, whichever are found first: what it costs does not grow with
+-- what they have left. Their later epoch keeps what they sent before from taking effect. The watermarks of the new owner
+-- fall to theirs in the same statement. Arrays of ids are for what `write_batch` says.
 WITH me AS (
     SELECT name FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPDATE
 ), gone AS (
@@ -347,11 +348,12 @@ WITH me AS (
     RETURNING r.name, watermark_ms
 ), taken AS (
     SELECT c.correlation_id, gone.watermark_ms
-    FROM claim AS c JOIN gone ON c.owner = gone.name JOIN payment USING (correlation_id)
-    ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s FOR UPDATE OF c SKIP LOCKED
+    FROM claim AS c JOIN gone ON c.owner = gone.name LIMIT %(claims_max)s FOR UPDATE OF c SKIP LOCKED
 ), mine AS (
     -- No registration of the new owner has written it.
-    UPDATE claim SET owner = %(replica)s, epoch = 0 FROM taken WHERE claim.correlation_id = taken.correlation_id
+    UPDATE claim SET owner = %(replica)s, epoch = 0 FROM taken
+    WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken))
+        AND claim.correlation_id = taken.correlation_id
     RETURNING claim.correlation_id, claim.processor, claim.attempts, claim.moves, taken.watermark_ms
 ), held AS (
     UPDATE replica SET watermark_ms = least(watermark_ms, (SELECT min(watermark_ms) FROM mine)),
@@ -359,7 +361,8 @@ WITH me AS (
     WHERE name = %(replica)s
 )
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves, watermark_ms
-FROM mine JOIN payment USING (correlation_id) ORDER BY accepted_at_ms, correlation_id
+FROM mine JOIN payment USING (correlation_id)
+WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken)) ORDER BY accepted_at_ms, correlation_id
 
 -- name: claims
 -- Reads unsettled payments of a replica that stand behind a position and were claimed before an epoch, the oldest first.

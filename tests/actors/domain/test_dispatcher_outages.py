@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from actors.domain.asides import SILENT_ASK_S
 from actors.domain.breaker import BreakerState
 from actors.domain.dispatcher import ASK_PAUSE_S_MAX
 from actors.domain.lifecycle_events import LookUpEnded
@@ -154,3 +155,22 @@ def test_one_of_the_pinned_payments_is_asked_for_often_however_long_nothing_is_a
 
 def no_answer(subject: Dispatching, number: int) -> LookUpEnded:
     return LookUpEnded(UUID(int=number), "default", LookUpResult.NO_ANSWER, None, subject.now_s, 30.0)
+
+
+def test_a_dead_processor_is_asked_twice_a_second_for_thousands_that_are_pinned_to_it_until_it_answers() -> None:
+    subject = Dispatching()
+    subject.announce("default", BreakerState.OPEN)
+    work = subject.adopt(*(Claim(payment(number), "default") for number in range(4000)))
+    asked = 0
+    for _ in range(600):
+        for each in work.look_ups.get("default", ()):
+            asked += 1
+            subject.looked_up(each.correlation_id.int, None, answered=False)
+        work = subject.advance(0.1)
+        assert subject.dispatcher.counts()["pausing"] <= 20, "the others cost nothing"
+    assert asked <= 1 + 60 / SILENT_ASK_S
+    while not work.look_ups:
+        work = subject.advance(0.1)
+    (first,) = work.look_ups["default"]
+    more = subject.looked_up(first.correlation_id.int, NOW_MS).look_ups["default"]
+    assert len(more) == 2

@@ -82,6 +82,8 @@ class AnyOrder(RuleBasedStateMachine):
         """Payments of the journal that were asked for and not given."""
         self.accepted: set[Payment] = set()
         self.epoch = 1
+        self.adopted: set[UUID] = set()
+        """Ids that are driven since their rows were adopted."""
         self.aside = False
         """Whether payments may be aside for other reasons than being pinned, or be written anew."""
         self.forgotten: set[UUID] = set()
@@ -358,6 +360,10 @@ class AnyOrder(RuleBasedStateMachine):
 
     def _adopted(self, rows: list[Row], oldest_stamp_ms: int) -> None:
         claims = [Claim(row.payment, row.processor, moves=row.moves) for row in rows]
+        for claim in claims:
+            driven = self._driven(claim.payment.correlation_id)
+            if driven is None or driven.payment != claim.payment:
+                self.adopted.add(claim.payment.correlation_id)
         self.subject.dispatcher.adopted(claims, oldest_stamp_ms, self.subject.now_s)
         self._happened()
 
@@ -387,7 +393,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     def _worth_asking(self) -> int:
         driven = self._all_driven()
-        free = sum(not each.pinned for each in driven)
+        self.adopted &= {each.payment.correlation_id for each in driven}
+        free = sum(not each.pinned and each.payment.correlation_id not in self.adopted for each in driven)
         wanted = min(WINDOW_MAX - free, DRIVEN_MAX - len(driven)) - self.owed
         return wanted if wanted >= WANTED_MIN or (wanted > 0 and not self.owed) else 0
 

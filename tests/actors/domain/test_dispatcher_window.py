@@ -1,5 +1,7 @@
 """How many payments a dispatcher holds, and what it does where one id comes twice: from the journal or from a row."""
 
+from collections.abc import Iterator
+from itertools import count, islice
 from uuid import UUID
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from actors.domain.breaker import BreakerState
 from actors.domain.dispatcher import ADOPTED_MAX, DRIVEN_MAX, WANTED_MIN, WINDOW_MAX
 from actors.domain.lifecycle import State
+from actors.domain.lifecycle_events import ChargeEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Mark, Move, Settlement
 from actors.domain.routing import Reason
@@ -55,7 +58,7 @@ def test_pinned_payments_do_not_keep_new_ones_out_of_the_window() -> None:
     subject.claimed(*range(WANTED_MIN))
     subject.ended(Outcome.UNKNOWN, *range(WANTED_MIN))
     assert subject.decide().wanted == 0
-    assert subject.dispatcher.counts()["looking up"] == ADOPTED_MAX
+    assert subject.dispatcher.counts()["held"] + subject.dispatcher.counts()["looking up"] == ADOPTED_MAX
 
 
 def test_payments_that_become_pinned_make_room_for_new_ones() -> None:
@@ -87,11 +90,11 @@ def test_payments_that_are_free_again_are_not_replaced_until_there_is_room() -> 
     assert subject.accept(*range(1000, 1200)).wanted == 0
 
 
-def test_rows_are_adopted_while_there_is_room_beside_what_the_intake_owes() -> None:
+def test_rows_have_a_window_of_their_own_beside_what_the_intake_owes() -> None:
     subject = Dispatching()
-    assert subject.dispatcher.adoption_room() == ADOPTED_MAX - WINDOW_MAX
+    assert subject.dispatcher.adoption_room() == ADOPTED_MAX
     subject.adopt(*(Claim(payment(number), None) for number in range(300)))
-    assert subject.dispatcher.adoption_room() == ADOPTED_MAX - WINDOW_MAX - 300
+    assert subject.dispatcher.adoption_room() == ADOPTED_MAX - 300
     subject.adopt(*(Claim(payment(number), None) for number in range(300, 3000)))
     assert subject.dispatcher.adoption_room() == 0
 
@@ -99,10 +102,61 @@ def test_rows_are_adopted_while_there_is_room_beside_what_the_intake_owes() -> N
 def test_rows_of_payments_that_wait_for_an_answer_keep_no_others_from_being_adopted_and_leave_a_window() -> None:
     subject = Dispatching()
     subject.announce("default", BreakerState.OPEN)
-    subject.adopt(*(Claim(payment(number), "default") for number in range(ADOPTED_MAX)))
-    assert subject.dispatcher.adoption_room() == ADOPTED_MAX - WINDOW_MAX
-    subject.adopt(*(Claim(payment(number), "default") for number in range(ADOPTED_MAX, DRIVEN_MAX - 2 * WINDOW_MAX)))
+    subject.adopt(*(Claim(payment(number), "default") for number in range(3000)))
+    assert subject.dispatcher.adoption_room() == ADOPTED_MAX
+    subject.adopt(*(Claim(payment(number), "default") for number in range(3000, DRIVEN_MAX - WINDOW_MAX)))
     assert subject.dispatcher.adoption_room() == 0
+
+
+def adopt_all_there_is_room_for(subject: Dispatching, claims: Iterator[Claim]) -> int:
+    """Adopt pages of rows until there is no room; tell how many."""
+    adopted = 0
+    while page := list(islice(claims, min(subject.dispatcher.adoption_room(), 500))):
+        subject.adopt(*page)
+        adopted += len(page)
+    return adopted
+
+
+@pytest.mark.parametrize("named", [None, "default"])
+def test_of_ten_thousand_rows_no_more_are_adopted_than_leave_new_payments_their_window(named: str | None) -> None:
+    subject = Dispatching()
+    subject.announce("default", BreakerState.OPEN)
+    subject.announce("fallback", takes=10)
+    claims = (Claim(payment(number), named) for number in range(100_000, 110_000))
+    adopted = adopt_all_there_is_room_for(subject, claims)
+    assert adopted == (ADOPTED_MAX if named is None else DRIVEN_MAX - WINDOW_MAX)
+    assert subject.dispatcher.driven_count() == adopted
+    assert subject.accept(*range(WINDOW_MAX - 1)).wanted == 0
+    assert subject.accept(WINDOW_MAX).wanted == 0, "the window is full"
+    assert subject.dispatcher.driven_count() == adopted + WINDOW_MAX <= DRIVEN_MAX
+
+
+def test_while_more_rows_are_adopted_than_are_charged_new_payments_get_their_share_of_the_charges_and_rows_too() -> (
+    None
+):
+    subject = Dispatching()
+    subject.announce("fallback", BreakerState.FORCED_OPEN)
+    subject.announce("default", takes=10)
+    claims = (Claim(payment(number), None) for number in range(100_000, 150_000))
+    fresh, charged = count(), list[UUID]()
+    work, wanted = subject.decide(), WINDOW_MAX
+    for _ in range(1500):
+        dispatcher, now_s = subject.dispatcher, subject.now_s
+        charging = [each.correlation_id for each in work.charges.get("default", ())]
+        charged += charging
+        ends = [ChargeEnded(key, Outcome.SETTLED, NOW_MS, NOW_MS) for key in charging]
+        dispatcher.charges_ended(ends, now_s)
+        dispatcher.settled([each.correlation_id for each in work.settlements], now_s)
+        dispatcher.claimed([claim.payment.correlation_id for claim in work.claims], now_s)
+        dispatcher.moved([move.correlation_id for move in work.moves], now_s)
+        dispatcher.accepted([payment(next(fresh)) for _ in range(wanted)], 0, now_s)
+        page = list(islice(claims, min(dispatcher.adoption_room(), 500)))
+        dispatcher.adopted(page, NOW_MS, now_s)
+        work = subject.decide()
+        wanted = work.wanted
+    new_ones = sum(key.int < 100_000 for key in charged)
+    assert len(charged) > 5000
+    assert 0.3 < new_ones / len(charged) < 0.7
 
 
 def test_an_adopted_payment_counts_as_perhaps_charged_where_its_row_says() -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from uuid import UUID
 
@@ -70,8 +71,34 @@ def test_an_orphan_is_held_while_it_is_open_and_gone_once_it_is_cleared(tmp_path
         with pytest.raises(JournalLockedError):
             FileJournal(tmp_path / "a", LAST_PURGE, None)
         assert list(orphan.replay()) == some(1)
-        orphan.clear()
+        orphan.took(1)
     assert orphans(tmp_path) == {}
+
+
+def test_a_journal_that_there_is_little_room_for_is_taken_in_parts_and_each_segment_goes_when_all_of_it_is_taken(
+    tmp_path: Path,
+) -> None:
+    left_behind(tmp_path / "a", some(3), 2 * ORPHAN_AFTER_S)
+    left_behind(tmp_path / "a", some(3, first=3), 2 * ORPHAN_AFTER_S)
+    first, second = segments(tmp_path / "a")
+    shelf = FileJournalShelf(tmp_path, "own", LAST_PURGE, lambda: NOW_MS)
+    left = []
+    for taken in (some(2), some(2, first=2), some(2, first=4)):
+        (orphan,) = shelf.orphans(())
+        with closing(orphan):
+            assert list(islice(orphan.replay(), 2)) == taken
+            orphan.took(2)
+        left.append(segments(tmp_path / "a"))
+    assert left == [[first, second], [second], []]
+
+
+def test_a_part_of_a_journal_that_is_not_taken_is_given_again(tmp_path: Path) -> None:
+    left_behind(tmp_path / "a", some(3), 2 * ORPHAN_AFTER_S)
+    shelf = FileJournalShelf(tmp_path, "own", LAST_PURGE, lambda: NOW_MS)
+    for _ in range(2):
+        (orphan,) = shelf.orphans(())
+        with closing(orphan):
+            assert list(orphan.replay()) == some(3)
 
 
 def test_the_journal_of_a_process_that_has_lost_its_lease_is_read_once_and_left_as_it_is(tmp_path: Path) -> None:
@@ -82,13 +109,13 @@ def test_the_journal_of_a_process_that_has_lost_its_lease_is_read_once_and_left_
         assert list(shelf.orphans(())) == []
         (frozen,) = shelf.orphans(("other",))
         assert list(frozen.replay()) == some(2)
-        frozen.clear()
+        frozen.took(2)
         frozen.close()
         assert list(shelf.orphans(("other",))) == []
         held.append(some(1, first=2))
         make_old(tmp_path / "other", seconds=50)
         (frozen,) = shelf.orphans(("other",))
-        assert list(frozen.replay()) == some(3)
+        assert list(frozen.replay()) == some(1, first=2), "those before it were taken"
 
 
 def test_an_orphan_gives_up_what_was_replayed_and_nothing_else(tmp_path: Path) -> None:
@@ -99,7 +126,7 @@ def test_an_orphan_gives_up_what_was_replayed_and_nothing_else(tmp_path: Path) -
     newer.write_bytes(NEWER_SEGMENT)
     with closing(OrphanJournal(tmp_path / "a", LAST_PURGE)) as orphan:
         assert list(orphan.replay()) == some(1)
-        orphan.clear()
+        orphan.took(1)
     assert segments(tmp_path / "a") == [later.name, newer.name]
 
 
@@ -115,13 +142,17 @@ def test_an_orphan_that_cannot_be_cleared_away_is_taken_over_once(tmp_path: Path
             (tmp_path / "a" / "000000000001.journal").unlink()
             (tmp_path / "a" / "000000000001.journal").mkdir()
             make_old(tmp_path / "a")
-            orphan.clear()
+            orphan.took(len(found[-1]))
             orphan.close()
         assert found == expected
     (tmp_path / "a" / "000000000001.journal").rmdir()
     (tmp_path / "a" / "000000000001.journal").write_bytes(data)
     make_old(tmp_path / "a", seconds=50)
-    assert [list(orphan.replay()) for orphan in shelf.orphans(())] == [some(1)]
+    for orphan in shelf.orphans(()):
+        assert list(orphan.replay()) == []
+        orphan.took(0)
+        orphan.close()
+    assert list((tmp_path / "a").glob("*.journal")) == []
 
 
 def test_an_orphan_whose_segments_cannot_be_deleted_is_emptied(tmp_path: Path) -> None:
@@ -131,8 +162,9 @@ def test_an_orphan_whose_segments_cannot_be_deleted_is_emptied(tmp_path: Path) -
     given = []
     for _ in range(3):
         with closing(OrphanJournal(tmp_path / "a", LAST_PURGE, disk=disk)) as orphan:
-            given += list(orphan.replay())
-            orphan.clear()
+            replayed = list(orphan.replay())
+            orphan.took(len(replayed))
+            given += replayed
     assert given == some(2)
 
 
@@ -154,7 +186,7 @@ def test_of_an_orphan_that_slept_through_a_purge_only_what_was_accepted_later_is
     (orphan,) = shelf.orphans(())
     with closing(orphan):
         assert list(orphan.replay()) == [later]
-        orphan.clear()
+        orphan.took(1)
     assert (segments(tmp_path / "a"), list(shelf.orphans(()))) == ([], [])
 
 
@@ -178,8 +210,7 @@ def test_journals_that_hold_nothing_are_named_as_far_as_they_can_be_read(tmp_pat
         raise AssertionError(f"{orphan} was written just now")
     left_behind(tmp_path / "holds", (), 2 * ORPHAN_AFTER_S)
     for orphan in shelf.orphans(()):
-        list(orphan.replay())
-        orphan.clear()
+        orphan.took(len(list(orphan.replay())))
         orphan.close()
     assert shelf.emptied() == {"emptied", "holds"}
     assert FileJournalShelf(tmp_path / "missing", "own", LAST_PURGE, lambda: NOW_MS).emptied() == frozenset()

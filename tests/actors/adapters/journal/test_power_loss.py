@@ -78,7 +78,7 @@ class World:
         with closing(OrphanJournal(self.root / "other", self.last_purge, disk=self.disk)) as orphan:
             if payments := list(orphan.replay()):
                 self.journal.append(payments)
-            orphan.clear()
+            orphan.took(len(payments))
 
     def expect(self) -> None:
         promised, possible = frozenset(self.promised.values()), frozenset(self.possible)
@@ -237,7 +237,7 @@ def commit_too_early(world: World) -> None:
 def take_over_backwards(world: World) -> None:
     with closing(OrphanJournal(world.root / "other", world.last_purge, disk=world.disk)) as orphan:
         payments = list(orphan.replay())
-        orphan.clear()
+        orphan.took(len(payments))
         world.journal.append(payments)
 
 

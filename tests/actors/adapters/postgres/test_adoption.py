@@ -1,6 +1,7 @@
 """What a replica leaves unsettled when its lease ends is taken over by one other, once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from threading import Barrier
 
 import pytest
@@ -37,6 +38,26 @@ def test_claims_of_a_replica_whose_lease_ended_are_taken_over(mine: ReplicaStora
     assert (set(adopted.claims), adopted.oldest_stamp_ms) == ({claim(1), claim(2, "fallback")}, NOW_MS - 500)
     assert (set(mine.leases.claims(MANY)), other.leases.claims(MANY)) == ({claim(1), claim(2, "fallback")}, ())
     assert mine.leases.adopt(100) is None
+
+
+def test_ten_thousand_rows_are_taken_over_in_pages_by_all_who_have_room(
+    mine: ReplicaStorage, other: ReplicaStorage, newcomer: ReplicaStorage
+) -> None:
+    epoch = other.leases.register(0, READING).epoch
+    for first in range(0, MANY, 100):
+        other.payments.write([claim(number) for number in range(first, first + 100)], [], [])
+    other.leases.retire(epoch, both(NOW_MS - 500))
+    pages: list[tuple[Claim, ...]] = []
+    for replica in cycle([mine, newcomer]):
+        if len(pages) == 1:
+            newcomer.leases.register(0, READING)
+        adopted = replica.leases.adopt(500)
+        if adopted is None:
+            break
+        assert adopted.oldest_stamp_ms == NOW_MS - 500
+        pages.append(adopted.claims)
+    assert {len(page) for page in pages} == {500}
+    assert {each for page in pages for each in page} == {claim(number) for number in range(MANY)}
 
 
 def test_who_was_taken_for_dead_renews_nothing_when_it_wakes_up(mine: ReplicaStorage, other: ReplicaStorage) -> None:
