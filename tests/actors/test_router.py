@@ -131,9 +131,10 @@ def test_look_ups_go_to_the_processor_that_may_have_charged() -> None:
         router.availability("fallback", BreakerState.OPEN),
         Adopt((Claim(payment(1), "fallback"), Claim(payment(2), "fallback")), NOW_MS),
     )
-    assert router.fallback.messages == [LookUp((payment(1), payment(2)))]
+    assert router.fallback.messages == [LookUp((payment(1),))], "one at a time until it answers"
     router.tell(LookUpsEnded((LookUpEnded(ONE, "fallback", LookUpResult.CHARGED, 7, 0.0, HORIZON_S),)))
     assert router.persistence.messages == [Write((), (), (Settlement(payment(1), "fallback", 7, 0, 7),))]
+    assert router.fallback.messages[1:] == [LookUp((payment(2),))]
 
 
 def test_everything_that_a_batch_did_is_taken_in() -> None:
