@@ -237,7 +237,15 @@ class Dispatcher:
 
     def availability_changed(self, availability: Availability, now_s: float) -> None:
         """Note what a processor takes from now on."""
-        self.routes.views[availability.processor].update(availability, now_s)
+        name = availability.processor
+        view = self.routes.views[name]
+        was_closed = view.state.is_closed
+        view.update(availability, now_s)
+        if was_closed and not view.state.is_closed:
+            # Their rows name it until somebody takes them: should this replica end now, they would wait for its return.
+            for life in [each for each in self._lives.values() if each.state is State.PAUSING and each.row == name]:
+                if not life.pinned:
+                    self._end_pause(life.payment.correlation_id, now_s)
 
     # What is to be done.
 
