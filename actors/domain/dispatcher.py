@@ -242,7 +242,7 @@ class Dispatcher:
         was_closed = view.state.is_closed
         view.update(availability, now_s)
         if was_closed and not view.state.is_closed:
-            # Their rows name it until somebody takes them: should this replica end now, they would wait for its return.
+            # Whoever adopted their rows, which name it still, would wait for its return.
             for life in [each for each in self._lives.values() if each.state is State.PAUSING and each.row == name]:
                 if not life.pinned:
                     self._end_pause(life.payment.correlation_id, now_s)

@@ -12,7 +12,7 @@ from random import Random
 from statistics import quantiles
 from threading import Event, Thread
 from time import perf_counter
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import gevent
 import gevent.lock
@@ -184,7 +184,7 @@ def _writing(url: str, *, when: bool) -> Iterator[None]:
 def _write(url: str, ended: Event) -> None:
     fence = Fence("writer")
     with closing(Connections(url, HostDirectory())) as connections:
-        registration = PostgresLeases(connections, fence, uuid4).register(0, ClockReading(END_MS, END_MS))
+        registration = PostgresLeases(connections, fence, lambda: UUID(int=0)).register(0, ClockReading(END_MS, END_MS))
         payments, charged = PostgresPayments(connections, fence), list[Settlement]()
         for number in count(registration.epoch << 64, BATCH_PAYMENTS):
             if ended.wait(BATCH_S):

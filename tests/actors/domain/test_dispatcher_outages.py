@@ -28,7 +28,7 @@ def test_what_a_replica_that_died_in_an_outage_had_not_sent_is_charged_elsewhere
     dying.charging(*MANY)
     dying.ended(Outcome.REFUSED, *MANY)
     dying.announce("default", BreakerState.OPEN)
-    assert dying.advance(0.1).moves == unnamed(*MANY, attempts=1)
+    assert dying.decide().moves == unnamed(*MANY, attempts=1)
 
     adopting = Dispatching(outage_s=20)
     adopting.announce("default", BreakerState.OPEN)
