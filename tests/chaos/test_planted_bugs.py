@@ -181,7 +181,11 @@ def stamp_anew(parts: Parts) -> Parts:
         for name, gateway, promise in (
             ("answers too early", with_changed_messages(answer_too_early), "not durable|not settled"),
             ("forgets too early", with_changed_messages(forget_too_early), "not durable|not settled"),
-            ("loses batches", with_changed_parts(lose_batches), "not durable|not settled|final too early"),
+            (
+                "loses batches",
+                with_changed_parts(lose_batches),
+                "not durable|not settled|not as booked|final too early",
+            ),
             ("drops the pin", with_changed_messages(drop_the_pin), "charged twice|final too early"),
             ("stamps anew", with_changed_parts(stamp_anew), "not as booked|final too early"),
             ("wants too much", with_changed_messages(want_too_much), "no more than it was asked for"),

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from random import Random
 from uuid import UUID
@@ -74,6 +75,9 @@ class NamedCluster:
         client = GatewayClient(self.stack.replica_urls[0])
         client.post(payments, CONNECTIONS)
         assert Counter(client.statuses) == {202: len(payments)}
+        # Connections that were cut a moment ago are made anew: until then a summary may be refused.
+        summary_url = f"{self.stack.replica_urls[0]}/payments-summary"
+        wait_until(lambda: get(summary_url)[0] == HTTPStatus.OK, self.readiness)
         self.cluster.wait_for_settled(settled_before + len(payments))
         charged = Counter(self.cluster.charged_ids())
         assert [charged[payment.correlation_id] for payment in payments] == [1] * len(payments)
