@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_UPS_MAX = 16
 """Look-ups under way at once."""
-LOOK_UPS_PER_S = 200.0
+LOOK_UPS_PER_S = 1000.0
 """Look-ups that start in a second, so that thousands of payments that others have left cost new ones little CPU."""
 LOOK_UP_PAUSE_S = 0.25
 """After look-ups of which none was answered, the processor is asked for nothing until this time has passed."""

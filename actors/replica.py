@@ -77,6 +77,8 @@ class Replica:
         self._at_work = Event()
         """Not set while the replica starts or purges, or has not got its name: those who post meanwhile wait."""
         self._own_name = OwnName(self._parts.leases, self._parts.runtime)
+        self._had_name = False
+        """Whether this process has had its name, and nobody else was seen to have it since."""
         self._purger = Purger(
             purges=self._parts.purges, leases=self._parts.leases, runtime=self._parts.runtime, replica=self
         )
@@ -131,14 +133,20 @@ class Replica:
         """Tell whether no other process has this replica's name; while one has it, nothing is accepted."""
         try:
             is_free = self._own_name.is_free()
-        except LedgerUnavailableError:
-            # A replica whose actors start anew goes on without Postgres.
-            return self._at_work.is_set()
+        except LedgerUnavailableError as error:
+            if not self._had_name:
+                logger.warning("waiting for Postgres: %s", error)
+                return False
+            # A replica whose actors start anew, or after a purge, goes on without Postgres.
+            self._begin_work()
+            return True
         if not is_free:
+            self._had_name = False
             self._at_work.clear()
         return is_free
 
     def _begin_work(self) -> None:
+        self._had_name = True
         if not self._at_work.is_set():
             self._at_work.set()
             logger.info("replica %s is at work", self._system.settings.replica)

@@ -206,9 +206,10 @@ class MemoryLeases(MemoryStore):
         if self.fence.timeline not in {None, tables.timeline}:
             self.fence.epoch = 0
         self.fence.timeline = tables.timeline
-        if not self.fence.epoch or lease.epoch != self.fence.epoch + 1:
+        others_between = bool(self.fence.epoch) and lease.epoch != self.fence.epoch + 1
+        if not self.fence.epoch or others_between:
             self.fence.since_epoch = lease.epoch
-        self.fence.epoch = lease.epoch if generation == tables.generation else 0
+        self.fence.epoch = lease.epoch if generation == tables.generation and not others_between else 0
         return Registration(lease.epoch, tables.generation, lease.watermark_ms, lease.published_ms)
 
     def beat(self, epoch: int, watermarks: Watermarks, clock: ClockReading) -> Beat:

@@ -184,7 +184,7 @@ class FileJournalShelf:
                 continue
 
     def emptied(self) -> frozenset[str]:
-        """Name the other replicas whose folders can be read and have no segment."""
+        """Name the other replicas whose folders can be read and have no segment, nor one that was set aside."""
         try:
             folders = list(self._folder.iterdir())
         except OSError:
@@ -201,7 +201,7 @@ class FileJournalShelf:
     def _is_empty(folder: Path) -> bool:
         try:
             # `glob` would find nothing in a folder that may not be read.
-            return not any(path.suffix == ".journal" for path in folder.iterdir())
+            return not any(path.suffix in {".journal", ".damaged"} for path in folder.iterdir())
         except OSError:
             return False
 

@@ -69,10 +69,14 @@ class PostgresLeases:
             raise LeaseLostError(NAME_TAKEN)
         registration = Registration(**row)
         self._epoch = registration.epoch
-        if registration.epoch != self._fence.epoch + 1 or not self._fence.epoch:
+        is_first = not self._fence.epoch
+        others_between = not is_first and registration.epoch != self._fence.epoch + 1
+        if is_first or others_between:
             self._fence.since_epoch = registration.epoch
-        # A replica that holds something older than the last purge may not write it, however new its registration.
-        self._fence.epoch = registration.epoch if registration.generation == generation else 0
+        # A replica that holds something older than the last purge may not write it, however new its registration; nor
+        # one that has yet to hear that others have had its name.
+        is_admitted = registration.generation == generation and not others_between
+        self._fence.epoch = registration.epoch if is_admitted else 0
         self._fence.store = None if self._identity is None else self._identity.noted()
         return registration
 

@@ -127,6 +127,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         if isinstance(sock, Connection):
             req.force_close()
             sock.phase = Phase.ANSWERING
+            self._admission.finish(sock)
         super().handle_request(listener_name, req, sock, addr)
 
     def handle_error(
@@ -181,9 +182,9 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     def _receive_more(self, connection: Connection, wait: Callable[[], object], data: bytes) -> bytes:
         """Receive more of a request that has begun with `data`; returns both."""
+        connection.phase = Phase.RECEIVING
         if not connection.unfinished_bytes:
             self._admission.hold(connection, len(data))
-        connection.phase = Phase.RECEIVING
         wait()
         return data + connection.recv(RECV_BYTES)
 
@@ -231,8 +232,6 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         server = StreamServer(
             listener, handle=partial(self.handle, ListenerAddress(listener.getsockname()[:2])), spawn=self._pool
         )
-        if self.cfg.workers > 1:
-            server.max_accept = 1
         server.start()
         return server
 

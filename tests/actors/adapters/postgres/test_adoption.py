@@ -132,6 +132,9 @@ def test_what_another_process_has_written_under_the_same_name_may_have_been_sent
     twin.payments.write([claim(1)], [], [])
     mine.leases.register(0, READING)
     assert mine.leases.claims(MANY, earlier_run=True) == (claim(1),)
+    mine.payments.forget_registration()
+    mine.leases.register(0, READING)
+    assert mine.leases.claims(MANY, earlier_run=True) == (claim(1),)
     assert mine.payments.write([claim(1)], [], []).claimed == ()
 
 

@@ -208,9 +208,15 @@ def test_who_forgets_its_registration_writes_nothing_until_it_registers_again(mi
     assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
 
 
-def test_who_registers_again_writes_again(open_storage: OpenStorage, mine: ReplicaStorage) -> None:
+def test_who_registers_again_after_others_have_had_its_name_writes_only_once_its_actors_have_started_anew(
+    open_storage: OpenStorage, mine: ReplicaStorage
+) -> None:
     successor = open_storage("a")
     successor.leases.register(0, READING)
+    mine.leases.register(0, READING)
+    with pytest.raises(FencedError):
+        mine.payments.write([claim(1)], [], [])
+    mine.payments.forget_registration()
     mine.leases.register(0, READING)
     assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
 
