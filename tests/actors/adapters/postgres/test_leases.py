@@ -12,7 +12,7 @@ from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Move
 from actors.domain.records import NEVER_MS, Beat, Registration, WriteResult
 from actors.domain.wall_clock import ClockReading
-from actors.errors import LedgerUnavailableError
+from actors.errors import FencedError, LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
     MANY,
