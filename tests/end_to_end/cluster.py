@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
+import psycopg
+
 from ops.chaostest.client import ADMIN_TOKEN, HttpAnswer, HttpClient, open_connection
 from ops.chaostest.workload import OfferedPayment
 from ops.stack.settings import StackOptions
@@ -109,6 +111,13 @@ class Cluster:
     def wait_for_settled(self, count: int) -> None:
         """Wait until this many payments are settled."""
         wait_until(lambda: self.settled() == count, lambda: f"{self.settled()} of {count} settled")
+
+    def named_rows(self) -> int:
+        """Return how many unsettled payments have a row that names a processor."""
+        assert self.stack.postgres is not None
+        with psycopg.connect(self.stack.postgres.url) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM claim WHERE processor IS NOT NULL").fetchone() or (0,)
+        return int(count)
 
     def settled(self) -> int:
         """Return how many payments are settled, according to the last replica, which no test harms."""

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from actors.domain.breaker_limits import BreakerLimits
@@ -43,7 +42,7 @@ def test_payments_of_a_replica_that_ends_while_default_refuses_connections_are_s
             client.post(share, connections=10)
             assert Counter(client.statuses) == {202: PAYMENTS}
         # Whoever adopts a row that names default still, because the replica ended meanwhile, waits for default.
-        wait_until(lambda: not rows_that_name_a_processor(cluster))
+        wait_until(lambda: not cluster.named_rows())
         end(cluster.stack.replica(1))
         cluster.wait_for_settled(2 * PAYMENTS)
         assert Counter(name for _, _, _, name in cluster.charges()) == {"fallback": 2 * PAYMENTS}
@@ -64,13 +63,6 @@ def test_a_burst_after_an_outage_that_ended_while_nobody_posted_is_settled_on_de
         cluster.wait_for_settled(3 * PAYMENTS + BURST)
         ids = {each.correlation_id for each in burst}
         assert Counter(name for key, _, _, name in cluster.charges() if key in ids) == {"default": BURST}
-
-
-def rows_that_name_a_processor(cluster: Cluster) -> int:
-    assert cluster.stack.postgres is not None
-    with psycopg.connect(cluster.stack.postgres.url) as connection:
-        (count,) = connection.execute("SELECT count(*) FROM claim WHERE processor IS NOT NULL").fetchone() or (0,)
-    return int(count)
 
 
 def _post_everywhere(cluster: Cluster, payments: Sequence[OfferedPayment]) -> None:

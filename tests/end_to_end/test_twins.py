@@ -54,13 +54,6 @@ def lease(cluster: Cluster) -> tuple[int, int]:
     return row
 
 
-def claims(cluster: Cluster) -> int:
-    assert cluster.stack.postgres is not None
-    with psycopg.connect(cluster.stack.postgres.url) as connection:
-        (count,) = connection.execute("SELECT count(*) FROM claim WHERE processor IS NOT NULL").fetchone() or (0,)
-    return int(count)
-
-
 def wait_for_beats(cluster: Cluster) -> None:
     _, before = lease(cluster)
     wait_until(lambda: lease(cluster)[1] >= before + BEATS, lambda: str(lease(cluster)))
@@ -134,14 +127,14 @@ def test_it_takes_the_name_after_the_lease_and_settles_what_is_left_and_who_retu
             for simulator in cluster.stack.simulators:
                 simulator.pause()
             GatewayClient(first.url).post(make_payments(SEED, 5))
-            wait_until(lambda: claims(cluster) == 5)
+            wait_until(lambda: cluster.named_rows() == 5)
             first.kill()
             for simulator in cluster.stack.simulators:
                 simulator.resume()
             twin.wait_ready()
             # One for the end of the lease, one for the registration.
             assert lease(cluster)[0] == epoch + 2
-            wait_until(lambda: claims(cluster) == 0)
+            wait_until(lambda: cluster.named_rows() == 0)
             first.start()
             wait_until_kept_out(first)
             GatewayClient(twin.url).post(make_payments(SEED + 1, 5))
