@@ -177,6 +177,7 @@ class LeaseActor(Actor):
         # Before a registration opens the fence, so that nothing is charged for rows that may be of an earlier time.
         self._router.tell(StoreChanged())
         self._registration = self._epoch = self._leased_since_s = None
+        self._stands_aside = False  # It has to be told again.
         return True
 
     def _leave(self) -> None:

@@ -159,3 +159,14 @@ def test_a_replica_that_restarts_soon_after_postgres_forgot_still_asks_every_pro
     gateway.restart("1")
     gateway.teardown()
     assert [each.processor for each in gateway.model.tables.settlements.values()] == ["fallback"]
+
+
+def test_a_replica_that_stands_aside_says_so_again_to_a_postgres_that_forgot_it() -> None:
+    gateway = Gateway()
+    gateway.start()
+    gateway.post(1, 100, again=False)
+    gateway.step_the_clock("1", HOUR_MS)
+    gateway.copy_postgres_or_put_it_back(to_copy=True)
+    gateway.run_freely(5.0)
+    gateway.copy_postgres_or_put_it_back(to_copy=False)
+    gateway.teardown()

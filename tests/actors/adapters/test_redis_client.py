@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -22,6 +23,18 @@ def relay(redis_url: str) -> Iterator[Relay]:
         yield relay
 
 
+def ping(client: redis.Redis) -> None:
+    """Ask until there is an answer: on a busy machine it may come later than the client waits for one."""
+    end_s = time.monotonic() + AMPLE_S
+    while True:
+        try:
+            assert client.ping()
+        except redis.TimeoutError:
+            assert time.monotonic() < end_s, "no answer"
+        else:
+            return
+
+
 def test_a_lost_connection_is_made_again_while_its_name_is_gone(relay: Relay) -> None:
     look_ups = 0
 
@@ -34,7 +47,7 @@ def test_a_lost_connection_is_made_again_while_its_name_is_gone(relay: Relay) ->
 
     with closing(connect(f"redis://redis.invalid:{relay.port}/0", HostDirectory(resolve, fresh_s=0.0))) as client:
         for _ in range(3):
-            assert client.ping()
+            ping(client)
             client.connection_pool.disconnect()
 
 
@@ -52,7 +65,7 @@ def test_a_look_up_that_hangs_is_not_waited_for_and_used_when_it_has_ended(relay
                 client.ping()
         goes_on.set()
         hosts.of("redis.invalid", relay.port).get(float("inf"))
-        assert client.ping()
+        ping(client)
 
 
 @pytest.mark.parametrize("host", ["gone.invalid", "a..b", "x" * 64])
@@ -92,7 +105,7 @@ def test_tls_is_spoken_over_a_connection_to_a_known_address() -> None:
 
 def test_a_socket_of_the_file_system_needs_no_address(redis_url: str) -> None:
     with closing(connect(redis_url, HostDirectory())) as client:
-        assert client.ping()
+        ping(client)
 
 
 @pytest.mark.parametrize("redis_url", ["nonsense", "http://h", "redis://h:99999", "redis://h?socket_timeout=x"])
