@@ -15,10 +15,11 @@ class SocketDirectory:
 
     def __init__(self, preferred: Path, longest_name: str) -> None:
         """`longest_name` is the longest file name that the server gives to a socket or its lock."""
-        # For libpq a comma ends the host.
-        fits = len(os.fsencode(preferred / longest_name)) <= SOCKET_PATH_BYTES_MAX and "," not in str(preferred)
-        self.path = preferred if fits else Path(tempfile.gettempdir()) / f"fiel-{secrets.token_hex(8)}"
-        self._temporary = not fits
+        name = f"fiel-{secrets.token_hex(8)}"
+        shortest = Path("/tmp") / name  # noqa: S108 - TMPDIR may be too long as well; its name cannot be guessed
+        places = (preferred, Path(tempfile.gettempdir()) / name)
+        self.path = next((each for each in places if _is_suitable(each / longest_name)), shortest)
+        self._temporary = self.path != preferred
 
     def make(self, uid: int) -> Path:
         """Create the folder where it is missing, for the account `uid`, and return it."""
@@ -31,3 +32,8 @@ class SocketDirectory:
         """Delete the folder if it is the temporary one."""
         if self._temporary:
             shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _is_suitable(path: Path) -> bool:
+    # For libpq a comma ends the host.
+    return len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX and "," not in str(path)

@@ -178,8 +178,10 @@ def test_data_of_another_account_is_refused(tmp_path: Path) -> None:
         server._initialise()  # noqa: SLF001 - start() would make a lock beside it
 
 
-def test_sockets_stay_reachable_below_a_long_path(tmp_path: Path) -> None:
+def test_sockets_stay_reachable_below_a_long_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
     redis_server = RedisServer(deep / "redis", log=tmp_path / "log")
     servers = [PostgresServer(deep / "data", log=tmp_path / "log"), redis_server]
     try:
