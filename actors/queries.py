@@ -41,6 +41,10 @@ SUMMARY_STEP_S = 0.02
 """Time between two looks at how far the replicas are; all that wait share them."""
 ASKERS_MAX = 64
 """How many may wait for summaries and lists at once; one more is refused."""
+AT_ONCE_MAX = 2
+"""How many of them may ask Postgres at once, so that others find free connections."""
+TURN_S_MAX = 2 * SUMMARY_S_MAX
+"""How long one waits for the summary of another who asks for the same window, and then may read the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,18 @@ class Turns(Protocol):
         """End one's turn."""
 
 
+@dataclass(slots=True)
+class _Window:
+    """A window for whose summary clients ask now."""
+
+    turns: Turns
+    """One at a time reads the summary."""
+    askers: int = 0
+    began_s: float = float("-inf")
+    """When the latest reading began."""
+    found: WindowSummary | None = None
+
+
 class PaymentQueries:
     """Answers questions about payments that were accepted, on whichever replica."""
 
@@ -93,12 +109,12 @@ class PaymentQueries:
         processors: Sequence[str],
         currency: str = BRL,
         runtime: Runtime,
-        turns: Turns,
+        make_turns: Callable[[int], Turns],
     ) -> None:
         """Build the queries.
 
         `processors` are the names that a summary shows beside the event's two, and `currency` the one that it shows
-        first; `turns` lets few ask Postgres for summaries and lists at once, so that others find free connections.
+        first; `make_turns` makes a semaphore that so many may hold at once.
         """
         self._payments = payments
         self._intake = intake
@@ -108,8 +124,10 @@ class PaymentQueries:
         self._names = dict.fromkeys((*EVENT_NAMES, *processors))
         self._currency = currency
         self._runtime = runtime
-        self._turns = turns
+        self._make_turns = make_turns
+        self._turns = make_turns(AT_ONCE_MAX)
         self._askers = 0
+        self._windows: dict[tuple[int | None, int | None], _Window] = {}
         self._seen = Watermarks(-NEVER_MS, -NEVER_MS)
         self._looked_s = float("-inf")
         """When the last look at the watermarks began that was answered."""
@@ -180,17 +198,36 @@ class PaymentQueries:
             GatewayUnavailableError: too many ask at once.
         """
         with self._as_asker():
-            now_ms = self._runtime.now_ms()
-            as_of_ms: int | None = now_ms
-            if to_ms is None or to_ms > now_ms - PRESENT_MS:
-                as_of_ms = None
-                self._wait_until(lambda seen: seen.stamp_ms > now_ms + STAMPED_MS_MAX, PRESENT_S_MAX)
-            elif not self._wait_until(lambda seen: seen.stamp_ms > to_ms or seen.answer_ms > now_ms, SUMMARY_S_MAX):
-                as_of_ms = None
-            elif self._in_turn(lambda: self._payments.may_lack_answers(to_ms)):
-                # Asked before the totals are read: what is settled between the two is in them.
-                as_of_ms = None
-            found = self._in_turn(lambda: self._payments.summary(from_ms, to_ms, as_of_ms))
+            return self._read_together(from_ms, to_ms)
+
+    def _read_together(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
+        """Read a summary for all who have asked for this window before the reading began, at most one at a time."""
+        asked_s, bounds = self._runtime.now_s(), (from_ms, to_ms)
+        window = self._windows.setdefault(bounds, _Window(self._make_turns(1)))
+        window.askers += 1
+        try:
+            with _turn(window.turns, TURN_S_MAX):
+                if window.found is None or window.began_s < asked_s:
+                    began_s = self._runtime.now_s()
+                    window.found, window.began_s = self._read_summary(from_ms, to_ms), began_s
+                return window.found
+        finally:
+            window.askers -= 1
+            if not window.askers:
+                del self._windows[bounds]
+
+    def _read_summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
+        now_ms = self._runtime.now_ms()
+        as_of_ms: int | None = now_ms
+        if to_ms is None or to_ms > now_ms - PRESENT_MS:
+            as_of_ms = None
+            self._wait_until(lambda seen: seen.stamp_ms > now_ms + STAMPED_MS_MAX, PRESENT_S_MAX)
+        elif not self._wait_until(lambda seen: seen.stamp_ms > to_ms or seen.answer_ms > now_ms, SUMMARY_S_MAX):
+            as_of_ms = None
+        elif self._in_turn(lambda: self._payments.may_lack_answers(to_ms)):
+            # Asked before the totals are read: what is settled between the two is in them.
+            as_of_ms = None
+        found = self._in_turn(lambda: self._payments.summary(from_ms, to_ms, as_of_ms))
         # What is left out of the totals is no less a charge of the window.
         final = to_ms is not None and to_ms < min(now_ms, found.final_before_ms) and not found.left_out
         return self._by_name(found, final=final, as_of_ms=as_of_ms)
@@ -225,12 +262,8 @@ class PaymentQueries:
         return self._seen
 
     def _in_turn(self, question: Callable[[], Answer]) -> Answer:
-        if not self._turns.acquire(timeout=SUMMARY_S_MAX):
-            raise GatewayUnavailableError("too many ask for summaries or lists at once")
-        try:
+        with _turn(self._turns, SUMMARY_S_MAX):
             return question()
-        finally:
-            self._turns.release()
 
     def _by_name(self, totals: LedgerSummary, *, final: bool, as_of_ms: int | None) -> WindowSummary:
         by_currency: dict[str, dict[str, ProcessorTotal]] = {}
@@ -239,3 +272,13 @@ class PaymentQueries:
         for total in totals.totals:
             by_currency[total.amount.currency][total.processor] = total
         return WindowSummary(by_currency.pop(self._currency), final, as_of_ms, by_currency)
+
+
+@contextmanager
+def _turn(turns: Turns, wait_s_max: float) -> Iterator[None]:
+    if not turns.acquire(timeout=wait_s_max):
+        raise GatewayUnavailableError("too many ask for summaries or lists at once")
+    try:
+        yield
+    finally:
+        turns.release()

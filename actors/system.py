@@ -70,9 +70,6 @@ from actors.settings import Durability, Settings
 from actors.store_watch import StoreMemory
 from actors.supervisor import Child, RestartLimits
 
-SUMMARIES_MAX = 2
-"""Summaries that ask Postgres at once; the others wait for their turn."""
-
 
 class Database(Protocol):
     """The connections that the stores share."""
@@ -101,8 +98,8 @@ class Parts:
     probe: HealthProbe
     clients: Mapping[str, ProcessorClient]
     """By the processors' names."""
-    turns: Turns
-    """Lets few summaries ask at once."""
+    make_turns: Callable[[int], Turns]
+    """Makes a semaphore that so many may hold at once."""
     open_journal: Callable[[LastPurge], OwnedJournal]
     """Opens the replica's own journal after a purge."""
     store_memory: StoreMemory
@@ -154,7 +151,7 @@ def production_parts(settings: Settings) -> Parts:
             )
             for processor in settings.processors
         },
-        turns=BoundedSemaphore(SUMMARIES_MAX),
+        make_turns=BoundedSemaphore,
         open_journal=lambda last_purge: _open_journal(settings, last_purge, instance),
         store_memory=FileStoreMemory(settings.journal_dir / settings.replica),
         open_channel=lambda generation: RedisPeerChannel(settings.redis_url, hosts, generation),
@@ -199,7 +196,7 @@ class System:
             processors=tuple(self.processors),
             currency=settings.currencies.default,
             runtime=parts.runtime,
-            turns=parts.turns,
+            make_turns=parts.make_turns,
         )
 
         self.resolutions = Resolutions(parts.resolutions, parts.runtime)

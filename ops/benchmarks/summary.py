@@ -24,7 +24,7 @@ from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.domain.payment import Claim, Payment, Settlement
 from actors.domain.wall_clock import ClockReading
-from actors.system import SUMMARIES_MAX
+from actors.queries import AT_ONCE_MAX
 from ops.migrate import migrate
 from ops.stack.embedded import PostgresServer
 
@@ -146,7 +146,7 @@ def _measure(url: str, window: Callable[[], Bounds], askers: int, questions: int
     """Ask for windows through the product's own adapter, the wait for a turn included."""
     with closing(Connections(url, HostDirectory())) as connections:
         connections.open()
-        payments, turns = PostgresPayments(connections, Fence("bench")), gevent.lock.BoundedSemaphore(SUMMARIES_MAX)
+        payments, turns = PostgresPayments(connections, Fence("bench")), gevent.lock.BoundedSemaphore(AT_ONCE_MAX)
         taken_ms: list[float] = []
 
         def ask(times: int) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,6 +33,8 @@ NUISANCE_S_MAX = 2.0
 """How long a nuisance waits for its answer."""
 NUISANCE_PAUSE_S = 0.5
 READ_BYTES = 65_536
+NICE = 10
+"""By how much its priority is lower than that of the measuring clients and of the gateway."""
 STATES = ("accepted", "unknown", "settled", "declined", "mismatched")
 
 Visit = Callable[[socket.socket, Random], Awaitable[None]]
@@ -188,6 +191,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
     addresses = [(parts.hostname or "", parts.port or 80) for parts in map(urlsplit, given.url)]
+    # It stands for clients on other machines, whose processors they would use.
+    os.nice(NICE)
     asyncio.run(_stay(Crowd(KINDS[given.kind], addresses, given.count, given.seed)))
 
 

@@ -1,13 +1,14 @@
 """The bad neighbours as targets of faults: crowds of clients, a twin, a name server and a disk that fail."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ops import OpsError
-from ops.chaostest.crowd import KINDS
+from ops.chaostest.crowd import KINDS, NICE
 from ops.chaostest.dead_replica import DeadReplica
 from ops.chaostest.faults import FaultTarget
 from ops.chaostest.memory_probe import MemoryProbe
@@ -90,8 +91,10 @@ class TwinTarget:
         """Runs while the fault is active."""
 
     def begin(self, _fault: ScheduledFault) -> None:
-        """Start the twin."""
+        """Start the twin, with the priority of a crowd: it stands for one on another machine."""
         self.process.start()
+        if self.process.pid is not None:
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, NICE)
 
     def end(self, _fault: ScheduledFault) -> None:
         """Kill the twin."""

@@ -85,7 +85,7 @@ class Cluster:
                 )
                 for each, processor in self.processors.items()
             },
-            turns=FreeTurns(),
+            make_turns=lambda _: FreeTurns(),
             store_memory=self.store_memories[name],
             open_journal=self.journals[name].opened,
             open_channel=lambda _: MemoryChannel(self._channels, name),

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from threading import Semaphore
 from time import monotonic
 from typing import Any
@@ -32,14 +33,16 @@ from actors.messages.router import GetDriven
 from actors.peer_questions import ANSWERS_S_MAX
 from actors.queries import (
     ASKERS_MAX,
+    AT_ONCE_MAX,
     PRESENT_MS,
     PRESENT_S_MAX,
     SUMMARY_S_MAX,
     SUMMARY_STEP_S,
+    TURN_S_MAX,
     PaymentQueries,
     PaymentStatus,
+    WindowSummary,
 )
-from actors.system import SUMMARIES_MAX
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, payment
@@ -73,7 +76,7 @@ class Desk:
             replica=self._replica,
             processors=("default", "third"),
             runtime=self.runtime,
-            turns=self.turns,
+            make_turns=lambda count: self.turns if count == AT_ONCE_MAX else Semaphore(count),
         )
 
     def claim(self, number: int, amount_minor: int = 1990, currency: str = "BRL") -> Payment:
@@ -297,7 +300,7 @@ class NoTurns:
     """A semaphore whose turn never comes."""
 
     def acquire(self, *, timeout: float) -> bool:
-        assert timeout == SUMMARY_S_MAX
+        assert timeout in {SUMMARY_S_MAX, TURN_S_MAX}
         return False
 
     def release(self) -> None:
@@ -314,7 +317,7 @@ def test_a_summary_whose_turn_does_not_come_in_time_is_refused() -> None:
         replica="1",
         processors=("default",),
         runtime=desk.runtime,
-        turns=NoTurns(),
+        make_turns=lambda _: NoTurns(),
     )
     with pytest.raises(GatewayUnavailableError):
         queries.summary(None, None)
@@ -462,7 +465,7 @@ class SlowPayments(MemoryPayments):
     def __init__(self, tables: MemoryTables) -> None:
         super().__init__(tables, MemoryFence("1"))
         self.may_answer = Event()
-        self.looks = self.asked = self.asked_most = 0
+        self.looks = self.summaries = self.asked = self.asked_most = 0
 
     def _answer(self) -> None:
         self.asked += 1
@@ -473,6 +476,10 @@ class SlowPayments(MemoryPayments):
     def watermarks(self) -> Watermarks:
         self.looks += 1
         return super().watermarks()
+
+    def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
+        self.summaries += 1
+        return super().summary(from_ms, to_ms, answered_by_ms)
 
 
 def crowd(
@@ -487,11 +494,39 @@ def crowd(
         replica="1",
         processors=("default",),
         runtime=GeventRuntime(),
-        turns=BoundedSemaphore(SUMMARIES_MAX),
+        make_turns=BoundedSemaphore,
     )
     crowd = [gevent.spawn(question, queries) for _ in range(askers)]
     gevent.idle()
     return crowd
+
+
+def ask_for_another_window(queries: PaymentQueries, windows: Iterator[int] = count()) -> None:  # noqa: B008  # shared
+    queries.summary(next(windows), None)
+
+
+def test_all_that_ask_for_one_window_while_its_summary_is_read_share_the_next_one() -> None:
+    desk = Desk()
+    store = SlowPayments(desk.tables)
+    found: list[WindowSummary] = []
+    askers = crowd(desk, store, lambda queries: found.append(queries.summary(None, None)), ASKERS_MAX)
+    for number in range(ASKERS_MAX):
+        desk.settle(number, stamp_ms=1)
+    store.may_answer.set()
+    gevent.joinall(askers, raise_error=True)
+    assert store.summaries == 2
+    assert [each.totals["default"].requests for each in found] == [ASKERS_MAX] * ASKERS_MAX
+
+
+def test_one_who_asks_after_a_reading_began_is_not_answered_by_it() -> None:
+    desk = Desk()
+    store = SlowPayments(desk.tables)
+    first, second = crowd(desk, store, lambda queries: queries.summary(None, None), 2)
+    del first
+    desk.settle(1, stamp_ms=1)
+    store.may_answer.set()
+    assert second.get().totals["default"].requests == 1
+    assert store.summaries == 2
 
 
 def test_all_that_wait_share_their_looks_at_how_far_the_replicas_are() -> None:
@@ -499,15 +534,15 @@ def test_all_that_wait_share_their_looks_at_how_far_the_replicas_are() -> None:
     store = SlowPayments(desk.tables)
     store.may_answer.set()
     started_s = monotonic()
-    askers = crowd(desk, store, lambda queries: queries.summary(None, None), ASKERS_MAX)
+    askers = crowd(desk, store, ask_for_another_window, ASKERS_MAX)
     gevent.joinall(askers, raise_error=True)
     # Each looks once on its own, since nobody has looked since it asked.
-    assert store.looks <= ASKERS_MAX + SUMMARIES_MAX * ((monotonic() - started_s) / SUMMARY_STEP_S + 1)
+    assert store.looks <= ASKERS_MAX + AT_ONCE_MAX * ((monotonic() - started_s) / SUMMARY_STEP_S + 1)
 
 
 @pytest.mark.parametrize(
     "question",
-    [lambda queries: queries.summary(None, None), lambda queries: queries.payments(PaymentState.ACCEPTED, FIRST, 10)],
+    [ask_for_another_window, lambda queries: queries.payments(PaymentState.ACCEPTED, FIRST, 10)],
 )
 def test_few_ask_postgres_at_once_and_one_more_than_may_wait_is_refused_at_once(
     question: Callable[[PaymentQueries], object],
@@ -518,5 +553,5 @@ def test_few_ask_postgres_at_once_and_one_more_than_may_wait_is_refused_at_once(
     *waiting, refused = askers
     with pytest.raises(GatewayUnavailableError, match="too many"):
         refused.get(block=False)
-    assert (store.asked_most, any(each.ready() for each in waiting)) == (SUMMARIES_MAX, False)
+    assert (store.asked_most, any(each.ready() for each in waiting)) == (AT_ONCE_MAX, False)
     gevent.killall(waiting)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import gevent
 import msgspec
 from psycopg.rows import class_row, dict_row, kwargs_row, scalar_row, tuple_row
 
@@ -47,6 +48,9 @@ _LISTS = {
     PaymentState.MISMATCHED: ("closed_payments", EndState.MISMATCHED.value),
 }
 """The query that lists payments in a state, and its parameter."""
+
+ROWS_AT_ONCE = 50
+"""Rows of a list that are read before other greenlets run: some 0.3 ms."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -177,9 +181,13 @@ class PostgresPayments:
             "after_id": after.correlation_id,
             "payments_max": payments_max,
         }
+        records: list[PaymentRecord] = []
         with self._connections.pool.use() as connection:
-            rows = connection.cursor(row_factory=dict_row).execute(QUERIES[query], parameters).fetchall()
-        return tuple(map(_payment_record, rows))
+            found = connection.cursor(row_factory=dict_row).execute(QUERIES[query], parameters)
+            while rows := found.fetchmany(ROWS_AT_ONCE):
+                records += map(_payment_record, rows)
+                gevent.sleep(0)
+        return tuple(records)
 
     def watermarks(self) -> Watermarks:
         """Tell how far the charges of all replicas are complete."""

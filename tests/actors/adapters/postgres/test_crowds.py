@@ -18,8 +18,7 @@ from actors.errors import FielError, GatewayUnavailableError
 from actors.messages.gossip import AskPeers
 from actors.messages.intake import FindAccepted
 from actors.messages.router import GetDriven
-from actors.queries import ASKERS_MAX, PaymentQueries
-from actors.system import SUMMARIES_MAX
+from actors.queries import ASKERS_MAX, AT_ONCE_MAX, PaymentQueries
 from tests.actors.adapters.postgres.storage import DEADLINE_S, claim, settlement, uid
 from tests.actors.fakes import NOW_MS, READING, Recorder, both
 
@@ -71,19 +70,19 @@ def test_of_many_summaries_that_are_given_up_few_run_and_none_outlives_its_limit
         replica="a",
         processors=("default",),
         runtime=GeventRuntime(),
-        turns=BoundedSemaphore(SUMMARIES_MAX),
+        make_turns=BoundedSemaphore,
     )
     with psycopg.connect(database_url, autocommit=True) as server:
-        crowd = [gevent.spawn(queries.summary, None, NOW_MS - 1000) for _ in range(CLIENTS)]
+        crowd = [gevent.spawn(queries.summary, number, NOW_MS - 1000) for number in range(CLIENTS)]
         with gevent.Timeout(DEADLINE_S):
-            while running(server) < SUMMARIES_MAX:
+            while running(server) < AT_ONCE_MAX:
                 gevent.sleep(0.01)
         for number in range(2, 40):
             # A payment's way, its lease, and a look at a payment go on, each far within its limit.
             assert payments.write([claim(number)], [], [settlement(number - 1)]).claimed == (uid(number),)
             assert leases.beat(epoch, both(NOW_MS), READING).renewed
             assert payments.payment(uid(1), READ_S_MAX) is not None
-            assert running(server) <= SUMMARIES_MAX
+            assert running(server) <= AT_ONCE_MAX
         with gevent.Timeout(DEADLINE_S):
             gevent.joinall(crowd)
             while running(server):
