@@ -83,7 +83,7 @@ def memory_parts(
         board=MemoryBoard(runtime.now_s),
         probe=ScriptedProbe(),
         clients={processor.name: ScriptedProcessor() for processor in settings.processors},
-        turns=Semaphore(1),
+        make_turns=Semaphore,
         open_journal=open_journal,
         store_memory=MemoryStoreMemory(),
         open_channel=lambda _: MemoryChannel(),
