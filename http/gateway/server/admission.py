@@ -22,6 +22,8 @@ class ClientAdmission:
         """All connections, the one first whose last request, or its own begin, is longest ago."""
         self._living = 0
         """How many of them have not been cut."""
+        self._unfinished: dict[Connection, None] = {}
+        """Those of which a part of a request has been received."""
         self._unfinished_bytes = 0
 
     def enter(self, connection: Connection) -> None:
@@ -59,11 +61,12 @@ class ClientAdmission:
         if not connection.unfinished_bytes:
             self._connections.move_to_end(connection)
         connection.unfinished_bytes += size
+        self._unfinished[connection] = None
         self._unfinished_bytes += size
         while self._unfinished_bytes > self._unfinished_bytes_max:
-            waiting = (each for each in self._connections if each.phase is not Phase.ANSWERING)
+            waiting = (each for each in self._unfinished if each.phase is not Phase.ANSWERING)
             largest = max(waiting, key=lambda each: each.unfinished_bytes, default=None)
-            if largest is None or not largest.unfinished_bytes:
+            if largest is None:
                 return
             self._cut(largest)
             self.finish(largest)
@@ -72,6 +75,7 @@ class ClientAdmission:
         """Count the bytes of a connection no more: its request is whole, or given up."""
         self._unfinished_bytes -= connection.unfinished_bytes
         connection.unfinished_bytes = 0
+        self._unfinished.pop(connection, None)
 
     def sweep(self, now_s: float) -> None:
         """Cut the connections whose deadline has passed, and those that are too many."""
