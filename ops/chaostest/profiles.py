@@ -192,7 +192,7 @@ NEIGHBOURS = (
     *_neighbour("redis", "pause", (0.47, 0.49), (0.71, 0.73)),
 )
 """What tries the patience of all others at once, in two spans after a quiet part and before another one."""
-COMPOSE = {"IN_FLIGHT_MAX": "100", "CONNECTIONS_MAX": "512", "MALLOC_ARENA_MAX": "1"}
+COMPOSE = {"IN_FLIGHT_MAX": "100", "CONNECTIONS_MAX": "384", "MALLOC_ARENA_MAX": "1"}
 """Settings of the replicas in docker-compose.yml."""
 
 PROFILES: Mapping[str, Profile] = {
