@@ -1,64 +1,20 @@
 """Answers what was charged where, and how far a payment is."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from actors.domain.money import BRL, Money
-from actors.domain.processors import EVENT_NAMES
-from actors.domain.records import (
-    NEVER_MS,
-    LedgerSummary,
-    PaymentRecord,
-    PaymentState,
-    Position,
-    ProcessorTotal,
-    Watermarks,
-)
+from actors.domain.records import PaymentRecord, PaymentState, Position
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.known_here import known_here
 from actors.peer_questions import PeerQuestions
 from actors.ports import PaymentStore, Recipient, Runtime
-
-Answer = TypeVar("Answer")
+from actors.summaries import Readers, Summaries, Turns, WindowSummary
 
 FIRST_LOOK_S_MAX = 0.3
 """How long Postgres has to answer for a payment before memory does, here or on the other replicas."""
-SUMMARY_S_MAX = 1.0
-"""How long the summary of a window that has ended waits for answers of processors to be committed."""
-PRESENT_S_MAX = 0.5
-"""How long the summary of a window that reaches up to the present waits for what is under way."""
-PRESENT_MS = 500
-"""A window that ends less than this before the question reaches up to the present: who asks for one that ends now has
-named its end a little earlier."""
-STAMPED_MS_MAX = 100
-"""Time from the acceptance of a payment to its stamp, where a processor has room: a delivery and a commit."""
-SUMMARY_STEP_S = 0.02
-"""Time between two looks at how far the replicas are; all that wait share them."""
-ASKERS_MAX = 64
-"""How many may wait for summaries and lists at once; one more is refused."""
-AT_ONCE_MAX = 2
-"""How many of them may ask Postgres at once, so that others find free connections."""
-TURN_S_MAX = 2 * SUMMARY_S_MAX
-"""How long one waits for the summary of another who asks for the same window, and then may read the next one."""
-
-
-@dataclass(frozen=True, slots=True)
-class WindowSummary:
-    """Totals of a window by processor; both names of the event are always there."""
-
-    totals: dict[str, ProcessorTotal]
-    """Of the charges in the default currency."""
-    final: bool
-    """False where charges stamped within the window may still be missing."""
-    as_of_ms: int | None = None
-    """The totals are what processors had answered until then; None where that is not certain, or more is in them."""
-    others: dict[str, dict[str, ProcessorTotal]] = field(default_factory=dict)
-    """Of the charges in other currencies, by their codes; only those that were charged in the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +27,6 @@ class PaymentStatus:
     """What Postgres knows; None where it has no row yet."""
     driven: Driven | None = None
     """What the router knows, where this replica drives it."""
-
-
-class Turns(Protocol):
-    """A semaphore."""
-
-    def acquire(self, *, timeout: float) -> bool:
-        """Wait for a turn; tell whether it came."""
-
-    def release(self) -> object:
-        """End one's turn."""
-
-
-@dataclass(slots=True)
-class _Window:
-    """A window for whose summary clients ask now."""
-
-    turns: Turns
-    """One at a time reads the summary."""
-    askers: int = 0
-    began_s: float = float("-inf")
-    """When the latest reading began."""
-    found: WindowSummary | None = None
 
 
 class PaymentQueries:
@@ -121,16 +55,10 @@ class PaymentQueries:
         self._router = router
         self._peers = PeerQuestions(gossip, runtime)
         self._replica = replica
-        self._names = dict.fromkeys((*EVENT_NAMES, *processors))
-        self._currency = currency
-        self._runtime = runtime
-        self._make_turns = make_turns
-        self._turns = make_turns(AT_ONCE_MAX)
-        self._askers = 0
-        self._windows: dict[tuple[int | None, int | None], _Window] = {}
-        self._seen = Watermarks(-NEVER_MS, -NEVER_MS)
-        self._looked_s = float("-inf")
-        """When the last look at the watermarks began that was answered."""
+        self._readers = Readers(make_turns)
+        self._summaries = Summaries(
+            payments=payments, readers=self._readers, runtime=runtime, processors=processors, currency=currency
+        )
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
         """Tell how far a payment is; None where certainly nobody has accepted it.
@@ -182,8 +110,8 @@ class PaymentQueries:
             LedgerUnavailableError: Postgres does not answer.
             GatewayUnavailableError: too many ask at once.
         """
-        with self._as_asker():
-            records = self._in_turn(lambda: self._payments.in_state(state, after, payments_max))
+        with self._readers.asking():
+            records = self._readers.in_turn(lambda: self._payments.in_state(state, after, payments_max))
         return tuple(PaymentStatus(each.payment.correlation_id, each.payment.money, each) for each in records)
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
@@ -197,88 +125,5 @@ class PaymentQueries:
             LedgerUnavailableError: Postgres does not answer.
             GatewayUnavailableError: too many ask at once.
         """
-        with self._as_asker():
-            return self._read_together(from_ms, to_ms)
-
-    def _read_together(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
-        """Read a summary for all who have asked for this window before the reading began, at most one at a time."""
-        asked_s, bounds = self._runtime.now_s(), (from_ms, to_ms)
-        window = self._windows.setdefault(bounds, _Window(self._make_turns(1)))
-        window.askers += 1
-        try:
-            with _turn(window.turns, TURN_S_MAX):
-                if window.found is None or window.began_s < asked_s:
-                    began_s = self._runtime.now_s()
-                    window.found, window.began_s = self._read_summary(from_ms, to_ms), began_s
-                return window.found
-        finally:
-            window.askers -= 1
-            if not window.askers:
-                del self._windows[bounds]
-
-    def _read_summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
-        now_ms = self._runtime.now_ms()
-        as_of_ms: int | None = now_ms
-        if to_ms is None or to_ms > now_ms - PRESENT_MS:
-            as_of_ms = None
-            self._wait_until(lambda seen: seen.stamp_ms > now_ms + STAMPED_MS_MAX, PRESENT_S_MAX)
-        elif not self._wait_until(lambda seen: seen.stamp_ms > to_ms or seen.answer_ms > now_ms, SUMMARY_S_MAX):
-            as_of_ms = None
-        elif self._in_turn(lambda: self._payments.may_lack_answers(to_ms)):
-            # Asked before the totals are read: what is settled between the two is in them.
-            as_of_ms = None
-        found = self._in_turn(lambda: self._payments.summary(from_ms, to_ms, as_of_ms))
-        # What is left out of the totals is no less a charge of the window.
-        final = to_ms is not None and to_ms < min(now_ms, found.final_before_ms) and not found.left_out
-        return self._by_name(found, final=final, as_of_ms=as_of_ms)
-
-    @contextmanager
-    def _as_asker(self) -> Iterator[None]:
-        if self._askers >= ASKERS_MAX:
-            raise GatewayUnavailableError("too many ask for summaries or lists at once")
-        self._askers += 1
-        try:
-            yield
-        finally:
-            self._askers -= 1
-
-    def _wait_until(self, is_enough: Callable[[Watermarks], bool], wait_s_max: float) -> bool:
-        """Wait until the replicas have published enough; tell whether they have in time."""
-        started_s = self._runtime.now_s()
-        while True:
-            # A look counts that began after the question, whoever it was made for.
-            since_s = max(started_s, self._runtime.now_s() - SUMMARY_STEP_S)
-            if is_enough(self._in_turn(partial(self._look, since_s))):
-                return True
-            if self._runtime.now_s() >= started_s + wait_s_max:
-                return False
-            self._runtime.sleep(SUMMARY_STEP_S)
-
-    def _look(self, since_s: float) -> Watermarks:
-        if self._looked_s <= since_s:
-            looked_s = self._runtime.now_s()
-            self._seen = self._payments.watermarks()
-            self._looked_s = looked_s
-        return self._seen
-
-    def _in_turn(self, question: Callable[[], Answer]) -> Answer:
-        with _turn(self._turns, SUMMARY_S_MAX):
-            return question()
-
-    def _by_name(self, totals: LedgerSummary, *, final: bool, as_of_ms: int | None) -> WindowSummary:
-        by_currency: dict[str, dict[str, ProcessorTotal]] = {}
-        for code in sorted({self._currency, *(total.amount.currency for total in totals.totals)}):
-            by_currency[code] = {name: ProcessorTotal(name, 0, Money(0, code)) for name in self._names}
-        for total in totals.totals:
-            by_currency[total.amount.currency][total.processor] = total
-        return WindowSummary(by_currency.pop(self._currency), final, as_of_ms, by_currency)
-
-
-@contextmanager
-def _turn(turns: Turns, wait_s_max: float) -> Iterator[None]:
-    if not turns.acquire(timeout=wait_s_max):
-        raise GatewayUnavailableError("too many ask for summaries or lists at once")
-    try:
-        yield
-    finally:
-        turns.release()
+        with self._readers.asking():
+            return self._summaries.read(from_ms, to_ms)

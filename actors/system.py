@@ -62,12 +62,13 @@ from actors.ports import (
 )
 from actors.processor import ProcessorActor
 from actors.purge import PurgeStore
-from actors.queries import PaymentQueries, Turns
+from actors.queries import PaymentQueries
 from actors.resolutions import Resolutions
 from actors.resolver import Resolver
 from actors.router import RouterActor
 from actors.settings import Durability, Settings
 from actors.store_watch import StoreMemory
+from actors.summaries import Turns
 from actors.supervisor import Child, RestartLimits
 
 

@@ -7,7 +7,7 @@ import falcon
 
 from actors.domain.instant import Rounding, iso_from_ms, ms_from_iso
 from actors.domain.records import ProcessorTotal
-from actors.queries import WindowSummary
+from actors.summaries import WindowSummary
 from gateway.media import write_body
 from gateway.problems import InvalidFieldError
 from gateway.query import query_value

@@ -24,7 +24,7 @@ from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.domain.payment import Claim, Payment, Settlement
 from actors.domain.wall_clock import ClockReading
-from actors.queries import AT_ONCE_MAX
+from actors.summaries import AT_ONCE_MAX
 from ops.migrate import migrate
 from ops.stack.embedded import PostgresServer
 

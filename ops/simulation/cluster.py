@@ -144,7 +144,7 @@ class FreeDatabase:
 
 
 class FreeTurns:
-    """Fulfils `actors.queries.Turns`: everybody's turn comes at once."""
+    """Fulfils `actors.summaries.Turns`: everybody's turn comes at once."""
 
     def acquire(self, *, timeout: float) -> bool:  # noqa: ARG002  # nobody waits
         return True

@@ -31,7 +31,8 @@ from actors.messages.gossip import AskPeers, GetDenials
 from actors.messages.intake import FindAccepted, Found
 from actors.messages.router import GetDriven
 from actors.peer_questions import ANSWERS_S_MAX
-from actors.queries import (
+from actors.queries import PaymentQueries, PaymentStatus
+from actors.summaries import (
     ASKERS_MAX,
     AT_ONCE_MAX,
     PRESENT_MS,
@@ -39,8 +40,6 @@ from actors.queries import (
     SUMMARY_S_MAX,
     SUMMARY_STEP_S,
     TURN_S_MAX,
-    PaymentQueries,
-    PaymentStatus,
     WindowSummary,
 )
 from ops.simulation.stores import MemoryLeases, MemoryPayments

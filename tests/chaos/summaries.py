@@ -1,6 +1,6 @@
 """An order of events in which a summary is asked while a charge with a stamp of its window is under way."""
 
-from actors.queries import WindowSummary
+from actors.summaries import WindowSummary
 from tests.chaos.test_model import Gateway, count_charges
 
 

@@ -13,7 +13,7 @@ from actors.domain.money import Money
 from actors.domain.payment import Payment
 from actors.errors import LedgerUnavailableError
 from actors.messages.intake import AcceptAnswer
-from actors.queries import WindowSummary
+from actors.summaries import WindowSummary
 from ops.simulation.processors import stamp_ms
 from ops.simulation.replica import SimulatedReplica
 from ops.simulation.stores import MemoryPayments

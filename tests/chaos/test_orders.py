@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from actors.domain.money import Money
-from actors.queries import SUMMARY_S_MAX, WindowSummary
+from actors.summaries import SUMMARY_S_MAX, WindowSummary
 from tests.chaos.model import PROCESSORS, WINDOW_MAX
 from tests.chaos.summaries import ask_while_a_charge_is_under_way
 from tests.chaos.test_model import HOUR_MS, Gateway

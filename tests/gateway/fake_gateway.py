@@ -15,8 +15,9 @@ from actors.messages.intake import AcceptAnswer
 from actors.messages.persistence import Incidents
 from actors.messages.processor import DatedTransition, ProcessorStatus
 from actors.messages.router import RouterStats
-from actors.queries import PaymentStatus, WindowSummary
+from actors.queries import PaymentStatus
 from actors.readiness import Readiness
+from actors.summaries import WindowSummary
 
 NOW_MS = 1_752_582_896_789
 ALL_WELL = Readiness(ready=True, parts={"journal": "ok", "actors": "ok", "postgres": "ok", "redis": "ok"})

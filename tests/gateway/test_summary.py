@@ -3,7 +3,7 @@ import msgpack
 import pytest
 
 from actors.errors import LedgerUnavailableError
-from actors.queries import WindowSummary
+from actors.summaries import WindowSummary
 from tests.gateway.fake_gateway import NOW_MS, FakeGateway, totals
 
 NOW = "2025-07-15T12:34:56.789Z"

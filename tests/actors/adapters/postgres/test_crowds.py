@@ -18,7 +18,8 @@ from actors.errors import FielError, GatewayUnavailableError
 from actors.messages.gossip import AskPeers
 from actors.messages.intake import FindAccepted
 from actors.messages.router import GetDriven
-from actors.queries import ASKERS_MAX, AT_ONCE_MAX, PaymentQueries
+from actors.queries import PaymentQueries
+from actors.summaries import ASKERS_MAX, AT_ONCE_MAX
 from tests.actors.adapters.postgres.storage import DEADLINE_S, claim, settlement, uid
 from tests.actors.fakes import NOW_MS, READING, Recorder, both
 
