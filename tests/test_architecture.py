@@ -81,7 +81,8 @@ RULES = {
     "actors.lease": Rule(
         (*SHARED_BY_ACTORS, "actors.fleet", "actors.resolver", "actors.store_watch", "actors.takeover"), never=DRIVERS
     ),
-    "actors.queries": Rule((*SHARED_BY_ACTORS, "actors.peer_questions"), never=DRIVERS),
+    "actors.queries": Rule((*SHARED_BY_ACTORS, "actors.peer_questions", "actors.summaries"), never=DRIVERS),
+    "actors.summaries": Rule(DOWN_TO_PORTS, never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
     "actors.actor": Rule(("actors.errors",), never=drivers_except("time")),
     "actors.look_ups": Rule(DOWN_TO_PORTS, never=DRIVERS),
@@ -112,6 +113,7 @@ RULES = {
             "actors.replica",
             "actors.readiness",
             "actors.queries",
+            "actors.summaries",
             "actors.system",
             "actors.settings",
             "actors.messages",
