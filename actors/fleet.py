@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Set as AbstractSet
+from math import inf
 
-from actors.domain.lease_watch import LeaseWatch
+from actors.domain.lease_watch import LEASE_S, LeaseWatch
 from actors.domain.records import ReplicaState
 from actors.domain.wall_clock import SKEW_MS_MAX
 from actors.ports import LeaseStore, Runtime
@@ -28,12 +29,16 @@ class Fleet:
         """All other replicas, as they were at the last look."""
         self._trouble: str | None = None
         """What was wrong with the clock when it was checked last."""
+        self._skewed_at_s = -inf
+        """When the clock of another replica that lived differed last."""
 
     def look(self) -> None:
         """See how the others are now."""
         self._others, now_s = self._leases.others(), self._runtime.now_s()
         self._watch.observe(self._others, now_s)
         self._runtime.clock.compare(self._watch.clocks(now_s), now_s)
+        if self._runtime.clock.is_skewed:
+            self._skewed_at_s = now_s
 
     def expel(self) -> None:
         """End the leases of replicas that stand still."""
@@ -63,6 +68,9 @@ class Fleet:
         if clock.is_skewed:
             return False
         present = [each for each in self._others if not each.has_left]
+        if not present and now_s - self._skewed_at_s < LEASE_S:
+            # Postgres may have forgotten who was there: they join again at once, and their clocks may be right.
+            return None
         ahead_ms = [each.clock.clock_ms - clock.now_ms(now_s) for each in present if each.clock is not None]
         # Who has published an earlier instant may be dead. A later one may be that of a replica which lives.
         agrees = bool(ahead_ms) and -SKEW_MS_MAX <= max(ahead_ms) <= SKEW_MS_MAX

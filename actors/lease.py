@@ -18,7 +18,7 @@ from actors.messages.trouble import GetTrouble
 from actors.ports import JournalShelf, LeaseStore, PaymentStore, Recipient, Runtime
 from actors.resolver import Resolver
 from actors.store_watch import StoreMemory, StoreWatch
-from actors.takeover import ADOPTED_AT_ONCE_MAX, Takeover
+from actors.takeover import Takeover
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +86,9 @@ class LeaseActor(Actor):
         """Of the last registration."""
         self._rows_since_ms: int | None = None
         """While rows of an earlier run are not all read: none of their charges bears an older stamp."""
-        self._rows_after = FIRST
-        """The place of the last of them that was read: the router drives those before it."""
+        self._rows_after: dict[str | None, Position] = {}
+        """The place of the last of them that was read: the router drives those before it. Those that name a processor
+        have a place of their own since the router had no room for them."""
 
     def on_start(self) -> None:
         """Join at once."""
@@ -114,7 +115,11 @@ class LeaseActor(Actor):
         generation = self._generation
         try:
             self._leave_changed_store()
-            generation = self._join() if self._registration is None else self._beat(self._registration)
+            if self._registration is None:
+                generation = self._join()
+            else:
+                generation = self._beat(self._registration)
+                self._read_rows()
             if generation == self._generation and self._may_adopt():
                 self._adopt()
         except LedgerUnavailableError as error:
@@ -141,7 +146,6 @@ class LeaseActor(Actor):
         return True
 
     def _adopt(self) -> None:
-        self._read_rows()
         try:
             adopted = self._takeover.adopt_rows()
         except LedgerUnavailableError:
@@ -211,7 +215,7 @@ class LeaseActor(Actor):
         # Not before the registration is committed: until then summaries are called final without this replica.
         self._fleet.look()
         self._runtime.clock.join(max(registration.published_ms, self._fleet.published_ms))
-        self._rows_since_ms, self._rows_after = registration.watermark_ms, FIRST
+        self._rows_since_ms, self._rows_after = registration.watermark_ms, {None: FIRST}
         self._read_rows()
         for chunk in in_chunks(self._payments.latest(LATEST_MAX)):
             self._intake.tell(FirstAmountsFound(chunk))
@@ -221,18 +225,33 @@ class LeaseActor(Actor):
         return registration.generation
 
     def _read_rows(self) -> None:
-        """Take up rows of an earlier run while the router has room; it ignores those that it drives already."""
-        while self._rows_since_ms is not None and (room := self._takeover.room()):
-            rows_max = min(room, ADOPTED_AT_ONCE_MAX)
-            claims = self._leases.claims(rows_max, self._rows_after, earlier_run=True)
-            if claims:
-                logger.info("%d payments of an earlier run are not settled yet", len(claims))
-                self._router.tell(Adopt(claims, self._rows_since_ms))
-                last = claims[-1].payment
-                self._rows_after = Position(last.accepted_at_ms, last.correlation_id)
-            if len(claims) < rows_max:
-                self._rows_since_ms = None
-            self.progressed()
+        """Take up a few rows of an earlier run if the router has room; it ignores those that it drives already."""
+        if self._rows_since_ms is None:
+            return
+        room = self._takeover.room()
+        if None in self._rows_after:
+            for name in room.full:
+                self._rows_after.setdefault(name, self._rows_after[None])
+        rows_max = room.count
+        for processor in [each for each in self._rows_after if each not in room.full]:
+            if rows_max:
+                rows_max -= self._read_page(processor, rows_max, self._rows_since_ms)
+        if not self._rows_after:
+            self._rows_since_ms = None
+
+    def _read_page(self, name: str | None, rows_max: int, oldest_stamp_ms: int) -> int:
+        """Take up rows that name one processor, or with None those for which there is no place of their own."""
+        apart = [each for each in self._rows_after if each is not None] if name is None else []
+        claims = self._leases.claims(rows_max, self._rows_after[name], earlier_run=True, naming=name, leave_out=apart)
+        if claims:
+            logger.info("%d payments of an earlier run are not settled yet", len(claims))
+            self._router.tell(Adopt(claims, oldest_stamp_ms))
+            last = claims[-1].payment
+            self._rows_after[name] = Position(last.accepted_at_ms, last.correlation_id)
+        if len(claims) < rows_max:
+            del self._rows_after[name]
+        self.progressed()
+        return len(claims)
 
     def _beat(self, registration: Registration) -> int:
         until_s = self._runtime.now_s() + LEASE_S

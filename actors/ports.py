@@ -272,15 +272,25 @@ class LeaseStore(Protocol):
         From then on they can neither renew them, nor write claims.
         """
 
-    def adopt(self, claims_max: int) -> AdoptedClaims | None:
+    def adopt(self, claims_max: int, leave_out: Collection[str] = ()) -> AdoptedClaims | None:
         """Take over unsettled rows of replicas that have left; from then on those can't write them.
 
-        The watermarks of this replica fall with the same transaction. None where there is nothing to take.
+        Rows that name a processor of `leave_out` stay where they are. The watermarks of this replica fall with the same
+        transaction. None where there is nothing to take.
         """
 
-    def claims(self, claims_max: int, after: Position = FIRST, *, earlier_run: bool = False) -> tuple[Claim, ...]:
+    def claims(
+        self,
+        claims_max: int,
+        after: Position = FIRST,
+        *,
+        earlier_run: bool = False,
+        naming: str | None = None,
+        leave_out: Collection[str] = (),
+    ) -> tuple[Claim, ...]:
         """Read unsettled rows of this replica that stand behind a position, the oldest first.
 
+        Only those that name the processor `naming`, where it is given, and none that name one of `leave_out`.
         With `earlier_run` without those that the present run of the actors has written: they are driven already, or
         their claims are tried again, since nobody has heard of them. Rows that were taken over are among those given.
         """

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from actors.domain.payment import Payment
 from actors.domain.records import AdoptedClaims
+from actors.domain.work import AdoptionRoom
 from actors.errors import GatewayUnavailableError, JournalUnavailableError
 from actors.messages.intake import GetTakeOverRoom, TakeOver
 from actors.messages.router import Adopt, GetAdoptionRoom
@@ -13,8 +15,9 @@ from actors.ports import JournalShelf, LeaseStore, Orphan, Recipient
 
 logger = logging.getLogger(__name__)
 
-ADOPTED_AT_ONCE_MAX = 500
-"""Rows that are adopted with one statement."""
+ADOPTED_AT_ONCE_MAX = 100
+"""Rows that are taken up at once, those of others every second: what was left gives way to what comes, since each costs
+as much as a new payment."""
 TAKEN_AT_ONCE_MAX = 1000
 """Payments of another journal that are written at once."""
 TAKE_OVER_S_MAX = 2.0
@@ -43,12 +46,13 @@ class Takeover:
         self._shelf = shelf
         self._progressed = progressed
 
-    def room(self) -> int:
-        """Ask for how many more rows the router has room; none where it does not answer."""
+    def room(self) -> AdoptionRoom:
+        """Ask for which rows the router has room, and how many at once; for none where it does not answer."""
         try:
-            return int(self._router.ask(GetAdoptionRoom(), ASK_S_MAX))
+            room: AdoptionRoom = self._router.ask(GetAdoptionRoom(), ASK_S_MAX)
         except GatewayUnavailableError:
-            return 0
+            return AdoptionRoom(0)
+        return replace(room, count=min(room.count, ADOPTED_AT_ONCE_MAX))
 
     def adopt_rows(self) -> AdoptedClaims | None:
         """Adopt unsettled rows of replicas that are gone, as many as the router has room for.
@@ -57,7 +61,7 @@ class Takeover:
             LedgerUnavailableError: the rows may be this replica's now all the same.
         """
         room = self.room()
-        adopted = self._leases.adopt(min(room, ADOPTED_AT_ONCE_MAX)) if room else None
+        adopted = self._leases.adopt(room.count, room.full) if room.count else None
         if adopted is not None:
             logger.warning("%d unsettled payments of replicas that are gone are taken over", len(adopted.claims))
             self._router.tell(Adopt(adopted.claims, adopted.oldest_stamp_ms))

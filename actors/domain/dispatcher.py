@@ -39,7 +39,7 @@ from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.retries import Pauses, RetryLimits
 from actors.domain.routing import TAKEN_BY_NOBODY, Choice, Routes
 from actors.domain.row_marks import RowMarks
-from actors.domain.work import Driven, Work
+from actors.domain.work import AdoptionRoom, Driven, Work
 
 WINDOW_MAX = 1000
 """Payments of the journal that are in memory at once; the others wait on the disk."""
@@ -294,11 +294,17 @@ class Dispatcher:
         """Tell how many payments wait for Postgres."""
         return sum(life.state in WRITING for life in self._lives.values())
 
-    def adoption_room(self) -> int:
-        """Tell how many more payments may be adopted: a window stays free for those of the journal."""
+    def adoption_room(self) -> AdoptionRoom:
+        """Tell how many more payments may be adopted: a window stays free for those of the journal.
+
+        Those that wait for one processor take no more than its share: one that is away keeps nobody else's out.
+        """
         free = ADOPTED_MAX - (self._adopted - self._adopted_aside)
         beside_window = DRIVEN_MAX - self._window_max - self._adopted - (self._aside - self._adopted_aside)
-        return max(0, min(free, beside_window, DRIVEN_MAX - len(self._lives) - self._asked))
+        count = max(0, min(free, beside_window, DRIVEN_MAX - len(self._lives) - self._asked))
+        share = (DRIVEN_MAX - self._window_max - ADOPTED_MAX) // len(self._names)
+        waiting = Counter(life.to_ask for life in self._lives.values() if life.is_adopted and life.is_aside)
+        return AdoptionRoom(count, frozenset(name for name in self._names if waiting[name] >= share))
 
     def counts(self) -> Mapping[str, int]:
         """Count the payments by what they wait for, those in the journal included."""

@@ -8,6 +8,15 @@ from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlemen
 from actors.domain.routing import Choice
 
 
+@dataclass(frozen=True, slots=True)
+class AdoptionRoom:
+    """How many more payments from rows a replica may drive."""
+
+    count: int
+    full: frozenset[str] = frozenset()
+    """Processors that were given their share: no more rows that name them may be taken up now."""
+
+
 @dataclass(slots=True)
 class Work:
     """What the dispatcher wants to be done now."""

@@ -1,6 +1,6 @@
 """Postgres in memory: each storage port over tables that replicas share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 from uuid import UUID
@@ -261,16 +261,18 @@ class MemoryLeases(MemoryStore):
                 lease.end_epoch()
         self._lose_the_answer()
 
-    def adopt(self, claims_max: int) -> AdoptedClaims | None:
+    def adopt(self, claims_max: int, leave_out: Collection[str] = ()) -> AdoptedClaims | None:
         self._answer()
         tables = self.tables
         mine = tables.leases.get(self.fence.replica)
         if mine is None or mine.epoch != self.fence.epoch:
             return None
-        gone = (set(tables.gone()) - {self.fence.replica}) & tables.owners()
+        gone = set(tables.gone()) - {self.fence.replica}
+        left = [owned for owned in self._oldest_of(gone) if owned.claim.processor not in leave_out]
+        gone &= {owned.owner for owned in left}
         for name in gone:
             tables.leases[name].end_epoch()
-        taken = self._oldest_of(gone)[:claims_max]
+        taken = left[:claims_max]
         if not taken:
             return None
         oldest_stamp_ms = min(tables.leases[owned.owner].watermark_ms for owned in taken)
@@ -281,10 +283,19 @@ class MemoryLeases(MemoryStore):
         self._lose_the_answer()
         return AdoptedClaims(tuple(owned.claim for owned in taken), oldest_stamp_ms)
 
-    def claims(self, claims_max: int, after: Position = FIRST, *, earlier_run: bool = False) -> tuple[Claim, ...]:
+    def claims(
+        self,
+        claims_max: int,
+        after: Position = FIRST,
+        *,
+        earlier_run: bool = False,
+        naming: str | None = None,
+        leave_out: Collection[str] = (),
+    ) -> tuple[Claim, ...]:
         self._answer()
         owned = self._oldest_of({self.fence.replica})
         claims = (each.claim for each in owned if not earlier_run or each.epoch < self.fence.since_epoch)
+        claims = (each for each in claims if naming in {None, each.processor} and each.processor not in leave_out)
         place = after.at_ms, after.correlation_id
         behind = (each for each in claims if (each.payment.accepted_at_ms, each.payment.correlation_id) > place)
         return tuple(islice(behind, claims_max))

@@ -10,6 +10,7 @@ from actors.domain.payment import Claim, Closing, EndState, Payment, Settlement
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, Watermarks
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.wall_clock import ClockReading
+from actors.domain.work import AdoptionRoom
 from actors.errors import GatewayUnavailableError, LeaseLostError
 from actors.fleet import CLOCKS_S
 from actors.lease import ADOPT_S, BEAT_S, LeaseActor
@@ -39,7 +40,7 @@ class Lease:
         """Called with each question that the actor asks, before it is answered."""
         self.tables = tables or MemoryTables()
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
-        self.router = self.recorder({GetUncommitted: NOTHING_MISSING, GetAdoptionRoom: 100})
+        self.router = self.recorder({GetUncommitted: NOTHING_MISSING, GetAdoptionRoom: AdoptionRoom(100)})
         self.processor = self.recorder({GetUnreported: NOTHING_MISSING})
         self.intake, self.shelf = self.recorder({GetTakeOverRoom: 100_000, TakeOver: True}), MemoryShelf()
         self.memory = memory or MemoryStoreMemory()
@@ -74,6 +75,11 @@ class Lease:
                 return super().ask(message, timeout_s)
 
         return Hooked(answers)
+
+    @property
+    def read(self) -> list[Claim]:
+        """The rows that the router was given."""
+        return [claim for message in self.router.messages if isinstance(message, Adopt) for claim in message.claims]
 
     @property
     def watermark_ms(self) -> int:
@@ -140,7 +146,7 @@ def with_room(lease: Lease, room: int) -> Lease:
     def count(question: object) -> None:
         if isinstance(question, GetAdoptionRoom):
             given = sum(len(message.claims) for message in lease.router.messages if isinstance(message, Adopt))
-            lease.router.answers[GetAdoptionRoom] = max(0, room - given)
+            lease.router.answers[GetAdoptionRoom] = AdoptionRoom(max(0, room - given))
 
     lease.hook = count
     return lease
@@ -150,8 +156,28 @@ def test_rows_of_an_earlier_run_are_read_in_pages_and_no_more_of_them_than_the_r
     tables = MemoryTables()
     write(tables, "1", [Claim(payment(number), "default") for number in range(10_000)])
     lease = with_room(Lease(tables), 2 * ADOPTED_AT_ONCE_MAX + 7).start()
+    lease.advance(3 * BEAT_S)
     pages = [len(message.claims) for message in lease.router.messages if isinstance(message, Adopt)]
     assert pages == [ADOPTED_AT_ONCE_MAX, ADOPTED_AT_ONCE_MAX, 7]
+
+
+def test_rows_that_name_a_processor_with_its_share_keep_no_others_from_being_read_and_are_read_when_it_has_room() -> (
+    None
+):
+    tables = MemoryTables()
+    write(tables, "1", [Claim(payment(number), "default") for number in range(250)])
+    write(tables, "1", [Claim(payment(number), None) for number in range(250, 270)])
+    lease = Lease(tables).start()
+    before_ms = lease.watermark_ms
+    lease.router.answers[GetAdoptionRoom] = AdoptionRoom(100, frozenset({"default"}))
+    lease.advance(2 * BEAT_S)
+    assert [claim.processor for claim in lease.read] == ["default"] * 100 + [None] * 20
+    assert lease.watermark_ms == before_ms, "the others may have been charged"
+    lease.router.answers[GetAdoptionRoom] = AdoptionRoom(100)
+    lease.advance(3 * BEAT_S)
+    assert {claim.payment for claim in lease.read} == {payment(number) for number in range(270)}
+    assert len(lease.read) == 270
+    assert lease.watermark_ms > before_ms
 
 
 def test_rows_that_there_was_no_room_for_are_read_again_and_hold_the_watermark_until_then() -> None:
@@ -362,7 +388,7 @@ def test_payments_of_a_replica_that_is_gone_are_adopted_with_its_watermark() -> 
 
 def test_it_looks_for_what_others_have_left_once_a_second() -> None:
     lease = Lease(left_by_replica_2(1, 2, 3)).start()
-    lease.router.answers[GetAdoptionRoom] = 1
+    lease.router.answers[GetAdoptionRoom] = AdoptionRoom(1)
     lease.advance(LEASE_S)
     assert len(lease.router.messages) == 1
     lease.advance(ADOPT_S - BEAT_S)

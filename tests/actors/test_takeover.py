@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from actors.domain.payment import Claim, Payment
+from actors.domain.work import AdoptionRoom
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
 from actors.messages.intake import GetTakeOverRoom, TakeOver
 from actors.messages.router import Adopt, GetAdoptionRoom
@@ -45,7 +46,11 @@ class Replica:
         leases.retire(epoch, both(NOW_MS))
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
         self.leases.register(0, READING)
-        self.router, self.intake, self.shelf = Recorder({GetAdoptionRoom: 10_000}), Intake(), MemoryShelf()
+        self.router, self.intake, self.shelf = (
+            Recorder({GetAdoptionRoom: AdoptionRoom(10_000)}),
+            Intake(),
+            MemoryShelf(),
+        )
         self.progress = 0
         self.takeover = Takeover(
             leases=self.leases,
@@ -71,11 +76,18 @@ class Replica:
 
 def test_rows_are_adopted_as_many_as_the_router_has_room_for() -> None:
     replica = Replica(rows=5)
-    replica.router.answers[GetAdoptionRoom] = 2
+    replica.router.answers[GetAdoptionRoom] = AdoptionRoom(2)
     adopted = replica.takeover.adopt_rows()
     assert adopted is not None
     assert replica.router.messages == [Adopt(adopted.claims, adopted.oldest_stamp_ms)]
     assert replica.adopted() == [2]
+
+
+def test_rows_that_name_a_processor_with_its_share_are_left_where_they_are() -> None:
+    replica = Replica(rows=5)
+    replica.router.answers[GetAdoptionRoom] = AdoptionRoom(10, frozenset({"default"}))
+    assert replica.takeover.adopt_rows() is None
+    assert {owned.owner for owned in replica.tables.claims.values()} == {"2"}
 
 
 def test_one_statement_adopts_a_greatest_number_of_rows() -> None:
@@ -85,7 +97,7 @@ def test_one_statement_adopts_a_greatest_number_of_rows() -> None:
     assert replica.adopted() == [ADOPTED_AT_ONCE_MAX, 1]
 
 
-@pytest.mark.parametrize("room", [0, GatewayUnavailableError("planted")])
+@pytest.mark.parametrize("room", [AdoptionRoom(0), GatewayUnavailableError("planted")])
 def test_nothing_is_adopted_while_the_router_has_no_room_or_does_not_answer(room: object) -> None:
     replica = Replica(rows=5)
     replica.router.answers[GetAdoptionRoom] = room

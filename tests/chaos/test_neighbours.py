@@ -1,5 +1,6 @@
 """What a replica that is gone has left, thousands of rows or records, costs those that take it over a bounded share."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from random import Random
@@ -61,13 +62,12 @@ class Neighbours(Cluster):
         self.clients.append(client)
         return replace(parts, clients={**parts.clients, "default": client})
 
-    def leave_rows(self, owner: str) -> None:
+    def leave_rows(self, owner: str, names_the_dead: Callable[[int], bool] = lambda number: number % 4 != 0) -> None:
         """Let a replica leave rows: three in four name the processor that is dead."""
         fence = MemoryFence(owner)
         leases = MemoryLeases(self.tables, fence)
         epoch = leases.register(0, READING).epoch
-        named = (None, "default", "default", "default")
-        claims = [Claim(left(number), named[number % 4]) for number in range(ROWS)]
+        claims = [Claim(left(number), "default" if names_the_dead(number) else None) for number in range(ROWS)]
         MemoryPayments(self.tables, fence).write(claims, (), ())
         leases.retire(epoch, both(NOW_MS))
 
@@ -118,6 +118,17 @@ def test_ten_thousand_rows_that_name_a_dead_processor_cost_bounded_memory_few_lo
     assert {entry.correlation_id for each in cluster.processors.values() for entry in each.ledger} == set(
         cluster.tables.settlements
     )
+    cluster.clock.close()
+
+
+def test_rows_that_name_a_dead_processor_keep_no_others_from_being_settled() -> None:
+    cluster = Neighbours()
+    cluster.leave_rows("dead", lambda number: number < ROWS - 100)
+    cluster.processors["default"].faults = Faults(refuse=True)
+    for name in ("1", "2"):
+        cluster.replicas[name].start()
+    cluster.clock.run(cluster.clock.time_s + 150)
+    assert cluster.unsettled() == ROWS - 100
     cluster.clock.close()
 
 

@@ -161,6 +161,20 @@ def test_a_replica_that_restarts_soon_after_postgres_forgot_still_asks_every_pro
     assert [each.processor for each in gateway.model.tables.settlements.values()] == ["fallback"]
 
 
+def test_a_replica_whose_clock_was_wrong_lets_others_join_first_where_postgres_forgot_them() -> None:
+    gateway = Gateway()
+    gateway.start()
+    gateway.lose_postgres("1", 1, 0)
+    gateway.post(1, 100, again=False)
+    gateway.copy_postgres_or_put_it_back(to_copy=True)
+    gateway.behave("default", "slow")
+    gateway.step_the_clock("1", HOUR_MS)
+    gateway.run_freely(1.0)
+    gateway.copy_postgres_or_put_it_back(to_copy=False)
+    gateway.run_freely(0.1)
+    gateway.teardown()
+
+
 def test_a_replica_that_stands_aside_says_so_again_to_a_postgres_that_forgot_it() -> None:
     gateway = Gateway()
     gateway.start()

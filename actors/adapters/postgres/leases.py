@@ -1,6 +1,6 @@
 """Leases in Postgres: which replicas live, and the claims of those that have left."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -131,9 +131,14 @@ class PostgresLeases:
         with self._connections.leaser.use() as connection:
             connection.execute(QUERIES["expel"], {"replicas": msgspec.json.encode(seen).decode()})
 
-    def adopt(self, claims_max: int) -> AdoptedClaims | None:
+    def adopt(self, claims_max: int, leave_out: Collection[str] = ()) -> AdoptedClaims | None:
         """Take over claims of replicas that have left."""
-        parameters = {"replica": self._fence.replica, "epoch": self._fence.epoch, "claims_max": claims_max}
+        parameters = {
+            "replica": self._fence.replica,
+            "epoch": self._fence.epoch,
+            "leave_out": list(leave_out),
+            "claims_max": claims_max,
+        }
         with self._connections.leaser.use() as connection:
             cursor = connection.cursor(row_factory=kwargs_row(_claim_and_watermark))
             rows = cursor.execute(QUERIES["adopt"], parameters).fetchall()
@@ -141,13 +146,23 @@ class PostgresLeases:
             return None
         return AdoptedClaims(tuple(claim for claim, _ in rows), min(watermark_ms for _, watermark_ms in rows))
 
-    def claims(self, claims_max: int, after: Position = FIRST, *, earlier_run: bool = False) -> tuple[Claim, ...]:
+    def claims(
+        self,
+        claims_max: int,
+        after: Position = FIRST,
+        *,
+        earlier_run: bool = False,
+        naming: str | None = None,
+        leave_out: Collection[str] = (),
+    ) -> tuple[Claim, ...]:
         """Read unsettled payments of this replica that stand behind a position, the oldest first."""
         parameters = {
             "replica": self._fence.replica,
             "after_ms": after.at_ms,
             "after_id": after.correlation_id,
             "before_epoch": self._fence.since_epoch if earlier_run else EPOCH_MAX,
+            "naming": naming,
+            "leave_out": list(leave_out),
             "claims_max": claims_max,
         }
         with self._connections.leaser.use() as connection:

@@ -344,11 +344,14 @@ WITH me AS (
     SELECT name FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPDATE
 ), gone AS (
     UPDATE replica AS r SET epoch = epoch + 1, left_epoch = epoch + 1 FROM me
-    WHERE r.name <> me.name AND left_epoch >= epoch AND EXISTS (SELECT FROM claim WHERE owner = r.name)
+    WHERE r.name <> me.name AND left_epoch >= epoch AND EXISTS (
+        SELECT FROM claim WHERE owner = r.name AND (processor = ANY (%(leave_out)s::text[])) IS NOT TRUE
+    )
     RETURNING r.name, watermark_ms
 ), taken AS (
     SELECT c.correlation_id, gone.watermark_ms
-    FROM claim AS c JOIN gone ON c.owner = gone.name LIMIT %(claims_max)s FOR UPDATE OF c SKIP LOCKED
+    FROM claim AS c JOIN gone ON c.owner = gone.name
+    WHERE (c.processor = ANY (%(leave_out)s::text[])) IS NOT TRUE LIMIT %(claims_max)s FOR UPDATE OF c SKIP LOCKED
 ), mine AS (
     -- No registration of the new owner has written it.
     UPDATE claim SET owner = %(replica)s, epoch = 0 FROM taken
@@ -365,10 +368,12 @@ FROM mine JOIN payment USING (correlation_id)
 WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken)) ORDER BY accepted_at_ms, correlation_id
 
 -- name: claims
--- Reads unsettled payments of a replica that stand behind a position and were claimed before an epoch, the oldest first.
+-- Reads unsettled payments of a replica that stand behind a position and were claimed before an epoch, the oldest first:
+-- all, or those that name one processor, without those that name one of some others.
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves
 FROM claim JOIN payment USING (correlation_id)
 WHERE owner = %(replica)s AND epoch < %(before_epoch)s
+    AND (%(naming)s::text IS NULL OR processor = %(naming)s) AND (processor = ANY (%(leave_out)s::text[])) IS NOT TRUE
     AND (accepted_at_ms, correlation_id) > (%(after_ms)s, %(after_id)s)
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
 

@@ -13,7 +13,7 @@ from actors.domain.lifecycle_events import ChargeEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Mark, Move, Settlement
 from actors.domain.routing import Reason
-from actors.domain.work import Driven, Work
+from actors.domain.work import AdoptionRoom, Driven, Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, ids, payment, payments
 
 ONE = UUID(int=1)
@@ -92,29 +92,39 @@ def test_payments_that_are_free_again_are_not_replaced_until_there_is_room() -> 
 
 def test_rows_have_a_window_of_their_own_beside_what_the_intake_owes() -> None:
     subject = Dispatching()
-    assert subject.dispatcher.adoption_room() == ADOPTED_MAX
+    assert subject.dispatcher.adoption_room().count == ADOPTED_MAX
     subject.adopt(*(Claim(payment(number), None) for number in range(300)))
-    assert subject.dispatcher.adoption_room() == ADOPTED_MAX - 300
+    assert subject.dispatcher.adoption_room().count == ADOPTED_MAX - 300
     subject.adopt(*(Claim(payment(number), None) for number in range(300, 3000)))
-    assert subject.dispatcher.adoption_room() == 0
+    assert subject.dispatcher.adoption_room().count == 0
 
 
 def test_rows_of_payments_that_wait_for_an_answer_keep_no_others_from_being_adopted_and_leave_a_window() -> None:
     subject = Dispatching()
     subject.announce("default", BreakerState.OPEN)
     subject.adopt(*(Claim(payment(number), "default") for number in range(3000)))
-    assert subject.dispatcher.adoption_room() == ADOPTED_MAX
+    assert subject.dispatcher.adoption_room().count == ADOPTED_MAX
     subject.adopt(*(Claim(payment(number), "default") for number in range(3000, DRIVEN_MAX - WINDOW_MAX)))
-    assert subject.dispatcher.adoption_room() == 0
+    assert subject.dispatcher.adoption_room().count == 0
 
 
 def adopt_all_there_is_room_for(subject: Dispatching, claims: Iterator[Claim]) -> int:
     """Adopt pages of rows until there is no room; tell how many."""
     adopted = 0
-    while page := list(islice(claims, min(subject.dispatcher.adoption_room(), 500))):
+    while page := list(islice(claims, min(subject.dispatcher.adoption_room().count, 500))):
         subject.adopt(*page)
         adopted += len(page)
     return adopted
+
+
+def test_rows_that_wait_for_one_processor_leave_room_for_those_of_all_others() -> None:
+    subject = Dispatching()
+    subject.announce("default", BreakerState.OPEN)
+    share = (DRIVEN_MAX - WINDOW_MAX - ADOPTED_MAX) // 2
+    subject.adopt(*(Claim(payment(number), "default") for number in range(share - 1)))
+    assert subject.dispatcher.adoption_room() == AdoptionRoom(ADOPTED_MAX)
+    subject.adopt(Claim(payment(share), "default"))
+    assert subject.dispatcher.adoption_room() == AdoptionRoom(ADOPTED_MAX, frozenset({"default"}))
 
 
 @pytest.mark.parametrize("named", [None, "default"])
@@ -150,7 +160,7 @@ def test_while_more_rows_are_adopted_than_are_charged_new_payments_get_their_sha
         dispatcher.claimed([claim.payment.correlation_id for claim in work.claims], now_s)
         dispatcher.moved([move.correlation_id for move in work.moves], now_s)
         dispatcher.accepted([payment(next(fresh)) for _ in range(wanted)], 0, now_s)
-        page = list(islice(claims, min(dispatcher.adoption_room(), 500)))
+        page = list(islice(claims, min(dispatcher.adoption_room().count, 500)))
         dispatcher.adopted(page, NOW_MS, now_s)
         work = subject.decide()
         wanted = work.wanted

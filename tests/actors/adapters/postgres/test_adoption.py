@@ -3,11 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from threading import Barrier
+from unittest.mock import ANY
 
 import pytest
 
 from actors.domain.payment import Claim, Mark, Move
-from actors.domain.records import KnownPayment, WriteResult
+from actors.domain.records import AdoptedClaims, KnownPayment, WriteResult
 from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
@@ -160,6 +161,20 @@ def test_totals_stay_open_for_what_was_taken_over(mine: ReplicaStorage, other: R
     mine.leases.register(0, READING)
     mine.leases.adopt(100)
     assert mine.payments.summary(None, None).final_before_ms == NOW_MS - 500
+
+
+def test_rows_that_name_a_processor_can_be_left_where_they_are(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    other.leases.register(0, READING)
+    free = Claim(claim(3).payment, None)
+    other.payments.write([claim(1), claim(2, "fallback"), free], [], [])
+    mine.leases.register(0, READING)
+    expel(mine, "b")
+    assert mine.leases.adopt(100, ["default", "fallback", "elsewhere"]) == AdoptedClaims((free,), ANY)
+    assert mine.leases.adopt(100, ["default", "fallback"]) is None
+    assert mine.leases.adopt(100, ["default"]) == AdoptedClaims((claim(2, "fallback"),), ANY)
+    assert mine.leases.claims(MANY, naming="fallback") == (claim(2, "fallback"),)
+    assert mine.leases.claims(MANY, leave_out=["fallback"]) == (free,)
+    assert mine.leases.claims(MANY, naming="default") == ()
 
 
 def test_the_living_and_those_who_left_nothing_are_let_be(mine: ReplicaStorage, other: ReplicaStorage) -> None:
