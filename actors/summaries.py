@@ -23,7 +23,7 @@ PRESENT_MS = 500
 named its end a little earlier."""
 STAMPED_MS_MAX = 100
 """Time from the acceptance of a payment to its stamp, where a processor has room: a delivery and a commit."""
-SUMMARY_STEP_S = 0.02
+SUMMARY_STEP_S = 0.04
 """Time between two looks at how far the replicas are; all that wait share them."""
 ASKERS_MAX = 64
 """How many may wait for summaries and lists at once; one more is refused."""

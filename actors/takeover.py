@@ -15,7 +15,7 @@ from actors.ports import JournalShelf, LeaseStore, Orphan, Recipient
 
 logger = logging.getLogger(__name__)
 
-ADOPTED_AT_ONCE_MAX = 100
+ADOPTED_AT_ONCE_MAX = 50
 """Rows that are taken up at once, those of others every second: what was left gives way to what comes, since each costs
 as much as a new payment."""
 TAKEN_AT_ONCE_MAX = 1000

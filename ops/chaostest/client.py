@@ -1,6 +1,8 @@
 """The HTTP client of a chaos run: one connection that is kept while it works and replaced after an error."""
 
 import contextlib
+import select
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -56,11 +58,18 @@ class HttpClient:
         Raises:
             NoAnswerError: it could not be sent.
         """
+        self._renew_where_closed()
         try:
             self._connection.request(method, path, body, dict(headers or {}))
         except (OSError, HTTPException) as error:
             self._connection.close()
             raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+
+    def _renew_where_closed(self) -> None:
+        """Close a kept connection that the server has closed: the next request opens a new one, as clients do."""
+        kept: socket.socket | None = self._connection.sock
+        if kept is not None and select.select([kept], [], [], 0)[0]:
+            self._connection.close()
 
     def receive(self) -> HttpAnswer:
         """Receive the answer to the request that was sent.

@@ -19,7 +19,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 from uuid import UUID
 
-CONNECTS_PER_S_MAX = 200
+CONNECTS_PER_S_MAX = 50
 """How many connections a crowd opens in a second, so that those who are turned away cannot come in a tight loop."""
 CONNECT_S_MAX = 5.0
 GIVES_UP_S = 0.05

@@ -1,10 +1,10 @@
-"""The memory probe: reads once a second how much memory each replica and Postgres need."""
+"""The memory probe: reads every few seconds how much memory each replica and Postgres need."""
 
 from ops.benchmarks.usage import private_bytes, pss_bytes
 from ops.chaostest.threads import ThreadGroup
 from ops.stack.stack import Stack
 
-PERIOD_S = 1.0
+PERIOD_S = 3.0
 POSTGRES = "postgres"
 
 
