@@ -42,9 +42,10 @@ def _connections_max(given: str) -> int:
         sys.exit(f"CONNECTIONS_MAX={given!r} is no whole number from 1 on")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = int(given) + FILES_BESIDE_CLIENTS
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        sys.exit(f"CONNECTIONS_MAX={given} needs {wanted} descriptors, and this process may have {hard} (ulimit -Hn)")
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return int(given)
 
 
