@@ -16,7 +16,7 @@ from actors.errors import JournalLockedError, JournalUnavailableError
 ORPHAN_AFTER_S = 5.0
 """How long a journal that nobody holds must have been still before another replica takes it over."""
 LOOK_AGAIN_S = 60.0
-"""How long a journal is left alone in which something stays that could not be read or cleared away, unless it changes."""
+"""How long a journal that stays unchanged is left alone where something in it could not be read or cleared away."""
 
 
 class _Taking:
@@ -156,8 +156,8 @@ class FileJournalShelf:
         self._read: dict[Path, float] = {}
         """Journals of living processes that stand elsewhere too, and when they had been written last."""
         self._left: dict[Path, tuple[float, float]] = {}
-        """Journals in which something stays that could not be read or cleared away, when they had been written last, and
-        when that was found."""
+        """Journals in which something could not be read or cleared away: when they had been written last, and when that
+        was found; seconds by the wall clock."""
 
     def orphans(self, gone: Collection[str]) -> Iterator[OrphanJournal | FrozenJournal]:
         """Open those that nobody holds and, to be read, those whose replica is `gone` though its process lives.
