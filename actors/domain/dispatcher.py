@@ -297,14 +297,19 @@ class Dispatcher:
     def adoption_room(self) -> AdoptionRoom:
         """Tell how many more payments may be adopted: a window stays free for those of the journal.
 
-        Those that wait for one processor take no more than its share: one that is away keeps nobody else's out.
+        Those that wait for one processor take no more than its share: one that is away keeps nobody else's out. All
+        that are not configured have one share together.
         """
         free = ADOPTED_MAX - (self._adopted - self._adopted_aside)
         beside_window = DRIVEN_MAX - self._window_max - self._adopted - (self._aside - self._adopted_aside)
         count = max(0, min(free, beside_window, DRIVEN_MAX - len(self._lives) - self._asked))
-        share = (DRIVEN_MAX - self._window_max - ADOPTED_MAX) // len(self._names)
-        waiting = Counter(life.to_ask for life in self._lives.values() if life.is_adopted and life.is_aside)
-        return AdoptionRoom(count, frozenset(name for name in self._names if waiting[name] >= share))
+        if not self._aside:
+            return AdoptionRoom(count)
+        share = (DRIVEN_MAX - self._window_max - ADOPTED_MAX) // (len(self._names) + 1)
+        waiting = Counter(life.row for life in self._lives.values() if life.row is not None and life.is_aside)
+        strangers = sum(each for name, each in waiting.items() if name not in self._asides)
+        full = (name for name, each in waiting.items() if (each if name in self._asides else strangers) >= share)
+        return AdoptionRoom(count, frozenset(full))
 
     def counts(self) -> Mapping[str, int]:
         """Count the payments by what they wait for, those in the journal included."""

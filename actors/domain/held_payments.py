@@ -19,6 +19,8 @@ class HeldQueue:
     """Those whose rows name a processor."""
     counted: int = 0
     """How many payments at the head are already counted as waiting."""
+    adopted: int = 0
+    """How many of the payments come from rows."""
 
     @property
     def head_accepted_at_ms(self) -> int:
@@ -28,6 +30,7 @@ class HeldQueue:
     def add(self, life: Lifecycle, *, first: bool) -> None:
         """Put a payment at the end, or at the head."""
         (self.lives.appendleft if first else self.lives.append)(life)
+        self.adopted += life.is_adopted
         if life.row is not None:
             self.named[life] = None
 
@@ -35,6 +38,7 @@ class HeldQueue:
         """Take out the payment at the head."""
         self.counted = max(0, self.counted - 1)
         life = self.lives.popleft()
+        self.adopted -= life.is_adopted
         if life.row is not None:
             del self.named[life]
         return life
@@ -44,6 +48,7 @@ class HeldQueue:
         taken = [life for life in self.lives if life in self.named]
         self.lives = deque(life for life in self.lives if life not in self.named)
         self.named = {}
+        self.adopted -= sum(life.is_adopted for life in taken)
         self.counted = min(self.counted, len(self.lives))
         return taken
 
@@ -74,8 +79,10 @@ class HeldPayments:
 
     @property
     def restricted(self) -> int:
-        """How many not every processor takes."""
-        return len(self) - len(self._queue_of_all.lives)
+        """How many come from the journal and are not taken by every processor."""
+        return sum(
+            len(queue.lives) - queue.adopted for queue in self._queues.values() if queue is not self._queue_of_all
+        )
 
     def add(self, life: Lifecycle, *, first: bool = False) -> None:
         """Put a payment at the end of its queue, or at its head."""
@@ -85,6 +92,7 @@ class HeldPayments:
         """Take a payment out of its queue, wherever it stands."""
         queue = self._queue(life)
         queue.lives.remove(life)
+        queue.adopted -= life.is_adopted
         queue.named.pop(life, None)
         queue.counted = min(queue.counted, len(queue.lives))
 

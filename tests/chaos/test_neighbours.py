@@ -6,6 +6,8 @@ from decimal import Decimal
 from random import Random
 from uuid import UUID
 
+import pytest
+
 from actors.domain.asides import SILENT_ASK_S
 from actors.domain.dispatcher import DRIVEN_MAX
 from actors.domain.payment import Claim, Payment
@@ -62,12 +64,17 @@ class Neighbours(Cluster):
         self.clients.append(client)
         return replace(parts, clients={**parts.clients, "default": client})
 
-    def leave_rows(self, owner: str, names_the_dead: Callable[[int], bool] = lambda number: number % 4 != 0) -> None:
+    def leave_rows(
+        self,
+        owner: str,
+        names_the_dead: Callable[[int], bool] = lambda number: number % 4 != 0,
+        dead: str = "default",
+    ) -> None:
         """Let a replica leave rows: three in four name the processor that is dead."""
         fence = MemoryFence(owner)
         leases = MemoryLeases(self.tables, fence)
         epoch = leases.register(0, READING).epoch
-        claims = [Claim(left(number), "default" if names_the_dead(number) else None) for number in range(ROWS)]
+        claims = [Claim(left(number), dead if names_the_dead(number) else None) for number in range(ROWS)]
         MemoryPayments(self.tables, fence).write(claims, (), ())
         leases.retire(epoch, both(NOW_MS))
 
@@ -121,9 +128,11 @@ def test_ten_thousand_rows_that_name_a_dead_processor_cost_bounded_memory_few_lo
     cluster.clock.close()
 
 
-def test_rows_that_name_a_dead_processor_keep_no_others_from_being_settled() -> None:
+@pytest.mark.parametrize("owner", ["dead", "1"])
+@pytest.mark.parametrize("dead", ["default", "not configured"])
+def test_rows_that_name_a_dead_processor_keep_no_others_from_being_settled(owner: str, dead: str) -> None:
     cluster = Neighbours()
-    cluster.leave_rows("dead", lambda number: number < ROWS - 100)
+    cluster.leave_rows(owner, lambda number: number < ROWS - 100, dead)
     cluster.processors["default"].faults = Faults(refuse=True)
     for name in ("1", "2"):
         cluster.replicas[name].start()

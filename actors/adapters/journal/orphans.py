@@ -15,6 +15,8 @@ from actors.errors import JournalLockedError, JournalUnavailableError
 
 ORPHAN_AFTER_S = 5.0
 """How long a journal that nobody holds must have been still before another replica takes it over."""
+LOOK_AGAIN_S = 60.0
+"""How long a journal that stays unchanged is left alone where something in it could not be read or cleared away."""
 
 
 class _Taking:
@@ -66,8 +68,8 @@ class OrphanJournal:
     ) -> None:
         """Lock the folder.
 
-        `taken` tells how many payments of each segment were taken before, and is changed. `left` is called where all is
-        taken and something stands there still.
+        `taken` tells how many payments of each segment were taken before, and is changed. `left` is called where all
+        that could be read is taken and something stands there still.
 
         Raises:
             JournalLockedError: a living process has it.
@@ -102,7 +104,7 @@ class OrphanJournal:
         for path in self._taking.took(count):
             if self._folder.clear_away(path, is_damaged=self._is_damaged[path]):
                 del self._taken[path], self._is_damaged[path]
-        if self._taking.is_done() and self._is_damaged:
+        if self._taking.is_done() and (self._is_damaged or self._folder.unread):
             self._left()
 
     def close(self) -> None:
@@ -153,8 +155,9 @@ class FileJournalShelf:
         """Segments that stand elsewhere too, in part or whole, and how many of their payments do."""
         self._read: dict[Path, float] = {}
         """Journals of living processes that stand elsewhere too, and when they had been written last."""
-        self._left: dict[Path, float] = {}
-        """Journals that could not be cleared away after they were taken over, and when they had been written last."""
+        self._left: dict[Path, tuple[float, float]] = {}
+        """Journals in which something could not be read or cleared away: when they had been written last, and when that
+        was found; seconds by the wall clock."""
 
     def orphans(self, gone: Collection[str]) -> Iterator[OrphanJournal | FrozenJournal]:
         """Open those that nobody holds and, to be read, those whose replica is `gone` though its process lives.
@@ -172,7 +175,7 @@ class FileJournalShelf:
             # bears the time of a clock that was set back since.
             if folder.name == self._own or written_s is None:
                 continue
-            if abs(self._now_ms() / 1000 - written_s) < ORPHAN_AFTER_S or self._left.get(folder) == written_s:
+            if abs(self._now_s() - written_s) < ORPHAN_AFTER_S or self._is_left(folder, written_s):
                 continue
             try:
                 yield OrphanJournal(folder, self._last_purge, self._taken, partial(self._leave, folder))
@@ -192,10 +195,17 @@ class FileJournalShelf:
         return frozenset(folder.name for folder in folders if folder.name != self._own and self._is_empty(folder))
 
     def _leave(self, folder: Path) -> None:
-        """Take over no second time what could not be cleared away."""
+        """Leave a journal alone for a while."""
         written_s = self._written_s(folder)
         if written_s is not None:
-            self._left[folder] = written_s
+            self._left[folder] = written_s, self._now_s()
+
+    def _is_left(self, folder: Path, written_s: float) -> bool:
+        left_written_s, left_at_s = self._left.get(folder, (None, 0.0))
+        return left_written_s == written_s and abs(self._now_s() - left_at_s) < LOOK_AGAIN_S
+
+    def _now_s(self) -> float:
+        return self._now_ms() / 1000
 
     @staticmethod
     def _is_empty(folder: Path) -> bool:

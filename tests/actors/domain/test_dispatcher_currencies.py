@@ -133,6 +133,13 @@ def test_what_few_processors_take_leaves_room_for_others_up_to_a_bound() -> None
     assert DRIVEN_MAX - WANTED_MIN <= given <= DRIVEN_MAX
 
 
+def test_rows_that_few_processors_take_are_counted_once_and_leave_new_payments_one_window() -> None:
+    subject = Dispatching(outage_s=60, processors=DEFAULT_IN_REAIS)
+    subject.announce("fallback", BreakerState.OPEN)
+    rows = [Claim(yen(number), None) for number in range(5000, 5000 + WINDOW_MAX)]
+    assert subject.adopt(*rows).wanted == 0, "the intake owes a window already"
+
+
 any_currencies = st.sets(st.sampled_from(["BRL", "JPY", "KWD"])).map(frozenset)
 
 

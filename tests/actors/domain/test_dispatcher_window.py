@@ -117,14 +117,42 @@ def adopt_all_there_is_room_for(subject: Dispatching, claims: Iterator[Claim]) -
     return adopted
 
 
+SHARE = (DRIVEN_MAX - WINDOW_MAX - ADOPTED_MAX) // 3
+"""Of each of two processors, and of all those together that are not configured."""
+
+
 def test_rows_that_wait_for_one_processor_leave_room_for_those_of_all_others() -> None:
     subject = Dispatching()
     subject.announce("default", BreakerState.OPEN)
-    share = (DRIVEN_MAX - WINDOW_MAX - ADOPTED_MAX) // 2
-    subject.adopt(*(Claim(payment(number), "default") for number in range(share - 1)))
+    subject.adopt(*(Claim(payment(number), "default") for number in range(SHARE - 1)))
     assert subject.dispatcher.adoption_room() == AdoptionRoom(ADOPTED_MAX)
-    subject.adopt(Claim(payment(share), "default"))
+    subject.adopt(Claim(payment(SHARE), "default"))
     assert subject.dispatcher.adoption_room() == AdoptionRoom(ADOPTED_MAX, frozenset({"default"}))
+
+
+def test_payments_of_the_journal_that_wait_for_a_processor_count_towards_its_share() -> None:
+    subject = Dispatching()
+    subject.announce("default", takes=SHARE)
+    subject.charging(*range(SHARE))
+    subject.ended(Outcome.UNKNOWN, *range(SHARE))
+    assert subject.dispatcher.adoption_room().full == {"default"}
+
+
+def test_rows_that_name_processors_which_are_not_configured_have_one_share_together() -> None:
+    subject = Dispatching()
+    subject.adopt(*(Claim(payment(number), f"gone {number % 2}") for number in range(SHARE - 1)))
+    assert subject.dispatcher.adoption_room() == AdoptionRoom(ADOPTED_MAX)
+    subject.adopt(Claim(payment(SHARE), "gone 0"))
+    assert subject.dispatcher.adoption_room() == AdoptionRoom(ADOPTED_MAX, frozenset({"gone 0", "gone 1"}))
+
+
+def test_when_all_shares_are_taken_there_is_room_for_rows_that_name_nobody() -> None:
+    subject = Dispatching()
+    for name in ("default", "fallback"):
+        subject.announce(name, BreakerState.OPEN)
+    names = ("default", "fallback", "gone")
+    subject.adopt(*(Claim(payment(number), names[number % 3]) for number in range(3 * SHARE)))
+    assert subject.dispatcher.adoption_room() == AdoptionRoom(ADOPTED_MAX, frozenset(names))
 
 
 @pytest.mark.parametrize("named", [None, "default"])

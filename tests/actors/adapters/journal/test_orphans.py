@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from actors.adapters.journal.orphans import ORPHAN_AFTER_S, FileJournalShelf, OrphanJournal
+from actors.adapters.journal.orphans import LOOK_AGAIN_S, ORPHAN_AFTER_S, FileJournalShelf, OrphanJournal
 from actors.adapters.journal.segment import encode_header, encode_record
 from actors.adapters.journal.writer import FileJournal
 from actors.domain.payment import Payment
@@ -153,6 +153,29 @@ def test_an_orphan_that_cannot_be_cleared_away_is_taken_over_once(tmp_path: Path
         orphan.took(0)
         orphan.close()
     assert list((tmp_path / "a").glob("*.journal")) == []
+
+
+def test_an_orphan_that_cannot_be_read_is_looked_at_again_after_a_while_or_when_it_changes(tmp_path: Path) -> None:
+    now_ms = [NOW_MS]
+    left_behind(tmp_path / "a", some(1), 2 * ORPHAN_AFTER_S)
+    (tmp_path / "a" / "000000000001.journal").write_bytes(NEWER_SEGMENT)
+    make_old(tmp_path / "a")
+    shelf = FileJournalShelf(tmp_path, "own", LAST_PURGE, lambda: now_ms[0])
+
+    def look() -> list[list[Payment]]:
+        found = []
+        for orphan in shelf.orphans(()):
+            with closing(orphan):
+                found.append(list(orphan.replay()))
+                orphan.took(len(found[-1]))
+        return found
+
+    assert (look(), look()) == ([[]], [])
+    now_ms[0] += round(1000 * LOOK_AGAIN_S)
+    assert (look(), look()) == ([[]], [])
+    (tmp_path / "a" / "000000000002.journal").write_bytes(encode_header(GENERATION) + encode_record(payment(1)))
+    make_old(tmp_path / "a", seconds=50)
+    assert (look(), look()) == ([some(1, first=1)], [])
 
 
 def test_an_orphan_whose_segments_cannot_be_deleted_is_emptied(tmp_path: Path) -> None:
