@@ -1,5 +1,6 @@
 """The deployment keeps the rules of the event; read from its files, without Docker."""
 
+import json
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from actors.domain.processors import parse_processors
 from actors.settings import Durability, Settings
 from ops.migrate import MIGRATIONS
+from ops.pack_submission import IMAGE, SUBMISSION, pack
 
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -171,3 +173,31 @@ def test_the_build_context_holds_only_code_that_exists() -> None:
     assert "*" in lines
     assert [path for path in let_in if not (ROOT / path).exists()] == []
     assert MIGRATIONS.relative_to(ROOT).as_posix() in let_in
+
+
+def test_what_is_submitted_is_this_file_without_what_the_event_brings_itself() -> None:
+    assert (SUBMISSION / "docker-compose.yml").read_text() == pack(COMPOSE)
+    submitted = yaml.safe_load((SUBMISSION / "docker-compose.yml").read_text())
+    assert list(submitted["services"]) == COUNTED
+    own = ("image", "build", "pull_policy")
+    for name, service in submitted["services"].items():
+        expected = {key: value for key, value in SERVICES[name].items() if key not in own}
+        assert {key: value for key, value in service.items() if key != "image"} == expected
+    assert (submitted["networks"], submitted["name"]) == (COMPOSE["networks"], COMPOSE["name"])
+
+
+def test_every_image_that_is_submitted_can_be_pulled_by_its_name() -> None:
+    submitted = yaml.safe_load((SUBMISSION / "docker-compose.yml").read_text())
+    images = {service["image"] for service in submitted["services"].values()}
+    assert images == {IMAGE, SERVICES["postgres"]["image"], SERVICES["redis"]["image"]}
+    assert all("build" not in service and "pull_policy" not in service for service in submitted["services"].values())
+    assert f"--tag {IMAGE} ." in (SUBMISSION / "README.md").read_text()
+
+
+def test_the_submission_tells_what_the_event_asks_for_and_holds_nothing_else() -> None:
+    assert {path.name for path in SUBMISSION.iterdir()} == {"README.md", "docker-compose.yml", "info.json"}
+    told = json.loads((SUBMISSION / "info.json").read_text())
+    lists = ("social", "langs", "storages", "messaging", "load-balancers", "other-technologies")
+    assert told.keys() == {"name", "source-code-repo", *lists}
+    assert all(isinstance(told[each], list) for each in lists)
+    assert told["source-code-repo"] in (SUBMISSION / "README.md").read_text()
