@@ -2,18 +2,21 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from actors.actor import Actor
 from actors.domain.lease_watch import LEASE_S
-from actors.domain.records import FIRST, NOTHING_MISSING, Position, Registration, Watermarks
+from actors.domain.records import NOTHING_MISSING, Registration, Watermarks
 from actors.domain.trouble import Trouble
+from actors.domain.work import AdoptionRoom
+from actors.earlier_rows import EarlierRows
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
 from actors.fleet import Fleet
 from actors.messages.intake import FirstAmountsFound, in_chunks
 from actors.messages.lease import BeatDue, GetLivingCount, LeaseMessage, Leave
 from actors.messages.processor import GetUnreported, LeaseRenewed
-from actors.messages.router import Adopt, GetUncommitted, StoreChanged
+from actors.messages.router import GetUncommitted, StoreChanged
 from actors.messages.trouble import GetTrouble
 from actors.ports import JournalShelf, LeaseStore, PaymentStore, Recipient, Runtime
 from actors.resolver import Resolver
@@ -27,7 +30,7 @@ BEAT_S = 0.25
 ASK_S_MAX = 1.0
 """Longest wait for the answer of another actor."""
 ADOPT_S = 1.0
-"""Time between two searches for rows and journals that replicas have left behind."""
+"""Time between two searches for rows and journals that replicas, or an earlier run of this one, have left behind."""
 LATEST_MAX = 20_000
 """Payments whose ids a replica knows again after its start."""
 
@@ -64,6 +67,7 @@ class LeaseActor(Actor):
         self._processors = processors
         self._intake = intake
         self._takeover = Takeover(leases=leases, router=router, intake=intake, shelf=shelf, progressed=self._keep_lease)
+        self._earlier_rows = EarlierRows(leases, router)
         self._fleet = Fleet(leases, runtime)
         self._resolver = resolver
         self._store = StoreWatch(leases, memory, runtime)
@@ -79,16 +83,11 @@ class LeaseActor(Actor):
         self._purge_told = False
         self._leased_since_s: float | None = None
         self._renewed_at_s = 0.0
-        self._adopted_at_s = 0.0
+        self._searched_at_s = 0.0
         self._published = Watermarks(0, 0)
         """The watermarks that were published last."""
         self._epoch: int | None = None
         """Of the last registration."""
-        self._rows_since_ms: int | None = None
-        """While rows of an earlier run are not all read: none of their charges bears an older stamp."""
-        self._rows_after: dict[str | None, Position] = {}
-        """The place of the last of them that was read: the router drives those before it. Those that name a processor
-        have a place of their own since the router had no room for them."""
 
     def on_start(self) -> None:
         """Join at once."""
@@ -115,13 +114,9 @@ class LeaseActor(Actor):
         generation = self._generation
         try:
             self._leave_changed_store()
-            if self._registration is None:
-                generation = self._join()
-            else:
-                generation = self._beat(self._registration)
-                self._read_rows()
-            if generation == self._generation and self._may_adopt():
-                self._adopt()
+            generation = self._join() if self._registration is None else self._beat(self._registration)
+            if generation == self._generation:
+                self._search()
         except LedgerUnavailableError as error:
             self._leased_since_s = None
             self._trouble.failed(error, self._runtime.now_s())
@@ -133,21 +128,21 @@ class LeaseActor(Actor):
             # During a purge as well: the lease lasts until the charges that are under way have ended.
             self._runtime.call_later(BEAT_S, self.tell_self, BeatDue())
 
-    def _may_adopt(self) -> bool:
-        """Wait, after Postgres was away, until all others have had the time to renew their leases."""
+    def _search(self) -> None:
+        """Search now and then for what was left behind: first for the rows of an earlier run of this replica."""
         now_s = self._runtime.now_s()
-        if (
-            self._leased_since_s is None
-            or now_s - self._leased_since_s < LEASE_S
-            or now_s - self._adopted_at_s < ADOPT_S
-        ):
-            return False
-        self._adopted_at_s = now_s
-        return True
+        if self._leased_since_s is None or now_s - self._searched_at_s < ADOPT_S:
+            return
+        self._searched_at_s = now_s
+        room = self._takeover.room()
+        given = self._earlier_rows.take_up(room)
+        # After Postgres was away, all others get the time to renew their leases.
+        if now_s - self._leased_since_s >= LEASE_S:
+            self._adopt(replace(room, count=room.count - given))
 
-    def _adopt(self) -> None:
+    def _adopt(self, room: AdoptionRoom) -> None:
         try:
-            adopted = self._takeover.adopt_rows()
+            adopted = self._takeover.adopt_rows(room)
         except LedgerUnavailableError:
             # The rows may be this replica's now: it joins again, and so reads which they are.
             self._registration = None
@@ -215,43 +210,16 @@ class LeaseActor(Actor):
         # Not before the registration is committed: until then summaries are called final without this replica.
         self._fleet.look()
         self._runtime.clock.join(max(registration.published_ms, self._fleet.published_ms))
-        self._rows_since_ms, self._rows_after = registration.watermark_ms, {None: FIRST}
-        self._read_rows()
+        self._earlier_rows.begin(registration.watermark_ms)
+        self._earlier_rows.take_up(self._takeover.room())
+        self._searched_at_s = self._runtime.now_s()
+        self.progressed()
         for chunk in in_chunks(self._payments.latest(LATEST_MAX)):
             self._intake.tell(FirstAmountsFound(chunk))
         self._registration = registration
         self._published = Watermarks(registration.watermark_ms, registration.watermark_ms)
         self._renewed(until_s)
         return registration.generation
-
-    def _read_rows(self) -> None:
-        """Take up a few rows of an earlier run if the router has room; it ignores those that it drives already."""
-        if self._rows_since_ms is None:
-            return
-        room = self._takeover.room()
-        if None in self._rows_after:
-            for name in room.full:
-                self._rows_after.setdefault(name, self._rows_after[None])
-        rows_max = room.count
-        for processor in [each for each in self._rows_after if each not in room.full]:
-            if rows_max:
-                rows_max -= self._read_page(processor, rows_max, self._rows_since_ms)
-        if not self._rows_after:
-            self._rows_since_ms = None
-
-    def _read_page(self, name: str | None, rows_max: int, oldest_stamp_ms: int) -> int:
-        """Take up rows that name one processor, or with None those for which there is no place of their own."""
-        apart = [each for each in self._rows_after if each is not None] if name is None else []
-        claims = self._leases.claims(rows_max, self._rows_after[name], earlier_run=True, naming=name, leave_out=apart)
-        if claims:
-            logger.info("%d payments of an earlier run are not settled yet", len(claims))
-            self._router.tell(Adopt(claims, oldest_stamp_ms))
-            last = claims[-1].payment
-            self._rows_after[name] = Position(last.accepted_at_ms, last.correlation_id)
-        if len(claims) < rows_max:
-            del self._rows_after[name]
-        self.progressed()
-        return len(claims)
 
     def _beat(self, registration: Registration) -> int:
         until_s = self._runtime.now_s() + LEASE_S
@@ -269,7 +237,8 @@ class LeaseActor(Actor):
         """Find the instants before which no charge is missing in Postgres, by its stamp and by its answer."""
         # What is stamped or answered after this is no older.
         now_ms = self._runtime.now_ms()
-        rows_since_ms = now_ms if self._rows_since_ms is None else min(now_ms, self._rows_since_ms)
+        since_ms = self._earlier_rows.since_ms
+        rows_since_ms = now_ms if since_ms is None else min(now_ms, since_ms)
         return _lowest(Watermarks(rows_since_ms, rows_since_ms), self._uncommitted())
 
     def _uncommitted(self) -> Watermarks:

@@ -15,9 +15,9 @@ from actors.ports import JournalShelf, LeaseStore, Orphan, Recipient
 
 logger = logging.getLogger(__name__)
 
-ADOPTED_AT_ONCE_MAX = 50
-"""Rows that are taken up at once, those of others every second: what was left gives way to what comes, since each costs
-as much as a new payment."""
+ADOPTED_AT_ONCE_MAX = 100
+"""Rows that are taken up with one search, of which there is one a second: what was left gives way to what comes, since
+each costs as much as a new payment."""
 TAKEN_AT_ONCE_MAX = 1000
 """Payments of another journal that are written at once."""
 TAKE_OVER_S_MAX = 2.0
@@ -54,13 +54,12 @@ class Takeover:
             return AdoptionRoom(0)
         return replace(room, count=min(room.count, ADOPTED_AT_ONCE_MAX))
 
-    def adopt_rows(self) -> AdoptedClaims | None:
-        """Adopt unsettled rows of replicas that are gone, as many as the router has room for.
+    def adopt_rows(self, room: AdoptionRoom) -> AdoptedClaims | None:
+        """Adopt unsettled rows of replicas that are gone, as many as there is room for.
 
         Raises:
             LedgerUnavailableError: the rows may be this replica's now all the same.
         """
-        room = self.room()
         adopted = self._leases.adopt(room.count, room.full) if room.count else None
         if adopted is not None:
             logger.warning("%d unsettled payments of replicas that are gone are taken over", len(adopted.claims))

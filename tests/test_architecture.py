@@ -79,7 +79,15 @@ RULES = {
     # Actors know each other by messages alone.
     "actors": Rule(SHARED_BY_ACTORS, never=DRIVERS),
     "actors.lease": Rule(
-        (*SHARED_BY_ACTORS, "actors.fleet", "actors.resolver", "actors.store_watch", "actors.takeover"), never=DRIVERS
+        (
+            *SHARED_BY_ACTORS,
+            "actors.earlier_rows",
+            "actors.fleet",
+            "actors.resolver",
+            "actors.store_watch",
+            "actors.takeover",
+        ),
+        never=DRIVERS,
     ),
     "actors.queries": Rule((*SHARED_BY_ACTORS, "actors.peer_questions", "actors.summaries"), never=DRIVERS),
     "actors.summaries": Rule(DOWN_TO_PORTS, never=DRIVERS),

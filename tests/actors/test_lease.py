@@ -156,9 +156,21 @@ def test_rows_of_an_earlier_run_are_read_in_pages_and_no_more_of_them_than_the_r
     tables = MemoryTables()
     write(tables, "1", [Claim(payment(number), "default") for number in range(10_000)])
     lease = with_room(Lease(tables), 2 * ADOPTED_AT_ONCE_MAX + 7).start()
-    lease.advance(3 * BEAT_S)
+    assert len(lease.read) == ADOPTED_AT_ONCE_MAX, "before the lease counts"
+    lease.advance(ADOPT_S - BEAT_S)
+    assert len(lease.read) == ADOPTED_AT_ONCE_MAX, "new payments come first"
+    lease.advance(3 * ADOPT_S)
     pages = [len(message.claims) for message in lease.router.messages if isinstance(message, Adopt)]
     assert pages == [ADOPTED_AT_ONCE_MAX, ADOPTED_AT_ONCE_MAX, 7]
+
+
+def test_rows_of_an_earlier_run_and_of_others_are_taken_up_at_one_pace() -> None:
+    tables = left_by_replica_2(*range(50))
+    write(tables, "1", [Claim(payment(number), "default") for number in range(100, 730)])
+    lease = with_room(Lease(tables), 10_000).start()
+    lease.advance(LEASE_S + 5 * ADOPT_S)
+    pages = [len(message.claims) for message in lease.router.messages if isinstance(message, Adopt)]
+    assert pages == [*[ADOPTED_AT_ONCE_MAX] * 6, 30, 50]
 
 
 def test_rows_that_name_a_processor_with_its_share_keep_no_others_from_being_read_and_are_read_when_it_has_room() -> (
@@ -170,11 +182,11 @@ def test_rows_that_name_a_processor_with_its_share_keep_no_others_from_being_rea
     lease = Lease(tables).start()
     before_ms = lease.watermark_ms
     lease.router.answers[GetAdoptionRoom] = AdoptionRoom(100, frozenset({"default"}))
-    lease.advance(2 * BEAT_S)
+    lease.advance(2 * ADOPT_S)
     assert [claim.processor for claim in lease.read] == ["default"] * 100 + [None] * 20
     assert lease.watermark_ms == before_ms, "the others may have been charged"
     lease.router.answers[GetAdoptionRoom] = AdoptionRoom(100)
-    lease.advance(3 * BEAT_S)
+    lease.advance(3 * ADOPT_S)
     assert {claim.payment for claim in lease.read} == {payment(number) for number in range(270)}
     assert len(lease.read) == 270
     assert lease.watermark_ms > before_ms

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from actors.domain.payment import Claim, Payment
+from actors.domain.records import AdoptedClaims
 from actors.domain.work import AdoptionRoom
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
 from actors.messages.intake import GetTakeOverRoom, TakeOver
@@ -63,6 +64,10 @@ class Replica:
     def progressed(self) -> None:
         self.progress += 1
 
+    def adopt(self) -> AdoptedClaims | None:
+        """Adopt as many rows as the router has room for."""
+        return self.takeover.adopt_rows(self.takeover.room())
+
     def leave(self, *numbers: int) -> MemoryOrphan:
         """Put a journal onto the shelf that nobody holds."""
         orphan = MemoryOrphan([payment(number) for number in numbers])
@@ -77,7 +82,7 @@ class Replica:
 def test_rows_are_adopted_as_many_as_the_router_has_room_for() -> None:
     replica = Replica(rows=5)
     replica.router.answers[GetAdoptionRoom] = AdoptionRoom(2)
-    adopted = replica.takeover.adopt_rows()
+    adopted = replica.adopt()
     assert adopted is not None
     assert replica.router.messages == [Adopt(adopted.claims, adopted.oldest_stamp_ms)]
     assert replica.adopted() == [2]
@@ -86,13 +91,13 @@ def test_rows_are_adopted_as_many_as_the_router_has_room_for() -> None:
 def test_rows_that_name_a_processor_with_its_share_are_left_where_they_are() -> None:
     replica = Replica(rows=5)
     replica.router.answers[GetAdoptionRoom] = AdoptionRoom(10, frozenset({"default"}))
-    assert replica.takeover.adopt_rows() is None
+    assert replica.adopt() is None
     assert {owned.owner for owned in replica.tables.claims.values()} == {"2"}
 
 
 def test_one_statement_adopts_a_greatest_number_of_rows() -> None:
     replica = Replica(rows=ADOPTED_AT_ONCE_MAX + 1)
-    while replica.takeover.adopt_rows() is not None:
+    while replica.adopt() is not None:
         pass
     assert replica.adopted() == [ADOPTED_AT_ONCE_MAX, 1]
 
@@ -101,13 +106,13 @@ def test_one_statement_adopts_a_greatest_number_of_rows() -> None:
 def test_nothing_is_adopted_while_the_router_has_no_room_or_does_not_answer(room: object) -> None:
     replica = Replica(rows=5)
     replica.router.answers[GetAdoptionRoom] = room
-    assert replica.takeover.adopt_rows() is None
+    assert replica.adopt() is None
     assert {owned.owner for owned in replica.tables.claims.values()} == {"2"}
 
 
 def test_where_nothing_was_left_the_router_is_told_nothing() -> None:
     replica = Replica()
-    assert replica.takeover.adopt_rows() is None
+    assert replica.adopt() is None
     assert replica.router.messages == []
 
 
@@ -115,7 +120,7 @@ def test_an_adoption_that_is_not_answered_is_reported() -> None:
     replica = Replica(rows=1)
     replica.leases.lost_answers = 1
     with pytest.raises(LedgerUnavailableError):
-        replica.takeover.adopt_rows()
+        replica.adopt()
     assert replica.router.messages == []
 
 

@@ -151,7 +151,7 @@ def test_a_replica_that_starts_with_ten_thousand_rows_of_its_own_serves_new_paym
     new_ones = [each for each in cluster.tables.settlements if each.int > ROWS]
     assert len(new_ones) >= len(cluster.answers) - 800, "they went to the other processor after its patience"
     cluster.processors["default"].faults = Faults()
-    cluster.run_and_post(60)
+    cluster.run_and_post(70)
     cluster.clock.run(cluster.clock.time_s + 5)
     assert cluster.unsettled() == 0
     cluster.clock.close()

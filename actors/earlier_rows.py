@@ -1,0 +1,82 @@
+"""Takes up the rows that an earlier run of this replica has left, a page at a time."""
+
+import logging
+from dataclasses import dataclass
+
+from actors.domain.records import FIRST, Position
+from actors.domain.work import AdoptionRoom
+from actors.messages.router import Adopt
+from actors.ports import LeaseStore, Recipient
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """How far rows are read, the oldest first."""
+
+    named: str | None
+    """The processor that they name; None for all rows that no other cursor reads."""
+    after: Position = FIRST
+    """The place of the last one that was read."""
+
+
+class EarlierRows:
+    """Reads each row of an earlier run once, and gives it to the router.
+
+    Rows that name a processor which enough payments wait for are read later, by a cursor of their own that begins where
+    they were left out first.
+    """
+
+    def __init__(self, leases: LeaseStore, router: Recipient) -> None:
+        self._leases = leases
+        self._router = router
+        self._cursors: list[_Cursor] = []
+        """Those that are not at their end."""
+        self._since_ms: int = 0
+
+    @property
+    def since_ms(self) -> int | None:
+        """While not all rows are read: no charge of theirs bears an older stamp. None once they are."""
+        return self._since_ms if self._cursors else None
+
+    def begin(self, since_ms: int) -> None:
+        """Read from the beginning; no charge that a row stands for bears an older stamp than `since_ms`."""
+        self._since_ms = since_ms
+        self._cursors = [_Cursor(None)]
+
+    def take_up(self, room: AdoptionRoom) -> int:
+        """Give the router as many rows as it has room for; tell how many.
+
+        It ignores those that it drives already.
+
+        Raises:
+            LedgerUnavailableError: those that were not given are read by a later call.
+        """
+        self._part(room.full)
+        given = 0
+        # The cursor of all others comes first, and so ends before one of those whose rows it passes over.
+        for cursor in list(self._cursors):
+            if given < room.count and cursor.named not in room.full:
+                given += self._read(cursor, room.count - given)
+        if given:
+            logger.info("%d payments of an earlier run are not settled yet", given)
+        return given
+
+    def _part(self, full: frozenset[str]) -> None:
+        """Let rows that are left out be read by cursors of their own from now on."""
+        everything = next((each for each in self._cursors if each.named is None), None)
+        if everything is not None:
+            parted = {each.named for each in self._cursors}
+            self._cursors += [_Cursor(name, everything.after) for name in sorted(full - parted)]
+
+    def _read(self, cursor: _Cursor, rows_max: int) -> int:
+        apart = () if cursor.named else [each.named for each in self._cursors if each.named is not None]
+        claims = self._leases.claims(rows_max, cursor.after, earlier_run=True, naming=cursor.named, leave_out=apart)
+        if claims:
+            self._router.tell(Adopt(claims, self._since_ms))
+            last = claims[-1].payment
+            cursor.after = Position(last.accepted_at_ms, last.correlation_id)
+        if len(claims) < rows_max:
+            self._cursors.remove(cursor)
+        return len(claims)
