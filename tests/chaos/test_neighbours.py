@@ -120,7 +120,7 @@ def test_ten_thousand_rows_that_name_a_dead_processor_cost_bounded_memory_few_lo
     assert len(new_ones) >= len(cluster.answers) - 100, "they went to the other processor at once"
     cluster.processors["default"].faults = Faults()
     cluster.run_and_post(40)
-    cluster.clock.run(cluster.clock.time_s + 60)
+    cluster.clock.run(cluster.clock.time_s + 30)
     assert cluster.unsettled() == 0
     assert {entry.correlation_id for each in cluster.processors.values() for entry in each.ledger} == set(
         cluster.tables.settlements
