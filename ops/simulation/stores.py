@@ -277,7 +277,7 @@ class MemoryLeases(MemoryStore):
             return None
         oldest_stamp_ms = min(tables.leases[owned.owner].watermark_ms for owned in taken)
         for owned in taken:
-            owned.owner, owned.epoch = self.fence.replica, 0
+            owned.owner, owned.epoch = self.fence.replica, -self.fence.epoch
         mine.watermark_ms = min(mine.watermark_ms, oldest_stamp_ms)
         mine.answered_ms = min(mine.answered_ms, oldest_stamp_ms)
         self._lose_the_answer()
@@ -294,7 +294,8 @@ class MemoryLeases(MemoryStore):
     ) -> tuple[Claim, ...]:
         self._answer()
         owned = self._oldest_of({self.fence.replica})
-        claims = (each.claim for each in owned if not earlier_run or each.epoch < self.fence.since_epoch)
+        since, taking_over = self.fence.since_epoch, -self.fence.epoch
+        claims = (each.claim for each in owned if not earlier_run or taking_over != each.epoch < since)
         claims = (each for each in claims if naming in {None, each.processor} and each.processor not in leave_out)
         place = after.at_ms, after.correlation_id
         behind = (each for each in claims if (each.payment.accepted_at_ms, each.payment.correlation_id) > place)

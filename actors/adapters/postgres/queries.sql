@@ -353,8 +353,8 @@ WITH me AS (
     FROM claim AS c JOIN gone ON c.owner = gone.name
     WHERE (c.processor = ANY (%(leave_out)s::text[])) IS NOT TRUE LIMIT %(claims_max)s FOR UPDATE OF c SKIP LOCKED
 ), mine AS (
-    -- No registration of the new owner has written it.
-    UPDATE claim SET owner = %(replica)s, epoch = 0 FROM taken
+    -- The registration that took it over, below zero since it has not written it.
+    UPDATE claim SET owner = %(replica)s, epoch = -%(epoch)s FROM taken
     WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken))
         AND claim.correlation_id = taken.correlation_id
     RETURNING claim.correlation_id, claim.processor, claim.attempts, claim.moves, taken.watermark_ms
@@ -368,11 +368,12 @@ FROM mine JOIN payment USING (correlation_id)
 WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken)) ORDER BY accepted_at_ms, correlation_id
 
 -- name: claims
--- Reads unsettled payments of a replica that stand behind a position and were claimed before an epoch, the oldest first:
+-- Reads unsettled payments of a replica that stand behind a position and were claimed before an epoch, without those that
+-- one was taking over from others, the oldest first:
 -- all, or those that name one processor, without those that name one of some others.
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves
 FROM claim JOIN payment USING (correlation_id)
-WHERE owner = %(replica)s AND epoch < %(before_epoch)s
+WHERE owner = %(replica)s AND epoch < %(before_epoch)s AND epoch <> -%(taking_over_epoch)s
     AND (%(naming)s::text IS NULL OR processor = %(naming)s) AND (processor = ANY (%(leave_out)s::text[])) IS NOT TRUE
     AND (accepted_at_ms, correlation_id) > (%(after_ms)s, %(after_id)s)
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
