@@ -97,7 +97,10 @@ def arrivals(spans: UserSpans) -> list[Arrival]:
 def _flapping(seconds: float) -> Table:
     rounds = int(seconds / FLAP_S) - 1
     turns = ((FAILS, WORKS), (WORKS, FAILS))
-    return (*(Stage(number * FLAP_S, *turns[number % 2]) for number in range(rounds)), Stage(rounds * FLAP_S, WORKS, WORKS))
+    return (
+        *(Stage(number * FLAP_S, *turns[number % 2]) for number in range(rounds)),
+        Stage(rounds * FLAP_S, WORKS, WORKS),
+    )
 
 
 PREVIEW_FEES = {"default": Decimal("0.05"), "fallback": Decimal("0.15")}

@@ -71,8 +71,8 @@ class Player:
         self.game = game
         self.record = GameRecord()
         """Grows while the game is played."""
-        self._began_s = 0.0
-        self._gateway_url = gateway_url
+        self.began_s = 0.0
+        """The begin on the monotonic clock."""
         self._gateway = LoadClient(gateway_url, self.record.latencies_ms)
         clients = {name: LoadClient(processor_urls[name], self.record.latencies_ms) for name in NAMES}
         self.admins = {name: ProcessorAdmin(name, client, token) for name, client in clients.items()}
@@ -84,7 +84,7 @@ class Player:
     @property
     def now_s(self) -> float:
         """How many seconds of the game have passed."""
-        return time.monotonic() - self._began_s
+        return time.monotonic() - self.began_s
 
     async def play(self) -> None:
         """Play from the purge to the last summary, and leave the processors working, with the public token.
@@ -95,7 +95,7 @@ class Player:
         fees = {name: await admin.fee() for name, admin in self.admins.items()}
         try:
             await self._set_up()
-            self.record.began_ms, self._began_s = now_ms(), time.monotonic()
+            self.record.began_ms, self.began_s = now_ms(), time.monotonic()
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._post_all(group))
@@ -140,7 +140,7 @@ class Player:
     async def _post(self, arrival: Arrival) -> None:
         body = self._payment % str(uuid4()).encode()
         answer = await self._users[arrival.user].ask("POST", "/payments", body)
-        sent_s, ended_s = answer.sent_s - self._began_s, answer.received_s - self._began_s
+        sent_s, ended_s = answer.sent_s - self.began_s, answer.received_s - self.began_s
         post = PostedPayment(arrival.at_s, sent_s, ended_s, answer.status)
         self.record.posts.append(post)
         self.record.statuses[answer.status] += 1

@@ -97,7 +97,9 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
     parser.add_argument("--state-dir", type=Path, default=ROOT / "var", help="default: var/ of the checkout")
     parser.add_argument("--processor-ports", type=_two_ports, default=(8001, 8002), metavar="A,B")
     parser.add_argument("--admin-ports", type=_two_ports, default=(9001, 9002), metavar="A,B")
-    parser.add_argument("--fees", type=_two_fees, default=(Decimal("0.05"), Decimal("0.15")), metavar="A,B", help="default: 0.05,0.15")
+    parser.add_argument(
+        "--fees", type=_two_fees, default=(Decimal("0.05"), Decimal("0.15")), metavar="A,B", help="default: 0.05,0.15"
+    )
     given = parser.parse_args(arguments)
     if not 1 <= given.replicas <= REPLICAS_MAX:
         parser.error(f"--replicas is 1 to {REPLICAS_MAX}")
