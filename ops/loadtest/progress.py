@@ -59,16 +59,16 @@ class GameWatch:
     async def watch(self) -> NoReturn:
         """Look on until cancelled."""
         self._say(HEAD)
-        before = len(self._player.record.posts)
+        before_s, posts_before = 0.0, 0
         while True:
             await asyncio.sleep(LOOK_STEP_S)
             if not self._player.record.began_ms:
                 continue
             self.moments.append(await self._look())
             if len(self.moments) % LOOKS_PER_LINE == 0:
-                posts = len(self._player.record.posts)
-                self._say(self._line(self.moments[-1], (posts - before) / (LOOK_STEP_S * LOOKS_PER_LINE)))
-                before = posts
+                at_s, posts = self._player.now_s, len(self._player.record.posts)
+                self._say(self._line(self.moments[-1], (posts - posts_before) / (at_s - before_s)))
+                before_s, posts_before = at_s, posts
 
     async def _look(self) -> GameMoment:
         accepted = self._player.record.accepted
