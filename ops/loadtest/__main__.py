@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -128,18 +129,25 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--default", default="http://127.0.0.1:8001", help="the processor's; default: %(default)s")
     parser.add_argument("--fallback", default="http://127.0.0.1:8002", help="the processor's; default: %(default)s")
     parser.add_argument("--token", default=PUBLIC_TOKEN, help="of the processors; default: %(default)s")
-    parser.add_argument("--users", type=_positive, help="instead of the game's own")
-    parser.add_argument("--seconds", type=float, help="instead of the game's own; stages are spread alike")
+    parser.add_argument("--users", type=_positive_count, help="instead of the game's own")
+    parser.add_argument("--seconds", type=_positive_seconds, help="instead of the game's own; stages are spread alike")
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with pictures")
     return parser.parse_args(arguments)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
+def _positive_count(text: str) -> int:
+    count = int(text)
+    if count < 1:
         raise ValueError
-    return number
+    return count
+
+
+def _positive_seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError
+    return seconds
 
 
 if __name__ == "__main__":

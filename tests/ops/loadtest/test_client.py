@@ -1,6 +1,7 @@
 """A client keeps its connections, measures from the send, and gives up in time."""
 
 import asyncio
+from collections.abc import Iterator
 
 from ops.loadtest.client import ANSWER_S_MAX, LoadClient
 from tests.ops.loadtest.gateway import Answer, FakeGateway, listening
@@ -45,7 +46,7 @@ async def test_the_latency_of_what_succeeds_is_kept() -> None:
 
 @in_loop
 async def test_after_a_broken_connection_the_next_request_opens_one() -> None:
-    turns = iter((None, (200, {})))
+    turns: Iterator[Answer | None] = iter((None, (200, {})))
 
     def answer(_method: str, _path: str, _body: bytes) -> Answer | None:
         return next(turns)

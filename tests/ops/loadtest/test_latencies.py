@@ -26,7 +26,7 @@ def test_figures_are_those_of_all_latencies_in_any_order() -> None:
 
 def test_a_late_send_counts_from_the_intended_moment_alone() -> None:
     late = post(1, took_ms=2, late_ms=5)
-    assert (late.sent_ms, late.intended_ms) == (pytest.approx(2), pytest.approx(7))
+    assert [late.sent_ms, late.intended_ms] == pytest.approx([2, 7])
 
 
 def test_a_send_that_was_a_little_early_counts_from_the_send() -> None:
