@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from random import Random
-from typing import cast
 from uuid import UUID
 
-import httptools
+from ops.benchmarks.connection import LoadConnection, open_load_connection
 
 CONNECTIONS_PER_REPLICA = 20
 ANSWER_S_MAX = 10.0
@@ -84,71 +83,20 @@ class _Post:
 
 async def _serve(port: int, posts: "asyncio.Queue[_Post]") -> None:
     """Carry out one post after the other on one connection, which is made anew after it broke."""
-    connection = _Connection()
+    connection = LoadConnection()
     try:
         while True:
             post = await posts.get()
             try:
                 if not connection.is_open:
-                    _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", port)
-                status = await connection.ask(REQUEST % post.correlation_id.encode())
+                    connection = await open_load_connection("127.0.0.1", port)
+                answer = await connection.ask(REQUEST % post.correlation_id.encode())
             except OSError:
                 continue
             finally:
                 posts.task_done()
             post.answers.latencies_s.append(time.monotonic() - post.posted_at_s)
-            if status == HTTPStatus.ACCEPTED:
+            if answer.status == HTTPStatus.ACCEPTED:
                 post.answers.accepted.append(post.correlation_id)
     finally:
         connection.close()
-
-
-class _Connection(asyncio.Protocol):
-    """One connection, with one request at a time."""
-
-    def __init__(self) -> None:
-        self._transport: asyncio.WriteTransport | None = None
-        self._parser = httptools.HttpResponseParser(self)
-        self._answer: asyncio.Future[int] | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
-
-    async def ask(self, request: bytes) -> int:
-        """Send a request; returns the status of its answer.
-
-        Raises:
-            OSError: the connection broke before there was one.
-        """
-        self._answer = asyncio.get_running_loop().create_future()
-        if self._transport is None:
-            raise ConnectionError
-        self._transport.write(request)
-        return await self._answer
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are none of asyncio's classes, though they do all that those do.
-        self._transport = cast("asyncio.WriteTransport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.close()
-
-    def on_message_complete(self) -> None:
-        """Answer who asks; the parser calls it at the end of each response."""
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(self._parser.get_status_code())
-        if not self._parser.should_keep_alive():
-            self.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionError(str(exc)))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Protocol
 from uuid import UUID
@@ -54,6 +55,10 @@ class _Failure(Struct):
     failure: bool
 
 
+class _Fee(Struct):
+    fee: Annotated[float, Meta(ge=0, le=1)]
+
+
 class Api:
     """Parses requests, passes them to the processor and encodes its answers."""
 
@@ -74,6 +79,7 @@ class Api:
             ("PUT", "/admin/configurations/token"): self._set_token,
             ("PUT", "/admin/configurations/delay"): self._set_delay,
             ("PUT", "/admin/configurations/failure"): self._set_failure,
+            ("PUT", "/admin/configurations/fee"): self._set_fee,
             ("GET", "/admin/faults"): self._answer_faults,
             ("PUT", "/admin/faults"): self._set_faults,
         }
@@ -145,6 +151,10 @@ class Api:
     def _set_failure(self, request: Request, client: ClientConnection) -> None:
         self._processor.failing = decode(request.body, _Failure).failure
         client.answer(HTTPStatus.OK, encode_message("failure set"))
+
+    def _set_fee(self, request: Request, client: ClientConnection) -> None:
+        self._processor.fee = Decimal(repr(decode(request.body, _Fee).fee))
+        client.answer(HTTPStatus.OK, encode_message("fee set"))
 
     def _answer_faults(self, _request: Request, client: ClientConnection) -> None:
         client.answer(HTTPStatus.OK, encode_faults(self._processor.faults, self._processor.injected))

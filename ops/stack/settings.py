@@ -6,6 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, DecimalException
 from pathlib import Path
 from typing import Self
 
@@ -40,6 +41,8 @@ class StackOptions:
     """The payment processors to use, written as `parse_processors` reads them; None starts two simulated ones."""
     processor_ports: tuple[int, int] = (8001, 8002)
     """Where the simulated processors take payments."""
+    fees: tuple[Decimal, Decimal] = (Decimal("0.05"), Decimal("0.15"))
+    """The share of each amount that the simulated processors keep, and that replicas reckon with."""
     admin_ports: tuple[int, int] = (9001, 9002)
     """Where the simulated processors can still be administered while they refuse connections."""
     server_ports: tuple[int, int] | None = None
@@ -94,6 +97,9 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
     parser.add_argument("--state-dir", type=Path, default=ROOT / "var", help="default: var/ of the checkout")
     parser.add_argument("--processor-ports", type=_two_ports, default=(8001, 8002), metavar="A,B")
     parser.add_argument("--admin-ports", type=_two_ports, default=(9001, 9002), metavar="A,B")
+    parser.add_argument(
+        "--fees", type=_two_fees, default=(Decimal("0.05"), Decimal("0.15")), metavar="A,B", help="default: 0.05,0.15"
+    )
     given = parser.parse_args(arguments)
     if not 1 <= given.replicas <= REPLICAS_MAX:
         parser.error(f"--replicas is 1 to {REPLICAS_MAX}")
@@ -116,6 +122,7 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
         processors=environment.get("PROCESSORS") or None,
         processor_ports=given.processor_ports,
         admin_ports=given.admin_ports,
+        fees=given.fees,
         environment=dict(environment),
     )
 
@@ -165,7 +172,8 @@ def check_ports(options: StackOptions) -> None:
 def _processors(options: StackOptions) -> tuple[Processor, ...]:
     default, fallback = options.processor_ports
     host = "127.0.0.1" if options.server_ports is None else "localhost"
-    simulated = f"default=http://{host}:{default},0.05 fallback=http://{host}:{fallback},0.15"
+    fees = options.fees
+    simulated = f"default=http://{host}:{default},{fees[0]} fallback=http://{host}:{fallback},{fees[1]}"
     try:
         return parse_processors(simulated if options.processors is None else options.processors)
     except SettingsError as error:
@@ -193,3 +201,11 @@ def _two_ports(text: str) -> tuple[int, int]:
     if not comma:
         raise argparse.ArgumentTypeError(f"{text!r} is one port, and two are needed, as in 8001,8002")
     return _port(first), _port(second)
+
+
+def _two_fees(text: str) -> tuple[Decimal, Decimal]:
+    try:
+        first, second = map(Decimal, text.split(","))
+    except (ValueError, DecimalException) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two shares of an amount, as in 0.05,0.15") from error
+    return first, second

@@ -47,6 +47,7 @@ async def test_bounds_that_are_no_instants_are_400() -> None:
         ("PUT", "/admin/configurations/token"),
         ("PUT", "/admin/configurations/delay"),
         ("PUT", "/admin/configurations/failure"),
+        ("PUT", "/admin/configurations/fee"),
         ("POST", "/admin/purge-payments"),
     ],
 )
@@ -69,6 +70,25 @@ async def test_the_token_can_be_changed() -> None:
         assert (changed.status, changed.body) == (204, b"")
         assert (await client.call("GET", SUMMARY)).status == 401
         assert (await client.call("GET", SUMMARY, token="new")).status == 200
+
+
+@in_loop
+async def test_the_fee_can_be_changed_and_counts_for_all_charges() -> None:
+    async with simulator(fee="0.05") as processor:
+        client = await processor.client()
+        await client.call("POST", "/payments", payment(19.9))
+
+        assert (await client.call("PUT", "/admin/configurations/fee", {"fee": 0.07})).status == 200
+
+        summary = (await client.call("GET", SUMMARY)).body
+        assert summary == b'{"totalRequests":1,"totalAmount":19.90,"totalFee":1.39,"feePerTransaction":0.07}'
+
+
+@pytest.mark.parametrize("fee", [-0.01, 1.01, "0.07"])
+@in_loop
+async def test_a_fee_that_is_no_share_is_400(fee: object) -> None:
+    async with simulator() as processor:
+        assert (await processor.admin("PUT", "/admin/configurations/fee", {"fee": fee})).status == 400
 
 
 @in_loop

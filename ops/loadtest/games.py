@@ -1,0 +1,149 @@
+"""The games: who pays when, how the processors behave meanwhile, and by which rules the outcome is scored."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from ops.benchmarks.stages import EVENT, WORKS, Condition, Stage, Table
+
+PERIOD_S = 1.0015
+"""From one payment of a user to the next: the answer of a quick gateway, and a second of sleep."""
+CHECK_FROM_S = 15.0
+"""How long before a check its window begins."""
+FLAP_S = 3.0
+"""How long one of the processors fails in the game `flap`, before the other does."""
+FAILS = Condition(failure_rate=1)
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpan:
+    """When one user pays: at the begin and then once a period, but no more from the end on."""
+
+    begin_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Arrival:
+    """The intended moment of one payment, counted from the begin of the game."""
+
+    at_s: float
+    user: int
+
+
+UserSpans = tuple[UserSpan, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Game:
+    """One game with all its rules."""
+
+    name: str
+    stages: Table
+    duration_s: float = 60.0
+    users: int = 550
+    load: Callable[[int, float], UserSpans]
+    """Makes the spans of so many users in so many seconds."""
+    amount: Decimal = Decimal("19.9")
+    fees: Mapping[str, Decimal]
+    """The share of each amount that a processor keeps, by its name."""
+    check_until_s: float = 1.5
+    """How long before a check its window ends."""
+    check_step_s: float = 10.0
+    """How long after the answers to a check the next one comes."""
+    differences_by_processor: bool
+    """Whether differences of the two processors are added; else one can make up for the other."""
+    paid_by_ledgers: bool
+    """Whether the processors' books say what was paid; else the gateway's own summary."""
+    summary_s: float = 70.0
+    """How long before the end the last summary begins."""
+
+    @property
+    def spans(self) -> UserSpans:
+        """The spans of all users."""
+        return self.load(self.users, self.duration_s)
+
+    def resized(self, users: int | None, seconds: float | None) -> "Game":
+        """Make the same game with other users or with another duration, over which its stages are spread alike."""
+        duration_s = self.duration_s if seconds is None else seconds
+        scale = duration_s / self.duration_s
+        stages = tuple(replace(stage, from_s=stage.from_s * scale) for stage in self.stages)
+        return replace(self, stages=stages, duration_s=duration_s, users=self.users if users is None else users)
+
+
+def ramp(users: int, seconds: float) -> UserSpans:
+    """Begin with one user, and add one after the other, evenly, so that the last comes at the end."""
+    return tuple(UserSpan(seconds * number / max(users - 1, 1), seconds) for number in range(users))
+
+
+def spike(users: int, seconds: float) -> UserSpans:
+    """Begin with a fiftieth of the users; all others come at once after a third of the time, and leave after two."""
+    steady = max(users // 50, 1)
+    few = [UserSpan(seconds / 3 * number / steady, seconds) for number in range(steady)]
+    return (*few, *(UserSpan(seconds / 3, seconds * 2 / 3) for _ in range(users - steady)))
+
+
+def arrivals(spans: UserSpans) -> list[Arrival]:
+    """List the payments of all users in the order of time, whatever becomes of them."""
+    found = []
+    for user, span in enumerate(spans):
+        number = 0
+        while (at_s := span.begin_s + number * PERIOD_S) < span.end_s:
+            found.append(Arrival(at_s, user))
+            number += 1
+    return sorted(found)
+
+
+def _flapping(seconds: float) -> Table:
+    rounds = int(seconds / FLAP_S) - 1
+    turns = ((FAILS, WORKS), (WORKS, FAILS))
+    return (
+        *(Stage(number * FLAP_S, *turns[number % 2]) for number in range(rounds)),
+        Stage(rounds * FLAP_S, WORKS, WORKS),
+    )
+
+
+PREVIEW_FEES = {"default": Decimal("0.05"), "fallback": Decimal("0.15")}
+PREVIEW = Game(
+    name="preview", stages=EVENT, load=ramp, fees=PREVIEW_FEES, differences_by_processor=False, paid_by_ledgers=False
+)
+FINAL = Game(
+    name="final",
+    stages=(
+        Stage(0, WORKS, WORKS),
+        Stage(30, Condition(1.0), WORKS),
+        Stage(60, Condition(0.5), WORKS),
+        Stage(90, Condition(2.0, 1), Condition(1.0)),
+        Stage(120, Condition(5.0, 1), Condition(0.005)),
+        Stage(150, WORKS, Condition(0.005, 1)),
+        Stage(180, Condition(0.1), Condition(0.005)),
+        Stage(210, Condition(0.05), WORKS),
+        Stage(240, Condition(0.103), Condition(0.01)),
+        Stage(270, Condition(2.0), WORKS),
+    ),
+    duration_s=300.0,
+    users=603,
+    load=ramp,
+    amount=Decimal("20.05"),
+    fees={"default": Decimal("0.07"), "fallback": Decimal("0.1")},
+    check_until_s=2.0,
+    differences_by_processor=True,
+    paid_by_ledgers=True,
+    summary_s=360.0,
+)
+"""The event's final: the one that decided."""
+CALM = replace(PREVIEW, name="calm", stages=(Stage(0, WORKS, WORKS),), differences_by_processor=True)
+"""The preview's load while both processors work; as in all of the following, differences are counted strictly."""
+GAMES: Mapping[str, Game] = {
+    game.name: game
+    for game in (
+        PREVIEW,
+        FINAL,
+        CALM,
+        replace(CALM, name="flap", stages=_flapping(CALM.duration_s)),
+        replace(CALM, name="down", stages=(Stage(0, FAILS, WORKS),)),
+        replace(CALM, name="edge", stages=(Stage(0, Condition(CALM.check_until_s), WORKS),)),
+        replace(CALM, name="spike", users=500, load=spike),
+    )
+}
+"""All games by their names. In `edge` the delay of default is as long as checks reach back, so charges end at edges."""

@@ -1,0 +1,98 @@
+"""What came of a game, as figures: the score and all that explains it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from ops.benchmarks.stages import Condition
+from ops.loadtest.games import Game
+from ops.loadtest.latencies import PostedPayment, by_stage, latency_figures
+from ops.loadtest.player import ConsistencyCheck, GameRecord
+from ops.loadtest.score import PaidTotal, Score, score
+
+Figures = dict[str, object]
+"""Figures by their names, as they are written in JSON."""
+
+
+def score_of(game: Game, record: GameRecord) -> Score:
+    """Score a game that has been played."""
+    differences = sum(check.differences for check in record.checks)
+    return score(paid(game, record), latency_figures(record.latencies_ms).p99, differences, record.accepted)
+
+
+def paid(game: Game, record: GameRecord) -> Mapping[str, PaidTotal]:
+    """Return what counts as paid in this game, by processor."""
+    return record.ledgers if game.paid_by_ledgers else record.summary
+
+
+def is_flawless(game: Game, record: GameRecord) -> bool:
+    """Tell whether every payment was accepted and paid by the end, and no check differed."""
+    differs = any(check.differences for check in record.checks)
+    return not differs and len(record.posts) == record.accepted and score_of(game, record).lag == 0
+
+
+def outcome(game: Game, record: GameRecord) -> Figures:
+    """Give all figures of a game that has been played."""
+    scored = score_of(game, record)
+    counted = latency_figures(record.latencies_ms)
+    accepted = [post for post in record.posts if post.is_accepted]
+    return {
+        "game": game.name,
+        "score": round(float(scored.points), 2),
+        "profit": round(float(scored.profit), 2),
+        "bonus": float(scored.bonus),
+        "fine": float(scored.fine),
+        "disqualified": scored.is_disqualified,
+        "p50_ms": counted.p50,
+        "p95_ms": counted.p95,
+        "p99_ms": counted.p99,
+        "max_ms": counted.max,
+        "asked": len(record.posts),
+        "accepted": record.accepted,
+        "failed": len(record.posts) - record.accepted,
+        "paid": {name: total.requests for name, total in paid(game, record).items()},
+        "lag": scored.lag,
+        "differences": sum(check.differences for check in record.checks),
+        "checks": len(record.checks),
+        "differing_checks": [_describe_check(check) for check in record.checks if check.differences],
+        "slowest_summary_ms": round(max((check.took_ms for check in record.checks), default=0.0), 1),
+        "statuses": {str(status): count for status, count in sorted(record.statuses.items())},
+        "purged": record.is_purged,
+        "latency": {
+            "from_send": asdict(latency_figures([post.sent_ms for post in accepted])),
+            "from_intended": asdict(latency_figures([post.intended_ms for post in accepted])),
+        },
+        "stages": _describe_stages(game, record.posts),
+    }
+
+
+def _describe_check(check: ConsistencyCheck) -> Figures:
+    return {
+        "at_s": round(check.at_s, 1),
+        "status": check.status,
+        "took_ms": round(check.took_ms, 1),
+        "gateway": dict(check.ours),
+        "processors": dict(check.theirs),
+        "differences": check.differences,
+    }
+
+
+def _describe_stages(game: Game, posts: Sequence[PostedPayment]) -> list[Figures]:
+    sent = by_stage(posts, game.stages, lambda post: post.sent_ms)
+    intended = by_stage(posts, game.stages, lambda post: post.intended_ms)
+    return [
+        {
+            "from_s": round(stage.from_s, 1),
+            "default": describe_condition(stage.default),
+            "fallback": describe_condition(stage.fallback),
+            "from_send": asdict(figures),
+            "from_intended": asdict(others),
+        }
+        for stage, figures, others in zip(game.stages, sent, intended, strict=True)
+    ]
+
+
+def describe_condition(condition: Condition) -> str:
+    """Say in a few words how a processor behaves."""
+    delay = f"+{condition.delay_s * 1000:g} ms" if condition.delay_s else ""
+    failing = "fails" if condition.failure_rate else ""
+    return ", ".join(filter(None, (delay, failing))) or "works"

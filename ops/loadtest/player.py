@@ -1,0 +1,192 @@
+"""Plays one game against a running gateway: users, stages, checks and the last summary, all in one event loop."""
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from uuid import uuid4
+
+from ops import OpsError
+from ops.benchmarks.stages import WORKS
+from ops.chaostest.summary_probe import now_ms
+from ops.loadtest.books import NAMES, PUBLIC_TOKEN, ProcessorAdmin, ask_gateway, ask_processors, query_of
+from ops.loadtest.client import LoadClient
+from ops.loadtest.games import CHECK_FROM_S, Arrival, Game, arrivals
+from ops.loadtest.latencies import PostedPayment
+from ops.loadtest.score import PaidTotal, count_differences
+
+FIRST_STAGE_S = 1.0
+"""When the first stage is set, though it counts from the begin."""
+SLEEP_S = 1.0
+"""How long a user sleeps after an answer; so long after the last one the last summary is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyCheck:
+    """One check of the gateway's summary against the processors' own, by processor."""
+
+    at_s: float
+    status: int
+    """That of the gateway's answer."""
+    took_ms: float
+    ours: Mapping[str, int]
+    theirs: Mapping[str, int]
+    differences: int
+
+
+@dataclass(slots=True)
+class GameRecord:
+    """What happened in a game; moments are in seconds from its begin."""
+
+    began_ms: int = 0
+    """The begin, in milliseconds since the epoch."""
+    posts: list[PostedPayment] = field(default_factory=list)
+    """Posts in the order in which they ended."""
+    latencies_ms: list[float] = field(default_factory=list)
+    """Those that count for the score: of all requests that succeeded, whatever they asked and whom."""
+    checks: list[ConsistencyCheck] = field(default_factory=list)
+    accepted: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+    """How many posts had which answer."""
+    summary: Mapping[str, PaidTotal] = field(default_factory=dict)
+    """The gateway's own last summary, with the processors' fees."""
+    ledgers: Mapping[str, PaidTotal] = field(default_factory=dict)
+    """The processors' own last summaries."""
+    is_purged: bool = False
+    """Whether the gateway took the purge before the begin."""
+
+
+class Player:
+    """Plays one game once."""
+
+    def __init__(self, game: Game, gateway_url: str, processor_urls: Mapping[str, str], token: str) -> None:
+        """Prepare a game; `token` is what the processors ask for before it.
+
+        Raises:
+            OpsError: an address cannot be used.
+        """
+        self.game = game
+        self.record = GameRecord()
+        """Grows while the game is played."""
+        self.began_s = 0.0
+        """The begin on the monotonic clock."""
+        self._gateway = LoadClient(gateway_url, self.record.latencies_ms)
+        clients = {name: LoadClient(processor_urls[name], self.record.latencies_ms) for name in NAMES}
+        self.admins = {name: ProcessorAdmin(name, client, token) for name, client in clients.items()}
+        """The processors by their names."""
+        self._users = [LoadClient(gateway_url, self.record.latencies_ms) for _ in game.spans]
+        self._clients = [self._gateway, *clients.values(), *self._users]
+        self._payment = b'{"correlationId":"%%b","amount":%b}' % str(game.amount).encode()
+
+    @property
+    def now_s(self) -> float:
+        """How many seconds of the game have passed."""
+        return time.monotonic() - self.began_s
+
+    async def play(self) -> None:
+        """Play from the purge to the last summary, and leave the processors working, with the public token.
+
+        Raises:
+            OpsError: a processor does not do what its administration is asked for.
+        """
+        fees = {name: await admin.fee() for name, admin in self.admins.items()}
+        try:
+            await self._set_up()
+            self.record.began_ms, self.began_s = now_ms(), time.monotonic()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._post_all(group))
+                    group.create_task(self._set_stages())
+                    group.create_task(self._check_all())
+            except ExceptionGroup as errors:
+                raise next((each for each in errors.exceptions if isinstance(each, OpsError)), errors) from errors
+            await self._tear_down()
+        finally:
+            for admin in self.admins.values():
+                await self._leave_working(admin, fees[admin.name])
+            for client in self._clients:
+                client.close()
+
+    async def _set_up(self) -> None:
+        # They are as simulated processors are when they start; the event starts new ones for each gateway.
+        for admin in self.admins.values():
+            await admin.set_fee(self.game.fees[admin.name])
+            await admin.set_delay(WORKS)
+            await admin.set_failure(WORKS)
+        self.record.latencies_ms.clear()
+        token = secrets.token_hex(16)
+        for admin in self.admins.values():
+            await admin.change_token(token)
+        for admin in self.admins.values():
+            await admin.purge()
+        answer = await self._gateway.ask("POST", "/purge-payments")
+        self.record.is_purged = answer.status // 100 == 2  # noqa: PLR2004 - HTTP's successes
+
+    async def _leave_working(self, admin: ProcessorAdmin, fee: Decimal) -> None:
+        await admin.set_delay(WORKS)
+        await admin.set_failure(WORKS)
+        await admin.set_fee(fee)
+        await admin.change_token(PUBLIC_TOKEN)
+
+    async def _post_all(self, group: asyncio.TaskGroup) -> None:
+        for arrival in arrivals(self.game.spans):
+            await asyncio.sleep(max(0.0, arrival.at_s - self.now_s))
+            group.create_task(self._post(arrival))
+        await asyncio.sleep(max(0.0, self.game.duration_s - self.now_s))
+
+    async def _post(self, arrival: Arrival) -> None:
+        body = self._payment % str(uuid4()).encode()
+        answer = await self._users[arrival.user].ask("POST", "/payments", body)
+        sent_s, ended_s = answer.sent_s - self.began_s, answer.received_s - self.began_s
+        post = PostedPayment(arrival.at_s, sent_s, ended_s, answer.status)
+        self.record.posts.append(post)
+        self.record.statuses[answer.status] += 1
+        self.record.accepted += post.is_accepted
+
+    async def _set_stages(self) -> None:
+        for stage in self.game.stages:
+            await asyncio.sleep(max(0.0, max(stage.from_s, FIRST_STAGE_S) - self.now_s))
+            pairs = [(self.admins["default"], stage.default), (self.admins["fallback"], stage.fallback)]
+            for admin, condition in pairs:
+                await admin.set_delay(condition)
+            for admin, condition in pairs:
+                await admin.set_failure(condition)
+
+    async def _check_all(self) -> None:
+        while self.now_s < self.game.duration_s:
+            await self._check()
+            await asyncio.sleep(self.game.check_step_s)
+
+    async def _check(self) -> None:
+        at_s, asked_ms = self.now_s, now_ms()
+        until_ms = asked_ms - round(self.game.check_until_s * 1000)
+        window = query_of(asked_ms - round(CHECK_FROM_S * 1000), until_ms)
+        gateway = asyncio.create_task(self._ask_gateway(window))
+        ledgers = await ask_processors(self.admins, window)
+        status, summary, took_ms = await gateway
+        ours = {name: total.requests for name, total in summary.items()}
+        theirs = {name: total.requests for name, total in ledgers.items()}
+        found = count_differences(ours, theirs, by_processor=self.game.differences_by_processor)
+        self.record.checks.append(ConsistencyCheck(at_s, status, took_ms, ours, theirs, found))
+
+    async def _ask_gateway(self, window: str) -> tuple[int, dict[str, PaidTotal], float]:
+        began_s = time.monotonic()
+        status, summary = await ask_gateway(self._gateway, window)
+        return status, summary, (time.monotonic() - began_s) * 1000
+
+    async def _tear_down(self) -> None:
+        last_s = max((post.ended_s for post in self.record.posts), default=0.0)
+        await asyncio.sleep(max(0.0, last_s + SLEEP_S - self.now_s))
+        to_ms = now_ms()
+        window = query_of(to_ms - round(self.game.summary_s * 1000), to_ms)
+        self.record.ledgers = {name: await admin.total(window) for name, admin in self.admins.items()}
+        _, summary = await ask_gateway(self._gateway, window)
+        fees = {name: total.fee for name, total in self.record.ledgers.items()}
+        self.record.summary = {
+            name: PaidTotal(total.requests, total.amount, fees[name]) for name, total in summary.items()
+        }
+        # What is asked from now on, to leave the processors working, is no part of the game.
+        self.record.latencies_ms = list(self.record.latencies_ms)

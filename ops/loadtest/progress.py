@@ -1,0 +1,101 @@
+"""What can be seen of a game while it is played: once a second for the report, every two seconds as a line."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+import msgspec
+
+from ops.benchmarks.connection import LoadAnswer
+from ops.loadtest.books import ProcessorAdmin, ask_processors
+from ops.loadtest.client import LoadClient
+from ops.loadtest.outcome import describe_condition
+from ops.loadtest.player import Player
+
+LOOK_STEP_S = 1.0
+LOOKS_PER_LINE = 2
+HEAD = f"{'second':>7}{'a second':>9}{'accepted':>9}{'failed':>8}{'waiting':>8}  default / fallback: stage; breakers"
+
+
+class _ToldBreaker(msgspec.Struct):
+    state: str
+
+
+class _ToldProcessor(msgspec.Struct):
+    breaker: _ToldBreaker
+
+
+@dataclass(frozen=True, slots=True)
+class GameMoment:
+    """What was seen at one moment of a game."""
+
+    at_s: float
+    accepted: int
+    paid: Mapping[str, int]
+    """Charges that each processor has booked."""
+    breakers: Mapping[str, str]
+    """States of the breakers on the replica that answered; none where the gateway does not tell."""
+
+    @property
+    def waiting(self) -> int:
+        """Payments that were accepted and are not booked yet."""
+        return max(0, self.accepted - sum(self.paid.values()))
+
+
+class GameWatch:
+    """Looks on while a game is played. What it asks does not count for the score."""
+
+    def __init__(
+        self, player: Player, gateway_url: str, processor_urls: Mapping[str, str], say: Callable[[str], None]
+    ) -> None:
+        self.moments: list[GameMoment] = []
+        """What was seen so far."""
+        self._player = player
+        self._gateway = LoadClient(gateway_url)
+        self._admins = {name: ProcessorAdmin(name, LoadClient(processor_urls[name]), "") for name in player.admins}
+        self._say = say
+
+    async def watch(self) -> NoReturn:
+        """Look on until cancelled."""
+        self._say(HEAD)
+        before_s, posts_before = 0.0, 0
+        while True:
+            await asyncio.sleep(LOOK_STEP_S)
+            if not self._player.record.began_ms:
+                continue
+            self.moments.append(await self._look())
+            if len(self.moments) % LOOKS_PER_LINE == 0:
+                at_s, posts = self._player.now_s, len(self._player.record.posts)
+                self._say(self._line(self.moments[-1], (posts - posts_before) / (at_s - before_s)))
+                before_s, posts_before = at_s, posts
+
+    async def _look(self) -> GameMoment:
+        accepted = self._player.record.accepted
+        for name, admin in self._admins.items():
+            admin.token = self._player.admins[name].token
+        totals = await ask_processors(self._admins)
+        answer = await self._gateway.ask("GET", "/processors")
+        paid = {name: total.requests for name, total in totals.items()}
+        return GameMoment(self._player.now_s, accepted, paid, _read_breakers(answer))
+
+    def _line(self, moment: GameMoment, rate: float) -> str:
+        record = self._player.record
+        stage = max(
+            (stage for stage in self._player.game.stages if stage.from_s <= moment.at_s), key=lambda each: each.from_s
+        )
+        breakers = " / ".join(moment.breakers.values()) or "-"
+        conditions = f"{describe_condition(stage.default)} / {describe_condition(stage.fallback)}"
+        return (
+            f"{moment.at_s:7.0f}{rate:9.0f}{record.accepted:9}{len(record.posts) - record.accepted:8}"
+            f"{moment.waiting:8}  {conditions}; {breakers}"
+        )
+
+
+def _read_breakers(answer: LoadAnswer) -> dict[str, str]:
+    """Read the states of breakers from `GET /processors`, which other gateways answer with anything or not at all."""
+    try:
+        told = msgspec.json.decode(answer.body, type=dict[str, _ToldProcessor])
+    except msgspec.MsgspecError:
+        return {}
+    return {name: processor.breaker.state for name, processor in told.items()}

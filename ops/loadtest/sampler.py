@@ -1,0 +1,43 @@
+"""`python -m ops.loadtest.sampler PORT FILE`: notes what the gateway on a port of this machine uses, every two seconds.
+
+It runs beside the player, so that reading memory delays no payment, and ends with the process that started it. A line
+of FILE is JSON: by the name of a process or container its CPU time so far and its memory now.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ops.loadtest.parts import WatchedPart, find_parts
+
+STEP_S = 2.0
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Note figures until the parent ends."""
+    port, path = int(arguments[0]), Path(arguments[1])
+    parent = os.getppid()
+    parts = find_parts(port, parent)
+    with path.open("w") as file:
+        while os.getppid() == parent:
+            file.write(json.dumps({name: sample(part) for name, part in parts.items()}) + "\n")
+            file.flush()
+            time.sleep(STEP_S)
+
+
+def sample(part: WatchedPart) -> dict[str, float | None]:
+    """Read what a part uses now, and its limits."""
+    return {
+        "at_s": time.monotonic(),
+        "cpu_s": part.cpu_s(),
+        "bytes": part.memory_bytes(),
+        "bytes_max": part.bytes_max,
+        "cpus_max": part.cpus_max,
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

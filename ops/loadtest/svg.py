@@ -1,0 +1,104 @@
+"""Draws lines over time as an SVG picture that stands in a page by itself."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH, HEIGHT = 920, 230
+LEFT, RIGHT, TOP, BOTTOM = 60, 150, 22, 26
+"""Margins: for the scale, the legend, the title and the seconds."""
+TICKS = 4
+COLOURS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#bf3989", "#57606a", "#0a7ea4")
+SHADES = ("#f6f8fa", "#e6ecf2")
+Point = tuple[float, float]
+"""A moment in seconds, and the value then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a chart."""
+
+    name: str
+    points: Sequence[Point]
+    limit: float | None = None
+    """Drawn dashed in the line's colour, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shade:
+    """A span of time with a background of its own, and what is written over it."""
+
+    from_s: float
+    to_s: float
+    text: str
+
+
+def chart(title: str, lines: Sequence[Line], shades: Sequence[Shade], *, logarithmic: bool = False) -> str:
+    """Draw lines over the shaded spans, with a legend; the scale of values begins at 0, or at 0.1 if logarithmic."""
+    end_s = max(shade.to_s for shade in shades)
+    values = [value for line in lines for _, value in line.points] + [line.limit or 0.0 for line in lines]
+    scale = _Scale(end_s, max([*values, 1.0 if logarithmic else 1e-9]), logarithmic)
+    parts = [_shade(shade, number, scale) for number, shade in enumerate(shades)]
+    parts += [_tick(value, scale) for value in scale.ticks()]
+    parts += [_line(line, number, scale) for number, line in enumerate(lines)]
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<text x="{LEFT}" y="14" class="title">{escape(title)}</text>{"".join(parts)}</svg>'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    end_s: float
+    value_max: float
+    logarithmic: bool
+
+    def x(self, at_s: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * at_s / self.end_s
+
+    def y(self, value: float) -> float:
+        share = value / self.value_max
+        if self.logarithmic:
+            lowest = math.log10(0.1)
+            share = (math.log10(max(value, 0.1)) - lowest) / (math.log10(max(self.value_max, 1.0)) - lowest)
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
+
+    def ticks(self) -> list[float]:
+        if self.logarithmic:
+            return [10.0**power for power in range(-1, math.floor(math.log10(self.value_max)) + 1)]
+        return [self.value_max * number / TICKS for number in range(TICKS + 1)]
+
+
+def _shade(shade: Shade, number: int, scale: _Scale) -> str:
+    left, right = scale.x(shade.from_s), scale.x(shade.to_s)
+    return (
+        f'<rect x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{HEIGHT - TOP - BOTTOM}" '
+        f'fill="{SHADES[number % len(SHADES)]}"><title>{escape(shade.text)}</title></rect>'
+        f'<text x="{left:.1f}" y="{HEIGHT - 10}" class="tick">{shade.from_s:g} s</text>'
+    )
+
+
+def _tick(value: float, scale: _Scale) -> str:
+    y = scale.y(value)
+    return (
+        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d0d7de"/>'
+        f'<text x="{LEFT - 6}" y="{y + 4:.1f}" class="tick" text-anchor="end">{value:.3g}</text>'
+    )
+
+
+def _line(line: Line, number: int, scale: _Scale) -> str:
+    colour = COLOURS[number % len(COLOURS)]
+    points = " ".join(f"{scale.x(at_s):.1f},{scale.y(value):.1f}" for at_s, value in line.points)
+    legend_y = TOP + 12 + 16 * number
+    drawn = (
+        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+        f'<text x="{WIDTH - RIGHT + 10}" y="{legend_y}" fill="{colour}" class="legend">{escape(line.name)}</text>'
+    )
+    if line.limit is not None:
+        y = scale.y(line.limit)
+        drawn += (
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" '
+            f'stroke-dasharray="4 4"/>'
+        )
+    return drawn

@@ -1,0 +1,53 @@
+"""What the processes or containers of a gateway used during a game, from the file that the sampler wrote."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PartUsage:
+    """What one process or container used; moments are in seconds from the begin of the game."""
+
+    memory_mb: Sequence[tuple[float, float]]
+    cpus: Sequence[tuple[float, float]]
+    """CPU time a second, between two moments."""
+    cpu_s: float
+    """CPU time over the whole game."""
+    mb_max: float | None
+    """Its limit, where it has one; so is the next."""
+    cpus_max: float | None
+
+    @property
+    def peak_mb(self) -> float:
+        """The largest memory that was seen."""
+        return max(mb for _, mb in self.memory_mb)
+
+
+def read_usage_notes(path: Path, began_s: float) -> dict[str, PartUsage]:
+    """Read what was noted since `began_s` on the monotonic clock, by part; nothing where nothing was noted."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    # The last line may have been cut off with the sampler's end.
+    notes = [json.loads(line) for line in lines if line.endswith("}}")]
+    names = list(notes[0]) if notes else []
+    return {name: _part([note[name] for note in notes], began_s) for name in names}
+
+
+def _part(notes: Sequence[Mapping[str, float | None]], began_s: float) -> PartUsage:
+    samples = [(note["at_s"] or 0.0, note["cpu_s"] or 0.0, note["bytes"] or 0.0) for note in notes]
+    limits = notes[-1]["bytes_max"], notes[-1]["cpus_max"]
+    within = [each for each in samples if each[0] >= began_s] or samples[-1:]
+    return PartUsage(
+        [(at_s - began_s, held / MB) for at_s, _, held in within],
+        [
+            (at_s - began_s, (cpu_s - cpu_before_s) / (at_s - before_s))
+            for (before_s, cpu_before_s, _), (at_s, cpu_s, _) in pairwise(within)
+        ],
+        within[-1][1] - within[0][1],
+        None if limits[0] is None else limits[0] / MB,
+        limits[1],
+    )

@@ -1,0 +1,127 @@
+"""The page is one file whose pictures can be read, with the stages shaded."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from ops.loadtest.games import PREVIEW
+from ops.loadtest.latencies import PostedPayment
+from ops.loadtest.outcome import outcome
+from ops.loadtest.player import ConsistencyCheck, GameRecord
+from ops.loadtest.progress import GameMoment
+from ops.loadtest.report import page
+from ops.loadtest.score import PaidTotal
+from ops.loadtest.svg import Line, Shade, chart
+from ops.loadtest.usage_notes import PartUsage, read_usage_notes
+
+SVG = "{http://www.w3.org/2000/svg}"
+SHADES = (Shade(0, 10, "calm & quiet"), Shade(10, 60, "<slow>"))
+
+
+def parsed(drawn: str) -> ET.Element:
+    return ET.fromstring(drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" '))  # noqa: S314 - ours
+
+
+def record() -> GameRecord:
+    posts = [PostedPayment(number / 10, number / 10, number / 10 + 0.002, 202) for number in range(600)]
+    posts.append(PostedPayment(59.5, 59.5, 61.0, 0))
+    return GameRecord(
+        posts=posts,
+        latencies_ms=[2.0] * 600,
+        checks=[ConsistencyCheck(40.0, 200, 12.0, {"default": 3, "fallback": 0}, {"default": 2, "fallback": 0}, 1)],
+        accepted=600,
+        summary={
+            "default": PaidTotal(590, Decimal(11741), Decimal("0.05")),
+            "fallback": PaidTotal(9, Decimal("179.1"), Decimal("0.15")),
+        },
+    )
+
+
+def test_a_line_goes_from_left_to_right_and_up_with_its_values() -> None:
+    root = parsed(chart("t", [Line("p99", [(0, 0), (30, 5), (60, 10)])], SHADES))
+    (line,) = root.findall(f"{SVG}polyline")
+    points = [tuple(map(float, point.split(","))) for point in line.attrib["points"].split()]
+    assert [x for x, _ in points] == pytest.approx([60, 415, 770])
+    assert [y for _, y in points] == pytest.approx([204, 113, 22])
+
+
+def test_each_stage_is_shaded_and_named() -> None:
+    root = parsed(chart("t", [Line("p99", [(0, 1)])], SHADES))
+    assert [rect.findtext(f"{SVG}title") for rect in root.findall(f"{SVG}rect")] == ["calm & quiet", "<slow>"]
+
+
+def test_a_tenth_of_the_scale_is_the_same_step_anywhere_on_a_logarithmic_one() -> None:
+    root = parsed(chart("t", [Line("p99", [(0, 0.1), (1, 1), (2, 10), (3, 0)])], SHADES, logarithmic=True))
+    points = root.findall(f"{SVG}polyline")[0].attrib["points"].split()
+    first, second, third, below = (float(point.split(",")[1]) for point in points)
+    assert first - second == pytest.approx(second - third, abs=0.11)
+    assert below == first
+
+
+def test_a_limit_is_drawn_dashed_and_within_the_picture() -> None:
+    root = parsed(chart("t", [Line("memory", [(0, 50)], limit=88)], SHADES))
+    dashed = [each for each in root.findall(f"{SVG}line") if "stroke-dasharray" in each.attrib]
+    assert [float(each.attrib["y1"]) for each in dashed] == [22]
+
+
+def test_the_figures_explain_the_score() -> None:
+    figures = outcome(PREVIEW, record())
+    profit = 11741 * 0.95 + 179.1 * 0.85
+    assert figures["score"] == pytest.approx(profit * (1 + 0.18 - 0.35), abs=0.01)
+    assert (figures["accepted"], figures["failed"], figures["lag"], figures["differences"]) == (600, 1, 1, 1)
+    assert figures["statuses"] == {}
+    assert figures["differing_checks"] == [
+        {
+            "at_s": 40.0,
+            "status": 200,
+            "took_ms": 12.0,
+            "gateway": {"default": 3, "fallback": 0},
+            "processors": {"default": 2, "fallback": 0},
+            "differences": 1,
+        }
+    ]
+    json.dumps(figures)
+
+
+def test_the_page_has_a_picture_of_everything_and_nothing_from_elsewhere() -> None:
+    moments = [GameMoment(float(at_s), at_s * 10, {"default": at_s * 9, "fallback": at_s}, {}) for at_s in range(1, 60)]
+    usage = {"replica 1": PartUsage([(0, 50.0), (2, 60.0)], [(2, 0.2)], 12.0, 88.0, 0.35)}
+    text = page(PREVIEW, record(), moments, usage, outcome(PREVIEW, record()))
+    pictures = [parsed(f"<svg {part.partition('</svg>')[0]}</svg>") for part in text.split("<svg ")[1:]]
+    assert [picture.attrib["aria-label"].partition(",")[0] for picture in pictures] == [
+        "Latency of POST /payments by second",
+        "Payments a second",
+        "Payments that wait",
+        "Memory",
+        "CPU",
+    ]
+    assert all(len(picture.findall(f"{SVG}rect")) == len(PREVIEW.stages) for picture in pictures)
+    assert "http" not in text
+    assert "+2000 ms, fails" in text
+
+
+def test_a_page_without_processes_or_moments_says_so() -> None:
+    assert "could not be read" in page(PREVIEW, record(), [], {}, outcome(PREVIEW, record()))
+
+
+def test_what_the_sampler_noted_counts_from_the_begin(tmp_path: Path) -> None:
+    notes = tmp_path / "usage.jsonl"
+    rows = [(98.0, 1.0, 40e6), (100.0, 1.5, 50e6), (102.0, 2.5, 70e6), (104.0, 2.6, 60e6)]
+    lines = [
+        json.dumps({"redis": {"at_s": at_s, "cpu_s": cpu_s, "bytes": held, "bytes_max": 8e7, "cpus_max": None}})
+        for at_s, cpu_s, held in rows
+    ]
+    notes.write_text("\n".join([*lines, '{"redis": {"at_s']))
+    found = read_usage_notes(notes, began_s=99.0)["redis"]
+    assert found.memory_mb == [(1, 50), (3, 70), (5, 60)]
+    assert [at_s for at_s, _ in found.cpus] == [3, 5]
+    assert [cpus for _, cpus in found.cpus] == pytest.approx([0.5, 0.05])
+    assert (found.peak_mb, found.mb_max, found.cpus_max) == (70, 80, None)
+    assert found.cpu_s == pytest.approx(1.1)
+
+
+def test_without_notes_there_is_no_usage(tmp_path: Path) -> None:
+    assert read_usage_notes(tmp_path / "none", 0.0) == {}
