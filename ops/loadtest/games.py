@@ -77,7 +77,10 @@ def ramp(users: int, seconds: float) -> UserSpans:
 
 
 def spike(users: int, seconds: float) -> UserSpans:
-    """Begin with a fiftieth of the users; all others come at once after a third of the time, and leave after two."""
+    """Begin with a fiftieth of the users; all others come at once after a third of the time, and leave after two.
+
+    Those that come at once also pay at the same moments, as clients do that were started by one event.
+    """
     steady = max(users // 50, 1)
     few = [UserSpan(seconds / 3 * number / steady, seconds) for number in range(steady)]
     return (*few, *(UserSpan(seconds / 3, seconds * 2 / 3) for _ in range(users - steady)))

@@ -12,7 +12,7 @@ from uuid import uuid4
 from ops import OpsError
 from ops.benchmarks.stages import WORKS
 from ops.chaostest.summary_probe import now_ms
-from ops.loadtest.books import NAMES, PUBLIC_TOKEN, ProcessorAdmin, ask_gateway, ask_processors, query_of
+from ops.loadtest.books import NAMES, ProcessorAdmin, ask_gateway, ask_processors, query_of
 from ops.loadtest.client import LoadClient
 from ops.loadtest.games import CHECK_FROM_S, Arrival, Game, arrivals
 from ops.loadtest.latencies import PostedPayment
@@ -73,6 +73,7 @@ class Player:
         """Grows while the game is played."""
         self.began_s = 0.0
         """The begin on the monotonic clock."""
+        self._token = token
         self._gateway = LoadClient(gateway_url, self.record.latencies_ms)
         clients = {name: LoadClient(processor_urls[name], self.record.latencies_ms) for name in NAMES}
         self.admins = {name: ProcessorAdmin(name, client, token) for name, client in clients.items()}
@@ -87,7 +88,7 @@ class Player:
         return time.monotonic() - self.began_s
 
     async def play(self) -> None:
-        """Play from the purge to the last summary, and leave the processors working, with the public token.
+        """Play from the purge to the last summary; leave the processors working, with the token and fee of before.
 
         Raises:
             OpsError: a processor does not do what its administration is asked for.
@@ -129,7 +130,7 @@ class Player:
         await admin.set_delay(WORKS)
         await admin.set_failure(WORKS)
         await admin.set_fee(fee)
-        await admin.change_token(PUBLIC_TOKEN)
+        await admin.change_token(self._token)
 
     async def _post_all(self, group: asyncio.TaskGroup) -> None:
         for arrival in arrivals(self.game.spans):

@@ -11,7 +11,7 @@ from ops.loadtest.latencies import by_second
 from ops.loadtest.outcome import Figures, describe_condition
 from ops.loadtest.player import GameRecord
 from ops.loadtest.progress import GameMoment
-from ops.loadtest.svg import Line, Shade, chart
+from ops.loadtest.svg import Line, Point, Shade, chart
 from ops.loadtest.usage_notes import PartUsage
 
 STYLE = (
@@ -70,13 +70,18 @@ def _charts(
         chart("Payments that wait", [waiting], shades),
     ]
     if usage:
-        memory = [Line(name, part.memory_mb, part.mb_max) for name, part in usage.items()]
-        cpus = [Line(name, part.cpus, part.cpus_max) for name, part in usage.items()]
+        memory = [Line(name, _until(part.memory_mb, game), part.mb_max) for name, part in usage.items()]
+        cpus = [Line(name, _until(part.cpus, game), part.cpus_max) for name, part in usage.items()]
         charts += [
             chart("Memory, MB (dashed: limits)", memory, shades),
             chart("CPU, cores (dashed: limits)", cpus, shades),
         ]
     return charts
+
+
+def _until(points: Sequence[Point], game: Game) -> list[Point]:
+    """Leave out what came after the last payment, for which the pictures have no room."""
+    return [point for point in points if point[0] <= game.duration_s]
 
 
 def _paid_lines(moments: Sequence[GameMoment]) -> list[Line]:

@@ -8,7 +8,7 @@ from html import escape
 WIDTH, HEIGHT = 920, 230
 LEFT, RIGHT, TOP, BOTTOM = 60, 150, 22, 26
 """Margins: for the scale, the legend, the title and the seconds."""
-TICKS = 4
+TICKS_MAX = 6
 COLOURS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#bf3989", "#57606a", "#0a7ea4")
 SHADES = ("#f6f8fa", "#e6ecf2")
 Point = tuple[float, float]
@@ -67,7 +67,9 @@ class _Scale:
     def ticks(self) -> list[float]:
         if self.logarithmic:
             return [10.0**power for power in range(-1, math.floor(math.log10(self.value_max)) + 1)]
-        return [self.value_max * number / TICKS for number in range(TICKS + 1)]
+        step = 10.0 ** math.floor(math.log10(self.value_max / TICKS_MAX))
+        step *= next(factor for factor in (1, 2, 5, 10) if self.value_max / (step * factor) <= TICKS_MAX)
+        return [step * number for number in range(math.floor(self.value_max / step) + 1)]
 
 
 def _shade(shade: Shade, number: int, scale: _Scale) -> str:
@@ -83,7 +85,7 @@ def _tick(value: float, scale: _Scale) -> str:
     y = scale.y(value)
     return (
         f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d0d7de"/>'
-        f'<text x="{LEFT - 6}" y="{y + 4:.1f}" class="tick" text-anchor="end">{value:.3g}</text>'
+        f'<text x="{LEFT - 6}" y="{y + 4:.1f}" class="tick" text-anchor="end">{value:.6g}</text>'
     )
 
 

@@ -121,7 +121,7 @@ async def test_the_preview_counts_the_gateways_own_summary_and_the_final_the_pro
 
 
 @in_loop
-async def test_processors_are_left_working_with_their_own_fee_and_the_public_token() -> None:
+async def test_processors_are_left_working_with_the_fee_and_the_token_of_before() -> None:
     down = replace(FINAL.resized(2, 1.5), stages=(Stage(0, Condition(2.0, 1), Condition(1.0, 1)),))
     async with played(down, FakeGateway(honest)) as game:
         assert [total.fee for total in game.record.ledgers.values()] == [Decimal("0.07"), Decimal("0.1")]

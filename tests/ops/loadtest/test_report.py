@@ -61,6 +61,21 @@ def test_a_tenth_of_the_scale_is_the_same_step_anywhere_on_a_logarithmic_one() -
     assert below == first
 
 
+@pytest.mark.parametrize(
+    ("highest", "ticks"),
+    [
+        (1080, ["0", "200", "400", "600", "800", "1000"]),
+        (0.27, ["0", "0.05", "0.1", "0.15", "0.2", "0.25"]),
+        (70.7, ["0", "20", "40", "60"]),
+        (0, None),
+    ],
+)
+def test_a_scale_has_round_values(highest: float, ticks: list[str] | None) -> None:
+    root = parsed(chart("t", [Line("x", [(0, highest)])], SHADES))
+    shown = [each.text for each in root.findall(f"{SVG}text") if each.attrib.get("text-anchor") == "end"]
+    assert shown == ticks or (ticks is None and shown)
+
+
 def test_a_limit_is_drawn_dashed_and_within_the_picture() -> None:
     root = parsed(chart("t", [Line("memory", [(0, 50)], limit=88)], SHADES))
     dashed = [each for each in root.findall(f"{SVG}line") if "stroke-dasharray" in each.attrib]

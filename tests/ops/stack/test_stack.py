@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,18 @@ def test_a_taken_port_is_one_line(up: Callable[..., subprocess.CompletedProcess[
     port = listener.getsockname()[1]
     done = up("--port", str(port), environment={})
     assert_one_line(done, f"port {port} is not free", "choose another with --port")
+
+
+def test_the_fees_of_simulated_processors_can_be_chosen(tmp_path: Path) -> None:
+    given = parse_stack_options(["--fees", "0.07,0.10"], {})
+    processors = check_stack_options(replace(StackOptions.on_reserved_ports(tmp_path), fees=given.fees))
+    assert [processor.fee for processor in processors] == [Decimal("0.07"), Decimal("0.1")]
+
+
+@pytest.mark.parametrize("fees", ["0.07", "0.07,x", "0.1,0.2,0.3"])
+def test_fees_that_are_not_two_shares_are_refused(fees: str) -> None:
+    with pytest.raises(SystemExit):
+        parse_stack_options(["--fees", fees], {})
 
 
 def test_malformed_processors_are_one_line(up: Callable[..., subprocess.CompletedProcess[str]]) -> None:
