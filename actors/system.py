@@ -35,6 +35,7 @@ from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX, Dispatcher
 from actors.domain.lease_watch import LEASE_S
+from actors.domain.pace import Pace
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimiter, RateLimits
@@ -245,7 +246,7 @@ class System:
 
     def _router(self) -> Child:
         settings = self.settings
-        patience = Patience(settings.outage_patience_s, settings.backlog_patience_s)
+        patience = Patience(settings.outage_patience_s, settings.backlog_patience_s, settings.outage_backlog_s)
         return Child(
             self.router,
             lambda: RouterActor(
@@ -274,6 +275,7 @@ class System:
                     Breaker(parts.breaker_limits, parts.rng),
                     ConcurrencyLimit(parts.concurrency_limits),
                     RateLimiter(parts.rate_limits),
+                    Pace(settings.slow_s),
                 ),
                 delay=ProcessorDelay(settings.processor_delay_max_s, settings.charge_timeout_s, LEASE_S),
                 charges=processor.charges,

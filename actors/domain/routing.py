@@ -4,13 +4,14 @@ Waiting costs nothing but time; a dearer processor costs a multiple of the fee.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from math import inf
 
 from actors.domain.breaker import BreakerState
-from actors.domain.processor_view import ProcessorView
+from actors.domain.processor_view import USUAL_SAVING, ProcessorView
 from actors.domain.processors import Processor
 
 
@@ -20,6 +21,7 @@ class Reason(Enum):
     CHEAPEST = "the cheapest works"
     PROBE = "to see whether it works again"
     OUTAGE = "cheaper ones have been down for too long"
+    SLOW = "cheaper ones are slow"
     BACKLOG = "cheaper ones would not drain in time"
     RETRIES_SPENT = "a cheaper one failed it too often"
     FORCED = "an operator keeps cheaper ones open"
@@ -43,14 +45,22 @@ TAKEN_BY_NOBODY = frozenset(
 """Reasons for which a payment may wait for long: meanwhile its row names nobody."""
 
 
+AWAY = frozenset({Reason.OUTAGE, Reason.SLOW})
+"""Reasons to pass a processor that may come back at any moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a cheaper processor is waited for; chosen by simulation, see `docs/decisions/0002-routing.md`."""
 
     outage_s: float = 11.0
-    """From the start of an outage; then payments go to a dearer processor."""
+    """From the start of an outage, where the fees differ by `USUAL_SAVING`, in proportion where they differ by more or
+    less; then payments go to a dearer processor."""
     backlog_s: float = 5.0
     """The time in which a processor that works has to be able to charge all that waits."""
+    outage_backlog_s: float = 1.0
+    """The time in which a dearer processor has to be able to charge all that waits for one that is down, in proportion
+    like `outage_s`. What exceeds it goes to the dearer one, the oldest first."""
     probe_s: float = 5.0
     """For the outcome of a probe, where that has just become worth it: the outage is old, but in doubt. No longer than
     `outage_s`."""
@@ -59,6 +69,11 @@ class Patience:
     where no call that began since then has found the cheaper one down."""
     retries_max: int = 3
     """How many times a payment is tried again on a processor that works, before it goes to another one that works."""
+
+    @staticmethod
+    def scaled(patience_s: float, view: ProcessorView) -> float:
+        """Give a patience in proportion to what is saved by waiting for this processor."""
+        return patience_s * view.saving / USUAL_SAVING
 
     @property
     def probe_s_max(self) -> float:
@@ -105,19 +120,43 @@ def choose(
         if other is not None:
             return Choice(other, Reason.RETRIES_SPENT)
     passed, found_down_s = Reason.CHEAPEST, inf
-    for processor in cheapest_first:
+    slow, left = _slow_ones(cheapest_first, views), list[str]()
+    for number, processor in enumerate(cheapest_first):
         view = views[processor.name]
-        if passed is Reason.OUTAGE and view.state.is_closed and now_s < _return_ends_s(view, found_down_s, patience):
+        if processor in slow:
+            if view.takes_trial(now_s):
+                return Choice(processor.name, Reason.PROBE)
+            passed = Reason.SLOW
+            left.append(processor.name)
+            continue
+        if passed in AWAY and view.state.is_closed and now_s < _return_ends_s(view, found_down_s, patience):
             return Choice(None, Reason.WAIT_FOR_CHEAPER)
         if view.has_room:
             return Choice(processor.name, Reason.PROBE if view.state is BreakerState.HALF_OPEN else passed)
-        wait = _reason_to_wait(view, waiting, now_s, patience)
-        if wait is not None:
+        dearer = (views[each.name] for each in cheapest_first[number + 1 :])
+        wait = _reason_to_wait(view, dearer, waiting, now_s, patience)
+        if wait is not None and (view.state.is_closed or not left):
             return Choice(None, wait)
-        passed = _reason_to_pass(view)
-        if passed is Reason.OUTAGE:
+        passed = _reason_to_pass(view, now_s, patience)
+        if passed in AWAY:
             found_down_s = min(found_down_s, view.found_down_s)
+    with_room = next((name for name in left if views[name].has_room), None)
+    if with_room is not None:
+        return Choice(with_room, Reason.BACKLOG)
     return Choice(None, Reason.WAIT_FOR_ANY if cheapest_first else Reason.WAIT_FOR_CURRENCY)
+
+
+def _slow_ones(cheapest_first: Sequence[Processor], views: Mapping[str, ProcessorView]) -> Sequence[Processor]:
+    """Give the slow ones that a dearer one can stand in for: one that works, or may be probed."""
+    slow = [each for each in cheapest_first if views[each.name].is_slow and views[each.name].state.is_closed]
+    if not slow:
+        return ()
+    stand_ins = [each for each in cheapest_first if each not in slow and _may_stand_in(views[each.name])]
+    return [each for each in slow if stand_ins and cheapest_first.index(each) < cheapest_first.index(stand_ins[-1])]
+
+
+def _may_stand_in(view: ProcessorView) -> bool:
+    return view.state.is_closed or view.has_room
 
 
 def _return_ends_s(view: ProcessorView, found_down_s: float, patience: Patience) -> float:
@@ -126,22 +165,35 @@ def _return_ends_s(view: ProcessorView, found_down_s: float, patience: Patience)
     return view.up_since_s + (patience.return_s if is_tried else patience.return_s_max)
 
 
-def _reason_to_wait(view: ProcessorView, waiting: int, now_s: float, patience: Patience) -> Reason | None:
+def _reason_to_wait(
+    view: ProcessorView, dearer: Iterable[ProcessorView], waiting: int, now_s: float, patience: Patience
+) -> Reason | None:
     """Tell why to wait for a processor without room; None where it is not worth it."""
     if view.state.is_closed:
         return Reason.WAIT_FOR_ROOM if waiting <= view.capacity_per_s * patience.backlog_s else None
-    if view.state is BreakerState.FORCED_OPEN:
+    if view.state is BreakerState.FORCED_OPEN or view.is_slow:
         return None
-    if view.down_since_s is None or now_s < view.down_since_s + patience.outage_s:
+    backlog_s = patience.scaled(patience.outage_backlog_s, view)
+    if any(each.state.is_closed and each.has_room and waiting > each.capacity_per_s * backlog_s for each in dearer):
+        return None
+    if now_s < _outage_ends_s(view, patience):
         return Reason.WAIT_FOR_RECOVERY
-    return Reason.WAIT_FOR_PROBE if view.is_awaited(now_s, patience.probe_s_max) else None
+    return Reason.WAIT_FOR_PROBE if view.is_awaited(now_s, patience.scaled(patience.probe_s_max, view)) else None
 
 
-def _reason_to_pass(view: ProcessorView) -> Reason:
+def _reason_to_pass(view: ProcessorView, now_s: float, patience: Patience) -> Reason:
     """Tell why a dearer processor is used than this one, which is not waited for."""
-    if view.state.is_closed:
-        return Reason.BACKLOG
-    return Reason.FORCED if view.state is BreakerState.FORCED_OPEN else Reason.OUTAGE
+    if view.state is BreakerState.FORCED_OPEN:
+        return Reason.FORCED
+    if view.is_slow:
+        return Reason.SLOW
+    is_waited_for = now_s < _outage_ends_s(view, patience)
+    return Reason.BACKLOG if is_waited_for else Reason.OUTAGE
+
+
+def _outage_ends_s(view: ProcessorView, patience: Patience) -> float:
+    """Tell until when an outage is waited out; for ever where there is none."""
+    return inf if view.down_since_s is None else view.down_since_s + patience.scaled(patience.outage_s, view)
 
 
 class Routes:
@@ -151,6 +203,8 @@ class Routes:
         self.cheapest_first = by_cost([processor for processor in processors if processor.currencies])
         """The processors that charge; those that take no currency are only looked up."""
         self.views = {processor.name: ProcessorView() for processor in processors}
+        for cheaper, dearer in pairwise(self.cheapest_first):
+            self.views[cheaper.name].saving = float(dearer.fee - cheaper.fee)
         self._currencies = {processor.name: processor.currencies for processor in processors}
         self.decisions: Counter[tuple[str | None, Reason]] = Counter()
         """How often a payment was given to a processor, or to none, for each reason."""
@@ -185,4 +239,4 @@ class Routes:
         view, patience = self.views[processor], self._patience
         if view.down_since_s is None:
             return view.up_since_s + patience.return_s, view.up_since_s + patience.return_s_max
-        return view.down_since_s + patience.outage_s, view.awaited_until_s
+        return _outage_ends_s(view, patience), view.awaited_until_s

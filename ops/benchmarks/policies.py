@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimits
@@ -17,6 +18,8 @@ class Policy:
 
     name: str = "fiel"
     patience: Patience = field(default_factory=Patience)
+    slow_s: float = 1.5
+    """A processor whose calls take at least this long is not used while another one works."""
     breaker: BreakerLimits | None = field(default_factory=BreakerLimits)
     """None: its breakers are forced closed."""
     concurrency: ConcurrencyLimits = field(default_factory=ConcurrencyLimits)
@@ -67,8 +70,9 @@ class ThreeTries(DefaultOnly):
 
 
 def fallback_at_once(fiel: Policy) -> Policy:
-    """Make the one that waits for nothing: while default's breaker is not closed all goes to fallback."""
-    return replace(fiel, name="fallback at once", patience=replace(fiel.patience, outage_s=0.0))
+    """Make the one that waits for nothing, nor avoids what is slow: while default's breaker is not closed all goes to
+    fallback."""
+    return replace(fiel, name="fallback at once", patience=replace(fiel.patience, outage_s=0.0), slow_s=inf)
 
 
 def default_only() -> Policy:

@@ -89,6 +89,8 @@ def start_gateway(policy: Policy, rng: Random) -> Cluster:
         network_s=SERVICE_S,
         outage_patience_s=policy.patience.outage_s,
         backlog_patience_s=policy.patience.backlog_s,
+        outage_backlog_s=policy.patience.outage_backlog_s,
+        slow_s=policy.slow_s,
         breaker_limits=policy.breaker or BreakerLimits(),
         concurrency_limits=policy.concurrency,
         rate_limits=RateLimits(per_s_min=STARTS_PER_S, per_s_initial=STARTS_PER_S, per_s_max=STARTS_PER_S),
