@@ -174,11 +174,16 @@ def _reason_to_wait(
     if view.state is BreakerState.FORCED_OPEN or view.is_slow:
         return None
     backlog_s = patience.scaled(patience.outage_backlog_s, view)
-    if any(each.state.is_closed and each.has_room and waiting > each.capacity_per_s * backlog_s for each in dearer):
+    if any(each.has_room and waiting > _backlog_max(each, backlog_s) for each in dearer):
         return None
     if now_s < _outage_ends_s(view, patience):
         return Reason.WAIT_FOR_RECOVERY
     return Reason.WAIT_FOR_PROBE if view.is_awaited(now_s, patience.scaled(patience.probe_s_max, view)) else None
+
+
+def _backlog_max(view: ProcessorView, backlog_s: float) -> float:
+    """Tell how many others may wait for a cheaper one that is down; a single one, while it is unknown if this works."""
+    return view.capacity_per_s * backlog_s if view.state.is_closed else 0
 
 
 def _reason_to_pass(view: ProcessorView, now_s: float, patience: Patience) -> Reason:

@@ -23,6 +23,8 @@ class Policy:
     breaker: BreakerLimits | None = field(default_factory=BreakerLimits)
     """None: its breakers are forced closed."""
     concurrency: ConcurrencyLimits = field(default_factory=ConcurrencyLimits)
+    weighs_fees: bool = True
+    """Whether its choices depend on how far the fees differ; else one run tells for all fees."""
     make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
 
 
@@ -72,14 +74,16 @@ class ThreeTries(DefaultOnly):
 def fallback_at_once(fiel: Policy) -> Policy:
     """Make the one that waits for nothing, nor avoids what is slow: while default's breaker is not closed all goes to
     fallback."""
-    return replace(fiel, name="fallback at once", patience=replace(fiel.patience, outage_s=0.0), slow_s=inf)
+    return replace(
+        fiel, name="fallback at once", patience=replace(fiel.patience, outage_s=0.0), slow_s=inf, weighs_fees=False
+    )
 
 
 def default_only() -> Policy:
     """Make the one that tries default for ever, without a breaker."""
-    return Policy("default only", breaker=None, make_routes=DefaultOnly)
+    return Policy("default only", breaker=None, weighs_fees=False, make_routes=DefaultOnly)
 
 
 def three_tries() -> Policy:
     """Make the one that tries default three times, then fallback for ever, without a breaker."""
-    return Policy("three tries then fallback", breaker=None, make_routes=ThreeTries)
+    return Policy("three tries then fallback", breaker=None, weighs_fees=False, make_routes=ThreeTries)

@@ -11,7 +11,7 @@ from actors.domain.payment import Payment
 from actors.messages.health import ForceBreaker
 from ops.benchmarks.policies import Policy
 from ops.benchmarks.runs import REPLICAS, start_gateway
-from ops.benchmarks.stages import AMOUNT_CENTS, FEES_PERCENT
+from ops.benchmarks.stages import PREVIEW
 from ops.simulation.cluster import Cluster
 from ops.simulator.faults import Faults
 from ops.simulator.processor import PaymentProcessor
@@ -83,7 +83,7 @@ class BurstFigures:
 
     def row(self, name: str) -> str:
         """Give a line of a markdown table with `QUIET_COLUMNS`."""
-        settled = " | ".join(str(self.settled.get(each, 0)) for each in FEES_PERCENT)
+        settled = " | ".join(str(self.settled.get(each, 0)) for each in PREVIEW.fees_percent)
         return f"| {name} | {settled} | {self.calls} | {self.settled_s:.2f} |"
 
 
@@ -130,6 +130,6 @@ def _force(cluster: Cluster, state: BreakerState | None) -> None:
 
 def _post(cluster: Cluster, number: int, replica: int, later_s: float) -> UUID:
     key = UUID(int=number + 1)
-    payment = Payment(key, AMOUNT_CENTS, cluster.clock.now_ms() + round(later_s * 1000))
+    payment = Payment(key, PREVIEW.amount_cents, cluster.clock.now_ms() + round(later_s * 1000))
     cluster.clock.call_later(later_s, list(cluster.replicas.values())[replica].accept, payment, lambda _: None)
     return key

@@ -13,6 +13,7 @@ from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
+from actors.domain.pace import Pace
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, LookUpAnswer, LookUpResult, Watermarks
@@ -61,6 +62,7 @@ class Processor:
                 Breaker(LIMITS, Random(1)),
                 ConcurrencyLimit(ConcurrencyLimits(min=1, initial=in_flight_max, max=in_flight_max)),
                 RateLimiter(rate or RateLimits()),
+                Pace(slow_s=1.5),
             ),
             delay=ProcessorDelay(setting_s=1.0, timeout_s=10.0, lease_s=5.0),
             charges=charges,

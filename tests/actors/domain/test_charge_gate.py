@@ -23,11 +23,13 @@ from actors.domain.charge_gate import (
 )
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.outcome import Outcome
+from actors.domain.pace import Pace
 from actors.domain.payment import Payment
 from actors.domain.probing import KNOCK_PAUSE_S, PROBE_PAUSE_S
 from actors.domain.processor_view import Availability
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 
+SLOW_S = 1.5
 LIMITS = BreakerLimits(
     calls_min=2, cooldown_s_initial=0.5, cooldown_s_max=2.0, cooldown_jitter=0.0, half_open_s_max=5.0
 )
@@ -50,6 +52,7 @@ class Driver:
             Breaker(breaker, Random(1)),
             ConcurrencyLimit(ConcurrencyLimits(min=1, initial=limit, max=limit)),
             RateLimiter(rate),
+            Pace(slow_s=SLOW_S),
         )
         self.now_s = 1000.0
         self.under_way: dict[int, Sent] = {}
