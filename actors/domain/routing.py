@@ -4,7 +4,7 @@ Waiting costs nothing but time; a dearer processor costs a multiple of the fee.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
@@ -114,45 +114,59 @@ def choose(
     `waiting` is how many others wait for room. `spent` is a processor whose retries this payment has used up: any other
     that works and has room is better. Where it is worth to wait for the outcome of a probe, that wait begins now.
     """
-    if spent is not None:
-        others = (each.name for each in cheapest_first if each.name != spent)
-        other = next((name for name in others if views[name].state.is_closed and views[name].has_room), None)
-        if other is not None:
-            return Choice(other, Reason.RETRIES_SPENT)
-    passed, found_down_s = Reason.CHEAPEST, inf
-    slow, left = _slow_ones(cheapest_first, views), list[str]()
+    if spent is not None and (other := _other_than(spent, cheapest_first, views)) is not None:
+        return Choice(other, Reason.RETRIES_SPENT)
+    slow, passed, found_down_s = _slow_ones(cheapest_first, views), Reason.CHEAPEST, inf
     for number, processor in enumerate(cheapest_first):
         view = views[processor.name]
         if processor in slow:
-            if view.takes_trial(now_s):
-                return Choice(processor.name, Reason.PROBE)
-            passed = Reason.SLOW
-            left.append(processor.name)
-            continue
-        if passed in AWAY and view.state.is_closed and now_s < _return_ends_s(view, found_down_s, patience):
-            return Choice(None, Reason.WAIT_FOR_CHEAPER)
-        if view.has_room:
-            return Choice(processor.name, Reason.PROBE if view.state is BreakerState.HALF_OPEN else passed)
-        dearer = (views[each.name] for each in cheapest_first[number + 1 :])
-        wait = _reason_to_wait(view, dearer, waiting, now_s, patience)
-        if wait is not None and (view.state.is_closed or not left):
-            return Choice(None, wait)
-        passed = _reason_to_pass(view, now_s, patience)
-        if passed in AWAY:
+            verdict = Choice(processor.name, Reason.PROBE) if view.takes_trial(now_s) else Reason.SLOW
+        elif passed in AWAY and view.state.is_closed and now_s < _return_ends_s(view, found_down_s, patience):
+            verdict = Choice(None, Reason.WAIT_FOR_CHEAPER)
+        elif view.has_room:
+            verdict = Choice(processor.name, Reason.PROBE if view.state is BreakerState.HALF_OPEN else passed)
+        elif slow and slow[0].fee <= processor.fee and not view.state.is_closed:
+            verdict = Reason.SLOW
+        else:
+            dearer = [views[each.name] for each in cheapest_first[number + 1 :]]
+            verdict = _wait_or_pass(view, dearer, waiting, now_s, patience)
+        if isinstance(verdict, Choice):
+            return verdict
+        passed = verdict
+        if not view.state.is_closed:
             found_down_s = min(found_down_s, view.found_down_s)
-    with_room = next((name for name in left if views[name].has_room), None)
+    return _last_resort(cheapest_first, slow, views)
+
+
+def _other_than(spent: str, processors: Sequence[Processor], views: Mapping[str, ProcessorView]) -> str | None:
+    others = (each.name for each in processors if each.name != spent)
+    return next((name for name in others if views[name].state.is_closed and views[name].has_room), None)
+
+
+def _last_resort(
+    cheapest_first: Sequence[Processor], slow: Sequence[Processor], views: Mapping[str, ProcessorView]
+) -> Choice:
+    """Choose a slow one for what others cannot charge in time."""
+    with_room = next((each.name for each in slow if views[each.name].has_room), None)
     if with_room is not None:
         return Choice(with_room, Reason.BACKLOG)
     return Choice(None, Reason.WAIT_FOR_ANY if cheapest_first else Reason.WAIT_FOR_CURRENCY)
 
 
 def _slow_ones(cheapest_first: Sequence[Processor], views: Mapping[str, ProcessorView]) -> Sequence[Processor]:
-    """Give the slow ones that a dearer one can stand in for: one that works, or may be probed."""
-    slow = [each for each in cheapest_first if views[each.name].is_slow and views[each.name].state.is_closed]
+    """Give the slow ones that a dearer one can stand in for: one that works, or may be probed.
+
+    Where an operator keeps a breaker closed, its processor is used however slow it is.
+    """
+    slow = [each for each in cheapest_first if _is_avoided(views[each.name])]
     if not slow:
         return ()
     stand_ins = [each for each in cheapest_first if each not in slow and _may_stand_in(views[each.name])]
     return [each for each in slow if stand_ins and cheapest_first.index(each) < cheapest_first.index(stand_ins[-1])]
+
+
+def _is_avoided(view: ProcessorView) -> bool:
+    return view.is_slow and view.state is BreakerState.CLOSED
 
 
 def _may_stand_in(view: ProcessorView) -> bool:
@@ -165,35 +179,28 @@ def _return_ends_s(view: ProcessorView, found_down_s: float, patience: Patience)
     return view.up_since_s + (patience.return_s if is_tried else patience.return_s_max)
 
 
-def _reason_to_wait(
-    view: ProcessorView, dearer: Iterable[ProcessorView], waiting: int, now_s: float, patience: Patience
-) -> Reason | None:
-    """Tell why to wait for a processor without room; None where it is not worth it."""
+def _wait_or_pass(
+    view: ProcessorView, dearer: Sequence[ProcessorView], waiting: int, now_s: float, patience: Patience
+) -> Choice | Reason:
+    """Wait for a processor without room, or tell why a dearer one is used."""
     if view.state.is_closed:
-        return Reason.WAIT_FOR_ROOM if waiting <= view.capacity_per_s * patience.backlog_s else None
-    if view.state is BreakerState.FORCED_OPEN or view.is_slow:
-        return None
+        can_charge = waiting <= view.capacity_per_s * patience.backlog_s
+        return Choice(None, Reason.WAIT_FOR_ROOM) if can_charge else Reason.BACKLOG
+    if view.state is BreakerState.FORCED_OPEN:
+        return Reason.FORCED
+    if view.is_slow:
+        return Reason.SLOW
     backlog_s = patience.scaled(patience.outage_backlog_s, view)
-    if any(each.has_room and waiting > _backlog_max(each, backlog_s) for each in dearer):
-        return None
+    is_too_much = any(each.has_room and waiting > _backlog_max(each, backlog_s) for each in dearer)
     if now_s < _outage_ends_s(view, patience):
-        return Reason.WAIT_FOR_RECOVERY
-    return Reason.WAIT_FOR_PROBE if view.is_awaited(now_s, patience.scaled(patience.probe_s_max, view)) else None
+        return Reason.BACKLOG if is_too_much else Choice(None, Reason.WAIT_FOR_RECOVERY)
+    is_awaited = not is_too_much and view.is_awaited(now_s, patience.scaled(patience.probe_s_max, view))
+    return Choice(None, Reason.WAIT_FOR_PROBE) if is_awaited else Reason.OUTAGE
 
 
 def _backlog_max(view: ProcessorView, backlog_s: float) -> float:
     """Tell how many others may wait for a cheaper one that is down; a single one, while it is unknown if this works."""
     return view.capacity_per_s * backlog_s if view.state.is_closed else 0
-
-
-def _reason_to_pass(view: ProcessorView, now_s: float, patience: Patience) -> Reason:
-    """Tell why a dearer processor is used than this one, which is not waited for."""
-    if view.state is BreakerState.FORCED_OPEN:
-        return Reason.FORCED
-    if view.is_slow:
-        return Reason.SLOW
-    is_waited_for = now_s < _outage_ends_s(view, patience)
-    return Reason.BACKLOG if is_waited_for else Reason.OUTAGE
 
 
 def _outage_ends_s(view: ProcessorView, patience: Patience) -> float:

@@ -72,8 +72,7 @@ class ThreeTries(DefaultOnly):
 
 
 def fallback_at_once(fiel: Policy) -> Policy:
-    """Make the one that waits for nothing, nor avoids what is slow: while default's breaker is not closed all goes to
-    fallback."""
+    """Make the one that neither waits nor avoids what is slow: while default is down all goes to fallback."""
     return replace(
         fiel, name="fallback at once", patience=replace(fiel.patience, outage_s=0.0), slow_s=inf, weighs_fees=False
     )

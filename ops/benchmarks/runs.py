@@ -26,7 +26,7 @@ STARTS_PER_S = 350.0
 SERVICE_S = 0.003
 """What a charge takes without a delay: the network and the processor's INSERT."""
 COUNTED_S = 0.25
-"""When the totals are asked for, after the end: a moment after the last payment, which has to be committed twice and charged."""
+"""When the totals are asked for, after the end: the last payment has to be committed twice and charged."""
 COMMIT_S = 0.005
 """What a commit to Postgres takes."""
 

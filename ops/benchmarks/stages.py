@@ -113,7 +113,7 @@ def random_table(chance: Random) -> Table:
 
 
 def random_games(count: int, seed: int) -> list[Game]:
-    """Draw games that differ from the preview in their tables; the same seed gives the same ones, however many are asked for."""
+    """Draw games with the preview's load and fees; the same seed gives the same ones, however many are asked for."""
     return [Game(random_table(Random(f"{seed} {number}"))) for number in range(count)]  # noqa: S311  # no secret
 
 

@@ -72,6 +72,7 @@ class Dispatching:
         turns_away: bool = False,
         down_since_s: float | None = None,
         doubted_from_s: float = inf,
+        is_slow: bool = False,
     ) -> None:
         """Let a processor's gate announce itself; an outage begins now if it is not said when."""
         is_down = state in {BreakerState.OPEN, BreakerState.HALF_OPEN}
@@ -80,7 +81,7 @@ class Dispatching:
         if is_down and down_since_s is None:
             down_since_s = self.now_s
         outage = down_since_s, turns_away, doubted_from_s
-        availability = Availability(processor, state, takes, capacity_per_s, *outage)
+        availability = Availability(processor, state, takes, capacity_per_s, *outage, is_slow=is_slow)
         self.dispatcher.availability_changed(availability, self.now_s)
 
     def accept(self, *numbers: int, behind: int = 0) -> Work:
