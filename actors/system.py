@@ -36,12 +36,13 @@ from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX, Dispatcher
 from actors.domain.lease_watch import LEASE_S
 from actors.domain.pace import Pace
+from actors.domain.patience import Patience
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.records import LastPurge
 from actors.domain.retries import RetryLimits
-from actors.domain.routing import Patience, Routes
+from actors.domain.routing import Routes
 from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor

@@ -226,8 +226,7 @@ class ChargeGate:
             idle_s = now_s - max(self._ended_at_s, min(fresh))
             latency_s = self.concurrency.latency_s or 0.0
             self.breaker.stalled(calls=len(fresh), idle_s=idle_s, latency_s=latency_s, now_s=now_s)
-            for started_s in fresh:
-                self.pace.under_way(started_s, now_s)
+            self.pace.under_way(fresh, now_s)
 
     def _follow_breaker(self, now_s: float) -> None:
         self.breaker.state(now_s)  # Time alone may have changed it.

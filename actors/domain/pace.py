@@ -1,5 +1,6 @@
 """Decides whether a processor is slow. It is pure: what was seen and the time go in."""
 
+from collections.abc import Iterable
 from math import inf
 
 
@@ -32,10 +33,10 @@ class Pace:
         elif charged:
             self._fast_from_s = max(self._fast_from_s, started_s)
 
-    def under_way(self, started_s: float, now_s: float) -> None:
-        """Take in a call that has not ended."""
-        if now_s - started_s >= self._slow_s:
-            self._slow_from_s = max(self._slow_from_s, started_s)
+    def under_way(self, started_s: Iterable[float], now_s: float) -> None:
+        """Take in when the calls began that have not ended."""
+        slow_from_s = max((each_s for each_s in started_s if now_s - each_s >= self._slow_s), default=-inf)
+        self._slow_from_s = max(self._slow_from_s, slow_from_s)
 
     def told(self, response_s: float, asked_at_s: float) -> None:
         """Take in the shortest time that a call takes, as its health endpoint answered when asked at `asked_at_s`."""

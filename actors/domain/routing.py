@@ -11,7 +11,8 @@ from itertools import pairwise
 from math import inf
 
 from actors.domain.breaker import BreakerState
-from actors.domain.processor_view import USUAL_SAVING, ProcessorView
+from actors.domain.patience import Patience
+from actors.domain.processor_view import ProcessorView
 from actors.domain.processors import Processor
 
 
@@ -47,43 +48,6 @@ TAKEN_BY_NOBODY = frozenset(
 
 AWAY = frozenset({Reason.OUTAGE, Reason.SLOW})
 """Reasons to pass a processor that may come back at any moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a cheaper processor is waited for; chosen by simulation, see `docs/decisions/0002-routing.md`."""
-
-    outage_s: float = 11.0
-    """From the start of an outage, where the fees differ by `USUAL_SAVING`, in proportion where they differ by more or
-    less; then payments go to a dearer processor."""
-    backlog_s: float = 5.0
-    """The time in which a processor that works has to be able to charge all that waits."""
-    outage_backlog_s: float = 1.0
-    """The time in which a dearer processor has to be able to charge all that waits for one that is down, in proportion
-    like `outage_s`. What exceeds it goes to the dearer one, the oldest first."""
-    probe_s: float = 5.0
-    """For the outcome of a probe, where that has just become worth it: the outage is old, but in doubt. No longer than
-    `outage_s`."""
-    return_s: float = 0.5
-    """From the end of a dearer one's own outage: where both were down, both often come back together. Up to `probe_s`
-    where no call that began since then has found the cheaper one down."""
-    retries_max: int = 3
-    """How many times a payment is tried again on a processor that works, before it goes to another one that works."""
-
-    @staticmethod
-    def scaled(patience_s: float, view: ProcessorView) -> float:
-        """Give a patience in proportion to what is saved by waiting for this processor."""
-        return patience_s * view.saving / USUAL_SAVING
-
-    @property
-    def probe_s_max(self) -> float:
-        """How long a payment may wait for the outcome of a probe."""
-        return min(self.probe_s, self.outage_s)
-
-    @property
-    def return_s_max(self) -> float:
-        """How long a payment may wait for cheaper ones that nobody has tried since a dearer one came back."""
-        return max(self.return_s, self.probe_s_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,22 +154,11 @@ def _wait_or_pass(
         return Reason.FORCED
     if view.is_slow:
         return Reason.SLOW
-    backlog_s = patience.scaled(patience.outage_backlog_s, view)
-    is_too_much = any(each.has_room and waiting > _backlog_max(each, backlog_s) for each in dearer)
-    if now_s < _outage_ends_s(view, patience):
+    is_too_much = any(each.has_room and waiting > patience.outage_backlog_max(view, each) for each in dearer)
+    if now_s < patience.outage_ends_s(view):
         return Reason.BACKLOG if is_too_much else Choice(None, Reason.WAIT_FOR_RECOVERY)
-    is_awaited = not is_too_much and view.is_awaited(now_s, patience.scaled(patience.probe_s_max, view))
+    is_awaited = not is_too_much and view.is_awaited(now_s, patience.probe_s_max(view))
     return Choice(None, Reason.WAIT_FOR_PROBE) if is_awaited else Reason.OUTAGE
-
-
-def _backlog_max(view: ProcessorView, backlog_s: float) -> float:
-    """Tell how many others may wait for a cheaper one that is down; a single one, while it is unknown if this works."""
-    return view.capacity_per_s * backlog_s if view.state.is_closed else 0
-
-
-def _outage_ends_s(view: ProcessorView, patience: Patience) -> float:
-    """Tell until when an outage is waited out; for ever where there is none."""
-    return inf if view.down_since_s is None else view.down_since_s + patience.scaled(patience.outage_s, view)
 
 
 class Routes:
@@ -251,4 +204,4 @@ class Routes:
         view, patience = self.views[processor], self._patience
         if view.down_since_s is None:
             return view.up_since_s + patience.return_s, view.up_since_s + patience.return_s_max
-        return _outage_ends_s(view, patience), view.awaited_until_s
+        return patience.outage_ends_s(view), view.awaited_until_s

@@ -6,8 +6,9 @@ from math import inf
 
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimits
+from actors.domain.patience import Patience
 from actors.domain.processors import Processor
-from actors.domain.routing import Choice, Patience, Reason, Routes
+from actors.domain.routing import Choice, Reason, Routes
 
 TRIES = 3
 

@@ -8,9 +8,10 @@ from random import Random
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX
+from actors.domain.patience import Patience
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimits
-from actors.domain.routing import Patience, Routes
+from actors.domain.routing import Routes
 from actors.settings import Durability, Settings
 from actors.system import Parts
 from ops.simulation.clock import Clock, SimulatedRuntime

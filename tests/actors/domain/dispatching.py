@@ -11,12 +11,13 @@ from actors.domain.dispatcher import Dispatcher
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.money import BRL
 from actors.domain.outcome import Outcome
+from actors.domain.patience import Patience
 from actors.domain.payment import Claim, Payment
 from actors.domain.processor_view import Availability
 from actors.domain.processors import Processor
 from actors.domain.records import LookUpResult
 from actors.domain.retries import RetryLimits
-from actors.domain.routing import Patience, Routes
+from actors.domain.routing import Routes
 from actors.domain.work import Work
 
 NOW_MS = 1_750_000_000_000

@@ -21,13 +21,13 @@ def test_a_slow_call_among_fast_ones_that_began_later_changes_nothing() -> None:
     pace = Pace(SLOW_S)
     pace.call_ended(10.1, 10.2, charged=True)
     pace.call_ended(10.0, 12.0, charged=True)
-    pace.under_way(10.0, 30.0)
+    pace.under_way([10.0], 30.0)
     assert not pace.is_slow
 
 
 def test_a_fast_call_that_began_before_a_slow_one_does_not_make_it_fast() -> None:
     pace = Pace(SLOW_S)
-    pace.under_way(10.0, 11.5)
+    pace.under_way([9.0, 10.0, 11.0], 11.5)
     pace.call_ended(9.9, 11.3, charged=True)
     assert pace.is_slow
 
@@ -41,9 +41,9 @@ def test_a_fast_failure_does_not_show_that_it_is_fast() -> None:
 
 def test_a_call_under_way_is_slow_as_soon_as_it_takes_that_long() -> None:
     pace = Pace(SLOW_S)
-    pace.under_way(10.0, 11.4)
+    pace.under_way([10.0], 11.4)
     assert not pace.is_slow
-    pace.under_way(10.0, 11.5)
+    pace.under_way([10.0], 11.5)
     assert pace.is_slow
 
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.domain.breaker import BreakerState
+from actors.domain.patience import Patience
 from actors.domain.processor_view import Availability, ProcessorView
 from actors.domain.processors import Processor
-from actors.domain.routing import Choice, Patience, Reason, Routes, by_cost, choose
+from actors.domain.routing import Choice, Reason, Routes, by_cost, choose
 
 DEFAULT = Processor("default", "http://d", Decimal("0.05"))
 FALLBACK = Processor("fallback", "http://f", Decimal("0.15"))
@@ -330,7 +331,7 @@ def test_without_news_no_payment_waits_longer_for_probes_than_patience_allows(st
             found_down_s = now_s if step == "failed" else -inf
             default.update(doubted_anew(BreakerState.HALF_OPEN, now_s + 2, found_down_s), now_s)
         waits_since_s = (waits_since_s or now_s) if at(now_s, default) == WAITS else None
-        assert waits_since_s is None or now_s - waits_since_s < PATIENCE.probe_s_max
+        assert waits_since_s is None or now_s - waits_since_s < PATIENCE.probe_s_max(default)
 
 
 def test_nobody_waits_for_the_probe_of_a_silent_processor_that_gets_none() -> None:
