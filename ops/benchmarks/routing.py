@@ -11,7 +11,7 @@ from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimits
 from ops.benchmarks.policies import Policy, default_only, fallback_at_once, three_tries
 from ops.benchmarks.quiet_recovery import QUIET_COLUMNS, TABLE, simulate_burst
-from ops.benchmarks.runs import Figures, best_cents, simulate
+from ops.benchmarks.runs import REPLICAS, Figures, best_cents, simulate
 from ops.benchmarks.stages import FINAL_FEES, GAMES, PREVIEW_FEES, Game, random_games, with_fees
 
 TABLES = 100
@@ -52,6 +52,7 @@ class Load:
     random: Sequence[Game]
     runs: int
     """Over each of the event's games."""
+    replica_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,12 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     parser.add_argument(
         "--runs", type=int, default=RUNS, help=f"of each of the event's games, the middle one counts; default: {RUNS}"
     )
+    parser.add_argument(
+        "--replicas",
+        type=int,
+        default=REPLICAS,
+        help=f"that share the load; one with a third of the users runs three times as fast; default: {REPLICAS}",
+    )
     given = parser.parse_args(arguments)
     seed = given.seed if given.seed is not None else CHOOSING_SEED if given.sweep else REPORTING_SEED
     games, drawn = dict(GAMES), random_games(given.tables, seed)
@@ -121,7 +128,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     if given.limit is not None:
         limits = replace(limits, min=given.limit, initial=given.limit, max=given.limit)
     fiel = Policy(concurrency=limits)
-    figures = (_sweep if given.sweep else _compare)(fiel, Load(games, drawn, given.runs))
+    figures = (_sweep if given.sweep else _compare)(fiel, Load(games, drawn, given.runs, given.replicas))
     return {"tables": given.tables, "seed": seed, **figures}
 
 
@@ -177,13 +184,16 @@ def _grid(fiel: Policy) -> Iterator[tuple[str, dict[float, Policy]]]:
 def _over(load: Load, policy: Policy) -> Result:
     played = {}
     for name, game in load.games.items():
-        runs = [simulate(game, policy, seed) for seed in range(load.runs)]
+        runs = [simulate(game, policy, seed, replica_count=load.replica_count) for seed in range(load.runs)]
         played[name] = game, sorted(runs, key=lambda run: run.profit_cents(game))[load.runs // 2]
     shares, figures = {}, list[Figures]()
     for fees, percent in FEES.items():
         games = with_fees(load.random, percent)
         if policy.weighs_fees or not figures:
-            figures = [simulate(game, policy, seed) for seed, game in enumerate(games, start=1)]
+            figures = [
+                simulate(game, policy, seed, replica_count=load.replica_count)
+                for seed, game in enumerate(games, start=1)
+            ]
         shares[fees] = [_share(game, each) for game, each in zip(games, figures, strict=True)]
     return Result(policy, played, shares, [game.table[-1].default.failure_rate >= 1 for game in load.random])
 

@@ -53,9 +53,11 @@ class Figures:
         return self.settled["default"] / self.offered
 
 
-def simulate(game: Game, policy: Policy, seed: int = 1, until_s: float | None = None) -> Figures:
+def simulate(
+    game: Game, policy: Policy, seed: int = 1, until_s: float | None = None, replica_count: int = REPLICAS
+) -> Figures:
     """Play a game, and count at `until_s`, by default a moment after its end; equal arguments give equal figures."""
-    cluster = start_gateway(policy, Random(f"{seed} gateway"), game)  # noqa: S311  # no secret
+    cluster = start_gateway(policy, Random(f"{seed} gateway"), game, replica_count)  # noqa: S311  # no secret
     clock, replicas, processors = cluster.clock, list(cluster.replicas.values()), cluster.processors
     for name, processor in processors.items():
         for from_s, condition in conditions(game.table, name):
@@ -64,7 +66,7 @@ def simulate(game: Game, policy: Policy, seed: int = 1, until_s: float | None = 
     for offered, (at_s, user) in enumerate(game.arrivals(), start=1):
         # A user keeps its connection, so its replica.
         payment = Payment(UUID(int=offered), game.amount_cents, clock.now_ms() + round(at_s * 1000))
-        clock.call_later(at_s, replicas[user % REPLICAS].accept, payment, lambda _: None)
+        clock.call_later(at_s, replicas[user % replica_count].accept, payment, lambda _: None)
     clock.run(clock.time_s + (_end_s(game) if until_s is None else until_s))
     clock.close()
     settled = Counter(settlement.processor for settlement in cluster.tables.settlements.values())
@@ -78,8 +80,8 @@ def simulate(game: Game, policy: Policy, seed: int = 1, until_s: float | None = 
     )
 
 
-def start_gateway(policy: Policy, rng: Random, game: Game = PREVIEW) -> Cluster:
-    """Start three replicas that follow a policy, and let time pass until they know of each other."""
+def start_gateway(policy: Policy, rng: Random, game: Game = PREVIEW, replica_count: int = REPLICAS) -> Cluster:
+    """Start replicas that follow a policy, and let time pass until they know of each other."""
     forced_closed = policy.breaker is None
     conditions = Conditions(
         processors=tuple(Processor(name, "", Decimal(fee) / 100) for name, fee in game.fees_percent.items()),
@@ -94,7 +96,7 @@ def start_gateway(policy: Policy, rng: Random, game: Game = PREVIEW) -> Cluster:
         rate_limits=RateLimits(per_s_min=STARTS_PER_S, per_s_initial=STARTS_PER_S, per_s_max=STARTS_PER_S),
         make_routes=policy.make_routes,
     )
-    cluster = Cluster(conditions, [str(number + 1) for number in range(REPLICAS)], rng)
+    cluster = Cluster(conditions, [str(number + 1) for number in range(replica_count)], rng)
     for replica in cluster.replicas.values():
         replica.start()
         if forced_closed:
