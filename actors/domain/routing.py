@@ -44,9 +44,7 @@ TAKEN_BY_NOBODY = frozenset(
     }
 )
 """Reasons for which a payment may wait for long: meanwhile its row names nobody."""
-
-
-AWAY = frozenset({Reason.OUTAGE, Reason.SLOW})
+AWAY = (Reason.OUTAGE, Reason.SLOW)
 """Reasons to pass a processor that may come back at any moment."""
 
 
@@ -122,15 +120,11 @@ def _slow_ones(cheapest_first: Sequence[Processor], views: Mapping[str, Processo
 
     Where an operator keeps a breaker closed, its processor is used however slow it is.
     """
-    slow = [each for each in cheapest_first if _is_avoided(views[each.name])]
+    slow = [each for each in cheapest_first if (view := views[each.name]).is_slow and view.state is BreakerState.CLOSED]
     if not slow:
         return ()
     stand_ins = [each for each in cheapest_first if each not in slow and _may_stand_in(views[each.name])]
-    return [each for each in slow if stand_ins and cheapest_first.index(each) < cheapest_first.index(stand_ins[-1])]
-
-
-def _is_avoided(view: ProcessorView) -> bool:
-    return view.is_slow and view.state is BreakerState.CLOSED
+    return [each for each in slow if stand_ins and each.fee <= stand_ins[-1].fee]
 
 
 def _may_stand_in(view: ProcessorView) -> bool:

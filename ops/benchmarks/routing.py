@@ -100,7 +100,12 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     high one where fallback does, as if any number of charges could be made at once.
     """
     parser = argparse.ArgumentParser(prog="ops/bench routing", description=run.__doc__)
-    parser.add_argument("--sweep", action="store_true", help="vary the parameters of Fiel's policy one by one instead")
+    parser.add_argument(
+        "--sweep",
+        nargs="*",
+        choices=[*PATIENCE_GRID, *BREAKER_GRID],
+        help="vary these parameters of Fiel's policy one by one instead; all where none is named",
+    )
     parser.add_argument("--tables", type=int, default=TABLES, help=f"random stage tables; default: {TABLES}")
     parser.add_argument(
         "--seed", type=int, help=f"of these; default: {REPORTING_SEED}, and {CHOOSING_SEED} with --sweep"
@@ -119,7 +124,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
         help=f"that share the load; one with a third of the users runs three times as fast; default: {REPLICAS}",
     )
     given = parser.parse_args(arguments)
-    seed = given.seed if given.seed is not None else CHOOSING_SEED if given.sweep else REPORTING_SEED
+    seed = given.seed if given.seed is not None else REPORTING_SEED if given.sweep is None else CHOOSING_SEED
     games, drawn = dict(GAMES), random_games(given.tables, seed)
     if given.users is not None:
         games = {name: replace(game, users=given.users) for name, game in games.items()}
@@ -128,7 +133,8 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     if given.limit is not None:
         limits = replace(limits, min=given.limit, initial=given.limit, max=given.limit)
     fiel = Policy(concurrency=limits)
-    figures = (_sweep if given.sweep else _compare)(fiel, Load(games, drawn, given.runs, given.replicas))
+    load = Load(games, drawn, given.runs, given.replicas)
+    figures = _compare(fiel, load) if given.sweep is None else _sweep(fiel, load, given.sweep)
     return {"tables": given.tables, "seed": seed, **figures}
 
 
@@ -157,12 +163,14 @@ def _after_quiet_outages(fiel: Policy) -> dict[str, int]:
     return {name: figures.settled.get("fallback", 0) for name, figures in found.items()}
 
 
-def _sweep(fiel: Policy, load: Load) -> dict[str, object]:
+def _sweep(fiel: Policy, load: Load, parameters: Sequence[str]) -> dict[str, object]:
     _say_columns("parameter | value", COLUMNS)
     chosen = _over(load, fiel)
     _say(chosen.row("all as chosen", ""))
     best: dict[str, object] = {}
     for parameter, policies in _grid(fiel):
+        if parameters and parameter not in parameters:
+            continue
         means = {}
         for value, policy in policies.items():
             result = chosen if policy == chosen.policy else _over(load, policy)
