@@ -60,11 +60,12 @@ TABLE = (
     Quiet("forced open, then released", is_forced=True),
     Quiet("both were down", fallback_down=True),
     Quiet("answers in 1 s", delay_s=1.0),
-    Quiet("answers in 4 s", delay_s=4.0),
+    Quiet("answers in 1.4 s", delay_s=1.4),
+    Quiet("answers in 4 s, so it is slow", delay_s=4.0),
     Quiet("still fails, says working", recovers=False),
     Quiet("gives no answer, says working", recovers=False, delay_s=60.0),
 )
-"""All but the last two end with a default that works: nothing of the burst should pay more."""
+"""All but the last three end with a default that works and is not slow: nothing of the burst should pay more."""
 
 
 QUIET_COLUMNS = "burst on default | on fallback | charges asked of default | seconds until settled"
