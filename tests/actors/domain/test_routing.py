@@ -19,7 +19,7 @@ DEFAULT = Processor("default", "http://d", Decimal("0.05"))
 FALLBACK = Processor("fallback", "http://f", Decimal("0.15"))
 THIRD = Processor("third", "http://t", Decimal("0.30"))
 TWIN = Processor("twin", "http://w", Decimal("0.05"))
-PATIENCE = Patience(outage_s=20.0, backlog_s=5.0)
+PATIENCE = Patience(outage_s=20.0, backlog_s=5.0, outage_backlog_s=1.0)
 NOW_S = 100.0
 
 WORKS = ProcessorView(BreakerState.CLOSED, takes=10)
