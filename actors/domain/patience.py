@@ -18,7 +18,7 @@ class Patience:
     """From the start of an outage; then payments go to a dearer processor."""
     backlog_s: float = 5.0
     """The time in which a processor that works has to be able to charge all that waits."""
-    outage_backlog_s: float = 0.85
+    outage_backlog_s: float = 1.0
     """The time in which a dearer processor has to be able to charge all that waits for one that is down. What exceeds
     that goes to the dearer one, the oldest first."""
     probe_s: float = 5.0

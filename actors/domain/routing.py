@@ -95,7 +95,7 @@ def choose(
         if isinstance(verdict, Choice):
             return verdict
         passed = verdict
-        if not view.state.is_closed:
+        if passed is Reason.OUTAGE:
             found_down_s = min(found_down_s, view.found_down_s)
     return _last_resort(cheapest_first, slow, views)
 
@@ -132,7 +132,10 @@ def _may_stand_in(view: ProcessorView) -> bool:
 
 
 def _return_ends_s(view: ProcessorView, found_down_s: float, patience: Patience) -> float:
-    """Tell how long one that has come back is not used yet; all cheaper ones were found down at `found_down_s`."""
+    """Tell how long one that has come back is not used yet.
+
+    All cheaper ones that are waited for were found down at `found_down_s`.
+    """
     is_tried = found_down_s >= view.up_since_s
     return view.up_since_s + (patience.return_s if is_tried else patience.return_s_max)
 

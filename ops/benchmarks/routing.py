@@ -31,7 +31,7 @@ COLUMNS = " | ".join(
 
 PATIENCE_GRID: Mapping[str, Sequence[Any]] = {
     "outage_s": (0, 5, 10, 11, 12, 15, 20, 25, 30),
-    "outage_backlog_s": (0.25, 0.5, 0.75, 0.85, 1, 2, 4, 1000),
+    "outage_backlog_s": (0.25, 0.5, 0.75, 1, 2, 4, 1000),
     "backlog_s": (2, 5, 10, 20),
 }
 BREAKER_GRID: Mapping[str, Sequence[Any]] = {

@@ -31,7 +31,7 @@ DEFAULTS = Settings(
     in_flight_max=266,
     outage_patience_s=11.0,
     backlog_patience_s=5.0,
-    outage_backlog_s=0.85,
+    outage_backlog_s=1.0,
     slow_s=1.5,
 )
 POSITIVE = ("OPEN_MAX", "CHARGE_TIMEOUT_MS", "PROCESSOR_DELAY_MAX_MS", "IN_FLIGHT_MAX", "SLOW_MS")

@@ -198,6 +198,14 @@ def test_where_both_were_down_and_the_cheaper_one_is_slow_its_trial_has_half_a_s
     assert chosen(replace(SLOW), replace(WORKS, up_since_s=NOW_S - 0.5)) == Choice("fallback", Reason.SLOW)
 
 
+def test_one_that_is_slow_and_down_is_not_waited_for_though_nobody_has_tried_it_since_the_dearer_one_came_back() -> (
+    None
+):
+    untried = replace(down(5), is_slow=True, found_down_s=NOW_S - 5)
+    assert chosen(untried, replace(WORKS, up_since_s=NOW_S - 0.4)) == Choice(None, Reason.WAIT_FOR_CHEAPER)
+    assert chosen(untried, replace(WORKS, up_since_s=NOW_S - 0.5)) == Choice("fallback", Reason.SLOW)
+
+
 def test_after_its_retries_a_payment_goes_to_another_that_works() -> None:
     assert chosen(WORKS, spent="default") == Choice("fallback", Reason.RETRIES_SPENT)
     assert chosen(WORKS, spent="fallback") == Choice("default", Reason.RETRIES_SPENT)
