@@ -125,6 +125,7 @@ class ProcessorActor(Actor):
                 self._look_ups.proven(now_s - asked_s_ago)
                 gate.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
                 self._delay.told(response_time_s_min, now_s)
+                gate.pace.told(response_time_s_min, now_s - asked_s_ago)
                 self._note_delay(now_s)
             case DelayHeard(delay_s):
                 self._delay.told(delay_s, now_s)

@@ -53,6 +53,10 @@ class Settings:
     """How long payments wait for a cheaper processor that is down, counted from the start of its outage."""
     backlog_patience_s: float
     """Longest backlog, in seconds of work, tolerated on a cheaper processor before a dearer one is used."""
+    outage_backlog_s: float = 1.0
+    """Longest backlog, in seconds of a dearer processor's work, that waits for a cheaper one that is down."""
+    slow_s: float = 1.5
+    """A processor whose calls take at least this long is not used while another one works."""
     currencies: PostedCurrencies = ALL_CURRENCIES
     """Which currencies clients may pay in."""
     log_level: str = "INFO"
@@ -84,6 +88,8 @@ class Settings:
             in_flight_max=_int(environment, "IN_FLIGHT_MAX", 266),
             outage_patience_s=_int(environment, "OUTAGE_PATIENCE_MS", 11_000, least=0) / 1000,
             backlog_patience_s=_int(environment, "BACKLOG_PATIENCE_MS", 5_000, least=0) / 1000,
+            outage_backlog_s=_int(environment, "OUTAGE_BACKLOG_MS", 1_000, least=0) / 1000,
+            slow_s=_int(environment, "SLOW_MS", 1_500) / 1000,
             currencies=posted_currencies(environment.get("CURRENCY", BRL), processors),
             log_level=_log_level(environment.get("LOG_LEVEL", "INFO")),
             allow_resolve=_flag(environment, "ALLOW_RESOLVE", default="1"),

@@ -35,12 +35,14 @@ from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX, Dispatcher
 from actors.domain.lease_watch import LEASE_S
+from actors.domain.pace import Pace
+from actors.domain.patience import Patience
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.records import LastPurge
 from actors.domain.retries import RetryLimits
-from actors.domain.routing import Patience, Routes
+from actors.domain.routing import Routes
 from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
@@ -243,7 +245,7 @@ class System:
 
     def _router(self) -> Child:
         settings = self.settings
-        patience = Patience(settings.outage_patience_s, settings.backlog_patience_s)
+        patience = Patience(settings.outage_patience_s, settings.backlog_patience_s, settings.outage_backlog_s)
         return Child(
             self.router,
             lambda: RouterActor(
@@ -272,6 +274,7 @@ class System:
                     Breaker(parts.breaker_limits, parts.rng),
                     ConcurrencyLimit(parts.concurrency_limits),
                     RateLimiter(parts.rate_limits),
+                    Pace(settings.slow_s),
                 ),
                 delay=ProcessorDelay(settings.processor_delay_max_s, settings.charge_timeout_s, LEASE_S),
                 charges=processor.charges,

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from actors.domain.dispatcher import Dispatcher
+from actors.domain.patience import Patience
 from actors.domain.retries import RetryLimits
-from actors.domain.routing import Patience, Routes
+from actors.domain.routing import Routes
 from actors.settings import DEFAULT_PROCESSORS, Settings, bind_addresses, host_name
 from ops.stack.settings import parse_stack_options
 

@@ -49,6 +49,7 @@ LONG = {
     "actors/system.py": "the composition root names every part once",
     "actors/domain/lifecycle.py": "one machine",
     "actors/domain/breaker.py": "one machine",
+    "actors/domain/charge_gate.py": "all that decides how much room one processor has",
     "actors/health.py": "polls, probes, opinions and orders are decided by what one exchange with the board has read",
     "actors/lease.py": "join, beat, leave and take over share one registration and its watermarks",
     "actors/processor.py": "one message each of what a processor's actor is told, and what its gate then decides",

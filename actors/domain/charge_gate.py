@@ -13,6 +13,7 @@ from uuid import UUID
 from actors.domain.breaker import Breaker, BreakerState, Call, Transition
 from actors.domain.concurrency_limit import ConcurrencyLimit
 from actors.domain.outcome import Outcome
+from actors.domain.pace import Pace
 from actors.domain.payment import Payment
 from actors.domain.probing import Probing
 from actors.domain.processor_view import Availability
@@ -61,8 +62,11 @@ class ChargeGate:
     Every change is followed by a call of `decide`. `now_s` is monotonic time and never runs backwards.
     """
 
-    def __init__(self, name: str, breaker: Breaker, concurrency: ConcurrencyLimit, rate: RateLimiter) -> None:
+    def __init__(
+        self, name: str, breaker: Breaker, concurrency: ConcurrencyLimit, rate: RateLimiter, pace: Pace
+    ) -> None:
         self.breaker = breaker
+        self.pace = pace
         self.concurrency = concurrency
         self.rate = rate
         self._name = name
@@ -94,6 +98,7 @@ class ChargeGate:
         self._left_over.discard(sent.payment.correlation_id)
         if outcome.was_sent:
             self._ended_at_s = ended_at_s
+            self.pace.call_ended(sent.call.started_s, ended_at_s, charged=outcome.is_success)
         if not outcome.tells_health:
             self.breaker.withdrawn(sent.call)
         elif outcome is Outcome.MISCONFIGURED:
@@ -221,6 +226,7 @@ class ChargeGate:
             idle_s = now_s - max(self._ended_at_s, min(fresh))
             latency_s = self.concurrency.latency_s or 0.0
             self.breaker.stalled(calls=len(fresh), idle_s=idle_s, latency_s=latency_s, now_s=now_s)
+            self.pace.under_way(fresh, now_s)
 
     def _follow_breaker(self, now_s: float) -> None:
         self.breaker.state(now_s)  # Time alone may have changed it.
@@ -234,12 +240,13 @@ class ChargeGate:
 
     def _announce(self, work: GateWork, now_s: float) -> None:
         state = BreakerState.OPEN if self.is_draining else self.breaker.state(now_s)
-        before, capacity_per_s = self._announced, self.concurrency.capacity_per_s()
+        before, capacity_per_s = self._announced, min(self.concurrency.capacity_per_s(), self.rate.per_s)
         if before is not None and isclose(capacity_per_s, before.capacity_per_s, rel_tol=CAPACITY_STEP):
             capacity_per_s = before.capacity_per_s
-        takes, breaker = self._takes(state, now_s), self.breaker
+        takes, breaker, pace = self._takes(state, now_s), self.breaker, self.pace
         outage = breaker.down_since_s, breaker.turns_away, breaker.doubted_from_s, breaker.found_down_s
-        availability = Availability(self._name, state, takes, capacity_per_s, *outage)
+        slow = (True, pace.told_fast_s) if pace.is_slow else ()
+        availability = Availability(self._name, state, takes, capacity_per_s, *outage, *slow)
         if availability != before:
             self._announced = work.availability = availability
 

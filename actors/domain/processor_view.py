@@ -9,6 +9,11 @@ SILENT_PROBE_S, SILENT_PROBE_S_MAX = 5.0, 300.0
 """How long a processor is silent until it may be probed by one more payment, and the longest pause until the next: it
 doubles each time. What turns all away tells of no payment for certain, so that only a charge shows its return."""
 
+TRIAL_S, TRIAL_S_MAX = 2.0, 30.0
+"""The pause after the first trial of a slow processor, and the longest: it doubles with each."""
+USUAL_SAVING = 0.1
+"""The share of an amount that the fees of the event's preview differ by; patience is told for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Availability:
@@ -29,6 +34,10 @@ class Availability:
     """From when on it is in doubt whether its outage goes on; infinite where there is none."""
     found_down_s: float = -inf
     """When the latest call began that has found it down."""
+    is_slow: bool = False
+    """Whether its calls take too long for it to be used while another one works."""
+    told_fast_s: float = -inf
+    """When its health endpoint was asked last that said that a slow one is not slow any more."""
 
 
 @dataclass(slots=True)
@@ -50,6 +59,16 @@ class ProcessorView:
     """From when on it is in doubt whether its outage goes on; infinite where there is none."""
     found_down_s: float = -inf
     """When the latest call or look-up began that has found it down."""
+    is_slow: bool = False
+    """Whether its calls take too long for it to be used while another one works."""
+    told_fast_s: float = -inf
+    """When its health endpoint was asked last that said that a slow one is not slow any more."""
+    tried_s: float = -inf
+    """When a payment was last given to it to see whether it is slow still; never where it has just become slow."""
+    trial_pause_s: float = TRIAL_S
+    """How long it will be until the next one, unless its health endpoint says something new."""
+    saving: float = USUAL_SAVING
+    """The share of an amount by which the next dearer processor's fee is higher."""
     awaited_from_s: float = -inf
     """When payments last began to wait for the outcome of a probe."""
     awaited_until_s: float = -inf
@@ -120,8 +139,21 @@ class ProcessorView:
         self.state, self.takes, self.turns_away = now.state, now.takes, now.turns_away
         self.capacity_per_s, self.down_since_s = now.capacity_per_s, now.down_since_s
         self.doubted_from_s, self.found_down_s = now.doubted_from_s, max(self.found_down_s, now.found_down_s)
+        self.is_slow, self.told_fast_s = now.is_slow, now.told_fast_s
+        if not now.is_slow:
+            self.tried_s, self.trial_pause_s = -inf, TRIAL_S
         if self.down_since_s is None or self.found_down_s >= self.awaited_from_s:
             self.awaited_until_s = min(self.awaited_until_s, now_s)
+
+    def takes_trial(self, now_s: float) -> bool:
+        """Tell whether to see now if it is slow still; notes that one more payment tries it."""
+        is_due = now_s >= self.tried_s + self.trial_pause_s or self.told_fast_s > self.tried_s
+        if not (is_due and self.has_room):
+            return False
+        if self.tried_s > -inf:
+            self.trial_pause_s = min(2 * self.trial_pause_s, TRIAL_S_MAX)
+        self.tried_s = now_s
+        return True
 
     def is_awaited(self, now_s: float, wait_s: float) -> bool:
         """Tell whether to wait for the outcome of a probe; begins that wait, of `wait_s` at most, where it is worth it.

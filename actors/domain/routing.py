@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from math import inf
 
 from actors.domain.breaker import BreakerState
+from actors.domain.patience import Patience
 from actors.domain.processor_view import ProcessorView
 from actors.domain.processors import Processor
 
@@ -20,6 +22,7 @@ class Reason(Enum):
     CHEAPEST = "the cheapest works"
     PROBE = "to see whether it works again"
     OUTAGE = "cheaper ones have been down for too long"
+    SLOW = "cheaper ones are slow"
     BACKLOG = "cheaper ones would not drain in time"
     RETRIES_SPENT = "a cheaper one failed it too often"
     FORCED = "an operator keeps cheaper ones open"
@@ -41,34 +44,8 @@ TAKEN_BY_NOBODY = frozenset(
     }
 )
 """Reasons for which a payment may wait for long: meanwhile its row names nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a cheaper processor is waited for; chosen by simulation, see `docs/decisions/0002-routing.md`."""
-
-    outage_s: float = 11.0
-    """From the start of an outage; then payments go to a dearer processor."""
-    backlog_s: float = 5.0
-    """The time in which a processor that works has to be able to charge all that waits."""
-    probe_s: float = 5.0
-    """For the outcome of a probe, where that has just become worth it: the outage is old, but in doubt. No longer than
-    `outage_s`."""
-    return_s: float = 0.5
-    """From the end of a dearer one's own outage: where both were down, both often come back together. Up to `probe_s`
-    where no call that began since then has found the cheaper one down."""
-    retries_max: int = 3
-    """How many times a payment is tried again on a processor that works, before it goes to another one that works."""
-
-    @property
-    def probe_s_max(self) -> float:
-        """How long a payment may wait for the outcome of a probe."""
-        return min(self.probe_s, self.outage_s)
-
-    @property
-    def return_s_max(self) -> float:
-        """How long a payment may wait for cheaper ones that nobody has tried since a dearer one came back."""
-        return max(self.return_s, self.probe_s_max)
+AWAY = (Reason.OUTAGE, Reason.SLOW)
+"""Reasons to pass a processor that may come back at any moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,49 +76,86 @@ def choose(
     `waiting` is how many others wait for room. `spent` is a processor whose retries this payment has used up: any other
     that works and has room is better. Where it is worth to wait for the outcome of a probe, that wait begins now.
     """
-    if spent is not None:
-        others = (each.name for each in cheapest_first if each.name != spent)
-        other = next((name for name in others if views[name].state.is_closed and views[name].has_room), None)
-        if other is not None:
-            return Choice(other, Reason.RETRIES_SPENT)
-    passed, found_down_s = Reason.CHEAPEST, inf
-    for processor in cheapest_first:
+    if spent is not None and (other := _other_than(spent, cheapest_first, views)) is not None:
+        return Choice(other, Reason.RETRIES_SPENT)
+    slow, passed, found_down_s = _slow_ones(cheapest_first, views), Reason.CHEAPEST, inf
+    for number, processor in enumerate(cheapest_first):
         view = views[processor.name]
-        if passed is Reason.OUTAGE and view.state.is_closed and now_s < _return_ends_s(view, found_down_s, patience):
-            return Choice(None, Reason.WAIT_FOR_CHEAPER)
-        if view.has_room:
-            return Choice(processor.name, Reason.PROBE if view.state is BreakerState.HALF_OPEN else passed)
-        wait = _reason_to_wait(view, waiting, now_s, patience)
-        if wait is not None:
-            return Choice(None, wait)
-        passed = _reason_to_pass(view)
+        if processor in slow:
+            verdict = Choice(processor.name, Reason.PROBE) if view.takes_trial(now_s) else Reason.SLOW
+        elif passed in AWAY and view.state.is_closed and now_s < _return_ends_s(view, found_down_s, patience):
+            verdict = Choice(None, Reason.WAIT_FOR_CHEAPER)
+        elif view.has_room:
+            verdict = Choice(processor.name, Reason.PROBE if view.state is BreakerState.HALF_OPEN else passed)
+        elif slow and slow[0].fee <= processor.fee and not view.state.is_closed:
+            verdict = Reason.SLOW
+        else:
+            dearer = [views[each.name] for each in cheapest_first[number + 1 :]]
+            verdict = _wait_or_pass(view, dearer, waiting, now_s, patience)
+        if isinstance(verdict, Choice):
+            return verdict
+        passed = verdict
         if passed is Reason.OUTAGE:
             found_down_s = min(found_down_s, view.found_down_s)
+    return _last_resort(cheapest_first, slow, views)
+
+
+def _other_than(spent: str, processors: Sequence[Processor], views: Mapping[str, ProcessorView]) -> str | None:
+    others = (each.name for each in processors if each.name != spent)
+    return next((name for name in others if views[name].state.is_closed and views[name].has_room), None)
+
+
+def _last_resort(
+    cheapest_first: Sequence[Processor], slow: Sequence[Processor], views: Mapping[str, ProcessorView]
+) -> Choice:
+    """Choose a slow one for what others cannot charge in time."""
+    with_room = next((each.name for each in slow if views[each.name].has_room), None)
+    if with_room is not None:
+        return Choice(with_room, Reason.BACKLOG)
     return Choice(None, Reason.WAIT_FOR_ANY if cheapest_first else Reason.WAIT_FOR_CURRENCY)
 
 
+def _slow_ones(cheapest_first: Sequence[Processor], views: Mapping[str, ProcessorView]) -> Sequence[Processor]:
+    """Give the slow ones that a dearer one can stand in for: one that works, or may be probed.
+
+    Where an operator keeps a breaker closed, its processor is used however slow it is.
+    """
+    slow = [each for each in cheapest_first if (view := views[each.name]).is_slow and view.state is BreakerState.CLOSED]
+    if not slow:
+        return ()
+    stand_ins = [each for each in cheapest_first if each not in slow and _may_stand_in(views[each.name])]
+    return [each for each in slow if stand_ins and each.fee <= stand_ins[-1].fee]
+
+
+def _may_stand_in(view: ProcessorView) -> bool:
+    return view.state.is_closed or view.has_room
+
+
 def _return_ends_s(view: ProcessorView, found_down_s: float, patience: Patience) -> float:
-    """Tell how long one that has come back is not used yet; all cheaper ones were found down at `found_down_s`."""
+    """Tell how long one that has come back is not used yet.
+
+    All cheaper ones that are waited for were found down at `found_down_s`.
+    """
     is_tried = found_down_s >= view.up_since_s
     return view.up_since_s + (patience.return_s if is_tried else patience.return_s_max)
 
 
-def _reason_to_wait(view: ProcessorView, waiting: int, now_s: float, patience: Patience) -> Reason | None:
-    """Tell why to wait for a processor without room; None where it is not worth it."""
+def _wait_or_pass(
+    view: ProcessorView, dearer: Sequence[ProcessorView], waiting: int, now_s: float, patience: Patience
+) -> Choice | Reason:
+    """Wait for a processor without room, or tell why a dearer one is used."""
     if view.state.is_closed:
-        return Reason.WAIT_FOR_ROOM if waiting <= view.capacity_per_s * patience.backlog_s else None
+        can_charge = waiting <= view.capacity_per_s * patience.backlog_s
+        return Choice(None, Reason.WAIT_FOR_ROOM) if can_charge else Reason.BACKLOG
     if view.state is BreakerState.FORCED_OPEN:
-        return None
-    if view.down_since_s is None or now_s < view.down_since_s + patience.outage_s:
-        return Reason.WAIT_FOR_RECOVERY
-    return Reason.WAIT_FOR_PROBE if view.is_awaited(now_s, patience.probe_s_max) else None
-
-
-def _reason_to_pass(view: ProcessorView) -> Reason:
-    """Tell why a dearer processor is used than this one, which is not waited for."""
-    if view.state.is_closed:
-        return Reason.BACKLOG
-    return Reason.FORCED if view.state is BreakerState.FORCED_OPEN else Reason.OUTAGE
+        return Reason.FORCED
+    if view.is_slow:
+        return Reason.SLOW
+    is_too_much = any(each.has_room and waiting > patience.outage_backlog_max(view, each) for each in dearer)
+    if now_s < patience.outage_ends_s(view):
+        return Reason.BACKLOG if is_too_much else Choice(None, Reason.WAIT_FOR_RECOVERY)
+    is_awaited = not is_too_much and view.is_awaited(now_s, patience.probe_s_max(view))
+    return Choice(None, Reason.WAIT_FOR_PROBE) if is_awaited else Reason.OUTAGE
 
 
 class Routes:
@@ -151,6 +165,8 @@ class Routes:
         self.cheapest_first = by_cost([processor for processor in processors if processor.currencies])
         """The processors that charge; those that take no currency are only looked up."""
         self.views = {processor.name: ProcessorView() for processor in processors}
+        for cheaper, dearer in pairwise(self.cheapest_first):
+            self.views[cheaper.name].saving = float(dearer.fee - cheaper.fee)
         self._currencies = {processor.name: processor.currencies for processor in processors}
         self.decisions: Counter[tuple[str | None, Reason]] = Counter()
         """How often a payment was given to a processor, or to none, for each reason."""
@@ -185,4 +201,4 @@ class Routes:
         view, patience = self.views[processor], self._patience
         if view.down_since_s is None:
             return view.up_since_s + patience.return_s, view.up_since_s + patience.return_s_max
-        return view.down_since_s + patience.outage_s, view.awaited_until_s
+        return patience.outage_ends_s(view), view.awaited_until_s

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimits
+from actors.domain.patience import Patience
 from actors.domain.processors import Processor
-from actors.domain.routing import Choice, Patience, Reason, Routes
+from actors.domain.routing import Choice, Reason, Routes
 
 TRIES = 3
 
@@ -17,9 +19,13 @@ class Policy:
 
     name: str = "fiel"
     patience: Patience = field(default_factory=Patience)
+    slow_s: float = 1.5
+    """A processor whose calls take at least this long is not used while another one works."""
     breaker: BreakerLimits | None = field(default_factory=BreakerLimits)
     """None: its breakers are forced closed."""
     concurrency: ConcurrencyLimits = field(default_factory=ConcurrencyLimits)
+    weighs_fees: bool = True
+    """Whether its choices depend on how far the fees differ; else one run tells for all fees."""
     make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
 
 
@@ -67,15 +73,17 @@ class ThreeTries(DefaultOnly):
 
 
 def fallback_at_once(fiel: Policy) -> Policy:
-    """Make the one that waits for nothing: while default's breaker is not closed all goes to fallback."""
-    return replace(fiel, name="fallback at once", patience=replace(fiel.patience, outage_s=0.0))
+    """Make the one that neither waits nor avoids what is slow: while default is down all goes to fallback."""
+    return replace(
+        fiel, name="fallback at once", patience=replace(fiel.patience, outage_s=0.0), slow_s=inf, weighs_fees=False
+    )
 
 
 def default_only() -> Policy:
     """Make the one that tries default for ever, without a breaker."""
-    return Policy("default only", breaker=None, make_routes=DefaultOnly)
+    return Policy("default only", breaker=None, weighs_fees=False, make_routes=DefaultOnly)
 
 
 def three_tries() -> Policy:
     """Make the one that tries default three times, then fallback for ever, without a breaker."""
-    return Policy("three tries then fallback", breaker=None, make_routes=ThreeTries)
+    return Policy("three tries then fallback", breaker=None, weighs_fees=False, make_routes=ThreeTries)

@@ -1,4 +1,4 @@
-"""What routing earns: Fiel's policy against three others, over the event's stages and random ones."""
+"""What routing earns: Fiel's policy against three others, over the event's two games and random ones."""
 
 import argparse
 import sys
@@ -11,19 +11,27 @@ from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimits
 from ops.benchmarks.policies import Policy, default_only, fallback_at_once, three_tries
 from ops.benchmarks.quiet_recovery import QUIET_COLUMNS, TABLE, simulate_burst
-from ops.benchmarks.runs import Figures, best_cents, simulate
-from ops.benchmarks.stages import EVENT, USERS_MAX, Table, random_tables
+from ops.benchmarks.runs import REPLICAS, Figures, best_cents, simulate
+from ops.benchmarks.stages import FINAL_FEES, GAMES, PREVIEW_FEES, Game, random_games, with_fees
 
-TABLES = 20
+TABLES = 100
 RUNS = 3
-"""Runs over the event's own stages, of which the middle one counts: chance decides which replica's probe is first."""
+"""Runs of each of the event's games, of which the middle one counts: chance decides which replica's probe is first."""
 CHOOSING_SEED, REPORTING_SEED = 1, 2
 """Parameters are chosen by other random tables than those that the policies are compared on."""
+FEES = {"5/15 %": PREVIEW_FEES, "7/10 %": FINAL_FEES}
+"""What the random tables are played with."""
 
-COLUMNS = "event: profit | event: on default | mean | worst | mean where default recovers | where it does not"
+COLUMNS = " | ".join(
+    [f"{name}: profit | of the best | on default" for name in GAMES]
+    + [f"random at {fees}: mean | worst" for fees in FEES]
+    + ["mean where default recovers | where it does not"]
+)
+"""The last two part the random tables at the first fees by whether default works at the end."""
 
 PATIENCE_GRID: Mapping[str, Sequence[Any]] = {
     "outage_s": (0, 5, 10, 11, 12, 15, 20, 25, 30),
+    "outage_backlog_s": (0.25, 0.5, 0.75, 1, 2, 4, 1000),
     "backlog_s": (2, 5, 10, 20),
 }
 BREAKER_GRID: Mapping[str, Sequence[Any]] = {
@@ -39,43 +47,46 @@ BREAKER_GRID: Mapping[str, Sequence[Any]] = {
 class Load:
     """What each policy is run through."""
 
-    tables: Sequence[Table]
-    """The first is the event's."""
-    users: int
+    games: Mapping[str, Game]
+    """The event's own, by name."""
+    random: Sequence[Game]
     runs: int
-    """Over the event's stages."""
+    """Over each of the event's games."""
+    replica_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One policy over all tables; the first is the event's."""
+    """One policy over all games."""
 
     policy: Policy
-    figures: Sequence[Figures]
-    shares: Sequence[float]
-    """Profit as share of `best_cents`, by table."""
+    played: Mapping[str, tuple[Game, Figures]]
+    """The event's games, each with its middle run."""
+    shares: Mapping[str, Sequence[float]]
+    """Profit as share of `best_cents` for each random table, by fees."""
     lasting: Sequence[bool]
-    """Whether default is down at the end, by table: who waits for it then loses all that waits."""
+    """Whether default is down at the end of each random table: who waits for it then loses all that waits."""
 
     @property
-    def event(self) -> Figures:
-        """What came of the event's own stages, in the middle run."""
-        return self.figures[0]
+    def profit_cents(self) -> float:
+        """The profit of the event's games together."""
+        return sum(figures.profit_cents(game) for game, figures in self.played.values())
 
     def summary(self) -> dict[str, float | None]:
         """Give the figures that are reported."""
-        return {
-            "event_profit": round(self.event.profit_cents / 100, 2),
-            "event_on_default": round(self.event.default_share, 4),
-            "mean_share_of_best": round(mean(self.shares), 4),
-            "worst_share_of_best": round(min(self.shares), 4),
-            "mean_where_default_recovers": self._mean(lasting=False),
-            "mean_where_it_does_not": self._mean(lasting=True),
-        }
-
-    def _mean(self, *, lasting: bool) -> float | None:
-        shares = [share for share, last in zip(self.shares, self.lasting, strict=True) if last is lasting]
-        return round(mean(shares), 4) if shares else None
+        found: dict[str, float | None] = {}
+        for name, (game, figures) in self.played.items():
+            profit_cents = figures.profit_cents(game)
+            found[f"{name}_profit"] = round(profit_cents / 100, 2)
+            found[f"{name}_share_of_best"] = round(profit_cents / best_cents(game), 4)
+            found[f"{name}_on_default"] = round(figures.default_share, 4)
+        for fees, shares in self.shares.items():
+            found[f"mean_at_{fees}"] = _mean(shares)
+            found[f"worst_at_{fees}"] = round(min(shares), 4) if shares else None
+        first = next(iter(self.shares.values()))
+        for name, lasting in (("mean_where_default_recovers", False), ("mean_where_it_does_not", True)):
+            found[name] = _mean([share for share, last in zip(first, self.lasting, strict=True) if last is lasting])
+        return found
 
     def row(self, *first: object) -> str:
         """Give a line of a markdown table, with these cells first."""
@@ -83,33 +94,48 @@ class Result:
 
 
 def run(arguments: Sequence[str]) -> dict[str, object]:
-    """Simulate the event's load in virtual time, over the event's stages and random ones; also outages that end unseen.
+    """Simulate the event's two games in virtual time, and random ones at both pairs of fees; also quiet outages.
 
-    Shares are of the best possible: each payment at 5 % where default works at any moment that is left to it, else at
-    15 % where fallback does, as if any number of charges could be made at once.
+    Shares are of a bound: each payment at the low fee where default works at any moment that is left to it, else at the
+    high one where fallback does, as if any number of charges could be made at once.
     """
     parser = argparse.ArgumentParser(prog="ops/bench routing", description=run.__doc__)
-    parser.add_argument("--sweep", action="store_true", help="vary the parameters of Fiel's policy one by one instead")
+    parser.add_argument(
+        "--sweep",
+        nargs="*",
+        choices=[*PATIENCE_GRID, *BREAKER_GRID],
+        help="vary these parameters of Fiel's policy one by one instead; all where none is named",
+    )
     parser.add_argument("--tables", type=int, default=TABLES, help=f"random stage tables; default: {TABLES}")
     parser.add_argument(
         "--seed", type=int, help=f"of these; default: {REPORTING_SEED}, and {CHOOSING_SEED} with --sweep"
     )
-    parser.add_argument("--users", type=int, default=USERS_MAX, help=f"at the end of the ramp; default: {USERS_MAX}")
+    parser.add_argument("--users", type=int, help="at the end of the ramp; default: as in each game")
     parser.add_argument(
         "--limit", type=int, help="charges under way on one processor from one replica; default: adapts as the product"
     )
     parser.add_argument(
-        "--runs", type=int, default=RUNS, help=f"over the event's stages, the middle one counts; default: {RUNS}"
+        "--runs", type=int, default=RUNS, help=f"of each of the event's games, the middle one counts; default: {RUNS}"
+    )
+    parser.add_argument(
+        "--replicas",
+        type=int,
+        default=REPLICAS,
+        help=f"that share the load; one with a third of the users runs three times as fast; default: {REPLICAS}",
     )
     given = parser.parse_args(arguments)
-    seed = given.seed if given.seed is not None else CHOOSING_SEED if given.sweep else REPORTING_SEED
-    tables = [EVENT, *random_tables(given.tables, seed)]
+    seed = given.seed if given.seed is not None else REPORTING_SEED if given.sweep is None else CHOOSING_SEED
+    games, drawn = dict(GAMES), random_games(given.tables, seed)
+    if given.users is not None:
+        games = {name: replace(game, users=given.users) for name, game in games.items()}
+        drawn = [replace(game, users=given.users) for game in drawn]
     limits = ConcurrencyLimits()
     if given.limit is not None:
         limits = replace(limits, min=given.limit, initial=given.limit, max=given.limit)
     fiel = Policy(concurrency=limits)
-    figures = (_sweep if given.sweep else _compare)(fiel, Load(tables, given.users, given.runs))
-    return {"tables": len(tables), "seed": seed, "users": given.users, **figures}
+    load = Load(games, drawn, given.runs, given.replicas)
+    figures = _compare(fiel, load) if given.sweep is None else _sweep(fiel, load, given.sweep)
+    return {"tables": given.tables, "seed": seed, **figures}
 
 
 def _compare(fiel: Policy, load: Load) -> dict[str, object]:
@@ -119,11 +145,11 @@ def _compare(fiel: Policy, load: Load) -> dict[str, object]:
         results.append(_over(load, policy))
         _say(results[-1].row(policy.name))
     first, *baselines = results
-    profit = _profit(first)
+    profit = first.profit_cents
     return {
         "policies": {result.policy.name: result.summary() for result in results},
-        "ratio_to_baselines": {each.policy.name: round(profit / _profit(each), 4) for each in baselines},
-        "ratio_to_baseline": round(profit / max(map(_profit, baselines)), 4),
+        "ratio_to_baselines": {each.policy.name: round(profit / each.profit_cents, 4) for each in baselines},
+        "ratio_to_baseline": round(profit / max(each.profit_cents for each in baselines), 4),
         "quiet_recovery_on_fallback": _after_quiet_outages(fiel),
     }
 
@@ -137,16 +163,18 @@ def _after_quiet_outages(fiel: Policy) -> dict[str, int]:
     return {name: figures.settled.get("fallback", 0) for name, figures in found.items()}
 
 
-def _sweep(fiel: Policy, load: Load) -> dict[str, object]:
+def _sweep(fiel: Policy, load: Load, parameters: Sequence[str]) -> dict[str, object]:
     _say_columns("parameter | value", COLUMNS)
     chosen = _over(load, fiel)
     _say(chosen.row("all as chosen", ""))
     best: dict[str, object] = {}
     for parameter, policies in _grid(fiel):
+        if parameters and parameter not in parameters:
+            continue
         means = {}
         for value, policy in policies.items():
             result = chosen if policy == chosen.policy else _over(load, policy)
-            means[value] = mean(result.shares)
+            means[value] = _mean([share for shares in result.shares.values() for share in shares]) or 0.0
             _say(result.row(parameter, f"**{value}**" if result is chosen else value))
         best[parameter] = {"value": max(means, key=means.__getitem__), "mean_share_of_best": max(means.values())}
     return {"chosen": chosen.summary(), "best_by_parameter": best}
@@ -162,20 +190,29 @@ def _grid(fiel: Policy) -> Iterator[tuple[str, dict[float, Policy]]]:
 
 
 def _over(load: Load, policy: Policy) -> Result:
-    event, *others = load.tables
-    runs = [simulate(event, policy, seed, load.users) for seed in range(load.runs)]
-    runs.sort(key=lambda run: run.profit_cents)
-    figures = [runs[load.runs // 2]]
-    figures += [simulate(table, policy, seed, load.users) for seed, table in enumerate(others, start=1)]
-    shares = [
-        each.profit_cents / best if (best := best_cents(table, load.users)) else 1.0
-        for each, table in zip(figures, load.tables, strict=True)
-    ]
-    return Result(policy, figures, shares, [table[-1].default.failure_rate >= 1 for table in load.tables])
+    played = {}
+    for name, game in load.games.items():
+        runs = [simulate(game, policy, seed, replica_count=load.replica_count) for seed in range(load.runs)]
+        played[name] = game, sorted(runs, key=lambda run: run.profit_cents(game))[load.runs // 2]
+    shares, figures = {}, list[Figures]()
+    for fees, percent in FEES.items():
+        games = with_fees(load.random, percent)
+        if policy.weighs_fees or not figures:
+            figures = [
+                simulate(game, policy, seed, replica_count=load.replica_count)
+                for seed, game in enumerate(games, start=1)
+            ]
+        shares[fees] = [_share(game, each) for game, each in zip(games, figures, strict=True)]
+    return Result(policy, played, shares, [game.table[-1].default.failure_rate >= 1 for game in load.random])
 
 
-def _profit(result: Result) -> float:
-    return sum(each.profit_cents for each in result.figures)
+def _share(game: Game, figures: Figures) -> float:
+    best = best_cents(game)
+    return figures.profit_cents(game) / best if best else 1.0
+
+
+def _mean(shares: Sequence[float]) -> float | None:
+    return round(mean(shares), 4) if shares else None
 
 
 def _cell(value: float | None) -> str:

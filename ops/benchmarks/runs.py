@@ -15,19 +15,18 @@ from actors.domain.rate_limiter import RateLimits
 from actors.health import POLL_S, READ_S
 from actors.messages.processor import HoldBreaker
 from ops.benchmarks.policies import Policy
-from ops.benchmarks.stages import AMOUNT_CENTS, DURATION_S, FEES_PERCENT, USERS_MAX, Condition, Table, arrivals
+from ops.benchmarks.stages import PREVIEW, Condition, Game, Table
 from ops.simulation.cluster import Cluster, Conditions
 from ops.simulator.faults import Faults
 from ops.simulator.processor import PaymentProcessor
 
-PROCESSORS = tuple(Processor(name, "", Decimal(fee) / 100) for name, fee in FEES_PERCENT.items())
 REPLICAS = 3
 STARTS_PER_S = 350.0
 """Charges that the CPU of one replica allows on each processor."""
 SERVICE_S = 0.003
 """What a charge takes without a delay: the network and the processor's INSERT."""
-END_S = DURATION_S + 0.25
-"""When the totals are asked for: a moment after the last payment, which has to be committed twice and charged."""
+COUNTED_S = 0.25
+"""When the totals are asked for, after the end: the last payment has to be committed twice and charged."""
 COMMIT_S = 0.005
 """What a commit to Postgres takes."""
 
@@ -44,10 +43,9 @@ class Figures:
     booked_twice: int
     calls: Mapping[str, int]
 
-    @property
-    def profit_cents(self) -> float:
-        """What is left of the settled amounts after the fees."""
-        return sum(count * _left_cents(name) for name, count in self.settled.items())
+    def profit_cents(self, game: Game) -> float:
+        """Tell what is left of the settled amounts after the fees."""
+        return sum(count * game.left_cents(name) for name, count in self.settled.items())
 
     @property
     def default_share(self) -> float:
@@ -55,19 +53,21 @@ class Figures:
         return self.settled["default"] / self.offered
 
 
-def simulate(table: Table, policy: Policy, seed: int = 1, users: int = USERS_MAX, until_s: float = END_S) -> Figures:
-    """Run the event's load, and count at `until_s`; the same arguments give the same figures."""
-    cluster = start_gateway(policy, Random(f"{seed} gateway"))  # noqa: S311  # no secret
+def simulate(
+    game: Game, policy: Policy, seed: int = 1, until_s: float | None = None, replica_count: int = REPLICAS
+) -> Figures:
+    """Play a game, and count at `until_s`, by default a moment after its end; equal arguments give equal figures."""
+    cluster = start_gateway(policy, Random(f"{seed} gateway"), game, replica_count)  # noqa: S311  # no secret
     clock, replicas, processors = cluster.clock, list(cluster.replicas.values()), cluster.processors
     for name, processor in processors.items():
-        for from_s, condition in conditions(table, name):
+        for from_s, condition in conditions(game.table, name):
             clock.call_later(from_s, behave, processor, condition, seed)
     offered = 0
-    for offered, (at_s, user) in enumerate(arrivals(users), start=1):
+    for offered, (at_s, user) in enumerate(game.arrivals(), start=1):
         # A user keeps its connection, so its replica.
-        payment = Payment(UUID(int=offered), AMOUNT_CENTS, clock.now_ms() + round(at_s * 1000))
-        clock.call_later(at_s, replicas[user % REPLICAS].accept, payment, lambda _: None)
-    clock.run(clock.time_s + until_s)
+        payment = Payment(UUID(int=offered), game.amount_cents, clock.now_ms() + round(at_s * 1000))
+        clock.call_later(at_s, replicas[user % replica_count].accept, payment, lambda _: None)
+    clock.run(clock.time_s + (_end_s(game) if until_s is None else until_s))
     clock.close()
     settled = Counter(settlement.processor for settlement in cluster.tables.settlements.values())
     booked = {name: {entry.correlation_id for entry in processor.ledger} for name, processor in processors.items()}
@@ -80,21 +80,23 @@ def simulate(table: Table, policy: Policy, seed: int = 1, users: int = USERS_MAX
     )
 
 
-def start_gateway(policy: Policy, rng: Random) -> Cluster:
-    """Start three replicas that follow a policy, and let time pass until they know of each other."""
+def start_gateway(policy: Policy, rng: Random, game: Game = PREVIEW, replica_count: int = REPLICAS) -> Cluster:
+    """Start replicas that follow a policy, and let time pass until they know of each other."""
     forced_closed = policy.breaker is None
     conditions = Conditions(
-        processors=PROCESSORS,
+        processors=tuple(Processor(name, "", Decimal(fee) / 100) for name, fee in game.fees_percent.items()),
         commit_s=COMMIT_S,
         network_s=SERVICE_S,
         outage_patience_s=policy.patience.outage_s,
         backlog_patience_s=policy.patience.backlog_s,
+        outage_backlog_s=policy.patience.outage_backlog_s,
+        slow_s=policy.slow_s,
         breaker_limits=policy.breaker or BreakerLimits(),
         concurrency_limits=policy.concurrency,
         rate_limits=RateLimits(per_s_min=STARTS_PER_S, per_s_initial=STARTS_PER_S, per_s_max=STARTS_PER_S),
         make_routes=policy.make_routes,
     )
-    cluster = Cluster(conditions, [str(number + 1) for number in range(REPLICAS)], rng)
+    cluster = Cluster(conditions, [str(number + 1) for number in range(replica_count)], rng)
     for replica in cluster.replicas.values():
         replica.start()
         if forced_closed:
@@ -112,16 +114,17 @@ def behave(processor: PaymentProcessor, condition: Condition, seed: int) -> None
     processor.faults = Faults(seed=seed, failure_rate=0.0 if processor.failing else condition.failure_rate)
 
 
-def best_cents(table: Table, users: int = USERS_MAX) -> float:
+def best_cents(game: Game) -> float:
     """Bound the profit from above.
 
-    Each payment is charged at 5 % where default works at any moment between its arrival and the end, late enough and
-    soon enough for its delay, else at 15 % where fallback does; as if any number of charges could be made at once.
+    Each payment is charged at the low fee where default works at any moment between its arrival and the end, late
+    enough and soon enough for its delay, else at the high one where fallback does; as if any number of charges could be
+    made at once.
     """
-    last_s = {name: _last_start_s(conditions(table, name)) for name in FEES_PERCENT}
+    last_s = {name: _last_start_s(conditions(game.table, name), _end_s(game)) for name in game.fees_percent}
     profits = (
-        next((_left_cents(name) for name, moment_s in last_s.items() if at_s <= moment_s), 0)
-        for at_s, _ in arrivals(users)
+        next((game.left_cents(name) for name, moment_s in last_s.items() if at_s <= moment_s), 0)
+        for at_s, _ in game.arrivals()
     )
     return sum(profits)
 
@@ -131,9 +134,13 @@ def conditions(table: Table, processor: str) -> list[tuple[float, Condition]]:
     return [(stage.from_s, getattr(stage, processor)) for stage in table]
 
 
-def _last_start_s(behaviour: list[tuple[float, Condition]]) -> float:
+def _end_s(game: Game) -> float:
+    return game.duration_s + COUNTED_S
+
+
+def _last_start_s(behaviour: list[tuple[float, Condition]], end_of_all_s: float) -> float:
     """Find the last moment at which a charge can begin that succeeds before the end."""
-    ends_s = [from_s for from_s, _ in behaviour[1:]] + [END_S]
+    ends_s = [from_s for from_s, _ in behaviour[1:]] + [end_of_all_s]
     stages = [(from_s, end_s, condition) for (from_s, condition), end_s in zip(behaviour, ends_s, strict=True)]
     last_s = -1.0
     for from_s, end_s, condition in stages:
@@ -143,7 +150,3 @@ def _last_start_s(behaviour: list[tuple[float, Condition]]) -> float:
             if then.failure_rate < 1 and done_s > max(from_s + duration_s, working_from_s):
                 last_s = max(last_s, done_s - duration_s)
     return last_s
-
-
-def _left_cents(processor: str) -> float:
-    return AMOUNT_CENTS * (100 - FEES_PERCENT[processor]) / 100

@@ -1,16 +1,14 @@
-"""Stage tables: how the two processors behave in each part of a run, and what is offered to the gateway meanwhile."""
+"""The event's two games and random ones: how the processors behave in each part, and what is offered meanwhile."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 
-DURATION_S = 60.0
-USERS_MAX = 550
-"""Users ramp from 1 to so many over the whole run."""
 USER_PERIOD_S = 1.003
 """A user pays, waits for the answer, and sleeps for a second."""
-AMOUNT_CENTS = 1990
-FEES_PERCENT = {"default": 5, "fallback": 15}
+PREVIEW_FEES = {"default": 5, "fallback": 15}
+FINAL_FEES = {"default": 7, "fallback": 10}
+"""What each processor keeps, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +34,64 @@ Table = tuple[Stage, ...]
 
 WORKS = Condition()
 
-EVENT: Table = (
-    Stage(0, WORKS, WORKS),
-    Stage(10, Condition(0.1), WORKS),
-    Stage(20, Condition(0.1, 1), WORKS),
-    Stage(30, Condition(2.0, 1), Condition(1.0, 1)),
-    Stage(40, Condition(0.02), Condition(0.02)),
-    Stage(50, WORKS, Condition(5.0)),
-)
-"""The event's own."""
 
-STAGE_S = 10.0
-DELAYS_S = tuple(each.delay_s for stage in EVENT for each in (stage.default, stage.fallback))
+@dataclass(frozen=True, slots=True)
+class Game:
+    """What is played: the stages, the load and the fees; by default the load and the fees of the preview."""
+
+    table: Table
+    users: int = 550
+    """Users ramp from 1 to so many over the whole run."""
+    duration_s: float = 60.0
+    amount_cents: int = 1990
+    fees_percent: Mapping[str, int] = field(default_factory=lambda: PREVIEW_FEES)
+
+    def arrivals(self) -> Iterator[tuple[float, int]]:
+        """Give the moment of each payment and the user that makes it, by user."""
+        for user in range(self.users):
+            moment_s = self.duration_s * user / max(self.users - 1, 1)
+            while moment_s < self.duration_s:
+                yield moment_s, user
+                moment_s += USER_PERIOD_S
+
+    def left_cents(self, processor: str) -> float:
+        """Tell what is left of one amount after the fee of a processor."""
+        return self.amount_cents * (100 - self.fees_percent[processor]) / 100
+
+
+PREVIEW = Game(
+    (
+        Stage(0, WORKS, WORKS),
+        Stage(10, Condition(0.1), WORKS),
+        Stage(20, Condition(0.1, 1), WORKS),
+        Stage(30, Condition(2.0, 1), Condition(1.0, 1)),
+        Stage(40, Condition(0.02), Condition(0.02)),
+        Stage(50, WORKS, Condition(5.0)),
+    )
+)
+FINAL = Game(
+    (
+        Stage(0, WORKS, WORKS),
+        Stage(30, Condition(1.0), WORKS),
+        Stage(60, Condition(0.5), WORKS),
+        Stage(90, Condition(2.0, 1), Condition(1.0)),
+        Stage(120, Condition(5.0, 1), Condition(0.005)),
+        Stage(150, WORKS, Condition(0.005, 1)),
+        Stage(180, Condition(0.1), Condition(0.005)),
+        Stage(210, Condition(0.05), WORKS),
+        Stage(240, Condition(0.103), Condition(0.01)),
+        Stage(270, Condition(2.0), WORKS),
+    ),
+    users=603,
+    duration_s=300.0,
+    amount_cents=2005,
+    fees_percent=FINAL_FEES,
+)
+GAMES = {"preview": PREVIEW, "final": FINAL}
+
+DURATION_S, STAGE_S = PREVIEW.duration_s, 10.0
+"""Of a random table, and of each of its stages."""
+DELAYS_S = tuple(each.delay_s for stage in PREVIEW.table for each in (stage.default, stage.fallback))
 """Drawn from for each processor and stage: half of them are 0, as in the event."""
 PARTIAL_RATE = 0.4
 FAILURE_RATES = (0.0, 0.0, 0.0, 0.0, PARTIAL_RATE, 1.0)
@@ -68,18 +112,14 @@ def random_table(chance: Random) -> Table:
     return tuple(_stage_at(moment_s, drawn, outages) for moment_s in moments if moment_s < DURATION_S)
 
 
-def random_tables(count: int, seed: int) -> list[Table]:
-    """Draw tables; the same seed gives the same ones, however many are asked for."""
-    return [random_table(Random(f"{seed} {number}")) for number in range(count)]  # noqa: S311  # no secret
+def random_games(count: int, seed: int) -> list[Game]:
+    """Draw games with the preview's load and fees; the same seed gives the same ones, however many are asked for."""
+    return [Game(random_table(Random(f"{seed} {number}"))) for number in range(count)]  # noqa: S311  # no secret
 
 
-def arrivals(users: int = USERS_MAX) -> Iterator[tuple[float, int]]:
-    """Give the moment of each payment and the user that makes it, by user."""
-    for user in range(users):
-        moment_s = DURATION_S * user / max(users - 1, 1)
-        while moment_s < DURATION_S:
-            yield moment_s, user
-            moment_s += USER_PERIOD_S
+def with_fees(games: Sequence[Game], fees_percent: Mapping[str, int]) -> list[Game]:
+    """Give the same games with other fees."""
+    return [replace(game, fees_percent=fees_percent) for game in games]
 
 
 def _condition(chance: Random, failure_rate_max: float = PARTIAL_RATE) -> Condition:

@@ -8,9 +8,10 @@ from random import Random
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX
+from actors.domain.patience import Patience
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimits
-from actors.domain.routing import Patience, Routes
+from actors.domain.routing import Routes
 from actors.settings import Durability, Settings
 from actors.system import Parts
 from ops.simulation.clock import Clock, SimulatedRuntime
@@ -40,6 +41,8 @@ class Conditions:
     processor_delay_max_s: float = 15.0
     outage_patience_s: float = Patience().outage_s
     backlog_patience_s: float = Patience().backlog_s
+    outage_backlog_s: float = Patience().outage_backlog_s
+    slow_s: float = 1.5
     breaker_limits: BreakerLimits = BreakerLimits()  # noqa: RUF009  # frozen, so one for all is harmless
     concurrency_limits: ConcurrencyLimits = ConcurrencyLimits()  # noqa: RUF009  # the same
     rate_limits: RateLimits = RateLimits()  # noqa: RUF009  # the same
@@ -123,6 +126,8 @@ class Cluster:
             in_flight_max=conditions.concurrency_limits.max,
             outage_patience_s=conditions.outage_patience_s,
             backlog_patience_s=conditions.backlog_patience_s,
+            outage_backlog_s=conditions.outage_backlog_s,
+            slow_s=conditions.slow_s,
         )
 
     def _wait(self, runtime: SimulatedRuntime) -> None:

@@ -13,6 +13,7 @@ from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
+from actors.domain.pace import Pace
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, LookUpAnswer, LookUpResult, Watermarks
@@ -61,6 +62,7 @@ class Processor:
                 Breaker(LIMITS, Random(1)),
                 ConcurrencyLimit(ConcurrencyLimits(min=1, initial=in_flight_max, max=in_flight_max)),
                 RateLimiter(rate or RateLimits()),
+                Pace(slow_s=1.5),
             ),
             delay=ProcessorDelay(setting_s=1.0, timeout_s=10.0, lease_s=5.0),
             charges=charges,
@@ -484,6 +486,15 @@ def test_what_ended_is_told_before_what_the_processor_takes_now_and_then_what_co
     assert isinstance(closed_to_all, AvailabilityChanged)
     assert closed_to_all.availability.state is OPEN
     assert given_back == ChargesEnded((not_sent(3),))
+
+
+def test_the_router_is_told_when_health_says_that_it_is_slow_until_a_charge_shows_that_it_is_fast() -> None:
+    processor = Processor()
+    processor.tell(HealthReported(failing=False, asked_s_ago=1.0, response_time_s_min=2.0))
+    processor.charge(1)
+    processor.run()
+    announced = [told.availability for told in processor.router.take() if isinstance(told, AvailabilityChanged)]
+    assert [each.is_slow for each in announced] == [True, False]
 
 
 def test_health_is_told_what_own_charges_have_shown() -> None:

@@ -12,11 +12,12 @@ from actors.domain.dispatcher import WANTED_MIN, Dispatcher
 from actors.domain.lifecycle import State
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.outcome import Outcome
+from actors.domain.patience import Patience
 from actors.domain.payment import Claim, Move, Settlement
 from actors.domain.processor_view import Availability
 from actors.domain.records import NOTHING_MISSING, LookUpResult
 from actors.domain.retries import RetryLimits
-from actors.domain.routing import Patience, Reason, Routes
+from actors.domain.routing import Reason, Routes
 from actors.domain.work import Driven
 from actors.messages.intake import Recorded, Want
 from actors.messages.persistence import Write

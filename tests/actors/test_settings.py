@@ -31,8 +31,10 @@ DEFAULTS = Settings(
     in_flight_max=266,
     outage_patience_s=11.0,
     backlog_patience_s=5.0,
+    outage_backlog_s=1.0,
+    slow_s=1.5,
 )
-POSITIVE = ("OPEN_MAX", "CHARGE_TIMEOUT_MS", "PROCESSOR_DELAY_MAX_MS", "IN_FLIGHT_MAX")
+POSITIVE = ("OPEN_MAX", "CHARGE_TIMEOUT_MS", "PROCESSOR_DELAY_MAX_MS", "IN_FLIGHT_MAX", "SLOW_MS")
 
 
 def test_what_is_not_set_has_a_default() -> None:
@@ -85,6 +87,9 @@ def test_a_host_without_a_name_needs_a_replica_with_one(monkeypatch: pytest.Monk
         ("OUTAGE_PATIENCE_MS", "1500", replace(DEFAULTS, outage_patience_s=1.5)),
         ("OUTAGE_PATIENCE_MS", "0", replace(DEFAULTS, outage_patience_s=0.0)),
         ("BACKLOG_PATIENCE_MS", "250", replace(DEFAULTS, backlog_patience_s=0.25)),
+        ("OUTAGE_BACKLOG_MS", "250", replace(DEFAULTS, outage_backlog_s=0.25)),
+        ("OUTAGE_BACKLOG_MS", "0", replace(DEFAULTS, outage_backlog_s=0.0)),
+        ("SLOW_MS", "250", replace(DEFAULTS, slow_s=0.25)),
         ("CURRENCY", "jpy", replace(DEFAULTS, currencies=PostedCurrencies("JPY", frozenset(DECIMALS)))),
         ("BACKLOG_PATIENCE_MS", "0", replace(DEFAULTS, backlog_patience_s=0.0)),
     ],
@@ -118,7 +123,7 @@ def test_what_is_required_is_missed(variable: str) -> None:
         ),
         *(
             (variable, value)
-            for variable in (*POSITIVE, "OUTAGE_PATIENCE_MS", "BACKLOG_PATIENCE_MS")
+            for variable in (*POSITIVE, "OUTAGE_PATIENCE_MS", "OUTAGE_BACKLOG_MS", "BACKLOG_PATIENCE_MS")
             for value in ("", "-1", "1.5", "1e3", "many", " 1", "²")
         ),
         *((variable, "0") for variable in POSITIVE),

@@ -39,6 +39,8 @@ CONDITIONS = Conditions(
     processor_delay_max_s=DELAY_S_MAX,
     outage_patience_s=0.2,
     backlog_patience_s=1.0,
+    # What the behaviour `slow` does is found while its call is under way, and by the next answer of its health.
+    slow_s=0.5,
     # One failure opens a breaker.
     breaker_limits=BreakerLimits(calls_min=1),
     concurrency_limits=ConcurrencyLimits(min=1, initial=4, max=4),

@@ -11,12 +11,13 @@ from actors.domain.dispatcher import Dispatcher
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.money import BRL
 from actors.domain.outcome import Outcome
+from actors.domain.patience import Patience
 from actors.domain.payment import Claim, Payment
 from actors.domain.processor_view import Availability
 from actors.domain.processors import Processor
 from actors.domain.records import LookUpResult
 from actors.domain.retries import RetryLimits
-from actors.domain.routing import Patience, Routes
+from actors.domain.routing import Routes
 from actors.domain.work import Work
 
 NOW_MS = 1_750_000_000_000
@@ -72,6 +73,7 @@ class Dispatching:
         turns_away: bool = False,
         down_since_s: float | None = None,
         doubted_from_s: float = inf,
+        is_slow: bool = False,
     ) -> None:
         """Let a processor's gate announce itself; an outage begins now if it is not said when."""
         is_down = state in {BreakerState.OPEN, BreakerState.HALF_OPEN}
@@ -80,7 +82,7 @@ class Dispatching:
         if is_down and down_since_s is None:
             down_since_s = self.now_s
         outage = down_since_s, turns_away, doubted_from_s
-        availability = Availability(processor, state, takes, capacity_per_s, *outage)
+        availability = Availability(processor, state, takes, capacity_per_s, *outage, is_slow=is_slow)
         self.dispatcher.availability_changed(availability, self.now_s)
 
     def accept(self, *numbers: int, behind: int = 0) -> Work:

@@ -23,11 +23,13 @@ from actors.domain.charge_gate import (
 )
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.outcome import Outcome
+from actors.domain.pace import Pace
 from actors.domain.payment import Payment
 from actors.domain.probing import KNOCK_PAUSE_S, PROBE_PAUSE_S
 from actors.domain.processor_view import Availability
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 
+SLOW_S = 1.5
 LIMITS = BreakerLimits(
     calls_min=2, cooldown_s_initial=0.5, cooldown_s_max=2.0, cooldown_jitter=0.0, half_open_s_max=5.0
 )
@@ -50,6 +52,7 @@ class Driver:
             Breaker(breaker, Random(1)),
             ConcurrencyLimit(ConcurrencyLimits(min=1, initial=limit, max=limit)),
             RateLimiter(rate),
+            Pace(slow_s=SLOW_S),
         )
         self.now_s = 1000.0
         self.under_way: dict[int, Sent] = {}
@@ -499,7 +502,7 @@ def test_an_operator_who_closes_and_opens_keeps_what_was_measured() -> None:
 
 def test_while_closed_it_takes_the_limit_and_some_whose_claims_are_written_ahead() -> None:
     driver = Driver(limit=7)
-    assert driver.announced == [Availability("default", CLOSED, 7 + CLAIMED_AHEAD_MAX, inf, None)]
+    assert driver.announced == [Availability("default", CLOSED, 7 + CLAIMED_AHEAD_MAX, UNPACED.per_s_initial, None)]
     driver.give(*range(1, 30))
     assert driver.takes == 7 + CLAIMED_AHEAD_MAX
 
@@ -556,7 +559,7 @@ def test_a_capacity_is_announced_where_it_changes_by_a_fifth() -> None:
     driver.give(1)
     driver.now_s += 0.100
     driver.end(1)
-    assert [each.capacity_per_s for each in driver.announced] == [inf, pytest.approx(10 / 0.100)]
+    assert [each.capacity_per_s for each in driver.announced] == [UNPACED.per_s_initial, pytest.approx(10 / 0.100)]
     latency_s = 0.100
     for number in range(2, 40):
         driver.give(number)
@@ -567,6 +570,46 @@ def test_a_capacity_is_announced_where_it_changes_by_a_fifth() -> None:
     assert 2 <= len(announced) <= 3
     assert announced[1] <= announced[0] * (1 - CAPACITY_STEP)
     assert announced[-1] == pytest.approx(10 / latency_s, rel=1 / (1 - CAPACITY_STEP) - 1)
+
+
+def test_no_more_is_announced_than_the_rate_of_starts_allows() -> None:
+    driver = Driver(limit=100, rate=RateLimits(per_s_initial=20.0, burst=1))
+    assert driver.announced[-1].capacity_per_s == 20.0
+
+
+# Slow calls.
+
+
+def test_it_is_slow_after_a_slow_call_until_a_later_one_is_fast() -> None:
+    driver = Driver()
+    driver.give(1)
+    driver.now_s += SLOW_S
+    driver.end(1)
+    assert driver.announced[-1].is_slow
+    driver.give(2)
+    driver.now_s += SLOW_S - 0.1
+    driver.end(2)
+    assert not driver.announced[-1].is_slow
+
+
+def test_it_is_found_slow_while_calls_are_still_under_way() -> None:
+    driver = Driver()
+    driver.give(1)
+    driver.wait(SLOW_S - 0.1)
+    assert not driver.announced[-1].is_slow
+    driver.wait(STALL_CHECK_S)
+    assert driver.announced[-1].is_slow
+    assert driver.state is CLOSED
+
+
+def test_what_its_health_says_of_a_slow_one_is_announced() -> None:
+    driver = Driver()
+    driver.gate.pace.told(SLOW_S, driver.now_s)
+    driver.decide()
+    assert (driver.announced[-1].is_slow, driver.announced[-1].told_fast_s) == (True, -inf)
+    driver.gate.pace.told(0.0, driver.now_s + 5)
+    driver.decide()
+    assert (driver.announced[-1].is_slow, driver.announced[-1].told_fast_s) == (True, driver.now_s + 5)
 
 
 # Half open: knocking before anything is taken.
@@ -815,6 +858,8 @@ class AnyOrder(RuleBasedStateMachine):
             driver.gate.breaker.down_since_s,
             doubted_from_s=driver.gate.breaker.doubted_from_s,
             found_down_s=driver.gate.breaker.found_down_s,
+            is_slow=driver.gate.pace.is_slow,
+            told_fast_s=driver.gate.pace.told_fast_s if driver.gate.pace.is_slow else -inf,
         )
         assert driver.announced[-1] == expected
         assert work.availability is None or work.availability not in driver.announced[-2:-1]

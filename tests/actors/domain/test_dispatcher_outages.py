@@ -174,3 +174,15 @@ def test_a_dead_processor_is_asked_twice_a_second_for_thousands_that_are_pinned_
     (first,) = work.look_ups["default"]
     more = subject.looked_up(first.correlation_id.int, NOW_MS).look_ups["default"]
     assert len(more) == 2
+
+
+def test_while_default_is_slow_one_payment_tries_it_and_the_others_go_to_fallback() -> None:
+    subject = Dispatching(outage_s=20)
+    subject.announce("default", is_slow=True)
+    assert subject.accept(1, 2, 3).claims == [
+        Claim(payment(1), "default"),
+        Claim(payment(2), "fallback"),
+        Claim(payment(3), "fallback"),
+    ]
+    subject.announce("default")
+    assert subject.accept(4).claims == [Claim(payment(4), "default")]

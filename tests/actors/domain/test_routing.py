@@ -10,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.domain.breaker import BreakerState
+from actors.domain.patience import Patience
 from actors.domain.processor_view import Availability, ProcessorView
 from actors.domain.processors import Processor
-from actors.domain.routing import Choice, Patience, Reason, Routes, by_cost, choose
+from actors.domain.routing import Choice, Reason, Routes, by_cost, choose
 
 DEFAULT = Processor("default", "http://d", Decimal("0.05"))
 FALLBACK = Processor("fallback", "http://f", Decimal("0.15"))
 THIRD = Processor("third", "http://t", Decimal("0.30"))
 TWIN = Processor("twin", "http://w", Decimal("0.05"))
-PATIENCE = Patience(outage_s=20.0, backlog_s=5.0)
+PATIENCE = Patience(outage_s=20.0, backlog_s=5.0, outage_backlog_s=1.0)
 NOW_S = 100.0
 
 WORKS = ProcessorView(BreakerState.CLOSED, takes=10)
@@ -78,6 +79,131 @@ def test_a_slow_processor_is_waited_for_as_long_as_it_can_charge_in_time_what_wa
 
 def test_what_would_not_drain_in_time_anywhere_waits() -> None:
     assert chosen(FULL, FULL, waiting=501) == Choice(None, Reason.WAIT_FOR_ANY)
+
+
+# What waits for one that is down.
+
+
+def test_what_a_dearer_one_could_not_charge_in_time_goes_there_the_oldest_first() -> None:
+    can_charge_100 = replace(WORKS, capacity_per_s=100.0)
+    assert chosen(down(5), can_charge_100, waiting=100) == Choice(None, Reason.WAIT_FOR_RECOVERY)
+    assert chosen(down(5), can_charge_100, waiting=101) == Choice("fallback", Reason.BACKLOG)
+
+
+def test_what_a_dearer_one_without_room_could_not_charge_waits() -> None:
+    assert chosen(down(5), FULL, waiting=1000) == Choice(None, Reason.WAIT_FOR_RECOVERY)
+
+
+def test_one_of_several_that_wait_finds_out_whether_a_dearer_one_works_again() -> None:
+    assert chosen(down(5), PROBED, waiting=0) == Choice(None, Reason.WAIT_FOR_RECOVERY)
+    assert chosen(down(5), PROBED, waiting=1) == Choice("fallback", Reason.PROBE)
+    assert chosen(down(5), replace(PROBED, given=1), waiting=1) == Choice(None, Reason.WAIT_FOR_RECOVERY)
+
+
+@pytest.mark.parametrize(
+    ("fee", "patience_s", "others_max"), [("0.08", 6.0, 30), ("0.15", 20.0, 100), ("0.25", 40.0, 200)]
+)
+def test_patience_is_in_proportion_to_what_waiting_saves(fee: str, patience_s: float, others_max: int) -> None:
+    dearer = Processor("fallback", "http://f", Decimal(fee))
+    routes = Routes([DEFAULT, dearer], PATIENCE)
+    routes.views["default"].update(announced(BreakerState.OPEN, NOW_S, takes=0), NOW_S)
+    routes.views["fallback"].update(replace(announced(BreakerState.CLOSED, None), processor="fallback"), NOW_S)
+
+    def goes_to(waiting: int, now_s: float) -> str | None:
+        return routes.choose(routes.cheapest_first, waiting=waiting, spent=None, now_s=now_s).processor
+
+    ends_s, _ = routes.patience_ends_s("default")
+    assert ends_s == pytest.approx(NOW_S + patience_s)
+    assert (goes_to(0, ends_s - 0.01), goes_to(0, ends_s)) == (None, "fallback")
+    assert (goes_to(others_max, NOW_S), goes_to(others_max + 1, NOW_S)) == (None, "fallback")
+
+
+def test_no_payment_waits_for_a_processor_that_costs_as_much_as_another() -> None:
+    routes = Routes([DEFAULT, TWIN], PATIENCE)
+    routes.views["default"].update(announced(BreakerState.OPEN, NOW_S, takes=0), NOW_S)
+    routes.views["twin"].update(replace(announced(BreakerState.CLOSED, None), processor="twin"), NOW_S)
+    assert routes.choose(routes.cheapest_first, waiting=0, spent=None, now_s=NOW_S).processor == "twin"
+
+
+# Slow ones.
+
+SLOW = replace(WORKS, is_slow=True, tried_s=NOW_S - 0.1)
+"""Slow, and just tried."""
+
+
+@pytest.mark.parametrize(
+    ("default", "fallback", "expected"),
+    [
+        (SLOW, WORKS, Choice("fallback", Reason.SLOW)),
+        (SLOW, SLOW, Choice("default", Reason.CHEAPEST)),
+        (SLOW, down(5), Choice("default", Reason.CHEAPEST)),
+        (SLOW, FORCED, Choice("default", Reason.CHEAPEST)),
+        (SLOW, PROBED, Choice("fallback", Reason.PROBE)),
+        (SLOW, replace(PROBED, given=1), Choice("default", Reason.CHEAPEST)),
+        (SLOW, FULL, Choice(None, Reason.WAIT_FOR_ROOM)),
+        (WORKS, SLOW, Choice("default", Reason.CHEAPEST)),
+        (down(5), SLOW, Choice(None, Reason.WAIT_FOR_RECOVERY)),
+        (down(20), SLOW, Choice("fallback", Reason.OUTAGE)),
+        (replace(down(5), is_slow=True), WORKS, Choice("fallback", Reason.SLOW)),
+        (replace(SLOW, state=BreakerState.FORCED_CLOSED), WORKS, Choice("default", Reason.CHEAPEST)),
+    ],
+)
+def test_a_slow_processor_is_used_where_no_other_works(
+    default: ProcessorView, fallback: ProcessorView, expected: Choice
+) -> None:
+    assert chosen(replace(default), replace(fallback)) == expected
+
+
+def test_a_slow_processor_takes_what_the_fast_one_could_not_charge_in_time() -> None:
+    assert chosen(replace(SLOW), FULL, waiting=500) == Choice(None, Reason.WAIT_FOR_ROOM)
+    assert chosen(replace(SLOW), FULL, waiting=501) == Choice("default", Reason.BACKLOG)
+
+
+def test_nobody_waits_for_a_dearer_one_that_is_down_where_a_slow_one_works() -> None:
+    views = {"default": replace(SLOW), "fallback": FULL, "third": down(1)}
+    choice = choose((DEFAULT, FALLBACK, THIRD), views, waiting=501, spent=None, now_s=NOW_S, patience=PATIENCE)
+    assert choice == Choice("default", Reason.BACKLOG)
+
+
+def test_a_slow_processor_is_tried_at_once_and_then_after_pauses_that_double_up_to_a_bound() -> None:
+    default, tried_s = ProcessorView(), list[int]()
+    default.update(replace(announced(BreakerState.CLOSED, None), is_slow=True), NOW_S)
+    for second in range(200):
+        views = {"default": default, "fallback": WORKS}
+        now_s = NOW_S + second
+        choice = choose((DEFAULT, FALLBACK), views, waiting=0, spent=None, now_s=now_s, patience=PATIENCE)
+        assert choice in {Choice("default", Reason.PROBE), Choice("fallback", Reason.SLOW)}
+        tried_s += [second] if choice.processor == "default" else []
+    assert tried_s == [0, 2, 6, 14, 30, 60, 90, 120, 150, 180]
+
+
+def test_a_slow_processor_is_tried_once_for_each_answer_of_its_health_that_says_that_it_is_fast() -> None:
+    default = replace(SLOW)
+    assert chosen(default) == Choice("fallback", Reason.SLOW)
+    default.update(replace(announced(BreakerState.CLOSED, None), is_slow=True, told_fast_s=NOW_S), NOW_S)
+    assert chosen(default) == Choice("default", Reason.PROBE)
+    assert chosen(default) == Choice("fallback", Reason.SLOW)
+
+
+def test_one_that_was_fast_meanwhile_is_tried_at_once_when_it_becomes_slow_again() -> None:
+    default = replace(SLOW)
+    default.update(announced(BreakerState.CLOSED, None), NOW_S)
+    default.update(replace(announced(BreakerState.CLOSED, None), is_slow=True), NOW_S)
+    assert chosen(default) == Choice("default", Reason.PROBE)
+
+
+def test_where_both_were_down_and_the_cheaper_one_is_slow_its_trial_has_half_a_second() -> None:
+    returned = replace(WORKS, up_since_s=NOW_S - 0.4)
+    assert chosen(replace(SLOW), returned) == Choice(None, Reason.WAIT_FOR_CHEAPER)
+    assert chosen(replace(SLOW), replace(WORKS, up_since_s=NOW_S - 0.5)) == Choice("fallback", Reason.SLOW)
+
+
+def test_one_that_is_slow_and_down_is_not_waited_for_though_nobody_has_tried_it_since_the_dearer_one_came_back() -> (
+    None
+):
+    untried = replace(down(5), is_slow=True, found_down_s=NOW_S - 5)
+    assert chosen(untried, replace(WORKS, up_since_s=NOW_S - 0.4)) == Choice(None, Reason.WAIT_FOR_CHEAPER)
+    assert chosen(untried, replace(WORKS, up_since_s=NOW_S - 0.5)) == Choice("fallback", Reason.SLOW)
 
 
 def test_after_its_retries_a_payment_goes_to_another_that_works() -> None:
@@ -213,7 +339,7 @@ def test_without_news_no_payment_waits_longer_for_probes_than_patience_allows(st
             found_down_s = now_s if step == "failed" else -inf
             default.update(doubted_anew(BreakerState.HALF_OPEN, now_s + 2, found_down_s), now_s)
         waits_since_s = (waits_since_s or now_s) if at(now_s, default) == WAITS else None
-        assert waits_since_s is None or now_s - waits_since_s < PATIENCE.probe_s_max
+        assert waits_since_s is None or now_s - waits_since_s < PATIENCE.probe_s_max(default)
 
 
 def test_nobody_waits_for_the_probe_of_a_silent_processor_that_gets_none() -> None:
@@ -281,6 +407,8 @@ views = st.builds(
     capacity_per_s=st.sampled_from([0.0, 1.0, 100.0, inf]),
     down_since_s=st.one_of(st.none(), st.floats(0, NOW_S)),
     given=st.integers(0, 4),
+    is_slow=st.booleans(),
+    tried_s=st.sampled_from([-inf, NOW_S]),
 ).map(lambda view: replace(view, takes=0) if view.state in {BreakerState.OPEN, BreakerState.FORCED_OPEN} else view)
 fleets = st.lists(st.tuples(st.sampled_from(["0.05", "0.15", "0.3"]), views), min_size=1, max_size=5)
 
@@ -306,8 +434,24 @@ def test_only_a_processor_with_room_is_chosen_and_no_cheaper_one_has_room(
     assert by_name[choice.processor].has_room
     order = [processor.name for processor in by_cost(processors)]
     cheaper = [name for name in order[: order.index(choice.processor)] if by_name[name].has_room]
-    # A half-open one is no help to a payment that has just failed elsewhere.
-    assert all(name == spent or by_name[name].state is BreakerState.HALF_OPEN for name in cheaper)
+    # A half-open one is no help to a payment that has just failed elsewhere, and a slow one less than a fast one.
+    assert all(
+        name == spent or by_name[name].state is BreakerState.HALF_OPEN or by_name[name].is_slow for name in cheaper
+    )
+
+
+@given(fleet=fleets, waiting=st.integers(0, 2000))
+@settings(deadline=None)
+def test_a_slow_one_is_chosen_as_a_trial_or_where_no_fast_one_that_works_has_room(
+    fleet: list[tuple[str, ProcessorView]], waiting: int
+) -> None:
+    processors, by_name = _named(fleet)
+    choice = choose(by_cost(processors), by_name, waiting=waiting, spent=None, now_s=NOW_S, patience=PATIENCE)
+    if choice.processor is None or choice.reason is Reason.PROBE or not by_name[choice.processor].is_slow:
+        return
+    if by_name[choice.processor].state is BreakerState.FORCED_CLOSED:
+        return
+    assert not any(view.state.is_closed and view.has_room and not view.is_slow for view in by_name.values())
 
 
 @given(fleet=fleets, waiting=st.integers(1, 2000))
@@ -316,5 +460,7 @@ def test_without_patience_nothing_waits_while_any_has_room(
     fleet: list[tuple[str, ProcessorView]], waiting: int
 ) -> None:
     processors, by_name = _named([(fee, replace(view, down_since_s=view.down_since_s or 0.0)) for fee, view in fleet])
-    choice = choose(by_cost(processors), by_name, waiting=waiting, spent=None, now_s=NOW_S, patience=Patience(0.0, 0.0))
+    choice = choose(
+        by_cost(processors), by_name, waiting=waiting, spent=None, now_s=NOW_S, patience=Patience(0.0, 0.0, 0.0)
+    )
     assert (choice.processor is not None) == any(view.has_room for view in by_name.values())

@@ -40,18 +40,26 @@ def test_nonsense_is_refused(arguments: list[str]) -> None:
 def test_routing_ends_with_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
     result = last_line(capsys, "routing", *SMALL["routing"])
     assert result["benchmark"] == "routing"
-    assert {"tables", "seed", "users", "policies", "ratio_to_baselines", "ratio_to_baseline"} <= result.keys()
+    assert {"tables", "seed", "policies", "ratio_to_baselines", "ratio_to_baseline"} <= result.keys()
     policies = result["policies"]
     assert isinstance(policies, dict)
     assert list(policies) == ["fiel", "default only", "fallback at once", "three tries then fallback"]
-    assert {"event_profit", "event_on_default", "mean_share_of_best", "worst_share_of_best"} <= policies["fiel"].keys()
+    assert {"preview_profit", "final_share_of_best", "mean_at_5/15 %", "worst_at_7/10 %"} <= policies["fiel"].keys()
 
 
 def test_a_sweep_tells_the_best_value_of_each_parameter(capsys: pytest.CaptureFixture[str]) -> None:
     result = last_line(capsys, "routing", "--sweep", "--tables", "0", "--users", "20", "--runs", "1")
     best = result["best_by_parameter"]
     assert isinstance(best, dict)
-    assert list(best) == ["outage_s", "backlog_s", "window_s", "failure_rate_max", "calls_min", "slow_call_s"]
+    assert list(best) == [
+        "outage_s",
+        "outage_backlog_s",
+        "backlog_s",
+        "window_s",
+        "failure_rate_max",
+        "calls_min",
+        "slow_call_s",
+    ]
 
 
 def test_breaker_ends_with_its_figures(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,13 @@
 """The event's stages are the event's, and random ones vary in what routing depends on."""
 
-from ops.benchmarks.stages import DELAYS_S, DURATION_S, EVENT, PARTIAL_RATE, arrivals, random_tables
+from ops.benchmarks.stages import DELAYS_S, DURATION_S, FINAL, PARTIAL_RATE, PREVIEW, Game, random_games
 
-TABLES = random_tables(200, seed=7)
+GAMES = random_games(200, seed=7)
+TABLES = [game.table for game in GAMES]
 
 
-def test_the_stages_are_the_events() -> None:
-    rows = [
+def rows(game: Game) -> list[tuple[float, float, float, float, float]]:
+    return [
         (
             each.from_s,
             each.default.delay_s,
@@ -14,9 +15,12 @@ def test_the_stages_are_the_events() -> None:
             each.fallback.delay_s,
             each.fallback.failure_rate,
         )
-        for each in EVENT
+        for each in game.table
     ]
-    assert rows == [
+
+
+def test_the_stages_of_the_preview_are_the_events() -> None:
+    assert rows(PREVIEW) == [
         (0, 0, 0, 0, 0),
         (10, 0.1, 0, 0, 0),
         (20, 0.1, 1, 0, 0),
@@ -26,18 +30,37 @@ def test_the_stages_are_the_events() -> None:
     ]
 
 
-def test_the_load_is_the_events() -> None:
-    moments_s = [moment_s for moment_s, _ in arrivals()]
+def test_the_stages_of_the_final_are_the_events() -> None:
+    assert rows(FINAL) == [
+        (0, 0, 0, 0, 0),
+        (30, 1.0, 0, 0, 0),
+        (60, 0.5, 0, 0, 0),
+        (90, 2.0, 1, 1.0, 0),
+        (120, 5.0, 1, 0.005, 0),
+        (150, 0, 0, 0.005, 1),
+        (180, 0.1, 0, 0.005, 0),
+        (210, 0.05, 0, 0, 0),
+        (240, 0.103, 0, 0.01, 0),
+        (270, 2.0, 0, 0, 0),
+    ]
+
+
+def test_the_load_of_the_final_is_the_events() -> None:
+    assert 90_200 <= sum(1 for _ in FINAL.arrivals()) <= 90_700
+
+
+def test_the_load_of_the_preview_is_the_events() -> None:
+    moments_s = [moment_s for moment_s, _ in PREVIEW.arrivals()]
     assert 16_700 <= len(moments_s) <= 16_800
     assert min(moments_s) == 0
     assert max(moments_s) < DURATION_S
     assert 540 <= sum(moment_s >= DURATION_S - 1 for moment_s in moments_s) <= 550
-    assert {user for _, user in arrivals()} == set(range(550)) - {549}
+    assert {user for _, user in PREVIEW.arrivals()} == set(range(550)) - {549}
 
 
 def test_the_same_seed_draws_the_same_tables() -> None:
-    assert random_tables(5, seed=7) == TABLES[:5]
-    assert random_tables(5, seed=8) != TABLES[:5]
+    assert random_games(5, seed=7) == GAMES[:5]
+    assert random_games(5, seed=8) != GAMES[:5]
 
 
 def test_random_tables_have_the_events_six_stages_and_moments_of_outages() -> None:

@@ -1,0 +1,53 @@
+"""How long payments wait for a cheaper processor, and how many of them: by what waiting saves."""
+
+from dataclasses import dataclass
+from math import inf
+
+from actors.domain.processor_view import USUAL_SAVING, ProcessorView
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a cheaper processor is waited for; chosen by simulation, see `docs/decisions/0002-routing.md`.
+
+    What is said of an outage holds where the fees differ by `USUAL_SAVING`; where they differ by more or less, in
+    proportion.
+    """
+
+    outage_s: float = 11.0
+    """From the start of an outage; then payments go to a dearer processor."""
+    backlog_s: float = 5.0
+    """The time in which a processor that works has to be able to charge all that waits."""
+    outage_backlog_s: float = 1.0
+    """The time in which a dearer processor has to be able to charge all that waits for one that is down. What exceeds
+    that goes to the dearer one, the oldest first."""
+    probe_s: float = 5.0
+    """For the outcome of a probe, where that has just become worth it: the outage is old, but in doubt. No longer than
+    `outage_s`."""
+    return_s: float = 0.5
+    """From the end of a dearer one's own outage: where both were down, both often come back together. Up to `probe_s`
+    where no call that began since then has found the cheaper one down."""
+    retries_max: int = 3
+    """How many times a payment is tried again on a processor that works, before it goes to another one that works."""
+
+    def outage_ends_s(self, view: ProcessorView) -> float:
+        """Tell until when an outage is waited out; for ever where there is none."""
+        return inf if view.down_since_s is None else view.down_since_s + self.outage_s * _weight(view)
+
+    def outage_backlog_max(self, view: ProcessorView, dearer: ProcessorView) -> float:
+        """Tell how many may wait for one that is down, beside the first: none where the dearer one may be down too."""
+        return dearer.capacity_per_s * self.outage_backlog_s * _weight(view) if dearer.state.is_closed else 0
+
+    def probe_s_max(self, view: ProcessorView) -> float:
+        """Tell how long a payment may wait for the outcome of a probe."""
+        return min(self.probe_s, self.outage_s) * _weight(view)
+
+    @property
+    def return_s_max(self) -> float:
+        """How long a payment may wait for cheaper ones that nobody has tried since a dearer one came back."""
+        return max(self.return_s, min(self.probe_s, self.outage_s))
+
+
+def _weight(view: ProcessorView) -> float:
+    """Tell how much more waiting for a processor saves than usual."""
+    return view.saving / USUAL_SAVING
