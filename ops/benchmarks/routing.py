@@ -12,7 +12,7 @@ from actors.domain.concurrency_limit import ConcurrencyLimits
 from ops.benchmarks.policies import Policy, default_only, fallback_at_once, three_tries
 from ops.benchmarks.quiet_recovery import QUIET_COLUMNS, TABLE, simulate_burst
 from ops.benchmarks.runs import REPLICAS, Figures, best_cents, simulate
-from ops.benchmarks.stages import FINAL_FEES, GAMES, PREVIEW_FEES, Game, random_games, with_fees
+from ops.benchmarks.stages import FINAL_FEES, GAMES, PREVIEW_FEES, SimulatedGame, random_games, with_fees
 
 TABLES = 100
 RUNS = 3
@@ -47,9 +47,9 @@ BREAKER_GRID: Mapping[str, Sequence[Any]] = {
 class Load:
     """What each policy is run through."""
 
-    games: Mapping[str, Game]
+    games: Mapping[str, SimulatedGame]
     """The event's own, by name."""
-    random: Sequence[Game]
+    random: Sequence[SimulatedGame]
     runs: int
     """Over each of the event's games."""
     replica_count: int
@@ -60,7 +60,7 @@ class Result:
     """One policy over all games."""
 
     policy: Policy
-    played: Mapping[str, tuple[Game, Figures]]
+    played: Mapping[str, tuple[SimulatedGame, Figures]]
     """The event's games, each with its middle run."""
     shares: Mapping[str, Sequence[float]]
     """Profit as share of `best_cents` for each random table, by fees."""
@@ -206,7 +206,7 @@ def _over(load: Load, policy: Policy) -> Result:
     return Result(policy, played, shares, [game.table[-1].default.failure_rate >= 1 for game in load.random])
 
 
-def _share(game: Game, figures: Figures) -> float:
+def _share(game: SimulatedGame, figures: Figures) -> float:
     best = best_cents(game)
     return figures.profit_cents(game) / best if best else 1.0
 

@@ -15,7 +15,7 @@ from actors.domain.rate_limiter import RateLimits
 from actors.health import POLL_S, READ_S
 from actors.messages.processor import HoldBreaker
 from ops.benchmarks.policies import Policy
-from ops.benchmarks.stages import PREVIEW, Condition, Game, Table
+from ops.benchmarks.stages import PREVIEW, Condition, SimulatedGame, Table
 from ops.simulation.cluster import Cluster, Conditions
 from ops.simulator.faults import Faults
 from ops.simulator.processor import PaymentProcessor
@@ -43,7 +43,7 @@ class Figures:
     booked_twice: int
     calls: Mapping[str, int]
 
-    def profit_cents(self, game: Game) -> float:
+    def profit_cents(self, game: SimulatedGame) -> float:
         """Tell what is left of the settled amounts after the fees."""
         return sum(count * game.left_cents(name) for name, count in self.settled.items())
 
@@ -54,7 +54,7 @@ class Figures:
 
 
 def simulate(
-    game: Game, policy: Policy, seed: int = 1, until_s: float | None = None, replica_count: int = REPLICAS
+    game: SimulatedGame, policy: Policy, seed: int = 1, until_s: float | None = None, replica_count: int = REPLICAS
 ) -> Figures:
     """Play a game, and count at `until_s`, by default a moment after its end; equal arguments give equal figures."""
     cluster = start_gateway(policy, Random(f"{seed} gateway"), game, replica_count)  # noqa: S311  # no secret
@@ -80,7 +80,7 @@ def simulate(
     )
 
 
-def start_gateway(policy: Policy, rng: Random, game: Game = PREVIEW, replica_count: int = REPLICAS) -> Cluster:
+def start_gateway(policy: Policy, rng: Random, game: SimulatedGame = PREVIEW, replica_count: int = REPLICAS) -> Cluster:
     """Start replicas that follow a policy, and let time pass until they know of each other."""
     forced_closed = policy.breaker is None
     conditions = Conditions(
@@ -114,7 +114,7 @@ def behave(processor: PaymentProcessor, condition: Condition, seed: int) -> None
     processor.faults = Faults(seed=seed, failure_rate=0.0 if processor.failing else condition.failure_rate)
 
 
-def best_cents(game: Game) -> float:
+def best_cents(game: SimulatedGame) -> float:
     """Bound the profit from above.
 
     Each payment is charged at the low fee where default works at any moment between its arrival and the end, late
@@ -134,7 +134,7 @@ def conditions(table: Table, processor: str) -> list[tuple[float, Condition]]:
     return [(stage.from_s, getattr(stage, processor)) for stage in table]
 
 
-def _end_s(game: Game) -> float:
+def _end_s(game: SimulatedGame) -> float:
     return game.duration_s + COUNTED_S
 
 

@@ -36,7 +36,7 @@ WORKS = Condition()
 
 
 @dataclass(frozen=True, slots=True)
-class Game:
+class SimulatedGame:
     """What is played: the stages, the load and the fees; by default the load and the fees of the preview."""
 
     table: Table
@@ -59,7 +59,7 @@ class Game:
         return self.amount_cents * (100 - self.fees_percent[processor]) / 100
 
 
-PREVIEW = Game(
+PREVIEW = SimulatedGame(
     (
         Stage(0, WORKS, WORKS),
         Stage(10, Condition(0.1), WORKS),
@@ -69,7 +69,7 @@ PREVIEW = Game(
         Stage(50, WORKS, Condition(5.0)),
     )
 )
-FINAL = Game(
+FINAL = SimulatedGame(
     (
         Stage(0, WORKS, WORKS),
         Stage(30, Condition(1.0), WORKS),
@@ -112,12 +112,12 @@ def random_table(chance: Random) -> Table:
     return tuple(_stage_at(moment_s, drawn, outages) for moment_s in moments if moment_s < DURATION_S)
 
 
-def random_games(count: int, seed: int) -> list[Game]:
+def random_games(count: int, seed: int) -> list[SimulatedGame]:
     """Draw games with the preview's load and fees; the same seed gives the same ones, however many are asked for."""
-    return [Game(random_table(Random(f"{seed} {number}"))) for number in range(count)]  # noqa: S311  # no secret
+    return [SimulatedGame(random_table(Random(f"{seed} {number}"))) for number in range(count)]  # noqa: S311  # no secret
 
 
-def with_fees(games: Sequence[Game], fees_percent: Mapping[str, int]) -> list[Game]:
+def with_fees(games: Sequence[SimulatedGame], fees_percent: Mapping[str, int]) -> list[SimulatedGame]:
     """Give the same games with other fees."""
     return [replace(game, fees_percent=fees_percent) for game in games]
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from ops.benchmarks.stages import EVENT, WORKS, Condition, Stage, Table
+from ops.benchmarks import stages
+from ops.benchmarks.stages import WORKS, Condition, Stage, Table
 
 PERIOD_S = 1.0015
 """From one payment of a user to the next: the answer of a quick gateway, and a second of sleep."""
@@ -108,22 +109,16 @@ def _flapping(seconds: float) -> Table:
 
 PREVIEW_FEES = {"default": Decimal("0.05"), "fallback": Decimal("0.15")}
 PREVIEW = Game(
-    name="preview", stages=EVENT, load=ramp, fees=PREVIEW_FEES, differences_by_processor=False, paid_by_ledgers=False
+    name="preview",
+    stages=stages.PREVIEW.table,
+    load=ramp,
+    fees=PREVIEW_FEES,
+    differences_by_processor=False,
+    paid_by_ledgers=False,
 )
 FINAL = Game(
     name="final",
-    stages=(
-        Stage(0, WORKS, WORKS),
-        Stage(30, Condition(1.0), WORKS),
-        Stage(60, Condition(0.5), WORKS),
-        Stage(90, Condition(2.0, 1), Condition(1.0)),
-        Stage(120, Condition(5.0, 1), Condition(0.005)),
-        Stage(150, WORKS, Condition(0.005, 1)),
-        Stage(180, Condition(0.1), Condition(0.005)),
-        Stage(210, Condition(0.05), WORKS),
-        Stage(240, Condition(0.103), Condition(0.01)),
-        Stage(270, Condition(2.0), WORKS),
-    ),
+    stages=stages.FINAL.table,
     duration_s=300.0,
     users=603,
     load=ramp,

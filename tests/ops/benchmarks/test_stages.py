@@ -1,12 +1,12 @@
 """The event's stages are the event's, and random ones vary in what routing depends on."""
 
-from ops.benchmarks.stages import DELAYS_S, DURATION_S, FINAL, PARTIAL_RATE, PREVIEW, Game, random_games
+from ops.benchmarks.stages import DELAYS_S, DURATION_S, FINAL, PARTIAL_RATE, PREVIEW, SimulatedGame, random_games
 
 GAMES = random_games(200, seed=7)
 TABLES = [game.table for game in GAMES]
 
 
-def rows(game: Game) -> list[tuple[float, float, float, float, float]]:
+def rows(game: SimulatedGame) -> list[tuple[float, float, float, float, float]]:
     return [
         (
             each.from_s,
