@@ -58,18 +58,19 @@ class HttpClient:
         Raises:
             NoAnswerError: it could not be sent.
         """
-        self._renew_where_closed()
+        if not self.is_connected:
+            self._connection.close()
         try:
             self._connection.request(method, path, body, dict(headers or {}))
         except (OSError, HTTPException) as error:
             self._connection.close()
             raise NoAnswerError(f"{type(error).__name__}: {error}") from error
 
-    def _renew_where_closed(self) -> None:
-        """Close a kept connection that the server has closed: the next request opens a new one, as clients do."""
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection that the server has not closed; else the next request opens a new one."""
         kept: socket.socket | None = self._connection.sock
-        if kept is not None and select.select([kept], [], [], 0)[0]:
-            self._connection.close()
+        return kept is not None and not select.select([kept], [], [], 0)[0]
 
     def receive(self) -> HttpAnswer:
         """Receive the answer to the request that was sent.
