@@ -29,8 +29,8 @@ ASKERS_MAX = 64
 """How many may wait for summaries and lists at once; one more is refused."""
 AT_ONCE_MAX = 2
 """How many of them may ask Postgres at once, so that others find free connections."""
-TURN_S_MAX = 2 * SUMMARY_S_MAX
-"""How long one waits for the summary of another who asks for the same window, and then may read the next one."""
+TURN_S_MAX = 2 * PRESENT_S_MAX + SUMMARY_S_MAX
+"""How long one waits for the summary of others who ask for the same window; then one reads it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,32 +142,45 @@ class Summaries:
         """When the last look at the watermarks began that was answered."""
 
     def read(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
-        """Read a summary for all who have asked for this window before the reading began, at most one at a time."""
+        """Read a summary. That of a window that has ended is of the moment of the question, which nobody shares."""
+        now_ms = self._runtime.now_ms()
+        if to_ms is None or to_ms > now_ms - PRESENT_MS:
+            return self._read_together(from_ms, to_ms)
+        return self._read_ended(from_ms, to_ms, now_ms)
+
+    def _read_together(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
+        """Read for all who have asked for this window before the reading began, one at a time where that is quick."""
         asked_s, bounds = self._runtime.now_s(), (from_ms, to_ms)
         window = self._windows.setdefault(bounds, _Window(self._readers.make_turns(1)))
         window.askers += 1
+        has_turn = window.turns.acquire(timeout=TURN_S_MAX)
         try:
-            with taking_turn(window.turns, TURN_S_MAX):
-                if window.found is None or window.began_s < asked_s:
-                    began_s = self._runtime.now_s()
-                    window.found, window.began_s = self._read_summary(from_ms, to_ms), began_s
-                return window.found
+            if window.found is None or window.began_s < asked_s:
+                began_s = self._runtime.now_s()
+                window.found, window.began_s = self._read_present(from_ms, to_ms), began_s
+            return window.found
         finally:
+            if has_turn:
+                window.turns.release()
             window.askers -= 1
             if not window.askers:
                 del self._windows[bounds]
 
-    def _read_summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
+    def _read_present(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
         now_ms = self._runtime.now_ms()
+        self._wait_until(lambda seen: seen.stamp_ms > now_ms + STAMPED_MS_MAX, PRESENT_S_MAX)
+        return self._add_up(from_ms, to_ms, None, now_ms)
+
+    def _read_ended(self, from_ms: int | None, to_ms: int, now_ms: int) -> WindowSummary:
         as_of_ms: int | None = now_ms
-        if to_ms is None or to_ms > now_ms - PRESENT_MS:
-            as_of_ms = None
-            self._wait_until(lambda seen: seen.stamp_ms > now_ms + STAMPED_MS_MAX, PRESENT_S_MAX)
-        elif not self._wait_until(lambda seen: seen.stamp_ms > to_ms or seen.answer_ms > now_ms, SUMMARY_S_MAX):
+        if not self._wait_until(lambda seen: seen.stamp_ms > to_ms or seen.answer_ms > now_ms, SUMMARY_S_MAX):
             as_of_ms = None
         elif self._readers.in_turn(lambda: self._payments.may_lack_answers(to_ms)):
             # Asked before the totals are read: what is settled between the two is in them.
             as_of_ms = None
+        return self._add_up(from_ms, to_ms, as_of_ms, now_ms)
+
+    def _add_up(self, from_ms: int | None, to_ms: int | None, as_of_ms: int | None, now_ms: int) -> WindowSummary:
         found = self._readers.in_turn(lambda: self._payments.summary(from_ms, to_ms, as_of_ms))
         # What is left out of the totals is no less a charge of the window.
         final = to_ms is not None and to_ms < min(now_ms, found.final_before_ms) and not found.left_out

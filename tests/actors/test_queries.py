@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterator
 from itertools import count
 from threading import Semaphore
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 from uuid import UUID
 
@@ -515,6 +515,22 @@ def test_all_that_ask_for_one_window_while_its_summary_is_read_share_the_next_on
     gevent.joinall(askers, raise_error=True)
     assert store.summaries == 2
     assert [each.totals["default"].requests for each in found] == [ASKERS_MAX] * ASKERS_MAX
+
+
+def test_the_summary_of_a_window_that_has_ended_is_read_for_each_also_where_a_replica_stands_still() -> None:
+    desk = Desk()
+    desk.claim(1)
+    store = SlowPayments(desk.tables)
+    store.may_answer.set()
+    asked_ms: list[int] = []
+
+    def ask(queries: PaymentQueries) -> None:
+        asked_ms.append(round(time() * 1000))
+        assert queries.summary(None, asked_ms[-1] - 2 * PRESENT_MS).as_of_ms is None, "nobody knows of the claim"
+
+    askers = crowd(desk, store, ask, 6)
+    gevent.joinall(askers, raise_error=True)
+    assert store.summaries == len(asked_ms) == 6
 
 
 def test_one_who_asks_after_a_reading_began_is_not_answered_by_it() -> None:

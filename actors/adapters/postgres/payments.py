@@ -181,12 +181,13 @@ class PostgresPayments:
             "after_id": after.correlation_id,
             "payments_max": payments_max,
         }
-        records: list[PaymentRecord] = []
         with self._connections.pool.use() as connection:
             found = connection.cursor(row_factory=dict_row).execute(QUERIES[query], parameters)
-            while rows := found.fetchmany(ROWS_AT_ONCE):
-                records += map(_payment_record, rows)
-                gevent.sleep(0)
+        # All rows are in the client by now; the connection is free for others meanwhile.
+        records: list[PaymentRecord] = []
+        while rows := found.fetchmany(ROWS_AT_ONCE):
+            records += map(_payment_record, rows)
+            gevent.sleep(0)
         return tuple(records)
 
     def watermarks(self) -> Watermarks:
