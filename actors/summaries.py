@@ -29,6 +29,7 @@ ASKERS_MAX = 64
 """How many may wait for summaries and lists at once; one more is refused."""
 AT_ONCE_MAX = 2
 """How many of them may ask Postgres at once, so that others find free connections."""
+TOO_MANY = "too many ask for summaries or lists at once"
 TURN_S_MAX = 2 * PRESENT_S_MAX + SUMMARY_S_MAX
 """How long one waits for the summary of others who ask for the same window; then one reads it alone."""
 
@@ -74,7 +75,7 @@ class Readers:
             GatewayUnavailableError: too many ask at once.
         """
         if self._askers >= ASKERS_MAX:
-            raise GatewayUnavailableError("too many ask for summaries or lists at once")
+            raise GatewayUnavailableError(TOO_MANY)
         self._askers += 1
         try:
             yield
@@ -87,23 +88,12 @@ class Readers:
         Raises:
             GatewayUnavailableError: it did not come in time.
         """
-        with taking_turn(self._turns, SUMMARY_S_MAX):
+        if not self._turns.acquire(timeout=SUMMARY_S_MAX):
+            raise GatewayUnavailableError(TOO_MANY)
+        try:
             return question()
-
-
-@contextmanager
-def taking_turn(turns: Turns, wait_s_max: float) -> Iterator[None]:
-    """Wait for a turn, and end it.
-
-    Raises:
-        GatewayUnavailableError: it did not come in time.
-    """
-    if not turns.acquire(timeout=wait_s_max):
-        raise GatewayUnavailableError("too many ask for summaries or lists at once")
-    try:
-        yield
-    finally:
-        turns.release()
+        finally:
+            self._turns.release()
 
 
 @dataclass(slots=True)

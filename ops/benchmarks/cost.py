@@ -11,6 +11,7 @@ from statistics import median, quantiles
 import uvloop
 
 from ops import OpsError
+from ops.arguments import positive_number
 from ops.benchmarks.checkout import check_out
 from ops.benchmarks.clients import Answers, Clients
 from ops.benchmarks.deployment import Deployment
@@ -83,8 +84,12 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     """
     parser = argparse.ArgumentParser(prog="ops/bench cost", description=run.__doc__)
     parser.add_argument("--against", metavar="REV", help="the revision to compare with; default: none")
-    parser.add_argument("--rate", type=_positive, default=180, help="payments a second to each replica; default: 180")
-    parser.add_argument("--seconds", type=_positive, default=20, help="how long each run is measured; default: 20")
+    parser.add_argument(
+        "--rate", type=positive_number, default=180, help="payments a second to each replica; default: 180"
+    )
+    parser.add_argument(
+        "--seconds", type=positive_number, default=20, help="how long each run is measured; default: 20"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="runs of each side; default: 5")
     given = parser.parse_args(arguments)
     if given.rounds < 1:
@@ -205,10 +210,3 @@ def _show(figures: Mapping[str, Mapping[str, float]], ratios: Mapping[str, float
 def _say(line: str) -> None:
     if sys.stderr.isatty():
         print(line, file=sys.stderr, flush=True)  # noqa: T201 - what ops/bench shows people
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError
-    return value

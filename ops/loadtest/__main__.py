@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import gc
 import json
-import math
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from ops import OpsError
+from ops.arguments import positive_count, positive_number
 from ops.loadtest.books import PUBLIC_TOKEN
 from ops.loadtest.games import GAMES, Game
 from ops.loadtest.outcome import Figures, is_flawless, outcome
@@ -94,7 +94,7 @@ def _describe(usage: dict[str, PartUsage], accepted: int) -> Figures:
             "peak_mb": round(part.peak_mb, 1),
             "limit_mb": part.mb_max,
             "cpu_s": round(part.cpu_s, 2),
-            "cpu_ms_per_payment": round(part.cpu_s * 1000 / max(accepted, 1), 3),
+            "cpu_ms_per_payment": round(part.cpu_ms_each(accepted), 3),
             "limit_cpus": part.cpus_max,
         }
         for name, part in usage.items()
@@ -129,25 +129,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--default", default="http://127.0.0.1:8001", help="the processor's; default: %(default)s")
     parser.add_argument("--fallback", default="http://127.0.0.1:8002", help="the processor's; default: %(default)s")
     parser.add_argument("--token", default=PUBLIC_TOKEN, help="of the processors; default: %(default)s")
-    parser.add_argument("--users", type=_positive_count, help="instead of the game's own")
-    parser.add_argument("--seconds", type=_positive_seconds, help="instead of the game's own; stages are spread alike")
+    parser.add_argument("--users", type=positive_count, help="instead of the game's own")
+    parser.add_argument("--seconds", type=positive_number, help="instead of the game's own; stages are spread alike")
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with pictures")
     return parser.parse_args(arguments)
-
-
-def _positive_count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise ValueError
-    return count
-
-
-def _positive_seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise ValueError
-    return seconds
 
 
 if __name__ == "__main__":

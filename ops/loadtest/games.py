@@ -41,14 +41,14 @@ class Game:
 
     name: str
     stages: Table
-    duration_s: float = 60.0
-    users: int = 550
+    duration_s: float
+    users: int
     load: Callable[[int, float], UserSpans]
     """Makes the spans of so many users in so many seconds."""
-    amount: Decimal = Decimal("19.9")
+    amount: Decimal
     fees: Mapping[str, Decimal]
     """The share of each amount that a processor keeps, by its name."""
-    check_until_s: float = 1.5
+    check_until_s: float
     """How long before a check its window ends."""
     check_step_s: float = 10.0
     """How long after the answers to a check the next one comes."""
@@ -56,7 +56,7 @@ class Game:
     """Whether differences of the two processors are added; else one can make up for the other."""
     paid_by_ledgers: bool
     """Whether the processors' books say what was paid; else the gateway's own summary."""
-    summary_s: float = 70.0
+    summary_s: float
     """How long before the end the last summary begins."""
 
     @property
@@ -107,28 +107,26 @@ def _flapping(seconds: float) -> Table:
     )
 
 
-PREVIEW_FEES = {"default": Decimal("0.05"), "fallback": Decimal("0.15")}
-PREVIEW = Game(
-    name="preview",
-    stages=stages.PREVIEW.table,
-    load=ramp,
-    fees=PREVIEW_FEES,
-    differences_by_processor=False,
-    paid_by_ledgers=False,
-)
-FINAL = Game(
-    name="final",
-    stages=stages.FINAL.table,
-    duration_s=300.0,
-    users=603,
-    load=ramp,
-    amount=Decimal("20.05"),
-    fees={"default": Decimal("0.07"), "fallback": Decimal("0.1")},
-    check_until_s=2.0,
-    differences_by_processor=True,
-    paid_by_ledgers=True,
-    summary_s=360.0,
-)
+def _of_the_event(name: str, *, check_until_s: float, summary_s: float, is_strict: bool) -> Game:
+    """Make a game of the event, which is `is_strict` where differences add up and the processors' books count."""
+    simulated = stages.GAMES[name]
+    return Game(
+        name=name,
+        stages=simulated.table,
+        duration_s=simulated.duration_s,
+        users=simulated.users,
+        load=ramp,
+        amount=Decimal(simulated.amount_cents) / 100,
+        fees={processor: Decimal(percent) / 100 for processor, percent in simulated.fees_percent.items()},
+        check_until_s=check_until_s,
+        differences_by_processor=is_strict,
+        paid_by_ledgers=is_strict,
+        summary_s=summary_s,
+    )
+
+
+PREVIEW = _of_the_event("preview", check_until_s=1.5, summary_s=70.0, is_strict=False)
+FINAL = _of_the_event("final", check_until_s=2.0, summary_s=360.0, is_strict=True)
 """The event's final: the one that decided."""
 CALM = replace(PREVIEW, name="calm", stages=(Stage(0, WORKS, WORKS),), differences_by_processor=True)
 """The preview's load while both processors work; as in all of the following, differences are counted strictly."""

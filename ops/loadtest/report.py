@@ -125,7 +125,7 @@ def _parts(usage: Mapping[str, PartUsage], accepted: int) -> str:
             "-" if part.mb_max is None else f"{part.mb_max:.0f}",
             f"{part.cpu_s:.2f}",
             "-" if part.cpus_max is None else part.cpus_max,
-            f"{part.cpu_s * 1000 / max(accepted, 1):.3f}",
+            f"{part.cpu_ms_each(accepted):.3f}",
         ]
         for name, part in usage.items()
     ]

@@ -27,6 +27,10 @@ class PartUsage:
         """The largest memory that was seen."""
         return max(mb for _, mb in self.memory_mb)
 
+    def cpu_ms_each(self, payments: int) -> float:
+        """Tell how much CPU time, in milliseconds, went into each of so many payments."""
+        return self.cpu_s * 1000 / max(payments, 1)
+
 
 def read_usage_notes(path: Path, began_s: float) -> dict[str, PartUsage]:
     """Read what was noted since `began_s` on the monotonic clock, by part; nothing where nothing was noted."""

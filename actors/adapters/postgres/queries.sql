@@ -337,8 +337,8 @@ FROM json_to_recordset(%(replicas)s::json) AS seen (name text, epoch bigint, bea
 WHERE r.name = seen.name AND r.epoch = seen.epoch AND concat_ws(' ', r.beats, r.lease_until) = seen.beats
 
 -- name: adopt
--- Takes over a page of the claims of replicas that have left, whichever are found first: what it costs does not grow with
--- what they have left. Their later epoch keeps what they sent before from taking effect. The watermarks of the new owner
+-- Takes over a page of the claims of replicas that have left, whichever are found first. Where all that they have left
+-- names processors which are left out, all of it is looked through. Their later epoch keeps what they sent before from taking effect. The watermarks of the new owner
 -- fall to theirs in the same statement. Arrays of ids are for what `write_batch` says.
 WITH me AS (
     SELECT name FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPDATE
@@ -368,9 +368,9 @@ FROM mine JOIN payment USING (correlation_id)
 WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken)) ORDER BY accepted_at_ms, correlation_id
 
 -- name: claims
--- Reads unsettled payments of a replica that stand behind a position and were claimed before an epoch, without those that
--- one was taking over from others, the oldest first:
--- all, or those that name one processor, without those that name one of some others.
+-- Reads unsettled payments of a replica that stand behind a position, the oldest first. They were claimed before an epoch,
+-- and not taken over from others by the registration of another one. Where a processor is given, only those that name it;
+-- none that name a processor which is left out. Each page joins and sorts all that the replica has.
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves
 FROM claim JOIN payment USING (correlation_id)
 WHERE owner = %(replica)s AND epoch < %(before_epoch)s AND epoch <> -%(taking_over_epoch)s
@@ -403,7 +403,7 @@ WITH fence AS (
     RETURNING correlation_id, processor, attempts, state
 ), claimed AS (
     INSERT INTO claim (correlation_id, processor, owner, attempts, epoch)
-    -- As in `adopt`, it was no claim of a payment that was never sent.
+    -- Of no registration: it is no claim of a payment that was never sent.
     SELECT correlation_id, processor, %(replica)s, attempts, 0 FROM reopened
 )
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, 0 AS moves, state
