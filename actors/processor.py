@@ -42,7 +42,7 @@ from actors.timer import Timer
 
 logger = logging.getLogger(__name__)
 
-GATHER_S = 0.010
+GATHER_S = 0.020
 """How long the ends of charges are gathered, so that they are handled together."""
 TRANSITIONS_MAX = 256
 """Changes of the breaker's state that are remembered."""

@@ -11,8 +11,8 @@ class BatchLimits:
     items_max: int = 100
     spacing_s_min: float = 0.010
     """The shortest time between two batches, and the time between them at a rate of up to `quiet_per_s`."""
-    spacing_s_max: float = 0.050
-    items_wanted: int = 20
+    spacing_s_max: float = 0.100
+    items_wanted: int = 40
     """Batches are spaced to hold about this many items, since the cost of a commit is well shared then."""
     quiet_per_s: float = 20.0
     """Up to this many items per second, a commit for each costs little."""
