@@ -107,16 +107,15 @@ def test_a_row_that_was_taken_over_is_none_of_an_earlier_try(mine: ReplicaStorag
     )
 
 
-def test_what_was_taken_over_is_read_again_only_by_a_later_registration_which_may_not_have_heard_of_it(
-    mine: ReplicaStorage, other: ReplicaStorage
-) -> None:
+def test_what_was_taken_over_is_among_what_is_read(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     other.payments.write([claim(1)], [], [])
     other.leases.retire(other.leases.register(0, READING).epoch, both(NOW_MS - 5))
     mine.leases.register(0, READING)
     assert mine.leases.adopt(100) is not None
-    assert (mine.leases.claims(MANY, earlier_run=True), mine.leases.claims(MANY)) == ((), (claim(1),))
-    mine.leases.register(0, READING)
-    assert mine.leases.claims(MANY, earlier_run=True) == (claim(1),)
+    for _ in range(2):
+        assert mine.leases.claims(MANY, earlier_run=True) == (claim(1),)
+        # A later registration may not have heard of it.
+        mine.leases.register(0, READING)
 
 
 def test_a_row_whose_commit_was_not_answered_before_the_replica_joined_again_was_never_sent(
