@@ -48,7 +48,7 @@ class EarlierRows:
     def take_up(self, room: AdoptionRoom) -> int:
         """Give the router as many rows as it has room for; tell how many.
 
-        It ignores those that it drives already.
+        It ignores those that it drives already, and those whose payments have ended there since it had that room.
 
         Raises:
             LedgerUnavailableError: those that were not given are read by a later call.

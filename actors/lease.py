@@ -134,11 +134,14 @@ class LeaseActor(Actor):
         if self._leased_since_s is None or now_s - self._searched_at_s < ADOPT_S:
             return
         self._searched_at_s = now_s
-        room = self._takeover.room()
-        given = self._earlier_rows.take_up(room)
         # After Postgres was away, all others get the time to renew their leases.
-        if now_s - self._leased_since_s >= LEASE_S:
-            self._adopt(replace(room, count=room.count - given))
+        takes_over = now_s - self._leased_since_s >= LEASE_S
+        with self._takeover.adopting() as room:
+            given = self._earlier_rows.take_up(room)
+            if takes_over:
+                self._adopt(replace(room, count=room.count - given))
+        if takes_over:
+            self._take_over_the_rest()
 
     def _adopt(self, room: AdoptionRoom) -> None:
         try:
@@ -150,12 +153,15 @@ class LeaseActor(Actor):
         if adopted is not None:
             # Also where nobody can tell them, the next heartbeat may not raise the watermarks above theirs.
             self._published = _lowest(self._published, Watermarks(adopted.oldest_stamp_ms, adopted.oldest_stamp_ms))
+
+    def _take_over_the_rest(self) -> None:
+        """Copy journals, and answer what operators have found out."""
         self.progressed()
         self._takeover.adopt_journals(self._fleet.gone)
         try:
             self._resolver.answer_round()
         except LedgerUnavailableError:
-            self._registration = None  # As above.
+            self._registration = None  # As in `_adopt`.
             raise
 
     def _keep_lease(self) -> None:
@@ -211,7 +217,8 @@ class LeaseActor(Actor):
         self._fleet.look()
         self._runtime.clock.join(max(registration.published_ms, self._fleet.published_ms))
         self._earlier_rows.begin(registration.watermark_ms)
-        self._earlier_rows.take_up(self._takeover.room())
+        with self._takeover.adopting() as room:
+            self._earlier_rows.take_up(room)
         self._searched_at_s = self._runtime.now_s()
         self.progressed()
         for chunk in in_chunks(self._payments.latest(LATEST_MAX)):

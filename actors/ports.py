@@ -292,8 +292,8 @@ class LeaseStore(Protocol):
 
         Only those that name the processor `naming`, where it is given, and none that name one of `leave_out`.
         With `earlier_run` without those that the present run of the actors has written: they are driven already, or
-        their claims are tried again, since nobody has heard of them. Rows that were taken over are among those given,
-        but for those of the present registration: they may have been moved and settled before what is read arrives.
+        their claims are tried again, since nobody has heard of them. Rows that were taken over are among those given.
+        What is given may be out of date when it arrives: payments that are driven here may have moved and ended.
         """
 
 

@@ -16,9 +16,10 @@ from actors.messages.processor import Charge, LookUp
 from actors.messages.router import (
     Adopt,
     AvailabilityChanged,
+    BeginAdoption,
     ChargesEnded,
     DecisionDue,
-    GetAdoptionRoom,
+    EndAdoption,
     GetBeingWritten,
     GetDriven,
     GetDrivenCount,
@@ -103,8 +104,10 @@ class RouterActor(Actor):
                 return dispatcher.being_written()
             case GetDrivenCount():
                 return dispatcher.driven_count()
-            case GetAdoptionRoom():
-                return dispatcher.adoption_room()
+            case BeginAdoption():
+                return dispatcher.begin_adoption()
+            case EndAdoption():
+                dispatcher.end_adoption()
             case GetDriven(correlation_id):
                 return dispatcher.describe(correlation_id)
             case GetRouterStats():

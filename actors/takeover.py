@@ -1,7 +1,8 @@
 """Takes over what replicas that are gone have left: their rows in Postgres, and their journals."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 
@@ -10,7 +11,7 @@ from actors.domain.records import AdoptedClaims
 from actors.domain.work import AdoptionRoom
 from actors.errors import GatewayUnavailableError, JournalUnavailableError
 from actors.messages.intake import GetTakeOverRoom, TakeOver
-from actors.messages.router import Adopt, GetAdoptionRoom
+from actors.messages.router import Adopt, BeginAdoption, EndAdoption
 from actors.ports import JournalShelf, LeaseStore, Orphan, Recipient
 
 logger = logging.getLogger(__name__)
@@ -46,10 +47,21 @@ class Takeover:
         self._shelf = shelf
         self._progressed = progressed
 
-    def room(self) -> AdoptionRoom:
-        """Ask for which rows the router has room, and how many at once; for none where it does not answer."""
+    @contextmanager
+    def adopting(self) -> Iterator[AdoptionRoom]:
+        """Ask for which rows the router has room, and how many at once; for none where it does not answer.
+
+        What is to be adopted has to be read within this: what ends meanwhile is not begun anew by a row that is out of
+        date. The router has to remember it, so nothing that lasts may be done within.
+        """
         try:
-            room: AdoptionRoom = self._router.ask(GetAdoptionRoom(), ASK_S_MAX)
+            yield self._room()
+        finally:
+            self._router.tell(EndAdoption())
+
+    def _room(self) -> AdoptionRoom:
+        try:
+            room: AdoptionRoom = self._router.ask(BeginAdoption(), ASK_S_MAX)
         except GatewayUnavailableError:
             return AdoptionRoom(0)
         return replace(room, count=min(room.count, ADOPTED_AT_ONCE_MAX))

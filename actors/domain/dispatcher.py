@@ -71,6 +71,8 @@ class Dispatcher:
         """How many of them come from rows."""
         self._adopted_aside = 0
         """How many are both."""
+        self._ended_meanwhile: set[UUID] | None = None
+        """Payments that have ended here since rows began to be read; None while none are read."""
         self._store_changed = False
         """Whether Postgres may have forgotten something since this dispatcher began."""
         self._asked = window_max
@@ -104,28 +106,14 @@ class Dispatcher:
         assert self._asked >= 0, "the intake gives no more than it was asked for"
 
     def adopted(self, claims: Iterable[Claim], oldest_stamp_ms: int, now_s: float) -> None:
-        """Take rows whose payments may have been charged, under no older stamp than this, where they name anybody."""
+        """Take rows whose payments may have been charged, under no older stamp than this, where they name anybody.
+
+        Those of payments that have ended here since rows began to be read are gone, and may name who did not charge.
+        """
+        ended = self._ended_meanwhile or ()
         for claim in claims:
-            key = claim.payment.correlation_id
-            life = self._lives.get(key)
-            if life is not None and not life.has_row:
-                self._stop_holding(life)
-                if life.payment.money != claim.payment.money:
-                    # The row came first. Postgres compares the amounts, and the other one is reported.
-                    if life.state is State.HELD:
-                        self._rivals.setdefault(key, []).append((life.payment, bool(life.unasked)))
-                    self._apply(life, ClaimRejected(), now_s)
-                elif life.state is State.HELD:
-                    # It came from the journal before its row was known, and need not be claimed any more.
-                    self._work.recorded.append(key)
-            life = self._lives.get(key)
-            if life is None:
-                self._lives[key] = life = Lifecycle(claim.payment, is_adopted=True)
-                self._adopted += 1
-            if self._store_changed:
-                self._apply(life, Replayed(self._names, must_answer=True), now_s)
-            self._apply(life, Adopted(claim.processor, claim.attempts, claim.moves, oldest_stamp_ms), now_s)
-            self._accept_rivals(key, now_s)
+            if claim.payment.correlation_id not in ended:
+                self._adopt(claim, oldest_stamp_ms, now_s)
 
     def claimed(self, ids: Iterable[UUID], now_s: float) -> None:
         """Note rows that are committed and belong to this replica."""
@@ -198,7 +186,8 @@ class Dispatcher:
         `reopened` is its row, where it had ended as `ended` and was taken up again for this.
         """
         if reopened is not None:
-            self.adopted((reopened,), now_ms, now_s)
+            # Whatever has become of its row since: before it is charged, a move has to find the row.
+            self._adopt(reopened, now_ms, now_s)
         life = self._lives.get(finding.correlation_id)
         if life is None:
             return None
@@ -294,6 +283,16 @@ class Dispatcher:
         """Tell how many payments wait for Postgres."""
         return sum(life.state in WRITING for life in self._lives.values())
 
+    def begin_adoption(self) -> AdoptionRoom:
+        """Tell which rows there is room for, and note from now on what ends while they are read."""
+        # What ended before is committed, so nobody reads its row any more.
+        self._ended_meanwhile = set()
+        return self.adoption_room()
+
+    def end_adoption(self) -> None:
+        """Note that all rows that were read are told."""
+        self._ended_meanwhile = None
+
     def adoption_room(self) -> AdoptionRoom:
         """Tell how many more payments may be adopted: a window stays free for those of the journal.
 
@@ -329,6 +328,28 @@ class Dispatcher:
         return Driven(life.payment, life.state, life.processor, life.attempts, life.pinned)
 
     # How it is decided.
+
+    def _adopt(self, claim: Claim, oldest_stamp_ms: int, now_s: float) -> None:
+        key = claim.payment.correlation_id
+        life = self._lives.get(key)
+        if life is not None and not life.has_row:
+            self._stop_holding(life)
+            if life.payment.money != claim.payment.money:
+                # The row came first. Postgres compares the amounts, and the other one is reported.
+                if life.state is State.HELD:
+                    self._rivals.setdefault(key, []).append((life.payment, bool(life.unasked)))
+                self._apply(life, ClaimRejected(), now_s)
+            elif life.state is State.HELD:
+                # It came from the journal before its row was known, and need not be claimed any more.
+                self._work.recorded.append(key)
+        life = self._lives.get(key)
+        if life is None:
+            self._lives[key] = life = Lifecycle(claim.payment, is_adopted=True)
+            self._adopted += 1
+        if self._store_changed:
+            self._apply(life, Replayed(self._names, must_answer=True), now_s)
+        self._apply(life, Adopted(claim.processor, claim.attempts, claim.moves, oldest_stamp_ms), now_s)
+        self._accept_rivals(key, now_s)
 
     def _accept(self, payment: Payment, now_s: float, *, replayed: bool) -> None:
         key = payment.correlation_id
@@ -414,6 +435,8 @@ class Dispatcher:
         self._adopted -= life.is_adopted
         key = life.payment.correlation_id
         del self._lives[key]
+        if self._ended_meanwhile is not None and life.state is not State.RELEASED:
+            self._ended_meanwhile.add(key)
         if life.pinned_at is not None:
             self._count_pinned(life.pinned_at, -1)
         self._marks.forgotten(key)

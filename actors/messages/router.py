@@ -96,8 +96,16 @@ class GetDrivenCount:
 
 
 @dataclass(frozen=True, slots=True)
-class GetAdoptionRoom:
-    """A question: how many more payments may be adopted?"""
+class BeginAdoption:
+    """Remember from now on which payments end: rows that are read meanwhile may be out of date.
+
+    Answers `AdoptionRoom`.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class EndAdoption:
+    """All rows that were read since `BeginAdoption` are told: what has ended need not be remembered any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +158,8 @@ RouterMessage = (
     | GetUncommitted
     | GetBeingWritten
     | GetDrivenCount
-    | GetAdoptionRoom
+    | BeginAdoption
+    | EndAdoption
     | GetDriven
     | Resolve
     | GetRouterStats

@@ -67,6 +67,8 @@ class Cluster:
         self.journals = {name: MemoryJournal() for name in names}
         self.store_memories = {name: MemoryStoreMemory() for name in names}
         self._channels: dict[str, MemoryChannel] = {}
+        self.row_delays_s = dict.fromkeys(names, 0.0)
+        """How long rows that Postgres has read are on their way to the lease's actor of each replica."""
         self.replicas = {name: SimulatedReplica(self, name) for name in names}
 
     def make_parts(self, settings: Settings, runtime: SimulatedRuntime) -> Parts:
@@ -77,7 +79,7 @@ class Cluster:
             runtime=runtime,
             database=FreeDatabase(),
             payments=MemoryPayments(self.tables, fence, lambda: self._wait(runtime)),
-            leases=MemoryLeases(self.tables, fence),
+            leases=MemoryLeases(self.tables, fence, lambda: self._wait_for_rows(runtime, name)),
             resolutions=MemoryResolutions(self.tables, fence),
             purges=MemoryPurge(self.tables, fence),
             board=self.board,
@@ -133,6 +135,10 @@ class Cluster:
     def _wait(self, runtime: SimulatedRuntime) -> None:
         if self.conditions.commit_s:
             runtime.sleep(self.conditions.commit_s)
+
+    def _wait_for_rows(self, runtime: SimulatedRuntime, name: str) -> None:
+        if self.row_delays_s[name]:
+            runtime.sleep(self.row_delays_s[name])
 
 
 class FreeDatabase:

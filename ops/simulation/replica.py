@@ -1,6 +1,7 @@
 """One replica in virtual time: the product's own system, whose mailboxes the simulation empties."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors.actor import Actor, Address
@@ -27,6 +28,8 @@ class Mailbox(Address):
         """Called after each message."""
         self.is_woken = False
         """Whether the actor is about to handle its messages, or is at it."""
+        self.is_handling = False
+        """Whether the actor handles messages, also while it waits for something in the midst of one."""
 
     def put_in(self, actor: Actor) -> None:
         """Put in the actor that lives behind this address."""
@@ -41,7 +44,11 @@ class Mailbox(Address):
     def handle(self) -> None:
         """Let the actor handle all that waits for it as one slice."""
         if self.actor is not None:
-            self.actor.handle_waiting()
+            self.is_handling = True
+            try:
+                self.actor.handle_waiting()
+            finally:
+                self.is_handling = False
 
     def tell(self, message: object) -> None:
         """Send a message without waiting."""
@@ -49,9 +56,9 @@ class Mailbox(Address):
         self.wake()
 
     def ask(self, message: object, timeout_s: float) -> Any:  # noqa: ANN401, ARG002  # as in the protocol
-        """Let the actor answer at once. None of those that are asked ever waits for anything."""
-        if self.actor is None:
-            raise GatewayUnavailableError(f"{self.name} is not started")
+        """Let the actor answer at once, unless it waits for something while it handles a message."""
+        if self.actor is None or self.is_handling:
+            raise GatewayUnavailableError(f"{self.name} is not started, or does not answer")
         answer = self.actor.actor_ref.ask(message, block=False)
         self.handle()
         return answer.get(timeout=0)
@@ -112,8 +119,8 @@ class SimulatedReplica:
 
     @property
     def busy(self) -> list[Mailbox]:
-        """The mailboxes in which messages wait."""
-        return [mailbox for mailbox in self.mailboxes.values() if not mailbox.is_empty]
+        """The mailboxes in which messages wait for an actor that may handle them now."""
+        return [each for each in self.mailboxes.values() if not each.is_empty and not each.is_handling]
 
     def handle(self, mailbox: Mailbox) -> None:
         """Let an actor handle what waits for it; a replica that has lost its lease starts anew."""
@@ -122,6 +129,10 @@ class SimulatedReplica:
         except LeaseLostError:
             self.crash()
             self.start()
+
+    def handle_or_wait(self, mailbox: Mailbox) -> None:
+        """Let an actor handle what waits for it, which goes on later where it has to wait for something."""
+        self._cluster.clock.start(partial(self.handle, mailbox))
 
     def _make_mailbox(self, name: str) -> Mailbox:
         mailbox = self._cluster.make_mailbox(self, name)

@@ -190,6 +190,16 @@ def _state_of(record: PaymentRecord) -> PaymentState:
 class MemoryLeases(MemoryStore):
     """Fulfils `actors.ports.LeaseStore`."""
 
+    def __init__(
+        self,
+        tables: MemoryTables | None = None,
+        fence: MemoryFence | None = None,
+        wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`wait` is called when rows are read, before they are given: they may be out of date after it."""
+        super().__init__(tables, fence)
+        self._wait = wait
+
     def identity(self) -> StoreIdentity:
         self._answer()
         return StoreIdentity("in memory", self.tables.timeline, position=0, noted_position=0)
@@ -277,11 +287,13 @@ class MemoryLeases(MemoryStore):
             return None
         oldest_stamp_ms = min(tables.leases[owned.owner].watermark_ms for owned in taken)
         for owned in taken:
-            owned.owner, owned.epoch = self.fence.replica, -self.fence.epoch
+            owned.owner, owned.epoch = self.fence.replica, 0
         mine.watermark_ms = min(mine.watermark_ms, oldest_stamp_ms)
         mine.answered_ms = min(mine.answered_ms, oldest_stamp_ms)
+        adopted = AdoptedClaims(tuple(owned.claim for owned in taken), oldest_stamp_ms)
+        self._wait()
         self._lose_the_answer()
-        return AdoptedClaims(tuple(owned.claim for owned in taken), oldest_stamp_ms)
+        return adopted
 
     def claims(
         self,
@@ -294,12 +306,13 @@ class MemoryLeases(MemoryStore):
     ) -> tuple[Claim, ...]:
         self._answer()
         owned = self._oldest_of({self.fence.replica})
-        since, taking_over = self.fence.since_epoch, -self.fence.epoch
-        claims = (each.claim for each in owned if not earlier_run or taking_over != each.epoch < since)
+        claims = (each.claim for each in owned if not earlier_run or each.epoch < self.fence.since_epoch)
         claims = (each for each in claims if naming in {None, each.processor} and each.processor not in leave_out)
         place = after.at_ms, after.correlation_id
         behind = (each for each in claims if (each.payment.accepted_at_ms, each.payment.correlation_id) > place)
-        return tuple(islice(behind, claims_max))
+        read = tuple(islice(behind, claims_max))
+        self._wait()
+        return read
 
     def _oldest_of(self, owners: set[str]) -> list[OwnedClaim]:
         owned = (owned for owned in self.tables.claims.values() if owned.owner in owners)

@@ -17,7 +17,7 @@ from actors.lease import ADOPT_S, BEAT_S, LeaseActor
 from actors.messages.intake import FirstAmountsFound, GetTakeOverRoom, TakeOver
 from actors.messages.lease import GetLivingCount, Leave
 from actors.messages.processor import GetUnreported, LeaseRenewed
-from actors.messages.router import Adopt, GetAdoptionRoom, GetUncommitted, Resolve, StoreChanged
+from actors.messages.router import Adopt, BeginAdoption, EndAdoption, GetUncommitted, Resolve, StoreChanged
 from actors.messages.trouble import GetTrouble
 from actors.resolver import Resolver
 from actors.takeover import ADOPTED_AT_ONCE_MAX, TAKEN_AT_ONCE_MAX
@@ -40,7 +40,7 @@ class Lease:
         """Called with each question that the actor asks, before it is answered."""
         self.tables = tables or MemoryTables()
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
-        self.router = self.recorder({GetUncommitted: NOTHING_MISSING, GetAdoptionRoom: AdoptionRoom(100)})
+        self.router = self.recorder({GetUncommitted: NOTHING_MISSING, BeginAdoption: AdoptionRoom(100)})
         self.processor = self.recorder({GetUnreported: NOTHING_MISSING})
         self.intake, self.shelf = self.recorder({GetTakeOverRoom: 100_000, TakeOver: True}), MemoryShelf()
         self.memory = memory or MemoryStoreMemory()
@@ -80,6 +80,11 @@ class Lease:
     def read(self) -> list[Claim]:
         """The rows that the router was given."""
         return [claim for message in self.router.messages if isinstance(message, Adopt) for claim in message.claims]
+
+    @property
+    def told(self) -> list[object]:
+        """What the router was told, but for the ends of searches."""
+        return [message for message in self.router.messages if not isinstance(message, EndAdoption)]
 
     @property
     def watermark_ms(self) -> int:
@@ -134,7 +139,7 @@ def test_unsettled_rows_of_an_earlier_run_are_adopted_before_the_lease_counts() 
     before = write(tables, "1", [Claim(payment(1), "default"), Claim(payment(2), "fallback")], [payment(1)])
     before.beat(1, both(NOW_MS - 500), READING)
     lease = Lease(tables).start()
-    assert lease.router.messages == [Adopt((Claim(payment(2), "fallback"),), NOW_MS - 500)]
+    assert lease.told == [Adopt((Claim(payment(2), "fallback"),), NOW_MS - 500)]
     (found,) = lease.intake.messages
     assert isinstance(found, FirstAmountsFound)
     assert [(one.correlation_id, one.amount_minor) for one in found.payments] == [(payment(1).correlation_id, 1990)]
@@ -144,9 +149,9 @@ def with_room(lease: Lease, room: int) -> Lease:
     """Let the router have room for so many payments, which rows that it is given take up."""
 
     def count(question: object) -> None:
-        if isinstance(question, GetAdoptionRoom):
+        if isinstance(question, BeginAdoption):
             given = sum(len(message.claims) for message in lease.router.messages if isinstance(message, Adopt))
-            lease.router.answers[GetAdoptionRoom] = AdoptionRoom(max(0, room - given))
+            lease.router.answers[BeginAdoption] = AdoptionRoom(max(0, room - given))
 
     lease.hook = count
     return lease
@@ -181,11 +186,11 @@ def test_rows_that_name_a_processor_with_its_share_keep_no_others_from_being_rea
     write(tables, "1", [Claim(payment(number), None) for number in range(250, 270)])
     lease = Lease(tables).start()
     before_ms = lease.watermark_ms
-    lease.router.answers[GetAdoptionRoom] = AdoptionRoom(100, frozenset({"default"}))
+    lease.router.answers[BeginAdoption] = AdoptionRoom(100, frozenset({"default"}))
     lease.advance(2 * ADOPT_S)
     assert [claim.processor for claim in lease.read] == ["default"] * 100 + [None] * 20
     assert lease.watermark_ms == before_ms, "the others may have been charged"
-    lease.router.answers[GetAdoptionRoom] = AdoptionRoom(100)
+    lease.router.answers[BeginAdoption] = AdoptionRoom(100)
     lease.advance(3 * ADOPT_S)
     assert {claim.payment for claim in lease.read} == {payment(number) for number in range(270)}
     assert len(lease.read) == 270
@@ -353,7 +358,7 @@ def test_a_purge_that_came_before_the_start_is_followed_before_anything_is_adopt
     lease = Lease(tables, generation=0).start()
     lease.runtime.run_spawned()
     assert lease.purges == [None]
-    assert lease.router.messages == []
+    assert lease.told == []
 
 
 def test_leaving_with_nothing_unsettled_holds_no_summary_open() -> None:
@@ -393,20 +398,20 @@ def test_leaving_before_it_has_joined_or_without_postgres_does_no_harm() -> None
 def test_payments_of_a_replica_that_is_gone_are_adopted_with_its_watermark() -> None:
     lease = Lease(left_by_replica_2(1, 2)).start()
     lease.advance(LEASE_S + BEAT_S)
-    assert lease.router.messages == [Adopt((Claim(payment(1), "fallback"), Claim(payment(2), "fallback")), NOW_MS - 40)]
+    assert lease.told == [Adopt((Claim(payment(1), "fallback"), Claim(payment(2), "fallback")), NOW_MS - 40)]
     lease.advance(LEASE_S)
-    assert len(lease.router.messages) == 1
+    assert len(lease.told) == 1
 
 
 def test_it_looks_for_what_others_have_left_once_a_second() -> None:
     lease = Lease(left_by_replica_2(1, 2, 3)).start()
-    lease.router.answers[GetAdoptionRoom] = AdoptionRoom(1)
+    lease.router.answers[BeginAdoption] = AdoptionRoom(1)
     lease.advance(LEASE_S)
-    assert len(lease.router.messages) == 1
+    assert len(lease.told) == 1
     lease.advance(ADOPT_S - BEAT_S)
-    assert len(lease.router.messages) == 1
+    assert len(lease.told) == 1
     lease.advance(BEAT_S)
-    assert len(lease.router.messages) == 2
+    assert len(lease.told) == 2
 
 
 def test_after_postgres_was_away_others_get_the_time_to_renew_before_anything_is_adopted() -> None:
@@ -414,9 +419,9 @@ def test_after_postgres_was_away_others_get_the_time_to_renew_before_anything_is
     lease.advance(LEASE_S - BEAT_S)
     lease.leases.failures = 1
     lease.advance(LEASE_S)
-    assert lease.router.messages == []
+    assert lease.told == []
     lease.advance(2 * BEAT_S)
-    assert len(lease.router.messages) == 1
+    assert len(lease.told) == 1
 
 
 def test_rows_whose_adoption_was_not_answered_are_found_by_joining_again() -> None:
@@ -424,7 +429,7 @@ def test_rows_whose_adoption_was_not_answered_are_found_by_joining_again() -> No
     lease.leases.lost_answers = 1
     lease.advance(2 * LEASE_S)
     assert lease.leases.lost_answers == 0
-    assert lease.router.messages == [Adopt((Claim(payment(1), "fallback"),), NOW_MS - 40)]
+    assert lease.told == [Adopt((Claim(payment(1), "fallback"),), NOW_MS - 40)]
 
 
 def test_after_an_adoption_the_watermark_stays_low_also_while_nobody_can_tell() -> None:
@@ -434,6 +439,39 @@ def test_after_an_adoption_the_watermark_stays_low_also_while_nobody_can_tell() 
     lease.advance(2 * BEAT_S)
     assert [owned.owner for owned in lease.tables.claims.values()] == ["1"]
     assert lease.watermark_ms <= NOW_MS - 40
+
+
+@pytest.mark.parametrize("owner", ["1", "2"])
+def test_no_row_is_read_before_the_router_has_begun_to_remember_what_ends(owner: str) -> None:
+    tables = left_by_replica_2(1) if owner == "2" else MemoryTables()
+    if owner == "1":
+        write(tables, "1", [Claim(payment(1), "default")])
+    lease = Lease(tables)
+
+    def settle(question: object) -> None:
+        if isinstance(question, BeginAdoption):
+            tables.claims.clear()
+
+    lease.hook = settle
+    lease.start().advance(2 * LEASE_S)
+    assert lease.read == []
+
+
+def test_the_router_hears_of_the_end_of_each_search_also_where_postgres_does_not_answer() -> None:
+    lease = Lease(left_by_replica_2(1))
+    begun: list[int] = []
+
+    def count(question: object) -> None:
+        if isinstance(question, BeginAdoption):
+            begun.append(len(lease.router.messages))
+
+    lease.hook = count
+    lease.start().advance(LEASE_S - BEAT_S)
+    lease.leases.lost_answers = 1
+    lease.advance(2 * ADOPT_S)
+    told = [lease.router.messages[one:other] for one, other in zip(begun, [*begun[1:], None], strict=True)]
+    assert {type(messages[-1]) for messages in told} == {EndAdoption}
+    assert [[type(each) for each in messages] for messages in told].count([Adopt, EndAdoption]) == 1
 
 
 def test_the_lease_is_renewed_while_a_long_journal_is_copied() -> None:
@@ -626,7 +664,7 @@ def test_the_next_process_notices_that_postgres_forgot_while_there_was_none() ->
     lease = Lease().start()
     lease.tables.forget(lease.tables.copy())
     successor = Lease(lease.tables, memory=lease.memory).start()
-    assert successor.router.messages == [StoreChanged()]
+    assert successor.told == [StoreChanged()]
 
 
 def test_a_process_that_begins_after_postgres_forgot_is_told_as_well() -> None:
@@ -635,7 +673,7 @@ def test_a_process_that_begins_after_postgres_forgot_is_told_as_well() -> None:
     lease.advance(2 * BEAT_S)
     successor = Lease(lease.tables, memory=lease.memory).start()
     successor.advance(2 * BEAT_S)
-    assert successor.router.messages == [StoreChanged()]
+    assert successor.told == [StoreChanged()]
 
 
 def test_after_postgres_forgot_others_get_the_time_to_join_before_anything_is_adopted() -> None:
@@ -643,9 +681,9 @@ def test_after_postgres_forgot_others_get_the_time_to_join_before_anything_is_ad
     lease.advance(LEASE_S - BEAT_S)
     lease.tables.forget(lease.tables.copy())
     lease.advance(LEASE_S)
-    assert lease.router.messages == [StoreChanged()]
+    assert lease.told == [StoreChanged()]
     lease.advance(2 * BEAT_S)
-    assert [type(message) for message in lease.router.messages] == [StoreChanged, Adopt]
+    assert [type(message) for message in lease.told] == [StoreChanged, Adopt]
 
 
 def test_a_purge_that_postgres_forgot_is_followed_and_the_replica_joins_when_it_is_repeated() -> None:

@@ -25,9 +25,10 @@ from actors.messages.processor import Charge, LookUp
 from actors.messages.router import (
     Adopt,
     AvailabilityChanged,
+    BeginAdoption,
     ChargesEnded,
     DecisionDue,
-    GetAdoptionRoom,
+    EndAdoption,
     GetBeingWritten,
     GetDriven,
     GetDrivenCount,
@@ -182,6 +183,16 @@ def test_it_wakes_by_itself_when_the_patience_with_an_outage_ends() -> None:
     assert router.persistence.messages == [Write((Claim(payment(1), "fallback"),), (), ())]
 
 
+def test_a_row_that_was_read_before_its_payment_was_settled_is_ignored() -> None:
+    router = Router().charging(1)
+    router.tell(router.ended(1, Outcome.SETTLED), BeginAdoption())
+    router.tell(written(settled=(ONE,)), Adopt((Claim(payment(1), "default"),), NOW_MS), EndAdoption())
+    assert router.default.messages == []
+    assert router.actor.on_receive(GetDrivenCount()) == 0
+    router.tell(Adopt((Claim(payment(2), "default"),), NOW_MS))
+    assert router.default.messages == [Charge((payment(2),))]
+
+
 def test_it_tells_how_far_a_payment_is() -> None:
     router = Router().charging(1)
     driven = Driven(payment(1), State.CHARGING, "default", attempts=0, pinned=False)
@@ -211,14 +222,14 @@ def test_it_tells_what_it_is_busy_with() -> None:
 
 def test_it_answers_what_the_lease_and_a_purge_ask() -> None:
     router = Router().charging(1, 2)
-    room = router.actor.on_receive(GetAdoptionRoom())
+    room = router.actor.on_receive(BeginAdoption())
     assert router.actor.on_receive(GetUncommitted()) == NOTHING_MISSING
     router.tell(router.ended(1, Outcome.SETTLED), Adopt((Claim(payment(3), "default"),), NOW_MS - 7))
     assert router.actor.on_receive(GetUncommitted()) == both(NOW_MS - 7)
     assert router.actor.on_receive(GetBeingWritten()) == 1
     assert router.actor.on_receive(GetDrivenCount()) == 3
     # What waits for a processor's answer takes no room.
-    assert router.actor.on_receive(GetAdoptionRoom()) == room
+    assert router.actor.on_receive(BeginAdoption()) == room
 
 
 def test_a_change_of_the_choice_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ from actors.domain.records import AdoptedClaims
 from actors.domain.work import AdoptionRoom
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
 from actors.messages.intake import GetTakeOverRoom, TakeOver
-from actors.messages.router import Adopt, GetAdoptionRoom
+from actors.messages.router import Adopt, BeginAdoption, EndAdoption
 from actors.takeover import ADOPTED_AT_ONCE_MAX, TAKEN_AT_ONCE_MAX, Takeover
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
@@ -48,7 +48,7 @@ class Replica:
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
         self.leases.register(0, READING)
         self.router, self.intake, self.shelf = (
-            Recorder({GetAdoptionRoom: AdoptionRoom(10_000)}),
+            Recorder({BeginAdoption: AdoptionRoom(10_000)}),
             Intake(),
             MemoryShelf(),
         )
@@ -66,7 +66,8 @@ class Replica:
 
     def adopt(self) -> AdoptedClaims | None:
         """Adopt as many rows as the router has room for."""
-        return self.takeover.adopt_rows(self.takeover.room())
+        with self.takeover.adopting() as room:
+            return self.takeover.adopt_rows(room)
 
     def leave(self, *numbers: int) -> MemoryOrphan:
         """Put a journal onto the shelf that nobody holds."""
@@ -81,16 +82,16 @@ class Replica:
 
 def test_rows_are_adopted_as_many_as_the_router_has_room_for() -> None:
     replica = Replica(rows=5)
-    replica.router.answers[GetAdoptionRoom] = AdoptionRoom(2)
+    replica.router.answers[BeginAdoption] = AdoptionRoom(2)
     adopted = replica.adopt()
     assert adopted is not None
-    assert replica.router.messages == [Adopt(adopted.claims, adopted.oldest_stamp_ms)]
+    assert replica.router.messages == [Adopt(adopted.claims, adopted.oldest_stamp_ms), EndAdoption()]
     assert replica.adopted() == [2]
 
 
 def test_rows_that_name_a_processor_with_its_share_are_left_where_they_are() -> None:
     replica = Replica(rows=5)
-    replica.router.answers[GetAdoptionRoom] = AdoptionRoom(10, frozenset({"default"}))
+    replica.router.answers[BeginAdoption] = AdoptionRoom(10, frozenset({"default"}))
     assert replica.adopt() is None
     assert {owned.owner for owned in replica.tables.claims.values()} == {"2"}
 
@@ -105,7 +106,7 @@ def test_one_statement_adopts_a_greatest_number_of_rows() -> None:
 @pytest.mark.parametrize("room", [AdoptionRoom(0), GatewayUnavailableError("planted")])
 def test_nothing_is_adopted_while_the_router_has_no_room_or_does_not_answer(room: object) -> None:
     replica = Replica(rows=5)
-    replica.router.answers[GetAdoptionRoom] = room
+    replica.router.answers[BeginAdoption] = room
     assert replica.adopt() is None
     assert {owned.owner for owned in replica.tables.claims.values()} == {"2"}
 
@@ -113,7 +114,7 @@ def test_nothing_is_adopted_while_the_router_has_no_room_or_does_not_answer(room
 def test_where_nothing_was_left_the_router_is_told_nothing() -> None:
     replica = Replica()
     assert replica.adopt() is None
-    assert replica.router.messages == []
+    assert replica.router.messages == [EndAdoption()]
 
 
 def test_an_adoption_that_is_not_answered_is_reported() -> None:
@@ -121,7 +122,7 @@ def test_an_adoption_that_is_not_answered_is_reported() -> None:
     replica.leases.lost_answers = 1
     with pytest.raises(LedgerUnavailableError):
         replica.adopt()
-    assert replica.router.messages == []
+    assert replica.router.messages == [EndAdoption()]
 
 
 def test_a_journal_that_nobody_holds_is_copied_and_cleared() -> None:

@@ -160,9 +160,9 @@ def accept(replica: SimulatedReplica, payment: Payment) -> AcceptAnswer:
 
 
 def step(replica: SimulatedReplica, index: int) -> None:
-    """Let one of the actors for which messages wait handle them."""
+    """Let one of the actors for which messages wait handle them, until it waits for something else."""
     if busy := replica.busy:
-        replica.handle(busy[index % len(busy)])
+        replica.handle_or_wait(busy[index % len(busy)])
 
 
 def is_idle(replica: SimulatedReplica) -> bool:

@@ -35,6 +35,8 @@ class StoreLoss:
         self._tables.forget(self._copy)
         gone = before.payments.keys() - self._tables.payments.keys()
         held = {key: before.claims[key].owner for key in gone & before.claims.keys()}
+        # One that was written anew since it was forgotten before may have ended, and so have left the memory.
+        self._held = {key: owner for key, owner in self._held.items() if key not in gone}
         self._held |= {key: owner for key, owner in held.items() if owner in running}
         self.payments |= gone - self._held.keys()
 

@@ -132,6 +132,11 @@ class Gateway(RuleBasedStateMachine):
         for store in (self.model.payments[name], self.model.leases[name]):
             store.failures, store.lost_answers = failures, lost_answers
 
+    @rule(name=st.sampled_from(REPLICAS), seconds=st.sampled_from([0.0, 0.1, 0.5, 2.0]))
+    def delay_rows(self, name: str, seconds: float) -> None:
+        """Let rows that a replica reads come so much later than they are read."""
+        self.model.row_delays_s[name] = seconds
+
     @rule(name=names)
     def lose_a_processor_for_ever(self, name: str) -> None:
         """Let a processor refuse all connections from now on. What Postgres forgot may need the answers of both."""
@@ -269,6 +274,7 @@ class Gateway(RuleBasedStateMachine):
         for journal in self.model.journals.values():
             journal.broken = False
         self.model.board.gone = False
+        self.model.row_delays_s = dict.fromkeys(REPLICAS, 0.0)
         for processor in PROCESSORS:
             self.model.behave(processor.name, "ok")
         self._come_to_rest()

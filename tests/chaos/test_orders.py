@@ -4,6 +4,7 @@ from uuid import UUID
 
 from actors.domain.money import Money
 from actors.summaries import SUMMARY_S_MAX, WindowSummary
+from tests.chaos.late_rows import FIRST, read_a_row_before_its_payment_moves_and_tell_it_after_the_settlement
 from tests.chaos.model import PROCESSORS, WINDOW_MAX
 from tests.chaos.summaries import ask_while_a_charge_is_under_way
 from tests.chaos.test_model import HOUR_MS, Gateway
@@ -184,3 +185,30 @@ def test_a_replica_that_stands_aside_says_so_again_to_a_postgres_that_forgot_it(
     gateway.run_freely(5.0)
     gateway.copy_postgres_or_put_it_back(to_copy=False)
     gateway.teardown()
+
+
+def test_a_payment_that_postgres_forgets_once_more_after_it_was_written_anew_and_settled_may_be_missing() -> None:
+    gateway = Gateway()
+    gateway.start()
+    gateway.run_freely(1.0)
+    gateway.copy_postgres_or_put_it_back(to_copy=True)
+    gateway.behave("default", "slow")
+    gateway.post(0, 100, again=False)
+    while not gateway.model.tables.claims:
+        gateway.pass_time(0.01)
+        for index in range(10):
+            gateway.handle_messages(index, 1)
+    gateway.copy_postgres_or_put_it_back(to_copy=False)
+    gateway.behave("default", "ok")
+    while not gateway.model.tables.settlements:
+        gateway.run_freely(0.1)
+    gateway.copy_postgres_or_put_it_back(to_copy=False)
+    gateway.every_accepted_payment_is_durable()
+    gateway.teardown()
+
+
+def test_a_row_that_arrives_after_its_payment_has_moved_and_is_settled_is_not_charged() -> None:
+    gateway = Gateway()
+    read_a_row_before_its_payment_moves_and_tell_it_after_the_settlement(gateway)
+    charged = {name: {each.correlation_id for each in gateway.model.charges(name)} for name in gateway.model.processors}
+    assert [FIRST in charged[name] for name in ("default", "fallback")] == [False, True]

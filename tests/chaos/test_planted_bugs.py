@@ -14,10 +14,12 @@ from actors.errors import LedgerUnavailableError
 from actors.messages.intake import Accept, AcceptAnswer, Recorded, Want
 from actors.messages.persistence import Write
 from actors.messages.processor import LeaseRenewed
+from actors.messages.router import Adopt, EndAdoption
 from actors.ports import PaymentStore, ProcessorClient
 from actors.system import Parts
 from ops.simulation.clock import SimulatedRuntime
 from ops.simulation.replica import SimulatedReplica
+from tests.chaos.late_rows import read_a_row_before_its_payment_moves_and_tell_it_after_the_settlement
 from tests.chaos.model import WINDOW_MAX
 from tests.chaos.planting import (
     PassedPayments,
@@ -65,6 +67,13 @@ def want_too_much(message: object, _: SimulatedReplica) -> object:
 def send_without_lease(message: object, _: SimulatedReplica) -> object:
     """Go on after others have taken over."""
     return LeaseRenewed(inf) if isinstance(message, LeaseRenewed) else message
+
+
+def forget_what_has_ended(message: object, replica: SimulatedReplica) -> object:
+    """Take up rows whose payments have ended since they were read."""
+    if isinstance(message, Adopt):
+        replica.system.router.tell(EndAdoption())
+    return message
 
 
 class LosingPayments(PassedPayments):
@@ -240,6 +249,11 @@ def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
             charge_again_after_a_dropped_answer,
             "not as booked",
         ),
+        (
+            with_changed_messages(forget_what_has_ended),
+            read_a_row_before_its_payment_moves_and_tell_it_after_the_settlement,
+            "charged twice",
+        ),
         (with_changed_parts(follow_the_system_blindly), jump_and_return, "final too early"),
         (with_changed_parts(follow_the_system_blindly), join_three_seconds_behind, "final too early"),
         (with_changed_parts(wait_and_count), ask_while_a_charge_is_under_way, "not booked yet|final too early"),
@@ -248,6 +262,7 @@ def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
     ids=[
         "sends without lease",
         "takes already charged for charged now",
+        "forgets what has ended while rows are read",
         "follows the system's clock blindly",
         "joins whatever its clock shows",
         "waits and counts",

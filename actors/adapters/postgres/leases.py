@@ -161,7 +161,6 @@ class PostgresLeases:
             "after_ms": after.at_ms,
             "after_id": after.correlation_id,
             "before_epoch": self._fence.since_epoch if earlier_run else EPOCH_MAX,
-            "taking_over_epoch": self._fence.epoch if earlier_run else EPOCH_MAX,
             "naming": naming,
             "leave_out": list(leave_out),
             "claims_max": claims_max,

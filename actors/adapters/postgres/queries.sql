@@ -353,8 +353,8 @@ WITH me AS (
     FROM claim AS c JOIN gone ON c.owner = gone.name
     WHERE (c.processor = ANY (%(leave_out)s::text[])) IS NOT TRUE LIMIT %(claims_max)s FOR UPDATE OF c SKIP LOCKED
 ), mine AS (
-    -- The registration that took it over, below zero since it has not written it.
-    UPDATE claim SET owner = %(replica)s, epoch = -%(epoch)s FROM taken
+    -- No registration of the new owner has written it.
+    UPDATE claim SET owner = %(replica)s, epoch = 0 FROM taken
     WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken))
         AND claim.correlation_id = taken.correlation_id
     RETURNING claim.correlation_id, claim.processor, claim.attempts, claim.moves, taken.watermark_ms
@@ -368,12 +368,12 @@ FROM mine JOIN payment USING (correlation_id)
 WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken)) ORDER BY accepted_at_ms, correlation_id
 
 -- name: claims
--- Reads unsettled payments of a replica that stand behind a position, the oldest first. They were claimed before an epoch,
--- and not taken over from others by the registration of another one. Where a processor is given, only those that name it;
--- none that name a processor which is left out. Each page joins and sorts all that the replica has.
+-- Reads unsettled payments of a replica that stand behind a position, the oldest first. They were claimed before an epoch.
+-- Where a processor is given, only those that name it; none that name a processor which is left out. Each page joins and
+-- sorts all that the replica has.
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves
 FROM claim JOIN payment USING (correlation_id)
-WHERE owner = %(replica)s AND epoch < %(before_epoch)s AND epoch <> -%(taking_over_epoch)s
+WHERE owner = %(replica)s AND epoch < %(before_epoch)s
     AND (%(naming)s::text IS NULL OR processor = %(naming)s) AND (processor = ANY (%(leave_out)s::text[])) IS NOT TRUE
     AND (accepted_at_ms, correlation_id) > (%(after_ms)s, %(after_id)s)
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
