@@ -135,7 +135,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="ops/load",
         description="Play one of the event's games, or another, against a running gateway. Exit status 0: every "
         "payment was accepted and paid in time, and no summary differed. Progress goes to standard error.",
-        epilog="For `ops/up`: ALLOW_PURGE=1 ops/up --fresh, for the final with --fees 0.07,0.10.",
+        epilog="For `ops/up`: ALLOW_PURGE=1 ops/up --fresh. Its simulated processors take over the game's fees.",
     )
     parser.add_argument("game", choices=GAMES)
     parser.add_argument("--url", default="http://127.0.0.1:9999", help="of the gateway; default: %(default)s")
