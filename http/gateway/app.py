@@ -17,6 +17,7 @@ from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailabl
 from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsResource
 from gateway.purge import PurgeResource, PurgingGateway
 from gateway.resolutions import ResolutionResource, ResolvingGateway
+from gateway.sampled_histogram import SampledHistogram
 from gateway.summary import SummaryQueries, SummaryResource
 
 
@@ -58,9 +59,9 @@ def create_app(
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
         app.add_error_handler(error, translate_unavailable)
-    answers = Counter(dict.fromkeys(ANSWER_KINDS, 0))
+    answers, acceptance = Counter(dict.fromkeys(ANSWER_KINDS, 0)), SampledHistogram()
     app.add_route("/", DashboardResource())
-    app.add_route("/payments", PaymentsResource(gateway, queries, answers, currencies))
+    app.add_route("/payments", PaymentsResource(gateway, queries, answers, acceptance, currencies))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
     resolution = ResolutionResource(resolutions, queries, processors, allowed=allow_resolve)
     app.add_route("/payments/{correlation_id}/resolution", resolution)
@@ -70,5 +71,5 @@ def create_app(
     app.add_route("/processors/{name}/breaker", BreakerResource(gateway, allowed=allow_force))
     app.add_route("/livez", LivenessResource(gateway))
     app.add_route("/readyz", ReadinessResource(gateway))
-    app.add_route("/metrics", MetricsResource(gateway, answers))
+    app.add_route("/metrics", MetricsResource(gateway, answers, acceptance))
     return app

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from math import isinf
 from typing import Protocol
 
 import falcon
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from actors.domain.breaker import BreakerState
@@ -15,6 +16,7 @@ from actors.messages.persistence import Incidents
 from actors.messages.processor import ProcessorStatus
 from actors.messages.router import RouterStats
 from actors.readiness import Readiness
+from gateway.sampled_histogram import SampledHistogram
 
 
 class MeasuredGateway(Protocol):
@@ -39,10 +41,10 @@ class MeasuredGateway(Protocol):
 class MetricsResource:
     """Answers the metrics of this replica; each replica has its own."""
 
-    def __init__(self, gateway: MeasuredGateway, answers: Mapping[str, int]) -> None:
-        """Read `answers`, the answers to `POST /payments` by kind, at each scrape."""
+    def __init__(self, gateway: MeasuredGateway, answers: Mapping[str, int], acceptance: SampledHistogram) -> None:
+        """Read at each scrape the answers to `POST /payments` by kind, and how long it took to accept payments."""
         self._registry = CollectorRegistry()
-        self._registry.register(_GatewayCollector(gateway, answers))
+        self._registry.register(_GatewayCollector(gateway, answers, acceptance))
         ProcessCollector(registry=self._registry)
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
@@ -52,17 +54,26 @@ class MetricsResource:
 
 
 class _GatewayCollector(Collector):
-    """Asks the gateway at scrape time, so that a payment costs one count and nothing more."""
+    """Asks the gateway at scrape time, so that a payment costs one count, and a duration that is sampled."""
 
-    def __init__(self, gateway: MeasuredGateway, answers: Mapping[str, int]) -> None:
+    def __init__(self, gateway: MeasuredGateway, answers: Mapping[str, int], acceptance: SampledHistogram) -> None:
         self._gateway = gateway
         self._answers = answers
+        self._acceptance = acceptance
 
     def collect(self) -> Iterable[Metric]:
         posted = CounterMetricFamily("fiel_payments_posted", "Answers to POST /payments by kind", labels=["answer"])
         for answer, count in self._answers.items():
             posted.add_metric([answer], count)
         yield posted
+        yield HistogramMetricFamily(
+            "fiel_payment_acceptance_seconds",
+            "Time until a payment that was read is durable or turned away; sampled under load",
+            buckets=[
+                ("+Inf" if isinf(bound_s) else str(bound_s), count) for bound_s, count in self._acceptance.buckets()
+            ],
+            sum_value=self._acceptance.sum_s,
+        )
         yield GaugeMetricFamily(
             "fiel_dead_actors", "Actors that should run and do not", value=len(self._gateway.dead_actors())
         )

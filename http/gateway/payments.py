@@ -18,6 +18,7 @@ from gateway.media import write_body
 from gateway.payment_body import read_payment
 from gateway.payment_list import PaymentLister, cursor_of, read_page
 from gateway.problems import InvalidFieldError, unavailable
+from gateway.sampled_histogram import SampledHistogram
 
 REFUSED = "refused"
 UNAVAILABLE = "unavailable"
@@ -52,12 +53,17 @@ class PaymentsResource:
         gateway: PaymentGateway,
         queries: PaymentLister,
         answers: Counter[str],
+        acceptance: SampledHistogram,
         currencies: PostedCurrencies = ALL_CURRENCIES,
     ) -> None:
-        """Count each answer to a post in `answers`, by one of `ANSWER_KINDS`."""
+        """Count each answer to a post in `answers`, by one of `ANSWER_KINDS`.
+
+        `acceptance` samples how long it takes until a payment that was read is durable or turned away.
+        """
         self._gateway = gateway
         self._queries = queries
         self._answers = answers
+        self._acceptance = acceptance
         self._currencies = currencies
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -78,10 +84,13 @@ class PaymentsResource:
             raise
         try:
             payment = Payment(correlation_id, money.minor, self._gateway.now_ms(), money.currency)
+            sample = self._acceptance.begin()
             answer = self._gateway.accept(payment)
         except GatewayUnavailableError:
             self._answers[UNAVAILABLE] += 1
             raise
+        if sample:
+            self._acceptance.end(sample)
         # The hash of an enum's member is code in Python: the usual answer goes without it.
         self._answers[ACCEPTED if answer is AcceptAnswer.ACCEPTED else _KINDS[answer]] += 1
         match answer:

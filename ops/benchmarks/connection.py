@@ -1,6 +1,7 @@
 """One HTTP connection of a client of load, which costs little CPU itself: asyncio's protocols and httptools' parser."""
 
 import asyncio
+import select
 import time
 from dataclasses import dataclass
 from typing import cast
@@ -29,11 +30,13 @@ class LoadConnection(asyncio.Protocol):
         self._answer: asyncio.Future[LoadAnswer] | None = None
         self._body: list[bytes] = []
         self._sent_s = 0.0
+        self._arrivals = select.poll()
 
     @property
     def is_open(self) -> bool:
-        """Tell whether another request can be sent on it."""
-        return self._transport is not None and not self._transport.is_closing()
+        """Tell whether another request can be sent on it: its last one is answered, and the server has not hung up."""
+        # The loop may not have noticed yet that the server hung up; while nothing is asked nothing else arrives.
+        return self._transport is not None and not self._transport.is_closing() and not self._arrivals.poll(0)
 
     async def ask(self, request: bytes) -> LoadAnswer:
         """Send a request and wait for its answer.
@@ -58,6 +61,7 @@ class LoadConnection(asyncio.Protocol):
         """Keep the transport; the loop calls it once connected."""
         # uvloop's transports are none of asyncio's classes, though they do all that those do.
         self._transport = cast("asyncio.WriteTransport", transport)
+        self._arrivals.register(transport.get_extra_info("socket"), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come; the loop calls it."""

@@ -11,19 +11,21 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
 import falcon
+from prometheus_client import CollectorRegistry, Histogram
 
 from actors.domain.payment import Payment
 from actors.domain.records import PaymentState, Position
 from actors.messages.intake import AcceptAnswer
 from actors.queries import PaymentStatus
 from gateway.payments import PaymentsResource
+from gateway.sampled_histogram import BOUNDS_S, ONE_OF_MAX, SampledHistogram
 from ops.environment import ROOT
 
 WORKERS = {"gateway": "gateway.server.worker.GatewayWorker", "gevent": "gevent"}
@@ -35,6 +37,7 @@ PACED_PER_S = 180
 PACED_S = 4.0
 SATURATED_REQUESTS = 6400
 WARM_UP_REQUESTS = 320
+OBSERVED_REQUESTS = 200_000
 START_S_MAX = 30.0
 ANSWER = b"HTTP/1.1 202 Accepted\r\n"
 _NS_PER_US = 1000
@@ -60,7 +63,7 @@ def application() -> falcon.App[falcon.Request, falcon.Response]:
     """Build what both workers serve; gunicorn calls it."""
     app = falcon.App()
     gateway = InstantGateway()
-    app.add_route("/payments", PaymentsResource(gateway, gateway, Counter()))
+    app.add_route("/payments", PaymentsResource(gateway, gateway, Counter(), SampledHistogram()))
     return app
 
 
@@ -128,7 +131,42 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
         "rounds": given.rounds,
         "cpu_us_per_request": figures,
         "ratio_to_baseline": {manner: round(us["gateway"] / us["gevent"], 3) for manner, us in figures.items()},
+        "histogram_us_per_request": _histogram_us(given.rounds),
     }
+
+
+def _histogram_us(rounds: int) -> dict[str, float]:
+    """Measure what a histogram of durations costs a request: the library's, and the gateway's at its two extremes."""
+    library = Histogram("duration", "Of nothing", buckets=BOUNDS_S, registry=CollectorRegistry())
+    every, sampled = SampledHistogram(1), SampledHistogram()
+    while sampled.one_of < ONE_OF_MAX:
+        _observe(sampled, CONNECTIONS)
+    # The sampled one first: after a pause it would observe every request again.
+    measured: dict[str, Callable[[int], None]] = {
+        f"one in {ONE_OF_MAX}": lambda requests: _observe(sampled, requests),
+        "prometheus_client": lambda requests: _observe_all(library, requests),
+        "every request": lambda requests: _observe(every, requests),
+    }
+    return {name: round(median(_cpu_us(observe) for _ in range(rounds)), 3) for name, observe in measured.items()}
+
+
+def _cpu_us(observe: Callable[[int], None]) -> float:
+    began_ns = time.process_time_ns()
+    observe(OBSERVED_REQUESTS)
+    return (time.process_time_ns() - began_ns) / OBSERVED_REQUESTS / _NS_PER_US
+
+
+def _observe(histogram: SampledHistogram, requests: int) -> None:
+    for _ in range(requests):
+        sample = histogram.begin()
+        if sample:
+            histogram.end(sample)
+
+
+def _observe_all(histogram: Histogram, requests: int) -> None:
+    for _ in range(requests):
+        began_s = time.monotonic()
+        histogram.observe(time.monotonic() - began_s)
 
 
 @contextmanager

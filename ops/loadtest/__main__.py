@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _play(game: Game, given: argparse.Namespace, notes: Path) -> int:
     urls = {"default": given.default, "fallback": given.fallback}
+    if given.report:
+        _write(given.report, "a", "")  # Else only the end of the game would show that it cannot be written.
     player = Player(game, given.url, urls, given.token)
     watch = GameWatch(player, given.url, urls, _say)
     with _sampling(given.url, notes), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -57,10 +59,18 @@ def _play(game: Game, given: argparse.Namespace, notes: Path) -> int:
     gc.enable()
     usage = read_usage_notes(notes, player.began_s)
     figures = {**outcome(game, player.record), "parts": _describe(usage, player.record.accepted)}
+    print(json.dumps(figures) if given.json else "\n".join(_lines(figures)), flush=True)  # noqa: T201 - the result
     if given.report:
-        given.report.write_text(page(game, player.record, watch.moments, usage, figures))
-    print(json.dumps(figures) if given.json else "\n".join(_lines(figures)))  # noqa: T201 - what a command shows
-    return 0 if is_flawless(game, player.record) else 1
+        _write(given.report, "w", page(game, player.record, watch.moments, usage, figures))
+    return 0 if is_flawless(game, player.record) and not player.not_restored else 1
+
+
+def _write(report: Path, mode: str, text: str) -> None:
+    try:
+        with report.open(mode) as file:
+            file.write(text)
+    except OSError as error:
+        raise OpsError(f"--report {report}: {error.strerror}") from error
 
 
 async def _play_watched(player: Player, watch: GameWatch) -> None:
@@ -74,13 +84,16 @@ async def _play_watched(player: Player, watch: GameWatch) -> None:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+        for failure in player.not_restored:
+            _say(f"ops/load: not restored: {failure}")
 
 
 @contextlib.contextmanager
 def _sampling(url: str, notes: Path) -> Iterator[None]:
     """Note in a process of its own what the gateway uses, where it runs on this machine."""
     command = [sys.executable, "-m", "ops.loadtest.sampler", str(urlsplit(url).port or 80), str(notes)]
-    sampler = subprocess.Popen(command)  # noqa: S603 - our own
+    # A group of its own: Ctrl-C interrupts the player alone, which then ends it.
+    sampler = subprocess.Popen(command, process_group=0)  # noqa: S603 - our own
     try:
         yield
     finally:
@@ -103,7 +116,7 @@ def _describe(usage: dict[str, PartUsage], accepted: int) -> Figures:
 
 def _lines(figures: Figures) -> list[str]:
     lines = [f"{name:20} {figures[name]}" for name in SHOWN]
-    for name in ("differing_checks", "stages"):
+    for name in ("differing_checks", "unanswered_checks", "stages"):
         told = figures[name]
         assert isinstance(told, list)  # noqa: S101 - `outcome` made it
         lines += [f"{name:20} {json.dumps(each)}" for each in told]
@@ -122,7 +135,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="ops/load",
         description="Play one of the event's games, or another, against a running gateway. Exit status 0: every "
         "payment was accepted and paid in time, and no summary differed. Progress goes to standard error.",
-        epilog="For `ops/up`: ALLOW_PURGE=1 ops/up --fresh, for the final with --fees 0.07,0.10.",
+        epilog="For `ops/up`: ALLOW_PURGE=1 ops/up --fresh. Its simulated processors take over the game's fees.",
     )
     parser.add_argument("game", choices=GAMES)
     parser.add_argument("--url", default="http://127.0.0.1:9999", help="of the gateway; default: %(default)s")

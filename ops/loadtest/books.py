@@ -25,17 +25,25 @@ class ProcessorAdmin:
     def __init__(self, name: str, client: LoadClient, token: str) -> None:
         self.name = name
         self.token = token
-        """What the processor asks for at the moment."""
+        """What the processor asks for at the moment, as far as it has answered."""
         self._client = client
+        self._unconfirmed: list[str] = []
+        """Tokens that it may ask for instead: it was told them, and did not answer."""
 
     async def change_token(self, token: str) -> None:
-        """Let the processor ask for another token from now on.
+        """Let the processor ask for another token from now on, whichever of those told before it asks for.
 
         Raises:
-            OpsError: it refuses, as do all other changes here where they are refused.
+            OpsError: it refuses or does not answer, as do all other changes here.
         """
-        await self._put("token", {"token": token})
-        self.token = token
+        body = json.dumps({"token": token}).encode()
+        self._unconfirmed.append(token)
+        for known in (self.token, *self._unconfirmed):
+            answer = await self._client.ask("PUT", "/admin/configurations/token", body, known)
+            if answer.status in _DONE:
+                self.token, self._unconfirmed = token, []
+                return
+        self._expect(answer, "token")
 
     async def set_delay(self, condition: Condition) -> None:
         """Delay charges from now on."""
@@ -72,11 +80,11 @@ class ProcessorAdmin:
         """Delete what the processor has booked."""
         self._expect(await self._client.ask("POST", "/admin/purge-payments", token=self.token), "purge-payments")
 
-    async def total(self, window: str = "") -> PaidTotal:
-        """Return what is booked in a window written as by `query_of`; nothing where there is no answer."""
+    async def total(self, window: str = "") -> PaidTotal | None:
+        """Return what is booked in a window written as by `query_of`; None where the processor does not tell."""
         answer = await self._client.ask("GET", f"/admin/payments-summary{window}", token=self.token)
         if answer.status != HTTPStatus.OK:
-            return NOTHING
+            return None
         found = json.loads(answer.body, parse_float=Decimal)
         return PaidTotal(found["totalRequests"], Decimal(found["totalAmount"]), Decimal(found["feePerTransaction"]))
 
@@ -101,8 +109,8 @@ async def ask_gateway(client: LoadClient, window: str) -> tuple[int, dict[str, P
     }
 
 
-async def ask_processors(admins: Mapping[str, ProcessorAdmin], window: str = "") -> dict[str, PaidTotal]:
-    """Ask all processors at once."""
+async def ask_processors(admins: Mapping[str, ProcessorAdmin], window: str = "") -> dict[str, PaidTotal | None]:
+    """Ask all processors at once; None for each that does not tell."""
     totals = await asyncio.gather(*(admin.total(window) for admin in admins.values()))
     return dict(zip(admins, totals, strict=True))
 

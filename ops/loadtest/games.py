@@ -65,11 +65,21 @@ class Game:
         return self.load(self.users, self.duration_s)
 
     def resized(self, users: int | None, seconds: float | None) -> "Game":
-        """Make the same game with other users or with another duration, over which its stages are spread alike."""
+        """Make the same game with other users or with another duration, over which its stages are spread alike.
+
+        The last summary reaches back as far before the begin as in the game itself: what it has to reach over beside
+        the game, last answers and pauses, takes as long in a short one.
+        """
         duration_s = self.duration_s if seconds is None else seconds
         scale = duration_s / self.duration_s
         stages = tuple(replace(stage, from_s=stage.from_s * scale) for stage in self.stages)
-        return replace(self, stages=stages, duration_s=duration_s, users=self.users if users is None else users)
+        return replace(
+            self,
+            stages=stages,
+            duration_s=duration_s,
+            users=self.users if users is None else users,
+            summary_s=self.summary_s - self.duration_s + duration_s,
+        )
 
 
 def ramp(users: int, seconds: float) -> UserSpans:

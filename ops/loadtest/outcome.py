@@ -13,21 +13,27 @@ Figures = dict[str, object]
 """Figures by their names, as they are written in JSON."""
 
 
-def score_of(game: Game, record: GameRecord) -> Score:
-    """Score a game that has been played."""
-    differences = sum(check.differences for check in record.checks)
-    return score(paid(game, record), latency_figures(record.latencies_ms).p99, differences, record.accepted)
+def score_of(game: Game, record: GameRecord) -> Score | None:
+    """Score a game that has been played; None where a processor did not say what was paid there.
+
+    A check that a processor did not answer counts as one without a difference.
+    """
+    totals = {name: total for name, total in paid(game, record).items() if total is not None}
+    if len(totals) < len(paid(game, record)):
+        return None
+    return score(totals, latency_figures(record.latencies_ms).p99, _differences(record), record.accepted)
 
 
-def paid(game: Game, record: GameRecord) -> Mapping[str, PaidTotal]:
-    """Return what counts as paid in this game, by processor."""
+def paid(game: Game, record: GameRecord) -> Mapping[str, PaidTotal | None]:
+    """Return what counts as paid in this game, by processor; None for one that did not tell it."""
     return record.ledgers if game.paid_by_ledgers else record.summary
 
 
 def is_flawless(game: Game, record: GameRecord) -> bool:
-    """Tell whether every payment was accepted and paid by the end, and no check differed."""
-    differs = any(check.differences for check in record.checks)
-    return not differs and len(record.posts) == record.accepted and score_of(game, record).lag == 0
+    """Tell whether every payment was accepted and paid by the end, and each check answered without a difference."""
+    is_consistent = all(check.differences == 0 for check in record.checks)
+    scored = score_of(game, record)
+    return is_consistent and len(record.posts) == record.accepted and scored is not None and scored.lag == 0
 
 
 def outcome(game: Game, record: GameRecord) -> Figures:
@@ -37,11 +43,11 @@ def outcome(game: Game, record: GameRecord) -> Figures:
     accepted = [post for post in record.posts if post.is_accepted]
     return {
         "game": game.name,
-        "score": round(float(scored.points), 2),
-        "profit": round(float(scored.profit), 2),
-        "bonus": float(scored.bonus),
-        "fine": float(scored.fine),
-        "disqualified": scored.is_disqualified,
+        "score": scored and round(float(scored.points), 2),
+        "profit": scored and round(float(scored.profit), 2),
+        "bonus": scored and float(scored.bonus),
+        "fine": scored and float(scored.fine),
+        "disqualified": scored and scored.is_disqualified,
         "p50_ms": counted.p50,
         "p95_ms": counted.p95,
         "p99_ms": counted.p99,
@@ -49,10 +55,11 @@ def outcome(game: Game, record: GameRecord) -> Figures:
         "asked": len(record.posts),
         "accepted": record.accepted,
         "failed": len(record.posts) - record.accepted,
-        "paid": {name: total.requests for name, total in paid(game, record).items()},
-        "lag": scored.lag,
-        "differences": sum(check.differences for check in record.checks),
+        "paid": {name: total and total.requests for name, total in paid(game, record).items()},
+        "lag": scored and scored.lag,
+        "differences": _differences(record),
         "checks": len(record.checks),
+        "unanswered_checks": [_describe_check(check) for check in record.checks if check.differences is None],
         "differing_checks": [_describe_check(check) for check in record.checks if check.differences],
         "slowest_summary_ms": round(max((check.took_ms for check in record.checks), default=0.0), 1),
         "statuses": {str(status): count for status, count in sorted(record.statuses.items())},
@@ -63,6 +70,10 @@ def outcome(game: Game, record: GameRecord) -> Figures:
         },
         "stages": _describe_stages(game, record.posts),
     }
+
+
+def _differences(record: GameRecord) -> int:
+    return sum(check.differences or 0 for check in record.checks)
 
 
 def _describe_check(check: ConsistencyCheck) -> Figures:

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import uuid4
@@ -33,8 +33,10 @@ class ConsistencyCheck:
     """That of the gateway's answer."""
     took_ms: float
     ours: Mapping[str, int]
-    theirs: Mapping[str, int]
-    differences: int
+    theirs: Mapping[str, int | None]
+    """None for a processor that did not answer."""
+    differences: int | None
+    """None where a processor did not answer, so that it is unknown whether the gateway was right."""
 
 
 @dataclass(slots=True)
@@ -53,8 +55,8 @@ class GameRecord:
     """How many posts had which answer."""
     summary: Mapping[str, PaidTotal] = field(default_factory=dict)
     """The gateway's own last summary, with the processors' fees."""
-    ledgers: Mapping[str, PaidTotal] = field(default_factory=dict)
-    """The processors' own last summaries."""
+    ledgers: Mapping[str, PaidTotal | None] = field(default_factory=dict)
+    """The processors' own last summaries; None for one that did not answer."""
     is_purged: bool = False
     """Whether the gateway took the purge before the begin."""
 
@@ -78,6 +80,8 @@ class Player:
         clients = {name: LoadClient(processor_urls[name], self.record.latencies_ms) for name in NAMES}
         self.admins = {name: ProcessorAdmin(name, client, token) for name, client in clients.items()}
         """The processors by their names."""
+        self.not_restored: list[str] = []
+        """What could not be restored at the processors after the game, and why."""
         self._users = [LoadClient(gateway_url, self.record.latencies_ms) for _ in game.spans]
         self._clients = [self._gateway, *clients.values(), *self._users]
         self._payment = b'{"correlationId":"%%b","amount":%b}' % str(game.amount).encode()
@@ -89,6 +93,8 @@ class Player:
 
     async def play(self) -> None:
         """Play from the purge to the last summary; leave the processors working, with the token and fee of before.
+
+        What of the latter fails is found in `not_restored`.
 
         Raises:
             OpsError: a processor does not do what its administration is asked for.
@@ -106,8 +112,7 @@ class Player:
                 raise next((each for each in errors.exceptions if isinstance(each, OpsError)), errors) from errors
             await self._tear_down()
         finally:
-            for admin in self.admins.values():
-                await self._leave_working(admin, fees[admin.name])
+            await asyncio.gather(*(self._restore(admin, fees[admin.name]) for admin in self.admins.values()))
             for client in self._clients:
                 client.close()
 
@@ -126,11 +131,18 @@ class Player:
         answer = await self._gateway.ask("POST", "/purge-payments")
         self.record.is_purged = answer.status // 100 == 2  # noqa: PLR2004 - HTTP's successes
 
-    async def _leave_working(self, admin: ProcessorAdmin, fee: Decimal) -> None:
-        await admin.set_delay(WORKS)
-        await admin.set_failure(WORKS)
-        await admin.set_fee(fee)
-        await admin.change_token(self._token)
+    async def _restore(self, admin: ProcessorAdmin, fee: Decimal) -> None:
+        # The token first: nobody else knows that of the game, and all else can be put right by hand with it.
+        await self._attempt(admin.change_token(self._token))
+        await self._attempt(admin.set_delay(WORKS))
+        await self._attempt(admin.set_failure(WORKS))
+        await self._attempt(admin.set_fee(fee))
+
+    async def _attempt(self, change: Awaitable[None]) -> None:
+        try:
+            await change
+        except OpsError as error:
+            self.not_restored.append(str(error))
 
     async def _post_all(self, group: asyncio.TaskGroup) -> None:
         for arrival in arrivals(self.game.spans):
@@ -157,9 +169,11 @@ class Player:
                 await admin.set_failure(condition)
 
     async def _check_all(self) -> None:
-        while self.now_s < self.game.duration_s:
+        next_s = 0.0
+        while next_s < self.game.duration_s:
+            await asyncio.sleep(max(0.0, next_s - self.now_s))
             await self._check()
-            await asyncio.sleep(self.game.check_step_s)
+            next_s = self.now_s + self.game.check_step_s
 
     async def _check(self) -> None:
         at_s, asked_ms = self.now_s, now_ms()
@@ -169,8 +183,10 @@ class Player:
         ledgers = await ask_processors(self.admins, window)
         status, summary, took_ms = await gateway
         ours = {name: total.requests for name, total in summary.items()}
-        theirs = {name: total.requests for name, total in ledgers.items()}
-        found = count_differences(ours, theirs, by_processor=self.game.differences_by_processor)
+        told = {name: total.requests for name, total in ledgers.items() if total is not None}
+        is_complete = len(told) == len(ledgers)
+        found = count_differences(ours, told, by_processor=self.game.differences_by_processor) if is_complete else None
+        theirs = {name: told.get(name) for name in ledgers}
         self.record.checks.append(ConsistencyCheck(at_s, status, took_ms, ours, theirs, found))
 
     async def _ask_gateway(self, window: str) -> tuple[int, dict[str, PaidTotal], float]:
@@ -183,11 +199,11 @@ class Player:
         await asyncio.sleep(max(0.0, last_s + SLEEP_S - self.now_s))
         to_ms = now_ms()
         window = query_of(to_ms - round(self.game.summary_s * 1000), to_ms)
+        # The event asks one after the other, too; the window's end is that of the first question for all of them.
         self.record.ledgers = {name: await admin.total(window) for name, admin in self.admins.items()}
         _, summary = await ask_gateway(self._gateway, window)
-        fees = {name: total.fee for name, total in self.record.ledgers.items()}
         self.record.summary = {
-            name: PaidTotal(total.requests, total.amount, fees[name]) for name, total in summary.items()
+            name: PaidTotal(total.requests, total.amount, self.game.fees[name]) for name, total in summary.items()
         }
         # What is asked from now on, to leave the processors working, is no part of the game.
         self.record.latencies_ms = list(self.record.latencies_ms)

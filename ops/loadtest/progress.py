@@ -32,15 +32,15 @@ class GameMoment:
 
     at_s: float
     accepted: int
-    paid: Mapping[str, int]
-    """Charges that each processor has booked."""
+    paid: Mapping[str, int] | None
+    """Charges that each processor has booked; None where one of them did not answer."""
     breakers: Mapping[str, str]
     """States of the breakers on the replica that answered; none where the gateway does not tell."""
 
     @property
-    def waiting(self) -> int:
-        """Payments that were accepted and are not booked yet."""
-        return max(0, self.accepted - sum(self.paid.values()))
+    def waiting(self) -> int | None:
+        """Payments that were accepted and are not booked yet; None where it is not known."""
+        return None if self.paid is None else max(0, self.accepted - sum(self.paid.values()))
 
 
 class GameWatch:
@@ -76,8 +76,9 @@ class GameWatch:
             admin.token = self._player.admins[name].token
         totals = await ask_processors(self._admins)
         answer = await self._gateway.ask("GET", "/processors")
-        paid = {name: total.requests for name, total in totals.items()}
-        return GameMoment(self._player.now_s, accepted, paid, _read_breakers(answer))
+        paid = {name: total.requests for name, total in totals.items() if total is not None}
+        known = paid if len(paid) == len(totals) else None
+        return GameMoment(self._player.now_s, accepted, known, _read_breakers(answer))
 
     def _line(self, moment: GameMoment, rate: float) -> str:
         record = self._player.record
@@ -88,7 +89,7 @@ class GameWatch:
         conditions = f"{describe_condition(stage.default)} / {describe_condition(stage.fallback)}"
         return (
             f"{moment.at_s:7.0f}{rate:9.0f}{record.accepted:9}{len(record.posts) - record.accepted:8}"
-            f"{moment.waiting:8}  {conditions}; {breakers}"
+            f"{'?' if moment.waiting is None else moment.waiting:>8}  {conditions}; {breakers}"
         )
 
 

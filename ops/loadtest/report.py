@@ -38,7 +38,7 @@ def page(
         )
         for stage, end_s in zip(game.stages, ends_s, strict=True)
     ]
-    title = f"{game.name}: {figures['score']:,} points"
+    title = f"{game.name}: {_points(figures)}"
     drawn = "".join(_charts(game, record, moments, usage, shades))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
@@ -47,6 +47,13 @@ def page(
         f"{_parts(usage, record.accepted)}"
         f"<h2>All figures</h2><pre>{escape(json.dumps(figures, indent=1))}</pre></html>\n"
     )
+
+
+def _points(figures: Figures) -> str:
+    score, unanswered = figures["score"], figures["unanswered_checks"]
+    assert isinstance(unanswered, list)  # noqa: S101 - `outcome` made it
+    points = "score unknown, as a processor did not answer" if score is None else f"{score:,} points"
+    return f"{points}; a processor did not answer {len(unanswered)} of the checks" if unanswered else points
 
 
 def _charts(
@@ -63,7 +70,7 @@ def _charts(
         Line("p50", [(number, each.p50) for number, each in enumerate(seconds)]),
     ]
     offered = Line("accepted", [(number, float(each.count)) for number, each in enumerate(seconds)])
-    waiting = Line("waiting", [(moment.at_s, float(moment.waiting)) for moment in moments])
+    waiting = Line("waiting", [(each.at_s, float(each.waiting)) for each in moments if each.waiting is not None])
     charts = [
         chart("Latency of POST /payments by second, ms", latencies, shades, logarithmic=True),
         chart("Payments a second, and where they went", [offered, *_paid_lines(moments)], shades),
@@ -85,14 +92,14 @@ def _until(points: Sequence[Point], game: Game) -> list[Point]:
 
 
 def _paid_lines(moments: Sequence[GameMoment]) -> list[Line]:
-    pairs = list(pairwise(moments))
-    names = moments[0].paid if moments else ()
+    known = [(moment.at_s, moment.paid) for moment in moments if moment.paid is not None]
+    names = known[0][1] if known else ()
     return [
         Line(
             f"on {name}",
             [
-                (after.at_s, max(0, after.paid[name] - before.paid[name]) / (after.at_s - before.at_s))
-                for before, after in pairs
+                (after_s, max(0, after[name] - before[name]) / (after_s - before_s))
+                for (before_s, before), (after_s, after) in pairwise(known)
             ],
         )
         for name in names

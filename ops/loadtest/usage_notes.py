@@ -17,7 +17,7 @@ class PartUsage:
     cpus: Sequence[tuple[float, float]]
     """CPU time a second, between two moments."""
     cpu_s: float
-    """CPU time over the whole game."""
+    """CPU time over the whole game; of a process that replaced another only what it used after it was first seen."""
     mb_max: float | None
     """Its limit, where it has one; so is the next."""
     cpus_max: float | None
@@ -45,13 +45,12 @@ def _part(notes: Sequence[Mapping[str, float | None]], began_s: float) -> PartUs
     samples = [(note["at_s"] or 0.0, note["cpu_s"] or 0.0, note["bytes"] or 0.0) for note in notes]
     limits = notes[-1]["bytes_max"], notes[-1]["cpus_max"]
     within = [each for each in samples if each[0] >= began_s] or samples[-1:]
+    # The time of a new process begins again at nothing.
+    used = [(before[0], after[0], max(0.0, after[1] - before[1])) for before, after in pairwise(within)]
     return PartUsage(
         [(at_s - began_s, held / MB) for at_s, _, held in within],
-        [
-            (at_s - began_s, (cpu_s - cpu_before_s) / (at_s - before_s))
-            for (before_s, cpu_before_s, _), (at_s, cpu_s, _) in pairwise(within)
-        ],
-        within[-1][1] - within[0][1],
+        [(at_s - began_s, cpu_s / (at_s - before_s)) for before_s, at_s, cpu_s in used],
+        sum(cpu_s for *_, cpu_s in used),
         None if limits[0] is None else limits[0] / MB,
         limits[1],
     )

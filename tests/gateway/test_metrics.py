@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from uuid import uuid4
@@ -16,7 +17,8 @@ from actors.messages.intake import AcceptAnswer
 from actors.messages.persistence import Incidents
 from actors.messages.router import RouterStats
 from actors.readiness import Readiness
-from gateway.payments import ANSWER_KINDS
+from gateway.payments import ANSWER_KINDS, PaymentsResource
+from gateway.sampled_histogram import ONE_OF_MAX, SampledHistogram
 from tests.gateway.fake_gateway import OPENED, UNUSED, FakeGateway
 
 Samples = dict[tuple[str, ...], float]
@@ -110,7 +112,31 @@ def test_a_breaker_is_in_one_state(
     assert expected == family(scrape(client), "fiel_breaker_state")
 
 
-ALWAYS_TOLD = {"fiel_payments_posted_total", "fiel_ready", "fiel_part_up", "fiel_dead_actors"}
+def test_how_long_acceptance_takes_is_told_and_refused_bodies_are_left_out(client: falcon.testing.TestClient) -> None:
+    for amount in (19.9, 20, -1):
+        post(client, amount)
+    samples = scrape(client)
+    buckets = family(samples, "fiel_payment_acceptance_seconds_bucket")
+    assert buckets["+Inf",] == samples["fiel_payment_acceptance_seconds_count",] == 2
+    assert buckets["0.0005",] <= buckets["2.5",]
+    assert samples["fiel_payment_acceptance_seconds_sum",] > 0
+
+
+def test_the_count_of_answers_is_exact_where_durations_are_sampled(gateway: FakeGateway) -> None:
+    answers, acceptance = Counter[str](), SampledHistogram(chance=lambda: 0.999)
+    acceptance.one_of = ONE_OF_MAX
+    app = falcon.App()
+    app.add_route("/payments", PaymentsResource(gateway, gateway, answers, acceptance))
+    for _ in range(25):
+        post(falcon.testing.TestClient(app))
+    assert answers == {"accepted": 25}
+    assert list(acceptance.buckets())[-1][1] == 0
+
+
+ALWAYS_TOLD = {
+    *("fiel_payments_posted_total", "fiel_ready", "fiel_part_up", "fiel_dead_actors"),
+    *(f"fiel_payment_acceptance_seconds_{each}" for each in ("bucket", "count", "sum")),
+}
 OF_THE_ROUTER = {"fiel_unsettled_payments", "fiel_unresolved_payments", "fiel_routing_decisions_total"}
 OF_PERSISTENCE = {"fiel_disputes_total", "fiel_payments_closed_total"}
 OF_PROCESSORS = {

@@ -130,3 +130,8 @@ def test_a_resized_game_has_its_stages_spread_alike() -> None:
     assert [stage.from_s for stage in small.stages] == pytest.approx([3 * number for number in range(10)])
     assert (small.users, small.duration_s, len(small.spans)) == (20, 30, 20)
     assert FINAL.resized(None, None) == FINAL
+
+
+@pytest.mark.parametrize("seconds", [4, 60, 600])
+def test_the_last_summary_of_a_resized_game_covers_it_and_nothing_from_long_before(seconds: float) -> None:
+    assert PREVIEW.resized(None, seconds).summary_s == seconds + 10

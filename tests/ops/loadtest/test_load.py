@@ -1,7 +1,9 @@
 """`ops/load` plays against a whole gateway, and says in one line what keeps it from playing."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -84,6 +86,34 @@ def test_the_processes_of_a_stack_are_found_by_its_port_where_it_runs_in_one_of_
         finally:
             up.terminate()
             up.communicate()
+
+
+def test_an_interrupted_game_ends_with_one_line(stack: Stack) -> None:
+    default, fallback = (each.url for each in stack.simulators)
+    command = [sys.executable, "-m", "ops.loadtest", "calm", "--url", stack.url]
+    command += ["--default", default, "--fallback", fallback]
+    with subprocess.Popen(  # noqa: S603 - ours
+        command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment_variables(), start_new_session=True
+    ) as playing:
+        assert playing.stderr is not None
+        assert any("works / works" in line for line in playing.stderr)
+        os.killpg(playing.pid, signal.SIGINT)
+        assert playing.stderr.read() == "ops/load: interrupted\n"
+    assert playing.returncode == 128 + signal.SIGINT
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_game(stack: Stack, tmp_path: Path) -> None:
+    report = tmp_path / "none" / "calm.html"
+    done = play_against(stack, "calm", "--report", str(report))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"ops/load: --report {report}: No such file or directory\n"
+
+
+def test_a_report_that_cannot_be_written_after_the_game_leaves_its_figures(stack: Stack) -> None:
+    done = play_against(stack, "calm", "--json", "--report", "/dev/full")
+    assert json.loads(done.stdout)["lag"] == 0
+    assert done.returncode == 1
+    assert done.stderr.endswith("ops/load: --report /dev/full: No space left on device\n")
 
 
 @pytest.mark.parametrize("arguments", [[], ["none"], ["calm", "--users", "0"], ["calm", "--seconds", "0"]])

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from ops.loadtest.games import PREVIEW
+from ops.loadtest.games import FINAL, PREVIEW
 from ops.loadtest.latencies import PostedPayment
 from ops.loadtest.outcome import outcome
 from ops.loadtest.player import ConsistencyCheck, GameRecord
@@ -101,8 +101,38 @@ def test_the_figures_explain_the_score() -> None:
     json.dumps(figures)
 
 
+def test_a_check_that_a_processor_did_not_answer_is_no_difference_but_told() -> None:
+    unknown = ConsistencyCheck(50.0, 200, 12.0, {"default": 3, "fallback": 0}, {"default": None, "fallback": 0}, None)
+    played = record()
+    played.checks = [unknown]
+    figures = outcome(PREVIEW, played)
+    assert (figures["differences"], figures["fine"], figures["differing_checks"]) == (0, 0, [])
+    assert figures["unanswered_checks"] == [
+        {
+            "at_s": 50.0,
+            "status": 200,
+            "took_ms": 12.0,
+            "gateway": {"default": 3, "fallback": 0},
+            "processors": {"default": None, "fallback": 0},
+            "differences": None,
+        }
+    ]
+    assert "points; a processor did not answer 1 of the checks" in page(PREVIEW, played, [], {}, figures)
+
+
+def test_a_score_is_unknown_where_the_books_that_count_are() -> None:
+    played = record()
+    played.ledgers = {"default": None, "fallback": PaidTotal(9, Decimal("180.45"), Decimal("0.10"))}
+    assert outcome(PREVIEW, played)["score"] is not None
+    figures = outcome(FINAL, played)
+    assert [figures[name] for name in ("score", "profit", "fine", "lag", "disqualified")] == [None] * 5
+    assert figures["paid"] == {"default": None, "fallback": 9}
+    assert "final: score unknown, as a processor did not answer" in page(FINAL, played, [], {}, figures)
+
+
 def test_the_page_has_a_picture_of_everything_and_nothing_from_elsewhere() -> None:
     moments = [GameMoment(float(at_s), at_s * 10, {"default": at_s * 9, "fallback": at_s}, {}) for at_s in range(1, 60)]
+    moments.append(GameMoment(59.5, 600, None, {}))
     usage = {"replica 1": PartUsage([(0, 50.0), (2, 60.0)], [(2, 0.2)], 12.0, 88.0, 0.35)}
     text = page(PREVIEW, record(), moments, usage, outcome(PREVIEW, record()))
     pictures = [parsed(f"<svg {part.partition('</svg>')[0]}</svg>") for part in text.split("<svg ")[1:]]
@@ -136,6 +166,18 @@ def test_what_the_sampler_noted_counts_from_the_begin(tmp_path: Path) -> None:
     assert [cpus for _, cpus in found.cpus] == pytest.approx([0.5, 0.05])
     assert (found.peak_mb, found.mb_max, found.cpus_max) == (70, 80, None)
     assert found.cpu_s == pytest.approx(1.1)
+
+
+def test_a_process_that_replaced_another_has_not_used_less_than_nothing(tmp_path: Path) -> None:
+    notes = tmp_path / "usage.jsonl"
+    used_s = [5.0, 6.0, 0.25, 0.75]
+    lines = [
+        json.dumps({"redis": {"at_s": 100.0 + 2 * number, "cpu_s": cpu_s, "bytes": 1, "bytes_max": 1, "cpus_max": 1}})
+        for number, cpu_s in enumerate(used_s)
+    ]
+    notes.write_text("\n".join(lines))
+    found = read_usage_notes(notes, began_s=100.0)["redis"]
+    assert (found.cpu_s, [cpus for _, cpus in found.cpus]) == (1.5, [0.5, 0, 0.25])
 
 
 def test_without_notes_there_is_no_usage(tmp_path: Path) -> None:
