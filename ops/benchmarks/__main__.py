@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from ops.benchmarks import breaker, cost, http, memory, recovery, routing, summary
+from ops.benchmarks import breaker, cost, http, memory, recovery, routing, slices, summary
 
 Benchmarks = Mapping[str, Callable[[Sequence[str]], dict[str, object]]]
 """By name, what runs with the rest of the command line and gives its figures; `ok` decides on the exit."""
@@ -16,6 +16,7 @@ BENCHMARKS: Benchmarks = {
     "breaker": breaker.run,
     "recovery": recovery.run,
     "cost": cost.run,
+    "slices": slices.run,
     "memory": memory.run,
     "http": http.run,
     "summary": summary.run,
