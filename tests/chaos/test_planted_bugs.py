@@ -6,6 +6,7 @@ from math import inf
 
 import pytest
 
+from actors.domain.batching import BatchLimits
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import LedgerSummary, LookUpAnswer, Watermarks, WriteResult
@@ -235,7 +236,7 @@ def charge_again_after_a_dropped_answer(gateway: Gateway) -> None:
         gateway.run_freely(0.05)
     gateway.behave("default", "drop")
     gateway.post(0, 100, again=False)
-    gateway.run_freely(0.05)
+    gateway.run_freely(BatchLimits().spacing_s_max + 0.05)  # Until it is sent.
     gateway.behave("default", "ok")
     gateway.teardown()
 
