@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import uvloop
 
 from ops.arguments import positive_number
 from ops.benchmarks.clients import Clients
-from ops.benchmarks.traced_gateway import APPLICATION, OVER_MS
+from ops.benchmarks.traced_gateway import APPLICATION, OVER_MS, Totals
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 
@@ -26,13 +27,21 @@ SHOWN = 15
 """How many functions are told, those with the most wall time first."""
 
 
+@dataclass(slots=True)
+class LongSlices(Totals):
+    """Long slices of greenlets of one kind that gave up the loop in one function."""
+
+    kind: str = ""
+    place: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What one replica told; the names are those of `Observer.told`."""
 
     durations_s: Mapping[str, list[float]]
-    by_kind: Mapping[str, tuple[int, float, float]]
-    long: Sequence[tuple[str, str, int, float, float, float]]
+    by_kind: Mapping[str, Totals]
+    long: Sequence[LongSlices]
 
 
 def run(arguments: Sequence[str]) -> dict[str, object]:
@@ -65,37 +74,34 @@ def summarise(replicas: Sequence[Seen], payments: int) -> dict[str, Any]:
     """Add up what the replicas told of `payments` payments: percentiles, CPU a payment, and the longest slices."""
     names = sorted({name for each in replicas for name in each.durations_s})
     durations = {name: [s for each in replicas for s in each.durations_s.get(name, ())] for name in names}
-    kinds: dict[str, list[float]] = {}
-    places: dict[tuple[str, str], list[float]] = {}
+    kinds: dict[str, Totals] = defaultdict(Totals)
+    places: dict[tuple[str, str], Totals] = defaultdict(Totals)
     for each in replicas:
-        for kind, of_kind in each.by_kind.items():
-            kinds[kind] = [a + b for a, b in zip(kinds.get(kind, (0, 0, 0)), of_kind, strict=True)]
-        for kind, place, count, wall_s, cpu_s, longest_s in each.long:
-            before = places.get((kind, place), [0, 0, 0, 0])
-            added = (before[0] + count, before[1] + wall_s, before[2] + cpu_s)
-            places[kind, place] = [*added, max(before[3], longest_s)]
-    dearest = sorted(places.items(), key=lambda item: -item[1][1])
+        for kind, totals in each.by_kind.items():
+            kinds[kind].add_all(totals)
+        for long in each.long:
+            places[long.kind, long.place].add_all(long)
     return {
         "payments": payments,
         "durations_ms": {name: percentiles_ms(each) for name, each in durations.items() if each},
         "slices": {
             kind: {
-                "per_payment": round(count / payments, 3),
-                "cpu_ms_per_payment": round(1000 * cpu_s / payments, 4),
-                "wall_ms_per_payment": round(1000 * wall_s / payments, 4),
+                "per_payment": round(totals.count / payments, 3),
+                "cpu_ms_per_payment": round(1000 * totals.cpu_s / payments, 4),
+                "wall_ms_per_payment": round(1000 * totals.wall_s / payments, 4),
             }
-            for kind, (count, wall_s, cpu_s) in sorted(kinds.items(), key=lambda item: -item[1][2])
+            for kind, totals in sorted(kinds.items(), key=lambda item: -item[1].cpu_s)
         },
         "long_slices": [
             {
                 "kind": kind,
                 "function": place,
-                "count": int(count),
-                "wall_ms": round(1000 * wall_s, 1),
-                "cpu_ms": round(1000 * cpu_s, 1),
-                "longest_ms": round(1000 * longest_s, 1),
+                "count": totals.count,
+                "wall_ms": round(1000 * totals.wall_s, 1),
+                "cpu_ms": round(1000 * totals.cpu_s, 1),
+                "longest_ms": round(1000 * totals.longest_s, 1),
             }
-            for (kind, place), (count, wall_s, cpu_s, longest_s) in dearest
+            for (kind, place), totals in sorted(places.items(), key=lambda item: -item[1].wall_s)
         ],
     }
 

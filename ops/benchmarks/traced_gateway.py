@@ -8,7 +8,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -44,6 +44,28 @@ _OWN_FOLDERS = (f"{ROOT}/actors/", f"{ROOT}/http/")
 Clock = Callable[[], float]
 
 
+@dataclass(slots=True)
+class Totals:
+    """Of some slices; times are seconds."""
+
+    count: int = 0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    longest_s: float = 0.0
+    """Wall time of the longest."""
+
+    def add(self, wall_s: float, cpu_s: float) -> None:
+        """Add a slice."""
+        self.add_all(Totals(1, wall_s, cpu_s, wall_s))
+
+    def add_all(self, others: "Totals") -> None:
+        """Add the slices of others."""
+        self.count += others.count
+        self.wall_s += others.wall_s
+        self.cpu_s += others.cpu_s
+        self.longest_s = max(self.longest_s, others.longest_s)
+
+
 class Observer:
     """What was seen of one process since its start or `forget`."""
 
@@ -61,10 +83,10 @@ class Observer:
         """Begin anew."""
         self.durations_s: dict[str, list[float]] = defaultdict(list)
         """By what took them."""
-        self.by_kind: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
-        """By kind of greenlet: how many slices, their wall time and their CPU time in seconds."""
-        self.long: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0.0, 0.0, 0.0])
-        """Long slices by kind and function: how many, wall time, CPU time, the longest wall time."""
+        self.by_kind: dict[str, Totals] = defaultdict(Totals)
+        """Of all slices, by kind of greenlet."""
+        self.long: dict[tuple[str, str], Totals] = defaultdict(Totals)
+        """Of the long ones, by kind and function."""
 
     def switched(self, _event: str, greenlets: "tuple[greenlet.greenlet, greenlet.greenlet]") -> None:
         """Note that a slice has ended; `greenlet.settrace` calls this."""
@@ -76,19 +98,11 @@ class Observer:
             if ended.gr_frame is not None:
                 self._kinds[ended] = kind
         # The loop's own slice is for the most part its wait for something to do.
-        if (cpu_s if kind is HUB else wall_s) >= self._over_s:
-            self._add(self.long[kind, place_of(ended.gr_frame)], wall_s, cpu_s)
-        self._add(self.by_kind[kind], wall_s, cpu_s)
+        if (cpu_s if kind == HUB else wall_s) >= self._over_s:
+            self.long[kind, place_of(ended.gr_frame)].add(wall_s, cpu_s)
+        self.by_kind[kind].add(wall_s, cpu_s)
         # Read again: what this took belongs to nobody.
         self._slice_began = (self._now_s(), self._cpu_s())
-
-    @staticmethod
-    def _add(figures: list[float], wall_s: float, cpu_s: float) -> None:
-        figures[0] += 1
-        figures[1] += wall_s
-        figures[2] += cpu_s
-        if len(figures) > 3:  # noqa: PLR2004 - the fourth is the longest
-            figures[3] = max(figures[3], wall_s)
 
     def collected(self, phase: str, about: dict[str, int]) -> None:
         """Note how long a garbage collection took; Python calls this."""
@@ -112,29 +126,30 @@ class Observer:
 
     def watch_loop(self) -> None:
         """Note from now on how late timers are, and how long the loop is busy without looking for what is ready."""
-        loop = gevent.get_hub().loop
-        timer, polled = loop.timer(TIMER_S, TIMER_S), loop.check()
-        expected_s, polled_cpu_s = [self._now_s() + TIMER_S], [self._cpu_s()]
+        runtime, polled = GeventRuntime(), gevent.get_hub().loop.check()
+        due_s, polled_cpu_s = [self._now_s() + TIMER_S], [self._cpu_s()]
 
         def fired() -> None:
             now_s = self._now_s()
-            self.durations_s["timer late"].append(max(0.0, now_s - expected_s[0]))
-            expected_s[0] = now_s + TIMER_S
+            # The loop's own clock stands still while it computes, so that it may seem to be a little early.
+            self.durations_s["timer late"].append(max(0.0, now_s - due_s[0]))
+            due_s[0] = now_s + TIMER_S
+            runtime.call_later(TIMER_S, fired)
 
         def looked() -> None:
             cpu_s = self._cpu_s()
             self.durations_s["loop busy"].append(cpu_s - polled_cpu_s[0])
             polled_cpu_s[0] = cpu_s
 
-        timer.start(fired)
+        runtime.call_later(TIMER_S, fired)
         polled.start(looked)
 
     def told(self) -> dict[str, object]:
-        """Give everything for JSON: durations in seconds, and figures as `forget` describes them."""
+        """Give everything for JSON."""
         return {
             "durations_s": self.durations_s,
-            "by_kind": self.by_kind,
-            "long": [[*key, *figures] for key, figures in self.long.items()],
+            "by_kind": {kind: asdict(totals) for kind, totals in self.by_kind.items()},
+            "long": [{"kind": kind, "place": place, **asdict(each)} for (kind, place), each in self.long.items()],
         }
 
 

@@ -26,7 +26,7 @@ def test_its_help_lists_the_names() -> None:
     done = subprocess.run(  # noqa: S603  # our own script
         [sys.executable, ROOT / "ops" / "bench", "--help"], check=True, capture_output=True, text=True
     )
-    for name in ("routing", "breaker", "recovery", "cost", "memory", "http", "summary"):
+    for name in ("routing", "breaker", "recovery", "cost", "slices", "memory", "http", "summary"):
         assert name in done.stdout
 
 

@@ -5,8 +5,8 @@ import greenlet
 
 from actors.timer import Timer
 from ops.benchmarks import slices
-from ops.benchmarks.slices import Seen, percentiles_ms, summarise
-from ops.benchmarks.traced_gateway import HUB, OTHER, Observer, kind_of, place_of
+from ops.benchmarks.slices import LongSlices, Seen, percentiles_ms, summarise
+from ops.benchmarks.traced_gateway import HUB, OTHER, Observer, Totals, kind_of, place_of
 
 
 class Clocks:
@@ -28,8 +28,8 @@ def test_a_slice_counts_for_the_greenlet_that_gave_up_the_loop() -> None:
     for wall_s, cpu_s in ((0.5, 0.25), (2.0, 0.5)):
         clocks.advance(wall_s, cpu_s)
         observer.switched("switch", (ended, other))
-    assert dict(observer.by_kind) == {OTHER: [2, 2.5, 0.75]}
-    assert dict(observer.long) == {(OTHER, "-"): [1, 2.0, 0.5, 2.0]}
+    assert dict(observer.by_kind) == {OTHER: Totals(2, 2.5, 0.75, 2.0)}
+    assert dict(observer.long) == {(OTHER, "-"): Totals(1, 2.0, 0.5, 2.0)}
 
 
 def test_the_loops_own_wait_is_no_long_slice() -> None:
@@ -91,10 +91,9 @@ def test_percentiles_are_in_milliseconds() -> None:
 
 
 def test_replicas_are_added_up_for_each_payment() -> None:
-    one = Seen({"answered": [0.001, 0.003]}, {"HTTP": (4, 0.4, 0.2)}, [("HTTP", "f", 1, 0.2, 0.1, 0.2)])
-    other = Seen(
-        {"answered": [0.002]}, {"HTTP": (2, 0.2, 0.1)}, [("HTTP", "f", 2, 0.5, 0.1, 0.4), ("x", "g", 1, 1, 0, 1)]
-    )
+    one = Seen({"answered": [0.001, 0.003]}, {"HTTP": Totals(4, 0.4, 0.2)}, [LongSlices(1, 0.2, 0.1, 0.2, "HTTP", "f")])
+    longer = [LongSlices(2, 0.5, 0.1, 0.4, "HTTP", "f"), LongSlices(1, 1.0, 0.0, 1.0, "x", "g")]
+    other = Seen({"answered": [0.002]}, {"HTTP": Totals(2, 0.2, 0.1)}, longer)
     figures = summarise([one, other], payments=3)
     assert figures["durations_ms"]["answered"]["count"] == 3
     assert figures["durations_ms"]["answered"]["p50"] == 2.0
