@@ -32,9 +32,16 @@ from ops.simulation.tables import Lease, MemoryFence, MemoryTables, OwnedClaim
 class MemoryStore:
     """A connection to the tables, which fails when a test says so."""
 
-    def __init__(self, tables: MemoryTables | None = None, fence: MemoryFence | None = None) -> None:
+    def __init__(
+        self,
+        tables: MemoryTables | None = None,
+        fence: MemoryFence | None = None,
+        wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`wait` is called before each batch is committed, and before rows that were read to be adopted are given."""
         self.tables = tables or MemoryTables()
         self.fence = fence or MemoryFence()
+        self._wait = wait
         self.failures = 0
         """How many of the next calls fail without an effect."""
         self.lost_answers = 0
@@ -60,9 +67,7 @@ class MemoryPayments(MemoryStore):
         fence: MemoryFence | None = None,
         wait: Callable[[], None] = lambda: None,
     ) -> None:
-        """`wait` is called before each commit."""
-        super().__init__(tables, fence)
-        self._wait = wait
+        super().__init__(tables, fence, wait)
         self.writes: list[tuple[int, int, int]] = []
         """Numbers of claims, moves and settlements in each committed batch."""
 
@@ -189,16 +194,6 @@ def _state_of(record: PaymentRecord) -> PaymentState:
 
 class MemoryLeases(MemoryStore):
     """Fulfils `actors.ports.LeaseStore`."""
-
-    def __init__(
-        self,
-        tables: MemoryTables | None = None,
-        fence: MemoryFence | None = None,
-        wait: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`wait` is called when rows are read, before they are given: they may be out of date after it."""
-        super().__init__(tables, fence)
-        self._wait = wait
 
     def identity(self) -> StoreIdentity:
         self._answer()

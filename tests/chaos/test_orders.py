@@ -11,6 +11,13 @@ from tests.chaos.test_model import HOUR_MS, Gateway
 from tests.chaos.wrong_clocks import join_three_seconds_behind, jump_and_return
 
 
+def run_until_a_row_is_written(gateway: Gateway) -> None:
+    while not gateway.model.tables.claims:
+        gateway.pass_time(0.01)
+        for index in range(10):
+            gateway.handle_messages(index, 1)
+
+
 def test_what_the_window_has_no_room_for_waits_in_the_journal() -> None:
     gateway = Gateway()
     gateway.start()
@@ -145,10 +152,7 @@ def test_a_replica_that_restarts_soon_after_postgres_forgot_still_asks_every_pro
     gateway.start()
     gateway.run_freely(1.0)
     gateway.post(0, 100, again=False)
-    while not gateway.model.tables.claims:
-        gateway.pass_time(0.01)
-        for index in range(10):
-            gateway.handle_messages(index, 1)
+    run_until_a_row_is_written(gateway)
     gateway.copy_postgres_or_put_it_back(to_copy=True)
     gateway.behave("default", "refuse")
     gateway.run_freely(3.0)
@@ -194,10 +198,7 @@ def test_a_payment_that_postgres_forgets_once_more_after_it_was_written_anew_and
     gateway.copy_postgres_or_put_it_back(to_copy=True)
     gateway.behave("default", "slow")
     gateway.post(0, 100, again=False)
-    while not gateway.model.tables.claims:
-        gateway.pass_time(0.01)
-        for index in range(10):
-            gateway.handle_messages(index, 1)
+    run_until_a_row_is_written(gateway)
     gateway.copy_postgres_or_put_it_back(to_copy=False)
     gateway.behave("default", "ok")
     while not gateway.model.tables.settlements:

@@ -338,8 +338,9 @@ WHERE r.name = seen.name AND r.epoch = seen.epoch AND concat_ws(' ', r.beats, r.
 
 -- name: adopt
 -- Takes over a page of the claims of replicas that have left, whichever are found first. Where all that they have left
--- names processors which are left out, all of it is looked through. Their later epoch keeps what they sent before from taking effect. The watermarks of the new owner
--- fall to theirs in the same statement. Arrays of ids are for what `write_batch` says.
+-- names processors which are left out, all of it is looked through. Their later epoch keeps what they sent before from
+-- taking effect. The watermarks of the new owner fall to theirs in the same statement. Arrays of ids are for what
+-- `write_batch` says.
 WITH me AS (
     SELECT name FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPDATE
 ), gone AS (
