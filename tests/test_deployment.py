@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from actors.adapters.postgres.queries import SCHEMA_VERSION
 from actors.domain.processors import parse_processors
 from actors.settings import Durability, Settings
-from ops.migrate import MIGRATIONS
+from ops.migrate import MIGRATIONS, read_migrations
 from ops.pack_submission import IMAGE, SUBMISSION, pack
 
 ROOT = Path(__file__).parent.parent
@@ -120,11 +121,9 @@ def test_journals_lie_on_one_named_volume_and_the_records_on_another() -> None:
     assert {"journal", "postgres"} <= set(COMPOSE["volumes"])
 
 
-def test_one_replica_migrates_before_any_starts() -> None:
+def test_one_replica_migrates_and_the_others_wait_for_the_schema_it_makes() -> None:
     assert [name for name in SERVICES if "ops.migrate" in str(SERVICES[name].get("command"))] == ["fiel1"]
-    assert SERVICES["fiel1"]["depends_on"]["postgres"] == {"condition": "service_healthy"}
-    for name in ("fiel2", "fiel3"):
-        assert SERVICES[name]["depends_on"]["fiel1"] == {"condition": "service_healthy"}
+    assert read_migrations()[-1].version == SCHEMA_VERSION
 
 
 def test_every_replica_tells_its_health_at_its_own_port() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from psycopg.rows import class_row, scalar_row
 
 from actors.adapters.postgres.connections import Connections, GeventConnection
-from actors.adapters.postgres.queries import QUERIES
+from actors.adapters.postgres.queries import QUERIES, SCHEMA_VERSION
 from actors.domain.records import LastPurge
 from actors.errors import LedgerUnavailableError
 
@@ -20,8 +20,13 @@ class PostgresPurge:
         self._replica = replica
 
     def last_purge(self) -> LastPurge:
-        """Read the last purge."""
+        """Read the last purge, from a schema that is new enough for this release."""
         with self._connections.pool.use() as connection:
+            version = _one(connection, "schema_version")
+            if version < SCHEMA_VERSION:
+                raise LedgerUnavailableError(
+                    f"its schema is of migration {version}, and this release needs {SCHEMA_VERSION}: run ops.migrate"
+                )
             return _purge(connection, "last_purge")
 
     def begin_purge(self, now_ms: int) -> LastPurge:

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+SCHEMA_VERSION = 9
+"""The number of the last migration, which the statements rely on."""
+
 
 def parse_queries(text: bytes) -> dict[str, bytes]:
     """Split a file of statements at the lines `-- name: <name>`; what stands before the first name is left out."""

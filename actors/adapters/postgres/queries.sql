@@ -415,6 +415,10 @@ FROM reopened JOIN payment USING (correlation_id)
 UPDATE resolution SET answer = %(answer)s, answered_at_ms = %(answered_at_ms)s, answered_by = %(replica)s
 WHERE number = %(number)s
 
+-- name: schema_version
+-- Gives the number of the last migration that was applied.
+SELECT coalesce(max(version), 0) FROM schema_migration
+
 -- name: last_purge
 -- Reads the number and the instant of the last purge.
 SELECT generation, purged_at_ms AS at_ms FROM gateway

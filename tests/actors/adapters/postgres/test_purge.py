@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import psycopg
 import pytest
 
+from actors.adapters.postgres.queries import SCHEMA_VERSION
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Move
 from actors.domain.records import Beat, LastPurge, ProcessorTotal
@@ -15,6 +17,7 @@ from tests.actors.adapters.postgres.storage import (
     claim,
     ended,
     expel,
+    opened,
     record_of,
     settlement,
     uid,
@@ -161,3 +164,13 @@ def test_a_purge_that_postgres_has_forgotten_is_repeated_once(
         other_newcomer.payments.write([claim(7)], [], [])
     assert newcomer.purge.finish_purge(forgotten)
     assert newcomer.purge.begin_purge(NOW_MS).generation == 6
+
+
+def test_an_older_schema_is_waited_for(database_url: str) -> None:
+    with opened(database_url) as storage, psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM schema_migration WHERE version = %s", [SCHEMA_VERSION])
+        with pytest.raises(LedgerUnavailableError, match=f"needs {SCHEMA_VERSION}: run ops.migrate"):
+            storage.purge.last_purge()
+        # One that a later release has migrated still fits.
+        connection.execute("INSERT INTO schema_migration VALUES (%s, 'later', '')", [SCHEMA_VERSION + 1])
+        assert storage.purge.last_purge() == LastPurge(0, 0)
