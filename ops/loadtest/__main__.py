@@ -22,7 +22,7 @@ from ops.loadtest.games import GAMES, Game
 from ops.loadtest.outcome import Figures, is_flawless, outcome
 from ops.loadtest.player import Player
 from ops.loadtest.progress import GameWatch
-from ops.loadtest.report import page
+from ops.loadtest.report import page, pictures
 from ops.loadtest.usage_notes import PartUsage, read_usage_notes
 
 SHOWN = (
@@ -61,7 +61,8 @@ def _play(game: Game, given: argparse.Namespace, notes: Path) -> int:
     figures = {**outcome(game, player.record), "parts": _describe(usage, player.record.accepted)}
     print(json.dumps(figures) if given.json else "\n".join(_lines(figures)), flush=True)  # noqa: T201 - the result
     if given.report:
-        _write(given.report, "w", page(game, player.record, watch.moments, usage, figures))
+        draw = pictures if given.report.suffix == ".svg" else page
+        _write(given.report, "w", draw(game, player.record, watch.moments, usage, figures))
     return 0 if is_flawless(game, player.record) and not player.not_restored else 1
 
 
@@ -145,7 +146,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--users", type=positive_count, help="instead of the game's own")
     parser.add_argument("--seconds", type=positive_number, help="instead of the game's own; stages are spread alike")
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
-    parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with pictures")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write a page with pictures; FILE.svg: the pictures alone")
     return parser.parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""Writes what came of a game as one HTML page that needs no other file."""
+"""Writes what came of a game as one HTML page that needs no other file, or its pictures alone as one SVG file."""
 
 import json
 import math
@@ -11,14 +11,14 @@ from ops.loadtest.latencies import by_second
 from ops.loadtest.outcome import Figures, describe_condition
 from ops.loadtest.player import GameRecord
 from ops.loadtest.progress import GameMoment
-from ops.loadtest.svg import Line, Point, Shade, chart
+from ops.loadtest.svg import CHART_STYLE, Line, Point, Shade, chart, stack
 from ops.loadtest.usage_notes import PartUsage
 
 STYLE = (
     "body{font:14px/1.5 system-ui,sans-serif;margin:2em auto;max-width:960px;color:#1f2328}"
     "table{border-collapse:collapse;margin:1em 0}td,th{padding:2px 12px 2px 0;text-align:right}"
     "td:first-child,th:first-child{text-align:left}svg{width:100%;margin:.6em 0}"
-    ".title{font:600 13px system-ui}.tick{font:10px system-ui;fill:#57606a}.legend{font:12px system-ui}"
+    f"{CHART_STYLE}"
     "pre{background:#f6f8fa;padding:1em;overflow:auto}"
 )
 HEADLINES = ("score", "p50_ms", "p99_ms", "bonus", "fine", "accepted", "failed", "lag", "differences")
@@ -29,17 +29,8 @@ def page(
     game: Game, record: GameRecord, moments: Sequence[GameMoment], usage: Mapping[str, PartUsage], figures: Figures
 ) -> str:
     """Make the page: the figures, pictures over time with the stages shaded, latencies by stage, and all as JSON."""
-    ends_s = [*(stage.from_s for stage in game.stages[1:]), game.duration_s]
-    shades = [
-        Shade(
-            stage.from_s,
-            end_s,
-            f"default {describe_condition(stage.default)}; fallback {describe_condition(stage.fallback)}",
-        )
-        for stage, end_s in zip(game.stages, ends_s, strict=True)
-    ]
     title = f"{game.name}: {_points(figures)}"
-    drawn = "".join(_charts(game, record, moments, usage, shades))
+    drawn = "".join(_charts(game, record, moments, usage))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
         f"<h1>{escape(title)}</h1>{_table(HEADLINES, [[figures[name] for name in HEADLINES]])}{drawn}"
@@ -47,6 +38,13 @@ def page(
         f"{_parts(usage, record.accepted)}"
         f"<h2>All figures</h2><pre>{escape(json.dumps(figures, indent=1))}</pre></html>\n"
     )
+
+
+def pictures(
+    game: Game, record: GameRecord, moments: Sequence[GameMoment], usage: Mapping[str, PartUsage], figures: Figures
+) -> str:
+    """Make an SVG file of the page's pictures, one below the other."""
+    return stack(f"{game.name}: {_points(figures)}", _charts(game, record, moments, usage))
 
 
 def _points(figures: Figures) -> str:
@@ -57,12 +55,17 @@ def _points(figures: Figures) -> str:
 
 
 def _charts(
-    game: Game,
-    record: GameRecord,
-    moments: Sequence[GameMoment],
-    usage: Mapping[str, PartUsage],
-    shades: Sequence[Shade],
+    game: Game, record: GameRecord, moments: Sequence[GameMoment], usage: Mapping[str, PartUsage]
 ) -> list[str]:
+    ends_s = [*(stage.from_s for stage in game.stages[1:]), game.duration_s]
+    shades = [
+        Shade(
+            stage.from_s,
+            end_s,
+            f"default {describe_condition(stage.default)}; fallback {describe_condition(stage.fallback)}",
+        )
+        for stage, end_s in zip(game.stages, ends_s, strict=True)
+    ]
     seconds = by_second(record.posts, max(1, math.ceil(game.duration_s)))
     moments = [moment for moment in moments if moment.at_s <= game.duration_s]
     latencies = [

@@ -1,16 +1,18 @@
-"""Draws lines over time as an SVG picture that stands in a page by itself."""
+"""Draws lines over time as SVG pictures, for a page or for a file of their own."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 920, 230
+WIDTH, HEIGHT, HEADING = 920, 230, 30
 LEFT, RIGHT, TOP, BOTTOM = 60, 150, 22, 26
 """Margins: for the scale, the legend, the title and the seconds."""
 TICKS_MAX = 6
 COLOURS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#bf3989", "#57606a", "#0a7ea4")
 SHADES = ("#f6f8fa", "#e6ecf2")
+CHART_STYLE = ".title{font:600 13px system-ui}.tick{font:10px system-ui;fill:#57606a}.legend{font:12px system-ui}"
+"""For the page or the file in which pictures stand."""
 Point = tuple[float, float]
 """A moment in seconds, and the value then."""
 
@@ -45,6 +47,20 @@ def chart(title: str, lines: Sequence[Line], shades: Sequence[Shade], *, logarit
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         f'<text x="{LEFT}" y="14" class="title">{escape(title)}</text>{"".join(parts)}</svg>'
+    )
+
+
+def stack(title: str, charts: Sequence[str]) -> str:
+    """Make a file of pictures, one below the other."""
+    placed = [
+        each.replace("<svg ", f'<svg y="{HEADING + HEIGHT * number}" width="{WIDTH}" height="{HEIGHT}" ', 1)
+        for number, each in enumerate(charts)
+    ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEADING + HEIGHT * len(charts)}">'
+        f"<title>{escape(title)}</title><style>{CHART_STYLE}</style>"
+        f'<rect width="100%" height="100%" fill="#fff"/><text x="{LEFT}" y="20" class="title">{escape(title)}</text>'
+        f"{''.join(placed)}</svg>\n"
     )
 
 

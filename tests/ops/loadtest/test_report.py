@@ -12,7 +12,7 @@ from ops.loadtest.latencies import PostedPayment
 from ops.loadtest.outcome import outcome
 from ops.loadtest.player import ConsistencyCheck, GameRecord
 from ops.loadtest.progress import GameMoment
-from ops.loadtest.report import page
+from ops.loadtest.report import page, pictures
 from ops.loadtest.score import PaidTotal
 from ops.loadtest.svg import Line, Shade, chart
 from ops.loadtest.usage_notes import PartUsage, read_usage_notes
@@ -130,20 +130,28 @@ def test_a_score_is_unknown_where_the_books_that_count_are() -> None:
     assert "final: score unknown, as a processor did not answer" in page(FINAL, played, [], {}, figures)
 
 
+def test_a_file_of_the_pictures_shows_one_below_the_other() -> None:
+    moments = [GameMoment(float(at_s), at_s * 10, {"default": at_s * 9, "fallback": at_s}, {}) for at_s in range(1, 60)]
+    root = ET.fromstring(pictures(PREVIEW, record(), moments, {}, outcome(PREVIEW, record())))  # noqa: S314 - ours
+    assert root.attrib["viewBox"] == "0 0 920 720"
+    assert [each.attrib["y"] for each in root.findall(f"{SVG}svg")] == ["30", "260", "490"]
+    assert root.findtext(f"{SVG}title", "").startswith("preview: ")
+
+
 def test_the_page_has_a_picture_of_everything_and_nothing_from_elsewhere() -> None:
     moments = [GameMoment(float(at_s), at_s * 10, {"default": at_s * 9, "fallback": at_s}, {}) for at_s in range(1, 60)]
     moments.append(GameMoment(59.5, 600, None, {}))
     usage = {"replica 1": PartUsage([(0, 50.0), (2, 60.0)], [(2, 0.2)], 12.0, 88.0, 0.35)}
     text = page(PREVIEW, record(), moments, usage, outcome(PREVIEW, record()))
-    pictures = [parsed(f"<svg {part.partition('</svg>')[0]}</svg>") for part in text.split("<svg ")[1:]]
-    assert [picture.attrib["aria-label"].partition(",")[0] for picture in pictures] == [
+    drawn = [parsed(f"<svg {part.partition('</svg>')[0]}</svg>") for part in text.split("<svg ")[1:]]
+    assert [picture.attrib["aria-label"].partition(",")[0] for picture in drawn] == [
         "Latency of POST /payments by second",
         "Payments a second",
         "Payments that wait",
         "Memory",
         "CPU",
     ]
-    assert all(len(picture.findall(f"{SVG}rect")) == len(PREVIEW.stages) for picture in pictures)
+    assert all(len(picture.findall(f"{SVG}rect")) == len(PREVIEW.stages) for picture in drawn)
     assert "http" not in text
     assert "+2000 ms, fails" in text
 
