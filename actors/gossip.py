@@ -9,10 +9,21 @@ from actors.actor import Actor
 from actors.domain.payment import Payment
 from actors.domain.peers import OpenQuestions, PeerAnswer, PeerNews, PeerQuestion
 from actors.domain.trouble import Trouble
+from actors.domain.way_questions import WayAnswer, WayQuestion, WayQuestions
 from actors.errors import GatewayUnavailableError, PeersUnavailableError
-from actors.known_here import KnownHere, known_here
-from actors.messages.gossip import AnswersDue, AskPeers, GetDenials, GossipMessage, Spread, SpreadDue
+from actors.known_here import ASK_S_MAX, KnownHere, known_here
+from actors.messages.gossip import (
+    AnswersDue,
+    AskPeers,
+    AskWay,
+    GetDenials,
+    GetWays,
+    GossipMessage,
+    Spread,
+    SpreadDue,
+)
 from actors.messages.intake import AcceptedByPeers, DecidedByPeers, in_chunks
+from actors.messages.router import GetWay
 from actors.messages.trouble import GetTrouble
 from actors.ports import JournalShelf, PeerChannel, Recipient, Runtime
 
@@ -28,6 +39,8 @@ TOLD_MAX = 5000
 """Payments that one exchange tells, so that reading them does not hold up other replicas."""
 ANSWERED_MAX = 256
 """Ids of other replicas' questions that one exchange answers; the latest questions come first."""
+WAYS_MAX = 16
+"""Ways of payments that one exchange tells other replicas."""
 
 
 class GossipActor(Actor):
@@ -36,7 +49,7 @@ class GossipActor(Actor):
     Nobody relies on being told: Postgres refuses a second payment with the same id. Nobody's silence is an answer.
     """
 
-    REFUSED_WHEN_FULL = (AskPeers, GetDenials, GetTrouble)
+    REFUSED_WHEN_FULL = (AskPeers, GetDenials, AskWay, GetWays, GetTrouble)
 
     def __init__(
         self,
@@ -57,6 +70,7 @@ class GossipActor(Actor):
         self._replica = replica
         # One exchange has one question, so that those of an earlier run have lower numbers.
         self._questions = OpenQuestions(replica, runtime.now_ms())
+        self._way_questions = WayQuestions(replica, runtime.now_ms())
         self._is_asking = False
         """Whether `AnswersDue` is under way."""
         self._accepted: list[Payment] = []
@@ -82,22 +96,27 @@ class GossipActor(Actor):
                 self._exchange()
                 self._runtime.call_later(EXCHANGE_S, self.tell_self, SpreadDue())
             case AskPeers(correlation_id):
-                return self._ask(correlation_id)
+                return self._hurry(self._questions.ask(correlation_id, self._runtime.now_s()))
             case AnswersDue():
                 self._exchange()
-                self._is_asking = self._questions.is_waiting(self._runtime.now_s())
+                now_s = self._runtime.now_s()
+                self._is_asking = self._questions.is_waiting(now_s) or self._way_questions.is_waiting(now_s)
                 if self._is_asking:
                     self._runtime.call_later(ASKING_S, self.tell_self, AnswersDue())
             case GetDenials(number):
                 return self._questions.denials(number)
+            case AskWay(correlation_id):
+                return self._hurry(self._way_questions.ask(correlation_id, self._runtime.now_s()))
+            case GetWays(number):
+                return self._way_questions.told(number)
             case GetTrouble():
                 return self._trouble.describe(self._runtime.now_s())
             case _:
                 assert_never(message)
         return None
 
-    def _ask(self, correlation_id: UUID) -> int | None:
-        number = self._questions.ask(correlation_id, self._runtime.now_s())
+    def _hurry(self, number: int | None) -> int | None:
+        """Exchange at once, and often, while somebody waits for answers to the question of this number."""
         if number is not None and not self._is_asking:
             self._is_asking = True
             self.tell_self(AnswersDue())
@@ -109,9 +128,10 @@ class GossipActor(Actor):
         emptied = self._shelf.emptied() if self._questions.has_unsent else ()
         question = self._questions.next_question(emptied)
         try:
-            answers, found = self._hear()
+            answers, found, ways = self._hear()
             accepted, decided = self._accepted[:TOLD_MAX], self._decided[:TOLD_MAX]
-            news = PeerNews(self._replica, (*accepted, *found), tuple(decided), question, answers)
+            asked = self._way_questions.unsent()
+            news = PeerNews(self._replica, (*accepted, *found), tuple(decided), question, answers, asked, ways)
             if news:
                 self._channel.tell(news)
         except PeersUnavailableError as error:
@@ -121,18 +141,32 @@ class GossipActor(Actor):
         self._trouble.succeeded()
         del self._accepted[: len(accepted)], self._decided[: len(decided)]
 
-    def _hear(self) -> tuple[tuple[PeerAnswer, ...], list[Payment]]:
-        """Hand on what other replicas told; give the answers to what they asked, and the payments that those need."""
+    def _hear(self) -> tuple[tuple[PeerAnswer, ...], list[Payment], tuple[WayAnswer, ...]]:
+        """Hand on what other replicas told; give the answers to what they asked, the payments that those need, and ways."""
         questions: list[PeerQuestion] = []
+        ways_asked: list[WayQuestion] = []
         for news in self._channel.hear():
             for chunk in in_chunks(news.accepted):
                 self._intake.tell(AcceptedByPeers(chunk))
             for chunk in in_chunks(news.decided):
                 self._intake.tell(DecidedByPeers(chunk))
             self._questions.answered(news.replica, news.answers)
+            self._way_questions.answered(news.ways)
+            ways_asked += (each for each in news.ways_asked if each.asker != self._replica)
             if news.question is not None and news.question.asker != self._replica:
                 questions.append(news.question)
-        return self._answer(questions)
+        return *self._answer(questions), self._tell_ways(ways_asked)
+
+    def _tell_ways(self, asked: Sequence[WayQuestion]) -> tuple[WayAnswer, ...]:
+        """Tell what was done here with the payments that others ask for, the latest questions first."""
+        try:
+            return tuple(
+                WayAnswer(each.asker, each.number, self._router.ask(GetWay(each.correlation_id), ASK_S_MAX))
+                for each in asked[-WAYS_MAX:]
+            )
+        except GatewayUnavailableError as error:
+            logger.debug("other replicas are not told of %d payments: %s", len(asked), error)
+            return ()
 
     def _answer(self, questions: Sequence[PeerQuestion]) -> tuple[tuple[PeerAnswer, ...], list[Payment]]:
         answered: list[PeerQuestion] = []

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from actors.domain.money import BRL, Money
 from actors.domain.records import PaymentRecord, PaymentState, Position
+from actors.domain.way_questions import ToldWay
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.known_here import known_here
+from actors.payment_ways import WaysOfPayments
 from actors.peer_questions import PeerQuestions
 from actors.ports import PaymentStore, Recipient, Runtime
 from actors.summaries import Readers, Summaries, Turns, WindowSummary
@@ -39,6 +41,7 @@ class PaymentQueries:
         intake: Recipient,
         router: Recipient,
         gossip: Recipient,
+        lease: Recipient,
         replica: str,
         processors: Sequence[str],
         currency: str = BRL,
@@ -54,6 +57,7 @@ class PaymentQueries:
         self._intake = intake
         self._router = router
         self._peers = PeerQuestions(gossip, runtime)
+        self._ways = WaysOfPayments(router, gossip, lease, runtime)
         self._replica = replica
         self._readers = Readers(make_turns)
         self._summaries = Summaries(
@@ -82,6 +86,14 @@ class PaymentQueries:
             driven = remembered.driven if remembered is not None and record.owner == self._replica else None
             return PaymentStatus(correlation_id, record.payment.money, record, driven)
         return remembered or self._asked_for(correlation_id)
+
+    def ways(self, correlation_id: UUID) -> tuple[ToldWay, ...]:
+        """Ask every replica what it has done with a payment, as far as it remembers; what is not told soon is missing.
+
+        Raises:
+            GatewayUnavailableError: this replica does not answer, or too many ask at once.
+        """
+        return self._ways.ask(correlation_id)
 
     def _asked_for(self, correlation_id: UUID) -> PaymentStatus | None:
         """Find a payment with the other replicas, then here, then in Postgres.

@@ -9,6 +9,7 @@ from actors.actor import Actor
 from actors.domain.dispatcher import Dispatcher
 from actors.domain.resolution import Resolution
 from actors.domain.routing import Choice, Reason
+from actors.domain.way_questions import told_way
 from actors.domain.work import Work
 from actors.messages.intake import Recorded, Want
 from actors.messages.persistence import Write
@@ -25,6 +26,7 @@ from actors.messages.router import (
     GetDrivenCount,
     GetRouterStats,
     GetUncommitted,
+    GetWay,
     LookUpsEnded,
     Resolve,
     Route,
@@ -49,7 +51,7 @@ UNLOGGED = frozenset({Reason.PROBE, Reason.RETRIES_SPENT, Reason.WAIT_FOR_ROOM})
 class RouterActor(Actor):
     """Tells the dispatcher what has happened, and carries out what it decides, once for all messages that waited."""
 
-    REFUSED_WHEN_FULL = (GetRouterStats, GetDriven)
+    REFUSED_WHEN_FULL = (GetRouterStats, GetDriven, GetWay)
 
     def __init__(
         self,
@@ -59,9 +61,11 @@ class RouterActor(Actor):
         intake: Recipient,
         persistence: Recipient,
         runtime: Runtime,
+        replica: str,
     ) -> None:
         """`processors` leads from each processor's name to its actor."""
         super().__init__()
+        self._replica = replica
         self._dispatcher = dispatcher
         self._processors = processors
         self._intake = intake
@@ -110,6 +114,8 @@ class RouterActor(Actor):
                 dispatcher.end_adoption()
             case GetDriven(correlation_id):
                 return dispatcher.describe(correlation_id)
+            case GetWay(correlation_id):
+                return told_way(dispatcher.way(correlation_id), self._replica, now_s, self._runtime.now_ms())
             case GetRouterStats():
                 unresolved = dispatcher.unknown_for(UNRESOLVED_S, now_s)
                 return RouterStats(dispatcher.counts(), unresolved, dict(dispatcher.routes.decisions))

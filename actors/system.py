@@ -195,6 +195,7 @@ class System:
             intake=self.intake,
             router=self.router,
             gossip=self.gossip,
+            lease=self.lease,
             replica=settings.replica,
             processors=tuple(self.processors),
             currency=settings.currencies.default,
@@ -259,6 +260,7 @@ class System:
                 intake=self.intake,
                 persistence=self.persistence,
                 runtime=self.parts.runtime,
+                replica=settings.replica,
             ),
         )
 

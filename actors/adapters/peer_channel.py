@@ -14,6 +14,7 @@ from actors.adapters.redis_client import connect, is_foreign, run
 from actors.domain.money import BRL
 from actors.domain.payment import Payment, from_peers, to_peers
 from actors.domain.peers import PeerAnswer, PeerNews, PeerQuestion
+from actors.domain.way_questions import ToldStep, ToldWay, WayAnswer, WayQuestion
 from actors.errors import PeersUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -108,7 +109,15 @@ def _encode(news: PeerNews) -> dict[str, bytes]:
         fields["answers"] = msgpack.packb(
             [(each.asker, each.number, [denied.bytes for denied in each.denied]) for each in news.answers]
         )
+    if news.ways_asked:
+        fields["ways_asked"] = msgpack.packb([(each.number, each.correlation_id.bytes) for each in news.ways_asked])
+    if news.ways:
+        fields["ways"] = msgpack.packb([(each.asker, each.number, _told_of(each.way)) for each in news.ways])
     return fields
+
+
+def _told_of(way: ToldWay) -> tuple[object, ...]:
+    return [(each.at_ms, each.what, each.processor) for each in way.steps], way.waits_for
 
 
 def _decode(fields: dict[bytes, bytes]) -> PeerNews:
@@ -121,6 +130,8 @@ def _decode(fields: dict[bytes, bytes]) -> PeerNews:
         tuple(payment for payment, is_decided in told if is_decided),
         _read(fields.get(b"question"), lambda data: _decode_question(replica, data)),
         _read(fields.get(b"answers"), _decode_answers) or (),
+        _read(fields.get(b"ways_asked"), lambda data: _decode_ways_asked(replica, data)) or (),
+        _read(fields.get(b"ways"), lambda data: _decode_ways(replica, data)) or (),
     )
 
 
@@ -145,6 +156,21 @@ def _decode_question(replica: str, data: object) -> PeerQuestion:
 def _decode_answers(data: object) -> tuple[PeerAnswer, ...]:
     answers = msgspec.convert(data, list[tuple[str, int, list[bytes]]])
     return tuple(PeerAnswer(asker, number, _ids(denied)) for asker, number, denied in answers)
+
+
+def _decode_ways_asked(replica: str, data: object) -> tuple[WayQuestion, ...]:
+    return tuple(
+        WayQuestion(replica, number, UUID(bytes=id_bytes))
+        for number, id_bytes in msgspec.convert(data, list[tuple[int, bytes]])
+    )
+
+
+def _decode_ways(replica: str, data: object) -> tuple[WayAnswer, ...]:
+    told = msgspec.convert(data, list[tuple[str, int, tuple[list[tuple[int, str, str | None]], str | None]]])
+    return tuple(
+        WayAnswer(asker, number, ToldWay(replica, tuple(ToldStep(*step) for step in steps), waits_for))
+        for asker, number, (steps, waits_for) in told
+    )
 
 
 def _ids(texts: Sequence[bytes]) -> tuple[UUID, ...]:

@@ -39,6 +39,7 @@ from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.retries import Pauses, RetryLimits
 from actors.domain.routing import TAKEN_BY_NOBODY, Choice, Routes
 from actors.domain.row_marks import RowMarks
+from actors.domain.ways import Way, Ways, waits_for
 from actors.domain.work import AdoptionRoom, Driven, Work
 
 WINDOW_MAX = 1000
@@ -89,6 +90,7 @@ class Dispatcher:
         self._pauses = Pauses(retries, rng)
         self._rechecks = Rechecks()
         self._marks = RowMarks()
+        self._ways = Ways()
         self._closing: list[Lifecycle] = []
         """Payments that end without a charge, until that is decided to be written."""
         self._work = Work()
@@ -327,6 +329,12 @@ class Dispatcher:
             return None
         return Driven(life.payment, life.state, life.processor, life.attempts, life.pinned)
 
+    def way(self, correlation_id: UUID) -> Way:
+        """Tell the steps of a payment here, as far as they are remembered, and what it waits for."""
+        life = self._lives.get(correlation_id)
+        waiting = None if life is None else waits_for(life, self._held.waits_because(life))
+        return Way(self._ways.steps(correlation_id), waiting)
+
     # How it is decided.
 
     def _adopt(self, claim: Claim, oldest_stamp_ms: int, now_s: float) -> None:
@@ -383,6 +391,7 @@ class Dispatcher:
         """Carry an event through a payment's life: the only place that changes what is counted of it."""
         room_before, aside_before, pinned_before = life.taking_room_at, life.is_aside, life.pinned_at
         effect = life.transition(event, now_s)
+        self._ways.note(life.payment.correlation_id, event, effect, life.row, now_s)
         room_after = life.taking_room_at
         if room_before != room_after:
             if room_before is not None:
@@ -435,6 +444,7 @@ class Dispatcher:
         self._adopted -= life.is_adopted
         key = life.payment.correlation_id
         del self._lives[key]
+        self._ways.ended(key)
         if self._ended_meanwhile is not None and life.state is not State.RELEASED:
             self._ended_meanwhile.add(key)
         if life.pinned_at is not None:
@@ -537,6 +547,7 @@ class Dispatcher:
         if is_for_all and (not choices or choices[-1] != choice):
             choices.append(choice)
         if choice.processor is None:
+            queue.waits_because = choice.reason
             self.routes.decisions[None, choice.reason] += queue.count_waiting()
             if queue.named and choice.reason in TAKEN_BY_NOBODY:
                 self._unname(queue, now_s)

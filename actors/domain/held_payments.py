@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from actors.domain.lifecycle import Lifecycle
 from actors.domain.processors import Processor
+from actors.domain.routing import Reason
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +22,8 @@ class HeldQueue:
     """How many payments at the head are already counted as waiting."""
     adopted: int = 0
     """How many of the payments come from rows."""
+    waits_because: Reason = Reason.WAIT_FOR_ROOM
+    """Why its head had to wait the last time that one had to."""
 
     @property
     def head_accepted_at_ms(self) -> int:
@@ -110,6 +113,10 @@ class HeldPayments:
     def takers(self, life: Lifecycle) -> tuple[Processor, ...]:
         """Tell which processors take a payment, the cheapest first."""
         return self._queue(life).takers
+
+    def waits_because(self, life: Lifecycle) -> str:
+        """Say why payments that the same processors take have to wait."""
+        return self._queue(life).waits_because.value
 
     def _queue(self, life: Lifecycle) -> HeldQueue:
         currency, declined_by = kind = life.payment.currency, life.declined_by

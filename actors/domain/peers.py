@@ -1,10 +1,11 @@
-"""What replicas tell and ask each other: accepted payments, first amounts, and who knows an id."""
+"""What replicas tell and ask each other: accepted payments, first amounts, who knows an id, and ways of payments."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from actors.domain.payment import Payment
+from actors.domain.way_questions import WayAnswer, WayQuestion
 
 ASKED_MAX = 64
 """Ids that a replica waits for answers about at once."""
@@ -43,10 +44,13 @@ class PeerNews:
     """Payments whose amounts Postgres has."""
     question: PeerQuestion | None = None
     answers: tuple[PeerAnswer, ...] = ()
+    ways_asked: tuple[WayQuestion, ...] = ()
+    ways: tuple[WayAnswer, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
-        return bool(self.accepted or self.decided or self.question or self.answers)
+        asked = self.question or self.ways_asked
+        return bool(self.accepted or self.decided or asked or self.answers or self.ways)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,4 +44,21 @@ class GetDenials:
     number: int
 
 
-GossipMessage = Spread | SpreadDue | AskPeers | AnswersDue | GetDenials | GetTrouble
+@dataclass(frozen=True, slots=True)
+class AskWay:
+    """A question to all other replicas: what have they done with this payment?
+
+    Answers the number under which `GetWays` asks what they said; None where too many are asked for at once.
+    """
+
+    correlation_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class GetWays:
+    """A question: what have the other replicas answered to an `AskWay`? Answers a tuple of `ToldWay`."""
+
+    number: int
+
+
+GossipMessage = Spread | SpreadDue | AskPeers | AnswersDue | GetDenials | AskWay | GetWays | GetTrouble

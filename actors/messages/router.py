@@ -116,6 +116,13 @@ class GetDriven:
 
 
 @dataclass(frozen=True, slots=True)
+class GetWay:
+    """A question: what has this replica done with this payment? Answers a `ToldWay`."""
+
+    correlation_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Resolve:
     """Apply what an operator has found out, unless that is done already.
 
@@ -161,6 +168,7 @@ RouterMessage = (
     | BeginAdoption
     | EndAdoption
     | GetDriven
+    | GetWay
     | Resolve
     | GetRouterStats
 )

@@ -10,8 +10,9 @@ from falcon.routing import CompiledRouter
 from actors.domain.processors import ALL_CURRENCIES, EVENT_NAMES, PostedCurrencies
 from gateway.dashboard import DashboardResource
 from gateway.metrics import MeasuredGateway, MetricsResource
+from gateway.payment_history import PaymentHistoryResource, WayLookUp
 from gateway.payment_list import PaymentLister
-from gateway.payments import ANSWER_KINDS, PaymentGateway, PaymentLookUp, PaymentResource, PaymentsResource
+from gateway.payments import ANSWER_KINDS, PaymentGateway, PaymentResource, PaymentsResource
 from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
 from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailable
 from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsResource
@@ -25,7 +26,7 @@ class Gateway(PaymentGateway, PurgingGateway, ProbedGateway, MeasuredGateway, Pr
     """What the HTTP side needs of a replica; `actors.replica.Replica` fulfils it."""
 
 
-class Queries(PaymentLookUp, PaymentLister, SummaryQueries, Protocol):
+class Queries(WayLookUp, PaymentLister, SummaryQueries, Protocol):
     """What the HTTP side asks about accepted payments; `actors.queries.PaymentQueries` fulfils it."""
 
 
@@ -63,6 +64,7 @@ def create_app(
     app.add_route("/", DashboardResource())
     app.add_route("/payments", PaymentsResource(gateway, queries, answers, acceptance, currencies))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
+    app.add_route("/payments/{correlation_id}/history", PaymentHistoryResource(queries))
     resolution = ResolutionResource(resolutions, queries, processors, allowed=allow_resolve)
     app.add_route("/payments/{correlation_id}/resolution", resolution)
     app.add_route("/payments-summary", SummaryResource(queries))

@@ -119,18 +119,25 @@ class PaymentResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
         """Answer the payment's state, processor, instants and attempts."""
-        try:
-            # `UUID()` would take forms that a posted payment may not have.
-            parsed = msgspec.convert(correlation_id, UUID)
-        except msgspec.ValidationError:
-            raise InvalidFieldError("correlationId", "must be a UUID") from None
-        status = self._queries.payment(parsed)
-        if status is None:
-            raise falcon.HTTPNotFound(
-                title="Unknown payment",
-                description=f"no payment was accepted under {parsed}",
-            )
-        write_body(req, resp, describe(status))
+        write_body(req, resp, describe(find_payment(self._queries, correlation_id)))
+
+
+def find_payment(queries: PaymentLookUp, correlation_id: str) -> PaymentStatus:
+    """Find the payment of an id as it stands in a path.
+
+    Raises:
+        InvalidFieldError: the id is no UUID.
+        falcon.HTTPNotFound: nobody has accepted a payment under it.
+    """
+    try:
+        # `UUID()` would take forms that a posted payment may not have.
+        parsed = msgspec.convert(correlation_id, UUID)
+    except msgspec.ValidationError:
+        raise InvalidFieldError("correlationId", "must be a UUID") from None
+    status = queries.payment(parsed)
+    if status is None:
+        raise falcon.HTTPNotFound(title="Unknown payment", description=f"no payment was accepted under {parsed}")
+    return status
 
 
 def describe(status: PaymentStatus) -> dict[str, object]:

@@ -61,6 +61,7 @@ class Router:
             intake=self.intake,
             persistence=self.persistence,
             runtime=self.runtime,
+            replica="1",
         )
         self.tell(self.availability("default"), self.availability("fallback"))
 

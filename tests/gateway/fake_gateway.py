@@ -9,6 +9,7 @@ from actors.domain.payment import EndState, Payment
 from actors.domain.records import PaymentState, Position, ProcessorTotal
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.routing import Reason
+from actors.domain.way_questions import ToldWay
 from actors.errors import FielError, GatewayUnavailableError
 from actors.messages.health import OrderReach
 from actors.messages.intake import AcceptAnswer
@@ -65,6 +66,8 @@ class FakeGateway:
         self.silent: tuple[str, ...] = ()
         """Which of `stats`, `incidents` and `processors` are not answered."""
         self.statuses: dict[UUID, PaymentStatus] = {}
+        self.told_ways: tuple[ToldWay, ...] = ()
+        """What replicas tell of the way of every payment."""
         self.window = NOTHING
         self.asked: list[tuple[int | None, int | None]] = []
         """Windows that were asked for."""
@@ -103,6 +106,10 @@ class FakeGateway:
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
         self._fail()
         return self.statuses.get(correlation_id)
+
+    def ways(self, correlation_id: UUID) -> tuple[ToldWay, ...]:  # noqa: ARG002  # as the port has it
+        self._fail()
+        return self.told_ways
 
     def payments(self, state: PaymentState, after: Position, payments_max: int) -> tuple[PaymentStatus, ...]:
         self._fail()

@@ -18,6 +18,7 @@ from actors.adapters.peer_channel import ENTRIES_AT_ONCE, ENTRIES_MAX, TTL_S, Re
 from actors.domain.money import DECIMALS
 from actors.domain.payment import Payment
 from actors.domain.peers import PeerAnswer, PeerNews, PeerQuestion
+from actors.domain.way_questions import ToldStep, ToldWay, WayAnswer, WayQuestion
 from actors.errors import PeersUnavailableError
 from tests.actors.fakes import NOW_MS, payment
 
@@ -133,9 +134,20 @@ def test_questions_and_answers_are_heard_as_they_were_told_and_without_a_payment
     assert [b"payments" in fields for _, fields in entries] == [False, False]
 
 
+def test_ways_of_payments_are_asked_for_and_told_as_they_are(channel: RedisPeerChannel) -> None:
+    steps = (ToldStep(NOW_MS, "sent", "default"), ToldStep(NOW_MS + 5, "left to another replica", None))
+    asked = PeerNews("1", ways_asked=(WayQuestion("1", NOW_MS, UUID(int=1)),))
+    told = PeerNews("2", ways=(WayAnswer("1", NOW_MS, ToldWay("2", steps, "a commit")), WayAnswer("1", 7, ToldWay("2", (), None))))
+    channel.tell(asked)
+    channel.tell(told)
+    assert channel.hear() == [asked, told]
+
+
 @pytest.mark.parametrize(
     "fields",
     [
+        {"ways_asked": msgpack.packb([(1, ID[:-1])])},
+        {"ways": msgpack.packb([("1", 1, [[(NOW_MS, "sent")], None])])},
         {"replica": b"\xff", "question": msgpack.packb((1, [ID[:-1]]))},
         {"question": msgpack.packb((1, 2, 3))},
         {"question": b"\xc1"},

@@ -68,6 +68,7 @@ def test_of_many_summaries_that_are_given_up_few_run_and_none_outlives_its_limit
         intake=Recorder({FindAccepted: None}),
         router=Recorder({GetDriven: None}),
         gossip=Recorder({AskPeers: 1}),
+        lease=Recorder(),
         replica="a",
         processors=("default",),
         runtime=GeventRuntime(),

@@ -1,0 +1,107 @@
+"""What replicas ask and tell each other of the way of one payment."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from actors.domain.ways import Way
+
+ASKED_MAX = 16
+"""Payments that a replica waits for answers about at once."""
+ASKED_S_MAX = 1.0
+"""How long answers are kept for whoever asked for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldStep:
+    """One step of a payment's way, as it is told."""
+
+    at_ms: int
+    """Wall clock of the replica that tells it, milliseconds since the epoch."""
+    what: str
+    processor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldWay:
+    """The way of a payment through one replica, as that tells it."""
+
+    replica: str
+    steps: tuple[ToldStep, ...]
+    waits_for: str | None
+    """None where that replica does not drive it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayQuestion:
+    """A replica asks all others what they have done with a payment."""
+
+    asker: str
+    number: int
+    """Differs for all questions of one asker, those of its earlier runs included."""
+    correlation_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class WayAnswer:
+    """What a replica tells whoever asked. One that knows nothing of the payment says so with no steps."""
+
+    asker: str
+    number: int
+    way: ToldWay
+
+
+def told_way(way: Way, replica: str, now_s: float, now_ms: int) -> ToldWay:
+    """Put a way into words for others, whose monotonic clocks differ."""
+    steps = (ToldStep(now_ms - round((now_s - each.at_s) * 1000), each.what, each.processor) for each in way.steps)
+    return ToldWay(replica, tuple(steps), way.waits_for)
+
+
+@dataclass(slots=True)
+class _Asked:
+    correlation_id: UUID
+    until_s: float
+    is_sent: bool = False
+    told: dict[str, ToldWay] = field(default_factory=dict)
+    """By the replica that tells it."""
+
+
+class WayQuestions:
+    """The payments whose ways a replica asks the others for, and what they have answered."""
+
+    def __init__(self, replica: str, number: int) -> None:
+        """`number` is that of the first question, above those of all earlier runs of this replica."""
+        self._replica = replica
+        self._number = number
+        self._asked: dict[int, _Asked] = {}
+
+    def ask(self, correlation_id: UUID, now_s: float) -> int | None:
+        """Let the next exchange ask for a payment; give the number of the question, None where too many are asked."""
+        self._asked = {number: each for number, each in self._asked.items() if each.until_s > now_s}
+        if len(self._asked) >= ASKED_MAX:
+            return None
+        self._number += 1
+        self._asked[self._number] = _Asked(correlation_id, now_s + ASKED_S_MAX)
+        return self._number
+
+    def is_waiting(self, now_s: float) -> bool:
+        """Tell whether somebody may still wait for answers."""
+        return any(each.until_s > now_s for each in self._asked.values())
+
+    def unsent(self) -> tuple[WayQuestion, ...]:
+        """Give the questions that are to be told now, each once."""
+        unsent = {number: each for number, each in self._asked.items() if not each.is_sent}
+        for each in unsent.values():
+            each.is_sent = True
+        return tuple(WayQuestion(self._replica, number, each.correlation_id) for number, each in unsent.items())
+
+    def answered(self, answers: Collection[WayAnswer]) -> None:
+        """Take in what a replica has answered, to whomever."""
+        for answer in answers:
+            if answer.asker == self._replica and (asked := self._asked.get(answer.number)) is not None:
+                asked.told[answer.way.replica] = answer.way
+
+    def told(self, number: int) -> tuple[ToldWay, ...]:
+        """Tell what was answered so far, by replicas that know nothing as well; nothing after `ASKED_S_MAX`."""
+        asked = self._asked.get(number)
+        return () if asked is None else tuple(asked.told.values())

@@ -1,0 +1,161 @@
+"""The way of each payment through a replica, step by step, kept for a while for whoever asks for one."""
+
+from dataclasses import dataclass
+from typing import assert_never
+from uuid import UUID
+
+from actors.domain.lifecycle import Effect, Lifecycle, State
+from actors.domain.lifecycle_events import (
+    Adopted,
+    ChargeEnded,
+    Chosen,
+    Claimed,
+    ClaimRejected,
+    Closed,
+    DeclinedByAll,
+    Event,
+    LookUpChosen,
+    LookUpEnded,
+    Moved,
+    MoveRejected,
+    PauseEnded,
+    Replayed,
+    Resolved,
+    RowDoubted,
+    Settled,
+    Unconfigured,
+)
+
+STEPS_MAX = 40
+"""Steps that are kept of one payment: its first ones and its latest."""
+PLAIN_STEPS = 3
+"""A payment has so many where nothing went wrong: its row, its charge, its settlement."""
+PLAIN_MAX, EVENTFUL_MAX = 500, 1000
+"""Payments that are remembered after they have ended: those of which nothing is to be told, and all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a payment's way."""
+
+    at_s: float
+    """Monotonic time."""
+    what: str
+    processor: str | None
+    """The one that it is about; None where it is about none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way of a payment through one replica."""
+
+    steps: tuple[Step, ...] = ()
+    """As far as they are remembered, the first one first."""
+    waits_for: str | None = None
+    """What it waits for now; None where this replica does not drive it."""
+
+    def __bool__(self) -> bool:
+        """Whether the replica has anything to tell."""
+        return bool(self.steps or self.waits_for)
+
+
+_Noted = tuple[float, Event, bool, str | None]
+"""When, what, whether the payment was sent to a processor at once, and the processor that its row named then."""
+
+
+class Ways:
+    """The steps of all payments that are driven, and of the last ones that have ended. Words are made when asked for."""
+
+    def __init__(self) -> None:
+        self._driven: dict[UUID, list[_Noted]] = {}
+        self._plain: dict[UUID, list[_Noted]] = {}
+        self._eventful: dict[UUID, list[_Noted]] = {}
+
+    def note(self, key: UUID, event: Event, effect: Effect, processor: str | None, now_s: float) -> None:
+        """Add a step; `processor` is the one that the payment's row names after it."""
+        noted = (now_s, event, effect is Effect.CHARGE, processor)
+        steps = self._driven.get(key)
+        if steps is None:
+            self._driven[key] = [noted]
+        else:
+            if len(steps) >= STEPS_MAX:
+                del steps[STEPS_MAX // 2]
+            steps.append(noted)
+
+    def ended(self, key: UUID) -> None:
+        """Keep the way of a payment that is driven no more, as long as not too many others end."""
+        steps = self._before(key) + self._driven.pop(key, [])
+        kept, most = (self._plain, PLAIN_MAX) if len(steps) <= PLAIN_STEPS else (self._eventful, EVENTFUL_MAX)
+        kept[key] = steps[-STEPS_MAX:]
+        if len(kept) > most:
+            del kept[next(iter(kept))]
+
+    def steps(self, key: UUID) -> tuple[Step, ...]:
+        """Tell the way of a payment, the first step first; nothing where it is not known."""
+        earlier = self._plain.get(key) or self._eventful.get(key) or []
+        return tuple(step for noted in (*earlier, *self._driven.get(key, ())) for step in _told(noted))
+
+    def _before(self, key: UUID) -> list[_Noted]:
+        return self._plain.pop(key, []) or self._eventful.pop(key, [])
+
+
+def waits_for(life: Lifecycle, held_because: str) -> str:  # noqa: PLR0911  # one line for each state
+    """Say what a payment waits for; `held_because` is why payments like it are held."""
+    match life.state:
+        case State.HELD if life.pinned or life.must_be_looked_up:
+            return f"an answer of {life.to_ask}, which may have charged it"
+        case State.HELD:
+            return held_because
+        case State.CHARGING:
+            return f"the end of its charge on {life.processor}"
+        case State.LOOKING_UP:
+            return f"an answer of {life.asked}, which is asked whether it has charged it"
+        case State.PAUSING:
+            return "the end of a pause after a failure"
+        case State.STRANDED:
+            return f"an operator: {life.row}, which may have charged it, is not configured"
+        case _:
+            return "a commit in Postgres"
+
+
+def _told(noted: _Noted) -> list[Step]:
+    at_s, event, is_sent, processor = noted
+    told = [Step(at_s, *words)] if (words := _words(event, processor)) else []
+    return [*told, Step(at_s, "sent", processor)] if is_sent else told
+
+
+def _words(event: Event, row: str | None) -> tuple[str, str | None] | None:  # noqa: C901, PLR0911, PLR0912  # one line for each event
+    """Say what an event was, and of which processor; None where it is no step of its own."""
+    match event:
+        case Chosen() | LookUpChosen() | PauseEnded():
+            return None
+        case Claimed():
+            return "claimed: its row is committed", row
+        case Moved():
+            return "moved: its row names another processor" if row else "freed: its row names no processor", row
+        case ChargeEnded(_, outcome):
+            return f"charge ended: {outcome.value}", row
+        case LookUpEnded(_, processor, result):
+            return f"looked up: {result.value}", processor
+        case Adopted(processor):
+            return "taken up from its row", processor
+        case Replayed():
+            return "taken up from a journal", None
+        case RowDoubted():
+            return "Postgres may have forgotten its row", row
+        case ClaimRejected():
+            return "left to another replica, which has its row", None
+        case MoveRejected():
+            return "its row could not be changed: another replica may have it", row
+        case Unconfigured():
+            return "stranded: its processor is not configured", row
+        case DeclinedByAll():
+            return "declined by every processor that takes it", None
+        case Resolved(charged_by):
+            return "an operator: charged" if charged_by else "an operator: not charged", charged_by
+        case Settled():
+            return "settled: its charge is recorded", row
+        case Closed():
+            return "ended without a charge", row
+        case _:
+            assert_never(event)

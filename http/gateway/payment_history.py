@@ -1,0 +1,64 @@
+"""`GET /payments/{correlationId}/history`: the way of one payment, step by step, as far as replicas remember it."""
+
+from collections.abc import Iterator
+from typing import Protocol
+from uuid import UUID
+
+import falcon
+
+from actors.domain.instant import iso_from_ms
+from actors.domain.way_questions import ToldWay
+from actors.queries import PaymentStatus
+from gateway.media import write_body
+from gateway.payments import PaymentLookUp, find_payment
+
+
+class WayLookUp(PaymentLookUp, Protocol):
+    """What the question for the way of a payment needs of the gateway's queries."""
+
+    def ways(self, correlation_id: UUID) -> tuple[ToldWay, ...]:
+        """Ask every replica what it has done with a payment."""
+
+
+class PaymentHistoryResource:
+    """Tells the way of one payment."""
+
+    def __init__(self, queries: WayLookUp) -> None:
+        self._queries = queries
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
+        """Answer its steps, the oldest first, and what it waits for; 404 where nobody has accepted it."""
+        status = find_payment(self._queries, correlation_id)
+        ways = self._queries.ways(status.correlation_id)
+        steps = sorted([*_recorded(status), *_remembered(ways)], key=lambda step: step[0])
+        told = [
+            {"at": iso_from_ms(at_ms), "what": what, "processor": processor, "replica": replica}
+            for at_ms, what, processor, replica in steps
+        ]
+        waits_for = next((way.waits_for for way in ways if way.waits_for), None)
+        write_body(req, resp, {"correlationId": status.correlation_id, "steps": told, "waitsFor": waits_for})
+
+
+_Step = tuple[int, str, str | None, str | None]
+"""Instant in milliseconds since the epoch, what happened, and the processor and the replica that it is of."""
+
+
+def _recorded(status: PaymentStatus) -> Iterator[_Step]:
+    """Give the steps that are recorded for good."""
+    record = status.record
+    payment = record.payment if record else status.driven.payment if status.driven else None
+    if payment:
+        yield payment.accepted_at_ms, "accepted: it is in a journal", None, None
+    if record and record.settlement:
+        settlement = record.settlement
+        yield settlement.requested_at_ms, "charged under this instant", settlement.processor, None
+        if settlement.answered_at_ms > settlement.requested_at_ms:
+            yield settlement.answered_at_ms, "the processor had answered", settlement.processor, None
+    if record and record.closing:
+        yield record.closing.closed_at_ms, f"ended without a charge: {record.closing.state.value}", record.processor, None
+
+
+def _remembered(ways: tuple[ToldWay, ...]) -> Iterator[_Step]:
+    for way in ways:
+        for step in way.steps:
+            yield step.at_ms, step.what, step.processor, way.replica
