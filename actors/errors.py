@@ -51,6 +51,10 @@ class PeersUnavailableError(FielError):
     """The other replicas cannot be told anything now."""
 
 
+class StatusUnavailableError(FielError):
+    """How the replicas are cannot be shared now."""
+
+
 class GatewayUnavailableError(FielError):
     """The gateway is starting, purging or stopping, or one of its actors does not answer; the client may try again."""
 

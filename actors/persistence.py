@@ -56,6 +56,7 @@ class PersistenceActor(Actor):
         """The latest of each payment."""
         self._disputes = 0
         self._closed = Counter(dict.fromkeys(EndState, 0))
+        self._settled: Counter[str] = Counter()
         self._failures = 0
         self._trouble = Trouble("batches fail")
         self._commit_due = False
@@ -79,7 +80,7 @@ class PersistenceActor(Actor):
             case GetUnwritten():
                 return self._waiting
             case GetIncidents():
-                return Incidents(self._disputes, dict(self._closed))
+                return Incidents(self._disputes, dict(self._closed), dict(self._settled))
             case GetTrouble():
                 return self._trouble.describe(self._runtime.now_s())
             case _:
@@ -147,6 +148,7 @@ class PersistenceActor(Actor):
         self._size.committed(self._runtime.now_s() - started_s)
         self._drop(batch)
         self._closed.update(closing.state for closing in batch.closings)
+        self._settled.update(settlement.processor for settlement in batch.settlements)
         self._note_disputes(result.disputed)
         self._announce(batch, result)
 

@@ -1,9 +1,11 @@
 """What actors need of others, as small protocols: adapters fulfil them, and so do the fakes of the tests."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
+from actors.domain.happenings import Happening
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment, Settlement
 from actors.domain.peers import PeerNews
@@ -27,7 +29,9 @@ from actors.domain.records import (
     Watermarks,
     WriteResult,
 )
+from actors.domain.replica_status import HeardStatus, ReplicaStatus
 from actors.domain.resolution import Finding, Resolution, ResolutionAnswer
+from actors.domain.seconds import Second
 from actors.domain.wall_clock import ClockReading, WallClock
 
 
@@ -349,6 +353,44 @@ class HealthBoard(Protocol):
 
     def ping(self) -> None:
         """Ask for an answer, whatever it is."""
+
+    def close(self) -> None:
+        """End all connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedStatus:
+    """What the replicas have told of themselves."""
+
+    heard: tuple[HeardStatus, ...]
+    """The last state of each, of those that are gone for some minutes as well."""
+    seconds: Mapping[str, tuple[Second, ...]]
+    """By replica, the oldest first."""
+    happenings: tuple[Happening, ...]
+    """The last ones of all of them, in the order in which they were told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the process uses of the machine now."""
+
+    memory_bytes: int
+    memory_bytes_max: int | None
+    """The limit of its control group; None where there is none."""
+    journal_bytes: int
+
+
+class StatusBoard(Protocol):
+    """Redis: how all replicas are, for those who watch. Any of it may be gone at any time.
+
+    Every method raises `StatusUnavailableError` where Redis does not answer.
+    """
+
+    def tell(self, status: ReplicaStatus, seconds: Sequence[Second], happenings: Sequence[Happening]) -> None:
+        """Share this replica's state, and what was not shared yet of its seconds and of what happened to it."""
+
+    def hear(self, seconds_max: int) -> SharedStatus:
+        """Read what all replicas have told, of each the last seconds."""
 
     def close(self) -> None:
         """End all connections."""

@@ -13,6 +13,7 @@ from actors.domain.lifecycle_events import ChargeEnded
 from actors.domain.outcome import Outcome
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.records import NEVER_MS, Watermarks
+from actors.domain.replica_status import HealthTold
 from actors.look_ups import LookUps, unless_missing
 from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
 from actors.messages.processor import (
@@ -98,6 +99,7 @@ class ProcessorActor(Actor):
         """The excess of the delay that health was told of last."""
         self._is_delay_logged = False
         self._is_misconfiguration_logged = False
+        self._health_told: HealthTold | None = None
         self._transitions: deque[DatedTransition] = deque(maxlen=TRANSITIONS_MAX)
         self._transitions_by_cause: Counter[tuple[BreakerState, Cause]] = Counter()
 
@@ -122,6 +124,8 @@ class ProcessorActor(Actor):
             case Drain():
                 gate.drain()
             case HealthReported(failing, asked_s_ago, response_time_s_min):
+                asked_at_ms = self._runtime.now_ms() - round(asked_s_ago * 1000)
+                self._health_told = HealthTold(failing, response_time_s_min, asked_at_ms)
                 self._look_ups.proven(now_s - asked_s_ago)
                 gate.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
                 self._delay.told(response_time_s_min, now_s)
@@ -252,14 +256,18 @@ class ProcessorActor(Actor):
         self._transitions_by_cause[after, cause] += 1
 
     def _status(self) -> ProcessorStatus:
-        gate = self._gate
+        gate, now_s = self._gate, self._runtime.now_s()
+        calls, failure_rate, slow_rate = gate.breaker.rates(now_s)
         return ProcessorStatus(
             self._charges,
-            gate.breaker.state(self._runtime.now_s()),
+            gate.breaker.state(now_s),
             gate.under_way,
             gate.concurrency.limit,
             gate.concurrency.latency_s,
             gate.rate.per_s,
             tuple(self._transitions),
             dict(self._transitions_by_cause),
+            failure_rate if calls else None,
+            slow_rate if calls else None,
+            self._health_told,
         )

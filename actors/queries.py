@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from actors.domain.money import BRL, Money
-from actors.domain.records import PaymentRecord, PaymentState, Position
+from actors.domain.records import PaymentRecord, PaymentState, Position, ProcessorTotal
 from actors.domain.way_questions import ToldWay
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
@@ -125,6 +125,16 @@ class PaymentQueries:
         with self._readers.asking():
             records = self._readers.in_turn(lambda: self._payments.in_state(state, after, payments_max))
         return tuple(PaymentStatus(each.payment.correlation_id, each.payment.money, each) for each in records)
+
+    def recorded(self) -> tuple[ProcessorTotal, ...]:
+        """Add up all charges that are recorded, waiting for none.
+
+        Raises:
+            LedgerUnavailableError: Postgres does not answer.
+            GatewayUnavailableError: too many ask at once.
+        """
+        with self._readers.asking():
+            return self._readers.in_turn(lambda: self._payments.summary(None, None)).totals
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
         """Add up the charges stamped within the bounds, both inclusive, each optional.

@@ -236,6 +236,11 @@ class Replica:
         now_s = self._parts.runtime.now_s
         return lambda actor, question: actor.ask(question, min(ASK_S_MAX, max(0.0, deadline_s - now_s())))
 
+    @property
+    def last_purge(self) -> LastPurge | None:
+        """The last purge that this replica has followed; None before its start."""
+        return None if self._journal is None else self._purger.last_purge
+
     def now_ms(self) -> int:
         """Wall clock of this replica, milliseconds since the epoch."""
         return self._parts.runtime.now_ms()

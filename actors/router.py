@@ -118,7 +118,8 @@ class RouterActor(Actor):
                 return told_way(dispatcher.way(correlation_id), self._replica, now_s, self._runtime.now_ms())
             case GetRouterStats():
                 unresolved = dispatcher.unknown_for(UNRESOLVED_S, now_s)
-                return RouterStats(dispatcher.counts(), unresolved, dict(dispatcher.routes.decisions))
+                decisions, waited_for_s = dict(dispatcher.routes.decisions), dispatcher.routes.waited_for_s(now_s)
+                return RouterStats(dispatcher.counts(), unresolved, decisions, dispatcher.adopted_in_all, waited_for_s)
             case _:
                 assert_never(message)
         return None

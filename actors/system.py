@@ -20,6 +20,7 @@ from actors.adapters.journal.orphans import FileJournalShelf
 from actors.adapters.journal.store_memory import FileStoreMemory
 from actors.adapters.journal.sync import AdaptiveSync
 from actors.adapters.journal.writer import FileJournal
+from actors.adapters.own_usage import folder_bytes, memory_bytes, memory_bytes_max
 from actors.adapters.peer_channel import RedisPeerChannel
 from actors.adapters.postgres.connections import Connections, Fence
 from actors.adapters.postgres.leases import PostgresLeases
@@ -28,6 +29,7 @@ from actors.adapters.postgres.purge import PostgresPurge
 from actors.adapters.postgres.resolutions import PostgresResolutions
 from actors.adapters.processor_client import HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
+from actors.adapters.status_board import RedisStatusBoard
 from actors.domain.batching import BatchLimits
 from actors.domain.breaker import Breaker
 from actors.domain.breaker_limits import BreakerLimits
@@ -61,6 +63,8 @@ from actors.ports import (
     ProcessorClient,
     ResolutionStore,
     Runtime,
+    StatusBoard,
+    Usage,
 )
 from actors.processor import ProcessorActor
 from actors.purge import PurgeStore
@@ -98,6 +102,9 @@ class Parts:
     resolutions: ResolutionStore
     purges: PurgeStore
     board: HealthBoard
+    status_board: StatusBoard
+    usage: Callable[[], Usage]
+    """Tells what this process uses of the machine."""
     probe: HealthProbe
     clients: Mapping[str, ProcessorClient]
     """By the processors' names."""
@@ -142,6 +149,8 @@ def production_parts(settings: Settings) -> Parts:
         resolutions=PostgresResolutions(connections, fence),
         purges=PostgresPurge(connections, settings.replica),
         board=RedisHealthBoard(settings.redis_url, hosts, settings.replica, tuple(each.name for each in charging)),
+        status_board=RedisStatusBoard(settings.redis_url, hosts, settings.replica),
+        usage=lambda: Usage(memory_bytes(), memory_bytes_max(), folder_bytes(settings.journal_dir / settings.replica)),
         probe=HttpHealthProbe(charging, runtime.now_ms, hosts),
         clients={
             processor.name: HttpProcessorClient(
@@ -211,6 +220,7 @@ class System:
             client.close()
         self.parts.probe.close()
         self.parts.board.close()
+        self.parts.status_board.close()
         self.parts.database.close()
 
     def children(

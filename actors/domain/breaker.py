@@ -237,6 +237,10 @@ class Breaker:
             self._window.clear()
             self._transition(BreakerState.CLOSED, Cause.OPERATOR, now_s)
 
+    def rates(self, now_s: float) -> tuple[int, float, float]:
+        """Tell how many calls have ended lately, the share of them that failed, and the share that was slow."""
+        return self._window.rates(now_s)
+
     def take_transitions(self) -> list[Transition]:
         """Return the transitions since the last call of this method."""
         transitions, self._transitions = self._transitions, []

@@ -70,6 +70,8 @@ class Dispatcher:
         """How many of them wait for a processor's answer, however long."""
         self._adopted = 0
         """How many of them come from rows."""
+        self.adopted_in_all = 0
+        """How many were ever taken up from rows."""
         self._adopted_aside = 0
         """How many are both."""
         self._ended_meanwhile: set[UUID] | None = None
@@ -354,6 +356,7 @@ class Dispatcher:
         if life is None:
             self._lives[key] = life = Lifecycle(claim.payment, is_adopted=True)
             self._adopted += 1
+            self.adopted_in_all += 1
         if self._store_changed:
             self._apply(life, Replayed(self._names, must_answer=True), now_s)
         self._apply(life, Adopted(claim.processor, claim.attempts, claim.moves, oldest_stamp_ms), now_s)

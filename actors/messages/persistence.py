@@ -1,7 +1,7 @@
 """What persistence is told and asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
 from actors.messages.trouble import GetTrouble
@@ -30,17 +30,19 @@ class GetUnwritten:
 
 @dataclass(frozen=True, slots=True)
 class GetIncidents:
-    """A question: what has ended that an operator has to know of? Answers `Incidents`."""
+    """A question: what has ended, and how? Answers `Incidents`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incidents:
-    """What has ended on this replica, since its start, that an operator has to know of."""
+    """What has ended on this replica, since its start."""
 
     disputes: int
     """Charges of payments that are settled otherwise."""
     closed: Mapping[EndState, int]
     """Payments that ended without a charge."""
+    settled: Mapping[str, int] = field(default_factory=dict)
+    """Payments whose charge was recorded, by processor."""
 
 
 PersistenceMessage = Write | CommitDue | GetUnwritten | GetIncidents | GetTrouble

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from actors.domain.breaker import BreakerState, Transition
 from actors.domain.breaker_causes import Cause
 from actors.domain.payment import Payment
+from actors.domain.replica_status import HealthTold
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,11 @@ class ProcessorStatus:
     """The latest changes of its breaker's state, oldest first."""
     transitions_by_cause: Mapping[tuple[BreakerState, Cause], int]
     """How often the breaker changed to a state for a cause, since the start."""
+    failure_rate: float | None = None
+    """Share of the calls within the breaker's window that failed, and next the share that was slow; None without any."""
+    slow_rate: float | None = None
+    health: HealthTold | None = None
+    """The last answer of its health endpoint; None where none has come."""
 
 
 ProcessorMessage = (

@@ -1,7 +1,7 @@
 """What the router is told and asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
@@ -151,6 +151,10 @@ class RouterStats:
     """Payments of which it has been unknown for long whether they were charged."""
     decisions: Mapping[tuple[str | None, Reason], int]
     """How often a payment was given to a processor, or to none, for each reason."""
+    adopted: int = 0
+    """Payments that were taken up from rows since the start."""
+    waited_for_s: Mapping[str, float] = field(default_factory=dict)
+    """How much longer payments wait for a processor that is down rather than go to a dearer one, by its name."""
 
 
 RouterMessage = (

@@ -1,13 +1,13 @@
 """The Falcon application: routes, error handling, media types."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import falcon
 from falcon.routing import CompiledRouter
 
-from actors.domain.processors import ALL_CURRENCIES, EVENT_NAMES, PostedCurrencies
+from actors.domain.processors import ALL_CURRENCIES, EVENT_PROCESSORS, PostedCurrencies, Processor
 from gateway.dashboard import DashboardResource
 from gateway.metrics import MeasuredGateway, MetricsResource
 from gateway.payment_history import PaymentHistoryResource, WayLookUp
@@ -19,6 +19,7 @@ from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsRes
 from gateway.purge import PurgeResource, PurgingGateway
 from gateway.resolutions import ResolutionResource, ResolvingGateway
 from gateway.sampled_histogram import SampledHistogram
+from gateway.status import StatusOverview, StatusResource
 from gateway.summary import SummaryQueries, SummaryResource
 
 
@@ -45,32 +46,43 @@ def create_app(
     gateway: Gateway,
     queries: Queries,
     resolutions: ResolvingGateway,
+    overview: StatusOverview,
     *,
     allow_purge: bool,
     allow_force: bool,
     allow_resolve: bool = True,
-    processors: Collection[str] = EVENT_NAMES,
+    replica: str = "1",
+    processors: Sequence[Processor] = EVENT_PROCESSORS,
     currencies: PostedCurrencies = ALL_CURRENCIES,
+    controls_url: str | None = None,
+    answers: Counter[str] | None = None,
+    acceptance: SampledHistogram | None = None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments.
 
-    `processors` are the names of those that are configured.
+    `processors` are those that are configured. `answers` counts the answers to posted payments by kind, and
+    `acceptance` how long they took, for whoever reads them besides the metrics.
     """
+    answers = Counter() if answers is None else answers
+    answers.update(dict.fromkeys(ANSWER_KINDS, 0))
+    acceptance = acceptance or SampledHistogram()
+    names = tuple(processor.name for processor in processors)
     app = falcon.App(router=HeadRouter())
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
         app.add_error_handler(error, translate_unavailable)
-    answers, acceptance = Counter(dict.fromkeys(ANSWER_KINDS, 0)), SampledHistogram()
     app.add_route("/", DashboardResource())
     app.add_route("/payments", PaymentsResource(gateway, queries, answers, acceptance, currencies))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
     app.add_route("/payments/{correlation_id}/history", PaymentHistoryResource(queries))
-    resolution = ResolutionResource(resolutions, queries, processors, allowed=allow_resolve)
+    resolution = ResolutionResource(resolutions, queries, names, allowed=allow_resolve)
     app.add_route("/payments/{correlation_id}/resolution", resolution)
     app.add_route("/payments-summary", SummaryResource(queries))
     app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))
     app.add_route("/processors", ProcessorsResource(gateway))
     app.add_route("/processors/{name}/breaker", BreakerResource(gateway, allowed=allow_force))
+    allowed = {"resolve": allow_resolve, "force": allow_force}
+    app.add_route("/status", StatusResource(overview, replica, processors, controls_url, allowed))
     app.add_route("/livez", LivenessResource(gateway))
     app.add_route("/readyz", ReadinessResource(gateway))
     app.add_route("/metrics", MetricsResource(gateway, answers, acceptance))

@@ -3,21 +3,28 @@
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 
 import falcon
 from gunicorn.errors import AppImportError
 
 from actors.errors import SettingsError
+from actors.monitor import Answers, Monitor
+from actors.overview import Overview
 from actors.replica import Replica
 from actors.settings import Settings
 from actors.system import Parts, System, production_parts
 from gateway.app import create_app
+from gateway.payments import ACCEPTED
+from gateway.sampled_histogram import BOUNDS_S, SampledHistogram
 
 logger = logging.getLogger(__name__)
 
 _replicas: list[Replica] = []
 """The one replica of this process, once it is started."""
+_monitors: list[Monitor] = []
+"""What watches it."""
 
 
 def application(
@@ -39,17 +46,42 @@ def application(
         raise AppImportError(str(error)) from error
     system = System(settings, parts)
     replica = Replica(system, _end_process)
+    answers, acceptance = Counter[str](), SampledHistogram()
+    monitor = Monitor(
+        name=settings.replica,
+        replica=replica,
+        board=parts.status_board,
+        answers=lambda: Answers(answers[ACCEPTED], acceptance.counts),
+        usage=parts.usage,
+        runtime=parts.runtime,
+    )
+    overview = Overview(
+        name=settings.replica,
+        monitor=monitor,
+        board=parts.status_board,
+        queries=system.queries,
+        bounds_s=BOUNDS_S,
+        runtime=parts.runtime,
+        make_turns=parts.make_turns,
+    )
     replica.start()
+    monitor.start()
     _replicas.append(replica)
+    _monitors.append(monitor)
     return create_app(
         replica,
         system.queries,
         system.resolutions,
+        overview,
         allow_purge=settings.allow_purge,
         allow_force=settings.allow_force,
         allow_resolve=settings.allow_resolve,
-        processors=tuple(system.processors),
+        replica=settings.replica,
+        processors=settings.processors,
         currencies=settings.currencies,
+        controls_url=settings.controls_url,
+        answers=answers,
+        acceptance=acceptance,
     )
 
 
@@ -63,6 +95,8 @@ def drain() -> None:
     """Stop the actors in order, after the last request was answered."""
     while _replicas:
         _replicas.pop().drain()
+    while _monitors:
+        _monitors.pop().stop()
 
 
 def _end_process(reason: str) -> None:

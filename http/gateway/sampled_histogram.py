@@ -61,6 +61,11 @@ class SampledHistogram:
             self.one_of = min(max(1, round(rate / OBSERVED_PER_S)), self._one_of_max)
             self._step_began_s, self._step_count = now_s, 0
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The estimated number of requests in each bucket, as many as there are bounds and one more."""
+        return tuple(self._counts)
+
     def buckets(self) -> Iterator[tuple[float, int]]:
         """Give each upper bound in seconds, the last one infinite, and the estimated number of requests up to it."""
         count = 0

@@ -12,11 +12,12 @@ from actors.domain.patience import Patience
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimits
 from actors.domain.routing import Routes
+from actors.ports import Usage
 from actors.settings import Durability, Settings
 from actors.system import Parts
 from ops.simulation.clock import Clock, SimulatedRuntime
 from ops.simulation.journals import MemoryJournal, MemoryStoreMemory, SharedShelf
-from ops.simulation.peers import MemoryBoard, MemoryChannel
+from ops.simulation.peers import MemoryBoard, MemoryChannel, MemoryStatusBoard
 from ops.simulation.processors import SimulatedClient, SimulatedProbe
 from ops.simulation.purges import MemoryPurge
 from ops.simulation.replica import Mailbox, SimulatedReplica
@@ -83,6 +84,8 @@ class Cluster:
             resolutions=MemoryResolutions(self.tables, fence),
             purges=MemoryPurge(self.tables, fence),
             board=self.board,
+            status_board=MemoryStatusBoard(),
+            usage=lambda: Usage(0, None, 0),
             probe=SimulatedProbe(self.processors, runtime),
             clients={
                 each: SimulatedClient(

@@ -1,12 +1,16 @@
-"""What replicas share without Postgres, in memory: Redis' board of health, and its stream of accepted payments."""
+"""What replicas share without Postgres, in memory: health, how they are, and the stream of accepted payments."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from actors.domain.happenings import Happening
 from actors.domain.peers import PeerNews
 from actors.domain.quorum import Opinion
 from actors.domain.records import PollLease, ProcessorHealth, SharedHealth
-from actors.errors import HealthUnavailableError, PeersUnavailableError
+from actors.domain.replica_status import HeardStatus, ReplicaStatus
+from actors.domain.seconds import Second
+from actors.errors import HealthUnavailableError, PeersUnavailableError, StatusUnavailableError
+from actors.ports import SharedStatus
 
 HEALTH_TTL_S, OPINION_TTL_S = 15.0, 2.0
 
@@ -114,3 +118,32 @@ class MemoryChannel:
     def _answer(self) -> None:
         if self.error is not None:
             raise self.error
+
+
+class MemoryStatusBoard:
+    """How replicas are, as they told last."""
+
+    def __init__(self) -> None:
+        self.statuses: dict[str, ReplicaStatus] = {}
+        self.seconds: dict[str, list[Second]] = {}
+        self.happenings: list[Happening] = []
+        self.error: StatusUnavailableError | None = None
+        """Raised instead of every answer."""
+
+    def tell(self, status: ReplicaStatus, seconds: Sequence[Second], happenings: Sequence[Happening]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.statuses[status.replica] = status
+        self.seconds.setdefault(status.replica, []).extend(seconds)
+        self.happenings.extend(happenings)
+
+    def hear(self, seconds_max: int) -> SharedStatus:
+        if self.error is not None:
+            raise self.error
+        newest_ms = max((each.at_ms for each in self.statuses.values()), default=0)
+        heard = (HeardStatus(each, (newest_ms - each.at_ms) / 1000) for each in self.statuses.values())
+        seconds = {name: tuple(each[-seconds_max:]) for name, each in self.seconds.items()}
+        return SharedStatus(tuple(heard), seconds, tuple(self.happenings))
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -12,11 +12,12 @@ from actors.domain.concurrency_limit import ConcurrencyLimits
 from actors.domain.payment import Payment
 from actors.domain.records import LastPurge
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
-from actors.ports import Journal, OwnedJournal
+from actors.ports import Journal, OwnedJournal, Usage
 from actors.settings import Settings
 from actors.supervisor import Child
 from actors.system import Parts, System
 from ops.simulation.journals import MemoryStoreMemory
+from ops.simulation.peers import MemoryStatusBoard
 from ops.simulation.purges import MemoryPurge
 from ops.simulation.resolutions import MemoryResolutions
 from ops.simulation.stores import MemoryLeases, MemoryPayments
@@ -81,6 +82,8 @@ def memory_parts(
         resolutions=MemoryResolutions(tables, fence),
         purges=MemoryPurge(tables, fence),
         board=MemoryBoard(runtime.now_s),
+        status_board=MemoryStatusBoard(),
+        usage=lambda: Usage(0, None, 0),
         probe=ScriptedProbe(),
         clients={processor.name: ScriptedProcessor() for processor in settings.processors},
         make_turns=Semaphore,

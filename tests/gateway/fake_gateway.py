@@ -1,5 +1,6 @@
 """A gateway in memory, for the tests of its HTTP side."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from actors.domain.breaker import BreakerState, Transition
@@ -8,7 +9,10 @@ from actors.domain.money import Money
 from actors.domain.payment import EndState, Payment
 from actors.domain.records import PaymentState, Position, ProcessorTotal
 from actors.domain.resolution import Finding, ResolutionAnswer
+from actors.domain.replica_status import HeardStatus, ReplicaStatus
 from actors.domain.routing import Reason
+from actors.domain.seconds import Series
+from actors.domain.story import Story
 from actors.domain.way_questions import ToldWay
 from actors.errors import FielError, GatewayUnavailableError
 from actors.messages.health import OrderReach
@@ -16,6 +20,7 @@ from actors.messages.intake import AcceptAnswer
 from actors.messages.persistence import Incidents
 from actors.messages.processor import DatedTransition, ProcessorStatus
 from actors.messages.router import RouterStats
+from actors.overview import Look
 from actors.queries import PaymentStatus
 from actors.readiness import Readiness
 from actors.summaries import WindowSummary
@@ -46,6 +51,28 @@ OPENED = ProcessorStatus(
 )
 
 
+QUIET = ReplicaStatus(
+    replica="1",
+    at_ms=NOW_MS,
+    started_at_ms=NOW_MS - 65_000,
+    version="0.1.0",
+    generation=0,
+    readiness="ready",
+    parts=ALL_WELL.parts,
+    waiting={"held": 0},
+    unresolved=0,
+    disputes=0,
+    closed={"declined": 0, "mismatched": 0},
+    adopted=0,
+    answers_per_s=0.0,
+    memory_bytes=65_000_000,
+    memory_bytes_max=None,
+    journal_bytes=4096,
+    processors={},
+)
+"""A replica to which nothing happens."""
+
+
 def totals(currency: str = "BRL", **minor: int) -> dict[str, ProcessorTotal]:
     """Make the totals of processors, each of as many charges as minor units."""
     return {name: ProcessorTotal(name, amount, Money(amount, currency)) for name, amount in minor.items()}
@@ -68,6 +95,10 @@ class FakeGateway:
         self.statuses: dict[UUID, PaymentStatus] = {}
         self.told_ways: tuple[ToldWay, ...] = ()
         """What replicas tell of the way of every payment."""
+        self.seen = Look((HeardStatus(QUIET, 0.2),), (), (), Story("good", "all is well"), None)
+        """What is seen of all replicas."""
+        self.last_seconds = Series(NOW_MS // 1000)
+        self.series_asked: list[tuple[tuple[str, ...], int | None]] = []
         self.window = NOTHING
         self.asked: list[tuple[int | None, int | None]] = []
         """Windows that were asked for."""
@@ -110,6 +141,14 @@ class FakeGateway:
     def ways(self, correlation_id: UUID) -> tuple[ToldWay, ...]:  # noqa: ARG002  # as the port has it
         self._fail()
         return self.told_ways
+
+    def look(self) -> Look:
+        self._fail()
+        return self.seen
+
+    def series(self, processors: Sequence[str], after_s: int | None) -> Series:
+        self.series_asked.append((tuple(processors), after_s))
+        return self.last_seconds
 
     def payments(self, state: PaymentState, after: Position, payments_max: int) -> tuple[PaymentStatus, ...]:
         self._fail()

@@ -73,7 +73,7 @@ BODIES = st.one_of(
 @pytest.fixture(scope="module")
 def fuzzed() -> falcon.testing.TestClient:
     gateway = FakeGateway()
-    return falcon.testing.TestClient(create_app(gateway, gateway, gateway, allow_purge=True, allow_force=True))
+    return falcon.testing.TestClient(create_app(gateway, gateway, gateway, gateway, allow_purge=True, allow_force=True))
 
 
 def no_fault(answer: falcon.testing.Result) -> None:

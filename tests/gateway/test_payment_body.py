@@ -359,7 +359,7 @@ def test_an_id_is_refused_with_its_amount_in_another_currency(
 def test_a_payment_that_names_no_currency_is_in_the_default_one(gateway: FakeGateway) -> None:
     currencies = PostedCurrencies("JPY", frozenset({"JPY", "USD"}))
     client = falcon.testing.TestClient(
-        create_app(gateway, gateway, gateway, allow_purge=False, allow_force=False, currencies=currencies)
+        create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=False, currencies=currencies)
     )
     assert client.simulate_post("/payments", body=posted("1990")).status_code == 202
     assert gateway.kept[ID].money == Money(1990, "JPY")
@@ -376,7 +376,7 @@ def test_a_payment_that_names_no_currency_is_in_the_default_one(gateway: FakeGat
 def test_a_currency_that_no_processor_takes_is_refused(gateway: FakeGateway, body: bytes, content_type: str) -> None:
     currencies = PostedCurrencies("BRL", frozenset({"BRL", "USD"}))
     client = falcon.testing.TestClient(
-        create_app(gateway, gateway, gateway, allow_purge=False, allow_force=False, currencies=currencies)
+        create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=False, currencies=currencies)
     )
     answer = client.simulate_post("/payments", body=body, headers={"Content-Type": content_type})
     problem = told(answer)

@@ -24,7 +24,7 @@ PROBLEM = "application/problem+json"
 
 @pytest.fixture
 def permitted(gateway: FakeGateway) -> falcon.testing.TestClient:
-    return falcon.testing.TestClient(create_app(gateway, gateway, gateway, allow_purge=False, allow_force=True))
+    return falcon.testing.TestClient(create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=True))
 
 
 def test_what_is_known_of_each_processor_is_told(client: falcon.testing.TestClient) -> None:
@@ -157,7 +157,12 @@ def replica(system: System) -> falcon.testing.TestClient:
     """The HTTP side of a replica whose actors are started by the test."""
     return falcon.testing.TestClient(
         create_app(
-            Replica(system, pytest.fail), system.queries, system.resolutions, allow_purge=False, allow_force=True
+            Replica(system, pytest.fail),
+            system.queries,
+            system.resolutions,
+            FakeGateway(),
+            allow_purge=False,
+            allow_force=True,
         )
     )
 

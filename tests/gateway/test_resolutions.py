@@ -115,6 +115,6 @@ def test_nobody_resolves_from_another_machine(
 
 
 def test_where_a_proxy_hides_who_asks_nobody_resolves(gateway: FakeGateway) -> None:
-    app = create_app(gateway, gateway, gateway, allow_purge=False, allow_force=False, allow_resolve=False)
+    app = create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=False, allow_resolve=False)
     refused = falcon.testing.TestClient(app).simulate_post(PATH, json=CHARGED)
     assert (refused.status_code, refused.json["title"], gateway.findings) == (403, "Not allowed", [])

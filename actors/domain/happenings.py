@@ -1,0 +1,93 @@
+"""What happened to a replica, in words: found by comparing its state with the one of a second before."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from actors.domain.replica_status import ReplicaStatus, SeenProcessor
+
+GOOD, WARN, BAD = "good", "warn", "bad"
+STORES = {"postgres": "Postgres", "redis": "Redis", "clock": "the clock", "journal": "the journal", "segments": "a file of the journal"}
+"""Parts whose troubles are told, by what people call them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of what happened."""
+
+    at_ms: int
+    """Wall clock of the replica, milliseconds since the epoch."""
+    replica: str
+    kind: str
+    """`replica`, `breaker`, `order`, `store`, `clock`, `purge`, `adoption`, `payment` or `dispute`."""
+    tone: str
+    """`good`, `warn` or `bad`."""
+    text: str
+
+
+def happenings(before: ReplicaStatus | None, after: ReplicaStatus) -> list[Happening]:
+    """Tell what has happened between two states of a replica, of which the first is None at its start."""
+    if before is None:
+        told = [("replica", GOOD, f"replica {after.replica} started")]
+    else:
+        told = [
+            *_parts(before, after),
+            *_counts(before, after),
+            *(
+                each
+                for name, processor in after.processors.items()
+                if name in before.processors
+                for each in _processor(name, before.processors[name], processor, after.at_ms)
+            ),
+        ]
+    return [Happening(after.at_ms, after.replica, *each) for each in told]
+
+
+_Told = tuple[str, str, str]
+
+
+def _parts(before: ReplicaStatus, after: ReplicaStatus) -> Iterator[_Told]:
+    if before.readiness != "unready" and after.readiness == "unready":
+        why = "; ".join(state for state in after.parts.values() if state != "ok") or "no part says why"
+        yield "replica", BAD, f"replica {after.replica} takes no payments: {why}"
+    if before.readiness == "unready" and after.readiness != "unready":
+        yield "replica", GOOD, f"replica {after.replica} takes payments"
+    for part, name in STORES.items():
+        was_well, is_well = before.parts.get(part, "ok") == "ok", after.parts.get(part, "ok") == "ok"
+        kind = "clock" if part == "clock" else "store"
+        if was_well and not is_well:
+            yield kind, BAD, f"{name} of replica {after.replica}: {after.parts[part]}"
+        elif is_well and not was_well:
+            yield kind, GOOD, f"{name} of replica {after.replica} is well again"
+
+
+def _counts(before: ReplicaStatus, after: ReplicaStatus) -> Iterator[_Told]:
+    if after.generation != before.generation:
+        yield "purge", WARN, f"purged: replica {after.replica} holds nothing older than purge {after.generation}"
+    if (adopted := after.adopted - before.adopted) > 0:
+        yield "adoption", WARN, f"replica {after.replica} took over {_payments(adopted)} of an earlier or another replica"
+    if (disputes := after.disputes - before.disputes) > 0:
+        yield "dispute", BAD, f"{_payments(disputes)} found charged more than once"
+    if after.unresolved > before.unresolved:
+        yield "payment", BAD, f"of {_payments(after.unresolved)} it has been unknown for long whether charged"
+    for state, count in after.closed.items():
+        if (ended := count - before.closed.get(state, 0)) > 0:
+            yield "payment", WARN, f"{_payments(ended)} ended {state}"
+
+
+def _processor(name: str, before: SeenProcessor, after: SeenProcessor, now_ms: int) -> Iterator[_Told]:
+    """Tell of orders, and of an outage its beginning and its end: what was tried in between is not told."""
+    if before.state == after.state:
+        return
+    if after.state.startswith("forced"):
+        yield "order", WARN, f"an operator holds the breaker of {name} {after.state.removeprefix('forced-')}"
+    elif before.state.startswith("forced"):
+        yield "order", GOOD, f"the breaker of {name} decides by itself again"
+    elif before.state == "closed":
+        yield "breaker", BAD, f"the breaker of {name} opened" + (f": {after.cause}" if after.cause else "")
+    elif after.state == "closed":
+        lasted = "" if before.since_ms is None else f" after {(now_ms - before.since_ms) / 1000:.1f} s"
+        yield "breaker", GOOD, f"the breaker of {name} closed{lasted}"
+
+
+def _payments(count: int) -> str:
+    return "1 payment" if count == 1 else f"{count} payments"

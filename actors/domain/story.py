@@ -1,0 +1,146 @@
+"""Says in one line how the gateway is: what is worst first."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from actors.domain.happenings import BAD, GOOD, WARN
+from actors.domain.replica_status import HeardStatus, ReplicaStatus
+
+CLAUSES_MAX = 2
+ON_THE_WAY = frozenset({"claiming", "charging", "settling", "moving", "closing"})
+"""What payments wait for on their usual way."""
+FEW_PER_REPLICA = 1000
+"""So many payments may be under way without a word about them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One line, and how serious it is."""
+
+    tone: str
+    """`good`, `warn` or `bad`: that of the worst clause."""
+    text: str
+
+
+def tell(heard: Sequence[HeardStatus], settled_per_s: float | None) -> Story:
+    """Tell how all replicas together are; `settled_per_s` is None where that is not known."""
+    living = [each.status for each in heard if not each.is_silent]
+    if not living:
+        return Story(BAD, "no replica has told anything lately")
+    clauses = sorted(_clauses(heard, living), key=lambda clause: (clause[0] != BAD, clause[0] != WARN))
+    if not clauses:
+        return Story(GOOD, _calm(living, settled_per_s))
+    return Story(clauses[0][0], "; ".join(text for _, text in clauses[:CLAUSES_MAX]))
+
+
+_Clause = tuple[str, str]
+
+
+def _clauses(heard: Sequence[HeardStatus], living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
+    yield from _payments_in_doubt(living)
+    yield from _stores(living)
+    yield from _processors(living)
+    yield from _replicas(heard)
+    yield from _waiting(living)
+
+
+def _payments_in_doubt(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
+    if disputes := sum(each.disputes for each in living):
+        yield BAD, f"{_payments(disputes)} charged more than once: see the table dispute"
+    if unresolved := sum(each.unresolved for each in living):
+        yield BAD, f"of {_payments(unresolved)} it is unknown whether charged"
+    if stranded := sum(each.waiting.get("stranded", 0) for each in living):
+        yield BAD, f"{_payments(stranded)} stranded: an operator has to say what became of {_them(stranded)}"
+
+
+def _stores(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
+    for part, what in (
+        ("postgres", "Postgres is away: payments are accepted, and charged when it is back"),
+        ("redis", "Redis is away: each replica relies on what it sees itself"),
+        ("clock", "a clock is wrong"),
+    ):
+        without = [each.replica for each in living if each.parts.get(part, "ok") != "ok"]
+        if without:
+            where = "" if len(without) == len(living) else f" (for {_names(without)})"
+            yield BAD if part == "postgres" else WARN, what + where
+
+
+def _processors(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
+    names = list(dict.fromkeys(name for each in living for name, seen in each.processors.items() if seen.charges))
+    down = [name for name in names if _is_down(living, name)]
+    waiting = _held(living)
+    if names and len(down) == len(names):
+        yield BAD, f"no processor works{_since(living, down[0])}: {_wait(waiting)} for one"
+        return
+    for name in down:
+        forced = any(each.processors[name].state == "forced-open" for each in living if name in each.processors)
+        what = "is held open by an operator" if forced else f"is down{_since(living, name)}"
+        left_s = max(each.processors[name].waited_for_s for each in living if name in each.processors)
+        others = [each for each in names if each not in down]
+        if waiting and left_s > 0:
+            yield WARN, f"{name} {what}: {_wait(waiting)} for it, {others[0]} in {left_s:.1f} s"
+        else:
+            yield WARN, f"{name} {what}: {_names(others)} {'charges' if len(others) == 1 else 'charge'}"
+
+
+def _is_down(living: Sequence[ReplicaStatus], name: str) -> bool:
+    """Whether most replicas that know the processor do not send to it."""
+    states = Counter(each.processors[name].is_down for each in living if name in each.processors)
+    return states[True] > states[False]
+
+
+def _since(living: Sequence[ReplicaStatus], name: str) -> str:
+    """Say for how long, by the clocks of those that tell it."""
+    lasted_ms = [
+        each.at_ms - seen.since_ms
+        for each in living
+        if (seen := each.processors.get(name)) is not None and seen.is_down and seen.since_ms is not None
+    ]
+    return f" for {max(lasted_ms) / 1000:.1f} s" if lasted_ms else ""
+
+
+def _replicas(heard: Sequence[HeardStatus]) -> Iterator[_Clause]:
+    silent = [each for each in heard if each.is_silent]
+    if silent:
+        longest_s = max(each.silent_for_s for each in silent)
+        who = _names([each.status.replica for each in silent])
+        yield WARN, f"replica{'s' if len(silent) > 1 else ''} {who} silent for {longest_s:.0f} s"
+    unready = [each.status.replica for each in heard if not each.is_silent and each.status.readiness == "unready"]
+    if unready:
+        tone = BAD if len(unready) == len(heard) - len(silent) else WARN
+        yield tone, f"replica{'s' if len(unready) > 1 else ''} {_names(unready)} not taking payments"
+
+
+def _waiting(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
+    backlog = sum(each.waiting_count for each in living)
+    if backlog > FEW_PER_REPLICA * len(living):
+        yield WARN, f"{_payments(backlog)} waiting to be charged"
+
+
+def _calm(living: Sequence[ReplicaStatus], settled_per_s: float | None) -> str:
+    who = "1 replica" if len(living) == 1 else f"{len(living)} replicas"
+    if not settled_per_s:
+        return f"all is well: {who}, and no payments now"
+    return f"all is well: {who} settle {settled_per_s:.0f} payments a second"
+
+
+def _held(living: Sequence[ReplicaStatus]) -> int:
+    waiting: Mapping[str, int] = sum((Counter(each.waiting) for each in living), Counter())
+    return sum(count for what, count in waiting.items() if what not in ON_THE_WAY)
+
+
+def _wait(count: int) -> str:
+    return f"{count} wait" + ("s" if count == 1 else "")
+
+
+def _payments(count: int) -> str:
+    return "1 payment is" if count == 1 else f"{count} payments are"
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"
+
+
+def _names(names: Sequence[str]) -> str:
+    return " and ".join(names)

@@ -1,0 +1,128 @@
+"""Gathers how all replicas are and what they did, for whoever watches; many who watch share one reading."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Protocol
+
+from actors.domain.happenings import Happening
+from actors.domain.records import ProcessorTotal
+from actors.domain.replica_status import HeardStatus
+from actors.domain.seconds import KEPT_S, Seconds, Series
+from actors.domain.story import Story, tell
+from actors.errors import GatewayUnavailableError, LedgerUnavailableError, StatusUnavailableError
+from actors.monitor import Monitor
+from actors.ports import Runtime, SharedStatus, StatusBoard
+from actors.summaries import Turns
+
+SHARED_S = 0.9
+"""How old a reading may be that one more who watches is given."""
+TURN_S_MAX = 2.0
+"""How long one waits for the reading of somebody else."""
+LATE_S = 5
+"""A replica may share a second so much later than it was."""
+
+
+class RecordedTotals(Protocol):
+    """What the overview asks of the gateway's queries."""
+
+    def recorded(self) -> tuple[ProcessorTotal, ...]:
+        """Add up all charges that are recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the whole gateway was at one look."""
+
+    heard: tuple[HeardStatus, ...]
+    """The replicas, this one included, by name."""
+    happenings: tuple[Happening, ...]
+    totals: tuple[ProcessorTotal, ...] | None
+    """All that is recorded; None where Postgres does not tell."""
+    story: Story
+    trouble: str | None
+    """Why only this replica could be looked at; None where all could."""
+
+
+class Overview:
+    """Looks at all replicas."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        monitor: Monitor,
+        board: StatusBoard,
+        queries: RecordedTotals,
+        bounds_s: Sequence[float],
+        runtime: Runtime,
+        make_turns: Callable[[int], Turns],
+    ) -> None:
+        """`name` is this replica's, `bounds_s` are those of the histograms in the seconds."""
+        self._name = name
+        self._monitor = monitor
+        self._board = board
+        self._queries = queries
+        self._runtime = runtime
+        self._turns = make_turns(1)
+        self._seconds = Seconds(bounds_s)
+        self._looked_at_s = -inf
+        self._look: Look | None = None
+
+    def look(self) -> Look:
+        """Tell how all replicas are, by a reading of the last second.
+
+        Raises:
+            GatewayUnavailableError: this replica has only just begun, or the reading of somebody else takes long.
+        """
+        if not self._turns.acquire(timeout=TURN_S_MAX):
+            raise GatewayUnavailableError("the state of the replicas is not read in time")
+        try:
+            if self._look is None or self._runtime.now_s() - self._looked_at_s >= SHARED_S:
+                self._look = self._read()
+            return self._look
+        finally:
+            self._turns.release()
+
+    def series(self, processors: Sequence[str], after_s: int | None) -> Series:
+        """Give the seconds that the last look knew, after one of them or all that are kept."""
+        return self._seconds.series(processors, after_s, self._now_s())
+
+    def _read(self) -> Look:
+        own = self._monitor.status
+        if own is None:
+            raise GatewayUnavailableError("this replica has only just begun")
+        now_s = self._runtime.now_s()
+        missed_s = min(now_s - self._looked_at_s, KEPT_S)
+        self._looked_at_s = now_s
+        shared, trouble = self._hear(min(int(missed_s) + LATE_S, KEPT_S))
+        # What this replica has told may be away again, with Redis; what it knows is not.
+        silent_for_s = max(0.0, (self._runtime.now_ms() - own.at_ms) / 1000)
+        others = (each for each in shared.heard if each.status.replica != self._name)
+        heard = tuple(sorted((HeardStatus(own, silent_for_s), *others), key=lambda each: each.status.replica))
+        for replica, seconds in {**shared.seconds, self._name: tuple(self._monitor.seconds)}.items():
+            self._seconds.add(replica, seconds, self._now_s())
+        happenings = shared.happenings or tuple(self._monitor.happenings)
+        return Look(heard, happenings, self._totals(), tell(heard, self._settled_per_s(heard)), trouble)
+
+    def _hear(self, seconds_max: int) -> tuple[SharedStatus, str | None]:
+        try:
+            return self._board.hear(seconds_max), None
+        except StatusUnavailableError as error:
+            return SharedStatus((), {}, ()), str(error)
+
+    def _totals(self) -> tuple[ProcessorTotal, ...] | None:
+        try:
+            return self._queries.recorded()
+        except (LedgerUnavailableError, GatewayUnavailableError):
+            return None
+
+    def _settled_per_s(self, heard: Sequence[HeardStatus]) -> float | None:
+        """Average the last seconds that all replicas have told of."""
+        names = sorted({name for each in heard for name in each.status.processors})
+        series = self._seconds.series(names, self._now_s() - LATE_S, self._now_s())
+        charged = [count for counts in series.settled.values() for count in counts if count is not None]
+        return sum(charged) / len(series.accepted) if series.accepted else None
+
+    def _now_s(self) -> int:
+        return self._runtime.now_ms() // 1000

@@ -1,0 +1,184 @@
+"""`GET /status`: how all replicas are and what they did in the last five minutes; the data of the live page."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+import falcon
+
+from actors import __version__
+from actors.domain.instant import iso_from_ms
+from actors.domain.processors import Processor
+from actors.domain.records import ProcessorTotal
+from actors.domain.replica_status import HeardStatus, ReplicaStatus, SeenProcessor
+from actors.domain.seconds import Series
+from actors.overview import Look
+from gateway.media import write_body
+
+FEE_DECIMALS = Decimal("0.0001")
+
+
+class StatusOverview(Protocol):
+    """What the status needs of the overview."""
+
+    def look(self) -> Look:
+        """Tell how all replicas are."""
+
+    def series(self, processors: Sequence[str], after_s: int | None) -> Series:
+        """Give the seconds after one of them, or all that are kept."""
+
+
+class StatusResource:
+    """Tells how the whole gateway is."""
+
+    def __init__(
+        self,
+        overview: StatusOverview,
+        replica: str,
+        processors: Sequence[Processor],
+        controls_url: str | None,
+        allowed: Mapping[str, bool],
+    ) -> None:
+        """`processors` are those that are configured; `allowed` says what operators may do, by name."""
+        self._overview = overview
+        self._replica = replica
+        self._processors = {processor.name: processor for processor in processors}
+        self._controls_url = controls_url
+        self._allowed = dict(allowed)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer the state of all replicas; `after` leaves out the seconds up to this one, since the epoch."""
+        after_s = req.get_param_as_int("after", min_value=0)
+        look = self._overview.look()
+        series = self._overview.series(tuple(self._processors), after_s)
+        own = next(each.status for each in look.heard if each.status.replica == self._replica)
+        living = [each.status for each in look.heard if not each.is_silent]
+        parts = dict(own.parts) if look.trouble is None else {**own.parts, "redis": look.trouble}
+        body = {
+            "at": iso_from_ms(own.at_ms),
+            "replica": self._replica,
+            "version": __version__,
+            "generation": own.generation,
+            "controls": self._controls_url,
+            "allowed": self._allowed,
+            "story": {"tone": look.story.tone, "text": look.story.text},
+            "parts": parts,
+            "processors": {
+                name: _processor(processor, [(each.replica, seen) for each in living if (seen := each.processors.get(name))])
+                for name, processor in self._processors.items()
+            },
+            **_money(look.totals, self._processors),
+            "waiting": dict(_summed(each.waiting for each in living)),
+            "ended": {
+                **_summed(each.closed for each in living),
+                "disputes": sum(each.disputes for each in living),
+                "unresolved": sum(each.unresolved for each in living),
+            },
+            "replicas": {each.status.replica: _replica(each) for each in look.heard},
+            "history": _history(series),
+            "events": [
+                {"at": iso_from_ms(each.at_ms), "replica": each.replica, "kind": each.kind, "tone": each.tone, "text": each.text}
+                for each in look.happenings
+            ],
+        }
+        resp.cache_control = ["no-store"]
+        write_body(req, resp, body)
+
+
+def _summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return total
+
+
+def _processor(processor: Processor, seen: Sequence[tuple[str, SeenProcessor]]) -> dict[str, object]:
+    """Join what the replicas know of one processor; its breaker is told as most of them have it."""
+    states = Counter(each.state for _, each in seen)
+    state = states.most_common(1)[0][0] if states else None
+    typical = [each for _, each in seen if each.state == state]
+    since_ms = min((each.since_ms for each in typical if each.since_ms is not None), default=None)
+    told = [each.health for _, each in seen if each.health is not None]
+    health = max(told, key=lambda each: each.at_ms, default=None)
+    latencies_s = [each.latency_s for _, each in seen if each.latency_s is not None]
+    return {
+        "charges": processor.charges,
+        "fee": processor.fee,
+        "breaker": {
+            "state": state,
+            "since": None if since_ms is None else iso_from_ms(since_ms),
+            "cause": next((each.cause for each in typical if each.cause), None),
+            "byReplica": {replica: each.state for replica, each in seen},
+        },
+        "underWay": sum(each.under_way for _, each in seen),
+        "limit": sum(each.limit for _, each in seen),
+        "failureRate": max((each.failure_rate for _, each in seen if each.failure_rate is not None), default=None),
+        "slowRate": max((each.slow_rate for _, each in seen if each.slow_rate is not None), default=None),
+        "latencyMs": round(sum(latencies_s) / len(latencies_s) * 1000, 1) if latencies_s else None,
+        "health": None
+        if health is None
+        else {
+            "failing": health.failing,
+            "minResponseMs": round(health.response_time_s_min * 1000),
+            "at": iso_from_ms(health.at_ms),
+        },
+    }
+
+
+def _money(
+    totals: Sequence[ProcessorTotal] | None, processors: Mapping[str, Processor]
+) -> dict[str, dict[str, object] | None]:
+    """Tell what was charged on each processor by currency, its fees, and what the cheapest one would have kept."""
+    if totals is None:
+        return {"money": None, "feesPaid": None, "feesCheapest": None}
+    money: dict[str, dict[str, object]] = {}
+    paid: dict[str, Decimal] = {}
+    cheapest: dict[str, Decimal] = {}
+    for each in totals:
+        amount, currency = each.amount.decimal, each.amount.currency
+        processor = processors.get(each.processor)
+        fees = amount * processor.fee if processor else Decimal(0)
+        lowest = min((one.fee for one in processors.values() if currency in one.currencies), default=Decimal(0))
+        totals_of = {"requests": each.requests, "amount": amount, "fees": _rounded(fees)}
+        money.setdefault(currency, {})[each.processor] = totals_of
+        paid[currency] = paid.get(currency, Decimal(0)) + fees
+        cheapest[currency] = cheapest.get(currency, Decimal(0)) + amount * lowest
+    return {
+        "money": dict(money),
+        "feesPaid": {currency: _rounded(fees) for currency, fees in paid.items()},
+        "feesCheapest": {currency: _rounded(fees) for currency, fees in cheapest.items()},
+    }
+
+
+def _rounded(fees: Decimal) -> Decimal:
+    return fees.quantize(FEE_DECIMALS).normalize() + 0
+
+
+def _replica(heard: HeardStatus) -> dict[str, object]:
+    status: ReplicaStatus = heard.status
+    return {
+        "silentForS": round(heard.silent_for_s, 1),
+        "upS": round((status.at_ms - status.started_at_ms) / 1000, 1),
+        "leased": status.is_leased,
+        "waiting": status.waiting_count,
+        "journalBytes": status.journal_bytes,
+        "memoryMb": round(status.memory_bytes / 1e6, 1),
+        "memoryMaxMb": None if status.memory_bytes_max is None else round(status.memory_bytes_max / 1e6, 1),
+        "version": status.version,
+        "readiness": status.readiness,
+        "answersPerS": status.answers_per_s,
+    }
+
+
+def _history(series: Series) -> dict[str, object]:
+    return {
+        "from": series.from_s,
+        "accepted": series.accepted,
+        "settled": series.settled,
+        "waiting": series.waiting,
+        "p50Ms": series.quantiles_ms.get(0.5, []),
+        "p99Ms": series.quantiles_ms.get(0.99, []),
+        "latencyMs": series.latency_ms,
+        "down": series.down,
+    }
