@@ -49,7 +49,7 @@ def _payments_in_doubt(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
     if disputes := sum(each.disputes for each in living):
         yield BAD, f"{_payments(disputes)} charged more than once: see the table dispute"
     if unresolved := sum(each.unresolved for each in living):
-        yield BAD, f"of {_payments(unresolved)} it is unknown whether charged"
+        yield BAD, f"{_payments(unresolved)} perhaps charged: no processor tells"
     if stranded := sum(each.waiting.get("stranded", 0) for each in living):
         yield BAD, f"{_payments(stranded)} stranded: an operator has to say what became of {_them(stranded)}"
 

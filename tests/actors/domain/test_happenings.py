@@ -1,0 +1,60 @@
+"""What happened is found by comparing two states, and said once."""
+
+from dataclasses import replace
+
+import pytest
+
+from actors.domain.happenings import happenings
+from tests.actors.watching import CALM, DOWN, NOW_MS, WORKING, changed
+
+
+def told(before: object, after: object) -> list[tuple[str, str, str]]:
+    return [(each.kind, each.tone, each.text) for each in happenings(before, after)]  # type: ignore[arg-type]  # short
+
+
+def test_the_first_state_is_a_start_and_an_equal_one_nothing() -> None:
+    (start,) = happenings(None, CALM)
+    assert (start.at_ms, start.replica, start.text) == (NOW_MS, "1", "replica 1 started")
+    assert told(CALM, CALM) == []
+
+
+def test_an_outage_is_told_at_its_beginning_and_its_end_alone() -> None:
+    states = [WORKING, DOWN, replace(DOWN, state="half-open"), DOWN, replace(DOWN, state="half-open"), WORKING]
+    replicas = [changed(processors={"default": each}, at_ms=NOW_MS + 1000 * number) for number, each in enumerate(states)]
+    lines = [line for before, after in zip(replicas, replicas[1:], strict=False) for line in told(before, after)]
+    assert lines == [
+        ("breaker", "bad", "the breaker of default opened: failure rate"),
+        ("breaker", "good", "the breaker of default closed after 9.2 s"),
+    ]
+
+
+def test_an_operators_order_is_told_as_such() -> None:
+    held = changed(processors={"default": replace(WORKING, state="forced-open")})
+    assert told(CALM, held) == [("order", "warn", "an operator holds the breaker of default open")]
+    assert told(held, CALM) == [("order", "good", "the breaker of default decides by itself again")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"generation": 2}, ("purge", "warn", "purged: replica 1 holds nothing older than purge 2")),
+        ({"adopted": 3}, ("adoption", "warn", "replica 1 took over 3 payments of an earlier or another replica")),
+        ({"disputes": 1}, ("dispute", "bad", "1 payment found charged more than once")),
+        ({"unresolved": 2}, ("payment", "bad", "of 2 payments it has been unknown for long whether charged")),
+        ({"closed": {"declined": 1}}, ("payment", "warn", "1 payment ended declined")),
+        ({"parts": {"redis": "no answer"}}, ("store", "bad", "Redis of replica 1: no answer")),
+        ({"parts": {"clock": "2 s ahead"}}, ("clock", "bad", "the clock of replica 1: 2 s ahead")),
+    ],
+)
+def test_counts_and_parts_are_told_when_they_change(changes: dict[str, object], line: tuple[str, str, str]) -> None:
+    assert told(CALM, changed(**changes)) == [line]
+
+
+def test_what_is_well_again_is_told() -> None:
+    assert told(changed(parts={"postgres": "gone"}), CALM) == [("store", "good", "Postgres of replica 1 is well again")]
+
+
+def test_a_replica_that_stops_taking_payments_says_why_and_when_it_takes_them_again() -> None:
+    unready = changed(readiness="unready", parts={"gateway": "draining"})
+    assert told(CALM, unready)[0] == ("replica", "bad", "replica 1 takes no payments: draining")
+    assert told(unready, CALM)[0] == ("replica", "good", "replica 1 takes payments")

@@ -1,0 +1,106 @@
+"""One line tells how the gateway is, what is worst first, and never that all is well while it is not."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.domain.replica_status import SILENT_S, HeardStatus
+from actors.domain.story import FEW_PER_REPLICA, Story, tell
+from tests.actors.watching import CALM, DOWN, WORKING, heard
+
+THREE = ("1", "2", "3")
+
+
+def test_where_nothing_is_wrong_it_says_what_is_settled() -> None:
+    assert tell(heard(*THREE), 93.4) == Story("good", "all is well: 3 replicas settle 93 payments a second")
+    assert tell(heard("1"), 0.0) == Story("good", "all is well: 1 replica, and no payments now")
+    assert tell(heard("1"), None).tone == "good"
+
+
+def test_an_outage_that_is_waited_out_says_how_many_wait_and_for_how_long_still() -> None:
+    processors = {"default": replace(DOWN, waited_for_s=6.8), "fallback": WORKING}
+    told = tell(heard(*THREE, processors=processors, waiting={"held": 156}), 0.0)
+    assert told == Story("warn", "default is down for 4.2 s: 468 wait for it, fallback in 6.8 s")
+
+
+def test_an_outage_that_is_not_waited_out_says_who_charges() -> None:
+    processors = {"default": DOWN, "fallback": WORKING}
+    assert tell(heard(*THREE, processors=processors), 90.0) == Story("warn", "default is down for 4.2 s: fallback charges")
+    forced = {"default": replace(DOWN, state="forced-open"), "fallback": WORKING}
+    assert tell(heard(*THREE, processors=forced), 90.0).text == "default is held open by an operator: fallback charges"
+
+
+def test_where_no_processor_works_it_is_bad() -> None:
+    processors = {"default": DOWN, "fallback": DOWN}
+    told = tell(heard(*THREE, processors=processors, waiting={"held": 1, "charging": 5}), 0.0)
+    assert told == Story("bad", "no processor works for 4.2 s: 3 wait for one")
+
+
+def test_a_processor_counts_as_down_where_most_replicas_find_it_so() -> None:
+    one = heard("1", processors={"default": DOWN, "fallback": WORKING})
+    assert tell([*one, *heard("2", "3")], 1.0).tone == "good"
+    assert tell([*one, *heard("2", processors={"default": DOWN}), *heard("3")], 1.0).tone == "warn"
+
+
+def test_a_silent_replica_is_told_and_what_it_said_does_not_count() -> None:
+    gone = heard("3", silent_for_s=12.4, processors={"default": DOWN, "fallback": DOWN}, unresolved=5)
+    assert tell([*heard("1", "2"), *gone], 50.0) == Story("warn", "replica 3 silent for 12 s")
+    assert tell(gone, None) == Story("bad", "no replica has told anything lately")
+
+
+@pytest.mark.parametrize(
+    ("changes", "tone", "text"),
+    [
+        ({"parts": {"postgres": "gone"}}, "bad", "Postgres is away: payments are accepted, and charged when it is back"),
+        ({"parts": {"redis": "gone"}}, "warn", "Redis is away: each replica relies on what it sees itself"),
+        ({"unresolved": 1}, "bad", "2 payments are perhaps charged: no processor tells"),
+        ({"disputes": 1}, "bad", "2 payments are charged more than once: see the table dispute"),
+        ({"waiting": {"stranded": 1}}, "bad", "2 payments are stranded: an operator has to say what became of them"),
+        ({"readiness": "unready"}, "bad", "replicas 1 and 2 not taking payments"),
+        ({"waiting": {"journalled": FEW_PER_REPLICA + 1}}, "warn", "2002 payments are waiting to be charged"),
+    ],
+)
+def test_what_is_wrong_is_said(changes: dict[str, object], tone: str, text: str) -> None:
+    assert tell(heard("1", "2", **changes), 0.0) == Story(tone, text)
+
+
+def test_of_several_troubles_the_worst_come_first_and_two_are_told() -> None:
+    processors = {"default": DOWN, "fallback": WORKING}
+    several = heard("1", processors=processors, parts={"postgres": "gone", "redis": "gone"}, unresolved=1)
+    told = tell(several, 0.0)
+    assert told.tone == "bad"
+    assert told.text.count(";") == 1
+    assert "Postgres" in told.text
+
+
+def test_a_part_that_only_some_replicas_miss_says_which() -> None:
+    told = tell([*heard("1", parts={"redis": "gone"}), *heard("2")], 0.0)
+    assert told.text == "Redis is away: each replica relies on what it sees itself (for 1)"
+
+
+@given(
+    st.lists(
+        st.builds(
+            HeardStatus,
+            st.builds(
+                lambda state, waiting, parts: replace(
+                    CALM, processors={"default": replace(WORKING, state=state)}, waiting={"held": waiting}, parts=parts
+                ),
+                st.sampled_from(["closed", "open", "half-open", "forced-open", "forced-closed"]),
+                st.integers(0, 5000),
+                st.sampled_from([{"postgres": "ok"}, {"postgres": "gone"}]),
+            ),
+            st.floats(0, 2 * SILENT_S),
+        ),
+        max_size=4,
+    )
+)
+def test_it_is_never_good_while_payments_wait_for_what_is_down(replicas: list[HeardStatus]) -> None:
+    living = [each.status for each in replicas if not each.is_silent]
+    down = [each for each in living if each.processors["default"].is_down]
+    told = tell(replicas, 0.0)
+    assert told.text
+    if not living or 2 * len(down) > len(living) or any(each.parts["postgres"] != "ok" for each in living):
+        assert told.tone != "good"
