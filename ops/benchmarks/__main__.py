@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from ops.benchmarks import breaker, cost, http, memory, recovery, routing, slices, summary
+from ops.benchmarks import breaker, cost, http, memory, promises, recovery, routing, slices, summary
 
 Benchmarks = Mapping[str, Callable[[Sequence[str]], dict[str, object]]]
 """By name, what runs with the rest of the command line and gives its figures; `ok` decides on the exit."""
@@ -20,6 +20,7 @@ BENCHMARKS: Benchmarks = {
     "memory": memory.run,
     "http": http.run,
     "summary": summary.run,
+    "promises": promises.run,
 }
 
 

@@ -106,6 +106,10 @@ class Deployment(ManagedProcess):
             return self._group.peak_bytes()
         return max(map(peak_pss_bytes, self._parts["replicas"]))
 
+    def replicas(self) -> list[int]:
+        """List the process ids of gunicorn's masters, one for each replica that runs now."""
+        return self._find_parts().get("replicas", [])
+
     def check_unchanged(self) -> None:
         """Do nothing where every part is still the process that was started.
 

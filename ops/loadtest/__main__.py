@@ -110,6 +110,7 @@ def _describe(usage: dict[str, PartUsage], accepted: int) -> Figures:
             "cpu_s": round(part.cpu_s, 2),
             "cpu_ms_per_payment": round(part.cpu_ms_each(accepted), 3),
             "limit_cpus": part.cpus_max,
+            "throttled_share": None if part.throttled_share is None else round(part.throttled_share, 4),
         }
         for name, part in usage.items()
     }
@@ -146,7 +147,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--users", type=positive_count, help="instead of the game's own")
     parser.add_argument("--seconds", type=positive_number, help="instead of the game's own; stages are spread alike")
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write a page with pictures; FILE.svg: the pictures alone")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write a page with pictures; FILE.svg: the pictures alone"
+    )
     return parser.parse_args(arguments)
 
 

@@ -26,6 +26,8 @@ class WatchedPart:
     """Reads its memory now: shared pages of processes are divided among them, a container's count as in its limit."""
     bytes_max: int | None = None
     cpus_max: float | None = None
+    periods: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    """Reads in how many periods of its CPU limit it has run so far, and in how many of them it was made to wait."""
 
 
 def find_parts(port: int, player_pid: int) -> dict[str, WatchedPart]:
@@ -106,6 +108,7 @@ def container(inspected: Mapping[str, object]) -> WatchedPart:
         lambda: _group_bytes(folders),
         int(limits["Memory"]) or None,
         int(limits["NanoCpus"]) / 1e9 or None,
+        lambda: group_periods(folders),
     )
 
 
@@ -122,8 +125,19 @@ def group_folders(text: str, groups: Path = GROUPS) -> dict[str, Path]:
 def _group_cpu_s(folders: Mapping[str, Path]) -> float:
     if "cpuacct" in folders:
         return int(_read(folders["cpuacct"] / "cpuacct.usage") or 0) / 1e9
-    fields = dict(line.split() for line in _read(folders[""] / "cpu.stat").splitlines()) if "" in folders else {}
-    return int(fields.get("usage_usec", 0)) / 1e6
+    return _cpu_stat(folders).get("usage_usec", 0) / 1e6
+
+
+def group_periods(folders: Mapping[str, Path]) -> tuple[int, int]:
+    """Read in how many periods of its CPU limit a group has run, and in how many of them it was made to wait."""
+    fields = _cpu_stat(folders)
+    return fields.get("nr_periods", 0), fields.get("nr_throttled", 0)
+
+
+def _cpu_stat(folders: Mapping[str, Path]) -> dict[str, int]:
+    folder = folders.get("cpu", folders.get(""))
+    lines = [] if folder is None else _read(folder / "cpu.stat").splitlines()
+    return {name: int(value) for name, value in map(str.split, lines)}
 
 
 def _group_bytes(folders: Mapping[str, Path]) -> int:

@@ -54,9 +54,7 @@ def _points(figures: Figures) -> str:
     return f"{points}; a processor did not answer {len(unanswered)} of the checks" if unanswered else points
 
 
-def _charts(
-    game: Game, record: GameRecord, moments: Sequence[GameMoment], usage: Mapping[str, PartUsage]
-) -> list[str]:
+def _charts(game: Game, record: GameRecord, moments: Sequence[GameMoment], usage: Mapping[str, PartUsage]) -> list[str]:
     ends_s = [*(stage.from_s for stage in game.stages[1:]), game.duration_s]
     shades = [
         Shade(
@@ -136,10 +134,11 @@ def _parts(usage: Mapping[str, PartUsage], accepted: int) -> str:
             f"{part.cpu_s:.2f}",
             "-" if part.cpus_max is None else part.cpus_max,
             f"{part.cpu_ms_each(accepted):.3f}",
+            "-" if part.throttled_share is None else f"{part.throttled_share:.1%}",
         ]
         for name, part in usage.items()
     ]
-    heads = ["part", "peak, MB", "limit, MB", "CPU, s", "limit, cores", "CPU a payment, ms"]
+    heads = ["part", "peak, MB", "limit, MB", "CPU, s", "limit, cores", "CPU a payment, ms", "throttled"]
     return f"<h2>Memory and CPU</h2>{_table(heads, rows)}"
 
 

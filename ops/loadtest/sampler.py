@@ -30,12 +30,15 @@ def main(arguments: Sequence[str]) -> None:
 
 def sample(part: WatchedPart) -> dict[str, float | None]:
     """Read what a part uses now, and its limits."""
+    periods, throttled = part.periods()
     return {
         "at_s": time.monotonic(),
         "cpu_s": part.cpu_s(),
         "bytes": part.memory_bytes(),
         "bytes_max": part.bytes_max,
         "cpus_max": part.cpus_max,
+        "periods": periods,
+        "throttled": throttled,
     }
 
 

@@ -21,6 +21,8 @@ class PartUsage:
     mb_max: float | None
     """Its limit, where it has one; so is the next."""
     cpus_max: float | None
+    throttled_share: float | None = None
+    """Of the periods of its CPU limit in which it ran, the share in which it was made to wait; None without a limit."""
 
     @property
     def peak_mb(self) -> float:
@@ -53,4 +55,11 @@ def _part(notes: Sequence[Mapping[str, float | None]], began_s: float) -> PartUs
         sum(cpu_s for *_, cpu_s in used),
         None if limits[0] is None else limits[0] / MB,
         limits[1],
+        _throttled_share(notes, began_s),
     )
+
+
+def _throttled_share(notes: Sequence[Mapping[str, float | None]], began_s: float) -> float | None:
+    within = [note for note in notes if (note["at_s"] or 0.0) >= began_s] or notes[-1:]
+    periods, throttled = ((within[-1].get(name) or 0) - (within[0].get(name) or 0) for name in ("periods", "throttled"))
+    return throttled / periods if periods > 0 else None

@@ -163,9 +163,10 @@ def test_a_page_without_processes_or_moments_says_so() -> None:
 def test_what_the_sampler_noted_counts_from_the_begin(tmp_path: Path) -> None:
     notes = tmp_path / "usage.jsonl"
     rows = [(98.0, 1.0, 40e6), (100.0, 1.5, 50e6), (102.0, 2.5, 70e6), (104.0, 2.6, 60e6)]
+    periods = [{"periods": number, "throttled": number // 10} for number in (0, 20, 40, 60)]
     lines = [
-        json.dumps({"redis": {"at_s": at_s, "cpu_s": cpu_s, "bytes": held, "bytes_max": 8e7, "cpus_max": None}})
-        for at_s, cpu_s, held in rows
+        json.dumps({"redis": {"at_s": at_s, "cpu_s": cpu_s, "bytes": held, "bytes_max": 8e7, "cpus_max": None} | waits})
+        for (at_s, cpu_s, held), waits in zip(rows, periods, strict=True)
     ]
     notes.write_text("\n".join([*lines, '{"redis": {"at_s']))
     found = read_usage_notes(notes, began_s=99.0)["redis"]
@@ -174,6 +175,7 @@ def test_what_the_sampler_noted_counts_from_the_begin(tmp_path: Path) -> None:
     assert [cpus for _, cpus in found.cpus] == pytest.approx([0.5, 0.05])
     assert (found.peak_mb, found.mb_max, found.cpus_max) == (70, 80, None)
     assert found.cpu_s == pytest.approx(1.1)
+    assert found.throttled_share == pytest.approx(0.1)
 
 
 def test_a_process_that_replaced_another_has_not_used_less_than_nothing(tmp_path: Path) -> None:
