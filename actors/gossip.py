@@ -142,7 +142,7 @@ class GossipActor(Actor):
         del self._accepted[: len(accepted)], self._decided[: len(decided)]
 
     def _hear(self) -> tuple[tuple[PeerAnswer, ...], list[Payment], tuple[WayAnswer, ...]]:
-        """Hand on what other replicas told; give the answers to what they asked, the payments that those need, and ways."""
+        """Hand on what other replicas told; give the answers to what they asked, the payments that those need, ways."""
         questions: list[PeerQuestion] = []
         ways_asked: list[WayQuestion] = []
         for news in self._channel.hear():

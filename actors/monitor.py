@@ -1,6 +1,7 @@
 """The monitor: notes once a second how its replica is, and shares that with the others for those who watch.
 
-It stands beside the actors, so that it tells of a replica that starts, purges or has lost one, too. Nothing relies on it.
+It stands beside the actors, so that it tells of a replica that starts, purges or has lost one, too. Nothing relies on
+it.
 """
 
 import logging
@@ -10,17 +11,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from actors import __version__
+from actors.domain.breaker import BreakerState
 from actors.domain.happenings import Happening, happenings
 from actors.domain.records import LastPurge
-from actors.domain.breaker import BreakerState
-from actors.domain.replica_status import ReplicaStatus, SeenProcessor
+from actors.domain.replica_status import ReplicaStatus, ReplicaUsage, SeenProcessor
 from actors.domain.seconds import KEPT_S, Second
+from actors.domain.version import VERSION
 from actors.errors import GatewayUnavailableError, StatusUnavailableError
 from actors.messages.persistence import Incidents
 from actors.messages.processor import ProcessorStatus
 from actors.messages.router import RouterStats
-from actors.ports import Runtime, StatusBoard, Usage
+from actors.ports import Runtime, StatusBoard
 from actors.readiness import Readiness
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class WatchedReplica(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class PostAnswers:
     """The answers to posted payments since the start of the process."""
 
     accepted: int
@@ -70,8 +71,8 @@ class Monitor:
         name: str,
         replica: WatchedReplica,
         board: StatusBoard,
-        answers: Callable[[], Answers],
-        usage: Callable[[], Usage],
+        answers: Callable[[], PostAnswers],
+        usage: Callable[[], ReplicaUsage],
         runtime: Runtime,
     ) -> None:
         self._name = name
@@ -125,7 +126,7 @@ class Monitor:
         self._untold_seconds.clear()
         self._untold_happenings.clear()
 
-    def _look(self, incidents: Incidents | None, answered: Answers) -> ReplicaStatus:
+    def _look(self, incidents: Incidents | None, answered: PostAnswers) -> ReplicaStatus:
         readiness, stats = self._replica.readiness(), _asked(self._replica.stats)
         known = _asked(self._replica.processors) or {}
         usage = self._usage()
@@ -134,7 +135,7 @@ class Monitor:
             replica=self._name,
             at_ms=self._runtime.now_ms(),
             started_at_ms=self._started_at_ms,
-            version=__version__,
+            version=VERSION,
             generation=purge.generation if purge else 0,
             readiness="degraded" if readiness.degraded else "ready" if readiness.ready else "unready",
             parts=readiness.parts,
@@ -153,7 +154,7 @@ class Monitor:
             },
         )
 
-    def _second(self, status: ReplicaStatus, incidents: Incidents | None, answered: Answers) -> Second:
+    def _second(self, status: ReplicaStatus, incidents: Incidents | None, answered: PostAnswers) -> Second:
         before, self._answered = self._answered, answered
         settled = {}
         if incidents is not None:
@@ -187,8 +188,8 @@ def _asked(question: Callable[[], Told]) -> Told | None:
 def _seen(processor: ProcessorStatus, waited_for_s: float) -> SeenProcessor:
     changes = processor.transitions
     # While it is down, the latest change is one of its probes; what began the outage says more.
-    began = [each for each in changes if each.transition.before is BreakerState.CLOSED] if not processor.state.is_closed else []
-    change = began[-1] if began else changes[-1] if changes else None
+    began = [each for each in changes if each.transition.before is BreakerState.CLOSED]
+    change = next(iter((changes if processor.state.is_closed or not began else began)[-1:]), None)
     return SeenProcessor(
         charges=processor.charges,
         state=processor.state.value,

@@ -9,10 +9,11 @@ from actors.domain.happenings import Happening
 from actors.domain.records import ProcessorTotal
 from actors.domain.replica_status import HeardStatus
 from actors.domain.seconds import KEPT_S, Seconds, Series
+from actors.domain.shared_status import SharedStatus
 from actors.domain.story import Story, tell
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError, StatusUnavailableError
 from actors.monitor import Monitor
-from actors.ports import Runtime, SharedStatus, StatusBoard
+from actors.ports import Runtime, StatusBoard
 from actors.summaries import Turns
 
 SHARED_S = 0.9

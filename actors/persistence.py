@@ -148,7 +148,9 @@ class PersistenceActor(Actor):
         self._size.committed(self._runtime.now_s() - started_s)
         self._drop(batch)
         self._closed.update(closing.state for closing in batch.closings)
-        self._settled.update(settlement.processor for settlement in batch.settlements)
+        self._settled.update(
+            settlement.processor for settlement in batch.settlements if settlement.correlation_id not in result.disputed
+        )
         self._note_disputes(result.disputed)
         self._announce(batch, result)
 

@@ -1,7 +1,6 @@
 """What actors need of others, as small protocols: adapters fulfil them, and so do the fakes of the tests."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -29,9 +28,10 @@ from actors.domain.records import (
     Watermarks,
     WriteResult,
 )
-from actors.domain.replica_status import HeardStatus, ReplicaStatus
+from actors.domain.replica_status import ReplicaStatus
 from actors.domain.resolution import Finding, Resolution, ResolutionAnswer
 from actors.domain.seconds import Second
+from actors.domain.shared_status import SharedStatus
 from actors.domain.wall_clock import ClockReading, WallClock
 
 
@@ -356,28 +356,6 @@ class HealthBoard(Protocol):
 
     def close(self) -> None:
         """End all connections."""
-
-
-@dataclass(frozen=True, slots=True)
-class SharedStatus:
-    """What the replicas have told of themselves."""
-
-    heard: tuple[HeardStatus, ...]
-    """The last state of each, of those that are gone for some minutes as well."""
-    seconds: Mapping[str, tuple[Second, ...]]
-    """By replica, the oldest first."""
-    happenings: tuple[Happening, ...]
-    """The last ones of all of them, in the order in which they were told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What the process uses of the machine now."""
-
-    memory_bytes: int
-    memory_bytes_max: int | None
-    """The limit of its control group; None where there is none."""
-    journal_bytes: int
 
 
 class StatusBoard(Protocol):

@@ -11,7 +11,7 @@ from gevent.hub import Waiter, get_hub
 from actors.arbiter import Arbiter
 from actors.domain.breaker import BreakerState
 from actors.domain.payment import Payment
-from actors.domain.records import NOTHING_MISSING
+from actors.domain.records import NOTHING_MISSING, LastPurge
 from actors.errors import (
     GatewayUnavailableError,
     JournalLockedError,

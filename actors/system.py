@@ -43,6 +43,7 @@ from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.records import LastPurge
+from actors.domain.replica_status import ReplicaUsage
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Routes
 from actors.gossip import GossipActor
@@ -64,7 +65,6 @@ from actors.ports import (
     ResolutionStore,
     Runtime,
     StatusBoard,
-    Usage,
 )
 from actors.processor import ProcessorActor
 from actors.purge import PurgeStore
@@ -103,7 +103,7 @@ class Parts:
     purges: PurgeStore
     board: HealthBoard
     status_board: StatusBoard
-    usage: Callable[[], Usage]
+    usage: Callable[[], ReplicaUsage]
     """Tells what this process uses of the machine."""
     probe: HealthProbe
     clients: Mapping[str, ProcessorClient]
@@ -150,7 +150,9 @@ def production_parts(settings: Settings) -> Parts:
         purges=PostgresPurge(connections, settings.replica),
         board=RedisHealthBoard(settings.redis_url, hosts, settings.replica, tuple(each.name for each in charging)),
         status_board=RedisStatusBoard(settings.redis_url, hosts, settings.replica),
-        usage=lambda: Usage(memory_bytes(), memory_bytes_max(), folder_bytes(settings.journal_dir / settings.replica)),
+        usage=lambda: ReplicaUsage(
+            memory_bytes(), memory_bytes_max(), folder_bytes(settings.journal_dir / settings.replica)
+        ),
         probe=HttpHealthProbe(charging, runtime.now_ms, hosts),
         clients={
             processor.name: HttpProcessorClient(

@@ -89,7 +89,11 @@ RULES = {
         ),
         never=DRIVERS,
     ),
-    "actors.queries": Rule((*SHARED_BY_ACTORS, "actors.peer_questions", "actors.summaries"), never=DRIVERS),
+    "actors.queries": Rule(
+        (*SHARED_BY_ACTORS, "actors.payment_ways", "actors.peer_questions", "actors.summaries"), never=DRIVERS
+    ),
+    "actors.monitor": Rule((*SHARED_BY_ACTORS, "actors.readiness"), never=DRIVERS),
+    "actors.overview": Rule((*SHARED_BY_ACTORS, "actors.monitor", "actors.summaries"), never=DRIVERS),
     "actors.summaries": Rule(DOWN_TO_PORTS, never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
     "actors.actor": Rule(("actors.errors",), never=drivers_except("time")),
@@ -121,6 +125,8 @@ RULES = {
             "actors.replica",
             "actors.readiness",
             "actors.queries",
+            "actors.monitor",
+            "actors.overview",
             "actors.summaries",
             "actors.system",
             "actors.settings",

@@ -12,8 +12,8 @@ from actors.adapters.redis_client import connect, is_foreign, run
 from actors.domain.happenings import Happening
 from actors.domain.replica_status import HeardStatus, ReplicaStatus
 from actors.domain.seconds import KEPT_S, Second
+from actors.domain.shared_status import SharedStatus
 from actors.errors import StatusUnavailableError
-from actors.ports import SharedStatus
 
 TTL_S = 600
 """How long what a replica told last is shown after its end."""
@@ -44,7 +44,10 @@ class RedisStatusBoard:
         self._redis = connect(redis_url, hosts)
 
     def tell(self, status: ReplicaStatus, seconds: Sequence[Second], happenings: Sequence[Happening]) -> None:
-        lists = {_seconds_key(self._replica): (seconds, KEPT_S), HAPPENINGS_KEY: (happenings, HAPPENINGS_MAX)}
+        lists: dict[str, tuple[Sequence[Second | Happening], int]] = {
+            _seconds_key(self._replica): (seconds, KEPT_S),
+            HAPPENINGS_KEY: (happenings, HAPPENINGS_MAX),
+        }
 
         def add() -> None:
             pipeline = self._redis.pipeline(transaction=False)
@@ -109,9 +112,7 @@ def _seconds_key(replica: str) -> str:
     return f"status:seconds:{replica}"
 
 
-def _heard(
-    replicas: Sequence[str], ttls_ms: Sequence[int], values: Sequence[bytes | None]
-) -> Iterator[HeardStatus]:
+def _heard(replicas: Sequence[str], ttls_ms: Sequence[int], values: Sequence[bytes | None]) -> Iterator[HeardStatus]:
     for replica, ttl_ms, value in zip(replicas, ttls_ms, values, strict=True):
         status = _read(value, ReplicaStatus)
         if status is not None and status.replica == replica and 0 <= ttl_ms <= TTL_S * 1000:

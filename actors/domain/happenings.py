@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from actors.domain.replica_status import ReplicaStatus, SeenProcessor
 
 GOOD, WARN, BAD = "good", "warn", "bad"
-STORES = {"postgres": "Postgres", "redis": "Redis", "clock": "the clock", "journal": "the journal", "segments": "a file of the journal"}
+STORES = {
+    "postgres": "Postgres",
+    "redis": "Redis",
+    "clock": "the clock",
+    "journal": "the journal",
+    "segments": "a file of the journal",
+}
 """Parts whose troubles are told, by what people call them."""
 
 
@@ -64,7 +70,8 @@ def _counts(before: ReplicaStatus, after: ReplicaStatus) -> Iterator[_Told]:
     if after.generation != before.generation:
         yield "purge", WARN, f"purged: replica {after.replica} holds nothing older than purge {after.generation}"
     if (adopted := after.adopted - before.adopted) > 0:
-        yield "adoption", WARN, f"replica {after.replica} took over {_payments(adopted)} of an earlier or another replica"
+        whose = "of an earlier or another replica"
+        yield "adoption", WARN, f"replica {after.replica} took over {_payments(adopted)} {whose}"
     if (disputes := after.disputes - before.disputes) > 0:
         yield "dispute", BAD, f"{_payments(disputes)} found charged more than once"
     if after.unresolved > before.unresolved:

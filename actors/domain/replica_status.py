@@ -43,6 +43,16 @@ class SeenProcessor:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaUsage:
+    """What the process uses of the machine now."""
+
+    memory_bytes: int
+    memory_bytes_max: int | None
+    """The limit of its control group; None where there is none."""
+    journal_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaStatus:
     """How one replica is."""
 

@@ -58,7 +58,7 @@ def told_way(way: Way, replica: str, now_s: float, now_ms: int) -> ToldWay:
 
 
 @dataclass(slots=True)
-class _Asked:
+class _AskedWay:
     correlation_id: UUID
     until_s: float
     is_sent: bool = False
@@ -73,7 +73,7 @@ class WayQuestions:
         """`number` is that of the first question, above those of all earlier runs of this replica."""
         self._replica = replica
         self._number = number
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[int, _AskedWay] = {}
 
     def ask(self, correlation_id: UUID, now_s: float) -> int | None:
         """Let the next exchange ask for a payment; give the number of the question, None where too many are asked."""
@@ -81,7 +81,7 @@ class WayQuestions:
         if len(self._asked) >= ASKED_MAX:
             return None
         self._number += 1
-        self._asked[self._number] = _Asked(correlation_id, now_s + ASKED_S_MAX)
+        self._asked[self._number] = _AskedWay(correlation_id, now_s + ASKED_S_MAX)
         return self._number
 
     def is_waiting(self, now_s: float) -> bool:

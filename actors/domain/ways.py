@@ -64,7 +64,7 @@ _Noted = tuple[float, Event, bool, str | None]
 
 
 class Ways:
-    """The steps of all payments that are driven, and of the last ones that have ended. Words are made when asked for."""
+    """The steps of all payments that are driven, and of the last that have ended. Words are made when asked for."""
 
     def __init__(self) -> None:
         self._driven: dict[UUID, list[_Noted]] = {}

@@ -42,7 +42,7 @@ class Incidents:
     closed: Mapping[EndState, int]
     """Payments that ended without a charge."""
     settled: Mapping[str, int] = field(default_factory=dict)
-    """Payments whose charge was recorded, by processor."""
+    """Payments whose charge was recorded, by processor; one whose batch was written again counts again."""
 
 
 PersistenceMessage = Write | CommitDue | GetUnwritten | GetIncidents | GetTrouble

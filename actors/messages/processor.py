@@ -139,7 +139,7 @@ class ProcessorStatus:
     transitions_by_cause: Mapping[tuple[BreakerState, Cause], int]
     """How often the breaker changed to a state for a cause, since the start."""
     failure_rate: float | None = None
-    """Share of the calls within the breaker's window that failed, and next the share that was slow; None without any."""
+    """Share of the calls in the breaker's window that failed, and next of those that were slow; None without any."""
     slow_rate: float | None = None
     health: HealthTold | None = None
     """The last answer of its health endpoint; None where none has come."""

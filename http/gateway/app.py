@@ -42,7 +42,7 @@ class HeadRouter(CompiledRouter):
         return methods
 
 
-def create_app(
+def create_app(  # noqa: PLR0913  # the whole of what it is built of
     gateway: Gateway,
     queries: Queries,
     resolutions: ResolvingGateway,

@@ -10,7 +10,7 @@ import falcon
 from gunicorn.errors import AppImportError
 
 from actors.errors import SettingsError
-from actors.monitor import Answers, Monitor
+from actors.monitor import Monitor, PostAnswers
 from actors.overview import Overview
 from actors.replica import Replica
 from actors.settings import Settings
@@ -51,7 +51,7 @@ def application(
         name=settings.replica,
         replica=replica,
         board=parts.status_board,
-        answers=lambda: Answers(answers[ACCEPTED], acceptance.counts),
+        answers=lambda: PostAnswers(answers[ACCEPTED], acceptance.counts),
         usage=parts.usage,
         runtime=parts.runtime,
     )

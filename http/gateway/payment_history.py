@@ -55,7 +55,8 @@ def _recorded(status: PaymentStatus) -> Iterator[_Step]:
         if settlement.answered_at_ms > settlement.requested_at_ms:
             yield settlement.answered_at_ms, "the processor had answered", settlement.processor, None
     if record and record.closing:
-        yield record.closing.closed_at_ms, f"ended without a charge: {record.closing.state.value}", record.processor, None
+        closing = record.closing
+        yield closing.closed_at_ms, f"ended without a charge: {closing.state.value}", closing.processor, None
 
 
 def _remembered(ways: tuple[ToldWay, ...]) -> Iterator[_Step]:

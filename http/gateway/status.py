@@ -7,12 +7,13 @@ from typing import Protocol
 
 import falcon
 
-from actors import __version__
+from actors.domain.happenings import Happening
 from actors.domain.instant import iso_from_ms
 from actors.domain.processors import Processor
 from actors.domain.records import ProcessorTotal
-from actors.domain.replica_status import HeardStatus, ReplicaStatus, SeenProcessor
+from actors.domain.replica_status import HeardStatus, ReplicaStatus
 from actors.domain.seconds import Series
+from actors.domain.version import VERSION
 from actors.overview import Look
 from gateway.media import write_body
 
@@ -58,16 +59,13 @@ class StatusResource:
         body = {
             "at": iso_from_ms(own.at_ms),
             "replica": self._replica,
-            "version": __version__,
+            "version": VERSION,
             "generation": own.generation,
             "controls": self._controls_url,
             "allowed": self._allowed,
             "story": {"tone": look.story.tone, "text": look.story.text},
             "parts": parts,
-            "processors": {
-                name: _processor(processor, [(each.replica, seen) for each in living if (seen := each.processors.get(name))])
-                for name, processor in self._processors.items()
-            },
+            "processors": {name: _processor(processor, living) for name, processor in self._processors.items()},
             **_money(look.totals, self._processors),
             "waiting": dict(_summed(each.waiting for each in living)),
             "ended": {
@@ -77,10 +75,7 @@ class StatusResource:
             },
             "replicas": {each.status.replica: _replica(each) for each in look.heard},
             "history": _history(series),
-            "events": [
-                {"at": iso_from_ms(each.at_ms), "replica": each.replica, "kind": each.kind, "tone": each.tone, "text": each.text}
-                for each in look.happenings
-            ],
+            "events": [_event(each) for each in look.happenings],
         }
         resp.cache_control = ["no-store"]
         write_body(req, resp, body)
@@ -93,8 +88,14 @@ def _summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     return total
 
 
-def _processor(processor: Processor, seen: Sequence[tuple[str, SeenProcessor]]) -> dict[str, object]:
+def _event(happening: Happening) -> dict[str, object]:
+    said = {"kind": happening.kind, "tone": happening.tone, "text": happening.text}
+    return {"at": iso_from_ms(happening.at_ms), "replica": happening.replica, **said}
+
+
+def _processor(processor: Processor, living: Sequence[ReplicaStatus]) -> dict[str, object]:
     """Join what the replicas know of one processor; its breaker is told as most of them have it."""
+    seen = [(each.replica, known) for each in living if (known := each.processors.get(processor.name)) is not None]
     states = Counter(each.state for _, each in seen)
     state = states.most_common(1)[0][0] if states else None
     typical = [each for _, each in seen if each.state == state]

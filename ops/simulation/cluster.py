@@ -11,8 +11,8 @@ from actors.domain.dispatcher import WINDOW_MAX
 from actors.domain.patience import Patience
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimits
+from actors.domain.replica_status import ReplicaUsage
 from actors.domain.routing import Routes
-from actors.ports import Usage
 from actors.settings import Durability, Settings
 from actors.system import Parts
 from ops.simulation.clock import Clock, SimulatedRuntime
@@ -85,7 +85,7 @@ class Cluster:
             purges=MemoryPurge(self.tables, fence),
             board=self.board,
             status_board=MemoryStatusBoard(),
-            usage=lambda: Usage(0, None, 0),
+            usage=lambda: ReplicaUsage(0, None, 0),
             probe=SimulatedProbe(self.processors, runtime),
             clients={
                 each: SimulatedClient(

@@ -9,8 +9,8 @@ from actors.domain.quorum import Opinion
 from actors.domain.records import PollLease, ProcessorHealth, SharedHealth
 from actors.domain.replica_status import HeardStatus, ReplicaStatus
 from actors.domain.seconds import Second
+from actors.domain.shared_status import SharedStatus
 from actors.errors import HealthUnavailableError, PeersUnavailableError, StatusUnavailableError
-from actors.ports import SharedStatus
 
 HEALTH_TTL_S, OPINION_TTL_S = 15.0, 2.0
 

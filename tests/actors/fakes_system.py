@@ -11,8 +11,9 @@ from actors.actor import Actor, Address
 from actors.domain.concurrency_limit import ConcurrencyLimits
 from actors.domain.payment import Payment
 from actors.domain.records import LastPurge
+from actors.domain.replica_status import ReplicaUsage
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
-from actors.ports import Journal, OwnedJournal, Usage
+from actors.ports import Journal, OwnedJournal
 from actors.settings import Settings
 from actors.supervisor import Child
 from actors.system import Parts, System
@@ -83,7 +84,7 @@ def memory_parts(
         purges=MemoryPurge(tables, fence),
         board=MemoryBoard(runtime.now_s),
         status_board=MemoryStatusBoard(),
-        usage=lambda: Usage(0, None, 0),
+        usage=lambda: ReplicaUsage(0, None, 0),
         probe=ScriptedProbe(),
         clients={processor.name: ScriptedProcessor() for processor in settings.processors},
         make_turns=Semaphore,

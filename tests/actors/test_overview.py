@@ -6,10 +6,10 @@ import pytest
 
 from actors.domain.money import Money
 from actors.domain.records import ProcessorTotal
+from actors.domain.replica_status import ReplicaUsage
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError, StatusUnavailableError
-from actors.monitor import Answers, Monitor
+from actors.monitor import Monitor, PostAnswers
 from actors.overview import SHARED_S, Overview
-from actors.ports import Usage
 from ops.simulation.peers import MemoryStatusBoard
 from tests.actors.fakes import VirtualRuntime
 from tests.actors.test_monitor import Watched
@@ -30,8 +30,8 @@ class Watching:
             name="1",
             replica=Watched(),
             board=self.board,
-            answers=lambda: Answers(0, (0, 0)),
-            usage=lambda: Usage(0, None, 0),
+            answers=lambda: PostAnswers(0, (0, 0)),
+            usage=lambda: ReplicaUsage(0, None, 0),
             runtime=self.runtime,
         )
         self.overview = Overview(
@@ -77,7 +77,7 @@ def test_many_who_watch_share_a_reading() -> None:
     watching.step()
     assert watching.overview.look() is watching.overview.look()
     assert watching.readings == 1
-    watching.runtime.advance(SHARED_S)
+    watching.runtime.advance(SHARED_S + 0.01)
     watching.overview.look()
     assert watching.readings == 2
 

@@ -19,8 +19,8 @@ def mark(number: int, state: str | None = "unknown") -> Mark:
     return Mark(UUID(int=number), state, NOW_MS)
 
 
-def incidents(disputes: int = 0, declined: int = 0) -> Incidents:
-    return Incidents(disputes, {EndState.DECLINED: declined, EndState.MISMATCHED: 0})
+def incidents(disputes: int = 0, declined: int = 0, **settled: int) -> Incidents:
+    return Incidents(disputes, {EndState.DECLINED: declined, EndState.MISMATCHED: 0}, settled)
 
 
 def test_the_router_learns_of_closings_after_the_commit() -> None:
@@ -30,7 +30,7 @@ def test_the_router_learns_of_closings_after_the_commit() -> None:
     persistence.write(settlements=(settlement(1),), closings=(closing(2),))
     persistence.advance(0.010)
     assert persistence.router.messages == [written(settled=ids(1), closed=ids(2))]
-    assert (persistence.rows, persistence.incidents()) == ({}, incidents(declined=1))
+    assert (persistence.rows, persistence.incidents()) == ({}, incidents(declined=1, default=1))
 
 
 def test_a_closed_payment_that_is_offered_again_is_rejected() -> None:
@@ -56,10 +56,10 @@ def test_a_second_charge_is_an_error_in_the_log_and_counted(caplog: pytest.LogCa
     persistence.write(claims(1, 2))
     persistence.write(settlements=(settlement(1), settlement(2)))
     persistence.advance(0.010)
-    assert persistence.incidents() == incidents(disputes=0)
+    assert persistence.incidents() == incidents(disputes=0, default=2)
     persistence.write(settlements=(settlement(1, "fallback"), settlement(2)))
     persistence.advance(0.010)
-    assert persistence.incidents() == incidents(disputes=1)
+    assert persistence.incidents() == incidents(disputes=1, default=3)
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert errors == [f"{UUID(int=1)} was charged more than once: the table dispute has the other charge"]
     assert persistence.router.take()[-1] == written(settled=ids(1, 2))

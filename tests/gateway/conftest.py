@@ -12,4 +12,5 @@ def gateway() -> FakeGateway:
 
 @pytest.fixture
 def client(gateway: FakeGateway) -> falcon.testing.TestClient:
-    return falcon.testing.TestClient(create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=False))
+    app = create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=False)
+    return falcon.testing.TestClient(app)

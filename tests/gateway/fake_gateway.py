@@ -8,8 +8,8 @@ from actors.domain.breaker_causes import Cause
 from actors.domain.money import Money
 from actors.domain.payment import EndState, Payment
 from actors.domain.records import PaymentState, Position, ProcessorTotal
-from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.replica_status import HeardStatus, ReplicaStatus
+from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.routing import Reason
 from actors.domain.seconds import Series
 from actors.domain.story import Story

@@ -17,6 +17,7 @@ from tests.gateway.fake_gateway import NOW_MS, FakeGateway
 ID = UUID("4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3")
 MONEY = Money(1990, "BRL")
 PAYMENT = Payment(ID, 1990, NOW_MS)
+FAILED = ToldStep(NOW_MS + 9, "charge ended: failed", "default")
 
 
 def record(settlement: Settlement | None = None, closing: Closing | None = None) -> PaymentRecord:
@@ -35,7 +36,7 @@ def test_a_settled_payment_tells_what_each_replica_did_in_order(
     gateway.statuses[ID] = PaymentStatus(ID, MONEY, record(settlement))
     gateway.told_ways = (
         ToldWay("2", (ToldStep(NOW_MS + 29, "taken up from its row", "default"),), None),
-        ToldWay("1", (ToldStep(NOW_MS + 5, "sent", "default"), ToldStep(NOW_MS + 9, "charge ended: failed", "default")), None),
+        ToldWay("1", (ToldStep(NOW_MS + 5, "sent", "default"), FAILED), None),
     )
     assert steps(client) == [
         ("56.789", "accepted: it is in a journal", None, None),

@@ -24,7 +24,8 @@ PROBLEM = "application/problem+json"
 
 @pytest.fixture
 def permitted(gateway: FakeGateway) -> falcon.testing.TestClient:
-    return falcon.testing.TestClient(create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=True))
+    app = create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=True)
+    return falcon.testing.TestClient(app)
 
 
 def test_what_is_known_of_each_processor_is_told(client: falcon.testing.TestClient) -> None:

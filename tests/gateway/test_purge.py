@@ -12,6 +12,7 @@ def test_a_purge_needs_permission(client: falcon.testing.TestClient, gateway: Fa
 
 
 def test_a_purge_that_is_permitted_is_made(gateway: FakeGateway) -> None:
-    permitted = falcon.testing.TestClient(create_app(gateway, gateway, gateway, gateway, allow_purge=True, allow_force=False))
+    app = create_app(gateway, gateway, gateway, gateway, allow_purge=True, allow_force=False)
+    permitted = falcon.testing.TestClient(app)
     answer = permitted.simulate_post("/purge-payments", body=b"whatever")
     assert (answer.status_code, answer.content, gateway.purges) == (204, b"", 1)

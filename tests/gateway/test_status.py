@@ -32,7 +32,9 @@ def gateway() -> FakeGateway:
     down, probing = replace(DOWN, under_way=2, health=HEALTH), replace(DOWN, state="half-open", latency_s=0.03)
     gateway.seen = Look(
         (
-            HeardStatus(changed(replica="1", processors={"default": down, "fallback": WORKING}, waiting={"held": 4}), 0.2),
+            HeardStatus(
+                changed(replica="1", processors={"default": down, "fallback": WORKING}, waiting={"held": 4}), 0.2
+            ),
             HeardStatus(changed(replica="2", processors={"default": down}, waiting={"held": 1, "charging": 2}), 0.4),
             HeardStatus(changed(replica="3", processors={"default": probing}, waiting={"held": 1}), 0.4),
             HeardStatus(changed(replica="4", processors={"default": WORKING}, waiting={"held": 99}), 30.04),
@@ -134,7 +136,8 @@ def test_the_story_the_events_and_what_is_allowed_are_told(
 def test_history_is_told_after_the_second_that_is_known(
     client: falcon.testing.TestClient, gateway: FakeGateway
 ) -> None:
-    gateway.last_seconds = Series(7, [1], [2], {"default": [1]}, {"default": [9.5]}, {"default": [0]}, {0.5: [1.5], 0.99: [2.5]})
+    quantiles_ms: dict[float, list[float | None]] = {0.5: [1.5], 0.99: [2.5]}
+    gateway.last_seconds = Series(7, [1], [2], {"default": [1]}, {"default": [9.5]}, {"default": [0]}, quantiles_ms)
     assert status(client, "after=6")["history"] == {
         "from": 7,
         "accepted": [1],

@@ -137,7 +137,8 @@ def test_questions_and_answers_are_heard_as_they_were_told_and_without_a_payment
 def test_ways_of_payments_are_asked_for_and_told_as_they_are(channel: RedisPeerChannel) -> None:
     steps = (ToldStep(NOW_MS, "sent", "default"), ToldStep(NOW_MS + 5, "left to another replica", None))
     asked = PeerNews("1", ways_asked=(WayQuestion("1", NOW_MS, UUID(int=1)),))
-    told = PeerNews("2", ways=(WayAnswer("1", NOW_MS, ToldWay("2", steps, "a commit")), WayAnswer("1", 7, ToldWay("2", (), None))))
+    known, unknown = ToldWay("2", steps, "a commit"), ToldWay("2", (), None)
+    told = PeerNews("2", ways=(WayAnswer("1", NOW_MS, known), WayAnswer("1", 7, unknown)))
     channel.tell(asked)
     channel.tell(told)
     assert channel.hear() == [asked, told]

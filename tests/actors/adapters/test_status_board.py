@@ -57,7 +57,7 @@ def test_no_more_is_kept_than_is_shown_and_no_more_read_than_wanted(
     assert [each.at_s for each in shared.seconds["1"]] == list(range(5, KEPT_S + 5))
     assert len(shared.happenings) == HAPPENINGS_MAX
     assert [each.at_s for each in board.hear(2).seconds["1"]] == [KEPT_S + 3, KEPT_S + 4]
-    assert all(0 < client.ttl(key) <= TTL_S for key in client.keys("status:*"))  # type: ignore[union-attr,operator]
+    assert all(0 < client.ttl(key) <= TTL_S for key in client.keys("status:*"))
 
 
 def test_what_another_version_or_somebody_else_wrote_counts_as_absent(

@@ -1,6 +1,7 @@
 """What happened is found by comparing two states, and said once."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -20,8 +21,8 @@ def test_the_first_state_is_a_start_and_an_equal_one_nothing() -> None:
 
 def test_an_outage_is_told_at_its_beginning_and_its_end_alone() -> None:
     states = [WORKING, DOWN, replace(DOWN, state="half-open"), DOWN, replace(DOWN, state="half-open"), WORKING]
-    replicas = [changed(processors={"default": each}, at_ms=NOW_MS + 1000 * number) for number, each in enumerate(states)]
-    lines = [line for before, after in zip(replicas, replicas[1:], strict=False) for line in told(before, after)]
+    replicas = [changed(processors={"default": each}, at_ms=NOW_MS + 1000 * at) for at, each in enumerate(states)]
+    lines = [line for before, after in pairwise(replicas) for line in told(before, after)]
     assert lines == [
         ("breaker", "bad", "the breaker of default opened: failure rate"),
         ("breaker", "good", "the breaker of default closed after 9.2 s"),

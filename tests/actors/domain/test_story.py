@@ -1,6 +1,7 @@
 """One line tells how the gateway is, what is worst first, and never that all is well while it is not."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,8 @@ def test_an_outage_that_is_waited_out_says_how_many_wait_and_for_how_long_still(
 
 def test_an_outage_that_is_not_waited_out_says_who_charges() -> None:
     processors = {"default": DOWN, "fallback": WORKING}
-    assert tell(heard(*THREE, processors=processors), 90.0) == Story("warn", "default is down for 4.2 s: fallback charges")
+    told = tell(heard(*THREE, processors=processors), 90.0)
+    assert told == Story("warn", "default is down for 4.2 s: fallback charges")
     forced = {"default": replace(DOWN, state="forced-open"), "fallback": WORKING}
     assert tell(heard(*THREE, processors=forced), 90.0).text == "default is held open by an operator: fallback charges"
 
@@ -53,7 +55,11 @@ def test_a_silent_replica_is_told_and_what_it_said_does_not_count() -> None:
 @pytest.mark.parametrize(
     ("changes", "tone", "text"),
     [
-        ({"parts": {"postgres": "gone"}}, "bad", "Postgres is away: payments are accepted, and charged when it is back"),
+        (
+            {"parts": {"postgres": "gone"}},
+            "bad",
+            "Postgres is away: payments are accepted, and charged when it is back",
+        ),
         ({"parts": {"redis": "gone"}}, "warn", "Redis is away: each replica relies on what it sees itself"),
         ({"unresolved": 1}, "bad", "2 payments are perhaps charged: no processor tells"),
         ({"disputes": 1}, "bad", "2 payments are charged more than once: see the table dispute"),
@@ -62,7 +68,7 @@ def test_a_silent_replica_is_told_and_what_it_said_does_not_count() -> None:
         ({"waiting": {"journalled": FEW_PER_REPLICA + 1}}, "warn", "2002 payments are waiting to be charged"),
     ],
 )
-def test_what_is_wrong_is_said(changes: dict[str, object], tone: str, text: str) -> None:
+def test_what_is_wrong_is_said(changes: dict[str, Any], tone: str, text: str) -> None:
     assert tell(heard("1", "2", **changes), 0.0) == Story(tone, text)
 
 

@@ -85,7 +85,10 @@ def test_a_payment_that_is_held_tells_why(bench: Dispatching) -> None:
 def test_one_that_may_have_been_charged_by_who_is_gone_waits_for_an_operator(bench: Dispatching) -> None:
     bench.adopt(Claim(payment(1), "gone"))
     assert waits_for(bench) == "an operator: gone, which may have charged it, is not configured"
-    assert told(bench) == [(0, "taken up from its row", "gone"), (0, "stranded: its processor is not configured", "gone")]
+    assert told(bench) == [
+        (0, "taken up from its row", "gone"),
+        (0, "stranded: its processor is not configured", "gone"),
+    ]
 
 
 def note(ways: Ways, numbers: Iterator[int] | range, steps: int) -> None:
