@@ -1,1 +1,1 @@
-"""The hands of `ops/up`: a server on loopback that lets the live page offer a load, disturb processors, kill replicas."""
+"""The hands of `ops/up`: a server on loopback by which the live page offers a load, disturbs and kills."""

@@ -1,6 +1,5 @@
 """A simulated processor's plug, delay and share of failures, set through its administration."""
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from secrets import randbits
 from typing import Annotated, Any
@@ -30,8 +29,7 @@ class ProcessorChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, r
     failure_share: Rate | msgspec.UnsetType = msgspec.UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessorCondition:
+class ProcessorCondition(msgspec.Struct, frozen=True, rename="camel"):
     """How a processor does its work."""
 
     plug: bool = True
