@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parse(arguments)
     listener, link = socket(fileno=given.listener), StackLink(socket(fileno=given.link), given.replicas)
     port = listener.getsockname()[1]
-    simulators = {name: SimulatedProcessor(name, int(port)) for name, port in given.simulators}
+    simulators = {name: SimulatedProcessor(name, admin_port) for name, admin_port in given.simulators}
     hands = Hands(PaymentLoad(given.port), simulators, given.processors, LocalServer("the gateway", given.port), link)
     origins = [f"http://{name}:{given.port}" for name in NAMES]
     app = create_hands_app(hands, origins, [f"{name}:{port}" for name in NAMES])
