@@ -56,7 +56,9 @@ def create_hands_app(
     hands: Hands, origins: Collection[str], hosts: Collection[str]
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application; `origins` and `hosts` are those of `OwnPages`."""
-    app = falcon.App(middleware=[OwnPages(origins, hosts), falcon.CORSMiddleware(allow_origins=origins)])
+    app = falcon.App()
+    app.add_middleware(OwnPages(origins, hosts))
+    app.add_middleware(falcon.CORSMiddleware(allow_origins=origins))
     app.set_error_serializer(serialize)
     for error in (ServerAwayError, ProcessorRefusedError, StackAwayError):
         app.add_error_handler(error, _tell_unavailable)

@@ -38,5 +38,5 @@ class LocalServer:
         request = f"{method} {path}{self._fields}{len(body)}\r\n\r\n".encode() + body
         try:
             return self._pool.call(request)
-        except Exception as error:  # noqa: BLE001 - the pool names no other kind
+        except Exception as error:  # the pool names no other kind
             raise ServerAwayError(f"{self._name} does not answer: {error!r}") from error

@@ -21,7 +21,7 @@ class HandsProcess(AnnouncedProcess):
         """Listen on the loopback address, on any free port unless the options name one."""
         self._listener = socket.create_server(("127.0.0.1", options.controls_port))
         self._link, self._far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._link.setblocking(False)
+        self._link.settimeout(0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         names = [processor.name for processor in processors]
         simulators = zip(names, options.admin_ports, strict=True) if options.processors is None else ()

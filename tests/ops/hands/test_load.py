@@ -21,10 +21,7 @@ class ScriptedGateway:
         self.connections = 0
         self._server = StreamServer(("127.0.0.1", 0), self._serve)
         self._server.start()
-
-    @property
-    def port(self) -> int:
-        return int(self._server.server_port)
+        self.port = int(self._server.address[1])
 
     def stop(self) -> None:
         self._server.stop()

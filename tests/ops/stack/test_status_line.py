@@ -110,7 +110,7 @@ def serve() -> Iterator[Callable[[int, bytes], tuple[int, list[str]]]]:
         asked: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the library's name
+            def do_GET(self) -> None:
                 asked.append(self.path)
                 self.send_response(status)
                 self.end_headers()
