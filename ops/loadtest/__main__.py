@@ -147,7 +147,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--users", type=positive_count, help="instead of the game's own")
     parser.add_argument("--seconds", type=positive_number, help="instead of the game's own; stages are spread alike")
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write a page with pictures; FILE.svg: the pictures alone")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write a page with pictures; FILE.svg: the pictures alone"
+    )
     return parser.parse_args(arguments)
 
 

@@ -11,7 +11,6 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from ops.foreground import print_line
 from ops.stack.process import ProcessState
 
 DRAW_STEP_S = 1.0
@@ -46,17 +45,21 @@ class StatusLine:
     def say(self, line: str) -> None:
         """Print another line above it."""
         with self._lock:
-            self._write("\r" + " " * self._drawn + "\r")
-            self._drawn = 0
-            print_line(line)
+            self._erase()
+            self._write(f"{line}\n")
             if self._text:
                 self._draw()
 
     def end(self) -> None:
         """Take the line away for good."""
         with self._lock:
+            self._erase()
+            self._text, self._ended = "", True
+
+    def _erase(self) -> None:
+        if self._drawn:
             self._write("\r" + " " * self._drawn + "\r")
-            self._text, self._drawn, self._ended = "", 0, True
+            self._drawn = 0
 
     def _draw(self) -> None:
         shown = self._text[: self._columns() - 1]
@@ -66,15 +69,15 @@ class StatusLine:
 
 def on_terminal() -> StatusLine:
     """Make the status line of standard output, which is a terminal."""
+    terminal = sys.stdout.fileno()
 
     def write(text: str) -> None:
         with suppress(OSError):  # The terminal may have gone away.
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            os.write(terminal, text.encode(errors="replace"))
 
     def columns() -> int:
         with suppress(OSError):
-            return os.get_terminal_size(sys.stdout.fileno()).columns or COLUMNS_DEFAULT
+            return os.get_terminal_size(terminal).columns or COLUMNS_DEFAULT
         return COLUMNS_DEFAULT
 
     return StatusLine(write, columns)

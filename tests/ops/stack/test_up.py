@@ -139,3 +139,16 @@ def test_on_a_terminal_the_address_comes_first_and_the_status_line_stays_true(tm
     finally:
         os.close(inner_end)
         os.close(terminal)
+
+
+def test_when_its_terminal_is_closed_everything_ends_in_good_order(tmp_path: Path) -> None:
+    options = StackOptions.on_reserved_ports(tmp_path)
+    terminal, inner_end = pty.openpty()
+    with up(options, inner_end) as running:
+        os.close(inner_end)
+        Screen(terminal).wait_for("ready http")
+        pids = stack_pids(options.port)
+        os.close(terminal)
+        running.send_signal(signal.SIGHUP)
+        assert running.wait(DEADLINE_S) == 0
+    assert [name for name, pid in pids.items() if not has_ended(pid)] == []
