@@ -16,6 +16,8 @@ from ops.stack.process import ProcessState
 DRAW_STEP_S = 1.0
 ANSWER_S_MAX = 2.0
 COLUMNS_DEFAULT = 80
+ECHO = "^C"
+"""What a terminal writes behind the line when somebody interrupts the command."""
 HISTORY_S = 5
 """How many seconds of the past the rate is taken from."""
 RATE_S = 3
@@ -58,7 +60,7 @@ class StatusLine:
 
     def _erase(self) -> None:
         if self._drawn:
-            self._write("\r" + " " * self._drawn + "\r")
+            self._write("\r" + " " * min(self._drawn + len(ECHO), self._columns() - 1) + "\r")
             self._drawn = 0
 
     def _draw(self) -> None:
@@ -122,5 +124,5 @@ def describe(status: Mapping[str, Any] | None, states: Mapping[int, ProcessState
     known = [count for count in status["history"]["accepted"] if count is not None][-1 - RATE_S : -1]
     rate = f"{sum(known) / len(known):.0f}/s" if known else "?/s"
     waiting = sum(status["waiting"].values())
-    breakers = ", ".join(f"{name} {told['breaker']['state']}" for name, told in status["processors"].items())
+    breakers = ", ".join(f"{name} {told['breaker']['state'] or '?'}" for name, told in status["processors"].items())
     return f"{status['story']['text']} | {rate}, {waiting} waiting | {replicas} | {breakers}"

@@ -81,6 +81,13 @@ def test_other_lines_are_printed_above_it(terminal: Terminal, line: StatusLine) 
     assert terminal.shown == "all well"
 
 
+def test_what_the_terminal_echoes_behind_it_goes_with_it(terminal: Terminal, line: StatusLine) -> None:
+    line.draw("all well")
+    terminal.write("^C")
+    line.say("stopping")
+    assert terminal.above == ["stopping"]
+
+
 def test_once_it_has_ended_it_is_drawn_no_more(terminal: Terminal, line: StatusLine) -> None:
     line.draw("all well")
     line.end()
@@ -99,6 +106,11 @@ def test_it_tells_the_story_the_rate_what_waits_replicas_and_breakers() -> None:
 
 def test_a_rate_that_is_not_known_is_told_as_such() -> None:
     assert "| ?/s, 470 waiting |" in describe({**STATUS, "history": {"accepted": [None, 3]}}, RUNNING)
+
+
+def test_a_breaker_that_no_replica_tells_of_is_told_as_such() -> None:
+    processors = {"default": {"breaker": {"state": None}}}
+    assert describe({**STATUS, "processors": processors}, RUNNING).endswith("| default ?")
 
 
 def test_a_replica_that_starts_does_not_count_and_a_gateway_that_is_silent_is_told_as_such() -> None:
