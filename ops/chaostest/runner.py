@@ -97,6 +97,7 @@ class ChaosRunner:
         self, stack: Stack, planted_dir: Path | None
     ) -> tuple[History, Mapping[str, int], float | None, list[BreakerChange], NeighbourFigures | None]:
         options, profile = self._options, self._profile
+        self._say(f"live page: {stack.url}/")
         # Half of the connections go to the shared port, where the kernel chooses the replica.
         urls = [stack.url] * len(stack.replica_urls) + stack.replica_urls
         clients = LoadGenerator(

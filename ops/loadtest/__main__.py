@@ -52,6 +52,7 @@ def _play(game: Game, given: argparse.Namespace, notes: Path) -> int:
         _write(given.report, "a", "")  # Else only the end of the game would show that it cannot be written.
     player = Player(game, given.url, urls, given.token)
     watch = GameWatch(player, given.url, urls, _say)
+    _say(f"live page: {given.url.rstrip('/')}/")
     with _sampling(given.url, notes), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         gc.freeze()
         gc.disable()  # A pass over the records of all payments would delay those that are sent meanwhile.

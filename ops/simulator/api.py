@@ -18,6 +18,7 @@ from ops.simulator.wire import (
     decode_payment,
     decode_window,
     encode_charges,
+    encode_configurations,
     encode_faults,
     encode_message,
     encode_payment,
@@ -76,6 +77,7 @@ class Api:
             ("GET", "/admin/payments"): self._list_payments,
             ("GET", "/admin/requests"): self._list_requests,
             ("POST", "/admin/purge-payments"): self._purge,
+            ("GET", "/admin/configurations"): self._answer_configurations,
             ("PUT", "/admin/configurations/token"): self._set_token,
             ("PUT", "/admin/configurations/delay"): self._set_delay,
             ("PUT", "/admin/configurations/failure"): self._set_failure,
@@ -139,6 +141,11 @@ class Api:
     def _purge(self, _request: Request, client: ClientConnection) -> None:
         self._processor.purge()
         client.answer(HTTPStatus.OK, encode_message("payments purged"))
+
+    def _answer_configurations(self, _request: Request, client: ClientConnection) -> None:
+        processor = self._processor
+        body = encode_configurations(processor.delay_ms, processor.fee, failing=processor.failing)
+        client.answer(HTTPStatus.OK, body)
 
     def _set_token(self, request: Request, client: ClientConnection) -> None:
         self._token = decode(request.body, _Token).token.encode()

@@ -84,6 +84,11 @@ def encode_health(*, failing: bool, delay_ms: int) -> bytes:
     return _encode({"failing": failing, "minResponseTime": delay_ms})
 
 
+def encode_configurations(delay_ms: int, fee: Decimal, *, failing: bool) -> bytes:
+    """Encode the answer to `GET /admin/configurations`: what was configured last, but for the token."""
+    return _encode({"delay": delay_ms, "failure": failing, "fee": fee})
+
+
 def encode_payment(payment: LedgerEntry) -> bytes:
     """Encode the answer to `GET /payments/{id}`, with an instant without zone and trailing zeros."""
     instant = payment.requested_at.replace(tzinfo=None).isoformat()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from pathlib import Path
 
 from ops import OpsError
@@ -175,6 +176,16 @@ class ManagedProcess:
                 os.kill(pid, number)
 
 
+class ProcessState(Enum):
+    """What a process that is restarted does."""
+
+    STARTING = "starting"
+    """It runs and is not ready yet."""
+    RUNNING = "running"
+    KILLED = "killed"
+    """It has ended, and its restart is due later."""
+
+
 class Restarter:
     """Starts a process again after it has ended, with a backoff that doubles while it keeps ending."""
 
@@ -184,6 +195,13 @@ class Restarter:
         self._restart_at_s: float | None = None
         self._started_at_s = -math.inf
         self._ready = True
+
+    @property
+    def state(self) -> ProcessState:
+        """What state the process is in, as far as `check` has noticed."""
+        if self._restart_at_s is not None:
+            return ProcessState.KILLED
+        return ProcessState.RUNNING if self._ready else ProcessState.STARTING
 
     def check(self, now_s: float, report: Callable[[str], None]) -> None:
         """Notice an end or do the restart that is due at `now_s` (monotonic seconds), and tell `report` of it."""

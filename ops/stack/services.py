@@ -37,7 +37,15 @@ class ReplicaProcess(ManagedProcess):
             connection.close()
 
 
-class SimulatorProcess(ManagedProcess):
+class AnnouncedProcess(ManagedProcess):
+    """A service that prints a line when it is ready."""
+
+    def ready(self) -> bool:
+        """Tell whether the service has printed that it is ready."""
+        return self.pid is not None and "ready http" in self.output()
+
+
+class SimulatorProcess(AnnouncedProcess):
     """One simulated payment processor; its charges are kept in a file, so that a restart finds them."""
 
     def __init__(self, processor: Processor, port: int, admin_port: int, options: StackOptions) -> None:
@@ -56,10 +64,6 @@ class SimulatorProcess(ManagedProcess):
         super().__init__(processor.name, command, log=log, env=service_environment(options))
         self.url = f"http://127.0.0.1:{port}"
         self.admin_url = f"http://127.0.0.1:{admin_port}"
-
-    def ready(self) -> bool:
-        """Tell whether the simulator has printed that it is ready."""
-        return self.pid is not None and "ready http" in self.output()
 
 
 def service_environment(options: StackOptions) -> dict[str, str]:

@@ -50,6 +50,10 @@ class StackOptions:
 
     With it, replicas know both and the simulated processors by the name `localhost`, which has to be looked up.
     """
+    controls: bool = False
+    """Whether the live page gets hands (see `ops.hands`), and replicas allow breakers to be forced."""
+    controls_port: int = 0
+    """Where the hands listen on the loopback address; 0 takes any free port."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     """The environment variables of replicas and simulated processors."""
     application: str = "gateway.main:application()"
@@ -89,7 +93,8 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
     parser = argparse.ArgumentParser(
         prog="ops/up",
         description="Start the gateway: PostgreSQL, Redis, two simulated payment processors, replicas.",
-        epilog="DATABASE_URL, REDIS_URL and PROCESSORS (name=url,fee ...) replace the embedded services.",
+        epilog="DATABASE_URL, REDIS_URL and PROCESSORS (name=url,fee ...) replace the embedded services. CONTROLS=0 "
+        "leaves out what lets the live page offer a load, disturb processors and kill replicas.",
     )
     parser.add_argument("--port", type=_port, default=9999, help="default: 9999; replica N also has PORT + N")
     parser.add_argument("--replicas", type=int, default=3, help="default: 3")
@@ -105,12 +110,15 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
         parser.error(f"--replicas is 1 to {REPLICAS_MAX}")
     if given.port + given.replicas > PORT_MAX:
         parser.error(f"--port leaves no ports for {given.replicas} replicas: it is at most {PORT_MAX - given.replicas}")
+    controls, controls_port = _read_controls(parser, environment)
     own = range(given.port, given.port + given.replicas + 1)
     simulated = () if environment.get("PROCESSORS") else (*given.processor_ports, *given.admin_ports)
-    repeated = sorted(port for port, count in Counter((*own, *simulated)).items() if count > 1)
+    named = Counter((*own, *simulated, *filter(None, (controls_port,))))
+    repeated = sorted(port for port, count in named.items() if count > 1)
     if repeated:
         parser.error(
-            f"port {repeated[0]} is given twice, in --port and its replicas, --processor-ports or --admin-ports"
+            f"port {repeated[0]} is given twice, in --port and its replicas, --processor-ports, --admin-ports or "
+            "CONTROLS_PORT"
         )
     return StackOptions(
         port=given.port,
@@ -123,6 +131,8 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
         processor_ports=given.processor_ports,
         admin_ports=given.admin_ports,
         fees=given.fees,
+        controls=controls,
+        controls_port=controls_port,
         environment=dict(environment),
     )
 
@@ -156,6 +166,8 @@ def check_ports(options: StackOptions) -> None:
         wanted += [("127.0.0.1", port, "--processor-ports") for port in options.processor_ports]
         wanted += [("127.0.0.1", port, "--admin-ports") for port in options.admin_ports]
     wanted += [("127.0.0.1", port, "server_ports") for port in options.server_ports or ()]
+    if options.controls and options.controls_port:
+        wanted.append(("127.0.0.1", options.controls_port, "CONTROLS_PORT"))
     for host, port, option in wanted:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             # With SO_REUSEADDR, connections that are still closing do not make a port busy; a listening socket does.
@@ -167,6 +179,16 @@ def check_ports(options: StackOptions) -> None:
                 raise OpsError(
                     f"port {port} is not free ({reason}): stop what listens there, or choose another with {option}"
                 ) from error
+
+
+def _read_controls(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> tuple[bool, int]:
+    """Read whether there are hands, and their port, which is 0 for any."""
+    controls, port = environment.get("CONTROLS") or "1", environment.get("CONTROLS_PORT") or "0"
+    if controls not in {"0", "1"}:
+        parser.error(f"CONTROLS={controls!r} is neither 0 nor 1")
+    if not port.isdecimal() or int(port) > PORT_MAX:
+        parser.error(f"CONTROLS_PORT={port!r} is no port up to {PORT_MAX}")
+    return controls == "1", int(port)
 
 
 def _processors(options: StackOptions) -> tuple[Processor, ...]:

@@ -16,7 +16,8 @@ from actors.domain.processors import Processor
 from ops import OpsError
 from ops.migrate import migrate
 from ops.stack.embedded import PostgresServer, RedisServer
-from ops.stack.process import POLL_S, ManagedProcess, Restarter
+from ops.stack.hands import HandsProcess
+from ops.stack.process import POLL_S, ManagedProcess, ProcessState, Restarter
 from ops.stack.services import ReplicaProcess, SimulatorProcess, service_environment
 from ops.stack.settings import StackOptions, check_stack_options
 
@@ -26,7 +27,7 @@ WATCH_STEP_S = 0.2
 """How often `watch` checks all services."""
 
 REPLICAS_STOP_S_MAX = 6.0
-"""How long all replicas together may take to stop."""
+"""How long all replicas and the hands together may take to stop."""
 SERVERS_STOP_S_MAX = 1.0
 """How long the simulators, then Redis, then PostgreSQL may take to stop; so a stack stops within 9 s."""
 
@@ -39,7 +40,8 @@ class Stack:
     """All services of one gateway, from `start` to `stop`, which are called once each.
 
     In between, services may be killed, paused and restarted; they are restarted on their own only while `watch` runs.
-    `postgres` and `redis` are None, and `simulators` is empty, where the options name servers of others instead.
+    `postgres` and `redis` are None, and `simulators` is empty, where the options name servers of others instead, and
+    `hands` where the options leave them out.
     """
 
     def __init__(self, options: StackOptions, report: Callable[[str], None] = lambda _: None) -> None:
@@ -48,10 +50,12 @@ class Stack:
         self.redis: RedisServer | None = None
         self.simulators: list[SimulatorProcess] = []
         self.replicas: list[ReplicaProcess] = []
+        self.hands: HandsProcess | None = None
         self.database_url = options.database_url or ""
         self.redis_url = options.redis_url or ""
         self.processors: tuple[Processor, ...] = ()
         self._report = report
+        self._restarters: dict[ManagedProcess, Restarter] = {}
         self._stopping = threading.Event()
         self._hurrying = threading.Event()
         self._lock: int | None = None
@@ -69,8 +73,16 @@ class Stack:
     @property
     def services(self) -> list[ManagedProcess]:
         """All services in the order of their start."""
-        servers = [service for service in (self.postgres, self.redis) if service is not None]
-        return [*servers, *self.simulators, *self.replicas]
+        return [*filter(None, (self.postgres, self.redis)), *self.simulators, *self._started_last]
+
+    @property
+    def _started_last(self) -> list[ManagedProcess]:
+        return [*filter(None, (self.hands,)), *self.replicas]
+
+    @property
+    def replica_states(self) -> dict[int, ProcessState]:
+        """The state of each replica that was started, by its number, as far as `watch` has noticed."""
+        return {number: self._restarters[each].state for number, each in enumerate(self.replicas, 1)}
 
     def replica(self, number: int) -> ReplicaProcess:
         """Return a replica by its number, which counts from 1."""
@@ -120,16 +132,22 @@ class Stack:
         self._start_all(self.services)
         with self._timed("migrations") as say:
             say(f"{len(migrate(self.database_url, wait_s=10))} applied")
+        if self.options.controls:
+            self.hands = HandsProcess(self.options, self.processors)
         env = self.replica_environment()
         self.replicas = [ReplicaProcess(number, self.options, env) for number in range(1, self.options.replicas + 1)]
-        self._start_all(self.replicas)
+        self._start_all(self._started_last)
+        self._restarters = {service: Restarter(service) for service in self.services}
 
     def watch(self) -> None:
         """Restart services that end, with backoff, until `ask_to_stop`; report each with the end of its log."""
-        restarters = [Restarter(service) for service in self.services]
         while not self._stopping.wait(WATCH_STEP_S):
-            for restarter in restarters:
+            for number in self.hands.orders() if self.hands else ():
+                self.replica(number).kill()
+            for restarter in self._restarters.values():
                 restarter.check(time.monotonic(), self._report)
+            if self.hands:
+                self.hands.tell(self.replica_states)
 
     def ask_to_stop(self) -> None:
         """Let `start` or `watch` return; when called again, let `stop` kill at once what it would wait for.
@@ -141,9 +159,9 @@ class Stack:
         self._stopping.set()
 
     def stop(self) -> None:
-        """Let the replicas finish their work, then end all other services, within 10 s; may be called again."""
+        """Let the replicas finish their work, then end all else, within 10 s; may be called again."""
         self._stopping.set()
-        self._stop_all(self.replicas, REPLICAS_STOP_S_MAX)
+        self._stop_all(self._started_last, REPLICAS_STOP_S_MAX)
         self._stop_all(self.simulators, SERVERS_STOP_S_MAX)
         for server in (self.redis, self.postgres):
             if server is not None:
@@ -202,6 +220,7 @@ class Stack:
             "PROCESSORS": self.options.processors
             or " ".join(f"{each.name}={each.url},{each.fee}" for each in self.processors),
             "JOURNAL_DIR": str(self.options.state_dir / "journal"),
+            **(self.hands.replica_environment if self.hands else {}),
         }
 
     @contextlib.contextmanager

@@ -93,7 +93,7 @@ def test_a_run_that_is_interrupted_ends_every_process_that_it_started(tmp_path: 
         env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as run:
         assert run.stdout is not None
-        head = run.stdout.readline()  # The head of the table is printed when everything is started.
+        head = run.stdout.readline()  # The page's address is printed when everything is started.
         run.send_signal(signal.SIGINT)
         rest, _ = run.communicate(timeout=TIMEOUT_S)
     assert run.returncode == 1

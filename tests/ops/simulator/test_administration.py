@@ -44,6 +44,7 @@ async def test_bounds_that_are_no_instants_are_400() -> None:
         ("GET", "/admin/payments"),
         ("GET", "/admin/faults"),
         ("PUT", "/admin/faults"),
+        ("GET", "/admin/configurations"),
         ("PUT", "/admin/configurations/token"),
         ("PUT", "/admin/configurations/delay"),
         ("PUT", "/admin/configurations/failure"),
@@ -101,6 +102,17 @@ async def test_delay_and_failure_are_what_health_tells() -> None:
 
         health = await client.call("GET", "/payments/service-health")
         assert health.json == {"failing": True, "minResponseTime": 1500}
+
+
+@in_loop
+async def test_what_is_configured_can_be_read_but_for_the_token() -> None:
+    async with simulator(fee="0.05") as processor:
+        await processor.admin("PUT", "/admin/configurations/delay", {"delay": 1500})
+        await processor.admin("PUT", "/admin/configurations/failure", {"failure": True})
+
+        told = await processor.admin("GET", "/admin/configurations")
+
+        assert (told.status, told.json) == (200, {"delay": 1500, "failure": True, "fee": 0.05})
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from ops import OpsError
 from ops.environment import ROOT
+from ops.stack.hands import HandsProcess
 from ops.stack.ports import reserve_ports
 from ops.stack.process import ManagedProcess
 from ops.stack.settings import StackOptions, check_ports, check_stack_options, parse_stack_options
@@ -118,6 +119,7 @@ def test_a_second_stack_on_the_same_state_is_refused(tmp_path: Path) -> None:
             "--processor-ports",
         ),
         (lambda options, port: replace(options, admin_ports=(port, options.admin_ports[1])), "--admin-ports"),
+        (lambda options, port: replace(options, controls=True, controls_port=port), "CONTROLS_PORT"),
     ],
 )
 def test_every_port_is_checked_also_one_that_could_be_shared(
@@ -161,7 +163,7 @@ def test_processors_of_others_need_no_ports_here(listener: socket.socket, tmp_pa
 
 
 def test_the_command_line_and_the_environment_make_the_options() -> None:
-    variables = {"DATABASE_URL": "postgresql://there/db", "REDIS_URL": "", "DURABILITY": "process"}
+    variables = {"DATABASE_URL": "postgresql://there/db", "REDIS_URL": "", "DURABILITY": "process", "CONTROLS": ""}
     given = ["--port", "7000", "--replicas", "2", "--fresh", "--state-dir", "/there", "--processor-ports", "1,2"]
     options = parse_stack_options(given, variables)
     assert options == StackOptions(
@@ -171,6 +173,7 @@ def test_the_command_line_and_the_environment_make_the_options() -> None:
         state_dir=Path("/there"),
         database_url="postgresql://there/db",
         processor_ports=(1, 2),
+        controls=True,
         environment=variables,
     )
     assert options.replica_ports == (7001, 7002)
@@ -203,6 +206,34 @@ def test_senseless_arguments_are_a_usage_error(
     assert said.startswith("usage: ops/up ")
     assert arguments[0] in said
     assert told in said
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"CONTROLS": "yes"}, "CONTROLS='yes' is neither 0 nor 1"),
+        ({"CONTROLS_PORT": "70000"}, "no port up to 65535"),
+        ({"CONTROLS_PORT": "-1"}, "no port up to 65535"),
+        ({"CONTROLS_PORT": "8001"}, "port 8001 is given twice"),
+    ],
+)
+def test_senseless_variables_of_the_hands_are_a_usage_error(
+    variables: Mapping[str, str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_stack_options([], variables)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "replicas"), [({}, "1"), ({"ALLOW_FORCE": ""}, "1"), ({"ALLOW_FORCE": "0"}, "0")])
+def test_hands_allow_breakers_to_be_forced_unless_that_is_forbidden(
+    tmp_path: Path, given: Mapping[str, str], replicas: str
+) -> None:
+    options = replace(StackOptions.on_reserved_ports(tmp_path), controls=True, environment=given)
+    hands = HandsProcess(options, check_stack_options(options))
+    assert hands.replica_environment == {"CONTROLS_URL": hands.url, "ALLOW_FORCE": replicas}
+    hands.stop()
 
 
 def test_ports_of_processors_that_are_not_simulated_may_be_given_twice() -> None:

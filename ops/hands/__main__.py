@@ -1,0 +1,59 @@
+"""`python -m ops.hands`, which `ops/up` starts: serve the hands on a socket that it has opened, until SIGTERM."""
+
+import argparse
+from collections.abc import Sequence
+
+import gevent
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIServer
+from gevent.socket import socket
+
+from ops.foreground import print_line
+from ops.hands.app import Hands, create_hands_app
+from ops.hands.load import PaymentLoad
+from ops.hands.local_server import HOST, LocalServer
+from ops.hands.simulated_processor import SimulatedProcessor
+from ops.hands.stack_link import StackLink
+
+CONNECTIONS_MAX = 100
+NAMES = (HOST, "localhost")
+"""The names of this machine under which pages and hands are known."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until the process ends."""
+    given = _parse(arguments)
+    listener, link = socket(fileno=given.listener), StackLink(socket(fileno=given.link), given.replicas)
+    port = listener.getsockname()[1]
+    simulators = {name: SimulatedProcessor(name, admin_port) for name, admin_port in given.simulators}
+    hands = Hands(PaymentLoad(given.port), simulators, given.processors, LocalServer("the gateway", given.port), link)
+    origins = [f"http://{name}:{given.port}" for name in NAMES]
+    app = create_hands_app(hands, origins, [f"{name}:{port}" for name in NAMES])
+    # A name that is given is not looked up.
+    environ = {"SERVER_NAME": HOST}
+    server = WSGIServer(listener, app, log=None, spawn=Pool(CONNECTIONS_MAX), environ=environ)
+    for forever in (link.listen, hands.load.run):
+        gevent.spawn(forever)
+    server.start()
+    print_line(f"ready http://{HOST}:{port}")
+    server.serve_forever()
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m ops.hands", description=__doc__)
+    parser.add_argument("--listener", type=int, required=True, help="descriptor of the socket to serve on")
+    parser.add_argument("--link", type=int, required=True, help="descriptor of the link to ops/up")
+    parser.add_argument("--port", type=int, required=True, help="of the gateway")
+    parser.add_argument("--replicas", nargs="+", required=True, help="names")
+    parser.add_argument("--processors", nargs="+", required=True, help="names")
+    parser.add_argument("--simulators", nargs="*", type=_named_port, default=[], metavar="NAME=ADMIN_PORT")
+    return parser.parse_args(arguments)
+
+
+def _named_port(text: str) -> tuple[str, int]:
+    name, _, port = text.partition("=")
+    return name, int(port)
+
+
+if __name__ == "__main__":
+    main()

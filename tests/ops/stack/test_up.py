@@ -1,0 +1,154 @@
+"""`ops/up` as people run it: on a terminal it keeps a status line, and Ctrl-C ends all that it has started."""
+
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ops.benchmarks.usage import environment
+from ops.chaostest.client import open_connection
+from ops.environment import ROOT, environment_variables
+from ops.loadtest.parts import stack_pids
+from ops.stack.settings import StackOptions
+
+COLUMNS = 300
+DEADLINE_S = 60.0
+
+
+def command(options: StackOptions) -> list[str]:
+    ports = {"processor-ports": options.processor_ports, "admin-ports": options.admin_ports}
+    places = ["--port", str(options.port), "--state-dir", str(options.state_dir), "--replicas", "2"]
+    places += [f"--{name}={','.join(map(str, pair))}" for name, pair in ports.items()]
+    return [sys.executable, "-m", "ops.stack", *places]
+
+
+@contextmanager
+def up(options: StackOptions, stdout: int, **variables: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run `ops/up`, and ask it to stop in the end."""
+    settings = {**environment_variables(), **variables}
+    with subprocess.Popen(  # noqa: S603 - ours
+        command(options), stdout=stdout, text=True, cwd=ROOT, env=settings, start_new_session=True
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.terminate()
+            running.wait(DEADLINE_S)
+
+
+def ask_hands(port: int, method: str, path: str, body: bytes | None = None) -> int:
+    with open_connection(f"http://127.0.0.1:{port}") as connection:
+        return connection.ask(method, path, body).status
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        # One that nobody has waited for yet is a zombie.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_ends_everything_also_under_load_and_after_a_kill(tmp_path: Path, number: int) -> None:
+    options = StackOptions.on_reserved_ports(tmp_path)
+    hands_port = options.replica_ports[-1]
+    with up(options, subprocess.PIPE, CONTROLS_PORT=str(hands_port)) as running:
+        assert running.stdout is not None
+        assert any("ready http" in line for line in running.stdout)
+        pids = stack_pids(options.port)
+        assert {"hands", "replica 1", "replica 2"} <= pids.keys()
+        assert ask_hands(hands_port, "PUT", "/load", b'{"rate": 200}') == 200
+        assert ask_hands(hands_port, "POST", "/replicas/1/kill") == 200
+        running.send_signal(number)
+        assert running.wait(DEADLINE_S) == 0
+        assert running.stdout.read().splitlines()[-1].startswith("postgres ")
+    assert [name for name, pid in pids.items() if not has_ended(pid)] == []
+    for port in (options.port, hands_port, *options.replica_ports[:2], *options.processor_ports):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+
+
+def test_the_end_of_ops_up_itself_ends_the_hands(tmp_path: Path) -> None:
+    options = StackOptions.on_reserved_ports(tmp_path)
+    with up(options, subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert any("ready http" in line for line in running.stdout)
+        hands = stack_pids(options.port)["hands"]
+        running.kill()
+        deadline_s = time.monotonic() + DEADLINE_S
+        while not has_ended(hands):
+            assert time.monotonic() < deadline_s
+
+
+def test_without_controls_there_are_no_hands_and_replicas_are_told_of_none(tmp_path: Path) -> None:
+    options = StackOptions.on_reserved_ports(tmp_path)
+    with up(options, subprocess.PIPE, CONTROLS="0") as running:
+        assert running.stdout is not None
+        assert any("ready http" in line for line in running.stdout)
+        pids = stack_pids(options.port)
+        assert "hands" not in pids
+        assert not {"CONTROLS_URL", "ALLOW_FORCE"} & environment(pids["replica 1"]).keys()
+
+
+class Screen:
+    """What `ops/up` writes on a terminal."""
+
+    def __init__(self, terminal: int) -> None:
+        self._terminal = terminal
+        self._unread = ""
+
+    def wait_for(self, text: str, meanwhile: Callable[[], object] = lambda: None) -> str:
+        """Read up to the next place where a text stands, and call `meanwhile` each time before more is read."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        while text not in self._unread:
+            assert time.monotonic() < deadline_s, self._unread
+            meanwhile()
+            if select.select([self._terminal], [], [], 1.0)[0]:
+                self._unread += os.read(self._terminal, 4096).decode()
+        before, _, self._unread = self._unread.partition(text)
+        return before
+
+
+def test_on_a_terminal_the_address_comes_first_and_the_status_line_stays_true(tmp_path: Path) -> None:
+    options = StackOptions.on_reserved_ports(tmp_path)
+    hands_port = options.replica_ports[-1]
+    terminal, inner_end = pty.openpty()
+    try:
+        termios.tcsetwinsize(inner_end, (24, COLUMNS))
+        with up(options, inner_end, CONTROLS_PORT=str(hands_port)):
+            screen = Screen(terminal)
+            assert screen.wait_for(f"http://localhost:{options.port}/") == "live page   "
+            started = screen.wait_for(f"ready http://localhost:{options.port}")
+            assert re.search(r"replica-1 +ready", started)
+            screen.wait_for("2 of 2 replicas")
+            screen.wait_for("1 of 2 replicas", lambda: ask_hands(hands_port, "POST", "/replicas/1/kill"))
+            screen.wait_for("2 of 2 replicas")
+    finally:
+        os.close(inner_end)
+        os.close(terminal)
+
+
+def test_when_its_terminal_is_closed_everything_ends_in_good_order(tmp_path: Path) -> None:
+    options = StackOptions.on_reserved_ports(tmp_path)
+    terminal, inner_end = pty.openpty()
+    with up(options, inner_end) as running:
+        os.close(inner_end)
+        Screen(terminal).wait_for("ready http")
+        pids = stack_pids(options.port)
+        os.close(terminal)
+        running.send_signal(signal.SIGHUP)
+        assert running.wait(DEADLINE_S) == 0
+    assert [name for name, pid in pids.items() if not has_ended(pid)] == []
