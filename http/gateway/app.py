@@ -50,17 +50,21 @@ def create_app(
     allow_resolve: bool = True,
     processors: Collection[str] = EVENT_NAMES,
     currencies: PostedCurrencies = ALL_CURRENCIES,
+    controls_url: str | None = None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments.
 
-    `processors` are the names of those that are configured.
+    `processors` are the names of those that are configured, `controls_url` is where the page's visitors may give
+    orders to what runs the gateway.
     """
     app = falcon.App(router=HeadRouter())
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
         app.add_error_handler(error, translate_unavailable)
     answers, acceptance = Counter(dict.fromkeys(ANSWER_KINDS, 0)), SampledHistogram()
-    app.add_route("/", DashboardResource())
+    dashboard = DashboardResource(controls_url)
+    app.add_route("/", dashboard)
+    app.add_route("/dashboard/{name}", dashboard)
     app.add_route("/payments", PaymentsResource(gateway, queries, answers, acceptance, currencies))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
     resolution = ResolutionResource(resolutions, queries, processors, allowed=allow_resolve)
