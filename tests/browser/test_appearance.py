@@ -1,0 +1,73 @@
+"""Each scene in light and dark, on a desktop and a phone: nothing overflows, axe finds nothing serious.
+
+With FIEL_PICTURES=1 the pictures of the documents are written.
+"""
+
+import os
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, ViewportSize, expect
+
+from tests.browser.scenes import SCENES, UNKNOWN_ID, unknown_payment
+from tests.browser.sites import ScriptedGateway, ScriptedHands
+
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SIZES = {"desktop": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=812)}
+SERIOUS = {"serious", "critical"}
+
+OVERFLOWING = """() => [...document.body.querySelectorAll("*")].filter((element) => {
+    const { overflowX, display, clipPath } = getComputedStyle(element);
+    if (clipPath !== "none" || element.closest(".u-wrap, option, .unseen")) return false;
+    if (element.getBoundingClientRect().right > innerWidth + 0.5) return true;
+    return overflowX === "visible" && display !== "inline" && element.clientWidth && element.scrollWidth > element.clientWidth + 1;
+}).map((element) => `${element.tagName} ${element.className} ${element.textContent.slice(0, 60)}`)"""
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_scene_is_readable_everywhere(
+    page: Page, handed_site: str, handed_gateway: ScriptedGateway, hands: ScriptedHands, scene: str
+) -> None:
+    handed_gateway.status = SCENES[scene]() | {"controls": handed_gateway.status["controls"]}
+    hands.state["load"] |= {"rate": 500, "sent": 987_654, "accepted": 987_600, "failed": 54}
+    handed_gateway.payments[UNKNOWN_ID] = unknown_payment()
+    page.goto(f"{handed_site}/#{UNKNOWN_ID}" if scene == "unknown" else handed_site)
+    expect(page.get_by_role("button", name="Pull the plug")).to_have_count(2)
+    if scene == "unknown":
+        expect(page.locator("#found .way li")).to_have_count(6)
+    for theme, (size, viewport) in product(THEMES, SIZES.items()):
+        page.emulate_media(color_scheme=theme)
+        page.set_viewport_size(viewport)
+        page.wait_for_function("() => document.querySelector('.plot').clientWidth >= document.querySelector('.uplot').clientWidth")
+        assert page.evaluate(OVERFLOWING) == [], (theme, size)
+        if scene in {"crowded", "unknown"}:
+            assert serious_findings(page) == [], (theme, size)
+        if os.environ.get("FIEL_PICTURES") == "1":
+            PICTURES.mkdir(exist_ok=True)
+            page.screenshot(path=PICTURES / f"{scene}-{size}-{theme}.png", full_page=True)
+
+
+def test_the_page_without_an_answer_is_readable_too(
+    page: Page, site: str, gateway: ScriptedGateway, complaints: list[str]
+) -> None:
+    gateway.failing = True
+    page.goto(site)
+    expect(page.get_by_role("alert")).to_contain_text("No answer yet")
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        assert serious_findings(page) == []
+    complaints.clear()
+
+
+def serious_findings(page: Page) -> list[str]:
+    """Give what axe finds of the page that keeps people from using it."""
+    return [
+        f"{finding['id']}: {node['html'][:120]}"
+        for finding in Axe().run(page).response["violations"]
+        if finding["impact"] in SERIOUS
+        for node in finding["nodes"]
+    ]
