@@ -18,7 +18,8 @@ export function keep(history, at) {
     if (Array.isArray(told)) keepSeries(name, told, history.from);
     else if (name !== "from") for (const part of Object.keys(told)) keepSeries(`${name}/${part}`, told[part], history.from);
   }
-  for (const second of rows.keys()) if (second <= newest() - WINDOW_S) rows.delete(second);
+  const oldest = newest() - WINDOW_S + 1;
+  for (const second of rows.keys()) if (second < oldest) rows.delete(second);
 }
 
 function keepSeries(name, values, from) {
