@@ -330,3 +330,18 @@ def test_what_is_selected_and_focused_stays_while_numbers_change(
     gateway.status["processors"]["default"]["underWay"] = 17
     expect(page.locator("#processors article").first).to_contain_text("17 of 266")
     assert page.evaluate("window.card.isConnected && document.activeElement.id") == "events"
+
+
+def test_what_is_not_known_is_told_to_be_so(page: Page, site: str, gateway: ScriptedGateway) -> None:
+    status = gateway.status
+    status |= dict.fromkeys(("money", "feesPaid", "feesCheapest", "waiting", "ended"))
+    status["replicas"]["2"] = dict.fromkeys(status["replicas"]["2"])
+    status["processors"]["default"] |= {"latencyMs": None, "health": None, "underWay": None, "failureRate": None}
+    status["processors"]["default"]["breaker"] = dict.fromkeys(status["processors"]["default"]["breaker"])
+    page.goto(site)
+    expect(page.locator("#money")).to_have_text("not known while Postgres does not answer")
+    expect(page.locator("#waiting .big")).to_have_text("not known")
+    expect(page.locator("#replicas article").nth(1)).to_contain_text("memorynot known")
+    expect(page.locator("#processors article").first).to_contain_text("breaker not known")
+    for shown in ("null", "undefined", "NaN", "Infinity"):
+        expect(page.locator("main")).not_to_contain_text(shown)

@@ -23,18 +23,18 @@ const ago = (since, at) => format.duration((Date.parse(at) - Date.parse(since)) 
 
 /** Describe each processor. */
 export function processorCards({ at, processors, money }) {
-  const requests = (name) => sum(Object.values(money).map((totals) => totals[name]?.requests ?? 0));
+  const requests = (name) => sum(Object.values(money ?? {}).map((totals) => totals[name]?.requests ?? 0));
   const all = sum(Object.keys(processors).map(requests));
   return Object.entries(processors).map(([name, processor], index) => {
     const { breaker, health } = processor;
     const share = all ? requests(name) / all : 0;
     const states = new Set(Object.values(breaker.byReplica ?? {}));
     return make("article", { className: `card processor-${index % 6}` },
-      titled(name, pill(processor.charges ? `breaker ${breaker.state}` : "only looked up", TONES[breaker.state])),
+      titled(name, pill(processor.charges ? `breaker ${breaker.state ?? "not known"}` : "only looked up", TONES[breaker.state])),
       make("progress", { max: 1, value: share, ariaLabel: `Share of ${name}` }),
       terms([
         ["share", `${format.percent(share)} of ${format.count(all)}`],
-        [`${breaker.state} for`, breaker.since ? ago(breaker.since, at) : "all its life"],
+        [`${breaker.state ?? "state"} for`, breaker.since ? ago(breaker.since, at) : breaker.state ? "all its life" : "not known"],
         ["cause", breaker.cause],
         ["on replicas", states.size > 1 ? describeStates(breaker.byReplica) : null, "warn"],
         ["under way", `${format.count(processor.underWay)} of ${format.count(processor.limit)}`],
@@ -59,9 +59,9 @@ function describeHealth(health, at) {
 export function replicaCards({ replicas }) {
   return Object.entries(replicas).map(([name, replica]) => {
     const silent = replica.silentForS > SILENT_S;
-    const mark = silent ? pill(`silent for ${format.duration(replica.silentForS)}`, "bad") : pill(replica.readiness, TONES[replica.readiness]);
+    const mark = silent ? pill(`silent for ${format.duration(replica.silentForS)}`, "bad") : pill(replica.readiness ?? "not known", TONES[replica.readiness]);
     const memory = format.megabytes(replica.memoryMb) + (replica.memoryMaxMb ? ` of ${format.count(replica.memoryMaxMb)}` : "");
-    const lease = replica.standsAside ? "stands aside" : replica.leased ? "held" : "none";
+    const lease = replica.standsAside ? "stands aside" : replica.leased ? "held" : replica.leased === null ? "not known" : "none";
     return make("article", { className: `card ${silent ? "silent" : ""}` },
       titled(name, mark),
       terms([
@@ -78,13 +78,14 @@ export function replicaCards({ replicas }) {
 
 /** Describe what was charged and what it cost, currency by currency. */
 export function moneyTables({ money, feesPaid, feesCheapest }) {
+  if (!money) return [make("p", { className: "soft" }, "not known while Postgres does not answer")];
   const tables = Object.entries(money).map(([currency, totals]) => make("table", {},
     make("caption", {}, currency),
     make("thead", {}, row("th", "", "payments", "amount", "fees")),
     make("tbody", {}, ...Object.entries(totals).map(([name, { requests, amount, fees }]) =>
       row("td", name, format.count(requests), format.money(amount, currency), format.money(fees, currency)))),
     make("tfoot", {}, make("tr", {}, make("td", { colSpan: 4 },
-      `fees ${format.money(feesPaid[currency] ?? 0, currency)}, at the cheapest ${format.money(feesCheapest[currency] ?? 0, currency)}`)))));
+      `fees ${format.money(feesPaid[currency], currency)}, at the cheapest ${format.money(feesCheapest[currency], currency)}`)))));
   return tables.length ? tables : [make("p", { className: "soft" }, "nothing yet")];
 }
 
@@ -94,21 +95,21 @@ const row = (cell, name, ...values) => make("tr", {},
 
 /** Describe what waits, for what, and which parts of the replica that answers are well. */
 export function waitingParts({ waiting, ended, parts, replica }) {
-  const reasons = Object.entries(waiting).filter(([, payments]) => payments);
+  const reasons = Object.entries(waiting ?? {}).filter(([, payments]) => payments);
   return [
-    make("p", { className: "big" }, format.count(sum(Object.values(waiting)))),
+    make("p", { className: "big" }, format.count(waiting && sum(Object.values(waiting)))),
     terms([
       ...reasons.map(([reason, payments]) => [`wait for ${WAITING[reason] ?? reason}`, format.count(payments)]),
-      ["long unknown whether charged", ended.unresolved ? format.count(ended.unresolved) : null, "bad"],
-      ["charged twice, in dispute", ended.disputes ? format.count(ended.disputes) : null, "bad"],
+      ["long unknown whether charged", ended?.unresolved ? format.count(ended.unresolved) : null, "bad"],
+      ["charged twice, in dispute", ended?.disputes ? format.count(ended.disputes) : null, "bad"],
     ]),
     make("h3", {}, `Parts of replica ${replica}, which answers`),
-    terms(Object.entries(parts).map(([name, state]) => [name, state, TONES[state] ?? "bad"])),
+    terms(Object.entries(parts ?? {}).map(([name, state]) => [name, state, TONES[state] ?? "bad"])),
   ];
 }
 
 /** Describe what happened, the newest first. */
-export const eventItems = ({ events }) => events.toReversed().map(({ at, replica, tone, text }) =>
+export const eventItems = ({ events }) => (events ?? []).toReversed().map(({ at, replica, tone, text }) =>
   make("li", { className: tone },
     make("time", { dateTime: at, title: at }, format.clock(at)), " ", make("span", {}, text), " ",
     make("span", { className: "soft" }, `replica ${replica}`)));

@@ -29,7 +29,7 @@ export const duration = orUnknown((seconds) => {
 });
 
 /** Write an amount with its currency's decimals. */
-export const money = (amount, currency) =>
+export const money = (amount, currency) => amount == null ? UNKNOWN :
   new Intl.NumberFormat("en", { style: "currency", currency, currencyDisplay: "code" }).format(amount);
 
 export const clock = (at) => time.format(new Date(at));

@@ -33,7 +33,7 @@ async function poll() {
   const after = knownUpTo();
   try {
     const status = await ask(after === null ? "status" : `status?after=${after}`);
-    keep(status.history, status.at);
+    keep(status.history ?? {}, status.at);
     answeredAt = new Date();
     await showStatus(status);
     $("alarm").hidden = true;

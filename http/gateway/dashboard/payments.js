@@ -33,7 +33,7 @@ export function begin() {
 export function update(status) {
   ({ allowed } = status);
   processors = Object.keys(status.processors);
-  counts = { ...status.ended, unknown: status.ended.unresolved, stranded: status.waiting.stranded };
+  counts = { ...status.ended, unknown: status.ended?.unresolved, stranded: status.waiting?.stranded };
   for (const list of $("lists").children) {
     list.querySelector("summary b").textContent = counts[list.dataset.state] ? format.count(counts[list.dataset.state]) : "";
   }
