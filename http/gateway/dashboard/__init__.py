@@ -1,4 +1,4 @@
-"""`GET /`: a page that shows what the gateway does, and the files that it is made of; it needs nothing from elsewhere."""
+"""`GET /`: a page that shows what all replicas do, and the files that it is made of; nothing comes from elsewhere."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -7,7 +7,12 @@ import falcon
 
 FOLDER = Path(__file__).parent
 PAGE = "index.html"
-TYPES = {".html": falcon.MEDIA_HTML, ".js": falcon.MEDIA_JS, ".css": "text/css; charset=utf-8", ".txt": falcon.MEDIA_TEXT}
+TYPES = {
+    ".html": falcon.MEDIA_HTML,
+    ".js": falcon.MEDIA_JS,
+    ".css": "text/css; charset=utf-8",
+    ".txt": falcon.MEDIA_TEXT,
+}
 """What the page is made of; other files of the folder are not served."""
 CACHING = ("no-cache",)
 """Browsers keep each file, and ask whether it has changed: a 304 without a body where it has not."""

@@ -3,7 +3,8 @@
 import { make, pill, terms, titled } from "./dom.js";
 import * as format from "./format.js";
 
-export const SILENT_S = 3;
+const SILENT_S = 3;
+const UNKNOWN = "not known";
 
 const TONES = {
   ready: "good", ok: "good", closed: "good", degraded: "warn", "half-open": "warn", unready: "bad", open: "bad",
@@ -28,13 +29,15 @@ export function processorCards({ at, processors, money }) {
   return Object.entries(processors).map(([name, processor], index) => {
     const { breaker, health } = processor;
     const share = all ? requests(name) / all : 0;
+    const state = breaker.state ?? UNKNOWN;
+    const age = breaker.since ? ago(breaker.since, at) : breaker.state ? "all its life" : UNKNOWN;
     const states = new Set(Object.values(breaker.byReplica ?? {}));
     return make("article", { className: `card processor-${index % 6}` },
-      titled(name, pill(processor.charges ? `breaker ${breaker.state ?? "not known"}` : "only looked up", TONES[breaker.state])),
+      titled(name, pill(processor.charges ? `breaker ${state}` : "only looked up", TONES[state])),
       make("progress", { max: 1, value: share, ariaLabel: `Share of ${name}` }),
       terms([
         ["share", `${format.percent(share)} of ${format.count(all)}`],
-        [`${breaker.state ?? "state"} for`, breaker.since ? ago(breaker.since, at) : breaker.state ? "all its life" : "not known"],
+        [`${state} for`, age],
         ["cause", breaker.cause],
         ["on replicas", states.size > 1 ? describeStates(breaker.byReplica) : null, "warn"],
         ["under way", `${format.count(processor.underWay)} of ${format.count(processor.limit)}`],
@@ -47,10 +50,11 @@ export function processorCards({ at, processors, money }) {
   });
 }
 
-const describeStates = (byReplica) => Object.entries(byReplica).map(([replica, state]) => `${replica} ${state}`).join(", ");
+const describeStates = (byReplica) =>
+  Object.entries(byReplica).map(([replica, state]) => `${replica} ${state}`).join(", ");
 
 function describeHealth(health, at) {
-  if (!health) return "not known";
+  if (!health) return UNKNOWN;
   const answer = health.failing ? "failing" : `well, from ${format.ms(health.minResponseMs)} on`;
   return `${answer}, ${ago(health.at, at)} ago`;
 }
@@ -59,21 +63,28 @@ function describeHealth(health, at) {
 export function replicaCards({ replicas }) {
   return Object.entries(replicas).map(([name, replica]) => {
     const silent = replica.silentForS > SILENT_S;
-    const mark = silent ? pill(`silent for ${format.duration(replica.silentForS)}`, "bad") : pill(replica.readiness ?? "not known", TONES[replica.readiness]);
-    const memory = format.megabytes(replica.memoryMb) + (replica.memoryMaxMb ? ` of ${format.count(replica.memoryMaxMb)}` : "");
-    const lease = replica.standsAside ? "stands aside" : replica.leased ? "held" : replica.leased === null ? "not known" : "none";
+    const mark = silent
+      ? pill(`silent for ${format.duration(replica.silentForS)}`, "bad")
+      : pill(replica.readiness ?? UNKNOWN, TONES[replica.readiness]);
+    const memoryMax = replica.memoryMaxMb ? ` of ${format.count(replica.memoryMaxMb)}` : "";
+    const full = replica.memoryMaxMb && replica.memoryMb > 0.9 * replica.memoryMaxMb;
     return make("article", { className: `card ${silent ? "silent" : ""}` },
       titled(name, mark),
       terms([
         ["answers a second", format.decimal(replica.answersPerS)],
         ["waiting", format.count(replica.waiting)],
-        ["lease", lease, lease === "held" ? "" : "warn"],
+        ["lease", describeLease(replica), replica.leased && !replica.standsAside ? "" : "warn"],
         ["journal", format.bytes(replica.journalBytes)],
-        ["memory", memory, replica.memoryMaxMb && replica.memoryMb > 0.9 * replica.memoryMaxMb ? "warn" : ""],
+        ["memory", format.megabytes(replica.memoryMb) + memoryMax, full ? "warn" : ""],
         ["up for", format.duration(replica.upS)],
         ["version", replica.version],
       ]));
   });
+}
+
+function describeLease({ leased, standsAside }) {
+  if (standsAside) return "stands aside";
+  return leased === null ? UNKNOWN : leased ? "held" : "none";
 }
 
 /** Describe what was charged and what it cost, currency by currency. */
@@ -85,7 +96,8 @@ export function moneyTables({ money, feesPaid, feesCheapest }) {
     make("tbody", {}, ...Object.entries(totals).map(([name, { requests, amount, fees }]) =>
       row("td", name, format.count(requests), format.money(amount, currency), format.money(fees, currency)))),
     make("tfoot", {}, make("tr", {}, make("td", { colSpan: 4 },
-      `fees ${format.money(feesPaid[currency], currency)}, at the cheapest ${format.money(feesCheapest[currency], currency)}`)))));
+      `fees ${format.money(feesPaid?.[currency], currency)},`,
+      ` at the cheapest ${format.money(feesCheapest?.[currency], currency)}`)))));
   return tables.length ? tables : [make("p", { className: "soft" }, "nothing yet")];
 }
 

@@ -11,7 +11,8 @@ const STRIP = 4;  // pixels of a strip that marks when a processor was down
 const CHARTS = [
   { title: "Payments a second", unit: format.decimal, shaded: true, series: (names) => [
     { name: "accepted", label: "accepted", colour: "--accepted", filled: true },
-    ...names.map((name, index) => ({ name: `settled/${name}`, label: `settled on ${name}`, colour: processorColour(index) }))] },
+    ...names.map((name, index) => ({
+      name: `settled/${name}`, label: `settled on ${name}`, colour: processorColour(index) }))] },
   { title: "Payments that wait", unit: format.count, series: () => [
     { name: "waiting", label: "waiting", colour: "--waiting", filled: true }] },
   { title: "Time until an answer", unit: format.ms, series: () => [
@@ -38,7 +39,8 @@ export function draw(parent, names) {
   charts.forEach((chart) => chart.update(xs));
 }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((chart) => chart.plot.redraw(false)));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+  charts.forEach((chart) => chart.plot.redraw(false)));
 
 class Chart {
   constructor(about, names) {
@@ -46,7 +48,8 @@ class Chart {
     this.names = names;
     this.series = about.series(names);
     this.legend = make("div", { className: "legend" });
-    const place = make("div", { className: "plot", role: "img", ariaLabel: `${about.title} over the last five minutes` });
+    const ariaLabel = `${about.title} over the last five minutes`;
+    const place = make("div", { className: "plot", role: "img", ariaLabel });
     this.figure = make("figure", {}, make("figcaption", {}, make("h3", {}, about.title), this.legend), place);
     this.plot = new uPlot(this.options(), [[], ...this.series.map(() => [])], place);
     this.resizing = new ResizeObserver(([{ contentRect: { width, height } }]) => {
@@ -56,7 +59,9 @@ class Chart {
   }
 
   options() {
-    const axis = { stroke: () => css("--soft"), font: FONT, grid: { stroke: () => css("--line"), width: 1 }, ticks: { show: false } };
+    const axis = {
+      stroke: () => css("--soft"), font: FONT, ticks: { show: false },
+      grid: { stroke: () => css("--line"), width: 1 } };
     return {
       width: 300, height: 160, legend: { show: false }, padding: [10, 8, 0, 0],
       cursor: { y: false, drag: { x: false, y: false, setScale: false }, sync: { key: "fiel", scales: ["x", null] } },
@@ -118,7 +123,8 @@ class Chart {
     const keys = this.series.map(({ label, colour }, index) => {
       const column = data[index + 1] ?? [];
       const value = at === null ? column.slice(-RECENT).findLast((each) => each !== null) : column[at];
-      return make("span", { className: `key ${colour.slice(2)}` }, `${label} `, make("b", {}, value == null ? "–" : this.about.unit(value)));
+      const told = make("b", {}, value == null ? "–" : this.about.unit(value));
+      return make("span", { className: `key ${colour.slice(2)}` }, `${label} `, told);
     });
     const shaded = !this.about.shaded ? [] : this.names.flatMap((name) => {
       const downS = this.outages(name).reduce((sum, [from, to]) => sum + to - from + 1, 0);

@@ -9,7 +9,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Show these children and no others; what stands there already is changed in place, so that focus and selection stay. */
+/** Show these children and no others; what stands there is changed in place, so that focus and selection stay. */
 export function show(parent, ...children) {
   children.forEach((child, index) => {
     const old = parent.childNodes[index];

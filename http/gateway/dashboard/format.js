@@ -18,7 +18,8 @@ export const axis = (value) => compact.format(value);
 export const percent = orUnknown((share) => `${short.format(share * 100)} %`);
 export const ms = orUnknown((value) => value < 1000 ? `${short.format(value)} ms` : `${short.format(value / 1000)} s`);
 export const megabytes = orUnknown((value) => `${short.format(value)} MB`);
-export const bytes = orUnknown((value) => value < 1e6 ? `${short.format(value / 1e3)} kB` : `${short.format(value / 1e6)} MB`);
+export const bytes = orUnknown((value) =>
+  value < 1e6 ? `${short.format(value / 1e3)} kB` : `${short.format(value / 1e6)} MB`);
 
 /** Write seconds: "4.2 s", "12 min", "3.4 h". */
 export const duration = orUnknown((seconds) => {
@@ -38,5 +39,6 @@ export const hourMinute = (epochS) => minute.format(epochS * 1000);
 /** Write an instant to the millisecond, with the day where it is not today. */
 export const instant = orUnknown((at) => {
   const date = new Date(at);
-  return date.toDateString() === new Date().toDateString() ? exact.format(date) : `${day.format(date)}, ${exact.format(date)}`;
+  const today = date.toDateString() === new Date().toDateString();
+  return today ? exact.format(date) : `${day.format(date)}, ${exact.format(date)}`;
 });

@@ -34,7 +34,8 @@ function begin(parent) {
   rate.addEventListener("change", () => order("PUT", "/load", { rate: Number(rate.value) }));
   parent.append(make("section", { ariaLabel: "Hands on" },
     make("h2", {}, "Hands on"),
-    make("div", { className: "load" }, make("label", { htmlFor: "rate" }, "Load"), rate, parts.told, parts.rates, parts.sent),
+    make("div", { className: "load" },
+      make("label", { htmlFor: "rate" }, "Load"), rate, parts.told, parts.rates, parts.sent),
     parts.processors,
     make("div", { className: "load" }, make("span", {}, "Replicas"), parts.replicas),
     parts.trouble));
@@ -78,7 +79,8 @@ function showState({ load, processors, replicas, breakers }) {
     button(rate ? format.count(rate) : "Stop", load.rate === rate, "PUT", "/load", { rate })));
   show(section.processors, ...Object.entries(processors).map(([name, state]) => processorHands(name, state, breakers)));
   show(section.replicas, ...Object.entries(replicas).map(([name, state]) => {
-    const kill = button(state === "running" ? `Kill ${name}` : `${name} is ${state}`, null, "POST", `/replicas/${encodeURIComponent(name)}/kill`);
+    const text = state === "running" ? `Kill ${name}` : `${name} is ${state}`;
+    const kill = button(text, null, "POST", `/replicas/${encodeURIComponent(name)}/kill`);
     kill.disabled = state !== "running";
     return kill;
   }));
@@ -96,7 +98,8 @@ function processorHands(name, { plug, delayMs, failureShare }, breakers) {
     make("div", { className: "buttons" },
       set("Pull the plug", !plug, { plug: !plug }),
       set(`Delay ${format.ms(delayMs || DELAY_MS)}`, delayMs > 0, { delayMs: delayMs > 0 ? 0 : DELAY_MS }),
-      set(`Fail ${format.percent(failureShare || FAILURE_SHARE)}`, failureShare > 0, { failureShare: failureShare > 0 ? 0 : FAILURE_SHARE }),
+      set(`Fail ${format.percent(failureShare || FAILURE_SHARE)}`, failureShare > 0,
+        { failureShare: failureShare > 0 ? 0 : FAILURE_SHARE }),
       ...forced));
 }
 

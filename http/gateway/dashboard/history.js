@@ -16,7 +16,7 @@ export function keep(history, at) {
   if (rows.size && Date.parse(at) / 1000 < newest() - WINDOW_S / 5) rows.clear();
   for (const [name, told] of Object.entries(history)) {
     if (Array.isArray(told)) keepSeries(name, told, history.from);
-    else if (name !== "from") for (const part of Object.keys(told)) keepSeries(`${name}/${part}`, told[part], history.from);
+    else for (const part of Object.keys(told ?? {})) keepSeries(`${name}/${part}`, told[part], history.from);
   }
   const oldest = newest() - WINDOW_S + 1;
   for (const second of rows.keys()) if (second < oldest) rows.delete(second);

@@ -10,7 +10,9 @@ const LISTS = {
   unknown: "Unknown whether charged", stranded: "Stranded: their processor is not configured any more",
   declined: "Declined by all processors", mismatched: "Mismatched: a processor holds another amount",
 };
-const TONES = { settled: "good", accepted: "held", unknown: "warn", stranded: "bad", declined: "bad", mismatched: "bad" };
+const TONES = {
+  settled: "good", accepted: "held", unknown: "warn", stranded: "bad", declined: "bad", mismatched: "bad",
+};
 
 let allowed = { resolve: false };
 let processors = [];
@@ -35,7 +37,8 @@ export function update(status) {
   processors = Object.keys(status.processors);
   counts = { ...status.ended, unknown: status.ended?.unresolved, stranded: status.waiting?.stranded };
   for (const list of $("lists").children) {
-    list.querySelector("summary b").textContent = counts[list.dataset.state] ? format.count(counts[list.dataset.state]) : "";
+    const payments = counts[list.dataset.state];
+    list.querySelector("summary b").textContent = payments ? format.count(payments) : "";
   }
 }
 
@@ -82,6 +85,8 @@ const paymentItem = (payment) => make("details", { className: "item" },
 
 function paymentView(payment) {
   const { correlationId, amount, currency, state, processor, acceptedAt, requestedAt, attempts, replica } = payment;
+  const refused = payment.refusedAmounts?.map((each) =>
+    format.money(each.amount ?? each, each.currency ?? currency)).join(", ") ?? null;
   return make("article", { className: "payment" },
     make("div", { className: "row" }, make("code", {}, correlationId), pill(state, TONES[state])),
     ...(payment.waitsFor ? [make("p", { className: "waits" }, payment.waitsFor)] : []),
@@ -92,16 +97,19 @@ function paymentView(payment) {
       ["charged as of", requestedAt ? format.instant(requestedAt) : null],
       ["sent to processors", attempts == null ? "not known" : `${format.count(attempts)} times`],
       ["driven by replica", replica ?? "not known"],
-      ["refused amounts", payment.refusedAmounts?.map((each) => format.money(each.amount ?? each, each.currency ?? currency)).join(", ") ?? null, "warn"],
+      ["refused amounts", refused, "warn"],
     ]),
     ...(payment.history ? [way(payment.history)] : []),
     ...(allowed.resolve && state in LISTS ? [resolveForm(payment)] : []));
 }
 
-const way = (history) => make("ol", { className: "way" }, ...history.map(({ at, what, processor, replica }) => make("li", {},
-  at ? make("time", { dateTime: at, title: at }, format.instant(at)) : make("span", { className: "soft" }, "instant not known"),
-  " ", make("b", {}, what), " ",
-  make("span", { className: "soft" }, [processor, replica && `replica ${replica}`].filter(Boolean).join(", ")))));
+const way = (history) => make("ol", { className: "way" }, ...history.map(({ at, what, processor, replica }) => {
+  const when = at
+    ? make("time", { dateTime: at, title: at }, format.instant(at))
+    : make("span", { className: "soft" }, "instant not known");
+  const who = [processor, replica && `replica ${replica}`].filter(Boolean).join(", ");
+  return make("li", {}, when, " ", make("b", {}, what), " ", make("span", { className: "soft" }, who));
+}));
 
 /** Ask an operator what became of a payment. */
 function resolveForm({ correlationId, processor }) {
@@ -109,7 +117,8 @@ function resolveForm({ correlationId, processor }) {
   const chargedBy = make("select", { required: true },
     make("option", { value: "" }, "choose …"), make("option", { value: "nobody" }, "nobody: charge it anew"),
     ...names.map((name) => make("option", { value: `by ${name}` }, name)));
-  const requestedAt = make("input", { placeholder: "2025-07-15T12:34:56.789Z", disabled: true, required: true, autocomplete: "off" });
+  const requestedAt = make("input", {
+    placeholder: "2025-07-15T12:34:56.789Z", disabled: true, required: true, autocomplete: "off" });
   const by = make("input", { required: true, maxLength: 100 });
   const result = make("p", { role: "status" });
   chargedBy.addEventListener("change", () => { requestedAt.disabled = !chargedBy.value.startsWith("by "); });
@@ -118,7 +127,9 @@ function resolveForm({ correlationId, processor }) {
     make("label", {}, "Your name ", by), make("button", {}, "Resolve"), result);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const charged = requestedAt.disabled ? { chargedBy: null } : { chargedBy: chargedBy.value.slice(3), requestedAt: requestedAt.value.trim() };
+    const charged = requestedAt.disabled
+      ? { chargedBy: null }
+      : { chargedBy: chargedBy.value.slice(3), requestedAt: requestedAt.value.trim() };
     try {
       await ask(`payments/${correlationId}/resolution`, { method: "POST", body: { ...charged, by: by.value } });
       result.textContent = "Resolved.";
