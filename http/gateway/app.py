@@ -40,7 +40,7 @@ class HeadRouter(CompiledRouter):
         return methods
 
 
-def create_app(
+def create_app(  # noqa: PLR0913  # each argument is a part or a setting of its own
     gateway: Gateway,
     queries: Queries,
     resolutions: ResolvingGateway,

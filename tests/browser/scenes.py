@@ -270,9 +270,7 @@ def crowded() -> Status:
     return status
 
 
-SCENES = {
-    make.__name__: make for make in (rest, load, down, switched, recovered, killed, unknown, crowded)
-}
+SCENES = {make.__name__: make for make in (rest, load, down, switched, recovered, killed, unknown, crowded)}
 
 
 def told_after(status: Status, after: int | None) -> Status:

@@ -84,25 +84,26 @@ class ScriptedGateway:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        path = environ["PATH_INFO"]
-        scripted = path == "/status" or path.startswith("/payments")
-        query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
-        self.asked.add(f"{environ['REQUEST_METHOD']} {path}?{environ['QUERY_STRING']}".rstrip("?"), _body(environ))
-        if not scripted:
+        path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
+        self.asked.add(f"{environ['REQUEST_METHOD']} {path}?{query}".rstrip("?"), _body(environ))
+        if path != "/status" and not path.startswith("/payments"):
             return self._falcon(environ, start_response)
+        status, body = self._tell(path, {name: values[0] for name, values in parse_qs(query).items()})
+        return _answer(start_response, status, body)
+
+    def _tell(self, path: str, query: dict[str, str]) -> tuple[int, Status]:
         if self.failing:
-            return _answer(start_response, 503, {"title": "Try again", "detail": "too many payments are waiting"})
-        if path == "/status":
-            after = query.get("after")
-            return _answer(start_response, 200, told_after(self.status, int(after) if after else None))
-        if path == "/payments":
-            return _answer(start_response, 200, self._page(**query))
-        _, _, name, *resolution = path.split("/")
-        if resolution:
-            return _answer(start_response, 200, {"correlationId": name, "resolution": "applied"})
-        if name in self.payments:
-            return _answer(start_response, 200, self.payments[name])
-        return _answer(start_response, 404, {"detail": f"no payment was accepted under {name}"})
+            return 503, {"title": "Try again", "detail": "too many payments are waiting"}
+        match path.strip("/").split("/"):
+            case ["status"]:
+                return 200, told_after(self.status, int(query["after"]) if "after" in query else None)
+            case ["payments"]:
+                return 200, self._page(**query)
+            case ["payments", name] if name in self.payments:
+                return 200, self.payments[name]
+            case ["payments", name, "resolution"]:
+                return 200, {"correlationId": name, "resolution": "applied"}
+        return 404, {"detail": f"no payment was accepted under {path.removeprefix('/payments/')}"}
 
     def _page(self, state: str, limit: str, cursor: str = "0") -> Status:
         first, end = int(cursor), int(cursor) + int(limit)
@@ -116,9 +117,7 @@ class ScriptedHands:
     def __init__(self) -> None:
         self.state: Status = {
             "load": {"rate": 0, "sent": 0, "accepted": 0, "failed": 0},
-            "processors": {
-                name: {"plug": True, "delayMs": 0, "failureShare": 0.0} for name in ("default", "fallback")
-            },
+            "processors": {name: {"plug": True, "delayMs": 0, "failureShare": 0.0} for name in ("default", "fallback")},
             "replicas": dict.fromkeys("123", "running"),
             "breakers": ["default", "fallback"],
         }

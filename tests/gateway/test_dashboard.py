@@ -29,9 +29,7 @@ def test_the_page_is_served_at_the_root(client: falcon.testing.TestClient) -> No
         ("uPlot.LICENSE.txt", "text/plain; charset=utf-8"),
     ],
 )
-def test_each_file_of_the_page_is_served_as_what_it_is(
-    client: falcon.testing.TestClient, name: str, kind: str
-) -> None:
+def test_each_file_of_the_page_is_served_as_what_it_is(client: falcon.testing.TestClient, name: str, kind: str) -> None:
     answer = client.simulate_get(f"/dashboard/{name}")
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
     assert (FOLDER / name).read_bytes() == answer.content
@@ -74,7 +72,7 @@ def test_the_page_may_ask_the_hands_where_there_are_any(gateway: FakeGateway) ->
     assert f"connect-src 'self' {hands};" in policy
 
 
-def test_every_module_that_a_script_imports_is_served(client: falcon.testing.TestClient) -> None:
+def test_every_module_is_imported_by_a_name_that_is_there() -> None:
     imported = {name for path in OWN_SCRIPTS for name in re.findall(r"\"\./([^\"]+)\"", path.read_text())}
     assert imported | {"main.js"} == {path.name for path in OWN_SCRIPTS}
 

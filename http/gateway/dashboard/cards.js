@@ -30,21 +30,21 @@ export function processorCards({ at, processors, money }) {
     const { breaker, health } = processor;
     const share = all ? requests(name) / all : 0;
     const state = breaker.state ?? UNKNOWN;
-    const age = breaker.since ? ago(breaker.since, at) : breaker.state ? "all its life" : UNKNOWN;
+    const age = breaker.since ? ago(breaker.since, at) : breaker.state ? "since the start" : UNKNOWN;
     const states = new Set(Object.values(breaker.byReplica ?? {}));
     return make("article", { className: `card processor-${index % 6}` },
       titled(name, pill(processor.charges ? `breaker ${state}` : "only looked up", TONES[state])),
       make("progress", { max: 1, value: share, ariaLabel: `Share of ${name}` }),
       terms([
         ["share", `${format.percent(share)} of ${format.count(all)}`],
-        [`${state} for`, age],
+        ["in this state", age],
         ["cause", breaker.cause],
         ["on replicas", states.size > 1 ? describeStates(breaker.byReplica) : null, "warn"],
         ["under way", `${format.count(processor.underWay)} of ${format.count(processor.limit)}`],
         ["failure rate", format.percent(processor.failureRate), processor.failureRate ? "warn" : ""],
         ["slow rate", format.percent(processor.slowRate), processor.slowRate ? "warn" : ""],
         ["latency", format.ms(processor.latencyMs)],
-        ["says of itself", describeHealth(health, at), health?.failing ? "bad" : ""],
+        ["health check", describeHealth(health, at), health?.failing ? "bad" : ""],
         ["fee", format.percent(processor.fee)],
       ]));
   });
@@ -55,7 +55,7 @@ const describeStates = (byReplica) =>
 
 function describeHealth(health, at) {
   if (!health) return UNKNOWN;
-  const answer = health.failing ? "failing" : `well, from ${format.ms(health.minResponseMs)} on`;
+  const answer = health.failing ? "failing" : `up, ${format.ms(health.minResponseMs)} at least`;
   return `${answer}, ${ago(health.at, at)} ago`;
 }
 
@@ -94,7 +94,7 @@ export function moneyTables({ money, feesPaid, feesCheapest }) {
     make("caption", {}, currency),
     make("thead", {}, row("th", "", "payments", "amount", "fees")),
     make("tbody", {}, ...Object.entries(totals).map(([name, { requests, amount, fees }]) =>
-      row("td", name, format.count(requests), format.money(amount, currency), format.money(fees, currency)))),
+      row("td", name, format.count(requests), format.amount(amount, currency), format.amount(fees, currency)))),
     make("tfoot", {}, make("tr", {}, make("td", { colSpan: 4 },
       `fees ${format.money(feesPaid?.[currency], currency)},`,
       ` at the cheapest ${format.money(feesCheapest?.[currency], currency)}`)))));

@@ -7,6 +7,7 @@ import { seconds, values } from "./history.js";
 const FONT = "12px system-ui, sans-serif";
 const RECENT = 5;  // a legend shows the newest value that is known, of so many seconds
 const STRIP = 4;  // pixels of a strip that marks when a processor was down
+const TOP_MIN = 10;  // payments a second, payments or milliseconds: less is drawn as little
 
 const CHARTS = [
   { title: "Payments a second", unit: format.decimal, shaded: true, series: (names) => [
@@ -65,7 +66,7 @@ class Chart {
     return {
       width: 300, height: 160, legend: { show: false }, padding: [10, 8, 0, 0],
       cursor: { y: false, drag: { x: false, y: false, setScale: false }, sync: { key: "fiel", scales: ["x", null] } },
-      scales: { y: { range: (_, __, top) => uPlot.rangeNum(0, Math.max(top ?? 0, 1), 0.1, true) } },
+      scales: { y: { range: (_, __, top) => uPlot.rangeNum(0, Math.max(top ?? 0, TOP_MIN), 0.1, true) } },
       axes: [
         { ...axis, space: 50, size: 28, incrs: [60, 120, 300], values: (_, splits) => splits.map(format.hourMinute) },
         { ...axis, space: 30, size: 48, values: (_, splits) => splits.map(format.axis) }],

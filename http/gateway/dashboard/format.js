@@ -29,9 +29,14 @@ export const duration = orUnknown((seconds) => {
   return seconds < 172800 ? `${short.format(seconds / 3600)} h` : `${whole.format(seconds / 86400)} days`;
 });
 
-/** Write an amount with its currency's decimals. */
-export const money = (amount, currency) => amount == null ? UNKNOWN :
-  new Intl.NumberFormat("en", { style: "currency", currency, currencyDisplay: "code" }).format(amount);
+/** Write an amount with its currency's code and decimals. */
+export const money = (value, currency) => value == null ? UNKNOWN : `${currency} ${amount(value, currency)}`;
+
+/** Write an amount with its currency's decimals alone. */
+export const amount = (value, currency) => {
+  const { maximumFractionDigits } = new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions();
+  return value.toLocaleString("en", { minimumFractionDigits: maximumFractionDigits, maximumFractionDigits });
+};
 
 export const clock = (at) => time.format(new Date(at));
 export const hourMinute = (epochS) => minute.format(epochS * 1000);

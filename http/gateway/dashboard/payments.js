@@ -1,6 +1,6 @@
 // One payment's way, and the lists of payments that do not settle by themselves.
 
-import { $, make, pill, show, terms } from "./dom.js";
+import { $, make, pill, terms } from "./dom.js";
 import * as format from "./format.js";
 import { ask } from "./gateway.js";
 
@@ -14,11 +14,11 @@ const TONES = {
   settled: "good", accepted: "held", unknown: "warn", stranded: "bad", declined: "bad", mismatched: "bad",
 };
 
-let allowed = { resolve: false };
+let allowed = null;  // until the first status
 let processors = [];
 let counts = {};
 
-/** Make the lists, and find the payment that the page's address names. */
+/** Make the lists; a payment is found by its id, which then stands in the page's address. */
 export function begin() {
   $("lists").append(...Object.entries(LISTS).map(([state, title]) => paymentList(state, title)));
   $("finder").addEventListener("submit", (event) => {
@@ -28,11 +28,11 @@ export function begin() {
     else location.hash = address;
   });
   addEventListener("hashchange", find);
-  find();
 }
 
 /** Take over what is allowed, which processors there are, and how many payments each list has. */
 export function update(status) {
+  const first = allowed === null;
   ({ allowed } = status);
   processors = Object.keys(status.processors);
   counts = { ...status.ended, unknown: status.ended?.unresolved, stranded: status.waiting?.stranded };
@@ -40,6 +40,7 @@ export function update(status) {
     const payments = counts[list.dataset.state];
     list.querySelector("summary b").textContent = payments ? format.count(payments) : "";
   }
+  if (first) find();
 }
 
 async function find() {
@@ -47,10 +48,11 @@ async function find() {
   if (!id) return;
   $("wanted").value = id;
   try {
-    show($("found"), paymentView(await ask(`payments/${id}`)));
+    // Replaced whole: what a form does is about its own payment.
+    $("found").replaceChildren(paymentView(await ask(`payments/${id}`)));
     $("found").scrollIntoView({ block: "nearest" });
   } catch (error) {
-    show($("found"), make("p", { className: "bad" }, error.message));
+    $("found").replaceChildren(make("p", { className: "bad" }, error.message));
   }
 }
 
@@ -100,7 +102,7 @@ function paymentView(payment) {
       ["refused amounts", refused, "warn"],
     ]),
     ...(payment.history ? [way(payment.history)] : []),
-    ...(allowed.resolve && state in LISTS ? [resolveForm(payment)] : []));
+    ...(allowed?.resolve && state in LISTS ? [resolveForm(payment)] : []));
 }
 
 const way = (history) => make("ol", { className: "way" }, ...history.map(({ at, what, processor, replica }) => {
