@@ -40,7 +40,7 @@ class HeadRouter(CompiledRouter):
         return methods
 
 
-def create_app(  # noqa: PLR0913  # each argument is a part or a setting of its own
+def create_app(  # noqa: PLR0913  # its settings one by one
     gateway: Gateway,
     queries: Queries,
     resolutions: ResolvingGateway,
@@ -50,19 +50,18 @@ def create_app(  # noqa: PLR0913  # each argument is a part or a setting of its 
     allow_resolve: bool = True,
     processors: Collection[str] = EVENT_NAMES,
     currencies: PostedCurrencies = ALL_CURRENCIES,
-    controls_url: str | None = None,
+    controls: str = "",
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments.
 
-    `processors` are the names of those that are configured, `controls_url` is where the page's visitors may give
-    orders to what runs the gateway.
+    `processors` are the names of those that are configured; `controls` is where visitors of the page may try it out.
     """
     app = falcon.App(router=HeadRouter())
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
         app.add_error_handler(error, translate_unavailable)
     answers, acceptance = Counter(dict.fromkeys(ANSWER_KINDS, 0)), SampledHistogram()
-    dashboard = DashboardResource(controls_url)
+    dashboard = DashboardResource(controls)
     app.add_route("/", dashboard)
     app.add_route("/dashboard/{name}", dashboard)
     app.add_route("/payments", PaymentsResource(gateway, queries, answers, acceptance, currencies))

@@ -68,10 +68,10 @@ class _Asked:
 class ScriptedGateway:
     """Serves the real page; what `GET /status` and questions for payments answer is set from outside."""
 
-    def __init__(self, controls_url: str | None = None) -> None:
+    def __init__(self, controls: str = "") -> None:
         gateway = FakeGateway()
         self._falcon: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] = create_app(
-            gateway, gateway, gateway, allow_purge=False, allow_force=True, controls_url=controls_url
+            gateway, gateway, gateway, allow_purge=False, allow_force=True, controls=controls
         )
         self.status: Status = rest()
         self.payments: dict[str, Status] = {}

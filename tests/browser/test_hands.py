@@ -110,3 +110,12 @@ def test_the_focus_stays_on_a_button_whose_state_changes(page: Page, handed_site
     hands.asked.wait("PUT /processors")
     expect(plug).to_have_attribute("aria-pressed", "true")
     expect(plug).to_be_focused()
+
+
+def test_a_processor_that_is_not_simulated_can_only_be_forced(
+    page: Page, handed_site: str, hands: ScriptedHands
+) -> None:
+    del hands.state["processors"]["fallback"]
+    page.goto(handed_site)
+    expect(hands_on(page, "fallback")).to_contain_text("not simulated")
+    expect(hands_on(page, "fallback").get_by_role("button")).to_have_text(["Force open", "Force closed"])

@@ -91,7 +91,10 @@ def test_money_is_told_by_currency_with_what_it_cost_and_might_have_cost(
 ) -> None:
     gateway.status["money"] = {
         "BRL": {"default": {"requests": 123_456, "amount": 2_456_774.40, "fees": 122_838.72}},
-        "JPY": {"default": {"requests": 2, "amount": 300, "fees": 15}},
+        "JPY": {
+            "default": {"requests": 2, "amount": 300, "fees": 15},
+            "gone": {"requests": 1, "amount": 7, "fees": None},
+        },
     }
     gateway.status["feesPaid"] = {"BRL": 122_838.72, "JPY": 15}
     gateway.status["feesCheapest"] = {"BRL": 100_000, "JPY": 15}
@@ -100,6 +103,7 @@ def test_money_is_told_by_currency_with_what_it_cost_and_might_have_cost(
     expect(brl).to_contain_text("123,456")
     expect(brl).to_contain_text("fees BRL 122,838.72, at the cheapest BRL 100,000.00")
     expect(page.get_by_role("table", name="JPY")).to_contain_text("fees JPY 15, at the cheapest JPY 15")
+    expect(page.get_by_role("table", name="JPY").get_by_role("row", name="gone")).to_have_text("gone17not known")
 
 
 def test_events_are_told_in_words_the_newest_first(page: Page, site: str, gateway: ScriptedGateway) -> None:

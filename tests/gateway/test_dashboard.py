@@ -67,7 +67,7 @@ def test_the_page_needs_nothing_from_elsewhere(client: falcon.testing.TestClient
 
 def test_the_page_may_ask_the_hands_where_there_are_any(gateway: FakeGateway) -> None:
     hands = "http://127.0.0.1:9990"
-    app = create_app(gateway, gateway, gateway, allow_purge=False, allow_force=False, controls_url=hands)
+    app = create_app(gateway, gateway, gateway, allow_purge=False, allow_force=False, controls=hands)
     policy = falcon.testing.TestClient(app).simulate_get("/").headers["content-security-policy"]
     assert f"connect-src 'self' {hands};" in policy
 

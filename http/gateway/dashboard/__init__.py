@@ -21,15 +21,15 @@ CACHING = ("no-cache",)
 class DashboardResource:
     """Serves the page at `/`, and its files by their names."""
 
-    def __init__(self, controls_url: str | None = None) -> None:
-        """`controls_url` is where the page may send orders to besides this gateway; None where there is nothing."""
+    def __init__(self, controls: str = "") -> None:
+        """`controls` is the address that the page may ask besides this gateway; it may be empty."""
         self._policy = "; ".join(
             (
                 "default-src 'none'",
                 "script-src 'self'",
                 "style-src 'self'",
                 "img-src data:",
-                f"connect-src 'self' {controls_url}" if controls_url else "connect-src 'self'",
+                f"connect-src 'self' {controls}" if controls else "connect-src 'self'",
                 "base-uri 'none'",
                 "form-action 'none'",
                 "frame-ancestors 'none'",

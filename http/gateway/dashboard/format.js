@@ -34,6 +34,7 @@ export const money = (value, currency) => value == null ? UNKNOWN : `${currency}
 
 /** Write an amount with its currency's decimals alone. */
 export const amount = (value, currency) => {
+  if (value == null) return UNKNOWN;
   const { maximumFractionDigits } = new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions();
   return value.toLocaleString("en", { minimumFractionDigits: maximumFractionDigits, maximumFractionDigits });
 };

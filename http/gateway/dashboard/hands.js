@@ -77,7 +77,8 @@ function showState({ load, processors, replicas, breakers }) {
     `${format.count(load.sent)} sent, ${format.count(load.accepted)} accepted, ${format.count(load.failed)} failed`;
   show(section.rates, ...RATES.map((rate) =>
     button(rate ? format.count(rate) : "Stop", load.rate === rate, "PUT", "/load", { rate })));
-  show(section.processors, ...Object.entries(processors).map(([name, state]) => processorHands(name, state, breakers)));
+  const names = new Set([...Object.keys(processors), ...breakers]);
+  show(section.processors, ...[...names].map((name) => processorHands(name, processors[name], breakers.includes(name))));
   show(section.replicas, ...Object.entries(replicas).map(([name, state]) => {
     const text = state === "running" ? `Kill ${name}` : `${name} is ${state}`;
     const kill = button(text, null, "POST", `/replicas/${encodeURIComponent(name)}/kill`);
@@ -86,21 +87,30 @@ function showState({ load, processors, replicas, breakers }) {
   }));
 }
 
-function processorHands(name, { plug, delayMs, failureShare }, breakers) {
-  const path = encodeURIComponent(name);
-  const set = (text, pressed, change) => button(text, pressed, "PUT", `/processors/${path}`, change);
-  const state = latest.processors[name]?.breaker.state;
-  const forced = !latest.allowed.force || !breakers.includes(name) ? [] : Object.entries(FORCED).map(([order, text]) =>
-    button(text, state === order, "PUT", `/breakers/${path}`, { state: state === order ? "automatic" : order }));
+function processorHands(name, simulated, hasBreaker) {
+  const buttons = [...(simulated ? faults(name, simulated) : []), ...(hasBreaker && latest.allowed.force ? orders(name) : [])];
+  const mark = !simulated ? pill("not simulated") : simulated.plug ? pill("plugged in", "good") : pill("unplugged", "bad");
   return make("fieldset", { className: "card" },
     make("legend", { className: "unseen" }, `Hands on ${name}`),
-    titled(name, plug ? pill("plugged in", "good") : pill("unplugged", "bad")),
-    make("div", { className: "buttons" },
-      set("Pull the plug", !plug, { plug: !plug }),
-      set(`Delay ${format.ms(delayMs || DELAY_MS)}`, delayMs > 0, { delayMs: delayMs > 0 ? 0 : DELAY_MS }),
-      set(`Fail ${format.percent(failureShare || FAILURE_SHARE)}`, failureShare > 0,
-        { failureShare: failureShare > 0 ? 0 : FAILURE_SHARE }),
-      ...forced));
+    titled(name, mark),
+    make("div", { className: "buttons" }, ...buttons));
+}
+
+function faults(name, { plug, delayMs, failureShare }) {
+  const set = (text, pressed, change) => button(text, pressed, "PUT", `/processors/${encodeURIComponent(name)}`, change);
+  return [
+    set("Pull the plug", !plug, { plug: !plug }),
+    set(`Delay ${format.ms(delayMs || DELAY_MS)}`, delayMs > 0, { delayMs: delayMs > 0 ? 0 : DELAY_MS }),
+    set(`Fail ${format.percent(failureShare || FAILURE_SHARE)}`, failureShare > 0,
+      { failureShare: failureShare > 0 ? 0 : FAILURE_SHARE }),
+  ];
+}
+
+function orders(name) {
+  const state = latest.processors[name]?.breaker.state;
+  return Object.entries(FORCED).map(([forced, text]) =>
+    button(text, state === forced, "PUT", `/breakers/${encodeURIComponent(name)}`,
+      { state: state === forced ? "automatic" : forced }));
 }
 
 /** Make a button that carries its order; `pressed` is null where it is no switch. */
