@@ -78,7 +78,8 @@ function showState({ load, processors, replicas, breakers }) {
   show(section.rates, ...RATES.map((rate) =>
     button(rate ? format.count(rate) : "Stop", load.rate === rate, "PUT", "/load", { rate })));
   const names = new Set([...Object.keys(processors), ...breakers]);
-  show(section.processors, ...[...names].map((name) => processorHands(name, processors[name], breakers.includes(name))));
+  show(section.processors, ...[...names].map((name) =>
+    processorHands(name, processors[name], breakers.includes(name))));
   show(section.replicas, ...Object.entries(replicas).map(([name, state]) => {
     const text = state === "running" ? `Kill ${name}` : `${name} is ${state}`;
     const kill = button(text, null, "POST", `/replicas/${encodeURIComponent(name)}/kill`);
@@ -88,16 +89,20 @@ function showState({ load, processors, replicas, breakers }) {
 }
 
 function processorHands(name, simulated, hasBreaker) {
-  const buttons = [...(simulated ? faults(name, simulated) : []), ...(hasBreaker && latest.allowed.force ? orders(name) : [])];
-  const mark = !simulated ? pill("not simulated") : simulated.plug ? pill("plugged in", "good") : pill("unplugged", "bad");
+  const mark = !simulated
+    ? pill("not simulated")
+    : simulated.plug ? pill("plugged in", "good") : pill("unplugged", "bad");
   return make("fieldset", { className: "card" },
     make("legend", { className: "unseen" }, `Hands on ${name}`),
     titled(name, mark),
-    make("div", { className: "buttons" }, ...buttons));
+    make("div", { className: "buttons" },
+      ...(simulated ? faults(name, simulated) : []),
+      ...(hasBreaker && latest.allowed.force ? orders(name) : [])));
 }
 
 function faults(name, { plug, delayMs, failureShare }) {
-  const set = (text, pressed, change) => button(text, pressed, "PUT", `/processors/${encodeURIComponent(name)}`, change);
+  const path = `/processors/${encodeURIComponent(name)}`;
+  const set = (text, pressed, change) => button(text, pressed, "PUT", path, change);
   return [
     set("Pull the plug", !plug, { plug: !plug }),
     set(`Delay ${format.ms(delayMs || DELAY_MS)}`, delayMs > 0, { delayMs: delayMs > 0 ? 0 : DELAY_MS }),
