@@ -76,6 +76,8 @@ class ScriptedGateway:
         self.status: Status = rest()
         self.payments: dict[str, Status] = {}
         """By id, what is told of one payment."""
+        self.ways: dict[str, Status] = {}
+        """By id, the way of a payment that is not told with it."""
         self.lists: dict[str, list[Status]] = {}
         """By state, the payments of a list."""
         self.failing = False
@@ -91,7 +93,7 @@ class ScriptedGateway:
         status, body = self._tell(path, {name: values[0] for name, values in parse_qs(query).items()})
         return _answer(start_response, status, body)
 
-    def _tell(self, path: str, query: dict[str, str]) -> tuple[int, Status]:
+    def _tell(self, path: str, query: dict[str, str]) -> tuple[int, Status]:  # noqa: PLR0911  # one for each question
         if self.failing:
             return 503, {"title": "Try again", "detail": "too many payments are waiting"}
         match path.strip("/").split("/"):
@@ -101,6 +103,8 @@ class ScriptedGateway:
                 return 200, self._page(**query)
             case ["payments", name] if name in self.payments:
                 return 200, self.payments[name]
+            case ["payments", name, "history"] if name in self.ways:
+                return 200, self.ways[name]
             case ["payments", name, "resolution"]:
                 return 200, {"correlationId": name, "resolution": "applied"}
         return 404, {"detail": f"no payment was accepted under {path.removeprefix('/payments/')}"}

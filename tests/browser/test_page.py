@@ -380,3 +380,24 @@ def test_a_payment_that_was_found_after_another_is_the_one_that_is_resolved(
     page.get_by_role("button", name="Resolve").click()
     ((request, _),) = gateway.asked.wait("POST /payments")
     assert request == f"POST /payments/{other_id}/resolution"
+
+
+def test_a_way_that_is_not_told_with_its_payment_is_asked_for(page: Page, site: str, gateway: ScriptedGateway) -> None:
+    payment = unknown_payment()
+    steps, waits_for = payment.pop("history"), payment.pop("waitsFor")
+    gateway.payments[UNKNOWN_ID] = payment
+    gateway.ways[UNKNOWN_ID] = {"correlationId": UNKNOWN_ID, "steps": steps, "waitsFor": waits_for}
+    page.goto(f"{site}/#{UNKNOWN_ID}")
+    expect(page.locator("#found .way li")).to_have_count(len(steps))
+    expect(page.locator("#found .waits")).to_have_text(waits_for)
+
+
+def test_a_payment_is_shown_without_its_way_where_that_is_not_known(
+    page: Page, site: str, gateway: ScriptedGateway, expected: list[str]
+) -> None:
+    expected.append("404")
+    gateway.payments[UNKNOWN_ID] = unknown_payment()
+    del gateway.payments[UNKNOWN_ID]["history"]
+    page.goto(f"{site}/#{UNKNOWN_ID}")
+    expect(page.locator("#found .waits")).to_contain_text("Its way is not known: 404")
+    expect(page.locator("#found")).to_contain_text("sent to processors2 times")

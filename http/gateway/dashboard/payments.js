@@ -48,11 +48,24 @@ async function find() {
   if (!id) return;
   $("wanted").value = id;
   try {
+    const payment = await withItsWay(await ask(`payments/${id}`));
+    if (ID.exec(location.hash)?.[1] !== id) return;  // another one was asked for meanwhile
     // Replaced whole: what a form does is about its own payment.
-    $("found").replaceChildren(paymentView(await ask(`payments/${id}`)));
+    $("found").replaceChildren(paymentView(payment));
     $("found").scrollIntoView({ block: "nearest" });
   } catch (error) {
     $("found").replaceChildren(make("p", { className: "bad" }, error.message));
+  }
+}
+
+/** Add the way of a payment, where it is not told with the payment itself. */
+async function withItsWay(payment) {
+  if (payment.history) return payment;
+  try {
+    const { steps, waitsFor } = await ask(`payments/${payment.correlationId}/history`);
+    return { ...payment, history: steps, waitsFor };
+  } catch (error) {
+    return { ...payment, waitsFor: `Its way is not known: ${error.message}` };
   }
 }
 
