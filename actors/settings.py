@@ -63,8 +63,8 @@ class Settings:
     """The least important messages that are logged, as `logging` names them."""
     allow_resolve: bool = True
     """Whether an operator may resolve payments over HTTP, from this machine."""
-    controls_url: str | None = None
-    """Address of a server on the viewer's machine by which the live page offers a load and disturbs processors."""
+    controls_url: str = ""
+    """Address of a server of `ops/up` by which the live page offers a load and disturbs processors; empty: none."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -95,7 +95,7 @@ class Settings:
             currencies=posted_currencies(environment.get("CURRENCY", BRL), processors),
             log_level=_log_level(environment.get("LOG_LEVEL", "INFO")),
             allow_resolve=_flag(environment, "ALLOW_RESOLVE", default="1"),
-            controls_url=environment.get("CONTROLS_URL") or None,
+            controls_url=environment.get("CONTROLS_URL", ""),
         )
 
 

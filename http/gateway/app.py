@@ -54,14 +54,15 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     replica: str = "1",
     processors: Sequence[Processor] = EVENT_PROCESSORS,
     currencies: PostedCurrencies = ALL_CURRENCIES,
-    controls_url: str | None = None,
+    controls_url: str = "",
     answers: Counter[str] | None = None,
     acceptance: SampledHistogram | None = None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments.
 
     `processors` are those that are configured. `answers` counts the answers to posted payments by kind, and
-    `acceptance` how long they took, for whoever reads them besides the metrics.
+    `acceptance` how long they took, for whoever reads them besides the metrics. `controls_url` is where visitors of the
+    page may try it out; empty where they may not.
     """
     answers = Counter() if answers is None else answers
     answers.update(dict.fromkeys(ANSWER_KINDS, 0))
@@ -71,7 +72,9 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
         app.add_error_handler(error, translate_unavailable)
-    app.add_route("/", DashboardResource())
+    dashboard = DashboardResource(controls_url)
+    app.add_route("/", dashboard)
+    app.add_route("/dashboard/{name}", dashboard)
     app.add_route("/payments", PaymentsResource(gateway, queries, answers, acceptance, currencies))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
     app.add_route("/payments/{correlation_id}/history", PaymentHistoryResource(queries))

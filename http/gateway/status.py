@@ -38,14 +38,14 @@ class StatusResource:
         overview: StatusOverview,
         replica: str,
         processors: Sequence[Processor],
-        controls_url: str | None,
+        controls_url: str,
         allowed: Mapping[str, bool],
     ) -> None:
         """`processors` are those that are configured; `allowed` says what operators may do, by name."""
         self._overview = overview
         self._replica = replica
         self._processors = {processor.name: processor for processor in processors}
-        self._controls_url = controls_url
+        self._controls_url = controls_url or None
         self._allowed = dict(allowed)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:

@@ -1,0 +1,92 @@
+"""A headless Chromium, and pages in it that must not complain."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.browser.sites import ScriptedGateway, ScriptedHands, served
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for the tests of one file: while Playwright runs, its process can run no other event loop."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed (`apt install chromium`)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def expected() -> list[str]:
+    """Parts of what the browser may write to the console as errors: a test that brings them about adds them."""
+    return []
+
+
+@pytest.fixture
+def servers() -> Iterator[ExitStack]:
+    """What a page asks; it ends after the page."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def page(browser: Browser, expected: list[str], servers: ExitStack) -> Iterator[Page]:  # noqa: ARG001  # it ends first
+    """An empty page of a desktop's size, in UTC, that must not complain."""
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            complaints.append(message.text)
+
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, timezone_id="UTC", locale="en-GB")
+    page = context.new_page()
+    page.on("console", note)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    context.close()
+    assert [each for each in complaints if not any(part in each for part in expected)] == []
+
+
+@pytest.fixture
+def gateway() -> ScriptedGateway:
+    """A gateway that is run without hands."""
+    return ScriptedGateway()
+
+
+@pytest.fixture
+def site(gateway: ScriptedGateway, servers: ExitStack) -> str:
+    """The address of that gateway."""
+    return servers.enter_context(served(gateway))
+
+
+@pytest.fixture
+def hands() -> ScriptedHands:
+    """The hands of a gateway that is run by `ops/up`."""
+    return ScriptedHands()
+
+
+@pytest.fixture
+def hands_url(hands: ScriptedHands, servers: ExitStack) -> str:
+    """The address of these hands."""
+    return servers.enter_context(served(hands))
+
+
+@pytest.fixture
+def handed_gateway(hands_url: str) -> ScriptedGateway:
+    """A gateway that tells its page of these hands."""
+    gateway = ScriptedGateway(hands_url)
+    gateway.status["controls"] = hands_url
+    return gateway
+
+
+@pytest.fixture
+def handed_site(handed_gateway: ScriptedGateway, servers: ExitStack) -> str:
+    """The address of the gateway that is run with hands."""
+    return servers.enter_context(served(handed_gateway))

@@ -1,0 +1,83 @@
+"""Each scene in light and dark, on a desktop and a phone: nothing overflows, axe finds nothing serious.
+
+With FIEL_PICTURES=1 the pictures of the documents are written.
+"""
+
+import os
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, ViewportSize, expect
+
+from tests.browser.scenes import SCENES, UNKNOWN_ID, crowded, unknown_payment
+from tests.browser.sites import ScriptedGateway, ScriptedHands
+
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SIZES = {"desktop": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=812)}
+CHARTS_FIT = """() => [...document.querySelectorAll(".plot")].every(
+    (plot) => Math.abs(plot.clientWidth - plot.firstChild.clientWidth) <= 1
+)"""
+PICTURED = {*product(SCENES, ["light"], ["desktop"]), *product(["down"], THEMES, SIZES)} - {
+    ("crowded", "light", "desktop")
+}
+SERIOUS = {"serious", "critical"}
+
+OVERFLOWING = """() => [...document.body.querySelectorAll("*")].filter((element) => {
+    const { overflowX, display, clipPath } = getComputedStyle(element);
+    if (clipPath !== "none" || element.closest(".u-wrap, option, .unseen")) return false;
+    if (element.getBoundingClientRect().right > innerWidth + 0.5) return true;
+    if (overflowX !== "visible" || display === "inline" || !element.clientWidth) return false;
+    return element.scrollWidth > element.clientWidth + 1;
+}).map((element) => `${element.tagName} ${element.className} ${element.textContent.slice(0, 60)}`)"""
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_scene_is_readable_everywhere(
+    page: Page, handed_site: str, handed_gateway: ScriptedGateway, hands: ScriptedHands, scene: str
+) -> None:
+    handed_gateway.status = SCENES[scene]() | {"controls": handed_gateway.status["controls"]}
+    if scene not in {"rest", "unknown"}:
+        hands.state["load"] |= {"rate": 300, "sent": 987_654, "accepted": 987_600, "failed": 54}
+    hands.state["processors"]["default"]["plug"] = scene not in {"down", "switched", "crowded"}
+    hands.state["replicas"]["2"] = "starting" if scene == "killed" else "running"
+    handed_gateway.payments[UNKNOWN_ID] = unknown_payment()
+    page.goto(f"{handed_site}/#{UNKNOWN_ID}" if scene == "unknown" else handed_site)
+    expect(page.get_by_role("button", name="Pull the plug")).to_have_count(2)
+    if scene == "unknown":
+        expect(page.locator("#found .way li")).to_have_count(6)
+    for theme, (size, viewport) in product(THEMES, SIZES.items()):
+        page.emulate_media(color_scheme=theme)
+        page.set_viewport_size(viewport)
+        page.wait_for_function(CHARTS_FIT)
+        assert page.evaluate(OVERFLOWING) == [], (theme, size)
+        if scene in {"crowded", "unknown"}:
+            assert serious_findings(page) == [], (theme, size)
+        if os.environ.get("FIEL_PICTURES") == "1" and (scene, theme, size) in PICTURED:
+            PICTURES.mkdir(exist_ok=True)
+            page.screenshot(path=PICTURES / f"{scene}-{size}-{theme}.png", full_page=True)
+
+
+def test_what_is_old_is_readable_too(page: Page, site: str, gateway: ScriptedGateway, expected: list[str]) -> None:
+    gateway.status = crowded()
+    page.goto(site)
+    expect(page.locator("#processors article")).to_have_count(4)
+    expected.append("503")
+    gateway.failing = True
+    expect(page.locator("main")).to_have_class("stale")
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        assert serious_findings(page) == []
+
+
+def serious_findings(page: Page) -> list[str]:
+    """Give what axe finds of the page that keeps people from using it."""
+    return [
+        f"{finding['id']}: {node['html'][:120]}"
+        for finding in Axe().run(page).response["violations"]
+        if finding["impact"] in SERIOUS
+        for node in finding["nodes"]
+    ]
