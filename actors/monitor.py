@@ -102,10 +102,17 @@ class Monitor:
         self._is_stopped = True
 
     def _run(self) -> None:
+        self.begin()
         while not self._is_stopped:
+            self.step()
             # Steps lie on whole seconds, so that those of all replicas are of the same seconds.
             self._runtime.sleep(STEP_S - self._runtime.now_ms() / 1000 % STEP_S)
-            self.step()
+
+    def begin(self) -> None:
+        """Find out how this replica was when an earlier process of it told last."""
+        with suppress(StatusUnavailableError):
+            heard = self._board.hear(1).heard
+            self.status = next((each.status for each in heard if each.status.replica == self._name), None)
 
     def step(self) -> None:
         """Note the second that has ended, and share what was not shared yet."""

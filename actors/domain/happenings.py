@@ -31,9 +31,15 @@ class Happening:
 
 
 def happenings(before: ReplicaStatus | None, after: ReplicaStatus) -> list[Happening]:
-    """Tell what has happened between two states of a replica, of which the first is None at its start."""
+    """Tell what has happened between two states of a replica.
+
+    The first one is None where none is known, or of an earlier process at its start.
+    """
     if before is None:
         told = [("replica", GOOD, f"replica {after.replica} started")]
+    elif before.started_at_ms != after.started_at_ms:
+        lasted_s = (after.at_ms - before.at_ms) / 1000
+        told = [("replica", WARN, f"replica {after.replica} started again, {lasted_s:.1f} s after it had told last")]
     else:
         told = [
             *_parts(before, after),
@@ -57,6 +63,8 @@ def _parts(before: ReplicaStatus, after: ReplicaStatus) -> Iterator[_Told]:
         yield "replica", BAD, f"replica {after.replica} takes no payments: {why}"
     if before.readiness == "unready" and after.readiness != "unready":
         yield "replica", GOOD, f"replica {after.replica} takes payments"
+    if before.readiness == "unready":
+        return  # Of parts of a replica that only begins nothing has been told.
     for part, name in STORES.items():
         was_well, is_well = before.parts.get(part, "ok") == "ok", after.parts.get(part, "ok") == "ok"
         kind = "clock" if part == "clock" else "store"

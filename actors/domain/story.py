@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from actors.domain.happenings import BAD, GOOD, WARN
 from actors.domain.replica_status import HeardStatus, ReplicaStatus
@@ -76,8 +77,9 @@ def _processors(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
     for name in down:
         forced = any(each.processors[name].state == "forced-open" for each in living if name in each.processors)
         what = "is held open by an operator" if forced else f"is down{_since(living, name)}"
-        left_s = max(each.processors[name].waited_for_s for each in living if name in each.processors)
         others = [each for each in names if each not in down]
+        # A replica that has only just begun counts its patience anew.
+        left_s = median(each.processors[name].waited_for_s for each in living if name in each.processors)
         if waiting and left_s > 0:
             yield WARN, f"{name} {what}: {_wait(waiting)} for it, {others[0]} in {left_s:.1f} s"
         else:

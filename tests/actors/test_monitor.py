@@ -57,6 +57,10 @@ class Bench:
     def __init__(self) -> None:
         self.replica, self.board, self.runtime = Watched(), MemoryStatusBoard(), VirtualRuntime()
         self.answers = PostAnswers(0, (0, 0))
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new monitor on the board."""
         self.monitor = Monitor(
             name="1",
             replica=self.replica,
@@ -65,6 +69,7 @@ class Bench:
             usage=lambda: ReplicaUsage(60_000_000, None, 39),
             runtime=self.runtime,
         )
+        self.monitor.begin()
 
     def step(self) -> None:
         self.runtime.advance(1.0)
@@ -128,3 +133,25 @@ def test_what_could_not_be_shared_is_shared_later_and_no_more_than_is_shown() ->
     assert [each.text for each in bench.board.happenings] == ["replica 1 started"]
     bench.step()
     assert len(bench.board.seconds["1"]) == KEPT_S + 1
+
+
+def test_a_replica_that_starts_again_says_so() -> None:
+    bench = Bench()
+    bench.step()
+    again = Bench()
+    again.board = bench.board
+    again.runtime.advance(30.0)
+    again.restart()
+    again.step()
+    assert [each.text for each in bench.board.happenings] == [
+        "replica 1 started",
+        "replica 1 started again, 30.0 s after it had told last",
+    ]
+
+
+def test_without_redis_a_start_is_a_start() -> None:
+    bench = Bench()
+    bench.board.error = StatusUnavailableError("planted")
+    bench.restart()
+    bench.step()
+    assert [each.text for each in bench.monitor.happenings] == ["replica 1 started"]

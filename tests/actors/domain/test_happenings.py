@@ -19,6 +19,16 @@ def test_the_first_state_is_a_start_and_an_equal_one_nothing() -> None:
     assert told(CALM, CALM) == []
 
 
+def test_a_start_after_an_earlier_process_tells_for_how_long_nothing_was_told() -> None:
+    again = changed(started_at_ms=NOW_MS + 2000, at_ms=NOW_MS + 2500, disputes=1)
+    assert told(CALM, again) == [("replica", "warn", "replica 1 started again, 2.5 s after it had told last")]
+
+
+def test_parts_of_a_replica_that_only_begins_are_not_told() -> None:
+    beginning = changed(readiness="unready", parts={"postgres": "not started yet"})
+    assert told(beginning, CALM) == [("replica", "good", "replica 1 takes payments")]
+
+
 def test_an_outage_is_told_at_its_beginning_and_its_end_alone() -> None:
     states = [WORKING, DOWN, replace(DOWN, state="half-open"), DOWN, replace(DOWN, state="half-open"), WORKING]
     replicas = [changed(processors={"default": each}, at_ms=NOW_MS + 1000 * at) for at, each in enumerate(states)]
