@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from ops.benchmarks import breaker, cost, http, memory, promises, recovery, routing, slices, summary
+from ops.benchmarks import breaker, cost, http, memory, promises, recovery, routing, slices, summary, viewers
 
 Benchmarks = Mapping[str, Callable[[Sequence[str]], dict[str, object]]]
 """By name, what runs with the rest of the command line and gives its figures; `ok` decides on the exit."""
@@ -21,6 +21,7 @@ BENCHMARKS: Benchmarks = {
     "http": http.run,
     "summary": summary.run,
     "promises": promises.run,
+    "viewers": viewers.run,
 }
 
 

@@ -55,6 +55,8 @@ class Deployment(ManagedProcess):
         folder = Path(self._folder.name)
         port = reserve_ports(replicas + 5)[0]
         first = port + replicas + 1
+        self.port = port
+        """The port that all replicas share."""
         self.ports = [port + number for number in range(1, replicas + 1)]
         self._admin_ports = (first + 2, first + 3)
         options = {
