@@ -335,7 +335,7 @@ class Dispatcher:
         """Tell the steps of a payment here, as far as they are remembered, and what it waits for."""
         life = self._lives.get(correlation_id)
         waiting = None if life is None else waits_for(life, self._held.waits_because(life))
-        return Way(self._ways.steps(correlation_id), waiting)
+        return Way(self._ways.steps(correlation_id, life), waiting)
 
     # How it is decided.
 
@@ -394,7 +394,7 @@ class Dispatcher:
         """Carry an event through a payment's life: the only place that changes what is counted of it."""
         room_before, aside_before, pinned_before = life.taking_room_at, life.is_aside, life.pinned_at
         effect = life.transition(event, now_s)
-        self._ways.note(life.payment.correlation_id, event, effect, life.row, now_s)
+        self._ways.note(life, event, effect, now_s)
         room_after = life.taking_room_at
         if room_before != room_after:
             if room_before is not None:

@@ -149,6 +149,8 @@ class Lifecycle:
     """The earliest instant at which a processor may have answered that it was charged; None where none has."""
     resolution: int = 0
     """The number of the operator's word that was applied to it last; 0 where none was."""
+    claimed_at_s: float | None = None
+    """When its row was committed at first, by this replica; None where it was not, or more has happened before."""
     stamp_ms: int = 0
     """The stamp of the last attempt, or the one to be recorded while it is settling."""
 

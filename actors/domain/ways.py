@@ -28,10 +28,8 @@ from actors.domain.lifecycle_events import (
 
 STEPS_MAX = 40
 """Steps that are kept of one payment: its first ones and its latest."""
-PLAIN_STEPS = 3
-"""A payment has so many where nothing went wrong: its row, its charge, its settlement."""
-PLAIN_MAX, EVENTFUL_MAX = 500, 1000
-"""Payments that are remembered after they have ended: those of which nothing is to be told, and all others."""
+ENDED_MAX = 1000
+"""Payments that are remembered after they have ended, of those to which something happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +59,51 @@ class Way:
 
 _Noted = tuple[float, Event, bool, str | None]
 """When, what, whether the payment was sent to a processor at once, and the processor that its row named then."""
+_USUAL = (Chosen, Claimed, LookUpChosen, PauseEnded, Settled)
+"""What happens to every payment, or is no step of its own."""
 
 
 class Ways:
-    """The steps of all payments that are driven, and of the last that have ended. Words are made when asked for."""
+    """The steps of all payments to which something happens, and of the last of them that have ended.
+
+    Most payments are claimed, charged and settled at once: of them nothing is noted beside the instant of their claim,
+    since Postgres has the others. Words are made when somebody asks.
+    """
 
     def __init__(self) -> None:
         self._driven: dict[UUID, list[_Noted]] = {}
-        self._plain: dict[UUID, list[_Noted]] = {}
-        self._eventful: dict[UUID, list[_Noted]] = {}
+        self._ended: dict[UUID, list[_Noted]] = {}
 
-    def note(self, key: UUID, event: Event, effect: Effect, processor: str | None, now_s: float) -> None:
-        """Add a step; `processor` is the one that the payment's row names after it."""
-        noted = (now_s, event, effect is Effect.CHARGE, processor)
-        steps = self._driven.get(key)
+    def note(self, life: Lifecycle, event: Event, effect: Effect, now_s: float) -> None:
+        """Add a step, which the payment has just taken."""
+        steps = self._driven.get(life.payment.correlation_id)
         if steps is None:
-            self._driven[key] = [noted]
-        else:
-            if len(steps) >= STEPS_MAX:
-                del steps[STEPS_MAX // 2]
-            steps.append(noted)
+            if isinstance(event, Claimed):
+                life.claimed_at_s = now_s
+            if isinstance(event, _USUAL) or (isinstance(event, ChargeEnded) and event.outcome.is_success):
+                return
+            steps = self._driven[life.payment.correlation_id] = _begun(life)
+        if len(steps) >= STEPS_MAX:
+            del steps[STEPS_MAX // 2]
+        steps.append((now_s, event, effect is Effect.CHARGE, life.row))
 
     def ended(self, key: UUID) -> None:
         """Keep the way of a payment that is driven no more, as long as not too many others end."""
-        steps = self._before(key) + self._driven.pop(key, [])
-        kept, most = (self._plain, PLAIN_MAX) if len(steps) <= PLAIN_STEPS else (self._eventful, EVENTFUL_MAX)
-        kept[key] = steps[-STEPS_MAX:]
-        if len(kept) > most:
-            del kept[next(iter(kept))]
+        steps = self._driven.pop(key, None)
+        if steps is not None:
+            self._ended[key] = (self._ended.pop(key, []) + steps)[-STEPS_MAX:]
+            if len(self._ended) > ENDED_MAX:
+                del self._ended[next(iter(self._ended))]
 
-    def steps(self, key: UUID) -> tuple[Step, ...]:
-        """Tell the way of a payment, the first step first; nothing where it is not known."""
-        earlier = self._plain.get(key) or self._eventful.get(key) or []
-        return tuple(step for noted in (*earlier, *self._driven.get(key, ())) for step in _told(noted))
+    def steps(self, key: UUID, life: Lifecycle | None) -> tuple[Step, ...]:
+        """Tell the way of a payment, the first step first; `life` is its own, where it is driven."""
+        noted = self._ended.get(key, []) + self._driven.get(key, [] if life is None else _begun(life))
+        return tuple(step for each in noted for step in _told(each))
 
-    def _before(self, key: UUID) -> list[_Noted]:
-        return self._plain.pop(key, []) or self._eventful.pop(key, [])
+
+def _begun(life: Lifecycle) -> list[_Noted]:
+    """Begin the steps of a payment with its claim, where that is committed."""
+    return [] if life.claimed_at_s is None else [(life.claimed_at_s, Claimed(), True, life.row)]
 
 
 def waits_for(life: Lifecycle, held_because: str) -> str:  # noqa: PLR0911  # one line for each state

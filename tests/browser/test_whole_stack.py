@@ -15,10 +15,11 @@ from ops.chaostest.client import administer
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 from tests.end_to_end.cluster import wait_until
-from tests.ops.hands.test_hands import watched
+from tests.ops.hands.test_hands import asking, watched
 
 WAIT_MS = 30_000
 PATIENCE_MS = 4000
+ID = "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3"
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 
 
@@ -91,27 +92,33 @@ def test_an_outage_and_a_death_are_followed_by_clicking_and_the_numbers_are_thos
 
 
 def test_a_payment_is_found_by_its_id_with_its_whole_way(page: Page, stack: Stack) -> None:
+    ask = asking(stack)
+    for name in ("default", "fallback"):
+        assert ask("PUT", f"/processors/{name}", {"failureShare": 1.0}).status == 200
     page.goto(f"http://localhost:{stack.options.port}/")
-    button(page, "default", "Fail 40 %").click()
     posted = page.request.post(
-        f"http://localhost:{stack.options.port}/payments",
-        data={"correlationId": "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3", "amount": 19.9},
+        f"http://localhost:{stack.options.port}/payments", data={"correlationId": ID, "amount": 19.9}
     )
     assert posted.status == 202
-    page.get_by_label("Its id").fill("4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3")
-    page.get_by_role("button", name="Find").click()
-    found = page.locator("#found")
-    expect(found).to_contain_text("accepted: it is in a journal", timeout=WAIT_MS)
-
-    def is_settled() -> bool:
-        page.get_by_role("button", name="Find").click()
-        expect(found).to_contain_text("accepted: it is in a journal", timeout=WAIT_MS)
-        return "settled: its charge is recorded" in found.inner_text()
-
-    wait_until(is_settled)
-    expect(found).to_contain_text("claimed: its row is committed")
-    expect(found).to_contain_text("charged under this instant")
+    page.get_by_label("Its id").fill(ID)
+    find_until(page, "charge ended: failed")
+    for name in ("default", "fallback"):
+        assert ask("PUT", f"/processors/{name}", {"failureShare": 0.0}).status == 200
+    find_until(page, "settled: its charge is recorded")
+    for step in ("accepted: it is in a journal", "claimed: its row is committed", "charged under this instant"):
+        expect(page.locator("#found")).to_contain_text(step)
     picture(page, "page-found")
+
+
+def find_until(page: Page, step: str) -> None:
+    """Find the payment again and again until it has taken this step."""
+
+    def is_there() -> bool:
+        page.get_by_role("button", name="Find").click()
+        expect(page.locator("#found")).to_contain_text("accepted: it is in a journal", timeout=WAIT_MS)
+        return step in page.locator("#found").inner_text()
+
+    wait_until(is_there, lambda: page.locator("#found").inner_text())
 
 
 def test_without_controls_there_are_no_hands(page: Page, servers: ExitStack, tmp_path: Path) -> None:
