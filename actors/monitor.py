@@ -104,7 +104,10 @@ class Monitor:
     def _run(self) -> None:
         self.begin()
         while not self._is_stopped:
-            self.step()
+            try:
+                self.step()
+            except Exception:
+                logger.exception("the state of this replica could not be noted")
             # Steps lie on whole seconds, so that those of all replicas are of the same seconds.
             self._runtime.sleep(STEP_S - self._runtime.now_ms() / 1000 % STEP_S)
 
@@ -136,8 +139,8 @@ class Monitor:
     def _look(self, incidents: Incidents | None, answered: PostAnswers) -> ReplicaStatus:
         readiness, stats = self._replica.readiness(), _asked(self._replica.stats)
         known = _asked(self._replica.processors) or {}
-        usage = self._usage()
-        purge = self._replica.last_purge
+        usage, purge = self._usage(), self._replica.last_purge
+        before = self.status if self.status and self.status.started_at_ms == self._started_at_ms else None
         return ReplicaStatus(
             replica=self._name,
             at_ms=self._runtime.now_ms(),
@@ -147,10 +150,11 @@ class Monitor:
             readiness="degraded" if readiness.degraded else "ready" if readiness.ready else "unready",
             parts=readiness.parts,
             waiting=dict(stats.unsettled) if stats else {},
-            unresolved=stats.unresolved if stats else 0,
-            disputes=incidents.disputes if incidents else 0,
-            closed={state.value: count for state, count in incidents.closed.items()} if incidents else {},
-            adopted=stats.adopted if stats else 0,
+            # What nobody answers is as it was: else the next answer would be news.
+            unresolved=stats.unresolved if stats else before.unresolved if before else 0,
+            disputes=incidents.disputes if incidents else before.disputes if before else 0,
+            closed=_closed(incidents) if incidents else before.closed if before else {},
+            adopted=stats.adopted if stats else before.adopted if before else 0,
             answers_per_s=sum(answered.durations) - sum(self._answered.durations),
             memory_bytes=usage.memory_bytes,
             memory_bytes_max=usage.memory_bytes_max,
@@ -190,6 +194,10 @@ def _asked(question: Callable[[], Told]) -> Told | None:
     with suppress(GatewayUnavailableError):
         return question()
     return None
+
+
+def _closed(incidents: Incidents) -> dict[str, int]:
+    return {state.value: count for state, count in incidents.closed.items()}
 
 
 def _seen(processor: ProcessorStatus, waited_for_s: float) -> SeenProcessor:

@@ -79,6 +79,10 @@ class RedisStatusBoard:
 
         keys = (*map(_seconds_key, replicas), *map(_status_key, replicas), HAPPENINGS_KEY)
         *told, happened = self._use(read, keys)
+        gone = [name for name, value in zip(names, told[1::3], strict=True) if value is None]
+        if gone:
+            # One that lives is among them again when it tells its next second.
+            self._use(lambda: self._redis.srem(REPLICAS_KEY, *gone), (REPLICAS_KEY,))
         heard = tuple(_heard(replicas, told[::3], told[1::3]))
         seconds = {
             replica: tuple(each for value in values if (each := _read_second(value)) is not None)

@@ -447,7 +447,7 @@ class Dispatcher:
         self._adopted -= life.is_adopted
         key = life.payment.correlation_id
         del self._lives[key]
-        self._ways.ended(key)
+        self._ways.ended(life)
         if self._ended_meanwhile is not None and life.state is not State.RELEASED:
             self._ended_meanwhile.add(key)
         if life.pinned_at is not None:

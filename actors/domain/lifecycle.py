@@ -151,6 +151,8 @@ class Lifecycle:
     """The number of the operator's word that was applied to it last; 0 where none was."""
     claimed_at_s: float | None = None
     """When its row was committed at first, by this replica; None where it was not, or more has happened before."""
+    steps: list[tuple[float, Event, bool, str | None]] | None = None
+    """What `actors.domain.ways` has noted of it; None while nothing has happened that is worth it."""
     stamp_ms: int = 0
     """The stamp of the last attempt, or the one to be recorded while it is settling."""
 

@@ -190,9 +190,13 @@ class Routes:
         return is_down and any(now_s < end_s for end_s in self.patience_ends_s(processor))
 
     def waited_for_s(self, now_s: float) -> Mapping[str, float]:
-        """Tell how much longer payments wait for those processors that are down and waited for."""
-        waited_for = (name for name in self.views if self.is_waited_for(name, now_s))
-        return {name: max(self.patience_ends_s(name)) - now_s for name in waited_for}
+        """Tell how much longer payments wait for those processors that are down, while a dearer one works."""
+        working = [each.fee for each in self.cheapest_first if self.views[each.name].state.is_closed]
+        return {
+            each.name: max(self.patience_ends_s(each.name)) - now_s
+            for each in self.cheapest_first
+            if self.is_waited_for(each.name, now_s) and any(fee > each.fee for fee in working)
+        }
 
     def is_spent(self, processor: str, failures: int, now_s: float) -> bool:
         """Tell whether a payment that failed so often in a row on a processor should rather go to another."""

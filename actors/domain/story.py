@@ -70,36 +70,50 @@ def _stores(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
 def _processors(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
     names = list(dict.fromkeys(name for each in living for name, seen in each.processors.items() if seen.charges))
     down = [name for name in names if _is_down(living, name)]
-    waiting = _held(living)
-    if names and len(down) == len(names):
-        yield BAD, f"no processor works{_since(living, down[0])}: {_wait(waiting)} for one"
+    works = [name for name in names if name not in down]
+    if down and not works:
+        # Since the last of them failed.
+        lasted_s = [each_s for name in down if (each_s := _lasted_s(living, name)) is not None]
+        since = f" for {min(lasted_s):.1f} s" if lasted_s else ""
+        yield BAD, f"no processor works{since}: {_wait(_held(living))} for one"
         return
     for name in down:
-        forced = any(each.processors[name].state == "forced-open" for each in living if name in each.processors)
-        what = "is held open by an operator" if forced else f"is down{_since(living, name)}"
-        others = [each for each in names if each not in down]
-        # A replica that has only just begun counts its patience anew.
-        left_s = median(each.processors[name].waited_for_s for each in living if name in each.processors)
-        if waiting and left_s > 0:
-            yield WARN, f"{name} {what}: {_wait(waiting)} for it, {others[0]} in {left_s:.1f} s"
-        else:
-            yield WARN, f"{name} {what}: {_names(others)} {'charges' if len(others) == 1 else 'charge'}"
+        yield WARN, _outage(living, name, works)
+    for name in works:
+        # A few replicas find it down, and payments wait there.
+        finders = [each for each in living if (seen := each.processors.get(name)) is not None and seen.is_down]
+        if finders and (waiting := _held(finders)):
+            yield WARN, f"{name} is down for {_names([each.replica for each in finders])}: {_wait(waiting)} there"
+
+
+def _outage(living: Sequence[ReplicaStatus], name: str, works: Sequence[str]) -> str:
+    forced = any(each.processors[name].state == "forced-open" for each in living if name in each.processors)
+    lasted_s = _lasted_s(living, name)
+    since = "" if lasted_s is None else f" for {lasted_s:.1f} s"
+    what = f"{name} is held open by an operator" if forced else f"{name} is down{since}"
+    waiting = _held(living)
+    # A replica that has only just begun counts its patience anew.
+    left_s = median(each.processors[name].waited_for_s for each in living if name in each.processors)
+    if left_s > 0:
+        return f"{what}: {_wait(waiting)} for it, {works[0]} in {left_s:.1f} s"
+    still = f", {waiting} still wait" if waiting else ""
+    return f"{what}: {_names(works)} {'charges' if len(works) == 1 else 'charge'}{still}"
 
 
 def _is_down(living: Sequence[ReplicaStatus], name: str) -> bool:
-    """Whether most replicas that know the processor do not send to it."""
+    """Whether at least half of the replicas that know the processor do not send to it."""
     states = Counter(each.processors[name].is_down for each in living if name in each.processors)
-    return states[True] > states[False]
+    return states[True] >= states[False]
 
 
-def _since(living: Sequence[ReplicaStatus], name: str) -> str:
-    """Say for how long, by the clocks of those that tell it."""
+def _lasted_s(living: Sequence[ReplicaStatus], name: str) -> float | None:
+    """Tell for how long it has been down, by the clocks of those that tell it; None where none does."""
     lasted_ms = [
         each.at_ms - seen.since_ms
         for each in living
         if (seen := each.processors.get(name)) is not None and seen.is_down and seen.since_ms is not None
     ]
-    return f" for {max(lasted_ms) / 1000:.1f} s" if lasted_ms else ""
+    return max(lasted_ms) / 1000 if lasted_ms else None
 
 
 def _replicas(heard: Sequence[HeardStatus]) -> Iterator[_Clause]:

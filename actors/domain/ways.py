@@ -71,34 +71,33 @@ class Ways:
     """
 
     def __init__(self) -> None:
-        self._driven: dict[UUID, list[_Noted]] = {}
         self._ended: dict[UUID, list[_Noted]] = {}
 
     def note(self, life: Lifecycle, event: Event, effect: Effect, now_s: float) -> None:
         """Add a step, which the payment has just taken."""
-        steps = self._driven.get(life.payment.correlation_id)
+        steps = life.steps
         if steps is None:
             if isinstance(event, Claimed):
                 life.claimed_at_s = now_s
             if isinstance(event, _USUAL) or (isinstance(event, ChargeEnded) and event.outcome.is_success):
                 return
-            steps = self._driven[life.payment.correlation_id] = _begun(life)
+            steps = life.steps = _begun(life)
         if len(steps) >= STEPS_MAX:
             del steps[STEPS_MAX // 2]
         steps.append((now_s, event, effect is Effect.CHARGE, life.row))
 
-    def ended(self, key: UUID) -> None:
+    def ended(self, life: Lifecycle) -> None:
         """Keep the way of a payment that is driven no more, as long as not too many others end."""
-        steps = self._driven.pop(key, None)
-        if steps is not None:
-            self._ended[key] = (self._ended.pop(key, []) + steps)[-STEPS_MAX:]
+        if life.steps is not None:
+            key = life.payment.correlation_id
+            self._ended[key] = (self._ended.pop(key, []) + life.steps)[-STEPS_MAX:]
             if len(self._ended) > ENDED_MAX:
                 del self._ended[next(iter(self._ended))]
 
     def steps(self, key: UUID, life: Lifecycle | None) -> tuple[Step, ...]:
         """Tell the way of a payment, the first step first; `life` is its own, where it is driven."""
-        noted = self._ended.get(key, []) + self._driven.get(key, [] if life is None else _begun(life))
-        return tuple(step for each in noted for step in _told(each))
+        driven = [] if life is None else _begun(life) if life.steps is None else life.steps
+        return tuple(step for each in (*self._ended.get(key, ()), *driven) for step in _told(each))
 
 
 def _begun(life: Lifecycle) -> list[_Noted]:

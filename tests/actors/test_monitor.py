@@ -155,3 +155,14 @@ def test_without_redis_a_start_is_a_start() -> None:
     bench.restart()
     bench.step()
     assert [each.text for each in bench.monitor.happenings] == ["replica 1 started"]
+
+
+def test_what_nobody_answers_for_a_second_is_no_news_when_it_is_answered_again() -> None:
+    bench = Bench()
+    bench.step()
+    bench.replica.is_silent = True
+    bench.step()
+    assert (bench.board.statuses["1"].closed, bench.board.statuses["1"].adopted) == ({"declined": 1}, 3)
+    bench.replica.is_silent = False
+    bench.step()
+    assert [each.text for each in bench.board.happenings] == ["replica 1 started"]

@@ -73,6 +73,13 @@ def test_what_another_version_or_somebody_else_wrote_counts_as_absent(
     assert (shared.seconds, shared.happenings) == ({"1": (second(1),), "9": ()}, (START,))
 
 
+def test_the_name_of_who_has_told_nothing_for_long_is_forgotten(board: RedisStatusBoard, client: "redis.Redis") -> None:
+    board.tell(CALM, [], [])
+    client.sadd(REPLICAS_KEY, "gone")
+    assert [each.status.replica for each in board.hear(1).heard] == ["1"]
+    assert client.smembers(REPLICAS_KEY) == {b"1"}
+
+
 @pytest.mark.parametrize("key", [REPLICAS_KEY, HAPPENINGS_KEY, "status:seconds:1"])
 def test_a_key_of_another_kind_is_replaced(board: RedisStatusBoard, client: "redis.Redis", key: str) -> None:
     client.set(key, "foreign")

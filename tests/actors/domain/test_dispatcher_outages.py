@@ -186,3 +186,15 @@ def test_while_default_is_slow_one_payment_tries_it_and_the_others_go_to_fallbac
     ]
     subject.announce("default")
     assert subject.accept(4).claims == [Claim(payment(4), "default")]
+
+
+def test_it_tells_how_long_a_processor_is_waited_for_while_a_dearer_one_works() -> None:
+    bench = Dispatching(outage_s=20.0)
+    assert bench.dispatcher.routes.waited_for_s(bench.now_s) == {}
+    bench.announce("default", BreakerState.OPEN)
+    bench.advance(5)
+    assert bench.dispatcher.routes.waited_for_s(bench.now_s) == {"default": 15.0}
+    bench.announce("fallback", BreakerState.OPEN)
+    assert bench.dispatcher.routes.waited_for_s(bench.now_s) == {}
+    bench.announce("default")
+    assert bench.dispatcher.routes.waited_for_s(bench.now_s) == {}

@@ -92,8 +92,9 @@ def life(number: int) -> Lifecycle:
 def test_the_last_ones_to_which_something_happened_are_remembered() -> None:
     ways = Ways()
     for number in range(1, ENDED_MAX + 2):
-        ways.note(life(number), Moved(), Effect.NONE, 1.0)
-        ways.ended(UUID(int=number))
+        one = life(number)
+        ways.note(one, Moved(), Effect.NONE, 1.0)
+        ways.ended(one)
     assert ways.steps(ONE, None) == ()
     assert len(ways.steps(UUID(int=2), None)) == 1
 
@@ -108,13 +109,12 @@ def test_of_a_very_long_way_the_beginning_and_the_end_are_kept() -> None:
 
 
 def test_a_payment_that_is_driven_again_has_one_way() -> None:
-    ways = Ways()
-    ways.note(life(1), Moved(), Effect.NONE, 1.0)
-    ways.ended(ONE)
-    again = life(1)
+    ways, before, again = Ways(), life(1), life(1)
+    ways.note(before, Moved(), Effect.NONE, 1.0)
+    ways.ended(before)
     ways.note(again, Adopted("default", 1, 1, 0), Effect.NONE, 2.0)
     assert [step.at_s for step in ways.steps(ONE, again)] == [1.0, 2.0]
-    ways.ended(ONE)
+    ways.ended(again)
     assert ways.steps(ONE, None) == (
         Step(1.0, "moved: its row names another processor", "default"),
         Step(2.0, "taken up from its row", "default"),
