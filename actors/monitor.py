@@ -11,8 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from actors.domain.breaker import BreakerState
-from actors.domain.happenings import Happening, happenings
+from actors.domain.happenings import WARN, Happening, happenings
 from actors.domain.records import LastPurge
 from actors.domain.replica_status import ReplicaStatus, ReplicaUsage, SeenProcessor
 from actors.domain.seconds import KEPT_S, Second
@@ -98,11 +97,18 @@ class Monitor:
         self._runtime.spawn(self._run)
 
     def stop(self) -> None:
-        """Note nothing more."""
+        """Note nothing more, and let the others know that this replica leaves."""
         self._is_stopped = True
+        with suppress(StatusUnavailableError):
+            self._board.leave(
+                Happening(self._runtime.now_ms(), self._name, "replica", WARN, f"replica {self._name} ended")
+            )
 
     def _run(self) -> None:
-        self.begin()
+        try:
+            self.begin()
+        except Exception:
+            logger.exception("what an earlier process told could not be read")
         while not self._is_stopped:
             try:
                 self.step()
@@ -119,9 +125,11 @@ class Monitor:
 
     def step(self) -> None:
         """Note the second that has ended, and share what was not shared yet."""
+        # The second that has just ended: a step comes a little after it.
+        at_s = round(self._runtime.now_ms() / 1000) - 1
         incidents, answered = _asked(self._replica.incidents), self._answers()
         status = self._look(incidents, answered)
-        second = self._second(status, incidents, answered)
+        second = self._second(at_s, status, incidents, answered)
         told = happenings(self.status, status)
         self.status = status
         for kept in (self.seconds, self._untold_seconds):
@@ -165,7 +173,7 @@ class Monitor:
             },
         )
 
-    def _second(self, status: ReplicaStatus, incidents: Incidents | None, answered: PostAnswers) -> Second:
+    def _second(self, at_s: int, status: ReplicaStatus, incidents: Incidents | None, answered: PostAnswers) -> Second:
         before, self._answered = self._answered, answered
         settled = {}
         if incidents is not None:
@@ -176,8 +184,7 @@ class Monitor:
             }
             self._settled = incidents.settled
         return Second(
-            # The second that has just ended: a step comes a little after it.
-            at_s=round(status.at_ms / 1000) - 1,
+            at_s=at_s,
             accepted=answered.accepted - before.accepted,
             waiting=status.waiting_count if status.waiting else None,
             settled=settled,
@@ -203,7 +210,7 @@ def _closed(incidents: Incidents) -> dict[str, int]:
 def _seen(processor: ProcessorStatus, waited_for_s: float) -> SeenProcessor:
     changes = processor.transitions
     # While it is down, the latest change is one of its probes; what began the outage says more.
-    began = [each for each in changes if each.transition.before is BreakerState.CLOSED]
+    began = [each for each in changes if each.transition.before.is_closed or each.transition.before.is_forced]
     change = next(iter((changes if processor.state.is_closed or not began else began)[-1:]), None)
     return SeenProcessor(
         charges=processor.charges,

@@ -18,8 +18,8 @@ from actors.summaries import Turns
 
 SHARED_S = 0.9
 """How old a reading may be that one more who watches is given."""
-TURN_S_MAX = 2.0
-"""How long one waits for the reading of somebody else."""
+TURN_S_MAX = 1.0
+"""How long one waits for the reading of somebody else; then the one before is told."""
 LATE_S = 5
 """A replica may share a second so much later than it was."""
 
@@ -77,6 +77,8 @@ class Overview:
             GatewayUnavailableError: this replica has only just begun, or the reading of somebody else takes long.
         """
         if not self._turns.acquire(timeout=TURN_S_MAX):
+            if self._look is not None:
+                return self._look
             raise GatewayUnavailableError("the state of the replicas is not read in time")
         try:
             if self._look is None or self._runtime.now_s() - self._looked_at_s >= SHARED_S:
@@ -93,9 +95,9 @@ class Overview:
         own = self._monitor.status
         if own is None:
             raise GatewayUnavailableError("this replica has only just begun")
-        now_s = self._runtime.now_s()
-        missed_s = min(now_s - self._looked_at_s, KEPT_S)
-        self._looked_at_s = now_s
+        missed_s = min(self._runtime.now_s() - self._looked_at_s, KEPT_S)
+        # A Postgres that hangs would have everybody who watches wait for it.
+        totals = self._totals() if own.parts.get("postgres") == "ok" else None
         shared, trouble = self._hear(min(int(missed_s) + LATE_S, KEPT_S))
         # What this replica has told may be away again, with Redis; what it knows is not.
         silent_for_s = max(0.0, (self._runtime.now_ms() - own.at_ms) / 1000)
@@ -104,7 +106,9 @@ class Overview:
         for replica, seconds in {**shared.seconds, self._name: tuple(self._monitor.seconds)}.items():
             self._seconds.add(replica, seconds, self._now_s())
         happenings = shared.happenings or tuple(self._monitor.happenings)
-        return Look(heard, happenings, self._totals(), tell(heard, self._settled_per_s(heard)), trouble)
+        story = tell(heard, self._settled_per_s(heard))
+        self._looked_at_s = self._runtime.now_s()
+        return Look(heard, happenings, totals, story, trouble)
 
     def _hear(self, seconds_max: int) -> tuple[SharedStatus, str | None]:
         try:

@@ -367,6 +367,9 @@ class StatusBoard(Protocol):
     def tell(self, status: ReplicaStatus, seconds: Sequence[Second], happenings: Sequence[Happening]) -> None:
         """Share this replica's state, and what was not shared yet of its seconds and of what happened to it."""
 
+    def leave(self, happening: Happening) -> None:
+        """Tell of this replica's end, after which nothing is heard of it."""
+
     def hear(self, seconds_max: int) -> SharedStatus:
         """Read what all replicas have told, of each the last seconds."""
 

@@ -63,6 +63,17 @@ class RedisStatusBoard:
 
         self._use(add, (REPLICAS_KEY, *lists))
 
+    def leave(self, happening: Happening) -> None:
+        def add() -> None:
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.delete(_status_key(self._replica))
+            pipeline.rpush(HAPPENINGS_KEY, _packed(happening))
+            pipeline.ltrim(HAPPENINGS_KEY, -HAPPENINGS_MAX, -1)
+            pipeline.expire(HAPPENINGS_KEY, TTL_S)
+            run(pipeline)
+
+        self._use(add, (HAPPENINGS_KEY,))
+
     def hear(self, seconds_max: int) -> SharedStatus:
         names = sorted(self._use(lambda: self._redis.smembers(REPLICAS_KEY), (REPLICAS_KEY,)))
         replicas = [name.decode(errors="replace") for name in names]

@@ -150,7 +150,7 @@ class Lifecycle:
     resolution: int = 0
     """The number of the operator's word that was applied to it last; 0 where none was."""
     claimed_at_s: float | None = None
-    """When its row was committed at first, by this replica; None where it was not, or more has happened before."""
+    """When its row was committed and it was given to its processor at once; None where that was not so."""
     steps: list[tuple[float, Event, bool, str | None]] | None = None
     """What `actors.domain.ways` has noted of it; None while nothing has happened that is worth it."""
     stamp_ms: int = 0

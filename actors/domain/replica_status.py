@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actors.domain.breaker_causes import Cause
+
 
 @dataclass(frozen=True, slots=True)
 class HealthTold:
@@ -38,8 +40,9 @@ class SeenProcessor:
 
     @property
     def is_down(self) -> bool:
-        """Whether payments are not simply sent there."""
-        return self.charges and self.state in {"open", "half-open", "forced-open"}
+        """Whether payments are not simply sent there; one that is only to be tried after an order is not down."""
+        is_tried = self.state == "half-open" and self.cause == Cause.OPERATOR.value
+        return self.charges and self.state in {"open", "half-open", "forced-open"} and not is_tried
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,10 +192,11 @@ class Routes:
     def waited_for_s(self, now_s: float) -> Mapping[str, float]:
         """Tell how much longer payments wait for those processors that are down, while a dearer one works."""
         working = [each.fee for each in self.cheapest_first if self.views[each.name].state.is_closed]
+        cheapest = min(working, default=None)
         return {
             each.name: max(self.patience_ends_s(each.name)) - now_s
             for each in self.cheapest_first
-            if self.is_waited_for(each.name, now_s) and any(fee > each.fee for fee in working)
+            if cheapest is not None and each.fee < cheapest and self.is_waited_for(each.name, now_s)
         }
 
     def is_spent(self, processor: str, failures: int, now_s: float) -> bool:

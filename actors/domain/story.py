@@ -1,7 +1,7 @@
 """Says in one line how the gateway is: what is worst first."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -9,8 +9,10 @@ from actors.domain.happenings import BAD, GOOD, WARN
 from actors.domain.replica_status import HeardStatus, ReplicaStatus
 
 CLAUSES_MAX = 2
-ON_THE_WAY = frozenset({"claiming", "charging", "settling", "moving", "closing"})
-"""What payments wait for on their usual way."""
+TOLD_PARTS = frozenset({"postgres", "redis", "clock", "payments"})
+"""Parts of replicas whose troubles have clauses of their own."""
+FOR_A_PROCESSOR = ("held", "journalled", "pausing")
+"""What payments wait for that no processor takes now."""
 FEW_PER_REPLICA = 1000
 """So many payments may be under way without a word about them."""
 
@@ -41,9 +43,12 @@ _Clause = tuple[str, str]
 def _clauses(heard: Sequence[HeardStatus], living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
     yield from _payments_in_doubt(living)
     yield from _stores(living)
-    yield from _processors(living)
+    outages = list(_processors(living))
+    yield from outages
     yield from _replicas(heard)
-    yield from _waiting(living)
+    yield from _parts(living)
+    if not outages:
+        yield from _waiting(living)
 
 
 def _payments_in_doubt(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
@@ -128,6 +133,14 @@ def _replicas(heard: Sequence[HeardStatus]) -> Iterator[_Clause]:
         yield tone, f"replica{'s' if len(unready) > 1 else ''} {_names(unready)} not taking payments"
 
 
+def _parts(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
+    """Tell of what is wrong with a replica that no other clause tells of."""
+    for each in living:
+        wrong = [state for part, state in each.parts.items() if state != "ok" and part not in TOLD_PARTS]
+        if wrong:
+            yield WARN, f"replica {each.replica}: {wrong[0]}"
+
+
 def _waiting(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
     backlog = sum(each.waiting_count for each in living)
     if backlog > FEW_PER_REPLICA * len(living):
@@ -138,12 +151,11 @@ def _calm(living: Sequence[ReplicaStatus], settled_per_s: float | None) -> str:
     who = "1 replica" if len(living) == 1 else f"{len(living)} replicas"
     if not settled_per_s:
         return f"all is well: {who}, and no payments now"
-    return f"all is well: {who} settle {settled_per_s:.0f} payments a second"
+    return f"all is well: {who} settle{'s' if len(living) == 1 else ''} {settled_per_s:.0f} payments a second"
 
 
 def _held(living: Sequence[ReplicaStatus]) -> int:
-    waiting: Mapping[str, int] = sum((Counter(each.waiting) for each in living), Counter())
-    return sum(count for what, count in waiting.items() if what not in ON_THE_WAY)
+    return sum(each.waiting.get(what, 0) for each in living for what in FOR_A_PROCESSOR)
 
 
 def _wait(count: int) -> str:

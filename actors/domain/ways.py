@@ -26,9 +26,9 @@ from actors.domain.lifecycle_events import (
     Unconfigured,
 )
 
-STEPS_MAX = 40
+STEPS_MAX = 20
 """Steps that are kept of one payment: its first ones and its latest."""
-ENDED_MAX = 1000
+ENDED_MAX = 500
 """Payments that are remembered after they have ended, of those to which something happened."""
 
 
@@ -77,7 +77,7 @@ class Ways:
         """Add a step, which the payment has just taken."""
         steps = life.steps
         if steps is None:
-            if isinstance(event, Claimed):
+            if effect is Effect.CHARGE and isinstance(event, Claimed):
                 life.claimed_at_s = now_s
             if isinstance(event, _USUAL) or (isinstance(event, ChargeEnded) and event.outcome.is_success):
                 return
@@ -127,7 +127,7 @@ def waits_for(life: Lifecycle, held_because: str) -> str:  # noqa: PLR0911  # on
 def _told(noted: _Noted) -> list[Step]:
     at_s, event, is_sent, processor = noted
     told = [Step(at_s, *words)] if (words := _words(event, processor)) else []
-    return [*told, Step(at_s, "sent", processor)] if is_sent else told
+    return [*told, Step(at_s, "given to its processor", processor)] if is_sent else told
 
 
 def _words(event: Event, row: str | None) -> tuple[str, str | None] | None:  # noqa: C901, PLR0911, PLR0912  # one line for each event

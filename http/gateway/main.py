@@ -93,10 +93,10 @@ def begin_drain() -> None:
 
 def drain() -> None:
     """Stop the actors in order, after the last request was answered."""
-    while _replicas:
-        _replicas.pop().drain()
     while _monitors:
         _monitors.pop().stop()
+    while _replicas:
+        _replicas.pop().drain()
 
 
 def _end_process(reason: str) -> None:

@@ -12,6 +12,8 @@ from actors.queries import PaymentStatus
 from gateway.media import write_body
 from gateway.payments import PaymentLookUp, find_payment
 
+ACCEPTED = "accepted: it is in a journal"
+
 
 class WayLookUp(PaymentLookUp, Protocol):
     """What the question for the way of a payment needs of the gateway's queries."""
@@ -36,6 +38,9 @@ class PaymentHistoryResource:
             for at_ms, what, processor, replica in steps
         ]
         waits_for = next((way.waits_for for way in ways if way.waits_for), None)
+        if status.record is None and status.driven is None:
+            told.insert(0, {"at": None, "what": ACCEPTED, "processor": None, "replica": None})
+            waits_for = waits_for or "room in memory: it stands in a journal"
         write_body(req, resp, {"correlationId": status.correlation_id, "steps": told, "waitsFor": waits_for})
 
 
@@ -48,7 +53,7 @@ def _recorded(status: PaymentStatus) -> Iterator[_Step]:
     record = status.record
     payment = record.payment if record else status.driven.payment if status.driven else None
     if payment:
-        yield payment.accepted_at_ms, "accepted: it is in a journal", None, None
+        yield payment.accepted_at_ms, ACCEPTED, None, None
     if record and record.settlement:
         settlement = record.settlement
         yield settlement.requested_at_ms, "charged under this instant", settlement.processor, None

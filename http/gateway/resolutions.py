@@ -1,7 +1,6 @@
 """`POST /payments/{correlationId}/resolution`: an operator's word on a payment that does not settle by itself."""
 
 from collections.abc import Collection
-from ipaddress import ip_address
 from typing import Protocol
 from uuid import UUID
 
@@ -11,6 +10,7 @@ import msgspec
 from actors.domain.instant import ms_from_iso
 from actors.domain.resolution import Finding, ResolutionAnswer
 from gateway.media import write_body
+from gateway.own_machine import is_local
 from gateway.payment_body import is_msgpack_body, read_body
 from gateway.payments import PaymentLookUp
 from gateway.problems import InvalidFieldError
@@ -52,7 +52,7 @@ class ResolutionResource:
         """Answer 200 where the finding is applied, 409 where it is not, 404 where there is no such payment."""
         if not self._allowed:
             raise falcon.HTTPForbidden(title="Not allowed", description="the gateway is started with ALLOW_RESOLVE=0")
-        if not _is_local(req):
+        if not is_local(req):
             raise falcon.HTTPForbidden(
                 title="Not from here", description="payments are resolved from the machine of a replica alone"
             )
@@ -104,13 +104,3 @@ class ResolutionResource:
         """Tell which processor a payment names, also one that is not configured any more."""
         status = self._queries.payment(correlation_id)
         return status.record.processor if status and status.record else None
-
-
-def _is_local(req: falcon.Request) -> bool:
-    """Tell whether a request comes from this machine, and not through a proxy on it, as far as that says so."""
-    if req.forwarded or req.get_header("X-Forwarded-For"):
-        return False
-    try:
-        return ip_address(req.remote_addr).is_loopback
-    except ValueError:
-        return False

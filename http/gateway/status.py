@@ -16,6 +16,7 @@ from actors.domain.seconds import Series
 from actors.domain.version import VERSION
 from actors.overview import Look
 from gateway.media import write_body
+from gateway.own_machine import is_local
 
 FEE_DECIMALS = Decimal("0.0001")
 
@@ -61,8 +62,9 @@ class StatusResource:
             "replica": self._replica,
             "version": VERSION,
             "generation": own.generation,
-            "controls": self._controls_url,
-            "allowed": self._allowed,
+            # Both are for viewers on this machine alone.
+            "controls": self._controls_url if is_local(req) else None,
+            "allowed": {**self._allowed, "resolve": self._allowed["resolve"] and is_local(req)},
             "story": {"tone": look.story.tone, "text": look.story.text},
             "parts": parts,
             "processors": {name: _processor(processor, living) for name, processor in self._processors.items()},

@@ -137,6 +137,12 @@ class MemoryStatusBoard:
         self.seconds.setdefault(status.replica, []).extend(seconds)
         self.happenings.extend(happenings)
 
+    def leave(self, happening: Happening) -> None:
+        if self.error is not None:
+            raise self.error
+        self.statuses.pop(happening.replica, None)
+        self.happenings.append(happening)
+
     def hear(self, seconds_max: int) -> SharedStatus:
         if self.error is not None:
             raise self.error

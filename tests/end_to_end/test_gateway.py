@@ -145,8 +145,10 @@ def test_a_graceful_stop_settles_what_can_be_settled_and_empties_the_journal(
         client.post(payments, connections=10)
         cluster.stack.replica(1).stop()
         assert Counter(client.statuses) == {202: 300}
-        assert cluster.settled() == len(cluster.charges()) == 300
+        # What was not settled in time is in Postgres, and others settle it.
         assert list((tmp_path / "journal" / "1").glob("*.journal")) == []
+        wait_until(lambda: cluster.settled() == 300)
+        assert len(cluster.charges()) == 300
 
 
 def test_a_purge_on_one_replica_empties_all_of_them(emptied: Cluster) -> None:

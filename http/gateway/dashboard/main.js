@@ -32,7 +32,7 @@ function untilVisible() {
 async function poll() {
   const after = knownUpTo();
   try {
-    const status = await ask(after === null ? "status" : `status?after=${after}`);
+    const status = await askTwice(after === null ? "status" : `status?after=${after}`);
     keep(status.history ?? {}, status.at);
     answeredAt = new Date();
     await showStatus(status);
@@ -40,6 +40,15 @@ async function poll() {
     $("main").classList.remove("stale");
   } catch (error) {
     showFailure(error);
+  }
+}
+
+/** Ask again at once: another replica may answer where one has only just begun, or has ended. */
+async function askTwice(path) {
+  try {
+    return await ask(path);
+  } catch {
+    return ask(path);
   }
 }
 

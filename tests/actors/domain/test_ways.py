@@ -38,7 +38,7 @@ def test_of_a_payment_to_which_nothing_happens_its_claim_is_told_and_nothing_is_
     bench.now_s += 1
     bench.claimed(1)
     assert waits_for(bench) == "the end of its charge on default"
-    assert told(bench) == [(1, "claimed: its row is committed", "default"), (1, "sent", "default")]
+    assert told(bench) == [(1, "claimed: its row is committed", "default"), (1, "given to its processor", "default")]
     bench.now_s += 1
     bench.ended(Outcome.SETTLED)
     bench.settled(1)
@@ -59,11 +59,11 @@ def test_failures_look_ups_and_moves_are_steps(bench: Dispatching) -> None:
     bench.settled(1)
     assert [(what, processor) for _, what, processor in told(bench)] == [
         ("claimed: its row is committed", "default"),
-        ("sent", "default"),
+        ("given to its processor", "default"),
         ("charge ended: unknown", "default"),
         ("looked up: missing", "default"),
         ("moved: its row names another processor", "fallback"),
-        ("sent", "fallback"),
+        ("given to its processor", "fallback"),
         ("charge ended: settled", "fallback"),
         ("settled: its charge is recorded", "fallback"),
     ]
