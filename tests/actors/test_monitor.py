@@ -24,6 +24,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.is_silent = False
+        self.parts = {"postgres": "ok"}
         self.last_purge: LastPurge | None = LastPurge(2, 0)
         self.settled: dict[str, int] = {"default": 0}
         self.waiting = {"held": 4, "charging": 1}
@@ -31,7 +32,7 @@ class Watched:
         self.state = BreakerState.CLOSED
 
     def readiness(self) -> Readiness:
-        return Readiness(ready=True, parts={"postgres": "ok"})
+        return Readiness(ready=True, parts=self.parts)
 
     def stats(self) -> RouterStats:
         self._answer()
@@ -166,3 +167,24 @@ def test_what_nobody_answers_for_a_second_is_no_news_when_it_is_answered_again()
     bench.replica.is_silent = False
     bench.step()
     assert [each.text for each in bench.board.happenings] == ["replica 1 started"]
+
+
+def test_a_replica_that_ends_in_good_order_says_so_and_is_not_missed() -> None:
+    bench = Bench()
+    bench.step()
+    bench.monitor.stop()
+    assert bench.board.statuses == {}
+    assert bench.board.happenings[-1].text == "replica 1 ended"
+    bench.board.error = StatusUnavailableError("planted")
+    bench.monitor.stop()
+
+
+def test_a_breaker_that_an_order_has_left_half_open_is_not_down() -> None:
+    bench = Bench()
+    began = Transition(BreakerState.CLOSED, BreakerState.OPEN, Cause.FAILURE_RATE, 1.0)
+    freed = Transition(BreakerState.FORCED_OPEN, BreakerState.HALF_OPEN, Cause.OPERATOR, 2.0)
+    bench.replica.state = BreakerState.HALF_OPEN
+    bench.replica.transitions = (DatedTransition(1000, began), DatedTransition(2000, freed))
+    bench.step()
+    seen = bench.board.statuses["1"].processors["default"]
+    assert (seen.since_ms, seen.cause, seen.is_down) == (2000, Cause.OPERATOR.value, False)

@@ -1,7 +1,5 @@
 """Who watches is told of all replicas, by readings that all who watch share."""
 
-from threading import Semaphore
-
 import pytest
 
 from actors.domain.money import Money
@@ -18,17 +16,30 @@ from tests.actors.watching import changed, second
 TOTALS = (ProcessorTotal("default", 3, Money(597, "BRL")),)
 
 
+class OneTurn:
+    """A semaphore that somebody else may hold."""
+
+    def __init__(self) -> None:
+        self.is_taken = False
+
+    def acquire(self, *, timeout: float) -> bool:  # noqa: ARG002  # as the protocol has it
+        return not self.is_taken
+
+    def release(self) -> None:
+        assert not self.is_taken
+
+
 class Watching:
     """An overview of a replica, beside whatever others tell."""
 
     def __init__(self) -> None:
-        self.board, self.runtime = MemoryStatusBoard(), VirtualRuntime()
+        self.board, self.runtime, self.replica = MemoryStatusBoard(), VirtualRuntime(), Watched()
         self.error: LedgerUnavailableError | None = None
         self.readings = 0
-        self.turns = Semaphore(1)
+        self.turns = OneTurn()
         self.monitor = Monitor(
             name="1",
-            replica=Watched(),
+            replica=self.replica,
             board=self.board,
             answers=lambda: PostAnswers(0, (0, 0)),
             usage=lambda: ReplicaUsage(0, None, 0),
@@ -99,27 +110,25 @@ def test_without_postgres_the_totals_are_not_known() -> None:
     assert watching.overview.look().totals is None
 
 
+def test_a_postgres_that_is_in_trouble_is_not_asked_for_totals() -> None:
+    watching = Watching()
+    watching.replica.parts = {"postgres": "hangs"}
+    watching.step()
+    assert (watching.overview.look().totals, watching.readings) == (None, 0)
+
+
+def test_who_waits_for_the_reading_of_others_too_long_is_told_the_one_before() -> None:
+    watching = Watching()
+    watching.step()
+    look = watching.overview.look()
+    watching.turns.is_taken = True
+    watching.runtime.advance(SHARED_S + 1)
+    assert watching.overview.look() is look
+
+
 def test_who_does_not_get_a_turn_in_time_is_refused() -> None:
     watching = Watching()
     watching.step()
-    overview = Overview(
-        name="1",
-        monitor=watching.monitor,
-        board=watching.board,
-        queries=watching,
-        bounds_s=(0.001,),
-        runtime=watching.runtime,
-        make_turns=lambda _: NoTurn(),
-    )
+    watching.turns.is_taken = True
     with pytest.raises(GatewayUnavailableError, match="not read in time"):
-        overview.look()
-
-
-class NoTurn:
-    """A semaphore that nobody gets."""
-
-    def acquire(self, *, timeout: float) -> bool:  # noqa: ARG002  # as the protocol has it
-        return False
-
-    def release(self) -> None:
-        raise AssertionError("nobody had a turn")
+        watching.overview.look()

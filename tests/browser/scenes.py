@@ -94,7 +94,6 @@ def replica(**changes: Any) -> Status:  # noqa: ANN401  # of each field its own 
         "silentForS": 0.3,
         "upS": 1234.5,
         "leased": True,
-        "standsAside": False,
         "waiting": 0,
         "journalBytes": 123_456,
         "memoryMb": 64.2,
@@ -257,7 +256,7 @@ def crowded() -> Status:
     long = {"waiting": 987_654, "journalBytes": 987_654_321, "memoryMb": 987.6, "memoryMaxMb": 999.9, "upS": 9_876_543}
     status["replicas"] |= {
         "gateway-replica-7f9c6d5b4-x2x9q": replica(**long, answersPerS=123_456.7, readiness="degraded", leased=False),
-        "4": replica(silentForS=543.2, standsAside=True),
+        "4": replica(silentForS=543.2),
     }
     history = status["history"]
     history["accepted"], history["waiting"] = series(123_456), series(987_654)

@@ -77,6 +77,7 @@ def test_an_outage_and_a_death_are_followed_by_clicking_and_the_numbers_are_thos
 
     page.get_by_role("button", name="Kill 2").click()
     expect(page.locator("#events")).to_contain_text("replica 2 started again", timeout=WAIT_MS)
+    page.locator("#events").scroll_into_view_if_needed()
     picture(page, "page-killed")
 
     button(page, "default", "Pull the plug").click()

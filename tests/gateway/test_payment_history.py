@@ -67,3 +67,12 @@ def test_an_unknown_payment_has_no_history(client: falcon.testing.TestClient, ga
     assert client.simulate_get("/payments/7/history").status_code == 400
     gateway.error = GatewayUnavailableError("planted")
     assert client.simulate_get(f"/payments/{ID}/history").status_code == 503
+
+
+def test_of_one_that_stands_in_a_journal_alone_just_that_is_told(
+    client: falcon.testing.TestClient, gateway: FakeGateway
+) -> None:
+    gateway.statuses[ID] = PaymentStatus(ID, MONEY)
+    told = client.simulate_get(f"/payments/{ID}/history").json
+    assert told["steps"] == [{"at": None, "what": "accepted: it is in a journal", "processor": None, "replica": None}]
+    assert told["waitsFor"] == "room in memory: it stands in a journal"

@@ -162,3 +162,11 @@ def test_without_redis_the_parts_say_so(client: falcon.testing.TestClient, gatew
 def test_a_replica_that_cannot_tell_answers_503(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
     gateway.error = GatewayUnavailableError("planted")
     assert client.simulate_get("/status").status_code == 503
+
+
+def test_viewers_on_other_machines_are_offered_nothing_that_is_for_this_one(gateway: FakeGateway) -> None:
+    app = create_app(
+        gateway, gateway, gateway, gateway, allow_purge=False, allow_force=True, controls_url="http://127.0.0.1:9"
+    )
+    told = falcon.testing.TestClient(app).simulate_get("/status", remote_addr="192.0.2.7").json
+    assert (told["controls"], told["allowed"]) == (None, {"resolve": False, "force": True})

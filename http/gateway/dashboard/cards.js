@@ -73,18 +73,13 @@ export function replicaCards({ replicas }) {
       terms([
         ["answers a second", format.decimal(replica.answersPerS)],
         ["waiting", format.count(replica.waiting)],
-        ["lease", describeLease(replica), replica.leased && !replica.standsAside ? "" : "warn"],
+        ["lease", replica.leased ? "held" : "none", replica.leased ? "" : "warn"],
         ["journal", format.bytes(replica.journalBytes)],
         ["memory", format.megabytes(replica.memoryMb) + memoryMax, full ? "warn" : ""],
         ["up for", format.duration(replica.upS)],
         ["version", replica.version],
       ]));
   });
-}
-
-function describeLease({ leased, standsAside }) {
-  if (standsAside) return "stands aside";
-  return leased === null ? UNKNOWN : leased ? "held" : "none";
 }
 
 /** Describe what was charged and what it cost, currency by currency. */

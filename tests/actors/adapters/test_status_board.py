@@ -92,6 +92,14 @@ def test_a_key_of_another_kind_is_replaced(board: RedisStatusBoard, client: "red
     assert [each.status for each in board.hear(10).heard] == [CALM]
 
 
+def test_nothing_is_heard_of_who_has_left_but_that_it_has(board: RedisStatusBoard, other: RedisStatusBoard) -> None:
+    board.tell(CALM, [], [START])
+    ended = Happening(NOW_MS + 1, "1", "replica", "warn", "replica 1 ended")
+    board.leave(ended)
+    shared = other.hear(1)
+    assert (shared.heard, shared.happenings) == ((), (START, ended))
+
+
 def test_without_redis_it_says_so() -> None:
     with closing(RedisStatusBoard("redis://127.0.0.1:1/0", HostDirectory(), "1")) as board:
         with pytest.raises(StatusUnavailableError, match="Redis"):
