@@ -98,12 +98,14 @@ class Overview:
         missed_s = min(self._runtime.now_s() - self._looked_at_s, KEPT_S)
         # A Postgres that hangs would have everybody who watches wait for it.
         totals = self._totals() if own.parts.get("postgres") == "ok" else None
-        shared, trouble = self._hear(min(int(missed_s) + LATE_S, KEPT_S))
+        seconds_max = min(int(missed_s) + LATE_S, KEPT_S)
+        shared, trouble = self._hear(seconds_max)
         # What this replica has told may be away again, with Redis; what it knows is not.
         silent_for_s = max(0.0, (self._runtime.now_ms() - own.at_ms) / 1000)
         others = (each for each in shared.heard if each.status.replica != self._name)
         heard = tuple(sorted((HeardStatus(own, silent_for_s), *others), key=lambda each: each.status.replica))
-        for replica, seconds in {**shared.seconds, self._name: tuple(self._monitor.seconds)}.items():
+        own_seconds = tuple(self._monitor.seconds)[-seconds_max:]
+        for replica, seconds in {**shared.seconds, self._name: own_seconds}.items():
             self._seconds.add(replica, seconds, self._now_s())
         happenings = shared.happenings or tuple(self._monitor.happenings)
         story = tell(heard, self._settled_per_s(heard))

@@ -139,6 +139,7 @@ def production_parts(settings: Settings) -> Parts:
     runtime = GeventRuntime()
     hosts = HostDirectory()
     connections, fence = Connections(settings.database_url, hosts), Fence(settings.replica)
+    limit = memory_bytes_max()
     instance = cache(partial(own_instance, settings.journal_dir / settings.replica))
     charging = tuple(processor for processor in settings.processors if processor.charges)
     return Parts(
@@ -150,9 +151,7 @@ def production_parts(settings: Settings) -> Parts:
         purges=PostgresPurge(connections, settings.replica),
         board=RedisHealthBoard(settings.redis_url, hosts, settings.replica, tuple(each.name for each in charging)),
         status_board=RedisStatusBoard(settings.redis_url, hosts, settings.replica),
-        usage=lambda: ReplicaUsage(
-            memory_bytes(), memory_bytes_max(), folder_bytes(settings.journal_dir / settings.replica)
-        ),
+        usage=lambda: ReplicaUsage(memory_bytes(), limit, folder_bytes(settings.journal_dir / settings.replica)),
         probe=HttpHealthProbe(charging, runtime.now_ms, hosts),
         clients={
             processor.name: HttpProcessorClient(

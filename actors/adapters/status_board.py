@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgpack
 import msgspec
 import redis
+from redis.client import Pipeline
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.redis_client import connect, is_foreign, run
@@ -56,9 +57,7 @@ class RedisStatusBoard:
             pipeline.expire(REPLICAS_KEY, TTL_S)
             for key, (items, most) in lists.items():
                 if items:
-                    pipeline.rpush(key, *map(_packed, items))
-                    pipeline.ltrim(key, -most, -1)
-                    pipeline.expire(key, TTL_S)
+                    _append(pipeline, key, items, most)
             run(pipeline)
 
         self._use(add, (REPLICAS_KEY, *lists))
@@ -67,9 +66,7 @@ class RedisStatusBoard:
         def add() -> None:
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.delete(_status_key(self._replica))
-            pipeline.rpush(HAPPENINGS_KEY, _packed(happening))
-            pipeline.ltrim(HAPPENINGS_KEY, -HAPPENINGS_MAX, -1)
-            pipeline.expire(HAPPENINGS_KEY, TTL_S)
+            _append(pipeline, HAPPENINGS_KEY, [happening], HAPPENINGS_MAX)
             run(pipeline)
 
         self._use(add, (HAPPENINGS_KEY,))
@@ -117,6 +114,13 @@ class RedisStatusBoard:
                 return use()
         except redis.RedisError as error:
             raise StatusUnavailableError(f"Redis: {error}") from error
+
+
+def _append(pipeline: Pipeline, key: str, items: Sequence[Second | Happening], most: int) -> None:
+    """Append to a list that keeps no more than its last items."""
+    pipeline.rpush(key, *map(_packed, items))
+    pipeline.ltrim(key, -most, -1)
+    pipeline.expire(key, TTL_S)
 
 
 def _status_key(replica: str) -> str:

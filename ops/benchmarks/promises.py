@@ -5,10 +5,9 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from http import HTTPStatus
 from pathlib import Path
 from statistics import median
@@ -27,10 +26,9 @@ from actors.domain.processors import ALL_CURRENCIES
 from actors.domain.wall_clock import ClockReading
 from gateway.payment_body import parse_payment
 from ops.benchmarks.deployment import Deployment
+from ops.benchmarks.own_postgres import own_postgres
 from ops.benchmarks.usage import process_tree
 from ops.environment import ROOT
-from ops.migrate import migrate
-from ops.stack.embedded import PostgresServer
 
 PAYMENT_ID = UUID("4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3")
 PARSED = 200_000
@@ -77,7 +75,7 @@ def _parse_us(body: bytes, *, is_msgpack: bool) -> float:
 
 def _measure_writes(payments: int) -> dict[str, dict[str, float]]:
     """Write claims and settlements one by one, then in the product's batches; each commit is synced."""
-    with _database() as url, closing(Connections(url, HostDirectory())) as connections:
+    with own_postgres() as url, closing(Connections(url, HostDirectory())) as connections:
         connections.open()
         fence = Fence("bench")
         PostgresLeases(connections, fence, lambda: UUID(int=0)).register(0, ClockReading(NOW_MS, NOW_MS))
@@ -108,20 +106,6 @@ def _write_in_batches(url: str, store: PostgresPayments, first: int, payments: i
         "log_bytes_per_payment": round(written / payments),
         "syncs_per_payment": round(2 / size, 3),
     }
-
-
-@contextmanager
-def _database() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="fiel-promises-") as folder:
-        server = PostgresServer(Path(folder) / "data", log=Path(folder) / "log")
-        Path(folder).chmod(0o755)
-        try:
-            server.start()
-            server.wait_ready()
-            migrate(server.url)
-            yield server.url
-        finally:
-            server.erase()
 
 
 def _measure_starts(starts: int) -> dict[str, float]:

@@ -2,12 +2,10 @@
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from random import Random
 from statistics import quantiles
 from threading import Event, Thread
@@ -25,8 +23,7 @@ from actors.adapters.postgres.payments import PostgresPayments
 from actors.domain.payment import Claim, Payment, Settlement
 from actors.domain.wall_clock import ClockReading
 from actors.summaries import AT_ONCE_MAX
-from ops.migrate import migrate
-from ops.stack.embedded import PostgresServer
+from ops.benchmarks.own_postgres import own_postgres
 
 P99_MS_MAX = 20
 """The target for every window, asked by one or by `ASKERS` at once while batches are written."""
@@ -115,31 +112,21 @@ def _windows(start_ms: int, rng: Random) -> Mapping[str, Callable[[], Bounds]]:
 @contextmanager
 def _filled(settlements: int, numerator_ms: int, denominator: int) -> Iterator[str]:
     """Run a Postgres with settlements at a steady pace that end at `END_MS`."""
-    with tempfile.TemporaryDirectory(prefix="fiel-summary-") as folder:
-        server = PostgresServer(Path(folder) / "data", log=Path(folder) / "log")
-        Path(folder).chmod(0o755)
-        try:
-            server.start()
-            server.wait_ready()
-            migrate(server.url)
-            started_s = perf_counter()
-            with psycopg.connect(server.url, autocommit=True) as connection:
-                connection.execute("SET synchronous_commit = off")
-                for first in range(0, settlements, FILL_ROWS):
-                    numbers = first, min(first + FILL_ROWS, settlements) - 1
-                    connection.execute(FILL, (END_MS, numerator_ms, denominator, *numbers))
-                connection.execute("VACUUM ANALYZE")
-                size = connection.execute(
-                    "SELECT pg_table_size('settlement_sum'), pg_database_size(current_database())"
-                )
-                sums_bytes, all_bytes = size.fetchone() or (0, 0)
-            _say(
-                f"{settlements} settlements: {perf_counter() - started_s:.0f} s, {all_bytes >> 20} MiB, "
-                f"of which sums {sums_bytes >> 20} MiB"
-            )
-            yield server.url
-        finally:
-            server.erase()
+    with own_postgres() as url:
+        started_s = perf_counter()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SET synchronous_commit = off")
+            for first in range(0, settlements, FILL_ROWS):
+                numbers = first, min(first + FILL_ROWS, settlements) - 1
+                connection.execute(FILL, (END_MS, numerator_ms, denominator, *numbers))
+            connection.execute("VACUUM ANALYZE")
+            size = connection.execute("SELECT pg_table_size('settlement_sum'), pg_database_size(current_database())")
+            sums_bytes, all_bytes = size.fetchone() or (0, 0)
+        _say(
+            f"{settlements} settlements: {perf_counter() - started_s:.0f} s, {all_bytes >> 20} MiB, "
+            f"of which sums {sums_bytes >> 20} MiB"
+        )
+        yield url
 
 
 def _measure(url: str, window: Callable[[], Bounds], askers: int, questions: int) -> Figure:

@@ -8,7 +8,7 @@ from actors.domain.breaker_causes import Cause
 from actors.domain.money import Money
 from actors.domain.payment import EndState, Payment
 from actors.domain.records import PaymentState, Position, ProcessorTotal
-from actors.domain.replica_status import HeardStatus, ReplicaStatus
+from actors.domain.replica_status import HeardStatus
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.routing import Reason
 from actors.domain.seconds import Series
@@ -24,6 +24,7 @@ from actors.overview import Look
 from actors.queries import PaymentStatus
 from actors.readiness import Readiness
 from actors.summaries import WindowSummary
+from tests.actors.watching import CALM
 
 NOW_MS = 1_752_582_896_789
 ALL_WELL = Readiness(ready=True, parts={"journal": "ok", "actors": "ok", "postgres": "ok", "redis": "ok"})
@@ -51,28 +52,6 @@ OPENED = ProcessorStatus(
 )
 
 
-QUIET = ReplicaStatus(
-    replica="1",
-    at_ms=NOW_MS,
-    started_at_ms=NOW_MS - 65_000,
-    version="0.1.0",
-    generation=0,
-    readiness="ready",
-    parts=ALL_WELL.parts,
-    waiting={"held": 0},
-    unresolved=0,
-    disputes=0,
-    closed={"declined": 0, "mismatched": 0},
-    adopted=0,
-    answers_per_s=0.0,
-    memory_bytes=65_000_000,
-    memory_bytes_max=None,
-    journal_bytes=4096,
-    processors={},
-)
-"""A replica to which nothing happens."""
-
-
 def totals(currency: str = "BRL", **minor: int) -> dict[str, ProcessorTotal]:
     """Make the totals of processors, each of as many charges as minor units."""
     return {name: ProcessorTotal(name, amount, Money(amount, currency)) for name, amount in minor.items()}
@@ -95,7 +74,7 @@ class FakeGateway:
         self.statuses: dict[UUID, PaymentStatus] = {}
         self.told_ways: tuple[ToldWay, ...] = ()
         """What replicas tell of the way of every payment."""
-        self.seen = Look((HeardStatus(QUIET, 0.2),), (), (), Story("good", "all is well"), None)
+        self.seen = Look((HeardStatus(CALM, 0.2),), (), (), Story("good", "all is well"), None)
         """What is seen of all replicas."""
         self.last_seconds = Series(NOW_MS // 1000)
         self.series_asked: list[tuple[tuple[str, ...], int | None]] = []
