@@ -95,8 +95,11 @@ def test_a_twin_has_the_name_of_the_first_replica_and_nothing_else_of_it(tmp_pat
     fault = ScheduledFault(0, "start", "twin", 1)
     twin.begin(fault)
     try:
-        assert twin.process.pid is not None
-        given = environment(twin.process.pid)
+        pid = twin.process.pid
+        assert pid is not None
+        # Linux tells of no environment for a moment within each exec, and the launcher executes gunicorn.
+        wait_until(lambda: "REPLICA" in environment(pid))
+        given = environment(pid)
     finally:
         twin.end(fault)
     assert twin.process.pid is None
