@@ -1,7 +1,8 @@
 """Migrates a database to the schema of this checkout: `DATABASE_URL=... python -m ops.migrate`.
 
 The numbered files are applied in order, each once and in a transaction of its own. A PostgreSQL that is just starting
-is waited for, and several processes that migrate at the same time wait for one another.
+is waited for, and several processes that migrate at the same time wait for one another. A database that a later release
+has migrated is left as it is: that release only adds to what this one needs (docs/operations.md, "Upgrade").
 """
 
 import hashlib
@@ -72,7 +73,7 @@ def migrate(database_url: str, *, directory: Path = MIGRATIONS, wait_s: float = 
 
     Raises:
         OpsError: there was no connection within `wait_s` seconds, a migration failed, or one that was applied earlier
-            has changed or is missing.
+            has changed.
     """
     migrations = read_migrations(directory)
     with _connect(database_url, wait_s) as connection:
@@ -105,9 +106,9 @@ def _missing(connection: psycopg.Connection, migrations: list[Migration]) -> lis
     rows = connection.execute("SELECT version, name, checksum FROM schema_migration ORDER BY version").fetchall()
     known = {migration.version: migration for migration in migrations}
     for version, name, checksum in rows:
-        if version not in known:
-            raise OpsError(f"the database has migration {version:04}_{name}, this checkout has not: use a newer one")
-        if known[version].checksum != checksum:
+        # A later release has migrated it already, and this one runs beside it, or in its place again.
+        is_later = version > len(migrations)
+        if not is_later and known[version].checksum != checksum:
             raise OpsError(
                 f"migration {version:04}_{name} has changed since it was applied: restore it, and add a new one instead"
             )

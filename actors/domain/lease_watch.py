@@ -23,7 +23,7 @@ class _Sighting:
     since_s: float
     """When this beat was seen first."""
     before_s: float | None
-    """When it had not come yet; None where it was there at the first look."""
+    """When it had not come yet; None where it was there at the first look, or has not brought clocks of its own."""
 
 
 class LeaseWatch:
@@ -46,7 +46,10 @@ class LeaseWatch:
             if not state.has_left:
                 last = self._seen.get(state.name)
                 is_still = last is not None and (last.state.epoch, last.state.beats) == (state.epoch, state.beats)
-                seen[state.name] = last if last and is_still else _Sighting(state, now_s, before_s)
+                # A release that publishes no clocks leaves those of a later one that it has followed.
+                is_stale = last is not None and last.state.clock == state.clock
+                sighting = _Sighting(state, now_s, None if is_stale else before_s)
+                seen[state.name] = last if last and is_still else sighting
         self._seen = seen
 
     def watched_s(self, now_s: float) -> float:

@@ -53,6 +53,7 @@ class ManagedProcess:
         env: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         uid: int = -1,
+        cwd: Path = ROOT,
     ) -> None:
         self.name = name
         self.log = log
@@ -60,6 +61,7 @@ class ManagedProcess:
         self._env = env
         self._stop_signal = stop_signal
         self._uid = uid
+        self._cwd = cwd
         self._popen: subprocess.Popen[bytes] | None = None
         self._log_offset = 0
 
@@ -86,7 +88,7 @@ class ManagedProcess:
             self._popen = _spawner.submit(
                 subprocess.Popen,
                 [*launcher(self._stop_signal, self._uid), *self._command],
-                cwd=ROOT,
+                cwd=self._cwd,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

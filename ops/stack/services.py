@@ -1,10 +1,12 @@
 """The services of a stack that run the project's own code: replicas of the gateway and simulated processors."""
 
+import os
 import sys
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 
 from actors.domain.processors import Processor
-from ops.environment import PYTHON_PATH
+from ops.environment import PYTHON_PATH, ROOT
 from ops.stack.process import ManagedProcess
 from ops.stack.settings import StackOptions
 
@@ -12,13 +14,16 @@ from ops.stack.settings import StackOptions
 class ReplicaProcess(ManagedProcess):
     """One replica of the gateway: gunicorn with its only worker."""
 
-    def __init__(self, number: int, options: StackOptions, env: dict[str, str]) -> None:
+    def __init__(self, number: int, options: StackOptions, env: dict[str, str], checkout: Path = ROOT) -> None:
+        """Run the code of `checkout`, which may be another release, with this interpreter and its packages."""
         self.port = options.replica_ports[number - 1]
         bind = f"0.0.0.0:{options.port},[::]:{options.port},127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", options.application]
         name = f"replica-{number}"
         log = options.state_dir / "log" / f"{name}.log"
-        super().__init__(name, command, log=log, env=env | {"REPLICA": str(number), "BIND": bind})
+        path = f"{checkout}{os.pathsep}{checkout / 'http'}"
+        env = env | {"REPLICA": str(number), "BIND": bind, "PYTHONPATH": path}
+        super().__init__(name, command, log=log, env=env, cwd=checkout)
 
     @property
     def url(self) -> str:

@@ -60,10 +60,13 @@ def test_a_migration_that_changed_after_it_was_applied_is_refused(empty_database
         migrate(empty_database_url, directory=folder)
 
 
-def test_a_database_ahead_of_the_checkout_is_refused(empty_database_url: str, folder: Path) -> None:
+def test_a_database_that_a_later_release_has_migrated_is_left_as_it_is(empty_database_url: str, folder: Path) -> None:
+    (folder / "0003_later.sql").write_text("INSERT INTO thing VALUES (3);")
     migrate(empty_database_url, directory=folder)
-    (folder / "0002_fill.sql").unlink()
-    with pytest.raises(OpsError, match="the database has migration 0002_fill, this checkout has not"):
+    (folder / "0003_later.sql").unlink()
+    assert migrate(empty_database_url, directory=folder) == []
+    (folder / "0002_fill.sql").write_text(SECOND + " ")
+    with pytest.raises(OpsError, match="0002_fill has changed since it was applied"):
         migrate(empty_database_url, directory=folder)
 
 

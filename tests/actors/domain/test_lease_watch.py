@@ -1,15 +1,16 @@
 """Who lives is told by beats that others see, over the observer's own time alone."""
 
+from dataclasses import replace
+
 from actors.domain.lease_watch import FRESH_S, LEASE_S, UNSEEN_S_MAX, LeaseWatch
 from actors.domain.records import ReplicaState
 from actors.domain.wall_clock import ClockReading
 
-READING = ClockReading(7, 8)
 STEP_S = 0.25
 
 
 def replica(name: str, beats: int, epoch: int = 1, *, has_left: bool = False) -> ReplicaState:
-    return ReplicaState(name, epoch, str(beats), 0, has_left, 0, READING)
+    return ReplicaState(name, epoch, str(beats), 0, has_left, 0, ClockReading(beats, 8))
 
 
 class Observer:
@@ -90,3 +91,10 @@ def test_a_replica_that_appears_was_seen_to_beat() -> None:
 def test_the_clock_of_a_release_that_publishes_none_is_left_out() -> None:
     silent = ReplicaState("1", 1, "2", 0, has_left=False, published_ms=0, clock=None)
     assert Observer().look(replica("1", 1)).look(silent).clocks == []
+
+
+def test_clocks_that_a_later_release_has_left_under_a_name_are_left_out() -> None:
+    goes_on = [replace(replica("1", beats, epoch=2), clock=ClockReading(5, 8)) for beats in range(6, 9)]
+    observer = Observer().look(replica("1", 4)).look(replica("1", 5))
+    assert [name for name, _, _ in observer.clocks] == ["1"]
+    assert [observer.look(each).clocks for each in goes_on] == [[]] * 3
