@@ -3,14 +3,10 @@
 import logging
 from typing import Protocol
 
-from actors.domain.records import SeenStore, StoreIdentity
+from actors.domain.records import FORGOTTEN_S, SeenStore, StoreIdentity
 from actors.ports import LeaseStore, Runtime
 
 logger = logging.getLogger(__name__)
-
-TOLD_S = 3600.0
-"""How long readiness tells of it, and how long it is told again to each process that begins: until then, a payment that
-comes from a journal or a row may be one of which Postgres has forgotten more."""
 
 
 class StoreMemory(Protocol):
@@ -46,7 +42,7 @@ class StoreWatch:
     def has_forgotten(self) -> bool:
         """Ask Postgres which it is; return whether it may have forgotten something, once for each time.
 
-        What an earlier process has found within `TOLD_S` is returned once as well.
+        What an earlier process has found within `FORGOTTEN_S` is returned once as well.
 
         Raises:
             LedgerUnavailableError: it does not answer.
@@ -64,19 +60,20 @@ class StoreWatch:
     def remember(self) -> None:
         """Remember, over the end of this process, the Postgres that answered last; called after each heartbeat.
 
-        For `TOLD_S` after a change the one before it stays remembered. A process that starts meanwhile then notices the
-        change as well: else it would rely on old rows of payments for which processors still had to be asked.
+        For `FORGOTTEN_S` after a change the one before it stays remembered. A process that starts meanwhile then
+        notices the change as well: else it would rely on old rows of payments for which processors still had to be
+        asked.
         """
         if self._seen is not None:
             self._seen = self._seen.noted()
             self._memory.remember(SeenStore(self._seen, self._forgot_at_ms))
 
     def describe(self) -> str | None:
-        """Tell of a Postgres that forgot, for `TOLD_S`; None where there was none."""
+        """Tell of a Postgres that forgot, for `FORGOTTEN_S`; None where there was none."""
         if self._forgot_at_ms is None or not self._forgot_lately():
             return None
         ago_s = (self._runtime.now_ms() - self._forgot_at_ms) / 1000
         return f"it may have forgotten, {ago_s:.0f} s ago, what it had acknowledged: {self._change}"
 
     def _forgot_lately(self) -> bool:
-        return self._forgot_at_ms is not None and self._runtime.now_ms() - self._forgot_at_ms <= TOLD_S * 1000
+        return self._forgot_at_ms is not None and self._runtime.now_ms() - self._forgot_at_ms <= FORGOTTEN_S * 1000

@@ -25,6 +25,7 @@ from actors.domain.lifecycle_events import (
     Moved,
     MoveRejected,
     PauseEnded,
+    PerhapsForgotten,
     Replayed,
     Resolved,
     RowDoubted,
@@ -34,7 +35,7 @@ from actors.domain.lifecycle_events import (
 from actors.domain.payment import Claim, EndState, Payment
 from actors.domain.processor_view import Availability
 from actors.domain.rechecks import Recheck, Rechecks
-from actors.domain.records import NEVER_MS, LookUpResult, Watermarks
+from actors.domain.records import FORGOTTEN_S, NEVER_MS, LookUpResult, Watermarks
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.retries import Pauses, RetryLimits
 from actors.domain.routing import TAKEN_BY_NOBODY, Choice, Routes
@@ -76,8 +77,8 @@ class Dispatcher:
         """How many are both."""
         self._ended_meanwhile: set[UUID] | None = None
         """Payments that have ended here since rows began to be read; None while none are read."""
-        self._store_changed = False
-        """Whether Postgres may have forgotten something since this dispatcher began."""
+        self._store_changed_at_s: float | None = None
+        """When Postgres was last found to have perhaps forgotten something; None where it was not since the start."""
         self._asked = window_max
         """Payments that the intake was asked for and has not given yet; it begins by owing a whole window."""
         self._behind = 0
@@ -164,9 +165,10 @@ class Dispatcher:
     def store_changed(self, now_s: float) -> None:
         """Note that Postgres may have forgotten what it had acknowledged: no row can be relied on any more.
 
-        Payments that never had a row are not concerned.
+        Payments that are here and never had a row are not concerned. One that is posted within `FORGOTTEN_S` may have
+        been charged before, by any processor.
         """
-        self._store_changed = True
+        self._store_changed_at_s = now_s
         self._held = HeldPayments(self.routes.cheapest_first)
         for asides in self._asides.values():
             asides.clear()
@@ -357,7 +359,7 @@ class Dispatcher:
             self._lives[key] = life = Lifecycle(claim.payment, is_adopted=True)
             self._adopted += 1
             self.adopted_in_all += 1
-        if self._store_changed:
+        if self._store_changed_at_s is not None:
             self._apply(life, Replayed(self._names, must_answer=True), now_s)
         self._apply(life, Adopted(claim.processor, claim.attempts, claim.moves, oldest_stamp_ms), now_s)
         self._accept_rivals(key, now_s)
@@ -365,9 +367,12 @@ class Dispatcher:
     def _accept(self, payment: Payment, now_s: float, *, replayed: bool) -> None:
         key = payment.correlation_id
         life = self._lives.get(key)
+        changed_at_s = self._store_changed_at_s
         if life is None:
             self._lives[key] = life = Lifecycle(payment)
             self._held.add(life)
+            if changed_at_s is not None and now_s - changed_at_s < FORGOTTEN_S:
+                self._apply(life, PerhapsForgotten(self._names, changed_at_s), now_s)
         elif life.payment.money != payment.money:
             if life.has_row:
                 # Postgres finds the row, compares the amounts, and the other one is reported.
@@ -378,7 +383,7 @@ class Dispatcher:
         elif life.has_row:
             self._work.recorded.append(key)
         if replayed:
-            self._apply(life, Replayed(self._names, must_answer=self._store_changed), now_s)
+            self._apply(life, Replayed(self._names, must_answer=changed_at_s is not None), now_s)
 
     def _accept_rivals(self, key: UUID, now_s: float) -> None:
         """Accept the rivals of a payment again; those that still have to wait for its row become rivals again."""

@@ -26,6 +26,7 @@ from actors.domain.lifecycle_events import (
     Moved,
     MoveRejected,
     PauseEnded,
+    PerhapsForgotten,
     Replayed,
     Resolved,
     RowDoubted,
@@ -247,6 +248,8 @@ class Lifecycle:
                 return self._adopted(event, now_s)
             case Replayed(processors, must_answer):
                 return self._replayed(processors, now_s, must_answer=must_answer)
+            case PerhapsForgotten(processors, since_s):
+                return self._replayed(processors, since_s, must_answer=True)
             case RowDoubted(processors):
                 return self._row_doubted(processors, now_s)
             case Unconfigured():
@@ -345,9 +348,9 @@ class Lifecycle:
         self.state = State.HELD
         return Effect.HOLD_FIRST
 
-    def _replayed(self, processors: tuple[str, ...], now_s: float, *, must_answer: bool) -> Effect:
+    def _replayed(self, processors: tuple[str, ...], since_s: float, *, must_answer: bool) -> Effect:
         if not self.has_row and self.state in {State.HELD, State.CLAIMING}:
-            self._ask_everywhere(processors, now_s, must_answer=must_answer or self.must_answer)
+            self._ask_everywhere(processors, since_s, must_answer=must_answer or self.must_answer)
         return Effect.NONE
 
     def _row_doubted(self, processors: tuple[str, ...], now_s: float) -> Effect:
@@ -358,10 +361,10 @@ class Lifecycle:
             self._ask_everywhere(processors, now_s, must_answer=True)
         return Effect.NONE
 
-    def _ask_everywhere(self, processors: tuple[str, ...], now_s: float, *, must_answer: bool) -> None:
+    def _ask_everywhere(self, processors: tuple[str, ...], since_s: float, *, must_answer: bool) -> None:
         self.unasked, self.must_answer = processors, must_answer
         if must_answer:
-            self.doubted_since_s = now_s
+            self.doubted_since_s = since_s
 
     def _claim_anew(self) -> Effect:
         self.doubted = self.has_row = False

@@ -68,6 +68,16 @@ class Replayed:
 
 
 @dataclass(frozen=True, slots=True)
+class PerhapsForgotten:
+    """A client has posted the payment, and Postgres may have forgotten that it was charged long ago."""
+
+    processors: tuple[str, ...]
+    """All that are configured: each has to say that it does not know the payment before its first charge."""
+    since_s: float
+    """When it was found that Postgres may have forgotten something: nothing that it forgot was sent later."""
+
+
+@dataclass(frozen=True, slots=True)
 class RowDoubted:
     """Postgres may have forgotten the row, or what it said last."""
 
@@ -151,6 +161,7 @@ Event = (
     | MoveRejected
     | Adopted
     | Replayed
+    | PerhapsForgotten
     | RowDoubted
     | Unconfigured
     | DeclinedByAll

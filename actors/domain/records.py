@@ -91,6 +91,11 @@ class StoreIdentity:
         return f"{where} with {self.noted_position} noted"
 
 
+FORGOTTEN_S = 3600.0
+"""How long it counts that Postgres may have forgotten something: until then, a payment that comes from a journal, a row
+or a client may be one of which it has forgotten more."""
+
+
 @dataclass(frozen=True, slots=True)
 class SeenStore:
     """What a replica remembers of Postgres over the end of its process."""

@@ -19,6 +19,7 @@ from actors.domain.lifecycle_events import (
     Moved,
     MoveRejected,
     PauseEnded,
+    PerhapsForgotten,
     Replayed,
     Resolved,
     RowDoubted,
@@ -147,6 +148,8 @@ def _words(event: Event, row: str | None) -> tuple[str, str | None] | None:  # n
             return "taken up from its row", processor
         case Replayed():
             return "taken up from a journal", None
+        case PerhapsForgotten():
+            return "posted after Postgres may have forgotten payments", None
         case RowDoubted():
             return "Postgres may have forgotten its row", row
         case ClaimRejected():

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from actors.domain.records import StoreIdentity
+from actors.domain.records import FORGOTTEN_S, StoreIdentity
 from actors.errors import LedgerUnavailableError
-from actors.store_watch import TOLD_S, StoreWatch
+from actors.store_watch import StoreWatch
 from ops.simulation.journals import MemoryStoreMemory
 from ops.simulation.stores import MemoryLeases
 from tests.actors.fakes import VirtualRuntime
@@ -60,7 +60,7 @@ def test_another_one_may_have_forgotten_something_which_is_told_once_and_said_fo
     watch.runtime.advance(60.0)
     described = watch.watch.describe()
     assert described == (f"it may have forgotten, 60 s ago, what it had acknowledged: {SEEN} was followed by {other}")
-    watch.runtime.advance(TOLD_S)
+    watch.runtime.advance(FORGOTTEN_S)
     assert watch.watch.describe() is None
 
 
@@ -77,7 +77,7 @@ def test_it_is_told_to_each_process_that_begins_within_the_hour() -> None:
     first.has_forgotten()
     assert first.has_forgotten(OTHERS[0])
     first.watch.remember()
-    for waited_s, is_told in ((60.0, True), (TOLD_S - 61.0, True), (62.0, False)):
+    for waited_s, is_told in ((60.0, True), (FORGOTTEN_S - 61.0, True), (62.0, False)):
         later = Watch(first.memory)
         later.runtime.advance(first.runtime.now_s() - later.runtime.now_s() + waited_s)
         first = later

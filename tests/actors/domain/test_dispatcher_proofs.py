@@ -8,9 +8,9 @@ from actors.domain.lifecycle import State
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
 from actors.domain.rechecks import RECHECKS_MAX
-from actors.domain.records import NOTHING_MISSING, LookUpResult
+from actors.domain.records import FORGOTTEN_S, NOTHING_MISSING, LookUpResult
 from actors.domain.work import Work
-from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, ids, payment, payments
+from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, PROCESSORS, Dispatching, ids, payment, payments
 
 (ONE,) = ids(1)
 
@@ -273,14 +273,61 @@ def test_a_processor_that_does_not_answer_keeps_what_postgres_may_have_forgotten
         work = subject.advance(HORIZON_S)
 
 
-def test_new_payments_are_charged_at_once_also_after_postgres_may_have_forgotten() -> None:
+def test_new_payments_that_were_there_when_postgres_forgot_are_charged_at_once() -> None:
     subject = Dispatching()
     subject.announce("default", takes=0)
     subject.accept(1)
     subject.store_changed()
     subject.announce("default")
-    assert subject.accept(2).claims == [Claim(payment(1), "default"), Claim(payment(2), "default")]
-    assert subject.claimed(1, 2).charges == {"default": payments(1, 2)}
+    assert subject.decide().claims == [Claim(payment(1), "default")]
+    assert subject.claimed(1).charges == {"default": payments(1)}
+
+
+def test_what_is_posted_after_postgres_may_have_forgotten_is_settled_where_it_was_charged_before() -> None:
+    subject = Dispatching()
+    subject.store_changed()
+    subject.advance(HORIZON_S)
+    assert subject.accept(1).claims == [Claim(payment(1), "default")]
+    assert subject.claimed(1) == Work(look_ups={"fallback": payments(1)})
+    assert subject.looked_up(1, NOW_MS - 7, at="fallback").settlements == [
+        Settlement(payment(1), "fallback", NOW_MS - 7, 0, NOW_MS - 7)
+    ]
+
+
+def test_what_is_posted_a_horizon_after_postgres_may_have_forgotten_is_charged_once_all_processors_have_denied_it() -> (
+    None
+):
+    subject = Dispatching()
+    subject.store_changed()
+    subject.advance(HORIZON_S)
+    subject.accept(1)
+    subject.claimed(1)
+    assert subject.looked_up(1, None, at="fallback") == Work(look_ups={"default": payments(1)})
+    assert subject.looked_up(1, None).charges == {"default": payments(1)}
+
+
+def test_what_is_posted_sooner_waits_until_a_horizon_has_passed_since_postgres_may_have_forgotten() -> None:
+    subject = Dispatching()
+    subject.store_changed()
+    subject.accept(1)
+    work = subject.claimed(1)
+    for _ in PROCESSORS:
+        (at,) = work.look_ups
+        assert subject.looked_up(1, None, at=at) == Work()
+        work = subject.advance(5)
+    subject.advance(HORIZON_S)
+    for _ in PROCESSORS:
+        (at,) = work.look_ups
+        work = subject.looked_up(1, None, at=at)
+    assert work.charges == {"default": payments(1)}
+
+
+def test_what_is_posted_an_hour_after_postgres_may_have_forgotten_is_charged_at_once() -> None:
+    subject = Dispatching()
+    subject.store_changed()
+    subject.advance(FORGOTTEN_S)
+    subject.accept(1)
+    assert subject.claimed(1).charges == {"default": payments(1)}
 
 
 def test_what_is_under_way_when_postgres_forgets_is_settled() -> None:
