@@ -86,7 +86,7 @@ ON CONFLICT DO NOTHING
 """
 
 
-class BookedCharge(msgspec.Struct, rename="camel"):
+class BookLine(msgspec.Struct, rename="camel"):
     """A line of a book."""
 
     correlation_id: UUID
@@ -112,7 +112,7 @@ class BookedCharge(msgspec.Struct, rename="camel"):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Difference:
     """One charge, or one settlement, that the other side does not have or has otherwise."""
 
     correlation_id: UUID
@@ -173,7 +173,7 @@ def read_book(path: Path, currency: str) -> Iterator[tuple[UUID, int, str, int]]
     try:
         with path.open("rb") as lines:
             for line in lines:
-                charge = msgspec.json.decode(line, type=BookedCharge)
+                charge = msgspec.json.decode(line, type=BookLine)
                 code = charge.currency or currency
                 yield charge.correlation_id, charge.minor_units(code), code, ms_from_iso(charge.requested_at)
                 read += 1
@@ -181,7 +181,7 @@ def read_book(path: Path, currency: str) -> Iterator[tuple[UUID, int, str, int]]
         raise OpsError(f"{path}, line {read + 1}: {error}") from error
 
 
-def reconcile(connection: psycopg.Connection, given: argparse.Namespace) -> tuple[list[Finding], int]:
+def reconcile(connection: psycopg.Connection, given: argparse.Namespace) -> tuple[list[Difference], int]:
     """Compare the books with Postgres; give what differs, and how many charges were recorded before.
 
     Raises:
@@ -199,7 +199,7 @@ def reconcile(connection: psycopg.Connection, given: argparse.Namespace) -> tupl
     connection.execute("ANALYZE book")
     recorded = connection.execute(RECORD).rowcount if given.record else 0
     bounds = {"processors": names, "from_ms": given.from_ms, "to_ms": given.to_ms}
-    return connection.cursor(row_factory=class_row(Finding)).execute(COMPARE, bounds).fetchall(), recorded
+    return connection.cursor(row_factory=class_row(Difference)).execute(COMPARE, bounds).fetchall(), recorded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,12 +21,10 @@ from ops.reconciliation import main as reconcile
 from ops.stack.embedded import PostgresServer
 from ops.stack.services import ReplicaProcess
 from tests.end_to_end.cluster import Cluster, GatewayClient, running_cluster, wait_until
-from tests.end_to_end.test_restored_postgres import replicas_that_noticed
+from tests.end_to_end.test_restored_postgres import SHORT_HORIZON, replicas_that_noticed
 
 SEED = 20250715
 MANY = 20
-SHORT_HORIZON = {"PROCESSOR_DELAY_MAX_MS": "200", "CHARGE_TIMEOUT_MS": "1000", "OUTAGE_PATIENCE_MS": "0"}
-"""A payment that was forgotten may be charged anew 6.2 s after Postgres was found to be another one."""
 
 
 class Payments:

@@ -12,6 +12,9 @@ from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.embedded import PostgresServer
 from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster, wait_until
 
+SHORT_HORIZON = {"PROCESSOR_DELAY_MAX_MS": "200", "CHARGE_TIMEOUT_MS": "1000", "OUTAGE_PATIENCE_MS": "0"}
+"""What is posted after Postgres was found to be another one is charged 6.2 s after that at the earliest."""
+
 
 def copy_data(postgres: PostgresServer) -> None:
     with psycopg.connect(postgres.url, autocommit=True) as connection:
@@ -35,7 +38,7 @@ def replicas_that_noticed(cluster: Cluster) -> int:
 def test_every_replica_notices_it_and_goes_on_in_the_same_process(tmp_path: Path) -> None:
     rng = random.Random(11)
     payments = [OfferedPayment(UUID(int=rng.getrandbits(128), version=4), OfferedAmount(1990)) for _ in range(30)]
-    with running_cluster(tmp_path) as cluster:
+    with running_cluster(tmp_path, **SHORT_HORIZON) as cluster:
         postgres = cluster.stack.postgres
         assert postgres is not None
         GatewayClient(cluster.stack.url).post(payments[:10])
