@@ -81,6 +81,25 @@ def forget_a_payment_that_is_held(gateway: Gateway) -> None:
     gateway.teardown()
 
 
+def post_again_what_was_settled_and_forgotten(gateway: Gateway) -> None:
+    """Let Postgres forget a payment that fallback has charged, and its client post it to the replica that has not."""
+    _start(gateway)
+    gateway.copy_postgres_or_put_it_back(to_copy=True)
+    gateway.behave("default", "refuse")
+    gateway.post(0, 100, again=False)
+    gateway.run_freely(30.0)
+    assert [each.processor for each in gateway.model.tables.settlements.values()] == ["fallback"]
+    gateway.behave("default", "ok")
+    gateway.copy_postgres_or_put_it_back(to_copy=False)
+    assert not gateway.model.tables.payments
+    gateway.run_freely(12.0)
+    gateway.post(1, 100, again=True)
+    gateway.run_freely(30.0)
+    gateway.no_payment_is_charged_twice()
+    assert [each.processor for each in gateway.model.tables.settlements.values()] == ["fallback"], "not settled"
+    gateway.teardown()
+
+
 def _start(gateway: Gateway) -> None:
     gateway.start()
     gateway.run_freely(1.0)

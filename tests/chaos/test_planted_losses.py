@@ -124,6 +124,12 @@ def drop_settlements_without_a_row(parts: Parts) -> Parts:
                 losses.forget_a_payment_that_is_held,
                 "not durable",
             ),
+            (
+                "charges at once what may be forgotten",
+                with_changed_messages(trust_rows_that_may_be_lost),
+                losses.post_again_what_was_settled_and_forgotten,
+                "charged twice",
+            ),
         )
     ],
 )
