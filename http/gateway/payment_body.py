@@ -16,6 +16,7 @@ from actors.domain.processors import PostedCurrencies
 from actors.errors import InvalidAmountError
 from gateway.media import JSON, MSGPACK, MSGPACK_ALIASES
 from gateway.packed_amount import packed_minor_units
+from gateway.problem_types import ProblemType
 from gateway.problems import InvalidFieldError
 from gateway.repeated_keys import refuse_repeated_keys
 
@@ -111,7 +112,7 @@ def is_msgpack_body(req: falcon.Request) -> bool:
         return True
     if media_type == JSON:
         return False
-    raise InvalidFieldError("Content-Type", f"must be {JSON} or {MSGPACK}", falcon.HTTP_415)
+    raise InvalidFieldError("Content-Type", f"must be {JSON} or {MSGPACK}", ProblemType.UNSUPPORTED_MEDIA_TYPE)
 
 
 def read_body(req: falcon.Request) -> bytes:
@@ -124,7 +125,7 @@ def read_body(req: falcon.Request) -> bytes:
     except (OSError, ParseException) as error:
         # The server finds out here that the client went away, or sent malformed chunks.
         raise InvalidFieldError("body", "cannot be read to its end") from error
-    raise InvalidFieldError("body", f"must have at most {BODY_BYTES_MAX} bytes", falcon.HTTP_413)
+    raise InvalidFieldError("body", f"must have at most {BODY_BYTES_MAX} bytes", ProblemType.BODY_TOO_LARGE)
 
 
 def _currency(text: str | msgspec.UnsetType, currencies: PostedCurrencies) -> str:

@@ -17,7 +17,8 @@ from actors.queries import PaymentStatus
 from gateway.media import write_body
 from gateway.payment_body import read_payment
 from gateway.payment_list import PaymentLister, cursor_of, read_page
-from gateway.problems import InvalidFieldError, unavailable
+from gateway.problem_types import ProblemType
+from gateway.problems import InvalidFieldError, ProblemError, unavailable
 from gateway.sampled_histogram import SampledHistogram
 
 REFUSED = "refused"
@@ -99,9 +100,9 @@ class PaymentsResource:
                 # msgspec writes an id several times faster than `str`.
                 resp.set_header("location", f"/payments/{msgspec.to_builtins(correlation_id)}")
             case AcceptAnswer.CONFLICT | AcceptAnswer.UNCONFIRMED:
-                raise falcon.HTTPConflict(
-                    title="Another amount",
-                    description=f"{correlation_id} was accepted with another amount or currency before",
+                raise ProblemError(
+                    ProblemType.ANOTHER_AMOUNT,
+                    f"{correlation_id} was accepted with another amount or currency before",
                 )
             case AcceptAnswer.CONTESTED:
                 raise unavailable("other amounts were accepted under this id, and it is not known which one was first")
@@ -127,7 +128,7 @@ def find_payment(queries: PaymentLookUp, correlation_id: str) -> PaymentStatus:
 
     Raises:
         InvalidFieldError: the id is no UUID.
-        falcon.HTTPNotFound: nobody has accepted a payment under it.
+        ProblemError: nobody has accepted a payment under it.
     """
     try:
         # `UUID()` would take forms that a posted payment may not have.
@@ -136,7 +137,7 @@ def find_payment(queries: PaymentLookUp, correlation_id: str) -> PaymentStatus:
         raise InvalidFieldError("correlationId", "must be a UUID") from None
     status = queries.payment(parsed)
     if status is None:
-        raise falcon.HTTPNotFound(title="Unknown payment", description=f"no payment was accepted under {parsed}")
+        raise ProblemError(ProblemType.UNKNOWN_PAYMENT, f"no payment was accepted under {parsed}")
     return status
 
 

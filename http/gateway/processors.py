@@ -12,8 +12,10 @@ from actors.domain.instant import iso_from_ms
 from actors.messages.health import OrderReach
 from actors.messages.processor import ProcessorStatus
 from gateway.media import write_body
+from gateway.operators import OperatorRight, Operators
 from gateway.payment_body import is_msgpack_body, read_body
-from gateway.problems import InvalidFieldError
+from gateway.problem_types import ProblemType
+from gateway.problems import InvalidFieldError, ProblemError
 from gateway.repeated_keys import refuse_repeated_keys
 
 
@@ -56,11 +58,11 @@ class ProcessorsResource:
 
 
 class BreakerResource:
-    """Lets an operator force a breaker, where that is allowed."""
+    """Lets an operator force a breaker."""
 
-    def __init__(self, gateway: ProcessorsGateway, *, allowed: bool) -> None:
+    def __init__(self, gateway: ProcessorsGateway, operators: Operators) -> None:
         self._gateway = gateway
-        self._allowed = allowed
+        self._operators = operators
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Force a breaker here at once, and within half a second on the replicas that are connected through Redis.
@@ -71,15 +73,11 @@ class BreakerResource:
         A replica whose actors restart learns the forced state from the others, whose opinions stay in Redis for two
         seconds. It is lost when no replica has worked for longer than that, or when there is only one.
         """
-        if not self._allowed:
-            raise falcon.HTTPForbidden(
-                title="Forcing is off",
-                description="breakers are forced only where the gateway is started with ALLOW_FORCE=1",
-            )
+        self._operators.check(req, OperatorRight.FORCE)
         wanted = _read_order(req)
         reach = self._gateway.force_breaker(name, wanted.state)
         if reach is None:
-            raise falcon.HTTPNotFound(title="Unknown processor", description=f"there is no processor {name}")
+            raise ProblemError(ProblemType.UNKNOWN_PROCESSOR, f"there is no processor {name}")
         write_body(req, resp, {"replicas": reach.replicas, "of": reach.of})
 
 

@@ -10,10 +10,11 @@ import msgspec
 from actors.domain.instant import ms_from_iso
 from actors.domain.resolution import Finding, ResolutionAnswer
 from gateway.media import write_body
-from gateway.own_machine import is_local
+from gateway.operators import OperatorRight, Operators
 from gateway.payment_body import is_msgpack_body, read_body
 from gateway.payments import PaymentLookUp
-from gateway.problems import InvalidFieldError
+from gateway.problem_types import ProblemType
+from gateway.problems import InvalidFieldError, ProblemError
 from gateway.repeated_keys import refuse_repeated_keys
 
 ASKED_BY_MAX = 100
@@ -37,25 +38,20 @@ class _Body(msgspec.Struct):
 
 
 class ResolutionResource:
-    """Takes an operator's word, from this machine alone."""
+    """Takes an operator's word."""
 
     def __init__(
-        self, resolutions: ResolvingGateway, queries: PaymentLookUp, processors: Collection[str], *, allowed: bool
+        self, resolutions: ResolvingGateway, queries: PaymentLookUp, processors: Collection[str], operators: Operators
     ) -> None:
         """`processors` are the names of those that are configured; a payment may know another one."""
-        self._allowed = allowed
+        self._operators = operators
         self._resolutions = resolutions
         self._queries = queries
         self._processors = frozenset(processors)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
         """Answer 200 where the finding is applied, 409 where it is not, 404 where there is no such payment."""
-        if not self._allowed:
-            raise falcon.HTTPForbidden(title="Not allowed", description="the gateway is started with ALLOW_RESOLVE=0")
-        if not is_local(req):
-            raise falcon.HTTPForbidden(
-                title="Not from here", description="payments are resolved from the machine of a replica alone"
-            )
+        self._operators.check(req, OperatorRight.RESOLVE)
         try:
             parsed = msgspec.convert(correlation_id, UUID)
         except msgspec.ValidationError:
@@ -66,13 +62,13 @@ class ResolutionResource:
             case ResolutionAnswer.APPLIED:
                 write_body(req, resp, {"correlationId": parsed, "resolution": answer.value})
             case ResolutionAnswer.NOT_FOUND:
-                raise falcon.HTTPNotFound(title="Unknown payment", description=f"Postgres has no payment {parsed}")
+                raise ProblemError(ProblemType.UNKNOWN_PAYMENT, f"Postgres has no payment {parsed}")
             case ResolutionAnswer.SETTLED:
-                raise falcon.HTTPConflict(title="Settled", description="its charge is recorded already")
+                raise ProblemError(ProblemType.ALREADY_SETTLED, "its charge is recorded already")
             case ResolutionAnswer.MAY_SETTLE:
-                raise falcon.HTTPConflict(
-                    title="May settle by itself",
-                    description="its processor may still tell what became of it; ask again when it is listed as unknown"
+                raise ProblemError(
+                    ProblemType.MAY_SETTLE,
+                    "its processor may still tell what became of it; ask again when it is listed as unknown"
                     " for more than a minute, or as stranded, declined or mismatched",
                 )
 

@@ -16,6 +16,7 @@ from actors.domain.seconds import Series
 from actors.domain.version import VERSION
 from actors.overview import Look
 from gateway.media import write_body
+from gateway.operators import OperatorRight, Operators
 from gateway.own_machine import is_local
 
 FEE_DECIMALS = Decimal("0.0001")
@@ -40,14 +41,14 @@ class StatusResource:
         replica: str,
         processors: Sequence[Processor],
         controls_url: str,
-        allowed: Mapping[str, bool],
+        operators: Operators,
     ) -> None:
-        """`processors` are those that are configured; `allowed` says what operators may do, by name."""
+        """`processors` are those that are configured."""
         self._overview = overview
         self._replica = replica
         self._processors = {processor.name: processor for processor in processors}
         self._controls_url = controls_url or None
-        self._allowed = dict(allowed)
+        self._operators = operators
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer the state of all replicas; `after` leaves out the seconds up to this one, since the epoch."""
@@ -62,9 +63,12 @@ class StatusResource:
             "replica": self._replica,
             "version": VERSION,
             "generation": own.generation,
-            # Both are for viewers on this machine alone.
+            # Both are for viewers on this machine, who need no token.
             "controls": self._controls_url if is_local(req) else None,
-            "allowed": {**self._allowed, "resolve": self._allowed["resolve"] and is_local(req)},
+            "allowed": {
+                "resolve": self._operators.may_without_token(req, OperatorRight.RESOLVE),
+                "force": self._operators.may_without_token(req, OperatorRight.FORCE),
+            },
             "story": {"tone": look.story.tone, "text": look.story.text},
             "parts": parts,
             "processors": {name: _processor(processor, living) for name, processor in self._processors.items()},
