@@ -10,6 +10,7 @@ from falcon.routing import CompiledRouter
 from actors.domain.processors import ALL_CURRENCIES, EVENT_PROCESSORS, PostedCurrencies, Processor
 from gateway.dashboard import DashboardResource
 from gateway.metrics import MeasuredGateway, MetricsResource
+from gateway.openapi.resource import OpenApiResource
 from gateway.operators import Operators
 from gateway.payment_history import PaymentHistoryResource, WayLookUp
 from gateway.payment_list import PaymentLister
@@ -18,6 +19,7 @@ from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
 from gateway.problems import UNAVAILABLE_ERRORS, ProblemsResource, serialize, translate_unavailable
 from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsResource
 from gateway.purge import PurgeResource, PurgingGateway
+from gateway.reference import ReferenceResource
 from gateway.resolutions import ResolutionResource, ResolvingGateway
 from gateway.sampled_histogram import SampledHistogram
 from gateway.status import StatusOverview, StatusResource
@@ -100,6 +102,10 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     app.add_route("/status", StatusResource(overview, replica, processors, controls_url, operators))
     app.add_route("/livez", LivenessResource(gateway))
     app.add_route("/readyz", ReadinessResource(gateway))
+    app.add_route("/openapi.json", OpenApiResource())
+    reference = ReferenceResource()
+    app.add_route("/docs", reference)
+    app.add_route("/docs/{name}", reference)
     problems = ProblemsResource()
     app.add_route("/problems", problems)
     app.add_route("/problems/{name}", problems)

@@ -5,15 +5,17 @@ The compact form is `[16 bytes of UUID, amount]` or `[16 bytes of UUID, amount, 
 
 import re
 from decimal import Decimal, InvalidOperation
+from typing import Annotated
 from uuid import UUID
 
 import falcon
 import msgspec
 from gunicorn.http.errors import ParseException
 
-from actors.domain.money import DECIMALS, Money, currency_code, minor_units
+from actors.domain.money import AMOUNT_MAX, DECIMALS, Money, currency_code, minor_units
 from actors.domain.processors import PostedCurrencies
 from actors.errors import InvalidAmountError
+from gateway.answers import Id, told
 from gateway.media import JSON, MSGPACK, MSGPACK_ALIASES
 from gateway.packed_amount import packed_minor_units
 from gateway.problem_types import ProblemType
@@ -21,23 +23,45 @@ from gateway.problems import InvalidFieldError
 from gateway.repeated_keys import refuse_repeated_keys
 
 BODY_BYTES_MAX = 16 * 1024
+CODE_PATTERN = "^[A-Za-z]{3}$"
 
 
-class _Posted(msgspec.Struct):
+class PostedPayment(msgspec.Struct):
+    """A payment as clients post it; other members are not read."""
+
+    correlationId: Id  # noqa: N815  # the contract's name
+    amount: Annotated[
+        msgspec.Raw,
+        told(
+            "From the currency's smallest unit on, with at most its decimals.",
+            19.9,
+            type="number",
+            exclusiveMinimum=0,
+            maximum=int(AMOUNT_MAX),
+        ),
+    ]
+    currency: (
+        Annotated[
+            str,
+            told(
+                "Alphabetic code of ISO 4217, in upper or lower case; missing: `CURRENCY`.", "BRL", pattern=CODE_PATTERN
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+
+
+class PostedPaymentArray(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """The compact form of a payment in MessagePack: the id's 16 bytes, the amount, and perhaps the currency."""
+
     correlationId: UUID  # noqa: N815  # the contract's name
     amount: msgspec.Raw
     currency: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class _PostedCompact(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    correlationId: UUID  # noqa: N815  # the contract's name
-    amount: msgspec.Raw
-    currency: str | msgspec.UnsetType = msgspec.UNSET
-
-
-_json_decoder = msgspec.json.Decoder(_Posted)
-_msgpack_decoder = msgspec.msgpack.Decoder(_Posted)
-_compact_decoder = msgspec.msgpack.Decoder(_PostedCompact)
+_json_decoder = msgspec.json.Decoder(PostedPayment)
+_msgpack_decoder = msgspec.msgpack.Decoder(PostedPayment)
+_compact_decoder = msgspec.msgpack.Decoder(PostedPaymentArray)
 
 _FIELDS = ("correlationId", "amount", "currency")
 _ARRAY_TYPES = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
@@ -91,7 +115,7 @@ def parse_payment(body: bytes, currencies: PostedCurrencies, *, is_msgpack: bool
                 return posted.correlationId, Money(int(b"".join(plain.groups())), currency)
             return posted.correlationId, Money(minor_units(_json_amount(raw), currency), currency)
         is_compact = body[0] in _ARRAY_TYPES
-        packed: _Posted | _PostedCompact = (_compact_decoder if is_compact else _msgpack_decoder).decode(body)
+        packed: PostedPayment | PostedPaymentArray = (_compact_decoder if is_compact else _msgpack_decoder).decode(body)
         if not is_compact and body[0] != _MAP_OF_TWO + (packed.currency is not msgspec.UNSET):
             refuse_repeated_keys(body, is_msgpack=True)
         currency = _currency(packed.currency, currencies)

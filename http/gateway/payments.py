@@ -14,6 +14,7 @@ from actors.domain.processors import ALL_CURRENCIES, PostedCurrencies
 from actors.errors import GatewayUnavailableError
 from actors.messages.intake import AcceptAnswer
 from actors.queries import PaymentStatus
+from gateway.answers import PaymentAnswer, PaymentsPage
 from gateway.media import write_body
 from gateway.payment_body import read_payment
 from gateway.payment_list import PaymentLister, cursor_of, read_page
@@ -74,7 +75,8 @@ class PaymentsResource:
         found = self._queries.payments(state, after, limit + 1)
         page = [describe(status) for status in found[:limit]]
         last = found[limit - 1].record if len(found) > limit else None
-        write_body(req, resp, {"payments": page, "next": cursor_of(last.position) if last else None})
+        answer: PaymentsPage = {"payments": page, "next": cursor_of(last.position) if last else None}
+        write_body(req, resp, answer)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 202 once the payment is durable."""
@@ -141,13 +143,13 @@ def find_payment(queries: PaymentLookUp, correlation_id: str) -> PaymentStatus:
     return status
 
 
-def describe(status: PaymentStatus) -> dict[str, object]:
+def describe(status: PaymentStatus) -> PaymentAnswer:
     """Make the map that `GET /payments/{correlationId}` answers; what nobody knows yet is null."""
     record, driven = status.record, status.driven
     payment = record.payment if record else driven.payment if driven else None
     settlement = record.settlement if record else None
     end = record.settlement or record.closing if record else None
-    answer: dict[str, object] = {
+    answer: PaymentAnswer = {
         "correlationId": status.correlation_id,
         "amount": status.money.decimal,
         "currency": status.money.currency,

@@ -3,8 +3,27 @@
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
+from typing import Annotated, NotRequired, TypedDict
+
+from msgspec import Meta
 
 PROBLEMS_PATH = "/problems"
+
+
+class ProblemDetails(TypedDict):
+    """An error (RFC 9457)."""
+
+    type: Annotated[
+        str,
+        Meta(
+            description="Its kind, as a reference that leads to a description.",
+            extra_json_schema={"format": "uri-reference"},
+        ),
+    ]
+    title: Annotated[str, Meta(description="Its kind in words.")]
+    status: Annotated[int, Meta(description="The status of the answer.")]
+    detail: NotRequired[Annotated[str, Meta(description="What is wrong this time.")]]
+    field: NotRequired[Annotated[str, Meta(description="The part of the request that is wrong.")]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import falcon
 import msgspec
@@ -11,6 +11,7 @@ from actors.domain.breaker import BreakerState
 from actors.domain.instant import iso_from_ms
 from actors.messages.health import OrderReach
 from actors.messages.processor import ProcessorStatus
+from gateway.answers import BreakerChange, OrderReached, ProcessorAnswer, told
 from gateway.media import write_body
 from gateway.operators import OperatorRight, Operators
 from gateway.payment_body import is_msgpack_body, read_body
@@ -42,8 +43,10 @@ class Wanted(Enum):
         return None if self is Wanted.AUTOMATIC else BreakerState(self.value)
 
 
-class _Order(msgspec.Struct):
-    state: Wanted
+class BreakerOrder(msgspec.Struct):
+    """What an operator wants of a breaker."""
+
+    state: Annotated[Wanted, told("The state to hold it in; `automatic` lets it decide by itself.", "forced-open")]
 
 
 class ProcessorsResource:
@@ -78,14 +81,15 @@ class BreakerResource:
         reach = self._gateway.force_breaker(name, wanted.state)
         if reach is None:
             raise ProblemError(ProblemType.UNKNOWN_PROCESSOR, f"there is no processor {name}")
-        write_body(req, resp, {"replicas": reach.replicas, "of": reach.of})
+        reached: OrderReached = {"replicas": reach.replicas, "of": reach.of}
+        write_body(req, resp, reached)
 
 
 def _read_order(req: falcon.Request) -> Wanted:
     is_msgpack, body = is_msgpack_body(req), read_body(req)
     decode = msgspec.msgpack.decode if is_msgpack else msgspec.json.decode
     try:
-        wanted = decode(body, type=_Order).state
+        wanted = decode(body, type=BreakerOrder).state
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if "state" not in str(error):
             raise InvalidFieldError("body", "cannot be read as a map with a state") from error
@@ -95,8 +99,8 @@ def _read_order(req: falcon.Request) -> Wanted:
     return wanted
 
 
-def _describe(status: ProcessorStatus) -> dict[str, object]:
-    changes = [
+def _describe(status: ProcessorStatus) -> ProcessorAnswer:
+    changes: list[BreakerChange] = [
         {
             "at": iso_from_ms(dated.at_ms),
             "from": dated.transition.before.value,

@@ -1,7 +1,7 @@
 """`POST /payments/{correlationId}/resolution`: an operator's word on a payment that does not settle by itself."""
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Annotated, Protocol
 from uuid import UUID
 
 import falcon
@@ -9,6 +9,7 @@ import msgspec
 
 from actors.domain.instant import ms_from_iso
 from actors.domain.resolution import Finding, ResolutionAnswer
+from gateway.answers import INSTANT_EXAMPLE, ResolutionResult, told
 from gateway.media import write_body
 from gateway.operators import OperatorRight, Operators
 from gateway.payment_body import is_msgpack_body, read_body
@@ -31,10 +32,15 @@ class ResolvingGateway(Protocol):
         """Keep a finding, and tell what became of it."""
 
 
-class _Body(msgspec.Struct):
-    chargedBy: str | None  # noqa: N815  # the API's name
-    requestedAt: str | None = None  # noqa: N815  # the API's name
-    by: str = "an operator"
+class ResolutionOrder(msgspec.Struct):
+    """What an operator has found out."""
+
+    # The names are the API's.
+    chargedBy: Annotated[str | None, told("The processor that charged the payment; null: none did.", "default")]  # noqa: N815
+    requestedAt: Annotated[  # noqa: N815
+        str | None, told("The instant of the charge, where there was one.", INSTANT_EXAMPLE, format="date-time")
+    ] = None
+    by: Annotated[str, told("Who says so.", "ana", minLength=1, maxLength=ASKED_BY_MAX)] = "an operator"
 
 
 class ResolutionResource:
@@ -60,7 +66,8 @@ class ResolutionResource:
         answer = self._resolutions.resolve(finding, asked_by)
         match answer:
             case ResolutionAnswer.APPLIED:
-                write_body(req, resp, {"correlationId": parsed, "resolution": answer.value})
+                result: ResolutionResult = {"correlationId": parsed, "resolution": answer.value}
+                write_body(req, resp, result)
             case ResolutionAnswer.NOT_FOUND:
                 raise ProblemError(ProblemType.UNKNOWN_PAYMENT, f"Postgres has no payment {parsed}")
             case ResolutionAnswer.SETTLED:
@@ -76,7 +83,7 @@ class ResolutionResource:
         is_msgpack, posted = is_msgpack_body(req), read_body(req)
         decode = msgspec.msgpack.decode if is_msgpack else msgspec.json.decode
         try:
-            body = decode(posted, type=_Body)
+            body = decode(posted, type=ResolutionOrder)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidFieldError("body", "must hold chargedBy, and requestedAt where that is not null") from error
         refuse_repeated_keys(posted, is_msgpack=is_msgpack)

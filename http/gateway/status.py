@@ -18,6 +18,15 @@ from actors.overview import Look
 from gateway.media import write_body
 from gateway.operators import OperatorRight, Operators
 from gateway.own_machine import is_local
+from gateway.status_answer import (
+    ChargedMoney,
+    EventAnswer,
+    HistoryColumns,
+    MoneyAnswer,
+    ReplicaAnswer,
+    SharedProcessor,
+    StatusAnswer,
+)
 
 FEE_DECIMALS = Decimal("0.0001")
 
@@ -58,7 +67,7 @@ class StatusResource:
         own = next(each.status for each in look.heard if each.status.replica == self._replica)
         living = [each.status for each in look.heard if not each.is_silent]
         parts = dict(own.parts) if look.trouble is None else {**own.parts, "redis": look.trouble}
-        body = {
+        body: StatusAnswer = {
             "at": iso_from_ms(own.at_ms),
             "replica": self._replica,
             "version": VERSION,
@@ -94,12 +103,17 @@ def _summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     return total
 
 
-def _event(happening: Happening) -> dict[str, object]:
-    said = {"kind": happening.kind, "tone": happening.tone, "text": happening.text}
-    return {"at": iso_from_ms(happening.at_ms), "replica": happening.replica, **said}
+def _event(happening: Happening) -> EventAnswer:
+    return {
+        "at": iso_from_ms(happening.at_ms),
+        "replica": happening.replica,
+        "kind": happening.kind,
+        "tone": happening.tone,
+        "text": happening.text,
+    }
 
 
-def _processor(processor: Processor, living: Sequence[ReplicaStatus]) -> dict[str, object]:
+def _processor(processor: Processor, living: Sequence[ReplicaStatus]) -> SharedProcessor:
     """Join what the replicas know of one processor; its breaker is told as most of them have it."""
     seen = [(each.replica, known) for each in living if (known := each.processors.get(processor.name)) is not None]
     states = Counter(each.state for _, each in seen)
@@ -133,13 +147,11 @@ def _processor(processor: Processor, living: Sequence[ReplicaStatus]) -> dict[st
     }
 
 
-def _money(
-    totals: Sequence[ProcessorTotal] | None, processors: Mapping[str, Processor]
-) -> dict[str, dict[str, object] | None]:
+def _money(totals: Sequence[ProcessorTotal] | None, processors: Mapping[str, Processor]) -> MoneyAnswer:
     """Tell what was charged on each processor by currency, its fees, and what the cheapest one would have kept."""
     if totals is None:
         return {"money": None, "feesPaid": None, "feesCheapest": None}
-    money: dict[str, dict[str, object]] = {}
+    money: dict[str, dict[str, ChargedMoney]] = {}
     paid: dict[str, Decimal] = {}
     cheapest: dict[str, Decimal] = {}
     for each in totals:
@@ -147,12 +159,12 @@ def _money(
         processor = processors.get(each.processor)
         fees = amount * processor.fee if processor else Decimal(0)
         lowest = min((one.fee for one in processors.values() if currency in one.currencies), default=Decimal(0))
-        totals_of = {"requests": each.requests, "amount": amount, "fees": _rounded(fees)}
+        totals_of: ChargedMoney = {"requests": each.requests, "amount": amount, "fees": _rounded(fees)}
         money.setdefault(currency, {})[each.processor] = totals_of
         paid[currency] = paid.get(currency, Decimal(0)) + fees
         cheapest[currency] = cheapest.get(currency, Decimal(0)) + amount * lowest
     return {
-        "money": dict(money),
+        "money": money,
         "feesPaid": {currency: _rounded(fees) for currency, fees in paid.items()},
         "feesCheapest": {currency: _rounded(fees) for currency, fees in cheapest.items()},
     }
@@ -162,7 +174,7 @@ def _rounded(fees: Decimal) -> Decimal:
     return fees.quantize(FEE_DECIMALS).normalize() + 0
 
 
-def _replica(heard: HeardStatus) -> dict[str, object]:
+def _replica(heard: HeardStatus) -> ReplicaAnswer:
     status: ReplicaStatus = heard.status
     return {
         "silentForS": round(heard.silent_for_s, 1),
@@ -178,7 +190,7 @@ def _replica(heard: HeardStatus) -> dict[str, object]:
     }
 
 
-def _history(series: Series) -> dict[str, object]:
+def _history(series: Series) -> HistoryColumns:
     return {
         "from": series.from_s,
         "accepted": series.accepted,

@@ -1,13 +1,12 @@
 """The answers of the server itself, which no application has seen, as problem details (RFC 9457)."""
 
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 from gunicorn import util
 from gunicorn.http import errors
 
-from gateway.problem_types import ProblemType, problem_of_status
+from gateway.problem_types import ProblemDetails, ProblemType, problem_of_status
 
 _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (errors.InvalidResponseHeader, HTTPStatus.INTERNAL_SERVER_ERROR),
@@ -32,9 +31,9 @@ def status_of(error: BaseException) -> HTTPStatus:
     return next(fitting, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def problem_details(kind: ProblemType | None, status: int, title: str, detail: str | None = None) -> dict[str, Any]:
+def problem_details(kind: ProblemType | None, status: int, title: str, detail: str | None = None) -> ProblemDetails:
     """Build the members that every problem has; `detail` is left out where there is none."""
-    problem: dict[str, Any] = {"type": kind.uri if kind else "about:blank", "title": title, "status": status}
+    problem: ProblemDetails = {"type": kind.uri if kind else "about:blank", "title": title, "status": status}
     if detail:
         problem["detail"] = detail
     return problem
