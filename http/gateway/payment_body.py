@@ -23,6 +23,8 @@ from gateway.problems import InvalidFieldError
 from gateway.repeated_keys import refuse_repeated_keys
 
 BODY_BYTES_MAX = 16 * 1024
+AMOUNT_MIN = 10.0 ** -max(DECIMALS.values())
+"""The smallest unit of all currencies."""
 CODE_PATTERN = "^[A-Za-z]{3}$"
 
 
@@ -36,7 +38,7 @@ class PostedPayment(msgspec.Struct):
             "From the currency's smallest unit on, with at most its decimals.",
             19.9,
             type="number",
-            exclusiveMinimum=0,
+            minimum=AMOUNT_MIN,
             maximum=int(AMOUNT_MAX),
         ),
     ]

@@ -3,7 +3,7 @@
 from gateway.answers import LivenessAnswer, ReadinessAnswer
 from gateway.media import JSON
 from gateway.openapi.model import Answer, Content, Operation, both
-from gateway.openapi.parameters import AFTER, FILE, PROBLEM
+from gateway.openapi.parameters import AFTER, DASHBOARD_FILE, PROBLEM, REFERENCE_FILE
 from gateway.problem_types import ProblemType
 from gateway.status_answer import StatusAnswer
 
@@ -74,7 +74,7 @@ OPERATIONS = (
         name="getLivePageFile",
         tag="Pages",
         summary="A script or style file of the live page",
-        parameters=(FILE,),
+        parameters=(DASHBOARD_FILE,),
         answers=(
             Answer(
                 status=200,
@@ -124,12 +124,16 @@ OPERATIONS = (
         name="getDocsFile",
         tag="Pages",
         summary="A script of that page, or its licence",
-        parameters=(FILE,),
+        parameters=(REFERENCE_FILE,),
         answers=(
             Answer(
                 status=200,
                 description="The file.",
-                content=Content(types=dict.fromkeys(("text/javascript", "text/plain; charset=utf-8"), TEXT)),
+                content=Content(
+                    types=dict.fromkeys(
+                        ("text/javascript", "text/plain; charset=utf-8", "text/html; charset=utf-8"), TEXT
+                    )
+                ),
                 headers=("ETag", "Vary"),
             ),
             UNCHANGED,

@@ -2,16 +2,20 @@
 
 from actors.domain.records import PaymentState
 from gateway.answers import ID_EXAMPLE, INSTANT_EXAMPLE
+from gateway.dashboard import FOLDER, TYPES
 from gateway.openapi.model import Parameter, Schema
 from gateway.payment_list import LIMIT_DEFAULT, LIMIT_MAX
+from gateway.problem_types import ProblemType
 from gateway.problems import RETRY_AFTER_S
+from gateway.reference import FILES
 from gateway.summary import AS_OF_HEADER, FINAL_HEADER
 
 REQUEST_ID = Parameter(
     name="X-Request-ID",
     place="header",
-    description="A name for this request, which is answered back, and stands in log lines and problems that are of it.",
-    schema={"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+    description="A name for this request, which is answered back, and stands in log lines and problems that are of it: "
+    "up to 128 printable characters. Any other is ignored.",
+    schema={"type": "string"},
 )
 CORRELATION_ID = Parameter(
     name="correlationId",
@@ -29,28 +33,29 @@ PROCESSOR = Parameter(
     example="default",
     required=True,
 )
-FILE = Parameter(
-    name="name",
-    place="path",
-    description="The file's name.",
-    schema={"type": "string", "minLength": 1},
-    example="style.css",
-    required=True,
+DASHBOARD_FILE, REFERENCE_FILE, PROBLEM = (
+    Parameter(
+        name="name",
+        place="path",
+        description=description,
+        schema={"type": "string", "enum": sorted(names)},
+        example=example,
+        required=True,
+    )
+    for description, names, example in (
+        ("The file's name.", (path.name for path in FOLDER.iterdir() if path.suffix in TYPES), "style.css"),
+        ("The file's name.", FILES, "page.js"),
+        ("The last part of a problem's `type`.", (kind.value.name for kind in ProblemType), "another-amount"),
+    )
 )
-PROBLEM = Parameter(
-    name="name",
-    place="path",
-    description="The last part of a problem's `type`.",
-    schema={"type": "string", "minLength": 1},
-    example="another-amount",
-    required=True,
-)
+EMPTY: Schema = {"type": "string", "maxLength": 0}
+"""What forms send where nothing was filled in counts as missing."""
 FROM, TO = (
     Parameter(
         name=name,
         place="query",
         description=f"{side} instant of the window, in UTC, itself included; missing or empty: no bound.",
-        schema={"type": "string", "format": "date-time"},
+        schema={"anyOf": [{"type": "string", "format": "date-time"}, EMPTY]},
         example=example,
     )
     for name, side, example in (("from", "First", "2025-07-15T12:00:00Z"), ("to", "Last", INSTANT_EXAMPLE))
@@ -67,13 +72,18 @@ LIMIT = Parameter(
     name="limit",
     place="query",
     description="How many payments a page has at most.",
-    schema={"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+    schema={"anyOf": [{"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}, EMPTY], "default": LIMIT_DEFAULT},
 )
 CURSOR = Parameter(
     name="cursor",
     place="query",
     description="`next` of the page before; missing: the first page.",
-    schema={"type": "string", "pattern": r"^-?[0-9]{1,19}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
+    schema={
+        "anyOf": [
+            {"type": "string", "pattern": r"^(0|-?[1-9][0-9]{0,17})\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
+            EMPTY,
+        ]
+    },
 )
 AFTER = Parameter(
     name="after",
