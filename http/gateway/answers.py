@@ -94,7 +94,7 @@ class ResolutionResult(TypedDict):
     resolution: Annotated[str, told("Always the same: what is refused is a problem.", "applied")]
 
 
-class ProcessorTotals(TypedDict):
+class ChargedTotals(TypedDict):
     """What one processor charged in one currency."""
 
     totalRequests: Annotated[int, told("The number of charges.", 2)]

@@ -28,7 +28,7 @@ AMOUNT_MIN = 10.0 ** -max(DECIMALS.values())
 CODE_PATTERN = "^[A-Za-z]{3}$"
 
 
-class PostedPayment(msgspec.Struct):
+class PaymentBody(msgspec.Struct):
     """A payment as clients post it; other members are not read."""
 
     correlationId: Id  # noqa: N815  # the contract's name
@@ -53,7 +53,7 @@ class PostedPayment(msgspec.Struct):
     ) = msgspec.UNSET
 
 
-class PostedPaymentArray(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class PaymentArray(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """The compact form of a payment in MessagePack: the id's 16 bytes, the amount, and perhaps the currency."""
 
     correlationId: UUID  # noqa: N815  # the contract's name
@@ -61,9 +61,9 @@ class PostedPaymentArray(msgspec.Struct, array_like=True, forbid_unknown_fields=
     currency: str | msgspec.UnsetType = msgspec.UNSET
 
 
-_json_decoder = msgspec.json.Decoder(PostedPayment)
-_msgpack_decoder = msgspec.msgpack.Decoder(PostedPayment)
-_compact_decoder = msgspec.msgpack.Decoder(PostedPaymentArray)
+_json_decoder = msgspec.json.Decoder(PaymentBody)
+_msgpack_decoder = msgspec.msgpack.Decoder(PaymentBody)
+_compact_decoder = msgspec.msgpack.Decoder(PaymentArray)
 
 _FIELDS = ("correlationId", "amount", "currency")
 _ARRAY_TYPES = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
@@ -117,7 +117,7 @@ def parse_payment(body: bytes, currencies: PostedCurrencies, *, is_msgpack: bool
                 return posted.correlationId, Money(int(b"".join(plain.groups())), currency)
             return posted.correlationId, Money(minor_units(_json_amount(raw), currency), currency)
         is_compact = body[0] in _ARRAY_TYPES
-        packed: PostedPayment | PostedPaymentArray = (_compact_decoder if is_compact else _msgpack_decoder).decode(body)
+        packed: PaymentBody | PaymentArray = (_compact_decoder if is_compact else _msgpack_decoder).decode(body)
         if not is_compact and body[0] != _MAP_OF_TWO + (packed.currency is not msgspec.UNSET):
             refuse_repeated_keys(body, is_msgpack=True)
         currency = _currency(packed.currency, currencies)

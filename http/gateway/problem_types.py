@@ -48,19 +48,19 @@ class ProblemText:
 class ProblemType(Enum):
     """All kinds of errors; `docs/api.md` lists them, and `GET /problems` does."""
 
-    INVALID_REQUEST = ProblemText(
-        "invalid-request",
-        HTTPStatus.BAD_REQUEST,
-        "Invalid request",
-        "A part of the request is missing or malformed; field names it, and nothing of the request is kept.",
-        "Correct that part before sending again.",
-    )
     MALFORMED_HTTP = ProblemText(
         "malformed-http",
         HTTPStatus.BAD_REQUEST,
         "Malformed HTTP",
         "What came is no HTTP/1 request, or its method is unknown; the connection may have ended.",
         "Use an HTTP client that keeps to RFC 9112.",
+    )
+    INVALID_REQUEST = ProblemText(
+        "invalid-request",
+        HTTPStatus.BAD_REQUEST,
+        "Invalid request",
+        "A part of the request is missing or malformed; field names it, and nothing of the request is kept.",
+        "Correct that part before sending again.",
     )
     TOKEN_REQUIRED = ProblemText(
         "token-required",

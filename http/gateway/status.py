@@ -18,6 +18,8 @@ from actors.overview import Look
 from gateway.media import write_body
 from gateway.operators import OperatorRight, Operators
 from gateway.own_machine import is_local
+from gateway.problems import InvalidFieldError
+from gateway.query import query_value
 from gateway.status_answer import (
     ChargedMoney,
     EventAnswer,
@@ -29,6 +31,7 @@ from gateway.status_answer import (
 )
 
 FEE_DECIMALS = Decimal("0.0001")
+AFTER_DIGITS_MAX = 12
 
 
 class StatusOverview(Protocol):
@@ -61,7 +64,7 @@ class StatusResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer the state of all replicas; `after` leaves out the seconds up to this one, since the epoch."""
-        after_s = req.get_param_as_int("after", min_value=0)
+        after_s = _read_after(req)
         look = self._overview.look()
         series = self._overview.series(tuple(self._processors), after_s)
         own = next(each.status for each in look.heard if each.status.replica == self._replica)
@@ -94,6 +97,16 @@ class StatusResource:
         }
         resp.cache_control = ["no-store"]
         write_body(req, resp, body)
+
+
+def _read_after(req: falcon.Request) -> int | None:
+    after = query_value(req, "after")
+    if after is None:
+        return None
+    # Python refuses to convert very many digits.
+    if not (after.isascii() and after.isdecimal() and len(after) <= AFTER_DIGITS_MAX):
+        raise InvalidFieldError("after", "must be a whole number of seconds since the epoch")
+    return int(after)
 
 
 def _summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:

@@ -26,7 +26,7 @@ class SharedBreaker(TypedDict):
     byReplica: dict[str, str]
 
 
-class ProcessorHealth(TypedDict):
+class HealthAnswer(TypedDict):
     """The last answer of a processor's health endpoint."""
 
     failing: bool
@@ -45,7 +45,7 @@ class SharedProcessor(TypedDict):
     failureRate: Annotated[float | None, told("The highest of the replicas', in the breaker's window.")]
     slowRate: Annotated[float | None, told("The highest of the replicas', in the breaker's window.")]
     latencyMs: float | None
-    health: ProcessorHealth | None
+    health: HealthAnswer | None
 
 
 class ChargedMoney(TypedDict):

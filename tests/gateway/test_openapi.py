@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway import app
 from gateway.openapi import document
-from gateway.openapi.model import Answer, Operation, both
+from gateway.openapi.model import DescribedAnswer, Operation, both
 from gateway.problem_types import ProblemType
 from tests.gateway.fake_gateway import FakeGateway
 
@@ -101,7 +101,7 @@ def test_a_field_that_a_type_gains_stands_in_the_document(monkeypatch: pytest.Mo
         name="getGrown",
         tag="Payments",
         summary="Grown",
-        answers=(Answer(status=200, description="Grown.", content=both(Grown)),),
+        answers=(DescribedAnswer(status=200, description="Grown.", content=both(Grown)),),
     )
     monkeypatch.setattr(document, "ALL_OPERATIONS", (operation,))
     made = document.make_document()

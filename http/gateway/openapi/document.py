@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from actors.domain.version import VERSION
-from gateway.openapi.model import Answer, Content, Operation, Parameter, Schema
+from gateway.openapi.model import Content, DescribedAnswer, Operation, Parameter, Schema
 from gateway.openapi.operations import FOR_OPERATORS, PAYMENTS, PROCESSORS, SUMMARIES
 from gateway.openapi.pages import OPERATIONS
 from gateway.openapi.parameters import HEADERS, REQUEST_ID
@@ -156,7 +156,7 @@ def _responses(operation: Operation, types: _Types) -> Schema:
     return responses
 
 
-def _answer(answer: Answer, types: _Types) -> Schema:
+def _answer(answer: DescribedAnswer, types: _Types) -> Schema:
     described: Schema = {"description": answer.description, "headers": _headers(*answer.headers)}
     return described | {"content": _content(answer.content, types)} if answer.content else described
 

@@ -39,7 +39,7 @@ def both(kind: Any, example: object = None) -> Content:  # noqa: ANN401  # a typ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class DescribedAnswer:
     """An answer that is no problem."""
 
     status: int
@@ -62,7 +62,7 @@ class Operation:
     description: str = ""
     parameters: tuple[Parameter, ...] = ()
     request: Content | None = None
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[DescribedAnswer, ...] = ()
     problems: tuple[ProblemType, ...] = ()
     """Kinds of errors beside those that every operation has."""
     is_for_operators: bool = False

@@ -4,18 +4,18 @@ from typing import Any
 
 from gateway.answers import (
     ID_EXAMPLE,
+    ChargedTotals,
     OrderReached,
     PaymentAnswer,
     PaymentHistory,
     PaymentsPage,
     ProcessorAnswer,
-    ProcessorTotals,
     ResolutionResult,
 )
 from gateway.media import JSON, MSGPACK
-from gateway.openapi.model import Answer, Content, Operation, both
+from gateway.openapi.model import Content, DescribedAnswer, Operation, both
 from gateway.openapi.parameters import CORRELATION_ID, CURSOR, FROM, LIMIT, PROCESSOR, STATE, TO
-from gateway.payment_body import PostedPayment, PostedPaymentArray
+from gateway.payment_body import PaymentArray, PaymentBody
 from gateway.problem_types import ProblemType
 from gateway.processors import BreakerOrder
 from gateway.resolutions import ResolutionOrder
@@ -31,9 +31,9 @@ SUMMARY: dict[str, Any] = {
     "type": "object",
     "description": "Totals by the processor's name, in the default currency; `currencies` has those in others by code.",
     "properties": {"currencies": {"type": "object", "additionalProperties": {"type": "object"}}},
-    "additionalProperties": ProcessorTotals,
+    "additionalProperties": ChargedTotals,
 }
-SUMMARY["properties"]["currencies"]["additionalProperties"]["additionalProperties"] = ProcessorTotals
+SUMMARY["properties"]["currencies"]["additionalProperties"]["additionalProperties"] = ChargedTotals
 SUMMARY_EXAMPLE = {
     "default": {"totalRequests": 2, "totalAmount": 39.8},
     "fallback": {"totalRequests": 0, "totalAmount": 0},
@@ -49,11 +49,13 @@ PAYMENTS = (
         description="Answers 202 once the payment is durable: it will be charged once. `correlationId` is the "
         "idempotency key: to post the same again is safe after any answer, and after none.",
         request=Content(
-            types={JSON: PostedPayment, MSGPACK: {"anyOf": [PostedPayment, PostedPaymentArray]}},
+            types={JSON: PaymentBody, MSGPACK: {"anyOf": [PaymentBody, PaymentArray]}},
             example={"correlationId": ID_EXAMPLE, "amount": 19.9},
         ),
         answers=(
-            Answer(status=202, description="It is durable, or was accepted before as it is.", headers=("Location",)),
+            DescribedAnswer(
+                status=202, description="It is durable, or was accepted before as it is.", headers=("Location",)
+            ),
         ),
         problems=(*IN_BODY, ProblemType.ANOTHER_AMOUNT, ProblemType.UNAVAILABLE),
     ),
@@ -66,7 +68,7 @@ PAYMENTS = (
         description="By the instant at which they were accepted (`settled` ones by `requestedAt`), the oldest first, "
         "from Postgres: a payment that waits in a journal alone is in no list.",
         parameters=(STATE, LIMIT, CURSOR),
-        answers=(Answer(status=200, description="A page.", content=both(PaymentsPage), headers=VARIES),),
+        answers=(DescribedAnswer(status=200, description="A page.", content=both(PaymentsPage), headers=VARIES),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
     ),
     Operation(
@@ -77,7 +79,7 @@ PAYMENTS = (
         summary="Tell how far a payment is",
         description="404 only where all replicas deny the id; where nobody can know, the answer is 503.",
         parameters=(CORRELATION_ID,),
-        answers=(Answer(status=200, description="The payment.", content=both(PaymentAnswer), headers=VARIES),),
+        answers=(DescribedAnswer(status=200, description="The payment.", content=both(PaymentAnswer), headers=VARIES),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNKNOWN_PAYMENT, ProblemType.UNAVAILABLE),
     ),
     Operation(
@@ -88,7 +90,7 @@ PAYMENTS = (
         summary="Tell the way of a payment",
         description="Step by step, as far as replicas remember it, and what it waits for now.",
         parameters=(CORRELATION_ID,),
-        answers=(Answer(status=200, description="Its way.", content=both(PaymentHistory), headers=VARIES),),
+        answers=(DescribedAnswer(status=200, description="Its way.", content=both(PaymentHistory), headers=VARIES),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNKNOWN_PAYMENT, ProblemType.UNAVAILABLE),
     ),
     Operation(
@@ -101,7 +103,7 @@ PAYMENTS = (
         parameters=(CORRELATION_ID,),
         request=both(ResolutionOrder, {"chargedBy": None, "by": "ana"}),
         answers=(
-            Answer(
+            DescribedAnswer(
                 status=200,
                 description="The charge is recorded, or the payment is charged anew.",
                 content=both(ResolutionResult),
@@ -125,7 +127,7 @@ PAYMENTS = (
         summary="Forget every payment",
         description="For operators, or for everybody with `ALLOW_PURGE=1`: 204 when every payment is forgotten on all "
         "replicas, and no earlier charge is under way. A body is not read.",
-        answers=(Answer(status=204, description="Every payment is forgotten."),),
+        answers=(DescribedAnswer(status=204, description="Every payment is forgotten."),),
         problems=(ProblemType.UNAVAILABLE,),
         is_for_operators=True,
     ),
@@ -142,7 +144,7 @@ SUMMARIES = (
         "tells what was booked when it was asked.",
         parameters=(FROM, TO),
         answers=(
-            Answer(
+            DescribedAnswer(
                 status=200,
                 description="The totals.",
                 content=both(SUMMARY, SUMMARY_EXAMPLE),
@@ -161,7 +163,7 @@ PROCESSORS = (
         tag="Processors",
         summary="Tell what this replica knows of each processor",
         answers=(
-            Answer(
+            DescribedAnswer(
                 status=200,
                 description="By the processor's name.",
                 content=both({"type": "object", "additionalProperties": ProcessorAnswer}),
@@ -180,7 +182,9 @@ PROCESSORS = (
         parameters=(PROCESSOR,),
         request=both(BreakerOrder, {"state": "forced-open"}),
         answers=(
-            Answer(status=200, description="How many replicas hold it.", content=both(OrderReached), headers=VARIES),
+            DescribedAnswer(
+                status=200, description="How many replicas hold it.", content=both(OrderReached), headers=VARIES
+            ),
         ),
         problems=(*IN_BODY, ProblemType.UNKNOWN_PROCESSOR, ProblemType.UNAVAILABLE),
         is_for_operators=True,

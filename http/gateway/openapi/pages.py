@@ -2,14 +2,14 @@
 
 from gateway.answers import LivenessAnswer, ReadinessAnswer
 from gateway.media import JSON
-from gateway.openapi.model import Answer, Content, Operation, both
+from gateway.openapi.model import Content, DescribedAnswer, Operation, both
 from gateway.openapi.parameters import AFTER, DASHBOARD_FILE, PROBLEM, REFERENCE_FILE
 from gateway.problem_types import ProblemType
 from gateway.status_answer import StatusAnswer
 
 TEXT = {"type": "string"}
 PAGE = Content(types={"text/html; charset=utf-8": TEXT})
-UNCHANGED = Answer(status=304, description="What the client has is up to date.", headers=("ETag",))
+UNCHANGED = DescribedAnswer(status=304, description="What the client has is up to date.", headers=("ETag",))
 VARIES = ("Vary",)
 
 OPERATIONS = (
@@ -21,7 +21,9 @@ OPERATIONS = (
         summary="Tell how all replicas are",
         description="And what they did in the last five minutes: the data of the live page.",
         parameters=(AFTER,),
-        answers=(Answer(status=200, description="The state of all.", content=both(StatusAnswer), headers=VARIES),),
+        answers=(
+            DescribedAnswer(status=200, description="The state of all.", content=both(StatusAnswer), headers=VARIES),
+        ),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
     ),
     Operation(
@@ -31,8 +33,10 @@ OPERATIONS = (
         tag="Operations",
         summary="Tell whether the process does its work",
         answers=(
-            Answer(status=200, description="All actors live.", content=both(LivenessAnswer), headers=VARIES),
-            Answer(status=503, description="Some do not; restart it.", content=both(LivenessAnswer), headers=VARIES),
+            DescribedAnswer(status=200, description="All actors live.", content=both(LivenessAnswer), headers=VARIES),
+            DescribedAnswer(
+                status=503, description="Some do not; restart it.", content=both(LivenessAnswer), headers=VARIES
+            ),
         ),
     ),
     Operation(
@@ -42,8 +46,10 @@ OPERATIONS = (
         tag="Operations",
         summary="Tell whether this replica takes payments",
         answers=(
-            Answer(status=200, description="It does, perhaps degraded.", content=both(ReadinessAnswer), headers=VARIES),
-            Answer(status=503, description="It does not.", content=both(ReadinessAnswer), headers=VARIES),
+            DescribedAnswer(
+                status=200, description="It does, perhaps degraded.", content=both(ReadinessAnswer), headers=VARIES
+            ),
+            DescribedAnswer(status=503, description="It does not.", content=both(ReadinessAnswer), headers=VARIES),
         ),
     ),
     Operation(
@@ -53,7 +59,7 @@ OPERATIONS = (
         tag="Operations",
         summary="Tell the metrics of this replica",
         answers=(
-            Answer(
+            DescribedAnswer(
                 status=200,
                 description="In Prometheus' text format.",
                 content=Content(types={"text/plain; version=1.0.0; charset=utf-8": TEXT}),
@@ -66,7 +72,7 @@ OPERATIONS = (
         name="getLivePage",
         tag="Pages",
         summary="Show a live page of all replicas",
-        answers=(Answer(status=200, description="The page.", content=PAGE, headers=("ETag",)), UNCHANGED),
+        answers=(DescribedAnswer(status=200, description="The page.", content=PAGE, headers=("ETag",)), UNCHANGED),
     ),
     Operation(
         method="get",
@@ -76,7 +82,7 @@ OPERATIONS = (
         summary="A script or style file of the live page",
         parameters=(DASHBOARD_FILE,),
         answers=(
-            Answer(
+            DescribedAnswer(
                 status=200,
                 description="The file.",
                 content=Content(
@@ -101,7 +107,7 @@ OPERATIONS = (
         tag="Pages",
         summary="This description",
         answers=(
-            Answer(
+            DescribedAnswer(
                 status=200,
                 description="OpenAPI 3.1.",
                 content=Content(types={JSON: {"type": "object"}}),
@@ -116,7 +122,7 @@ OPERATIONS = (
         name="getDocs",
         tag="Pages",
         summary="A page to try the API",
-        answers=(Answer(status=200, description="The page.", content=PAGE, headers=("ETag",)), UNCHANGED),
+        answers=(DescribedAnswer(status=200, description="The page.", content=PAGE, headers=("ETag",)), UNCHANGED),
     ),
     Operation(
         method="get",
@@ -126,7 +132,7 @@ OPERATIONS = (
         summary="A script of that page, or its licence",
         parameters=(REFERENCE_FILE,),
         answers=(
-            Answer(
+            DescribedAnswer(
                 status=200,
                 description="The file.",
                 content=Content(
@@ -146,7 +152,7 @@ OPERATIONS = (
         name="listProblems",
         tag="Pages",
         summary="List the kinds of errors",
-        answers=(Answer(status=200, description="A page with links.", content=PAGE),),
+        answers=(DescribedAnswer(status=200, description="A page with links.", content=PAGE),),
     ),
     Operation(
         method="get",
@@ -155,7 +161,7 @@ OPERATIONS = (
         tag="Pages",
         summary="Tell what a kind of error means",
         parameters=(PROBLEM,),
-        answers=(Answer(status=200, description="A page about it.", content=PAGE),),
+        answers=(DescribedAnswer(status=200, description="A page about it.", content=PAGE),),
         problems=(ProblemType.NOT_FOUND,),
     ),
 )

@@ -8,6 +8,7 @@ from gateway.payment_list import LIMIT_DEFAULT, LIMIT_MAX
 from gateway.problem_types import ProblemType
 from gateway.problems import RETRY_AFTER_S
 from gateway.reference import FILES
+from gateway.status import AFTER_DIGITS_MAX
 from gateway.summary import AS_OF_HEADER, FINAL_HEADER
 
 REQUEST_ID = Parameter(
@@ -89,7 +90,7 @@ AFTER = Parameter(
     name="after",
     place="query",
     description="Leaves out what is known of the seconds up to this one, since the epoch.",
-    schema={"type": "integer", "minimum": 0},
+    schema={"anyOf": [{"type": "integer", "minimum": 0, "maximum": 10**AFTER_DIGITS_MAX - 1}, EMPTY]},
     example=1764144000,
 )
 

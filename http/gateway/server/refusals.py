@@ -41,7 +41,7 @@ def problem_details(kind: ProblemType | None, status: int, title: str, detail: s
 
 def refusal(status: HTTPStatus, detail: str | None = None) -> bytes:
     """Write a whole answer, after which the connection ends."""
-    kind = ProblemType.MALFORMED_HTTP if status is HTTPStatus.BAD_REQUEST else problem_of_status(status)
+    kind = problem_of_status(status)
     body = msgspec.json.encode(problem_details(kind, status, kind.value.title if kind else status.phrase, detail))
     return (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: gunicorn\r\nDate: {util.http_date()}\r\n"
