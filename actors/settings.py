@@ -3,7 +3,7 @@
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from actors.errors import SettingsError
 DEFAULT_PROCESSORS = "default=http://localhost:8001,0.05 fallback=http://localhost:8002,0.15"
 DEFAULT_BIND = "0.0.0.0:9999,[::]:9999"
 PORT_MAX = 65535
+ADMIN_TOKEN_CHARS_MIN = 16
+"""Nobody guesses as many, however often they try."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -37,8 +39,9 @@ class Settings:
     journal_dir: Path
     durability: Durability
     allow_purge: bool
+    """Whether everybody may purge over HTTP, without a token."""
     allow_force: bool
-    """Whether an operator may force breakers over HTTP."""
+    """Whether an operator may force breakers over HTTP from this machine, without a token."""
     open_max: int
     """How many payments the journal of this replica may hold. Beyond that, clients get 503."""
     recent_max: int
@@ -62,7 +65,9 @@ class Settings:
     log_level: str = "INFO"
     """The least important messages that are logged, as `logging` names them."""
     allow_resolve: bool = True
-    """Whether an operator may resolve payments over HTTP, from this machine."""
+    """Whether an operator may resolve payments over HTTP from this machine, without a token."""
+    admin_token: str = field(default="", repr=False)
+    """What a request must carry to do from anywhere what is for operators; empty: nothing helps it."""
     controls_url: str = ""
     """Address of a server of `ops/up` by which the live page offers a load and disturbs processors; empty: none."""
 
@@ -95,6 +100,7 @@ class Settings:
             currencies=posted_currencies(environment.get("CURRENCY", BRL), processors),
             log_level=_log_level(environment.get("LOG_LEVEL", "INFO")),
             allow_resolve=_flag(environment, "ALLOW_RESOLVE", default="1"),
+            admin_token=_admin_token(environment.get("ADMIN_TOKEN", "")),
             controls_url=environment.get("CONTROLS_URL", ""),
         )
 
@@ -124,6 +130,16 @@ def bind_addresses(environment: Mapping[str, str]) -> list[str]:
         if not (host and is_host and port.isdecimal() and 0 < int(port) <= PORT_MAX):
             raise SettingsError(f"BIND: {address!r} is not host:port with a port from 1 to {PORT_MAX}")
     return addresses
+
+
+def _admin_token(value: str) -> str:
+    is_good = len(value) >= ADMIN_TOKEN_CHARS_MIN and re.fullmatch(r"[!-~]+", value)
+    if value and not is_good:
+        # The value is a secret, whatever is wrong with it.
+        raise SettingsError(
+            f"ADMIN_TOKEN must have at least {ADMIN_TOKEN_CHARS_MIN} printable ASCII characters and no space"
+        )
+    return value
 
 
 def _log_level(value: str) -> str:

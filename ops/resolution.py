@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import json
+import os
 import sys
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -30,6 +31,12 @@ def parse_resolution(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--at", metavar="INSTANT", help="its requestedAt, as in 2025-07-15T12:34:56.789Z")
     parser.add_argument("--by", default=getpass.getuser(), help="who says so; default: the user")
     parser.add_argument("--url", default="http://localhost:9999", help="a replica; default: http://localhost:9999")
+    parser.add_argument(
+        "--token",
+        default=os.environ.get("ADMIN_TOKEN", ""),
+        help="the gateway's ADMIN_TOKEN, which it wants where this is another machine; default: the variable of that "
+        "name, which other users of this machine cannot read off the command line",
+    )
     given = parser.parse_args(arguments)
     if (given.charged_by is None) != (given.at is None):
         parser.error("--charged-by and --at go together")
@@ -46,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=ANSWER_S_MAX)
     try:
         headers = {"Content-Type": "application/json"}
+        if given.token:
+            headers["Authorization"] = f"Bearer {given.token}"
         connection.request("POST", f"/payments/{given.id}/resolution", json.dumps(body), headers)
         response = connection.getresponse()
         answer = json.loads(response.read())

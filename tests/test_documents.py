@@ -14,6 +14,7 @@ from actors.domain.patience import Patience
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Routes
 from actors.settings import DEFAULT_PROCESSORS, Settings, bind_addresses, host_name
+from gateway.problem_types import ProblemType
 from ops.stack.settings import parse_stack_options
 
 ROOT = Path(__file__).parent.parent
@@ -106,6 +107,15 @@ def test_every_route_is_documented() -> None:
     assert {PARAMETER.sub("{}", endpoint) for endpoint in endpoints} == {PARAMETER.sub("{}", route) for route in routes}
 
 
+def test_every_kind_of_problem_is_documented_with_its_status_and_meaning() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([0-9]{3}) \| (.+) \|$", API.partition("## Errors")[2], re.MULTILINE)
+    kinds = [kind.value for kind in ProblemType]
+    assert [(name, int(status)) for name, status, _ in rows] == [(kind.name, kind.status) for kind in kinds]
+    assert [meaning for *_, meaning in rows] == [
+        kind.meaning[0].lower() + kind.meaning[1:].removesuffix(".") for kind in kinds
+    ]
+
+
 def test_the_documented_metric_tells_what_payments_wait_for() -> None:
     metrics = API.partition("## Metrics")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.+?) \|", metrics, re.MULTILINE)
@@ -123,7 +133,9 @@ def test_the_settings_are_those_that_the_code_reads() -> None:
 
 def test_the_documented_defaults_are_the_products() -> None:
     documented = (
-        documented_settings() | GIVEN | {"PROCESSORS": DEFAULT_PROCESSORS, "REPLICA": host_name(), "CONTROLS_URL": ""}
+        documented_settings()
+        | GIVEN
+        | {"ADMIN_TOKEN": "", "PROCESSORS": DEFAULT_PROCESSORS, "REPLICA": host_name(), "CONTROLS_URL": ""}
     )
     assert Settings.from_environment(documented) == Settings.from_environment(GIVEN)
     assert f"\n    {DEFAULT_PROCESSORS}\n" in (ROOT / "docs" / "settings.md").read_text()

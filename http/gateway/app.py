@@ -10,13 +10,16 @@ from falcon.routing import CompiledRouter
 from actors.domain.processors import ALL_CURRENCIES, EVENT_PROCESSORS, PostedCurrencies, Processor
 from gateway.dashboard import DashboardResource
 from gateway.metrics import MeasuredGateway, MetricsResource
+from gateway.openapi.resource import OpenApiResource
+from gateway.operators import Operators
 from gateway.payment_history import PaymentHistoryResource, WayLookUp
 from gateway.payment_list import PaymentLister
 from gateway.payments import ANSWER_KINDS, PaymentGateway, PaymentResource, PaymentsResource
 from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
-from gateway.problems import UNAVAILABLE_ERRORS, serialize, translate_unavailable
+from gateway.problems import UNAVAILABLE_ERRORS, ProblemsResource, serialize, translate_unavailable
 from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsResource
 from gateway.purge import PurgeResource, PurgingGateway
+from gateway.reference import ReferenceResource
 from gateway.resolutions import ResolutionResource, ResolvingGateway
 from gateway.sampled_histogram import SampledHistogram
 from gateway.status import StatusOverview, StatusResource
@@ -31,14 +34,24 @@ class Queries(WayLookUp, PaymentLister, SummaryQueries, Protocol):
     """What the HTTP side asks about accepted payments; `actors.queries.PaymentQueries` fulfils it."""
 
 
-class HeadRouter(CompiledRouter):
-    """Answers HEAD wherever there is an answer to GET; Falcon leaves out the body and keeps its length."""
+class MethodsRouter(CompiledRouter):
+    """Answers HEAD wherever there is an answer to GET, and OPTIONS with what a path takes, as 405 tells it too.
+
+    Falcon leaves out the body of an answer to HEAD, and keeps its length.
+    """
 
     def map_http_methods(self, resource: object, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401  # as Falcon has it
         """Map methods to responders of a resource."""
         methods: dict[str, Any] = super().map_http_methods(resource, **kwargs)
         if "GET" in methods:
             methods["HEAD"] = methods["GET"]
+        allowed = ", ".join(sorted([*methods, "OPTIONS"]))
+
+        def tell_methods(_req: falcon.Request, resp: falcon.Response, **_: object) -> None:
+            resp.status = falcon.HTTP_204
+            resp.set_header("Allow", allowed)
+
+        methods["OPTIONS"] = tell_methods
         return methods
 
 
@@ -51,6 +64,7 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     allow_purge: bool,
     allow_force: bool,
     allow_resolve: bool = True,
+    admin_token: str = "",
     replica: str = "1",
     processors: Sequence[Processor] = EVENT_PROCESSORS,
     currencies: PostedCurrencies = ALL_CURRENCIES,
@@ -67,8 +81,9 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     answers = Counter() if answers is None else answers
     answers.update(dict.fromkeys(ANSWER_KINDS, 0))
     acceptance = acceptance or SampledHistogram()
+    operators = Operators(admin_token, allow_resolve=allow_resolve, allow_force=allow_force, allow_purge=allow_purge)
     names = tuple(processor.name for processor in processors)
-    app = falcon.App(router=HeadRouter())
+    app = falcon.App(router=MethodsRouter())
     app.set_error_serializer(serialize)
     for error in UNAVAILABLE_ERRORS:
         app.add_error_handler(error, translate_unavailable)
@@ -78,15 +93,21 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     app.add_route("/payments", PaymentsResource(gateway, queries, answers, acceptance, currencies))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
     app.add_route("/payments/{correlation_id}/history", PaymentHistoryResource(queries))
-    resolution = ResolutionResource(resolutions, queries, names, allowed=allow_resolve)
+    resolution = ResolutionResource(resolutions, queries, names, operators)
     app.add_route("/payments/{correlation_id}/resolution", resolution)
     app.add_route("/payments-summary", SummaryResource(queries))
-    app.add_route("/purge-payments", PurgeResource(gateway, allowed=allow_purge))
+    app.add_route("/purge-payments", PurgeResource(gateway, operators))
     app.add_route("/processors", ProcessorsResource(gateway))
-    app.add_route("/processors/{name}/breaker", BreakerResource(gateway, allowed=allow_force))
-    allowed = {"resolve": allow_resolve, "force": allow_force}
-    app.add_route("/status", StatusResource(overview, replica, processors, controls_url, allowed))
+    app.add_route("/processors/{name}/breaker", BreakerResource(gateway, operators))
+    app.add_route("/status", StatusResource(overview, replica, processors, controls_url, operators))
     app.add_route("/livez", LivenessResource(gateway))
     app.add_route("/readyz", ReadinessResource(gateway))
+    app.add_route("/openapi.json", OpenApiResource())
+    reference = ReferenceResource()
+    app.add_route("/docs", reference)
+    app.add_route("/docs/{name}", reference)
+    problems = ProblemsResource()
+    app.add_route("/problems", problems)
+    app.add_route("/problems/{name}", problems)
     app.add_route("/metrics", MetricsResource(gateway, answers, acceptance))
     return app

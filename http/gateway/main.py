@@ -44,6 +44,8 @@ def application(
         parts = make_parts(settings)
     except SettingsError as error:
         raise AppImportError(str(error)) from error
+    if settings.allow_purge:
+        logger.warning("ALLOW_PURGE=1: whoever reaches this gateway can delete all payments, without a token")
     system = System(settings, parts)
     replica = Replica(system, _end_process)
     answers, acceptance = Counter[str](), SampledHistogram()
@@ -76,6 +78,7 @@ def application(
         allow_purge=settings.allow_purge,
         allow_force=settings.allow_force,
         allow_resolve=settings.allow_resolve,
+        admin_token=settings.admin_token,
         replica=settings.replica,
         processors=settings.processors,
         currencies=settings.currencies,

@@ -5,38 +5,65 @@ The compact form is `[16 bytes of UUID, amount]` or `[16 bytes of UUID, amount, 
 
 import re
 from decimal import Decimal, InvalidOperation
+from typing import Annotated
 from uuid import UUID
 
 import falcon
 import msgspec
 from gunicorn.http.errors import ParseException
 
-from actors.domain.money import DECIMALS, Money, currency_code, minor_units
+from actors.domain.money import AMOUNT_MAX, DECIMALS, Money, currency_code, minor_units
 from actors.domain.processors import PostedCurrencies
 from actors.errors import InvalidAmountError
+from gateway.answers import Id, told
 from gateway.media import JSON, MSGPACK, MSGPACK_ALIASES
 from gateway.packed_amount import packed_minor_units
+from gateway.problem_types import ProblemType
 from gateway.problems import InvalidFieldError
 from gateway.repeated_keys import refuse_repeated_keys
 
 BODY_BYTES_MAX = 16 * 1024
+AMOUNT_MIN = 10.0 ** -max(DECIMALS.values())
+"""The smallest unit of all currencies."""
+CODE_PATTERN = "^[A-Za-z]{3}$"
 
 
-class _Posted(msgspec.Struct):
+class PaymentBody(msgspec.Struct):
+    """A payment as clients post it; other members are not read."""
+
+    correlationId: Id  # noqa: N815  # the contract's name
+    amount: Annotated[
+        msgspec.Raw,
+        told(
+            "From the currency's smallest unit on, with at most its decimals.",
+            19.9,
+            type="number",
+            minimum=AMOUNT_MIN,
+            maximum=int(AMOUNT_MAX),
+        ),
+    ]
+    currency: (
+        Annotated[
+            str,
+            told(
+                "Alphabetic code of ISO 4217, in upper or lower case; missing: `CURRENCY`.", "BRL", pattern=CODE_PATTERN
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+
+
+class PaymentArray(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """The compact form of a payment in MessagePack: the id's 16 bytes, the amount, and perhaps the currency."""
+
     correlationId: UUID  # noqa: N815  # the contract's name
     amount: msgspec.Raw
     currency: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class _PostedCompact(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    correlationId: UUID  # noqa: N815  # the contract's name
-    amount: msgspec.Raw
-    currency: str | msgspec.UnsetType = msgspec.UNSET
-
-
-_json_decoder = msgspec.json.Decoder(_Posted)
-_msgpack_decoder = msgspec.msgpack.Decoder(_Posted)
-_compact_decoder = msgspec.msgpack.Decoder(_PostedCompact)
+_json_decoder = msgspec.json.Decoder(PaymentBody)
+_msgpack_decoder = msgspec.msgpack.Decoder(PaymentBody)
+_compact_decoder = msgspec.msgpack.Decoder(PaymentArray)
 
 _FIELDS = ("correlationId", "amount", "currency")
 _ARRAY_TYPES = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
@@ -90,7 +117,7 @@ def parse_payment(body: bytes, currencies: PostedCurrencies, *, is_msgpack: bool
                 return posted.correlationId, Money(int(b"".join(plain.groups())), currency)
             return posted.correlationId, Money(minor_units(_json_amount(raw), currency), currency)
         is_compact = body[0] in _ARRAY_TYPES
-        packed: _Posted | _PostedCompact = (_compact_decoder if is_compact else _msgpack_decoder).decode(body)
+        packed: PaymentBody | PaymentArray = (_compact_decoder if is_compact else _msgpack_decoder).decode(body)
         if not is_compact and body[0] != _MAP_OF_TWO + (packed.currency is not msgspec.UNSET):
             refuse_repeated_keys(body, is_msgpack=True)
         currency = _currency(packed.currency, currencies)
@@ -111,7 +138,7 @@ def is_msgpack_body(req: falcon.Request) -> bool:
         return True
     if media_type == JSON:
         return False
-    raise InvalidFieldError("Content-Type", f"must be {JSON} or {MSGPACK}", falcon.HTTP_415)
+    raise InvalidFieldError("Content-Type", f"must be {JSON} or {MSGPACK}", ProblemType.UNSUPPORTED_MEDIA_TYPE)
 
 
 def read_body(req: falcon.Request) -> bytes:
@@ -124,7 +151,7 @@ def read_body(req: falcon.Request) -> bytes:
     except (OSError, ParseException) as error:
         # The server finds out here that the client went away, or sent malformed chunks.
         raise InvalidFieldError("body", "cannot be read to its end") from error
-    raise InvalidFieldError("body", f"must have at most {BODY_BYTES_MAX} bytes", falcon.HTTP_413)
+    raise InvalidFieldError("body", f"must have at most {BODY_BYTES_MAX} bytes", ProblemType.BODY_TOO_LARGE)
 
 
 def _currency(text: str | msgspec.UnsetType, currencies: PostedCurrencies) -> str:

@@ -9,6 +9,7 @@ import falcon
 from actors.domain.instant import iso_from_ms
 from actors.domain.way_questions import ToldWay
 from actors.queries import PaymentStatus
+from gateway.answers import HistoryStep, PaymentHistory
 from gateway.media import write_body
 from gateway.payments import PaymentLookUp, find_payment
 
@@ -33,7 +34,7 @@ class PaymentHistoryResource:
         status = find_payment(self._queries, correlation_id)
         ways = self._queries.ways(status.correlation_id)
         steps = sorted([*_recorded(status), *_remembered(ways)], key=lambda step: step[0])
-        told = [
+        told: list[HistoryStep] = [
             {"at": iso_from_ms(at_ms), "what": what, "processor": processor, "replica": replica}
             for at_ms, what, processor, replica in steps
         ]
@@ -41,7 +42,8 @@ class PaymentHistoryResource:
         if status.record is None and status.driven is None:
             told.insert(0, {"at": None, "what": ACCEPTED, "processor": None, "replica": None})
             waits_for = waits_for or "room in memory: it stands in a journal"
-        write_body(req, resp, {"correlationId": status.correlation_id, "steps": told, "waitsFor": waits_for})
+        answer: PaymentHistory = {"correlationId": status.correlation_id, "steps": told, "waitsFor": waits_for}
+        write_body(req, resp, answer)
 
 
 _Step = tuple[int, str, str | None, str | None]

@@ -14,10 +14,12 @@ from actors.domain.processors import ALL_CURRENCIES, PostedCurrencies
 from actors.errors import GatewayUnavailableError
 from actors.messages.intake import AcceptAnswer
 from actors.queries import PaymentStatus
+from gateway.answers import PaymentAnswer, PaymentsPage
 from gateway.media import write_body
 from gateway.payment_body import read_payment
 from gateway.payment_list import PaymentLister, cursor_of, read_page
-from gateway.problems import InvalidFieldError, unavailable
+from gateway.problem_types import ProblemType
+from gateway.problems import InvalidFieldError, ProblemError, unavailable
 from gateway.sampled_histogram import SampledHistogram
 
 REFUSED = "refused"
@@ -73,7 +75,8 @@ class PaymentsResource:
         found = self._queries.payments(state, after, limit + 1)
         page = [describe(status) for status in found[:limit]]
         last = found[limit - 1].record if len(found) > limit else None
-        write_body(req, resp, {"payments": page, "next": cursor_of(last.position) if last else None})
+        answer: PaymentsPage = {"payments": page, "next": cursor_of(last.position) if last else None}
+        write_body(req, resp, answer)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 202 once the payment is durable."""
@@ -99,9 +102,9 @@ class PaymentsResource:
                 # msgspec writes an id several times faster than `str`.
                 resp.set_header("location", f"/payments/{msgspec.to_builtins(correlation_id)}")
             case AcceptAnswer.CONFLICT | AcceptAnswer.UNCONFIRMED:
-                raise falcon.HTTPConflict(
-                    title="Another amount",
-                    description=f"{correlation_id} was accepted with another amount or currency before",
+                raise ProblemError(
+                    ProblemType.ANOTHER_AMOUNT,
+                    f"{correlation_id} was accepted with another amount or currency before",
                 )
             case AcceptAnswer.CONTESTED:
                 raise unavailable("other amounts were accepted under this id, and it is not known which one was first")
@@ -127,7 +130,7 @@ def find_payment(queries: PaymentLookUp, correlation_id: str) -> PaymentStatus:
 
     Raises:
         InvalidFieldError: the id is no UUID.
-        falcon.HTTPNotFound: nobody has accepted a payment under it.
+        ProblemError: nobody has accepted a payment under it.
     """
     try:
         # `UUID()` would take forms that a posted payment may not have.
@@ -136,17 +139,17 @@ def find_payment(queries: PaymentLookUp, correlation_id: str) -> PaymentStatus:
         raise InvalidFieldError("correlationId", "must be a UUID") from None
     status = queries.payment(parsed)
     if status is None:
-        raise falcon.HTTPNotFound(title="Unknown payment", description=f"no payment was accepted under {parsed}")
+        raise ProblemError(ProblemType.UNKNOWN_PAYMENT, f"no payment was accepted under {parsed}")
     return status
 
 
-def describe(status: PaymentStatus) -> dict[str, object]:
+def describe(status: PaymentStatus) -> PaymentAnswer:
     """Make the map that `GET /payments/{correlationId}` answers; what nobody knows yet is null."""
     record, driven = status.record, status.driven
     payment = record.payment if record else driven.payment if driven else None
     settlement = record.settlement if record else None
     end = record.settlement or record.closing if record else None
-    answer: dict[str, object] = {
+    answer: PaymentAnswer = {
         "correlationId": status.correlation_id,
         "amount": status.money.decimal,
         "currency": status.money.currency,

@@ -6,6 +6,7 @@ from typing import Protocol
 import falcon
 
 from actors.readiness import Readiness
+from gateway.answers import LivenessAnswer, ReadinessAnswer
 from gateway.media import write_body
 
 
@@ -29,7 +30,8 @@ class LivenessResource:
         """Answer 200 while all actors live, else 503."""
         dead = self._gateway.dead_actors()
         resp.status = HTTPStatus.SERVICE_UNAVAILABLE if dead else HTTPStatus.OK
-        write_body(req, resp, {"status": "failing" if dead else "ok", "deadActors": dead})
+        answer: LivenessAnswer = {"status": "failing" if dead else "ok", "deadActors": dead}
+        write_body(req, resp, answer)
 
 
 class ReadinessResource:
@@ -43,4 +45,5 @@ class ReadinessResource:
         readiness = self._gateway.readiness()
         status = "degraded" if readiness.degraded else "ready" if readiness.ready else "unready"
         resp.status = HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE
-        write_body(req, resp, {"status": status, "parts": readiness.parts})
+        answer: ReadinessAnswer = {"status": status, "parts": dict(readiness.parts)}
+        write_body(req, resp, answer)

@@ -1,35 +1,47 @@
-"""Problem details (RFC 9457): every error is answered in one form, and names the field that it is about."""
+"""Problem details (RFC 9457): every error has one form, says of which kind it is, and names a wrong field."""
 
+from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import falcon
 
 from actors.errors import FielError, GatewayUnavailableError, LedgerUnavailableError
 from gateway.media import write_body
+from gateway.problem_types import PROBLEMS_PATH, ProblemText, ProblemType, problem_of_status
 from gateway.server.refusals import problem_details
 
 RETRY_AFTER_S = 1
 UNAVAILABLE_ERRORS = (GatewayUnavailableError, LedgerUnavailableError)
 
 
-class InvalidFieldError(falcon.HTTPError):
+class ProblemError(falcon.HTTPError):
+    """A request that is answered with one of the known kinds of errors."""
+
+    def __init__(self, kind: ProblemType, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(kind.value.status, title=kind.value.title, description=detail, headers=dict(headers or {}))
+        self.kind = kind
+
+
+class InvalidFieldError(ProblemError):
     """A request whose `field` is missing or malformed."""
 
-    def __init__(self, field: str, detail: str, status: str = falcon.HTTP_400) -> None:
-        super().__init__(status, title="Invalid request", description=f"{field}: {detail}")
+    def __init__(self, field: str, detail: str, kind: ProblemType = ProblemType.INVALID_REQUEST) -> None:
+        super().__init__(kind, f"{field}: {detail}")
         self.field = field
 
 
-def unavailable(detail: str) -> falcon.HTTPServiceUnavailable:
+def unavailable(detail: str) -> ProblemError:
     """Make the 503 answer of a gateway that cannot serve now and has kept nothing of the request."""
-    return falcon.HTTPServiceUnavailable(title="Try again", description=detail, retry_after=RETRY_AFTER_S)
+    return ProblemError(ProblemType.UNAVAILABLE, detail, {"Retry-After": str(RETRY_AFTER_S)})
 
 
 def serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
     """Write an error as `application/problem+json`, or its MessagePack."""
+    kind = error.kind if isinstance(error, ProblemError) else problem_of_status(error.status_code)
     # Falcon's own errors are titled with their status line.
-    title = (error.title or "").removeprefix(f"{error.status_code} ")
-    problem = problem_details(error.status_code, title, error.description)
+    title = kind.value.title if kind else (error.title or "").removeprefix(f"{error.status_code} ")
+    problem = problem_details(kind, error.status_code, title, error.description)
     if isinstance(error, InvalidFieldError):
         problem["field"] = error.field
     write_body(req, resp, problem, kind="problem")
@@ -42,3 +54,30 @@ def translate_unavailable(
     # What Postgres' driver says names hosts and users, which are no client's business.
     detail = "Postgres does not answer" if isinstance(error, LedgerUnavailableError) else str(error)
     raise unavailable(detail) from error
+
+
+class ProblemsResource:
+    """Describes the kinds of errors, under the URIs that problem details have as their `type`."""
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, name: str | None = None) -> None:
+        """Answer a page about one kind, or with links to all."""
+        if name is None:
+            links = [f'<li><a href="{kind.uri}">{kind.value.name}</a>: {kind.value.title}' for kind in ProblemType]
+            title, content = "Problem types", f"<ul>{''.join(links)}</ul>"
+        else:
+            text = next((kind.value for kind in ProblemType if kind.value.name == name), None)
+            if text is None:
+                raise ProblemError(ProblemType.NOT_FOUND, "there is no such kind of problem")
+            title, content = text.title, _describe(text)
+        resp.content_type = falcon.MEDIA_HTML
+        resp.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        resp.text = (
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{content}\n'
+        )
+
+
+def _describe(text: ProblemText) -> str:
+    return (
+        f"<p>Status {int(text.status)}, type <code>{text.uri}</code></p><p>{escape(text.meaning)}</p>"
+        f'<p>{escape(text.remedy)}</p><p><a href="{PROBLEMS_PATH}">All problem types</a></p>'
+    )

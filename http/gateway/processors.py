@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import falcon
 import msgspec
@@ -11,9 +11,12 @@ from actors.domain.breaker import BreakerState
 from actors.domain.instant import iso_from_ms
 from actors.messages.health import OrderReach
 from actors.messages.processor import ProcessorStatus
+from gateway.answers import BreakerChange, OrderReached, ProcessorAnswer, told
 from gateway.media import write_body
+from gateway.operators import OperatorRight, Operators
 from gateway.payment_body import is_msgpack_body, read_body
-from gateway.problems import InvalidFieldError
+from gateway.problem_types import ProblemType
+from gateway.problems import InvalidFieldError, ProblemError
 from gateway.repeated_keys import refuse_repeated_keys
 
 
@@ -40,8 +43,10 @@ class Wanted(Enum):
         return None if self is Wanted.AUTOMATIC else BreakerState(self.value)
 
 
-class _Order(msgspec.Struct):
-    state: Wanted
+class BreakerOrder(msgspec.Struct):
+    """What an operator wants of a breaker."""
+
+    state: Annotated[Wanted, told("The state to hold it in; `automatic` lets it decide by itself.", "forced-open")]
 
 
 class ProcessorsResource:
@@ -56,11 +61,11 @@ class ProcessorsResource:
 
 
 class BreakerResource:
-    """Lets an operator force a breaker, where that is allowed."""
+    """Lets an operator force a breaker."""
 
-    def __init__(self, gateway: ProcessorsGateway, *, allowed: bool) -> None:
+    def __init__(self, gateway: ProcessorsGateway, operators: Operators) -> None:
         self._gateway = gateway
-        self._allowed = allowed
+        self._operators = operators
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Force a breaker here at once, and within half a second on the replicas that are connected through Redis.
@@ -71,23 +76,20 @@ class BreakerResource:
         A replica whose actors restart learns the forced state from the others, whose opinions stay in Redis for two
         seconds. It is lost when no replica has worked for longer than that, or when there is only one.
         """
-        if not self._allowed:
-            raise falcon.HTTPForbidden(
-                title="Forcing is off",
-                description="breakers are forced only where the gateway is started with ALLOW_FORCE=1",
-            )
+        self._operators.check(req, OperatorRight.FORCE)
         wanted = _read_order(req)
         reach = self._gateway.force_breaker(name, wanted.state)
         if reach is None:
-            raise falcon.HTTPNotFound(title="Unknown processor", description=f"there is no processor {name}")
-        write_body(req, resp, {"replicas": reach.replicas, "of": reach.of})
+            raise ProblemError(ProblemType.UNKNOWN_PROCESSOR, f"there is no processor {name}")
+        reached: OrderReached = {"replicas": reach.replicas, "of": reach.of}
+        write_body(req, resp, reached)
 
 
 def _read_order(req: falcon.Request) -> Wanted:
     is_msgpack, body = is_msgpack_body(req), read_body(req)
     decode = msgspec.msgpack.decode if is_msgpack else msgspec.json.decode
     try:
-        wanted = decode(body, type=_Order).state
+        wanted = decode(body, type=BreakerOrder).state
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if "state" not in str(error):
             raise InvalidFieldError("body", "cannot be read as a map with a state") from error
@@ -97,8 +99,8 @@ def _read_order(req: falcon.Request) -> Wanted:
     return wanted
 
 
-def _describe(status: ProcessorStatus) -> dict[str, object]:
-    changes = [
+def _describe(status: ProcessorStatus) -> ProcessorAnswer:
+    changes: list[BreakerChange] = [
         {
             "at": iso_from_ms(dated.at_ms),
             "from": dated.transition.before.value,

@@ -4,6 +4,8 @@ from typing import Protocol
 
 import falcon
 
+from gateway.operators import OperatorRight, Operators
+
 
 class PurgingGateway(Protocol):
     """What a purge needs of the gateway."""
@@ -13,18 +15,14 @@ class PurgingGateway(Protocol):
 
 
 class PurgeResource:
-    """Forgets every payment, where the operator allows it."""
+    """Forgets every payment, for an operator, or for everybody where that is allowed."""
 
-    def __init__(self, gateway: PurgingGateway, *, allowed: bool) -> None:
+    def __init__(self, gateway: PurgingGateway, operators: Operators) -> None:
         self._gateway = gateway
-        self._allowed = allowed
+        self._operators = operators
 
-    def on_post(self, _req: falcon.Request, resp: falcon.Response) -> None:
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Forget every payment, queued ones included, and answer 204."""
-        if not self._allowed:
-            raise falcon.HTTPForbidden(
-                title="Purging is off",
-                description="a gateway forgets payments only where it is started with ALLOW_PURGE=1",
-            )
+        self._operators.check(req, OperatorRight.PURGE)
         self._gateway.purge()
         resp.status = falcon.HTTP_204

@@ -1,7 +1,7 @@
 """`POST /payments/{correlationId}/resolution`: an operator's word on a payment that does not settle by itself."""
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Annotated, Protocol
 from uuid import UUID
 
 import falcon
@@ -9,11 +9,13 @@ import msgspec
 
 from actors.domain.instant import ms_from_iso
 from actors.domain.resolution import Finding, ResolutionAnswer
+from gateway.answers import INSTANT_EXAMPLE, ResolutionResult, told
 from gateway.media import write_body
-from gateway.own_machine import is_local
+from gateway.operators import OperatorRight, Operators
 from gateway.payment_body import is_msgpack_body, read_body
 from gateway.payments import PaymentLookUp
-from gateway.problems import InvalidFieldError
+from gateway.problem_types import ProblemType
+from gateway.problems import InvalidFieldError, ProblemError
 from gateway.repeated_keys import refuse_repeated_keys
 
 ASKED_BY_MAX = 100
@@ -30,32 +32,32 @@ class ResolvingGateway(Protocol):
         """Keep a finding, and tell what became of it."""
 
 
-class _Body(msgspec.Struct):
-    chargedBy: str | None  # noqa: N815  # the API's name
-    requestedAt: str | None = None  # noqa: N815  # the API's name
-    by: str = "an operator"
+class ResolutionOrder(msgspec.Struct):
+    """What an operator has found out."""
+
+    # The names are the API's.
+    chargedBy: Annotated[str | None, told("The processor that charged the payment; null: none did.", "default")]  # noqa: N815
+    requestedAt: Annotated[  # noqa: N815
+        str | None, told("The instant of the charge, where there was one.", INSTANT_EXAMPLE, format="date-time")
+    ] = None
+    by: Annotated[str, told("Who says so.", "ana", minLength=1, maxLength=ASKED_BY_MAX)] = "an operator"
 
 
 class ResolutionResource:
-    """Takes an operator's word, from this machine alone."""
+    """Takes an operator's word."""
 
     def __init__(
-        self, resolutions: ResolvingGateway, queries: PaymentLookUp, processors: Collection[str], *, allowed: bool
+        self, resolutions: ResolvingGateway, queries: PaymentLookUp, processors: Collection[str], operators: Operators
     ) -> None:
         """`processors` are the names of those that are configured; a payment may know another one."""
-        self._allowed = allowed
+        self._operators = operators
         self._resolutions = resolutions
         self._queries = queries
         self._processors = frozenset(processors)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
         """Answer 200 where the finding is applied, 409 where it is not, 404 where there is no such payment."""
-        if not self._allowed:
-            raise falcon.HTTPForbidden(title="Not allowed", description="the gateway is started with ALLOW_RESOLVE=0")
-        if not is_local(req):
-            raise falcon.HTTPForbidden(
-                title="Not from here", description="payments are resolved from the machine of a replica alone"
-            )
+        self._operators.check(req, OperatorRight.RESOLVE)
         try:
             parsed = msgspec.convert(correlation_id, UUID)
         except msgspec.ValidationError:
@@ -64,15 +66,16 @@ class ResolutionResource:
         answer = self._resolutions.resolve(finding, asked_by)
         match answer:
             case ResolutionAnswer.APPLIED:
-                write_body(req, resp, {"correlationId": parsed, "resolution": answer.value})
+                result: ResolutionResult = {"correlationId": parsed, "resolution": answer.value}
+                write_body(req, resp, result)
             case ResolutionAnswer.NOT_FOUND:
-                raise falcon.HTTPNotFound(title="Unknown payment", description=f"Postgres has no payment {parsed}")
+                raise ProblemError(ProblemType.UNKNOWN_PAYMENT, f"Postgres has no payment {parsed}")
             case ResolutionAnswer.SETTLED:
-                raise falcon.HTTPConflict(title="Settled", description="its charge is recorded already")
+                raise ProblemError(ProblemType.ALREADY_SETTLED, "its charge is recorded already")
             case ResolutionAnswer.MAY_SETTLE:
-                raise falcon.HTTPConflict(
-                    title="May settle by itself",
-                    description="its processor may still tell what became of it; ask again when it is listed as unknown"
+                raise ProblemError(
+                    ProblemType.MAY_SETTLE,
+                    "its processor may still tell what became of it; ask again when it is listed as unknown"
                     " for more than a minute, or as stranded, declined or mismatched",
                 )
 
@@ -80,7 +83,7 @@ class ResolutionResource:
         is_msgpack, posted = is_msgpack_body(req), read_body(req)
         decode = msgspec.msgpack.decode if is_msgpack else msgspec.json.decode
         try:
-            body = decode(posted, type=_Body)
+            body = decode(posted, type=ResolutionOrder)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidFieldError("body", "must hold chargedBy, and requestedAt where that is not null") from error
         refuse_repeated_keys(posted, is_msgpack=is_msgpack)

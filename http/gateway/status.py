@@ -16,9 +16,22 @@ from actors.domain.seconds import Series
 from actors.domain.version import VERSION
 from actors.overview import Look
 from gateway.media import write_body
+from gateway.operators import OperatorRight, Operators
 from gateway.own_machine import is_local
+from gateway.problems import InvalidFieldError
+from gateway.query import query_value
+from gateway.status_answer import (
+    ChargedMoney,
+    EventAnswer,
+    HistoryColumns,
+    MoneyAnswer,
+    ReplicaAnswer,
+    SharedProcessor,
+    StatusAnswer,
+)
 
 FEE_DECIMALS = Decimal("0.0001")
+AFTER_DIGITS_MAX = 12
 
 
 class StatusOverview(Protocol):
@@ -40,31 +53,34 @@ class StatusResource:
         replica: str,
         processors: Sequence[Processor],
         controls_url: str,
-        allowed: Mapping[str, bool],
+        operators: Operators,
     ) -> None:
-        """`processors` are those that are configured; `allowed` says what operators may do, by name."""
+        """`processors` are those that are configured."""
         self._overview = overview
         self._replica = replica
         self._processors = {processor.name: processor for processor in processors}
         self._controls_url = controls_url or None
-        self._allowed = dict(allowed)
+        self._operators = operators
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer the state of all replicas; `after` leaves out the seconds up to this one, since the epoch."""
-        after_s = req.get_param_as_int("after", min_value=0)
+        after_s = _read_after(req)
         look = self._overview.look()
         series = self._overview.series(tuple(self._processors), after_s)
         own = next(each.status for each in look.heard if each.status.replica == self._replica)
         living = [each.status for each in look.heard if not each.is_silent]
         parts = dict(own.parts) if look.trouble is None else {**own.parts, "redis": look.trouble}
-        body = {
+        body: StatusAnswer = {
             "at": iso_from_ms(own.at_ms),
             "replica": self._replica,
             "version": VERSION,
             "generation": own.generation,
-            # Both are for viewers on this machine alone.
+            # Both are for viewers on this machine, who need no token.
             "controls": self._controls_url if is_local(req) else None,
-            "allowed": {**self._allowed, "resolve": self._allowed["resolve"] and is_local(req)},
+            "allowed": {
+                "resolve": self._operators.may_without_token(req, OperatorRight.RESOLVE),
+                "force": self._operators.may_without_token(req, OperatorRight.FORCE),
+            },
             "story": {"tone": look.story.tone, "text": look.story.text},
             "parts": parts,
             "processors": {name: _processor(processor, living) for name, processor in self._processors.items()},
@@ -83,6 +99,16 @@ class StatusResource:
         write_body(req, resp, body)
 
 
+def _read_after(req: falcon.Request) -> int | None:
+    after = query_value(req, "after")
+    if after is None:
+        return None
+    # Python refuses to convert very many digits.
+    if not (after.isascii() and after.isdecimal() and len(after) <= AFTER_DIGITS_MAX):
+        raise InvalidFieldError("after", "must be a whole number of seconds since the epoch")
+    return int(after)
+
+
 def _summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     total: Counter[str] = Counter()
     for each in counts:
@@ -90,12 +116,17 @@ def _summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     return total
 
 
-def _event(happening: Happening) -> dict[str, object]:
-    said = {"kind": happening.kind, "tone": happening.tone, "text": happening.text}
-    return {"at": iso_from_ms(happening.at_ms), "replica": happening.replica, **said}
+def _event(happening: Happening) -> EventAnswer:
+    return {
+        "at": iso_from_ms(happening.at_ms),
+        "replica": happening.replica,
+        "kind": happening.kind,
+        "tone": happening.tone,
+        "text": happening.text,
+    }
 
 
-def _processor(processor: Processor, living: Sequence[ReplicaStatus]) -> dict[str, object]:
+def _processor(processor: Processor, living: Sequence[ReplicaStatus]) -> SharedProcessor:
     """Join what the replicas know of one processor; its breaker is told as most of them have it."""
     seen = [(each.replica, known) for each in living if (known := each.processors.get(processor.name)) is not None]
     states = Counter(each.state for _, each in seen)
@@ -129,13 +160,11 @@ def _processor(processor: Processor, living: Sequence[ReplicaStatus]) -> dict[st
     }
 
 
-def _money(
-    totals: Sequence[ProcessorTotal] | None, processors: Mapping[str, Processor]
-) -> dict[str, dict[str, object] | None]:
+def _money(totals: Sequence[ProcessorTotal] | None, processors: Mapping[str, Processor]) -> MoneyAnswer:
     """Tell what was charged on each processor by currency, its fees, and what the cheapest one would have kept."""
     if totals is None:
         return {"money": None, "feesPaid": None, "feesCheapest": None}
-    money: dict[str, dict[str, object]] = {}
+    money: dict[str, dict[str, ChargedMoney]] = {}
     paid: dict[str, Decimal] = {}
     cheapest: dict[str, Decimal] = {}
     for each in totals:
@@ -143,12 +172,12 @@ def _money(
         processor = processors.get(each.processor)
         fees = amount * processor.fee if processor else Decimal(0)
         lowest = min((one.fee for one in processors.values() if currency in one.currencies), default=Decimal(0))
-        totals_of = {"requests": each.requests, "amount": amount, "fees": _rounded(fees)}
+        totals_of: ChargedMoney = {"requests": each.requests, "amount": amount, "fees": _rounded(fees)}
         money.setdefault(currency, {})[each.processor] = totals_of
         paid[currency] = paid.get(currency, Decimal(0)) + fees
         cheapest[currency] = cheapest.get(currency, Decimal(0)) + amount * lowest
     return {
-        "money": dict(money),
+        "money": money,
         "feesPaid": {currency: _rounded(fees) for currency, fees in paid.items()},
         "feesCheapest": {currency: _rounded(fees) for currency, fees in cheapest.items()},
     }
@@ -158,7 +187,7 @@ def _rounded(fees: Decimal) -> Decimal:
     return fees.quantize(FEE_DECIMALS).normalize() + 0
 
 
-def _replica(heard: HeardStatus) -> dict[str, object]:
+def _replica(heard: HeardStatus) -> ReplicaAnswer:
     status: ReplicaStatus = heard.status
     return {
         "silentForS": round(heard.silent_for_s, 1),
@@ -174,7 +203,7 @@ def _replica(heard: HeardStatus) -> dict[str, object]:
     }
 
 
-def _history(series: Series) -> dict[str, object]:
+def _history(series: Series) -> HistoryColumns:
     return {
         "from": series.from_s,
         "accepted": series.accepted,

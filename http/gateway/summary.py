@@ -8,6 +8,7 @@ import falcon
 from actors.domain.instant import Rounding, iso_from_ms, ms_from_iso
 from actors.domain.records import ProcessorTotal
 from actors.summaries import WindowSummary
+from gateway.answers import ChargedTotals
 from gateway.media import write_body
 from gateway.problems import InvalidFieldError
 from gateway.query import query_value
@@ -44,13 +45,17 @@ class SummaryResource:
         resp.set_header(FINAL_HEADER, "true" if summary.final else "false")
         if summary.as_of_ms is not None:
             resp.set_header(AS_OF_HEADER, iso_from_ms(summary.as_of_ms))
-        answer = _describe(summary.totals)
+        answer: dict[str, ChargedTotals | dict[str, Totals]] = {**_describe(summary.totals)}
         if summary.others:
             answer["currencies"] = {code: _describe(totals) for code, totals in summary.others.items()}
         write_body(req, resp, answer)
 
 
-def _describe(totals: Mapping[str, ProcessorTotal]) -> dict[str, object]:
+Totals = dict[str, ChargedTotals]
+"""By the processor's name."""
+
+
+def _describe(totals: Mapping[str, ProcessorTotal]) -> Totals:
     return {
         name: {"totalRequests": total.requests, "totalAmount": total.amount.decimal} for name, total in totals.items()
     }

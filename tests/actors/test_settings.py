@@ -79,6 +79,8 @@ def test_a_host_without_a_name_needs_a_replica_with_one(monkeypatch: pytest.Monk
         ("ALLOW_FORCE", "0", DEFAULTS),
         ("ALLOW_RESOLVE", "0", replace(DEFAULTS, allow_resolve=False)),
         ("ALLOW_RESOLVE", "1", DEFAULTS),
+        ("ADMIN_TOKEN", "0123456789abcdef", replace(DEFAULTS, admin_token="0123456789abcdef")),
+        ("ADMIN_TOKEN", "", DEFAULTS),
         ("OPEN_MAX", "1", replace(DEFAULTS, open_max=1)),
         ("RECENT_MAX", "7", replace(DEFAULTS, recent_max=7)),
         ("CHARGE_TIMEOUT_MS", "250", replace(DEFAULTS, charge_timeout_s=0.25)),
@@ -96,6 +98,16 @@ def test_a_host_without_a_name_needs_a_replica_with_one(monkeypatch: pytest.Monk
 )
 def test_each_variable_sets_one_thing(variable: str, value: str, expected: Settings) -> None:
     assert Settings.from_environment(REQUIRED | {variable: value}) == expected
+
+
+@pytest.mark.parametrize(
+    "secret", ["too-short", "has a space in it", "n\u00e3o-\u00e9-ascii-e-longo", "0123456789abcdef\n"]
+)
+def test_a_bad_token_is_refused_and_no_token_is_ever_shown(secret: str) -> None:
+    with pytest.raises(SettingsError, match="ADMIN_TOKEN") as refused:
+        Settings.from_environment(REQUIRED | {"ADMIN_TOKEN": secret})
+    assert secret not in str(refused.value)
+    assert "0123456789abcdef" not in repr(Settings.from_environment(REQUIRED | {"ADMIN_TOKEN": "0123456789abcdef"}))
 
 
 @pytest.mark.parametrize("variable", REQUIRED)

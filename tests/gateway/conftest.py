@@ -2,7 +2,7 @@ import falcon.testing
 import pytest
 
 from gateway.app import create_app
-from tests.gateway.fake_gateway import FakeGateway
+from tests.gateway.fake_gateway import FakeGateway, client_of
 
 
 @pytest.fixture
@@ -13,4 +13,4 @@ def gateway() -> FakeGateway:
 @pytest.fixture
 def client(gateway: FakeGateway) -> falcon.testing.TestClient:
     app = create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=False)
-    return falcon.testing.TestClient(app)
+    return client_of(app)

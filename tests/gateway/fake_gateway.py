@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import falcon
+import falcon.testing
+
 from actors.domain.breaker import BreakerState, Transition
 from actors.domain.breaker_causes import Cause
 from actors.domain.money import Money
@@ -58,6 +61,11 @@ def totals(currency: str = "BRL", **minor: int) -> dict[str, ProcessorTotal]:
 
 
 NOTHING = WindowSummary(totals(default=0, fallback=0), final=True)
+
+
+def client_of(app: falcon.App[falcon.Request, falcon.Response]) -> falcon.testing.TestClient:
+    """Make a client on the gateway's own machine, which names it so."""
+    return falcon.testing.TestClient(app, headers={"Host": "localhost:9999"})
 
 
 class FakeGateway:

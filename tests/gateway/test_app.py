@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.app import create_app
-from tests.gateway.fake_gateway import FakeGateway
+from tests.gateway.fake_gateway import FakeGateway, client_of
 
 ID = "c56a4180-65aa-42ec-a945-5fd21dec0538"
 IDS = st.sampled_from([ID, ID.upper(), ID.replace("-", ""), bytes.fromhex(ID.replace("-", "")), ID[1:], b"", ""])
@@ -73,7 +73,7 @@ BODIES = st.one_of(
 @pytest.fixture(scope="module")
 def fuzzed() -> falcon.testing.TestClient:
     gateway = FakeGateway()
-    return falcon.testing.TestClient(create_app(gateway, gateway, gateway, gateway, allow_purge=True, allow_force=True))
+    return client_of(create_app(gateway, gateway, gateway, gateway, allow_purge=True, allow_force=True))
 
 
 def no_fault(answer: falcon.testing.Result) -> None:

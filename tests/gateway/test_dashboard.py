@@ -59,7 +59,7 @@ def test_the_page_needs_nothing_from_elsewhere(client: falcon.testing.TestClient
     assert {"default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'"} <= {*policy}
     assert not any("unsafe" in part for part in policy)
     named = re.findall(r"(?:href|src)=\"(?!data:,)([^\"]+)\"", client.simulate_get("/").text)
-    assert len(named) == 4
+    assert len(named) == 5
     assert {200} == {client.simulate_get(f"/{name}").status_code for name in named}
     for path in [*OWN_SCRIPTS, FOLDER / "style.css"]:
         assert re.findall(r"https?://|@import|url\(", path.read_text()) == []

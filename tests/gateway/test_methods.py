@@ -9,7 +9,9 @@ from tests.gateway.fake_gateway import FakeGateway
 
 ROUTES = re.findall(r'app\.add_route\("([^"]+)"', Path(app.__file__).read_text())
 PATHS = [
-    route.replace("{correlation_id}", "c56a4180-65aa-42ec-a945-5fd21dec0538").replace("{name}", "default")
+    route.replace("{correlation_id}", "c56a4180-65aa-42ec-a945-5fd21dec0538").replace(
+        "{name}", "not-found" if "problems" in route else "default"
+    )
     for route in ROUTES
 ]
 
@@ -20,6 +22,25 @@ def test_head_is_answered_like_get_without_the_body(client: falcon.testing.TestC
     assert (head.status, head.content) == (get.status, b"")
     assert {**head.headers} == {**get.headers}
     assert "content-length" in head.headers
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_options_and_405_tell_the_same_methods_and_each_of_them_is_taken(
+    client: falcon.testing.TestClient, path: str
+) -> None:
+    options, refused = client.simulate_options(path), client.simulate_delete(path)
+    assert (options.status_code, options.content, refused.status_code) == (204, b"", 405)
+    assert options.headers["allow"] == refused.headers["allow"]
+    allowed = {*options.headers["allow"].split(", ")}
+    assert "OPTIONS" in allowed
+    assert ("HEAD" in allowed) == ("GET" in allowed)
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"):
+        taken = client.simulate_request(method, path).status_code != 405
+        assert (method, taken) == (method, method in allowed)
+
+
+def test_options_of_no_path_is_not_found(client: falcon.testing.TestClient) -> None:
+    assert client.simulate_options("/nowhere").status_code == 404
 
 
 def test_every_route_is_asked() -> None:

@@ -1,6 +1,11 @@
+import re
+from html import escape
+
 import falcon.testing
 import msgpack
 import pytest
+
+from gateway.problem_types import ProblemType, problem_of_status
 
 PROBLEM = "application/problem+json"
 
@@ -27,13 +32,39 @@ def test_a_wrong_method_is_told_the_right_one(
     answer = client.simulate_request(method, path)
     assert (answer.status_code, answer.headers["content-type"], answer.json["status"]) == (405, PROBLEM, 405)
     assert {*allowed.split(", "), "OPTIONS"} == set(answer.headers["allow"].split(", "))
+    assert answer.json["type"] == "/problems/method-not-allowed"
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/payments/1/2", "/%FF", "/payments-summary/", "/index.html"])
 def test_an_unknown_path_is_not_found(client: falcon.testing.TestClient, path: str) -> None:
     answer = client.simulate_get(path)
-    assert answer.json == {"type": "about:blank", "title": "Not Found", "status": 404}
+    assert answer.json == {"type": "/problems/not-found", "title": "Not found", "status": 404}
     assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
+
+
+@pytest.mark.parametrize("kind", ProblemType)
+def test_every_kind_of_problem_leads_to_its_description(client: falcon.testing.TestClient, kind: ProblemType) -> None:
+    answer = client.simulate_get(kind.uri)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, falcon.MEDIA_HTML)
+    assert all(escape(text) in answer.text for text in (kind.value.title, kind.value.meaning, kind.value.remedy))
+    assert f'href="{kind.uri}"' in client.simulate_get("/problems").text
+
+
+def test_a_kind_that_there_is_not_is_not_found(client: falcon.testing.TestClient) -> None:
+    assert client.simulate_get("/problems/nothing").json["type"] == "/problems/not-found"
+
+
+def test_names_of_problems_are_parts_of_a_path_and_stand_once() -> None:
+    names = [kind.value.name for kind in ProblemType]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in names)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 408, 413, 414, 415, 417, 431, 500, 501, 503, 505])
+def test_what_a_library_refuses_has_a_kind_of_its_status(status: int) -> None:
+    kind = problem_of_status(status)
+    assert kind is not None
+    assert kind.value.status == status
 
 
 @pytest.mark.parametrize(
@@ -58,7 +89,7 @@ def test_a_problem_comes_in_the_form_that_the_client_prefers(
     assert content_type == answer.headers["content-type"]
     problem = answer.json if content_type == PROBLEM else msgpack.unpackb(answer.content)
     assert problem == {
-        "type": "about:blank",
+        "type": "/problems/invalid-request",
         "title": "Invalid request",
         "status": 400,
         "detail": "correlationId: must be a UUID",

@@ -16,7 +16,7 @@ from actors.system import System
 from gateway.app import create_app
 from tests.actors.fakes import NOW_MS, VirtualRuntime
 from tests.actors.fakes_system import SETTINGS, MemoryOwnedJournal, memory_parts
-from tests.gateway.fake_gateway import FakeGateway
+from tests.gateway.fake_gateway import FakeGateway, client_of
 
 BREAKER = "/processors/default/breaker"
 PROBLEM = "application/problem+json"
@@ -25,7 +25,7 @@ PROBLEM = "application/problem+json"
 @pytest.fixture
 def permitted(gateway: FakeGateway) -> falcon.testing.TestClient:
     app = create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=True)
-    return falcon.testing.TestClient(app)
+    return client_of(app)
 
 
 def test_what_is_known_of_each_processor_is_told(client: falcon.testing.TestClient) -> None:
@@ -156,7 +156,7 @@ def system() -> Iterator[System]:
 @pytest.fixture
 def replica(system: System) -> falcon.testing.TestClient:
     """The HTTP side of a replica whose actors are started by the test."""
-    return falcon.testing.TestClient(
+    return client_of(
         create_app(
             Replica(system, pytest.fail),
             system.queries,

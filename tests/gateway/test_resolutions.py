@@ -11,7 +11,7 @@ from actors.domain.records import PaymentRecord
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.queries import PaymentStatus
 from gateway.app import create_app
-from tests.gateway.fake_gateway import NOW_MS, FakeGateway
+from tests.gateway.fake_gateway import NOW_MS, FakeGateway, client_of
 
 ID = UUID("4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3")
 PATH = f"/payments/{ID}/resolution"
@@ -116,5 +116,5 @@ def test_nobody_resolves_from_another_machine(
 
 def test_where_a_proxy_hides_who_asks_nobody_resolves(gateway: FakeGateway) -> None:
     app = create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=False, allow_resolve=False)
-    refused = falcon.testing.TestClient(app).simulate_post(PATH, json=CHARGED)
-    assert (refused.status_code, refused.json["title"], gateway.findings) == (403, "Not allowed", [])
+    refused = client_of(app).simulate_post(PATH, json=CHARGED)
+    assert (refused.status_code, refused.json["title"], gateway.findings) == (403, "Not permitted", [])

@@ -15,7 +15,7 @@ from actors.errors import GatewayUnavailableError
 from actors.overview import Look
 from gateway.app import create_app
 from tests.actors.watching import DOWN, NOW_MS, WORKING, changed
-from tests.gateway.fake_gateway import FakeGateway
+from tests.gateway.fake_gateway import FakeGateway, client_of
 
 AT = "2025-06-15T15:06:40.000Z"
 HEALTH = HealthTold(failing=True, response_time_s_min=0.1, at_ms=NOW_MS)
@@ -130,7 +130,7 @@ def test_the_story_the_events_and_what_is_allowed_are_told(
     app = create_app(
         gateway, gateway, gateway, gateway, allow_purge=False, allow_force=True, controls_url="http://127.0.0.1:9"
     )
-    assert status(falcon.testing.TestClient(app))["controls"] == "http://127.0.0.1:9"
+    assert status(client_of(app))["controls"] == "http://127.0.0.1:9"
 
 
 def test_history_is_told_after_the_second_that_is_known(
@@ -168,5 +168,5 @@ def test_viewers_on_other_machines_are_offered_nothing_that_is_for_this_one(gate
     app = create_app(
         gateway, gateway, gateway, gateway, allow_purge=False, allow_force=True, controls_url="http://127.0.0.1:9"
     )
-    told = falcon.testing.TestClient(app).simulate_get("/status", remote_addr="192.0.2.7").json
-    assert (told["controls"], told["allowed"]) == (None, {"resolve": False, "force": True})
+    told = client_of(app).simulate_get("/status", remote_addr="192.0.2.7").json
+    assert (told["controls"], told["allowed"]) == (None, {"resolve": False, "force": False})

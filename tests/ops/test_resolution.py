@@ -21,6 +21,7 @@ class Replica(HTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status, self.answer = 200, {"correlationId": ID, "resolution": "applied"}
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.authorizations: list[str | None] = []
 
     @property
     def url(self) -> str:
@@ -33,6 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.asked.append((self.path, json.loads(body)))
+        self.server.authorizations.append(self.headers["Authorization"])
         self.send_response(self.server.status)
         self.end_headers()
         self.wfile.write(json.dumps(self.server.answer).encode())
@@ -56,6 +58,19 @@ def test_a_charge_that_was_found_is_told(replica: Replica, capsys: pytest.Captur
     body = {"chargedBy": "default", "requestedAt": AT, "by": "ana"}
     assert replica.asked == [(f"/payments/{ID}/resolution", body)]
     assert capsys.readouterr().out == f"{ID}: applied\n"
+
+
+@pytest.mark.parametrize("is_variable", [False, True])
+def test_the_token_is_sent_where_there_is_one(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, *, is_variable: bool
+) -> None:
+    monkeypatch.delenv("ADMIN_TOKEN", raising=False)
+    assert main([ID, "--not-charged", "--url", replica.url]) == 0
+    if is_variable:
+        monkeypatch.setenv("ADMIN_TOKEN", "a-long-enough-token")
+    given = [] if is_variable else ["--token", "a-long-enough-token"]
+    assert main([ID, "--not-charged", "--url", replica.url, *given]) == 0
+    assert replica.authorizations == [None, "Bearer a-long-enough-token"]
 
 
 def test_that_nobody_charged_it_is_told(replica: Replica) -> None:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import falcon
 
+from gateway.problem_types import ProblemType
+from gateway.problems import ProblemError
+
 FOLDER = Path(__file__).parent
 PAGE = "index.html"
 TYPES = {
@@ -43,7 +46,7 @@ class DashboardResource:
         """Answer one of the files; the page asks for all others, and for all that it shows, by itself."""
         content = self._files.get(name)
         if content is None:
-            raise falcon.HTTPNotFound(title="Unknown file", description="the page has no such file")
+            raise ProblemError(ProblemType.NOT_FOUND, "the page has no such file")
         resp.cache_control = CACHING
         resp.etag = tag = self._tags[name]
         resp.set_header("Content-Security-Policy", self._policy)

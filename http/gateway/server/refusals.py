@@ -1,11 +1,12 @@
 """The answers of the server itself, which no application has seen, as problem details (RFC 9457)."""
 
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 from gunicorn import util
 from gunicorn.http import errors
+
+from gateway.problem_types import ProblemDetails, ProblemType, problem_of_status
 
 _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (errors.InvalidResponseHeader, HTTPStatus.INTERNAL_SERVER_ERROR),
@@ -30,9 +31,9 @@ def status_of(error: BaseException) -> HTTPStatus:
     return next(fitting, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def problem_details(status: int, title: str, detail: str | None = None) -> dict[str, Any]:
+def problem_details(kind: ProblemType | None, status: int, title: str, detail: str | None = None) -> ProblemDetails:
     """Build the members that every problem has; `detail` is left out where there is none."""
-    problem: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
+    problem: ProblemDetails = {"type": kind.uri if kind else "about:blank", "title": title, "status": status}
     if detail:
         problem["detail"] = detail
     return problem
@@ -40,7 +41,8 @@ def problem_details(status: int, title: str, detail: str | None = None) -> dict[
 
 def refusal(status: HTTPStatus, detail: str | None = None) -> bytes:
     """Write a whole answer, after which the connection ends."""
-    body = msgspec.json.encode(problem_details(status, status.phrase, detail))
+    kind = problem_of_status(status)
+    body = msgspec.json.encode(problem_details(kind, status, kind.value.title if kind else status.phrase, detail))
     return (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: gunicorn\r\nDate: {util.http_date()}\r\n"
         f"Connection: close\r\nContent-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -316,7 +316,7 @@ def test_an_order_for_a_breaker_that_no_replica_takes_is_told(tmp_path: Path) ->
     with watched(replace(options, replicas=1)) as stack:
         ask = asking(stack)
         forbidden = ask("PUT", "/breakers/default", {"state": "forced-open"})
-        assert (forbidden.status, told(forbidden)["title"]) == (403, "Forcing is off")
+        assert (forbidden.status, told(forbidden)["title"]) == (403, "Not permitted")
         assert forbidden.headers["content-type"] == "application/problem+json"
         stack.replica(1).pause()
         away = ask("PUT", "/breakers/default", {"state": "forced-open"})

@@ -1,0 +1,192 @@
+"""What the API can do, operation by operation."""
+
+from typing import Any
+
+from gateway.answers import (
+    ID_EXAMPLE,
+    ChargedTotals,
+    OrderReached,
+    PaymentAnswer,
+    PaymentHistory,
+    PaymentsPage,
+    ProcessorAnswer,
+    ResolutionResult,
+)
+from gateway.media import JSON, MSGPACK
+from gateway.openapi.model import Content, DescribedAnswer, Operation, both
+from gateway.openapi.parameters import CORRELATION_ID, CURSOR, FROM, LIMIT, PROCESSOR, STATE, TO
+from gateway.payment_body import PaymentArray, PaymentBody
+from gateway.problem_types import ProblemType
+from gateway.processors import BreakerOrder
+from gateway.resolutions import ResolutionOrder
+from gateway.summary import AS_OF_HEADER, FINAL_HEADER
+
+VARIES = ("Vary",)
+IN_BODY = (ProblemType.INVALID_REQUEST, ProblemType.BODY_TOO_LARGE, ProblemType.UNSUPPORTED_MEDIA_TYPE)
+"""What may be wrong with a body."""
+FOR_OPERATORS = (ProblemType.TOKEN_REQUIRED, ProblemType.NOT_PERMITTED, ProblemType.FOREIGN_PAGE)
+
+SUMMARY: dict[str, Any] = {
+    "title": "Summary",
+    "type": "object",
+    "description": "Totals by the processor's name, in the default currency; `currencies` has those in others by code.",
+    "properties": {"currencies": {"type": "object", "additionalProperties": {"type": "object"}}},
+    "additionalProperties": ChargedTotals,
+}
+SUMMARY["properties"]["currencies"]["additionalProperties"]["additionalProperties"] = ChargedTotals
+SUMMARY_EXAMPLE = {
+    "default": {"totalRequests": 2, "totalAmount": 39.8},
+    "fallback": {"totalRequests": 0, "totalAmount": 0},
+}
+
+PAYMENTS = (
+    Operation(
+        method="post",
+        path="/payments",
+        name="postPayment",
+        tag="Payments",
+        summary="Post a payment",
+        description="Answers 202 once the payment is durable: it will be charged once. `correlationId` is the "
+        "idempotency key: to post the same again is safe after any answer, and after none.",
+        request=Content(
+            types={JSON: PaymentBody, MSGPACK: {"anyOf": [PaymentBody, PaymentArray]}},
+            example={"correlationId": ID_EXAMPLE, "amount": 19.9},
+        ),
+        answers=(
+            DescribedAnswer(
+                status=202, description="It is durable, or was accepted before as it is.", headers=("Location",)
+            ),
+        ),
+        problems=(*IN_BODY, ProblemType.ANOTHER_AMOUNT, ProblemType.UNAVAILABLE),
+    ),
+    Operation(
+        method="get",
+        path="/payments",
+        name="listPayments",
+        tag="Payments",
+        summary="List the payments in one state",
+        description="By the instant at which they were accepted (`settled` ones by `requestedAt`), the oldest first, "
+        "from Postgres: a payment that waits in a journal alone is in no list.",
+        parameters=(STATE, LIMIT, CURSOR),
+        answers=(DescribedAnswer(status=200, description="A page.", content=both(PaymentsPage), headers=VARIES),),
+        problems=(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
+    ),
+    Operation(
+        method="get",
+        path="/payments/{correlationId}",
+        name="getPayment",
+        tag="Payments",
+        summary="Tell how far a payment is",
+        description="404 only where all replicas deny the id; where nobody can know, the answer is 503.",
+        parameters=(CORRELATION_ID,),
+        answers=(DescribedAnswer(status=200, description="The payment.", content=both(PaymentAnswer), headers=VARIES),),
+        problems=(ProblemType.INVALID_REQUEST, ProblemType.UNKNOWN_PAYMENT, ProblemType.UNAVAILABLE),
+    ),
+    Operation(
+        method="get",
+        path="/payments/{correlationId}/history",
+        name="getPaymentHistory",
+        tag="Payments",
+        summary="Tell the way of a payment",
+        description="Step by step, as far as replicas remember it, and what it waits for now.",
+        parameters=(CORRELATION_ID,),
+        answers=(DescribedAnswer(status=200, description="Its way.", content=both(PaymentHistory), headers=VARIES),),
+        problems=(ProblemType.INVALID_REQUEST, ProblemType.UNKNOWN_PAYMENT, ProblemType.UNAVAILABLE),
+    ),
+    Operation(
+        method="post",
+        path="/payments/{correlationId}/resolution",
+        name="resolvePayment",
+        tag="Payments",
+        summary="Tell what became of a payment that does not settle by itself",
+        description="For operators, after a look into the processors' own books.",
+        parameters=(CORRELATION_ID,),
+        request=both(ResolutionOrder, {"chargedBy": None, "by": "ana"}),
+        answers=(
+            DescribedAnswer(
+                status=200,
+                description="The charge is recorded, or the payment is charged anew.",
+                content=both(ResolutionResult),
+                headers=VARIES,
+            ),
+        ),
+        problems=(
+            *IN_BODY,
+            ProblemType.UNKNOWN_PAYMENT,
+            ProblemType.ALREADY_SETTLED,
+            ProblemType.MAY_SETTLE,
+            ProblemType.UNAVAILABLE,
+        ),
+        is_for_operators=True,
+    ),
+    Operation(
+        method="post",
+        path="/purge-payments",
+        name="purgePayments",
+        tag="Payments",
+        summary="Forget every payment",
+        description="For operators, or for everybody with `ALLOW_PURGE=1`: 204 when every payment is forgotten on all "
+        "replicas, and no earlier charge is under way. A body is not read.",
+        answers=(DescribedAnswer(status=204, description="Every payment is forgotten."),),
+        problems=(ProblemType.UNAVAILABLE,),
+        is_for_operators=True,
+    ),
+)
+
+SUMMARIES = (
+    Operation(
+        method="get",
+        path="/payments-summary",
+        name="getSummary",
+        tag="Summaries",
+        summary="Add up what was charged within a window",
+        description="Counts the charges whose `requestedAt` lies within the bounds. That of a window that has ended "
+        "tells what was booked when it was asked.",
+        parameters=(FROM, TO),
+        answers=(
+            DescribedAnswer(
+                status=200,
+                description="The totals.",
+                content=both(SUMMARY, SUMMARY_EXAMPLE),
+                headers=(*VARIES, FINAL_HEADER, AS_OF_HEADER),
+            ),
+        ),
+        problems=(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
+    ),
+)
+
+PROCESSORS = (
+    Operation(
+        method="get",
+        path="/processors",
+        name="listProcessors",
+        tag="Processors",
+        summary="Tell what this replica knows of each processor",
+        answers=(
+            DescribedAnswer(
+                status=200,
+                description="By the processor's name.",
+                content=both({"type": "object", "additionalProperties": ProcessorAnswer}),
+                headers=VARIES,
+            ),
+        ),
+        problems=(ProblemType.UNAVAILABLE,),
+    ),
+    Operation(
+        method="put",
+        path="/processors/{name}/breaker",
+        name="forceBreaker",
+        tag="Processors",
+        summary="Force a breaker, or let it decide by itself",
+        description="For operators. Reaches all replicas through Redis within half a second.",
+        parameters=(PROCESSOR,),
+        request=both(BreakerOrder, {"state": "forced-open"}),
+        answers=(
+            DescribedAnswer(
+                status=200, description="How many replicas hold it.", content=both(OrderReached), headers=VARIES
+            ),
+        ),
+        problems=(*IN_BODY, ProblemType.UNKNOWN_PROCESSOR, ProblemType.UNAVAILABLE),
+        is_for_operators=True,
+    ),
+)

@@ -1,0 +1,112 @@
+"""Decides which requests may do what is for operators alone: resolve payments, force breakers, purge.
+
+A request with the token (`Authorization: Bearer`, `ADMIN_TOKEN`) may do all three, from anywhere. The settings
+`ALLOW_RESOLVE`, `ALLOW_FORCE` and `ALLOW_PURGE` say what goes without it: the first two from this machine alone, a
+purge from everywhere. Browsers' requests are refused where another page than the gateway's own makes them.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from enum import Enum
+from hmac import compare_digest
+
+import falcon
+
+from gateway.own_machine import is_local
+from gateway.problem_types import ProblemType
+from gateway.problems import ProblemError
+
+logger = logging.getLogger(__name__)
+
+WRONG_TOKENS_TOLD_S = 10.0
+"""Wrong tokens are logged at most this often, with their number."""
+FROM_OTHER_PAGES = ("cross-site", "same-site")
+"""What a browser says in `Sec-Fetch-Site` of a request that another page makes, with or without an `Origin`."""
+
+
+class OperatorRight(Enum):
+    """What is for operators alone, with what is answered to others."""
+
+    RESOLVE = "payments are resolved from the machine of a replica, with ALLOW_RESOLVE=1, or with ADMIN_TOKEN"
+    FORCE = "breakers are forced from the machine of a replica, with ALLOW_FORCE=1, or with ADMIN_TOKEN"
+    PURGE = "payments are purged with ADMIN_TOKEN, or by everybody where the gateway is started with ALLOW_PURGE=1"
+
+
+class Operators:
+    """Tells operators from others."""
+
+    def __init__(
+        self,
+        token: str = "",
+        *,
+        allow_resolve: bool = True,
+        allow_force: bool = False,
+        allow_purge: bool = False,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the token, which is empty where there is none, and what goes without it."""
+        self._token = token.encode()
+        self._local_rights = {
+            right
+            for right, allowed in ((OperatorRight.RESOLVE, allow_resolve), (OperatorRight.FORCE, allow_force))
+            if allowed
+        }
+        self._public_rights = {OperatorRight.PURGE} if allow_purge else set[OperatorRight]()
+        self._now_s = now_s
+        self._wrong_tokens = 0
+        self._wrong_tokens_told_at_s = -WRONG_TOKENS_TOLD_S
+
+    def check(self, req: falcon.Request, right: OperatorRight) -> None:
+        """Let a request pass that has the right.
+
+        Raises:
+            ProblemError: it has not (401 where a token would help, else 403), or another page makes it (403).
+        """
+        if _is_of_another_page(req):
+            raise ProblemError(ProblemType.FOREIGN_PAGE, "this is for the gateway's own pages alone")
+        given = _bearer_token(req) if self._token else None
+        if given is not None:
+            if compare_digest(given, self._token):
+                return
+            self._note_wrong_token(req, right)
+            raise _unauthorized("the token is wrong", 'Bearer realm="fiel", error="invalid_token"')
+        if not self.may_without_token(req, right):
+            if self._token:
+                raise _unauthorized(right.value, 'Bearer realm="fiel"')
+            raise ProblemError(ProblemType.NOT_PERMITTED, right.value)
+
+    def may_without_token(self, req: falcon.Request, right: OperatorRight) -> bool:
+        """Tell whether a request from where this one comes has the right as it is."""
+        return right in self._public_rights or (right in self._local_rights and is_local(req))
+
+    def _note_wrong_token(self, req: falcon.Request, right: OperatorRight) -> None:
+        self._wrong_tokens += 1
+        now_s = self._now_s()
+        if now_s - self._wrong_tokens_told_at_s >= WRONG_TOKENS_TOLD_S:
+            logger.warning(
+                "%d requests came with a wrong ADMIN_TOKEN, the last one from %s, to %s",
+                self._wrong_tokens,
+                req.remote_addr,
+                right.name.lower(),
+            )
+            self._wrong_tokens, self._wrong_tokens_told_at_s = 0, now_s
+
+
+def _unauthorized(detail: str, challenge: str) -> ProblemError:
+    return ProblemError(ProblemType.TOKEN_REQUIRED, detail, {"WWW-Authenticate": challenge})
+
+
+def _bearer_token(req: falcon.Request) -> bytes | None:
+    scheme, _, token = (req.get_header("Authorization") or "").partition(" ")
+    # WSGI hands on each byte of a field as one character.
+    return token.strip().encode("latin-1") if scheme.lower() == "bearer" else None
+
+
+def _is_of_another_page(req: falcon.Request) -> bool:
+    origin = req.get_header("Origin")
+    if origin is None:
+        return req.get_header("Sec-Fetch-Site") in FROM_OTHER_PAGES
+    authority = origin.partition("://")[2]
+    # `null`, the origin of a page in a sandbox, has no authority.
+    return not authority or authority.lower() != (req.get_header("Host") or "").lower()

@@ -1,0 +1,218 @@
+"""The kinds of errors that the gateway answers, each under a URI that never changes and leads to its description."""
+
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Annotated, NotRequired, TypedDict
+
+from msgspec import Meta
+
+PROBLEMS_PATH = "/problems"
+
+
+class ProblemDetails(TypedDict):
+    """An error (RFC 9457)."""
+
+    type: Annotated[
+        str,
+        Meta(
+            description="Its kind, as a reference that leads to a description.",
+            extra_json_schema={"format": "uri-reference"},
+        ),
+    ]
+    title: Annotated[str, Meta(description="Its kind in words.")]
+    status: Annotated[int, Meta(description="The status of the answer.")]
+    detail: NotRequired[Annotated[str, Meta(description="What is wrong this time.")]]
+    field: NotRequired[Annotated[str, Meta(description="The part of the request that is wrong.")]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemText:
+    """What one kind of error means."""
+
+    name: str
+    """The last part of its URI."""
+    status: int
+    title: str
+    meaning: str
+    """When it is answered."""
+    remedy: str
+    """What a client does about it."""
+
+    @property
+    def uri(self) -> str:
+        """The value of `type`, a reference relative to the gateway's own address."""
+        return f"{PROBLEMS_PATH}/{self.name}"
+
+
+class ProblemType(Enum):
+    """All kinds of errors; `docs/api.md` lists them, and `GET /problems` does."""
+
+    MALFORMED_HTTP = ProblemText(
+        "malformed-http",
+        HTTPStatus.BAD_REQUEST,
+        "Malformed HTTP",
+        "What came is no HTTP/1 request, or its method is unknown; the connection may have ended.",
+        "Use an HTTP client that keeps to RFC 9112.",
+    )
+    INVALID_REQUEST = ProblemText(
+        "invalid-request",
+        HTTPStatus.BAD_REQUEST,
+        "Invalid request",
+        "A part of the request is missing or malformed; field names it, and nothing of the request is kept.",
+        "Correct that part before sending again.",
+    )
+    TOKEN_REQUIRED = ProblemText(
+        "token-required",
+        HTTPStatus.UNAUTHORIZED,
+        "Token required",
+        "This is for operators, and the request carries no token or a wrong one.",
+        "Send Authorization: Bearer with the value of ADMIN_TOKEN.",
+    )
+    NOT_PERMITTED = ProblemText(
+        "not-permitted",
+        HTTPStatus.FORBIDDEN,
+        "Not permitted",
+        "This is for operators, and the gateway has no ADMIN_TOKEN by which it could know one.",
+        "Ask from the replica's own machine if its settings allow that, or start the gateway with ADMIN_TOKEN.",
+    )
+    FOREIGN_PAGE = ProblemText(
+        "foreign-page",
+        HTTPStatus.FORBIDDEN,
+        "Foreign page",
+        "A browser sent this for a page that is not the gateway's own: its Origin is another than the Host.",
+        "Use the gateway's own pages, or a client that is no browser; a proxy in between has to pass Host on.",
+    )
+    NOT_FOUND = ProblemText(
+        "not-found",
+        HTTPStatus.NOT_FOUND,
+        "Not found",
+        "There is nothing under this path.",
+        "Look the path up in /openapi.json.",
+    )
+    UNKNOWN_PAYMENT = ProblemText(
+        "unknown-payment",
+        HTTPStatus.NOT_FOUND,
+        "Unknown payment",
+        "No payment was accepted under this id: every replica and Postgres deny it.",
+        "Post the payment; that is safe in any case.",
+    )
+    UNKNOWN_PROCESSOR = ProblemText(
+        "unknown-processor",
+        HTTPStatus.NOT_FOUND,
+        "Unknown processor",
+        "No processor of this name is configured.",
+        "Take a name from /processors.",
+    )
+    METHOD_NOT_ALLOWED = ProblemText(
+        "method-not-allowed",
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        "The path exists, and does not take this method.",
+        "Use one of the methods in Allow.",
+    )
+    REQUEST_TIMEOUT = ProblemText(
+        "request-timeout",
+        HTTPStatus.REQUEST_TIMEOUT,
+        "Request timeout",
+        "The request did not arrive in time, or it was the largest of too many that were half sent.",
+        "Send it again on a new connection, in one go.",
+    )
+    ANOTHER_AMOUNT = ProblemText(
+        "another-amount",
+        HTTPStatus.CONFLICT,
+        "Another amount",
+        "The id was accepted before with another amount or currency; this one is not kept, and never charged.",
+        "Use a new id for a new payment; ask for the id to see what was accepted.",
+    )
+    ALREADY_SETTLED = ProblemText(
+        "already-settled",
+        HTTPStatus.CONFLICT,
+        "Settled",
+        "The charge of this payment is recorded, so there is nothing to resolve.",
+        "Compare the record with the processor's books; do not resolve it.",
+    )
+    MAY_SETTLE = ProblemText(
+        "may-settle",
+        HTTPStatus.CONFLICT,
+        "May settle by itself",
+        "The payment was sent or doubted so lately that its processor may still tell what became of it.",
+        "Ask again when it has been listed as unknown for a minute, or as stranded, declined or mismatched.",
+    )
+    BODY_TOO_LARGE = ProblemText(
+        "body-too-large",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "Body too large",
+        "The body has more than 16 KiB.",
+        "Send a payment alone: it needs fewer than 100 bytes.",
+    )
+    TARGET_TOO_LONG = ProblemText(
+        "target-too-long",
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        "Target too long",
+        "The line with the path and the query is longer than the server reads.",
+        "Send the parameters that are documented, and no others.",
+    )
+    UNSUPPORTED_MEDIA_TYPE = ProblemText(
+        "unsupported-media-type",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "Unsupported media type",
+        "The Content-Type is neither JSON nor MessagePack.",
+        "Send application/json or application/msgpack.",
+    )
+    EXPECTATION_FAILED = ProblemText(
+        "expectation-failed",
+        HTTPStatus.EXPECTATION_FAILED,
+        "Expectation failed",
+        "The request has an Expect other than 100-continue.",
+        "Leave Expect out.",
+    )
+    HEAD_TOO_LARGE = ProblemText(
+        "head-too-large",
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "Head too large",
+        "The request has too many header fields, or one that is too long.",
+        "Send fewer and shorter ones; cookies are not needed.",
+    )
+    INTERNAL_ERROR = ProblemText(
+        "internal-error",
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "Internal error",
+        "The gateway failed at this request; its log says how.",
+        "Send it again: to post the same payment again is safe. Report it.",
+    )
+    NOT_IMPLEMENTED = ProblemText(
+        "not-implemented",
+        HTTPStatus.NOT_IMPLEMENTED,
+        "Not implemented",
+        "The request has a transfer coding that the server does not know.",
+        "Send the body with Content-Length, or chunked.",
+    )
+    UNAVAILABLE = ProblemText(
+        "unavailable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Try again",
+        "The gateway cannot serve this now; detail says why.",
+        "Send it again after Retry-After seconds: to post the same payment again is safe.",
+    )
+    HTTP_VERSION = ProblemText(
+        "http-version",
+        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+        "HTTP version not supported",
+        "The request is in a version of HTTP that the server does not speak.",
+        "Use HTTP/1.1.",
+    )
+
+    @property
+    def uri(self) -> str:
+        """The value of `type`."""
+        return self.value.uri
+
+
+_BY_STATUS = {kind.value.status: kind for kind in reversed(ProblemType)}
+"""Of several with one status, the first one is what an error of a library can mean."""
+
+
+def problem_of_status(status: int) -> ProblemType | None:
+    """Tell what an error of the framework's own means, of which the status alone is known."""
+    return _BY_STATUS.get(status)
