@@ -140,7 +140,7 @@ def parse_reconciliation(arguments: Sequence[str]) -> argparse.Namespace:
         "  ops/reconcile default=default.jsonl fallback=fallback.jsonl\n"
         "  ops/reconcile default=default.jsonl --from 2025-07-15T00:00:00Z --to 2025-07-16T00:00:00Z --record\n\n"
         'A book has one charge a line: {"correlationId": …, "amount": 19.90, "requestedAt": …}; the currency where\n'
-        "it is not the default one. A million charges take some 20 s.\n\n"
+        "it is not the default one. 400,000 charges took 6 s.\n\n"
         "exit status: 0 all agree, or what was missing is recorded; 1 there are differences; 2 wrong usage;\n"
         "3 the database or a book cannot be read",
     )
