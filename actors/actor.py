@@ -13,6 +13,7 @@ import pykka
 from greenlet import GreenletExit
 from pykka import messages
 
+from actors.domain.level import Level
 from actors.errors import GatewayUnavailableError, MailboxFullError
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,11 @@ class BoundedInbox:
         """Count in `busy_checks` whether the actor is busy."""
         if self.busy_with is not None:
             self.busy_checks += 1
+
+    @property
+    def level(self) -> Level:
+        """How many messages wait, and from how many on some are refused."""
+        return Level(self._queue.qsize(), self._size_max)
 
     def empty(self) -> bool:
         """Return whether no message waits."""
@@ -206,6 +212,11 @@ class Address:
     def is_alive(self) -> bool:
         """Whether there is an actor that receives what is sent."""
         return self._ref is not None and self._ref.is_alive()
+
+    @property
+    def mailbox(self) -> Level | None:
+        """How many messages wait, and from how many on some are refused; None before the first start of an actor."""
+        return None if self._inbox is None else self._inbox.level
 
     @property
     def busy_with(self) -> object:

@@ -6,6 +6,7 @@ from typing import assert_never
 from uuid import UUID
 
 from actors.actor import Actor
+from actors.domain.level import Level
 from actors.domain.payment import Payment
 from actors.domain.peers import OpenQuestions, PeerAnswer, PeerNews, PeerQuestion
 from actors.domain.trouble import Trouble
@@ -17,8 +18,10 @@ from actors.messages.gossip import (
     AskPeers,
     AskWay,
     GetDenials,
+    GetGossipStats,
     GetWays,
     GossipMessage,
+    GossipStats,
     Spread,
     SpreadDue,
 )
@@ -49,7 +52,7 @@ class GossipActor(Actor):
     Nobody relies on being told: Postgres refuses a second payment with the same id. Nobody's silence is an answer.
     """
 
-    REFUSED_WHEN_FULL = (AskPeers, GetDenials, AskWay, GetWays, GetTrouble)
+    REFUSED_WHEN_FULL = (AskPeers, GetDenials, AskWay, GetWays, GetGossipStats, GetTrouble)
 
     def __init__(
         self,
@@ -85,7 +88,7 @@ class GossipActor(Actor):
         """Close the channel."""
         self._channel.close()
 
-    def on_receive(self, message: GossipMessage) -> object:
+    def on_receive(self, message: GossipMessage) -> object:  # noqa: C901, PLR0911  # a line for each message
         """Handle one message."""
         match message:
             case Spread(accepted, decided):
@@ -109,6 +112,10 @@ class GossipActor(Actor):
                 return self._hurry(self._way_questions.ask(correlation_id, self._runtime.now_s()))
             case GetWays(number):
                 return self._way_questions.told(number)
+            case GetGossipStats():
+                now_s, untold = self._runtime.now_s(), len(self._accepted) + len(self._decided)
+                asked = self._questions.level(now_s), self._way_questions.level(now_s)
+                return GossipStats(Level(untold, UNTOLD_MAX), *asked)
             case GetTrouble():
                 return self._trouble.describe(self._runtime.now_s())
             case _:

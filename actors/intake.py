@@ -8,11 +8,13 @@ from actors.actor import Actor
 from actors.domain.batching import BatchLimits, BatchSpacing
 from actors.domain.dispatcher import WINDOW_MAX
 from actors.domain.first_amounts import FirstAmounts, Verdict
+from actors.domain.level import Level
 from actors.domain.payment import Payment
 from actors.domain.replayed_runs import ReplayedRuns
 from actors.errors import JournalUnavailableError
 from actors.messages.gossip import Spread
 from actors.messages.intake import (
+    ANSWERS,
     Accept,
     AcceptAnswer,
     AcceptedByPeers,
@@ -21,9 +23,11 @@ from actors.messages.intake import (
     FindAccepted,
     FirstAmountsFound,
     Found,
+    GetIntakeStats,
     GetTakeOverRoom,
     GetWaiting,
     IntakeMessage,
+    IntakeStats,
     Recorded,
     TakeOver,
     Want,
@@ -42,13 +46,6 @@ DELIVERY_MAX = 250
 TAKEN_OVER_SHARE = 0.5
 """Share of the journal beyond which no other journal is taken over: what others have left does not keep new payments
 out."""
-ANSWERS = {
-    Verdict.REPEATED: AcceptAnswer.REPEATED,
-    Verdict.REFUSED: AcceptAnswer.CONFLICT,
-    Verdict.UNCONFIRMED: AcceptAnswer.UNCONFIRMED,
-    Verdict.CONTESTED: AcceptAnswer.CONTESTED,
-}
-"""What is answered to a payment that is not new."""
 
 
 class IntakeActor(Actor):
@@ -87,6 +84,7 @@ class IntakeActor(Actor):
         self._wanted = window_max
         """How many payments the router waits for; it begins with an empty window."""
         self._replayed = ReplayedRuns()
+        self._taken_over = 0
         self._spacing = BatchSpacing(limits)
         self._delivery_due = False
         self._group: list[Payment] = []
@@ -138,6 +136,9 @@ class IntakeActor(Actor):
                 return self._find(message)
             case GetWaiting():
                 return self._journal.waiting
+            case GetIntakeStats():
+                held = Level(self._journal.held, self._open_max)
+                return IntakeStats(held, *self._amounts.levels(), self._taken_over)
             case _:
                 assert_never(message)
         return None
@@ -190,6 +191,7 @@ class IntakeActor(Actor):
         except JournalUnavailableError as error:
             logger.warning("%d payments of another journal stay there: %s", len(payments), error)
             return False
+        self._taken_over += len(payments)
         self._replayed.appended(len(payments), replayed=True)
         for payment in payments:
             self._amounts.take_over(payment)

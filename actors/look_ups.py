@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import inf
 
+from actors.domain.level import Level
 from actors.domain.lifecycle_events import LookUpEnded
 from actors.domain.payment import Payment
 from actors.domain.processor_delay import ProcessorDelay
@@ -80,6 +81,11 @@ class LookUps:
     def add(self, payments: Iterable[Payment]) -> None:
         """Take payments that are to be looked up."""
         self._waiting.extend(payments)
+
+    @property
+    def level(self) -> Level:
+        """How many are under way."""
+        return Level(self._under_way, LOOK_UPS_MAX)
 
     def proven(self, at_s: float) -> None:
         """Note that the processor gave an answer which only a processor gives."""

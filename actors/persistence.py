@@ -1,7 +1,7 @@
 """Persistence: gathers what is to be written into batches, and commits them to Postgres in order."""
 
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 from typing import assert_never
@@ -10,12 +10,23 @@ from uuid import UUID
 from actors.actor import Actor
 from actors.domain.backoff import Backoff
 from actors.domain.batching import BatchLimits, BatchSize, BatchSpacing
-from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment, Settlement
+from actors.domain.known_rows import sort_out
+from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import KnownPayment, WriteResult
 from actors.domain.trouble import Trouble
+from actors.domain.write_counts import WriteCounts
 from actors.errors import FencedError, LedgerUnavailableError
 from actors.messages.intake import FirstAmountsFound, Recorded
-from actors.messages.persistence import CommitDue, GetIncidents, GetUnwritten, Incidents, PersistenceMessage, Write
+from actors.messages.persistence import (
+    CommitDue,
+    GetIncidents,
+    GetUnwritten,
+    GetWriteStats,
+    Incidents,
+    PersistenceMessage,
+    Write,
+    write_stats,
+)
 from actors.messages.router import Adopt, Written
 from actors.messages.trouble import GetTrouble
 from actors.ports import PaymentStore, Recipient, Runtime
@@ -54,9 +65,7 @@ class PersistenceActor(Actor):
         self._closings: list[Closing] = []
         self._marks: dict[UUID, Mark] = {}
         """The latest of each payment."""
-        self._disputes = 0
-        self._closed = Counter(dict.fromkeys(EndState, 0))
-        self._settled: Counter[str] = Counter()
+        self._counts = WriteCounts()
         self._failures = 0
         self._trouble = Trouble("batches fail")
         self._commit_due = False
@@ -80,7 +89,10 @@ class PersistenceActor(Actor):
             case GetUnwritten():
                 return self._waiting
             case GetIncidents():
-                return Incidents(self._disputes, dict(self._closed), dict(self._settled))
+                counts = self._counts
+                return Incidents(counts.disputes, dict(counts.closed), counts.settled_by_processor())
+            case GetWriteStats():
+                return write_stats(self._counts)
             case GetTrouble():
                 return self._trouble.describe(self._runtime.now_s())
             case _:
@@ -136,6 +148,7 @@ class PersistenceActor(Actor):
             result = self._payments.write(batch.claims, batch.moves, batch.settlements, batch.closings, batch.marks)
         except LedgerUnavailableError as error:
             self._failures += 1
+            self._counts.failures += 1
             self._trouble.failed(error, self._runtime.now_s())
             self._size.failed()
             logger.warning("%d writes wait for Postgres (attempt %d): %s", self._waiting, self._failures, error)
@@ -145,12 +158,10 @@ class PersistenceActor(Actor):
         self._failures = 0
         self._trouble.succeeded()
         self.progressed()
-        self._size.committed(self._runtime.now_s() - started_s)
+        took_s, now_ms = self._runtime.now_s() - started_s, self._runtime.now_ms()
+        self._size.committed(took_s)
+        self._counts.committed(batch.settlements, batch.closings, batch.moves, result, took_s, now_ms)
         self._drop(batch)
-        self._closed.update(closing.state for closing in batch.closings)
-        self._settled.update(
-            settlement.processor for settlement in batch.settlements if settlement.correlation_id not in result.disputed
-        )
         self._note_disputes(result.disputed)
         self._announce(batch, result)
 
@@ -200,38 +211,21 @@ class PersistenceActor(Actor):
         self._router.tell(Written(result.claimed, rejected, result.moved, tuple(moves_rejected), settled, closed))
 
     def _note_disputes(self, disputed: Sequence[UUID]) -> None:
-        self._disputes += len(disputed)
+        self._counts.disputes += len(disputed)
         for correlation_id in disputed:
             logger.error("%s was charged more than once: the table dispute has the other charge", correlation_id)
 
     def _sort_out(self, claims: Sequence[Claim], known: Sequence[KnownPayment]) -> tuple[Payment, ...]:
-        """Decide about ids that had a row: ours from before an interruption, somebody else's, or another amount.
-
-        Returns:
-            The payments that are not this replica's to charge.
-        """
-        offered = {claim.payment.correlation_id: claim.payment for claim in claims}
-        conflicts: list[Payment] = []
-        first: list[Payment] = []
-        ours: list[KnownPayment] = []
-        rejected: list[Payment] = []
-        for row in known:
-            payment = offered[row.payment.correlation_id]
-            if payment.money != row.payment.money:
-                conflicts.append(payment)
-                first.append(row.payment)
-            elif row.owner == self._replica:
-                ours.append(row)
-                continue
-            rejected.append(payment)
-        if ours:
+        """Tell everybody of ids that had a row, and give the payments that are not this replica's to charge."""
+        found = sort_out(claims, known, self._replica)
+        if found.ours:
             # Perhaps this replica sent it before the interruption: only its row is known.
-            adopted = tuple(Claim(row.payment, row.processor, row.attempts, row.moves) for row in ours)
-            self._router.tell(Adopt(adopted, min(row.oldest_stamp_ms or 0 for row in ours)))
-        if conflicts:
-            self._intake.tell(FirstAmountsFound(tuple(first), is_news=True))
-            self._report(conflicts)
-        return tuple(rejected)
+            adopted = tuple(Claim(row.payment, row.processor, row.attempts, row.moves) for row in found.ours)
+            self._router.tell(Adopt(adopted, min(row.oldest_stamp_ms or 0 for row in found.ours)))
+        if found.conflicts:
+            self._intake.tell(FirstAmountsFound(tuple(found.first), is_news=True))
+            self._report(found.conflicts)
+        return tuple(found.rejected)
 
     def _report(self, conflicts: list[Payment]) -> None:
         for payment in conflicts:

@@ -9,10 +9,11 @@ from actors.actor import Actor
 from actors.domain.breaker import BreakerState, Transition
 from actors.domain.breaker_causes import Cause
 from actors.domain.charge_gate import ChargeGate, GateWork, Sent
+from actors.domain.histogram import Histogram
 from actors.domain.lifecycle_events import ChargeEnded
 from actors.domain.outcome import Outcome
 from actors.domain.processor_delay import ProcessorDelay
-from actors.domain.records import NEVER_MS, Watermarks
+from actors.domain.records import NEVER_MS, LookUpResult, Watermarks
 from actors.domain.replica_status import HealthTold
 from actors.look_ups import LookUps, unless_missing
 from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
@@ -47,6 +48,8 @@ GATHER_S = 0.020
 """How long the ends of charges are gathered, so that they are handled together."""
 TRANSITIONS_MAX = 256
 """Changes of the breaker's state that are remembered."""
+CHARGE_BOUNDS_S = (0.01, 0.025, 0.1, 0.5, 1.5, 5.0)
+"""From 1.5 s on a processor counts as slow by default, and after 10 s a charge is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ class ProcessorActor(Actor):
         self._health_told: HealthTold | None = None
         self._transitions: deque[DatedTransition] = deque(maxlen=TRANSITIONS_MAX)
         self._transitions_by_cause: Counter[tuple[BreakerState, Cause]] = Counter()
+        self._charges_ended = {each: Histogram(*CHARGE_BOUNDS_S) for each in Outcome if each.was_sent}
+        self._looked_up = Counter(dict.fromkeys(LookUpResult, 0))
 
     def on_start(self) -> None:
         """Announce what the processor takes."""
@@ -211,6 +216,8 @@ class ProcessorActor(Actor):
         now_s = self._runtime.now_s()
         for end in ends:
             self._gate.ended(end.sent, end.outcome, ended_at_s=end.at_s, now_s=now_s)
+            if end.outcome.was_sent:
+                self._charges_ended[end.outcome].observe(end.at_s - end.sent.call.started_s)
             if end.outcome.is_of_processor:
                 self._look_ups.proven(end.at_s)
         look_ups = self._look_ups.take_ends()
@@ -222,6 +229,7 @@ class ProcessorActor(Actor):
             if self._gate.breaker.turns_away:
                 # What answers 404 to charges answers so to look-ups too, whatever was charged.
                 look_ups = tuple(unless_missing(end) for end in look_ups)
+            self._looked_up.update(end.result for end in look_ups)
             for asked_at_s in self._look_ups.unanswered_at_s:
                 self._gate.breaker.look_up_unanswered(asked_at_s=asked_at_s, now_s=now_s)
             self._router.tell(LookUpsEnded(look_ups))
@@ -270,4 +278,7 @@ class ProcessorActor(Actor):
             failure_rate if calls else None,
             slow_rate if calls else None,
             self._health_told,
+            {outcome: each.counted() for outcome, each in self._charges_ended.items()},
+            dict(self._looked_up),
+            self._look_ups.level,
         )

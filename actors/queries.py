@@ -59,9 +59,9 @@ class PaymentQueries:
         self._peers = PeerQuestions(gossip, runtime)
         self._ways = WaysOfPayments(router, gossip, lease, runtime)
         self._replica = replica
-        self._readers = Readers(make_turns)
+        self.readers = Readers(make_turns)
         self._summaries = Summaries(
-            payments=payments, readers=self._readers, runtime=runtime, processors=processors, currency=currency
+            payments=payments, readers=self.readers, runtime=runtime, processors=processors, currency=currency
         )
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
@@ -122,8 +122,8 @@ class PaymentQueries:
             LedgerUnavailableError: Postgres does not answer.
             GatewayUnavailableError: too many ask at once.
         """
-        with self._readers.asking():
-            records = self._readers.in_turn(lambda: self._payments.in_state(state, after, payments_max))
+        with self.readers.asking():
+            records = self.readers.in_turn(lambda: self._payments.in_state(state, after, payments_max))
         return tuple(PaymentStatus(each.payment.correlation_id, each.payment.money, each) for each in records)
 
     def recorded(self) -> tuple[ProcessorTotal, ...]:
@@ -133,8 +133,8 @@ class PaymentQueries:
             LedgerUnavailableError: Postgres does not answer.
             GatewayUnavailableError: too many ask at once.
         """
-        with self._readers.asking():
-            return self._readers.in_turn(lambda: self._payments.summary(None, None)).totals
+        with self.readers.asking():
+            return self.readers.in_turn(lambda: self._payments.summary(None, None)).totals
 
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
         """Add up the charges stamped within the bounds, both inclusive, each optional.
@@ -147,5 +147,5 @@ class PaymentQueries:
             LedgerUnavailableError: Postgres does not answer.
             GatewayUnavailableError: too many ask at once.
         """
-        with self._readers.asking():
+        with self.readers.asking():
             return self._summaries.read(from_ms, to_ms)

@@ -19,6 +19,7 @@ from actors.errors import (
     LedgerUnavailableError,
     MailboxFullError,
 )
+from actors.measurements import Measurements, measure
 from actors.messages.health import ForceBreaker, GetOrderReach, OrderReach
 from actors.messages.intake import Accept, AcceptAnswer, GetWaiting
 from actors.messages.lease import GetLivingCount, Leave
@@ -319,6 +320,10 @@ class Replica:
             GatewayUnavailableError: an actor does not answer.
         """
         return {name: actor.ask(GetProcessorStatus(), ASK_S_MAX) for name, actor in self._system.processors.items()}
+
+    def measurements(self) -> Measurements:
+        """Tell what else was counted and measured, and how full this replica is; what is not answered is None."""
+        return measure(self._system, self._supervisor)
 
     def force_breaker(self, processor: str, state: BreakerState | None) -> OrderReach | None:
         """Hold the breaker of a processor on all replicas in a forced state; None lets it go.

@@ -119,7 +119,8 @@ class RouterActor(Actor):
             case GetRouterStats():
                 unresolved = dispatcher.unknown_for(UNRESOLVED_S, now_s)
                 decisions, waited_for_s = dict(dispatcher.routes.decisions), dispatcher.routes.waited_for_s(now_s)
-                return RouterStats(dispatcher.counts(), unresolved, decisions, dispatcher.adopted_in_all, waited_for_s)
+                adopted, levels = dispatcher.adopted_in_all, dispatcher.levels()
+                return RouterStats(dispatcher.counts(), unresolved, decisions, adopted, waited_for_s, *levels)
             case _:
                 assert_never(message)
         return None

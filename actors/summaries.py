@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
+from actors.domain.level import Level
 from actors.domain.money import Money
 from actors.domain.processors import EVENT_NAMES
 from actors.domain.records import NEVER_MS, LedgerSummary, ProcessorTotal, Watermarks
@@ -81,6 +82,11 @@ class Readers:
             yield
         finally:
             self._askers -= 1
+
+    @property
+    def level(self) -> Level:
+        """How many ask."""
+        return Level(self._askers, ASKERS_MAX)
 
     def in_turn(self, question: Callable[[], Answer]) -> Answer:
         """Ask Postgres when it is one's turn.

@@ -76,6 +76,8 @@ class Supervisor:
         self._limits = limits
         self._give_up = give_up
         self._may_start = may_start
+        self.restarts = 0
+        """How often all actors were restarted."""
         self._restarts_s: list[float] = []
         self._watching = False
         self._closed = False
@@ -160,6 +162,7 @@ class Supervisor:
             self._give_up(f"{', '.join(dead)} died {self._limits.restarts_max + 1} times in {self._limits.within_s} s")
             return
         self._restarts_s.append(now_s)
+        self.restarts += 1
         pause_s = self._limits.backoff.pause_s(len(self._restarts_s))
         logger.error("%s died: all actors are restarted in %.2f s", ", ".join(dead), pause_s)
         self._runtime.call_later(pause_s, self._runtime.spawn, self.start)

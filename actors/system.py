@@ -1,7 +1,7 @@
 """The composition root: builds every part of a replica, and is the only file that knows them all."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from random import Random
@@ -18,7 +18,7 @@ from actors.adapters.journal.folder import check_journal_dir
 from actors.adapters.journal.instance import own_instance
 from actors.adapters.journal.orphans import FileJournalShelf
 from actors.adapters.journal.store_memory import FileStoreMemory
-from actors.adapters.journal.sync import AdaptiveSync
+from actors.adapters.journal.sync import AdaptiveSync, sync_durations
 from actors.adapters.journal.writer import FileJournal
 from actors.adapters.own_usage import folder_bytes, memory_bytes, memory_bytes_max
 from actors.adapters.peer_channel import RedisPeerChannel
@@ -36,7 +36,9 @@ from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX, Dispatcher
+from actors.domain.histogram import Histogram
 from actors.domain.lease_watch import LEASE_S
+from actors.domain.level import Level
 from actors.domain.pace import Pace
 from actors.domain.patience import Patience
 from actors.domain.processor_delay import ProcessorDelay
@@ -87,6 +89,10 @@ class Database(Protocol):
     def ping(self) -> None:
         """Ask for an answer, whatever it is."""
 
+    @property
+    def lent(self) -> Level:
+        """How many connections answer questions now, of those that may."""
+
     def close(self) -> None:
         """End all connections."""
 
@@ -112,6 +118,8 @@ class Parts:
     """Makes a semaphore that so many may hold at once."""
     open_journal: Callable[[LastPurge], OwnedJournal]
     """Opens the replica's own journal after a purge."""
+    sync_durations: Histogram = field(default_factory=sync_durations)
+    """How long the syncs of that journal took."""
     store_memory: StoreMemory
     """Lies beside the journal."""
     open_channel: Callable[[int], PeerChannel]
@@ -139,7 +147,7 @@ def production_parts(settings: Settings) -> Parts:
     runtime = GeventRuntime()
     hosts = HostDirectory()
     connections, fence = Connections(settings.database_url, hosts), Fence(settings.replica)
-    limit = memory_bytes_max()
+    limit, durations = memory_bytes_max(), sync_durations()
     instance = cache(partial(own_instance, settings.journal_dir / settings.replica))
     charging = tuple(processor for processor in settings.processors if processor.charges)
     return Parts(
@@ -165,7 +173,8 @@ def production_parts(settings: Settings) -> Parts:
             for processor in settings.processors
         },
         make_turns=BoundedSemaphore,
-        open_journal=lambda last_purge: _open_journal(settings, last_purge, instance),
+        open_journal=lambda last_purge: _open_journal(settings, last_purge, instance, durations),
+        sync_durations=durations,
         store_memory=FileStoreMemory(settings.journal_dir / settings.replica),
         open_channel=lambda generation: RedisPeerChannel(settings.redis_url, hosts, generation),
         open_shelf=lambda last_purge: FileJournalShelf(
@@ -176,9 +185,12 @@ def production_parts(settings: Settings) -> Parts:
     )
 
 
-def _open_journal(settings: Settings, last_purge: LastPurge, instance: Callable[[], UUID]) -> FileJournal:
+def _open_journal(
+    settings: Settings, last_purge: LastPurge, instance: Callable[[], UUID], durations: Histogram
+) -> FileJournal:
     folder: Path = settings.journal_dir / settings.replica
-    journal = FileJournal(folder, last_purge, AdaptiveSync() if settings.durability is Durability.FSYNC else None)
+    sync = AdaptiveSync(durations=durations) if settings.durability is Durability.FSYNC else None
+    journal = FileJournal(folder, last_purge, sync)
     try:
         # The journal's lock is held now: nobody else writes another.
         instance()

@@ -79,13 +79,17 @@ def pre_fork(_server: object, _worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Let SIGTERM make the replica unready before it closes, and exempt all present objects from garbage collection."""
+    """Let SIGTERM make the replica unready before it closes, and exempt all present objects from garbage collection.
+
+    The metrics tell how many clients the worker has.
+    """
     from gateway import main  # noqa: PLC0415  # it may be imported in the worker only
 
     def terminate(signum: int, frame: FrameType | None) -> None:
         main.begin_drain()
         worker.handle_exit(signum, frame)
 
+    main.count_clients(worker.admission.levels)
     signal.signal(signal.SIGTERM, terminate)
     gc.collect()
     gc.freeze()

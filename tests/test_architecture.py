@@ -96,7 +96,7 @@ RULES = {
     "actors.overview": Rule((*SHARED_BY_ACTORS, "actors.monitor", "actors.summaries"), never=DRIVERS),
     "actors.summaries": Rule(DOWN_TO_PORTS, never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
-    "actors.actor": Rule(("actors.errors",), never=drivers_except("time")),
+    "actors.actor": Rule(("actors.errors", "actors.domain.level"), never=drivers_except("time")),
     "actors.look_ups": Rule(DOWN_TO_PORTS, never=DRIVERS),
     "actors.processor": Rule((*SHARED_BY_ACTORS, "actors.look_ups"), never=DRIVERS),
     "actors.timer": Rule(("actors.ports",), never=DRIVERS),
@@ -106,10 +106,14 @@ RULES = {
     "actors.readiness": Rule(
         (*DOWN_TO_PORTS, "actors.messages", "actors.router", "actors.supervisor", "actors.system"), never=DRIVERS
     ),
+    "actors.measurements": Rule(
+        (*DOWN_TO_PORTS, "actors.messages", "actors.supervisor", "actors.system"), never=DRIVERS
+    ),
     "actors.replica": Rule(
         (
             *DOWN_TO_PORTS,
             "actors.arbiter",
+            "actors.measurements",
             "actors.messages",
             "actors.own_name",
             "actors.purge",
@@ -123,6 +127,7 @@ RULES = {
         (
             "gateway",
             "actors.replica",
+            "actors.measurements",
             "actors.readiness",
             "actors.queries",
             "actors.monitor",

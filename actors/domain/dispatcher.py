@@ -10,6 +10,7 @@ from uuid import UUID
 
 from actors.domain.asides import Asides
 from actors.domain.held_payments import HeldPayments, HeldQueue
+from actors.domain.level import Level
 from actors.domain.lifecycle import ENDED, WRITING, Effect, Lifecycle, State
 from actors.domain.lifecycle_events import (
     Adopted,
@@ -34,7 +35,7 @@ from actors.domain.lifecycle_events import (
 )
 from actors.domain.payment import Claim, EndState, Payment
 from actors.domain.processor_view import Availability
-from actors.domain.rechecks import Recheck, Rechecks
+from actors.domain.rechecks import RECHECKS_MAX, Recheck, Rechecks
 from actors.domain.records import FORGOTTEN_S, NEVER_MS, LookUpResult, Watermarks
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.retries import Pauses, RetryLimits
@@ -284,6 +285,10 @@ class Dispatcher:
     def driven_count(self) -> int:
         """Tell how many payments are driven."""
         return len(self._lives)
+
+    def levels(self) -> tuple[Level, Level]:
+        """Tell how many payments are in memory, and how many look-ups of ended ones are due or under way."""
+        return Level(len(self._lives), DRIVEN_MAX), Level(len(self._rechecks), RECHECKS_MAX)
 
     def being_written(self) -> int:
         """Tell how many payments wait for Postgres."""

@@ -4,6 +4,7 @@ from enum import Enum
 from uuid import UUID
 
 from actors.domain.known_ids import KnownIds
+from actors.domain.level import Level
 from actors.domain.money import PACKED_BITS, Money
 from actors.domain.payment import Payment
 
@@ -39,6 +40,7 @@ class FirstAmounts:
 
     def __init__(self, size_max: int) -> None:
         """Remember `size_max` ids that were accepted here or decided by Postgres, and as many that were heard of."""
+        self._size_max = size_max
         self._accepted = KnownIds(size_max)
         self._heard = KnownIds(size_max)
 
@@ -115,6 +117,10 @@ class FirstAmounts:
         if packed is None:
             packed = self._heard.get(correlation_id)
         return None if packed is None else Money.unpacked(packed & MONEY)
+
+    def levels(self) -> tuple[Level, Level]:
+        """Tell how many ids are remembered: those that were accepted or decided, and those that were heard of."""
+        return Level(len(self._accepted), self._size_max), Level(len(self._heard), self._size_max)
 
     @staticmethod
     def _contest(memory: KnownIds, correlation_id: UUID, packed: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from actors.domain.level import Level
 from actors.domain.payment import Payment
 from actors.domain.way_questions import WayAnswer, WayQuestion
 
@@ -95,6 +96,10 @@ class OpenQuestions:
         self._tickets += 1
         self._asked[self._tickets] = _Asked(correlation_id, now_s + ASKED_S_MAX)
         return self._tickets
+
+    def level(self, now_s: float) -> Level:
+        """Tell for how many somebody may still wait for answers."""
+        return Level(sum(each.until_s > now_s for each in self._asked.values()), ASKED_MAX)
 
     def is_waiting(self, now_s: float) -> bool:
         """Tell whether somebody may still wait for answers."""

@@ -40,9 +40,13 @@ class Rechecks:
         """Payments that are not asked for again, since that was told last."""
         self._told_at_s = -inf
 
+    def __len__(self) -> int:
+        """Count the look-ups that are due or under way."""
+        return len(self._due) + len(self._asked)
+
     def add(self, recheck: Recheck, now_s: float) -> None:
         """Let a payment be asked for a horizon from now on."""
-        if len(self._due) + len(self._asked) < RECHECKS_MAX:
+        if len(self) < RECHECKS_MAX:
             self._wait(recheck, now_s + recheck.horizon_s)
         else:
             self._dropped += 1

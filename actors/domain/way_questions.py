@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from actors.domain.level import Level
 from actors.domain.ways import Way
 
 ASKED_MAX = 16
@@ -83,6 +84,10 @@ class WayQuestions:
         self._number += 1
         self._asked[self._number] = _AskedWay(correlation_id, now_s + ASKED_S_MAX)
         return self._number
+
+    def level(self, now_s: float) -> Level:
+        """Tell for how many somebody may still wait for answers."""
+        return Level(sum(each.until_s > now_s for each in self._asked.values()), ASKED_MAX)
 
     def is_waiting(self, now_s: float) -> bool:
         """Tell whether somebody may still wait for answers."""

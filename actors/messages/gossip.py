@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from actors.domain.level import Level
 from actors.domain.payment import Payment
 from actors.messages.trouble import GetTrouble
 
@@ -61,4 +62,21 @@ class GetWays:
     number: int
 
 
-GossipMessage = Spread | SpreadDue | AskPeers | AnswersDue | GetDenials | AskWay | GetWays | GetTrouble
+@dataclass(frozen=True, slots=True)
+class GetGossipStats:
+    """A question: how much waits for the other replicas? Answers `GossipStats`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GossipStats:
+    """How much waits for the other replicas."""
+
+    untold: Level
+    """Payments that they have not been told of."""
+    ids_asked: Level
+    """Ids that they are asked for."""
+    ways_asked: Level
+    """Payments whose ways they are asked for."""
+
+
+GossipMessage = Spread | SpreadDue | AskPeers | AnswersDue | GetDenials | AskWay | GetWays | GetGossipStats | GetTrouble

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
 
+from actors.domain.first_amounts import Verdict
+from actors.domain.level import Level
 from actors.domain.money import Money
 from actors.domain.payment import Payment
 
@@ -26,6 +28,15 @@ class AcceptAnswer(Enum):
     """The journal holds as many payments as it may; nothing was kept."""
     JOURNAL_UNAVAILABLE = "journal unavailable"
     """It could not be made durable; nothing was kept."""
+
+
+ANSWERS = {
+    Verdict.REPEATED: AcceptAnswer.REPEATED,
+    Verdict.REFUSED: AcceptAnswer.CONFLICT,
+    Verdict.UNCONFIRMED: AcceptAnswer.UNCONFIRMED,
+    Verdict.CONTESTED: AcceptAnswer.CONTESTED,
+}
+"""What is answered to a payment that is not new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +125,25 @@ class GetWaiting:
     """A question: how many payments wait in the journal for the router?"""
 
 
+@dataclass(frozen=True, slots=True)
+class GetIntakeStats:
+    """A question: how full are the journal and the memory of ids? Answers `IntakeStats`."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeStats:
+    """How full the journal and the memory of ids are."""
+
+    journal: Level
+    """Payments that the journal holds."""
+    accepted_ids: Level
+    """Ids that were accepted here or decided by Postgres, as far as they are remembered."""
+    heard_ids: Level
+    """Those that other replicas told of."""
+    taken_over: int
+    """Payments of other replicas' journals that were made durable here, since the start."""
+
+
 TOLD_AT_ONCE_MAX = 250
 """Payments of one message that only tells of them, so that handling it takes about a millisecond at most."""
 
@@ -136,4 +166,5 @@ IntakeMessage = (
     | DeliveryDue
     | FindAccepted
     | GetWaiting
+    | GetIntakeStats
 )

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from actors.domain.histogram import HistogramCounts
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
+from actors.domain.write_counts import WriteCounts
 from actors.messages.trouble import GetTrouble
 
 
@@ -45,4 +47,30 @@ class Incidents:
     """Payments whose charge was recorded, by processor; one whose batch was written again counts again."""
 
 
-PersistenceMessage = Write | CommitDue | GetUnwritten | GetIncidents | GetTrouble
+@dataclass(frozen=True, slots=True)
+class GetWriteStats:
+    """A question: what was committed, and how long did it take? Answers `WriteStats`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStats:
+    """What persistence has committed since its start."""
+
+    settled: Mapping[tuple[str, str], tuple[int, int]]
+    """Payments, and their amounts in minor units, by processor and currency."""
+    moved: Mapping[str | None, int]
+    """Rows that have changed their processor, by the new one; None where they name nobody any more."""
+    commits: HistogramCounts
+    """How long commits took."""
+    commit_failures: int
+    settling: HistogramCounts
+    """How long it took from the acceptance of a payment until its settlement was committed."""
+
+
+def write_stats(counts: WriteCounts) -> WriteStats:
+    """Copy what was counted, for whoever asked."""
+    settled = {kind: (total.payments, total.amount_minor) for kind, total in counts.settled.items()}
+    return WriteStats(settled, dict(counts.moved), counts.commits.counted(), counts.failures, counts.settling.counted())
+
+
+PersistenceMessage = Write | CommitDue | GetUnwritten | GetIncidents | GetWriteStats | GetTrouble

@@ -1,11 +1,15 @@
 """What a processor's actor is told and asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from actors.domain.breaker import BreakerState, Transition
 from actors.domain.breaker_causes import Cause
+from actors.domain.histogram import HistogramCounts
+from actors.domain.level import Level
+from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
+from actors.domain.records import LookUpResult
 from actors.domain.replica_status import HealthTold
 
 
@@ -143,6 +147,12 @@ class ProcessorStatus:
     slow_rate: float | None = None
     health: HealthTold | None = None
     """The last answer of its health endpoint; None where none has come."""
+    charges_ended: Mapping[Outcome, HistogramCounts] = field(default_factory=dict)
+    """How long charges took that were sent, by their outcome, since the start."""
+    looked_up: Mapping[LookUpResult, int] = field(default_factory=dict)
+    """How look-ups ended, since the start."""
+    look_ups: Level = Level(0, 0)  # noqa: RUF009  # frozen, so one for all is harmless
+    """Look-ups under way."""
 
 
 ProcessorMessage = (

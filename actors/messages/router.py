@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from actors.domain.level import Level
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
 from actors.domain.payment import Claim, EndState, Payment
 from actors.domain.processor_view import Availability
@@ -155,6 +156,10 @@ class RouterStats:
     """Payments that were taken up from rows since the start."""
     waited_for_s: Mapping[str, float] = field(default_factory=dict)
     """How much longer payments wait for a processor that is down rather than go to a dearer one, by its name."""
+    in_memory: Level = Level(0, 0)  # noqa: RUF009  # frozen, so one for all is harmless
+    """Payments that are in memory."""
+    rechecks: Level = Level(0, 0)  # noqa: RUF009  # the same
+    """Look-ups of payments that have ended, which are due or under way."""
 
 
 RouterMessage = (

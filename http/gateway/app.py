@@ -1,7 +1,7 @@
 """The Falcon application: routes, error handling, media types."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import falcon
@@ -9,7 +9,7 @@ from falcon.routing import CompiledRouter
 
 from actors.domain.processors import ALL_CURRENCIES, EVENT_PROCESSORS, PostedCurrencies, Processor
 from gateway.dashboard import DashboardResource
-from gateway.metrics import MeasuredGateway, MetricsResource
+from gateway.metrics import MeasuredGateway, MeasuredRequests, MetricsResource
 from gateway.openapi.resource import OpenApiResource
 from gateway.operators import Operators
 from gateway.payment_history import PaymentHistoryResource, WayLookUp
@@ -22,6 +22,7 @@ from gateway.purge import PurgeResource, PurgingGateway
 from gateway.reference import ReferenceResource
 from gateway.resolutions import ResolutionResource, ResolvingGateway
 from gateway.sampled_histogram import SampledHistogram
+from gateway.server.admission import ClientLevels
 from gateway.status import StatusOverview, StatusResource
 from gateway.summary import SummaryQueries, SummaryResource
 
@@ -71,12 +72,13 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     controls_url: str = "",
     answers: Counter[str] | None = None,
     acceptance: SampledHistogram | None = None,
+    clients: Callable[[], ClientLevels | None] = lambda: None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments.
 
     `processors` are those that are configured. `answers` counts the answers to posted payments by kind, and
-    `acceptance` how long they took, for whoever reads them besides the metrics. `controls_url` is where visitors of the
-    page may try it out; empty where they may not.
+    `acceptance` how long they took, for whoever reads them besides the metrics; `clients` tells how many clients there
+    are. `controls_url` is where visitors of the page may try it out; empty where they may not.
     """
     answers = Counter() if answers is None else answers
     answers.update(dict.fromkeys(ANSWER_KINDS, 0))
@@ -109,5 +111,6 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     problems = ProblemsResource()
     app.add_route("/problems", problems)
     app.add_route("/problems/{name}", problems)
-    app.add_route("/metrics", MetricsResource(gateway, answers, acceptance))
+    requests = MeasuredRequests(answers, acceptance, clients)
+    app.add_route("/metrics", MetricsResource(gateway, requests, replica, processors))
     return app

@@ -18,6 +18,7 @@ from actors.system import Parts, System, production_parts
 from gateway.app import create_app
 from gateway.payments import ACCEPTED
 from gateway.sampled_histogram import BOUNDS_S, SampledHistogram
+from gateway.server.admission import ClientLevels
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ _replicas: list[Replica] = []
 """The one replica of this process, once it is started."""
 _monitors: list[Monitor] = []
 """What watches it."""
+_clients: list[Callable[[], ClientLevels]] = []
+"""Tells how many clients the worker of this process has, once it serves them."""
 
 
 def application(
@@ -85,7 +88,13 @@ def application(
         controls_url=settings.controls_url,
         answers=answers,
         acceptance=acceptance,
+        clients=lambda: _clients[-1]() if _clients else None,
     )
+
+
+def count_clients(levels: Callable[[], ClientLevels]) -> None:
+    """Let the metrics tell how many clients there are."""
+    _clients.append(levels)
 
 
 def begin_drain() -> None:

@@ -3,8 +3,9 @@
 import random
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from math import inf
+from collections.abc import Callable
+
+from actors.domain.histogram import HistogramCounts
 
 BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the buckets; beyond the last one there is one more."""
@@ -66,9 +67,6 @@ class SampledHistogram:
         """The estimated number of requests in each bucket, as many as there are bounds and one more."""
         return tuple(self._counts)
 
-    def buckets(self) -> Iterator[tuple[float, int]]:
-        """Give each upper bound in seconds, the last one infinite, and the estimated number of requests up to it."""
-        count = 0
-        for bound_s, within in zip((*BOUNDS_S, inf), self._counts, strict=True):
-            count += within
-            yield bound_s, count
+    def counted(self) -> HistogramCounts:
+        """Tell the estimates at present."""
+        return HistogramCounts(BOUNDS_S, self.counts, self.sum_s)

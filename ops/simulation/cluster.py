@@ -8,6 +8,7 @@ from random import Random
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.concurrency_limit import ConcurrencyLimits
 from actors.domain.dispatcher import WINDOW_MAX
+from actors.domain.level import Level
 from actors.domain.patience import Patience
 from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimits
@@ -152,6 +153,11 @@ class FreeDatabase:
 
     def ping(self) -> None:
         """Do nothing."""
+
+    @property
+    def lent(self) -> Level:
+        """None are lent."""
+        return Level(0, 0)
 
     def close(self) -> None:
         """Do nothing."""

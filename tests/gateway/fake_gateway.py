@@ -8,19 +8,24 @@ import falcon.testing
 
 from actors.domain.breaker import BreakerState, Transition
 from actors.domain.breaker_causes import Cause
+from actors.domain.histogram import Histogram, HistogramCounts
+from actors.domain.level import Level
 from actors.domain.money import Money
+from actors.domain.outcome import Outcome
 from actors.domain.payment import EndState, Payment
-from actors.domain.records import PaymentState, Position, ProcessorTotal
-from actors.domain.replica_status import HeardStatus
+from actors.domain.records import LookUpResult, PaymentState, Position, ProcessorTotal
+from actors.domain.replica_status import HeardStatus, ReplicaUsage
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.routing import Reason
 from actors.domain.seconds import Series
 from actors.domain.story import Story
 from actors.domain.way_questions import ToldWay
 from actors.errors import FielError, GatewayUnavailableError
+from actors.measurements import Measurements
+from actors.messages.gossip import GossipStats
 from actors.messages.health import OrderReach
-from actors.messages.intake import AcceptAnswer
-from actors.messages.persistence import Incidents
+from actors.messages.intake import AcceptAnswer, IntakeStats
+from actors.messages.persistence import Incidents, WriteStats
 from actors.messages.processor import DatedTransition, ProcessorStatus
 from actors.messages.router import RouterStats
 from actors.overview import Look
@@ -31,6 +36,16 @@ from tests.actors.watching import CALM
 
 NOW_MS = 1_752_582_896_789
 ALL_WELL = Readiness(ready=True, parts={"journal": "ok", "actors": "ok", "postgres": "ok", "redis": "ok"})
+
+
+def durations(*durations_s: float) -> HistogramCounts:
+    """Count these durations."""
+    histogram = Histogram(0.005, 0.1, 1.0)
+    for each in durations_s:
+        histogram.observe(each)
+    return histogram.counted()
+
+
 UNUSED = ProcessorStatus(
     charges=False,
     state=BreakerState.CLOSED,
@@ -52,6 +67,26 @@ OPENED = ProcessorStatus(
         DatedTransition(NOW_MS, Transition(BreakerState.CLOSED, BreakerState.OPEN, Cause.FAILURE_RATE, at_s=1000.0)),
     ),
     transitions_by_cause={(BreakerState.OPEN, Cause.FAILURE_RATE): 1},
+    charges_ended={Outcome.SETTLED: durations(0.02, 0.3), Outcome.ALREADY_CHARGED: durations(1.0)},
+    looked_up={LookUpResult.CHARGED: 4, LookUpResult.NO_ANSWER: 1},
+    look_ups=Level(2, 16),
+)
+MEASURED = Measurements(
+    writes=WriteStats(
+        settled={("default", "BRL"): (5, 12_345), ("gone", "JPY"): (1, 700)},
+        moved={"fallback": 3, None: 2},
+        commits=durations(0.004),
+        commit_failures=1,
+        settling=durations(0.08, 12.0),
+    ),
+    intake=IntakeStats(journal=Level(7, 1000), accepted_ids=Level(8, 20), heard_ids=Level(9, 20), taken_over=6),
+    gossip=GossipStats(untold=Level(1, 20_000), ids_asked=Level(2, 64), ways_asked=Level(3, 16)),
+    mailboxes={"router": Level(4, 4096)},
+    readers=Level(5, 64),
+    pool=Level(1, 4),
+    syncs=durations(0.0003),
+    usage=ReplicaUsage(memory_bytes=60_000_000, memory_bytes_max=84_000_000, journal_bytes=39),
+    restarts=2,
 )
 
 
@@ -106,6 +141,7 @@ class FakeGateway:
         self.ended = Incidents(disputes=0, closed=dict.fromkeys(EndState, 0))
         self.known = {"default": OPENED, "fallback": UNUSED}
         """What is told of each processor."""
+        self.measured = MEASURED
         self.forced: list[tuple[str, BreakerState | None]] = []
         """Orders that were taken."""
 
@@ -167,6 +203,9 @@ class FakeGateway:
     def processors(self) -> dict[str, ProcessorStatus]:
         self._fail("processors")
         return self.known
+
+    def measurements(self) -> Measurements:
+        return self.measured
 
     def force_breaker(self, processor: str, state: BreakerState | None) -> OrderReach | None:
         self._fail()

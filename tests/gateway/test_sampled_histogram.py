@@ -33,7 +33,7 @@ class Load:
 
     @property
     def count(self) -> int:
-        return list(self.histogram.buckets())[-1][1]
+        return list(self.histogram.counted().buckets())[-1][1]
 
 
 def at_rate(per_s: int) -> Load:
@@ -88,7 +88,9 @@ def test_count_and_sum_agree_in_expectation_while_rate_and_durations_change(
 def test_a_duration_counts_in_all_buckets_that_reach_up_to_it() -> None:
     load = Load()
     load.offer(1, duration_s=0.25)
-    assert [count for _, count in load.histogram.buckets()] == [int(bound_s >= 0.25) for bound_s in (*BOUNDS_S, 9)]
+    assert [count for _, count in load.histogram.counted().buckets()] == [
+        int(bound_s >= 0.25) for bound_s in (*BOUNDS_S, 9)
+    ]
 
 
 def test_a_histogram_that_samples_nothing_away_observes_all_at_any_rate() -> None:

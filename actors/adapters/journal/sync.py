@@ -6,6 +6,8 @@ from time import perf_counter
 
 from gevent.threadpool import ThreadPool
 
+from actors.domain.histogram import Histogram
+
 USUAL_S_MAX = 0.001
 """Where a sync usually takes longer than this, the caller hands it to a thread: it would hold up the event loop."""
 WEIGHT = 0.1
@@ -14,6 +16,13 @@ THREAD_S_MAX = 0.005
 """A sync in a thread that took longer, its wait for the interpreter included, comes from a disk that is still slow."""
 RETRY_S = 0.1
 """Time between two syncs that the caller tries by itself, to see whether the disk is quick again."""
+SYNC_BOUNDS_S = (0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5)
+"""A good disk takes a fraction of a millisecond; each payment waits for one sync, so that 0.1 s is bad."""
+
+
+def sync_durations() -> Histogram:
+    """Make a histogram of how long syncs take."""
+    return Histogram(*SYNC_BOUNDS_S)
 
 
 class AdaptiveSync:
@@ -27,8 +36,9 @@ class AdaptiveSync:
         sync: Callable[[int], None] = os.fdatasync,
         now_s: Callable[[], float] = perf_counter,
         run_in_thread: Callable[[Callable[[int], float], tuple[int]], float] | None = None,
+        durations: Histogram | None = None,
     ) -> None:
-        """Sync with `sync`, timed by `now_s`.
+        """Sync with `sync`, timed by `now_s`, and count in `durations` how long each sync took.
 
         `run_in_thread` calls a function with its arguments and waits for the result; where none is given, a thread that
         serves nothing else does.
@@ -36,6 +46,7 @@ class AdaptiveSync:
         self._sync = sync
         self._now_s = now_s
         self._run_in_thread = run_in_thread
+        self._durations = durations or sync_durations()
         self._usual_s = 0.0
         """Smoothed duration of the caller's own syncs."""
         self._retry_at_s = 0.0
@@ -47,12 +58,16 @@ class AdaptiveSync:
             OSError: nobody knows what the file holds.
         """
         if self._usual_s <= USUAL_S_MAX or self._now_s() >= self._retry_at_s:
-            self._usual_s += WEIGHT * (self._timed_sync(fd) - self._usual_s)
+            took_s = self._timed_sync(fd)
+            self._durations.observe(took_s)
+            self._usual_s += WEIGHT * (took_s - self._usual_s)
             self._retry_at_s = self._now_s() + RETRY_S
             return
         if self._run_in_thread is None:
             self._run_in_thread = ThreadPool(1).apply
-        if self._run_in_thread(self._timed_sync, (fd,)) > THREAD_S_MAX:
+        took_s = self._run_in_thread(self._timed_sync, (fd,))
+        self._durations.observe(took_s)
+        if took_s > THREAD_S_MAX:
             self._retry_at_s = self._now_s() + RETRY_S
 
     def _timed_sync(self, fd: int) -> float:

@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.conninfo import check_database_url, locate
+from actors.domain.level import Level
 from actors.domain.records import StoreIdentity
 from actors.errors import LedgerUnavailableError
 
@@ -124,6 +125,12 @@ class Pool:
         """Begin to connect; returns at once."""
         self._pool.open()
 
+    @property
+    def level(self) -> Level:
+        """How many connections are lent."""
+        stats = self._pool.get_stats()
+        return Level(stats.get("pool_size", 0) - stats.get("pool_available", 0), self._pool.max_size)
+
     @contextmanager
     def use(self, limit_s: float | None = None) -> Iterator[GeventConnection]:
         """Lend a connection.
@@ -172,6 +179,11 @@ class Connections:
         """
         with self.pool.use(PING_S_MAX) as connection:
             connection.execute("SELECT 1")
+
+    @property
+    def lent(self) -> Level:
+        """How many connections of the pool are in use."""
+        return self.pool.level
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,11 +1,22 @@
 """Admission of clients: who has to leave, so that a new client is served and memory stays bounded."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
+from actors.domain.level import Level
 from gateway.server.connection import Connection, Phase
 
 UNFINISHED_BYTES_MAX = 1024 * 1024
 """What has been received of all requests that are not whole yet; heads and bodies."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLevels:
+    """How much of a worker clients take up."""
+
+    connections: Level
+    unfinished_bytes: Level
+    """What has been received of requests that are not whole."""
 
 
 class ClientAdmission:
@@ -25,6 +36,12 @@ class ClientAdmission:
         self._unfinished: dict[Connection, None] = {}
         """Those of which a part of a request has been received."""
         self._unfinished_bytes = 0
+
+    def levels(self) -> ClientLevels:
+        """Tell how much clients take up."""
+        return ClientLevels(
+            Level(self._living, self._connections_max), Level(self._unfinished_bytes, self._unfinished_bytes_max)
+        )
 
     def enter(self, connection: Connection) -> None:
         """Take a new connection, and cut the one that has waited longest where there are too many."""

@@ -65,7 +65,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         self._fast = fast_path_fits(cfg, self.log) and all(each.FAMILY != socket.AF_UNIX for each in self.sockets)
         self._head_bytes_max, fields_max = head_limits(cfg)
         self._heads = HeadParser(cfg.secure_scheme_headers, fields_max)
-        self._admission = ClientAdmission(self.worker_connections)
+        self.admission = ClientAdmission(self.worker_connections)
         self._pool = Pool(self.worker_connections + _NEWCOMERS_MAX)
         self._stopping = Event()
 
@@ -82,7 +82,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         servers = [self._start_server(listener) for listener in self.sockets]
         while self.alive:
             self.notify()
-            self._admission.sweep(time.monotonic())
+            self.admission.sweep(time.monotonic())
             self._stopping.wait(_SWEEP_INTERVAL_S)
         for server in servers:
             # Closing the listener would reset the connections that wait to be accepted.
@@ -99,24 +99,24 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             return
         client.setblocking(True)  # noqa: FBT003  # the name of the method says it
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(client, self._admission.hold)
+        connection = Connection(client, self.admission.hold)
         hub = gevent.get_hub()
         readable = hub.loop.io(client.fileno(), _READABLE)
-        self._admission.enter(connection)
+        self.admission.enter(connection)
         try:
             template = connection_environ(self.cfg, listener, connection, addr)
             unusual = self._serve(connection, partial(hub.wait, readable), template, addr)
             if unusual:
                 connection.unread(unusual)
                 connection.phase = Phase.RECEIVING
-                self._admission.hold(connection, len(unusual) - connection.unfinished_bytes)
+                self.admission.hold(connection, len(unusual) - connection.unfinished_bytes)
                 super().handle(listener, connection, addr)
             elif not self.alive:
                 connection.close()
         except OSError as error:
             self.log.debug("Connection lost: %s", error)
         finally:
-            self._admission.leave(connection)
+            self.admission.leave(connection)
             readable.close()
             client.close()
 
@@ -127,7 +127,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         if isinstance(sock, Connection):
             req.force_close()
             sock.phase = Phase.ANSWERING
-            self._admission.finish(sock)
+            self.admission.finish(sock)
         super().handle_request(listener_name, req, sock, addr)
 
     def handle_error(
@@ -154,7 +154,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         data = b""
         while True:
             if not data:
-                self._admission.rest(connection)
+                self.admission.rest(connection)
                 connection.deadline = time.monotonic() + self._keepalive_s
                 wait()
                 data = connection.sock.recv(RECV_BYTES)
@@ -184,7 +184,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         """Receive more of a request that has begun with `data`; returns both."""
         connection.phase = Phase.RECEIVING
         if not connection.unfinished_bytes:
-            self._admission.hold(connection, len(data))
+            self.admission.hold(connection, len(data))
         wait()
         return data + connection.recv(RECV_BYTES)
 
@@ -198,7 +198,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         connection.deadline = inf
         connection.phase = Phase.ANSWERING
         if connection.unfinished_bytes:
-            self._admission.finish(connection)
+            self.admission.finish(connection)
         response = PlainResponse(head, connection, self.cfg)
         environ["wsgi.early_hints"] = _make_early_hints_callback(head, connection, response)
         self.nr += 1
@@ -240,8 +240,8 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         began = time.monotonic()
         while (elapsed_s := time.monotonic() - began) <= self.REQUESTS_S_MAX:
             if elapsed_s > self.IDLE_GRACE_S:
-                self._admission.end_idle()
-            self._admission.sweep(time.monotonic())
+                self.admission.end_idle()
+            self.admission.sweep(time.monotonic())
             self.notify()
             if self._pool.join(timeout=_STOP_POLL_S):
                 return

@@ -1,0 +1,64 @@
+"""Metrics of how full everything is that is bounded, each beside its bound, and of the disk and the process."""
+
+from collections.abc import Iterable
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from actors.domain.level import Level
+from actors.domain.replica_status import ReplicaUsage
+from actors.measurements import Measurements
+from actors.messages.router import RouterStats
+from gateway.metrics.families import Labels, bounded, histogram
+from gateway.server.admission import ClientLevels
+
+
+def capacity(measured: Measurements, stats: RouterStats | None, clients: ClientLevels | None) -> Iterable[Metric]:
+    """Tell how full the replica is; what nobody answered is left out."""
+    intake, gossip = measured.intake, measured.gossip
+    if intake is not None:
+        yield from _alone("fiel_journal_payments", "Payments that the journal holds", intake.journal)
+        ids: dict[Labels, Level] = {("accepted",): intake.accepted_ids, ("heard",): intake.heard_ids}
+        yield from bounded("fiel_known_ids", "Ids whose amounts are remembered, by how they came", ids, ["source"])
+    if stats is not None:
+        yield from _alone("fiel_payments_in_memory", "Payments that are claimed, charged or settled", stats.in_memory)
+        yield from _alone("fiel_late_charge_checks", "Look-ups of ended payments that are due", stats.rechecks)
+    adopted = CounterMetricFamily(
+        "fiel_payments_adopted", "Payments taken up from what others, or an earlier run, have left", labels=["source"]
+    )
+    if stats is not None:
+        adopted.add_metric(["rows"], stats.adopted)
+    if intake is not None:
+        adopted.add_metric(["journals"], intake.taken_over)
+    if adopted.samples:
+        yield adopted
+    if gossip is not None:
+        yield from _alone("fiel_untold_payments", "Payments that other replicas are still told of", gossip.untold)
+        yield from _alone("fiel_ids_asked_for", "Ids that other replicas are asked for", gossip.ids_asked)
+        yield from _alone("fiel_ways_asked_for", "Payments whose history others are asked for", gossip.ways_asked)
+    if clients is not None:
+        yield from _alone("fiel_connections", "Clients' connections", clients.connections)
+        yield from _alone(
+            "fiel_unfinished_request_bytes", "Bytes of requests that have come in part", clients.unfinished_bytes
+        )
+    yield from _alone("fiel_readers_waiting", "Clients that wait for summaries and lists", measured.readers)
+    yield from _alone("fiel_postgres_pool_connections", "Connections to Postgres that answer questions", measured.pool)
+    mailboxes: dict[Labels, Level] = {(name,): level for name, level in measured.mailboxes.items()}
+    yield from bounded("fiel_mailbox_messages", "Messages that wait for an actor", mailboxes, ["actor"])
+    yield CounterMetricFamily(
+        "fiel_actor_restarts", "Times that all actors were started anew, since one died", value=measured.restarts
+    )
+    yield histogram("fiel_journal_sync_seconds", "Duration of syncs of the journal", {(): measured.syncs})
+    yield from _usage(measured.usage)
+
+
+def _alone(name: str, text: str, level: Level) -> Iterable[Metric]:
+    return bounded(name, text, {(): level})
+
+
+def _usage(usage: ReplicaUsage) -> Iterable[Metric]:
+    yield GaugeMetricFamily("fiel_journal_bytes", "Size of the journal on the disk", value=usage.journal_bytes)
+    yield GaugeMetricFamily("fiel_memory_bytes", "Resident memory of this process", value=usage.memory_bytes)
+    if usage.memory_bytes_max is not None:
+        yield GaugeMetricFamily(
+            "fiel_memory_bytes_max", "The most there may be of fiel_memory_bytes", value=usage.memory_bytes_max
+        )

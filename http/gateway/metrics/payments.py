@@ -1,0 +1,80 @@
+"""Metrics of payments: what they wait for, where they go, how they end."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from actors.domain.money import Money
+from actors.messages.persistence import Incidents, WriteStats
+from actors.messages.router import RouterStats
+from gateway.metrics.families import histogram, label
+
+NOBODY = "none"
+"""Stands for the processor where there is none."""
+
+
+def unsettled(stats: RouterStats) -> Iterable[Metric]:
+    """Tell what payments wait for, and why they went where they went."""
+    waiting = GaugeMetricFamily(
+        "fiel_unsettled_payments", "Payments of this replica by what they wait for", labels=["waiting_for"]
+    )
+    for waiting_for, count in stats.unsettled.items():
+        waiting.add_metric([waiting_for.replace(" ", "_")], count)
+    yield waiting
+    yield GaugeMetricFamily(
+        "fiel_unresolved_payments",
+        "Payments of which it has been unknown for over a minute whether they were charged",
+        value=stats.unresolved,
+    )
+    decisions = CounterMetricFamily(
+        "fiel_routing_decisions", "Payments given to a processor, or to none, by reason", labels=["processor", "reason"]
+    )
+    for (processor, reason), count in stats.decisions.items():
+        decisions.add_metric([processor or NOBODY, label(reason)], count)
+    yield decisions
+
+
+def ended(incidents: Incidents) -> Iterable[Metric]:
+    """Tell what an operator has to know of."""
+    yield CounterMetricFamily(
+        "fiel_disputes", "Charges that were found of payments that are settled otherwise", value=incidents.disputes
+    )
+    closed = CounterMetricFamily(
+        "fiel_payments_closed", "Payments that ended without a charge, by how", labels=["state"]
+    )
+    for state, count in incidents.closed.items():
+        closed.add_metric([state.value], count)
+    yield closed
+
+
+def written(writes: WriteStats, fees: Mapping[str, Decimal]) -> Iterable[Metric]:
+    """Tell what was committed to Postgres; `fees` are the shares that processors keep, as far as they are known."""
+    kinds = ["processor", "currency"]
+    settled = CounterMetricFamily("fiel_payments_settled", "Payments whose charge is recorded", labels=kinds)
+    amounts = CounterMetricFamily("fiel_settled_amount", "Their amounts, in units of the currency", labels=kinds)
+    kept = CounterMetricFamily("fiel_settled_fees", "What processors keep of it, by their present fees", labels=kinds)
+    for (processor, currency), (count, amount_minor) in writes.settled.items():
+        amount = Money(amount_minor, currency).decimal
+        settled.add_metric([processor, currency], count)
+        amounts.add_metric([processor, currency], float(amount))
+        if processor in fees:
+            kept.add_metric([processor, currency], float(amount * fees[processor]))
+    yield from (settled, amounts, kept)
+    yield histogram(
+        "fiel_payment_settlement_seconds",
+        "Time from the acceptance of a payment until its settlement is committed",
+        {(): writes.settling},
+    )
+    moves = CounterMetricFamily(
+        "fiel_payment_moves", "Rows that have changed their processor, by the new one", labels=["processor"]
+    )
+    for name, count in writes.moved.items():
+        moves.add_metric([name or NOBODY], count)
+    yield moves
+    yield histogram(
+        "fiel_postgres_commit_seconds", "Duration of commits of claims, moves and settlements", {(): writes.commits}
+    )
+    yield CounterMetricFamily(
+        "fiel_postgres_commit_failures", "Commits that failed and were tried again", value=writes.commit_failures
+    )
