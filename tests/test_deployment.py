@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 COUNTED = [name for name, service in SERVICES.items() if "profiles" not in service]
-"""The services of the event's deployment: all but the simulated processors."""
+"""The services of the event's deployment: all but the simulated processors, Prometheus and Grafana."""
 REPLICAS = ("fiel1", "fiel2", "fiel3")
 EVENT_NETWORK = "payment-processor"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -62,9 +62,10 @@ def test_limits_add_up_to_at_most_350_megabytes() -> None:
     assert sum(megabytes(limits_of(name)["memory"]) for name in COUNTED) <= 350
 
 
-def test_nothing_but_the_simulated_processors_is_left_out_of_the_sums() -> None:
+def test_nothing_but_the_simulated_processors_and_who_watches_is_left_out_of_the_sums() -> None:
     profiled = {name: service["profiles"] for name, service in SERVICES.items() if name not in COUNTED}
-    assert profiled == {"payment-processor-default": ["processors"], "payment-processor-fallback": ["processors"]}
+    simulated = dict.fromkeys(("payment-processor-default", "payment-processor-fallback"), ["processors"])
+    assert profiled == simulated | dict.fromkeys(("prometheus", "grafana"), ["observability"])
 
 
 def test_nobody_has_rights_or_copies_that_the_event_forbids() -> None:
@@ -94,7 +95,7 @@ def test_three_named_replicas_share_the_port_and_have_one_of_their_own() -> None
     assert [name for name in COUNTED if "REPLICA" in SERVICES[name].get("environment", {})] == list(REPLICAS)
     binds = [SERVICES[name]["environment"]["BIND"].split(",") for name in REPLICAS]
     assert [bind[0] for bind in binds] == ["0.0.0.0:9999"] * 3
-    assert [bind[1] for bind in binds] == ["127.0.0.1:10001", "127.0.0.1:10002", "127.0.0.1:10003"]
+    assert [bind[1] for bind in binds] == ["0.0.0.0:10001", "0.0.0.0:10002", "0.0.0.0:10003"]
     assert {holder_of_network(name) for name in REPLICAS} == {"front"}
 
 

@@ -3,7 +3,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
 from uuid import uuid4
@@ -15,10 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from actors.domain.breaker import BreakerState
 from actors.domain.breaker_causes import Cause
-from actors.domain.level import Level
 from actors.domain.outcome import Outcome
 from actors.domain.payment import EndState
-from actors.domain.processors import EVENT_PROCESSORS
 from actors.domain.records import LookUpResult
 from actors.domain.routing import Reason
 from actors.domain.version import VERSION
@@ -27,11 +25,10 @@ from actors.messages.intake import AcceptAnswer
 from actors.messages.persistence import Incidents
 from actors.messages.router import RouterStats
 from actors.readiness import Readiness
-from gateway.metrics import MeasuredRequests, MetricsResource
 from gateway.metrics.families import label
 from gateway.payments import ANSWER_KINDS, PaymentsResource
 from gateway.sampled_histogram import ONE_OF_MAX, SampledHistogram
-from gateway.server.admission import ClientLevels
+from tests.gateway.exposition import CLIENTS, everything_told, measured_client
 from tests.gateway.fake_gateway import MEASURED, OPENED, UNUSED, FakeGateway
 
 PROMTOOL = shutil.which("promtool")
@@ -43,16 +40,6 @@ def scrape(client: falcon.testing.TestClient) -> Samples:
     assert (answer.status_code, answer.headers["content-type"]) == (200, prometheus_client.CONTENT_TYPE_LATEST)
     families = text_string_to_metric_families(answer.text)
     return {(each.name, *each.labels.values()): each.value for family in families for each in family.samples}
-
-
-def measured_client(
-    gateway: FakeGateway, clients: Callable[[], ClientLevels | None] = lambda: None
-) -> falcon.testing.TestClient:
-    """Make a client of the metrics of a replica that counts its clients."""
-    app = falcon.App()
-    requests = MeasuredRequests(dict.fromkeys(ANSWER_KINDS, 1), SampledHistogram(), clients)
-    app.add_route("/metrics", MetricsResource(gateway, requests, "7", EVENT_PROCESSORS))
-    return falcon.testing.TestClient(app)
 
 
 def post(client: falcon.testing.TestClient, amount: float = 19.9, correlation_id: str | None = None) -> None:
@@ -187,6 +174,13 @@ OF = {
 """The metrics that are told by the answer to each question."""
 
 
+WITHOUT = {
+    "writes": replace(MEASURED, writes=None),
+    "intake": replace(MEASURED, intake=None),
+    "gossip": replace(MEASURED, gossip=None),
+}
+
+
 def told(client: falcon.testing.TestClient) -> set[str]:
     return {key[0] for key in scrape(client) if key[0].startswith("fiel_")}
 
@@ -197,8 +191,7 @@ def test_what_an_actor_does_not_tell_is_absent(
 ) -> None:
     everything = told(client)
     gateway.silent = (silent,)
-    if silent in {"writes", "intake", "gossip"}:
-        gateway.measured = replace(MEASURED, **{silent: None})
+    gateway.measured = WITHOUT.get(silent, MEASURED)
     assert everything - OF[silent] == told(client)
     assert OF[silent] <= everything
 
@@ -231,8 +224,7 @@ def test_charges_are_told_by_processor_and_outcome(client: falcon.testing.TestCl
 
 
 def test_everything_bounded_is_told_beside_its_bound(gateway: FakeGateway) -> None:
-    levels = ClientLevels(connections=Level(3, 384), unfinished_bytes=Level(100, 2**20))
-    samples = scrape(measured_client(gateway, lambda: levels))
+    samples = scrape(measured_client(gateway, lambda: CLIENTS))
     names = {key for key in samples if f"{key[0]}_max" in {each[0] for each in samples}}
     assert {key: (samples[key], samples[f"{key[0]}_max", *key[1:]]) for key in names} == {
         ("fiel_journal_payments",): (7, 1000),
@@ -280,9 +272,8 @@ def test_labels_of_enums_are_short_names(members: type[Enum]) -> None:
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
-def test_names_and_units_follow_the_rules_of_prometheus(gateway: FakeGateway) -> None:
-    levels = ClientLevels(connections=Level(3, 384), unfinished_bytes=Level(100, 2**20))
-    page = measured_client(gateway, lambda: levels).simulate_get("/metrics").text
+def test_names_and_units_follow_the_rules_of_prometheus() -> None:
+    page = everything_told()
     assert PROMTOOL is not None
     checked = subprocess.run(  # noqa: S603  # our own page
         [PROMTOOL, "check", "metrics"], input=page, text=True, capture_output=True, check=False

@@ -1,0 +1,46 @@
+"""The whole of `/metrics` as a fake gateway tells it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import falcon.testing
+from prometheus_client.parser import text_string_to_metric_families
+
+from actors.domain.breaker import BreakerState
+from actors.domain.level import Level
+from actors.domain.payment import EndState
+from actors.domain.processors import EVENT_PROCESSORS
+from actors.messages.persistence import Incidents
+from actors.messages.router import RouterStats
+from gateway.metrics import MeasuredRequests, MetricsResource
+from gateway.payments import ANSWER_KINDS
+from gateway.sampled_histogram import SampledHistogram
+from gateway.server.admission import ClientLevels
+from tests.gateway.fake_gateway import OPENED, FakeGateway
+
+CLIENTS = ClientLevels(connections=Level(3, 384), unfinished_bytes=Level(100, 2**20))
+
+
+def measured_client(
+    gateway: FakeGateway, clients: Callable[[], ClientLevels | None] = lambda: None
+) -> falcon.testing.TestClient:
+    """Make a client of the metrics of a replica."""
+    app = falcon.App()
+    requests = MeasuredRequests(dict.fromkeys(ANSWER_KINDS, 1), SampledHistogram(), clients)
+    app.add_route("/metrics", MetricsResource(gateway, requests, "7", EVENT_PROCESSORS))
+    return falcon.testing.TestClient(app)
+
+
+def everything_told(*, calm: bool = False) -> str:
+    """Give the page with every metric, where all is well or not."""
+    gateway = FakeGateway()
+    if calm:
+        gateway.busy = RouterStats({"charging": 3, "stranded": 0}, 0, {}, in_memory=Level(3, 5000))
+        gateway.ended = Incidents(disputes=0, closed=dict.fromkeys(EndState, 0))
+        gateway.known = {"default": replace(OPENED, state=BreakerState.CLOSED)}
+    return measured_client(gateway, lambda: CLIENTS).simulate_get("/metrics").text
+
+
+def sample_names(page: str) -> set[str]:
+    """List the names of a page's samples."""
+    return {sample.name for family in text_string_to_metric_families(page) for sample in family.samples}
