@@ -96,7 +96,7 @@ RULES = {
     "actors.overview": Rule((*SHARED_BY_ACTORS, "actors.monitor", "actors.summaries"), never=DRIVERS),
     "actors.summaries": Rule(DOWN_TO_PORTS, never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
-    "actors.actor": Rule(("actors.errors", "actors.domain.level"), never=drivers_except("time")),
+    "actors.actor": Rule(("actors.errors", "actors.domain.level", "actors.inbox"), never=drivers_except("time")),
     "actors.look_ups": Rule(DOWN_TO_PORTS, never=DRIVERS),
     "actors.processor": Rule((*SHARED_BY_ACTORS, "actors.look_ups"), never=DRIVERS),
     "actors.timer": Rule(("actors.ports",), never=DRIVERS),

@@ -64,8 +64,24 @@ def test_limits_add_up_to_at_most_350_megabytes() -> None:
 
 def test_nothing_but_the_simulated_processors_and_who_watches_is_left_out_of_the_sums() -> None:
     profiled = {name: service["profiles"] for name, service in SERVICES.items() if name not in COUNTED}
-    simulated = dict.fromkeys(("payment-processor-default", "payment-processor-fallback"), ["processors"])
-    assert profiled == simulated | dict.fromkeys(("prometheus", "grafana"), ["observability"])
+    simulated = {name: ["processors"] for name in ("payment-processor-default", "payment-processor-fallback")}
+    assert profiled == simulated | {name: ["observability"] for name in ("prometheus", "grafana")}
+
+
+def test_only_this_machine_reaches_who_watches_and_they_read_files_that_exist() -> None:
+    for name in ("prometheus", "grafana"):
+        service = SERVICES[name]
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        mounted = [volume.partition(":")[0] for volume in service["volumes"] if volume.startswith("./")]
+        assert mounted
+        assert [path for path in mounted if not (ROOT / path).is_file()] == []
+
+
+def test_prometheus_scrapes_each_replica_at_its_own_port() -> None:
+    (group,) = yaml.safe_load((ROOT / "ops" / "observability" / "targets-compose.yml").read_text())
+    ports = [SERVICES[name]["environment"]["BIND"].rpartition(":")[2] for name in REPLICAS]
+    assert group["targets"] == [f"{holder_of_network(REPLICAS[0])}:{port}" for port in ports]
+    assert set(SERVICES["prometheus"]["networks"]) <= set(SERVICES["front"]["networks"])
 
 
 def test_nobody_has_rights_or_copies_that_the_event_forbids() -> None:

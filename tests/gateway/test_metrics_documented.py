@@ -32,7 +32,7 @@ def table_of_metrics() -> list[str]:
         total = "_total" if family.type == "counter" else ""
         shown = [f"`{family.name}{total}`", *([f"`{family.name}_max`"] if f"{family.name}_max" in names else [])]
         labels = {name: None for sample in family.samples for name in sample.labels if name != "le"}
-        told = ", ".join(f"`{name}`" for name in labels) or "–"
+        told = ", ".join(f"`{name}`" for name in labels) or ""
         rows.append(f"| {', '.join(shown)} | {family.type} | {told} | {family.documentation} |")
     return sorted(rows)
 

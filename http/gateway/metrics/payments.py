@@ -52,8 +52,12 @@ def written(writes: WriteStats, fees: Mapping[str, Decimal]) -> Iterable[Metric]
     """Tell what was committed to Postgres; `fees` are the shares that processors keep, as far as they are known."""
     kinds = ["processor", "currency"]
     settled = CounterMetricFamily("fiel_payments_settled", "Payments whose charge is recorded", labels=kinds)
-    amounts = CounterMetricFamily("fiel_settled_amount", "Their amounts, in units of the currency", labels=kinds)
-    kept = CounterMetricFamily("fiel_settled_fees", "What processors keep of it, by their present fees", labels=kinds)
+    amounts = CounterMetricFamily(
+        "fiel_settled_amount", "Amounts that were charged, in units of the currency", labels=kinds
+    )
+    kept = CounterMetricFamily(
+        "fiel_settled_fees", "What processors keep of those amounts, by present fees", labels=kinds
+    )
     for (processor, currency), (count, amount_minor) in writes.settled.items():
         amount = Money(amount_minor, currency).decimal
         settled.add_metric([processor, currency], count)

@@ -114,4 +114,4 @@ def test_a_gateway_is_observed_from_within() -> None:
     assert figures["durations_ms"]["journalled"]["count"] <= payments
     assert {"HTTP", "IntakeActor", "RouterActor", "PersistenceActor", "ProcessorActor", HUB} <= figures["slices"].keys()
     places = {each["function"] for each in figures["long_slices"] if each["kind"] == "IntakeActor"}
-    assert "actors/actor.py:BoundedInbox.get" in places
+    assert "actors/inbox.py:BoundedInbox.get" in places
