@@ -203,6 +203,7 @@ def test_after_a_death_all_are_started_anew_behind_the_same_addresses() -> None:
         pair.advance(1)
         assert len(pair.supervisor.dead) == 0
         assert pair.first._ref is not first_ref  # noqa: SLF001  # whether it is another one
+        assert pair.supervisor.restarts == 1
         assert pair.second.ask("still there", WAIT_S_MAX) == "still there"
 
 

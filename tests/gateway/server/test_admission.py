@@ -5,7 +5,8 @@ from math import inf
 
 import pytest
 
-from gateway.server.admission import ClientAdmission
+from actors.domain.level import Level
+from gateway.server.admission import ClientAdmission, ClientLevels
 from gateway.server.connection import Connection, Phase
 
 CONNECTIONS_MAX = 3
@@ -135,3 +136,12 @@ def test_only_idle_connections_end_at_a_stop(admission: ClientAdmission, enter: 
     connections[1].phase = Phase.ANSWERING
     admission.end_idle()
     assert cut(connections) == [False, False, True]
+
+
+def test_it_tells_how_much_clients_take_up(admission: ClientAdmission, enter: Enter) -> None:
+    connections = [enter() for _ in range(2)]
+    connections[0].phase = Phase.RECEIVING
+    admission.hold(connections[0], 40)
+    assert admission.levels() == ClientLevels(Level(2, CONNECTIONS_MAX), Level(40, UNFINISHED_BYTES_MAX))
+    admission.leave(connections[0])
+    assert admission.levels() == ClientLevels(Level(1, CONNECTIONS_MAX), Level(0, UNFINISHED_BYTES_MAX))

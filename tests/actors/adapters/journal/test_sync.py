@@ -8,7 +8,7 @@ from threading import Event
 import gevent
 import pytest
 
-from actors.adapters.journal.sync import RETRY_S, THREAD_S_MAX, USUAL_S_MAX, WEIGHT, AdaptiveSync
+from actors.adapters.journal.sync import RETRY_S, THREAD_S_MAX, USUAL_S_MAX, WEIGHT, AdaptiveSync, sync_durations
 
 FD = 3
 
@@ -21,7 +21,8 @@ class Disk:
         self.sync_s = USUAL_S_MAX / 2
         self.synced: list[str] = []
         self.caller = "inline"
-        self.sync = AdaptiveSync(self._sync, lambda: self.time_s, self._run_in_thread)
+        self.durations = sync_durations()
+        self.sync = AdaptiveSync(self._sync, lambda: self.time_s, self._run_in_thread, self.durations)
 
     def _sync(self, fd: int) -> None:
         assert fd == FD
@@ -109,3 +110,13 @@ def test_others_go_on_while_a_thread_syncs() -> None:
     adaptive(FD)
     other.join()
     assert waited == [True]
+
+
+def test_every_sync_is_timed_whoever_does_it() -> None:
+    disk = Disk()
+    disk.sync_times(3)
+    disk.sync_s = 2 * USUAL_S_MAX / WEIGHT
+    callers = disk.sync_times(4)
+    counted = disk.durations.counted()
+    assert (set(callers), sum(counted.counts)) == ({"inline", "thread"}, 7)
+    assert counted.sum_s == pytest.approx(3 * USUAL_S_MAX / 2 + 4 * disk.sync_s)
