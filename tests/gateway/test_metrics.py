@@ -102,6 +102,7 @@ def test_each_processor_is_told_as_it_is_at_the_scrape(client: falcon.testing.Te
     gateway.known = {"default": replace(OPENED, transitions_by_cause=changes), 'od"d\n': UNUSED}
     samples = scrape(client)
     expected: Mapping[str, Samples] = {
+        "fiel_processor_charges": {("default",): 1, ('od"d\n',): 0},
         "fiel_breaker_transitions_total": {
             ("failure_rate", "default", "open"): 2,
             ("probe_succeeded", "default", "closed"): 1,
@@ -152,7 +153,7 @@ OF = {
     },
     "incidents": {"fiel_disputes_total", "fiel_payments_closed_total"},
     "processors": {
-        *("fiel_breaker_state", "fiel_breaker_transitions_total", "fiel_look_ups_total"),
+        *("fiel_breaker_state", "fiel_breaker_transitions_total", "fiel_look_ups_total", "fiel_processor_charges"),
         *("fiel_charges_under_way", "fiel_charges_under_way_max"),
         *("fiel_look_ups_under_way", "fiel_look_ups_under_way_max"),
         *("fiel_charge_latency_seconds", "fiel_charge_starts_per_second_max"),

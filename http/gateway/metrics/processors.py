@@ -14,6 +14,12 @@ from gateway.metrics.families import Labels, bounded, histogram, label
 def processors(known: Mapping[str, ProcessorStatus]) -> Iterable[Metric]:
     """Tell of breakers, charges and look-ups."""
     yield from _breakers(known)
+    charges = GaugeMetricFamily(
+        "fiel_processor_charges", "Whether a processor is sent payments; else it is only asked", labels=["processor"]
+    )
+    for name, status in known.items():
+        charges.add_metric([name], status.charges)
+    yield charges
     yield histogram(
         "fiel_charge_seconds",
         "Duration of charges that were sent, by how they ended",

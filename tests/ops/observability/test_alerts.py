@@ -88,6 +88,9 @@ FIRING = [
         {
             'fiel_breaker_state{processor="default",state="closed"}': "0x180",
             'fiel_breaker_state{processor="default",state="forced_closed"}': "0x180",
+            'fiel_breaker_state{processor="former",state="closed"}': "1x180",
+            'fiel_processor_charges{processor="default"}': "1x180",
+            'fiel_processor_charges{processor="former"}': "0x180",
         },
         1,
         JOB,
