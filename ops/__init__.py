@@ -1,5 +1,22 @@
 """The commands that people run (up, test, chaos, bench, migrations) and what they are made of."""
 
+from enum import IntEnum
+
 
 class OpsError(Exception):
     """A command cannot go on; the message is one line that says what is wrong and what to do about it."""
+
+
+class ExitStatus(IntEnum):
+    """What a command tells by its exit status; docs/operations.md lists what that is for each."""
+
+    KEPT = 0
+    """It did what it was asked for, and every promise was kept or every target reached."""
+    BROKEN = 1
+    """A promise broke, a target was missed, or the gateway refused."""
+    WRONG_USAGE = 2
+    """The command line, or a variable that stands for an option, cannot be meant."""
+    NOT_RUN = 3
+    """It could not be run or finished: a port, a server or a file is missing. Nothing is known of the promises."""
+    INTERRUPTED = 130
+    """It was ended by Ctrl-C or a signal before it had a result."""

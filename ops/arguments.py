@@ -1,7 +1,56 @@
-"""Reads numbers from command lines, for argparse."""
+"""Makes the parsers of command lines, whose --help has the same parts for every command, and reads numbers in them."""
 
 import argparse
 import math
+import textwrap
+from collections.abc import Mapping
+
+HELP_COLUMNS = 110
+EXIT_STATUSES = {
+    2: "wrong usage: nothing was done",
+    3: "it could not be run or finished, and one line says why",
+    130: "interrupted by Ctrl-C or a signal",
+}
+"""What every command means by these; each says itself what it means by 0 and 1."""
+
+
+def make_parser(
+    command: str, purpose: str, *, kept: str, broken: str, takes: str, examples: Mapping[str, str], notes: str = ""
+) -> argparse.ArgumentParser:
+    """Make the parser of a command, with a --help that people need no other document for.
+
+    Args:
+        command: what a person types.
+        purpose: what the command is for, in sentences.
+        kept: what exit status 0 means.
+        broken: what exit status 1 means.
+        takes: how long the command takes.
+        examples: command lines, and what each is for.
+        notes: what else there is to know.
+    """
+    statuses = {0: kept, 1: broken, **EXIT_STATUSES}
+    width = max(map(len, examples))
+    parts = [
+        "examples:\n" + "\n".join(f"  {line:{width}}  # {why}" for line, why in examples.items()),
+        _fill(f"how long it takes: {takes}"),
+        "exit status:\n" + "\n".join(_fill(f"{status:>5}  {words}", 9) for status, words in statuses.items()),
+        _fill(notes),
+    ]
+    return argparse.ArgumentParser(
+        prog=command,
+        description=_fill(purpose),
+        epilog="\n\n".join(filter(None, parts)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_json_option(parser: argparse.ArgumentParser, what: str = "the result as one line of JSON") -> None:
+    """Add the option --json, which means the same for every command."""
+    parser.add_argument("--json", action="store_true", help=f"print {what}, and nothing else, on standard output")
+
+
+def _fill(text: str, indent: int = 0) -> str:
+    return textwrap.fill(text, HELP_COLUMNS, subsequent_indent=" " * indent)
 
 
 def positive_number(text: str) -> float:

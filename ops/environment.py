@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ops import ExitStatus
+
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout."""
 
@@ -85,13 +87,15 @@ def run_module(command: str, module: str, *arguments: str) -> None:
     `command` is what the person typed; error messages begin with it.
     """
     # subprocess.run ends its child on any exception, SystemExit included: an installation ends with this process.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitStatus.INTERRUPTED))
     try:
         python = str(ensure_environment())
     except EnvironmentSetupError as error:
-        sys.exit(f"{command}: {error}")
+        _say(f"{command}: {error}")
+        sys.exit(ExitStatus.NOT_RUN)
     except KeyboardInterrupt:
-        sys.exit(f"{command}: interrupted; the next start begins the installation again")
+        _say(f"{command}: interrupted; the next start begins the installation again")
+        sys.exit(ExitStatus.INTERRUPTED)
     os.chdir(ROOT)
     os.execve(python, [python, "-m", module, *arguments], environment_variables())  # noqa: S606 - no shell is wanted
 
@@ -146,7 +150,8 @@ def main() -> None:
     try:
         print(ensure_environment())  # noqa: T201 - what the command is for
     except EnvironmentSetupError as error:
-        sys.exit(f"ops.environment: {error}")
+        _say(f"ops.environment: {error}")
+        sys.exit(ExitStatus.NOT_RUN)
 
 
 if __name__ == "__main__":

@@ -5,24 +5,37 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from ops.foreground import print_line
+from ops import ExitStatus, OpsError
+from ops.arguments import add_json_option, make_parser
+from ops.console import Console, Verdict
+from ops.foreground import run_command
 
+COMMAND = "ops/resolve"
 ANSWER_S_MAX = 30.0
+EXAMPLE_ID = "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3"
 
 
 def parse_resolution(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="ops/resolve",
-        description="Tell the gateway what became of a payment that does not settle by itself, after a look into the "
-        "processors' own books. A payment that was not charged is charged anew. Exit status 1 where it is refused: "
-        "while the payment may still settle by itself, and where it is settled or not known.",
+    parser = make_parser(
+        COMMAND,
+        "Tell the gateway what became of a payment that does not settle by itself, after a look into the processors' "
+        "own books. A payment that was not charged is charged anew.",
+        kept="it is applied",
+        broken="it is refused: the payment may still settle by itself, or is settled, or is not known",
+        takes="up to 8 s, at most 30 s",
+        examples={
+            f"{COMMAND} {EXAMPLE_ID} --not-charged": "no processor has it",
+            f"{COMMAND} {EXAMPLE_ID} --charged-by default --at 2025-07-15T12:34:56.789Z": "it is in their books",
+            "curl 'localhost:9999/payments?state=unknown'": "lists the payments that may need it",
+        },
     )
     parser.add_argument("id", type=UUID, help="the payment's correlationId")
     finding = parser.add_mutually_exclusive_group(required=True)
@@ -37,6 +50,7 @@ def parse_resolution(arguments: Sequence[str]) -> argparse.Namespace:
         help="the gateway's ADMIN_TOKEN, which it wants where this is another machine; default: the variable of that "
         "name, which other users of this machine cannot read off the command line",
     )
+    add_json_option(parser)
     given = parser.parse_args(arguments)
     if (given.charged_by is None) != (given.at is None):
         parser.error("--charged-by and --at go together")
@@ -44,30 +58,43 @@ def parse_resolution(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Send one finding; return 0 where it is applied, 1 where it is not."""
+    """Send one finding; return 0 where it is applied, 1 where it is refused."""
     given = parse_resolution(sys.argv[1:] if arguments is None else arguments)
+    return run_command(COMMAND, lambda: _resolve(given))
+
+
+def _resolve(given: argparse.Namespace) -> ExitStatus:
     body = {"chargedBy": given.charged_by, "by": given.by}
     if given.at is not None:
         body["requestedAt"] = given.at
-    parts = urlsplit(given.url)
+    status, answer = _post(given.url, f"/payments/{given.id}/resolution", body, given.token)
+    document = {"id": str(given.id), "status": status, **answer}
+    return Console(as_json=given.json).conclude(_judge(given, status, answer), (), document)
+
+
+def _judge(given: argparse.Namespace, status: int, answer: Mapping[str, Any]) -> Verdict:
+    if status != HTTPStatus.OK:
+        reason = f"{answer.get('title', status)}: {answer.get('detail', 'no reason is told')}"
+        return Verdict(f"Refused: {given.id}: {reason}", kept=False)
+    became = f"charged by {given.charged_by} at {given.at}" if given.charged_by else "not charged, and is charged anew"
+    return Verdict(f"Applied: {given.id} was {became} ({answer.get('resolution')}).", kept=True)
+
+
+def _post(url: str, path: str, body: Mapping[str, object], token: str) -> tuple[int, Mapping[str, Any]]:
+    parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=ANSWER_S_MAX)
     try:
         headers = {"Content-Type": "application/json"}
-        if given.token:
-            headers["Authorization"] = f"Bearer {given.token}"
-        connection.request("POST", f"/payments/{given.id}/resolution", json.dumps(body), headers)
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        connection.request("POST", path, json.dumps(body), headers)
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, HTTPException, ValueError) as error:
-        print_line(f"ops/resolve: {given.url}: {error}")
-        return 1
+        raise OpsError(f"{url}: {error}") from error
     finally:
         connection.close()
-    if response.status == HTTPStatus.OK:
-        print_line(f"{given.id}: {answer['resolution']}")
-        return 0
-    print_line(f"ops/resolve: {answer.get('title')}: {answer.get('detail')}")
-    return 1
+    return response.status, answer if isinstance(answer, dict) else {}
 
 
 if __name__ == "__main__":

@@ -2,45 +2,122 @@
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 
-from ops.benchmarks import breaker, cost, http, memory, promises, recovery, routing, slices, summary, viewers
+from ops import ExitStatus
+from ops.arguments import add_json_option, make_parser
+from ops.console import Console, Rows, Verdict
+from ops.foreground import interrupt_on_end_signals, run_command
 
-Benchmarks = Mapping[str, Callable[[Sequence[str]], dict[str, object]]]
-"""By name, what runs with the rest of the command line and gives its figures; `ok` decides on the exit."""
+COMMAND = "ops/bench"
+Figures = Mapping[str, object]
+"""What a benchmark gives: `ok` decides on the exit, and `target` says in words what that means."""
 
-BENCHMARKS: Benchmarks = {
-    "routing": routing.run,
-    "breaker": breaker.run,
-    "recovery": recovery.run,
-    "cost": cost.run,
-    "slices": slices.run,
-    "memory": memory.run,
-    "http": http.run,
-    "summary": summary.run,
-    "promises": promises.run,
-    "viewers": viewers.run,
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One of the benchmarks that can be run by name."""
+
+    what: str
+    """What it measures."""
+    takes: str
+    """How long it takes with its defaults."""
+    run: Callable[[Sequence[str]], Figures]
+    """Runs with the rest of the command line."""
+
+
+def _run_module(name: str, arguments: Sequence[str]) -> Figures:
+    """Run a benchmark of this package; only the one that is run is imported."""
+    figures: Figures = import_module(f"ops.benchmarks.{name}").run(arguments)
+    return figures
+
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    name: Benchmark(what, takes, partial(_run_module, name))
+    for name, what, takes in (
+        ("routing", "fees paid in the event's games, beside other policies", "TAKES"),
+        ("breaker", "false openings of the breaker, and how soon it opens and closes", "TAKES"),
+        ("recovery", "how soon a processor that works again is charged again", "TAKES"),
+        ("cost", "CPU, switches, commits and latency of a payment", "TAKES"),
+        ("slices", "where the time of a payment goes inside a replica", "TAKES"),
+        ("memory", "peak memory of a replica", "TAKES"),
+        ("http", "CPU of one POST /payments in both workers", "TAKES"),
+        ("summary", "how long a summary over 10 million settlements takes", "TAKES"),
+        ("promises", "what came of the gains that the design promised", "TAKES"),
+        ("viewers", "what those who watch the live page cost", "TAKES"),
+    )
 }
 
 
-def main(arguments: Sequence[str] | None = None, benchmarks: Benchmarks = BENCHMARKS) -> int:
+def main(arguments: Sequence[str] | None = None, benchmarks: Mapping[str, Benchmark] = BENCHMARKS) -> int:
     """Run one benchmark; 1 where it missed a target of its own."""
-    parser = argparse.ArgumentParser(
-        prog="ops/bench",
-        description="Run one benchmark. The last line is the result as JSON, with the ratio to a baseline that ran in "
-        "the same call; exit status 1 where a target was missed. Each has a --help of its own.",
+    given = _parse(sys.argv[1:] if arguments is None else arguments, benchmarks)
+    return run_command(COMMAND, lambda: _run(given, benchmarks[given.name]))
+
+
+def _run(given: argparse.Namespace, benchmark: Benchmark) -> ExitStatus:
+    # There is no line that is drawn again and again: drawing uses the CPU that is measured.
+    console = Console(as_json=given.json)
+    figures = benchmark.run(given.arguments)
+    return console.conclude(
+        _judge(given.name, figures), _rows(figures), {"benchmark": given.name, **figures}, json_in_pipes=True
     )
-    parser.add_argument("name", choices=benchmarks)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of this benchmark; see ops/bench NAME --help")
+
+
+def _judge(name: str, figures: Figures) -> Verdict:
+    ratios = [f"{figures[key]} times the {key.removeprefix('ratio_to_')}" for key in figures if key in RATIOS]
+    told = "; ".join(["", *(each for each in ratios if not each.startswith("None"))])
+    if "ok" not in figures:
+        return Verdict(f"Measured: {name} has no target{told}.", kept=True)
+    kept = bool(figures["ok"])
+    return Verdict(f"{'Kept' if kept else 'Missed'}: {figures.get('target', name)}{told}.", kept=kept)
+
+
+RATIOS = ("ratio_to_baseline", "ratio_to_target")
+"""Figures that stand in the verdict."""
+
+
+def _rows(figures: Figures) -> Rows:
+    return [
+        (name, value if isinstance(value, (int, float, str)) or value is None else json.dumps(value))
+        for name, value in figures.items()
+    ]
+
+
+def _parse(arguments: Sequence[str], benchmarks: Mapping[str, Benchmark]) -> argparse.Namespace:
+    width = max(map(len, benchmarks))
+    parser = make_parser(
+        COMMAND,
+        "Run one benchmark, with a baseline in the same call where there is one. Where standard output is no terminal, "
+        "it is one line of JSON. Each benchmark has a --help of its own.",
+        kept="it was measured, and its target reached where it has one",
+        broken="its target was missed",
+        takes="see above, each with its defaults on two cores",
+        examples={
+            "ops/bench cost --against HEAD~1": "what a payment costs, beside the commit before",
+            "ops/bench http --rounds 1 > http.json": "the figures in a file",
+            "ops/bench --json memory --help": "the options of one",
+        },
+    )
+    parser.add_argument(
+        "name", choices=benchmarks, metavar="NAME", help="one of those below; each with what it measures"
+    )
+    group = parser.add_argument_group(
+        "benchmarks", "\n".join(f"{name:{width}}  {each.what}; {each.takes}" for name, each in benchmarks.items())
+    )
+    group.add_argument("arguments", nargs=argparse.REMAINDER, help="of this benchmark; see ops/bench NAME --help")
+    add_json_option(parser)
     given = parser.parse_args(arguments)
-    figures = benchmarks[given.name](given.arguments)
-    print(json.dumps({"benchmark": given.name, **figures}), flush=True)  # noqa: T201 - what ops/bench shows
-    return 0 if figures.get("ok", True) else 1
+    # It may stand behind the name as well.
+    given.json = given.json or "--json" in given.arguments
+    given.arguments = [each for each in given.arguments if each != "--json"]
+    return given
 
 
 if __name__ == "__main__":
-    # As Ctrl-C does, so that what a benchmark started ends with it in good order.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    interrupt_on_end_signals()
     sys.exit(main())

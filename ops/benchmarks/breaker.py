@@ -5,7 +5,6 @@ replicas, so that it goes by its own calls alone.
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from math import inf
@@ -17,6 +16,7 @@ from actors.domain.breaker import Breaker, BreakerState, Call
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.probing import PROBE_PAUSE_S
 from actors.health import PROBE_OWN_S
+from ops.foreground import print_error
 
 FAILURE_RATES = (0.01, 0.05, 0.1, 0.4)
 """Of calls while there is no outage."""
@@ -99,6 +99,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
         "false_opens_per_million": opens,
         "outages": outages,
         "ratio_to_baseline": round(product / baseline, 4) if baseline else None,
+        "target": f"no false opening while {_percent(TARGET_FAILURE_RATE)} of the calls fail",
         "ok": opens["breaker"][_percent(TARGET_FAILURE_RATE)] == 0,
     }
 
@@ -154,8 +155,8 @@ def _openings(
 
 def _measure_false_opens(calls: int, seed: int) -> dict[str, dict[str, float]]:
     """Give the openings per million calls, by what is compared and by failure rate."""
-    _say(f"| false openings per million calls | calls/s | {' | '.join(map(_percent, FAILURE_RATES))} |")
-    _say(f"| --- | ---: |{' ---: |' * len(FAILURE_RATES)}")
+    print_error(f"| false openings per million calls | calls/s | {' | '.join(map(_percent, FAILURE_RATES))} |")
+    print_error(f"| --- | ---: |{' ---: |' * len(FAILURE_RATES)}")
     opens = {name: dict.fromkeys(map(_percent, FAILURE_RATES), 0.0) for name in SWITCHES}
     each = max(1, calls // len(CALL_RATES_PER_S))
     for name, make in SWITCHES.items():
@@ -166,16 +167,16 @@ def _measure_false_opens(calls: int, seed: int) -> dict[str, dict[str, float]]:
                 found = count_opens(make(chance), failure_rate, per_s, each, chance) / each * 1_000_000
                 opens[name][_percent(failure_rate)] += round(found / len(CALL_RATES_PER_S), 2)
                 row.append(f"{found:,.0f}")
-            _say(f"| {name} | {per_s} | {' | '.join(row)} |")
+            print_error(f"| {name} | {per_s} | {' | '.join(row)} |")
     return opens
 
 
 def _measure_outages(count: int, seed: int) -> dict[str, dict[str, object]]:
     """Give seconds to open and to close, and probes, by call rate."""
-    _say(
+    print_error(
         "| outages at calls/s | opens after s: median, worst | five in a row | closes after s: median, worst | probes |"
     )
-    _say("| ---: | ---: | ---: | ---: | ---: |")
+    print_error("| ---: | ---: | ---: | ---: | ---: |")
     found = {}
     for per_s in CALL_RATES_PER_S:
         outages = [_one_outage(per_s, _chance(seed, per_s, number)) for number in range(count)]
@@ -185,7 +186,7 @@ def _measure_outages(count: int, seed: int) -> dict[str, dict[str, object]]:
             "close_s": _median_and_worst([each[2] for each in outages]),
             "probes_per_recovery": mean(each[3] for each in outages),
         }
-        _say(f"| {per_s} | {' | '.join(map(_cell, figures.values()))} |")
+        print_error(f"| {per_s} | {' | '.join(map(_cell, figures.values()))} |")
     return found
 
 
@@ -221,7 +222,3 @@ def _percent(rate: float) -> str:
 
 def _chance(*seeds: float) -> Random:
     return Random(str(seeds))  # noqa: S311 - no secret
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - what ops/bench shows

@@ -1,7 +1,6 @@
 """What one payment costs a whole gateway under steady load, beside an earlier revision in the same minutes."""
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,6 +16,7 @@ from ops.benchmarks.clients import Answers, Clients
 from ops.benchmarks.deployment import Deployment
 from ops.benchmarks.usage import Usage
 from ops.environment import ROOT
+from ops.foreground import print_error
 
 REPLICAS = 3
 WARM_UP_S = 3.0
@@ -103,7 +103,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
         # Who runs first changes from round to round, so that neither always has the warmer machine.
         for side in sorted(sides, reverse=number % 2 == 0):
             costs[side].append(measure(sides[side], given.rate, given.seconds))
-            _say(f"round {number + 1} of {given.rounds}, {side}: {costs[side][-1]}")
+            print_error(f"round {number + 1} of {given.rounds}, {side}: {costs[side][-1]}")
     figures = {side: summarise(rounds) for side, rounds in costs.items()}
     ratios = compare(costs["own"], costs["baseline"]) if given.against else {}
     _show(figures, ratios)
@@ -115,6 +115,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
         "against": given.against,
         "ratios": ratios,
         "ratio_to_baseline": ratios.get("all_cpu_ms"),
+        "target": "no payment failed, lost, charged twice or left unsettled",
         "ok": not any(figures["own"][name] for name in COUNTS),
     }
 
@@ -200,13 +201,8 @@ async def _observe(deployment: Deployment, rate: float, seconds: float) -> Obser
 
 def _show(figures: Mapping[str, Mapping[str, float]], ratios: Mapping[str, float | None]) -> None:
     """Show people a table of all figures."""
-    _say(" ".join([f"{'':<18}", *(f"{side:>10}" for side in figures), *(["     ratio"] if ratios else [])]))
+    print_error(" ".join([f"{'':<18}", *(f"{side:>10}" for side in figures), *(["     ratio"] if ratios else [])]))
     for name in FIGURES:
         cells = [f"{values[name]:>10.3f}" for values in figures.values()]
         ratio = ratios.get(name)
-        _say(" ".join([f"{name:<18}", *cells, *([f"{ratio:>10.3f}"] if ratio is not None else [])]))
-
-
-def _say(line: str) -> None:
-    if sys.stderr.isatty():
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - what ops/bench shows people
+        print_error(" ".join([f"{name:<18}", *cells, *([f"{ratio:>10.3f}"] if ratio is not None else [])]))

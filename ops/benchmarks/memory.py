@@ -43,6 +43,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
         "measure": "cgroup" if given.cgroup else "pss",
         **peaks,
         "ratio_to_target": round(worst_mb / PEAK_MB_MAX, 3),
+        "target": f"each peak at most {PEAK_MB_MAX} MB, every payment accepted and settled",
         "ok": worst_mb <= PEAK_MB_MAX and not any(peak["failed"] or peak["unsettled"] for peak in peaks.values()),
     }
 

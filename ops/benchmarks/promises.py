@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -25,6 +24,7 @@ from actors.domain.payment import Claim, Payment, Settlement
 from actors.domain.processors import ALL_CURRENCIES
 from actors.domain.wall_clock import ClockReading
 from gateway.payment_body import parse_payment
+from ops import OpsError
 from ops.benchmarks.deployment import Deployment
 from ops.benchmarks.own_postgres import own_postgres
 from ops.benchmarks.usage import process_tree
@@ -123,7 +123,7 @@ def _start_s(deployment: Deployment) -> float:
     while not (accepted := _is_accepted(deployment.ports[0])) and time.monotonic() < deadline_s:
         time.sleep(0.002)
     if not accepted:
-        sys.exit("ops/bench promises: the replica did not start again")
+        raise OpsError("the replica did not start again")
     (successor,) = deployment.replicas()
     started_ticks = int(Path(f"/proc/{successor}/stat").read_text().rpartition(")")[2].split()[19])
     return float(Path("/proc/uptime").read_text().split()[0]) - started_ticks / _TICKS_PER_S

@@ -1,7 +1,6 @@
 """What routing earns: Fiel's policy against three others, over the event's two games and random ones."""
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
@@ -13,6 +12,7 @@ from ops.benchmarks.policies import Policy, default_only, fallback_at_once, thre
 from ops.benchmarks.quiet_recovery import QUIET_COLUMNS, TABLE, simulate_burst
 from ops.benchmarks.runs import REPLICAS, Figures, best_cents, simulate
 from ops.benchmarks.stages import FINAL_FEES, GAMES, PREVIEW_FEES, SimulatedGame, random_games, with_fees
+from ops.foreground import print_error
 
 TABLES = 100
 RUNS = 3
@@ -143,7 +143,7 @@ def _compare(fiel: Policy, load: Load) -> dict[str, object]:
     results = []
     for policy in (fiel, default_only(), fallback_at_once(fiel), three_tries()):
         results.append(_over(load, policy))
-        _say(results[-1].row(policy.name))
+        print_error(results[-1].row(policy.name))
     first, *baselines = results
     profit = first.profit_cents
     return {
@@ -159,14 +159,14 @@ def _after_quiet_outages(fiel: Policy) -> dict[str, int]:
     _say_columns("an outage ends while nobody posts", QUIET_COLUMNS)
     found = {quiet.name: simulate_burst(quiet, fiel) for quiet in TABLE}
     for name, figures in found.items():
-        _say(figures.row(name))
+        print_error(figures.row(name))
     return {name: figures.settled.get("fallback", 0) for name, figures in found.items()}
 
 
 def _sweep(fiel: Policy, load: Load, parameters: Sequence[str]) -> dict[str, object]:
     _say_columns("parameter | value", COLUMNS)
     chosen = _over(load, fiel)
-    _say(chosen.row("all as chosen", ""))
+    print_error(chosen.row("all as chosen", ""))
     best: dict[str, object] = {}
     for parameter, policies in _grid(fiel):
         if parameters and parameter not in parameters:
@@ -175,7 +175,7 @@ def _sweep(fiel: Policy, load: Load, parameters: Sequence[str]) -> dict[str, obj
         for value, policy in policies.items():
             result = chosen if policy == chosen.policy else _over(load, policy)
             means[value] = _mean([share for shares in result.shares.values() for share in shares]) or 0.0
-            _say(result.row(parameter, f"**{value}**" if result is chosen else value))
+            print_error(result.row(parameter, f"**{value}**" if result is chosen else value))
         best[parameter] = {"value": max(means, key=means.__getitem__), "mean_share_of_best": max(means.values())}
     return {"chosen": chosen.summary(), "best_by_parameter": best}
 
@@ -223,9 +223,5 @@ def _cell(value: float | None) -> str:
 
 def _say_columns(first: str, figures: str) -> None:
     """Begin a table in markdown."""
-    _say(f"| {first} | {figures} |")
-    _say("|" + " --- |" * (first.count("|") + 1) + " ---: |" * (figures.count("|") + 1))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - what ops/bench shows
+    print_error(f"| {first} | {figures} |")
+    print_error("|" + " --- |" * (first.count("|") + 1) + " ---: |" * (figures.count("|") + 1))

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ import uvloop
 from ops.arguments import positive_number
 from ops.benchmarks.clients import Clients
 from ops.benchmarks.traced_gateway import APPLICATION, OVER_MS, Totals
+from ops.foreground import print_error
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 
@@ -139,18 +139,14 @@ def _ask(urls: Sequence[str]) -> list[Seen]:
 
 def _show(figures: Mapping[str, Any]) -> None:
     names = ("count", "p50", "p90", "p99", "p999", "max")
-    _say(f"{'milliseconds':<22}" + "".join(f"{name:>9}" for name in names))
+    print_error(f"{'milliseconds':<22}" + "".join(f"{name:>9}" for name in names))
     for name, each in figures["durations_ms"].items():
-        _say(f"{name:<22}" + "".join(f"{each[column]:>9g}" for column in names))
-    _say(f"\n{'a payment':<22}{'slices':>9}{'CPU ms':>9}{'wall ms':>9}")
+        print_error(f"{name:<22}" + "".join(f"{each[column]:>9g}" for column in names))
+    print_error(f"\n{'a payment':<22}{'slices':>9}{'CPU ms':>9}{'wall ms':>9}")
     for kind, each in figures["slices"].items():
-        _say(f"{kind:<22}" + "".join(f"{value:>9.3f}" for value in each.values()))
-    _say("\nlong slices; wall far above CPU: it waited for a core or the disk")
-    _say(f"{'count':>7}{'wall ms':>9}{'CPU ms':>9}{'longest':>9}")
+        print_error(f"{kind:<22}" + "".join(f"{value:>9.3f}" for value in each.values()))
+    print_error("\nlong slices; wall far above CPU: it waited for a core or the disk")
+    print_error(f"{'count':>7}{'wall ms':>9}{'CPU ms':>9}{'longest':>9}")
     for long in figures["long_slices"][:SHOWN]:
         numbers = f"{long['count']:>7}{long['wall_ms']:>9}{long['cpu_ms']:>9}{long['longest_ms']:>9}"
-        _say(f"{numbers}  {long['kind']}  {long['function']}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - what ops/bench shows people
+        print_error(f"{numbers}  {long['kind']}  {long['function']}")

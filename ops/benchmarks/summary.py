@@ -1,7 +1,6 @@
 """How long a summary takes over many settlements, by the windows that are asked for and how many ask at once."""
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from actors.domain.payment import Claim, Payment, Settlement
 from actors.domain.wall_clock import ClockReading
 from actors.summaries import AT_ONCE_MAX
 from ops.benchmarks.own_postgres import own_postgres
+from ops.foreground import print_error
 
 P99_MS_MAX = 20
 """The target for every window, asked by one or by `ASKERS` at once while batches are written."""
@@ -77,7 +77,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
                 for askers in (1, ASKERS):
                     figures[f"{table}, {name}, asked by {askers}"] = _measure(url, window, askers, given.questions)
     for name, figure in figures.items():
-        _say(f"{name:<40} p50 {figure.p50_ms:7.2f} ms   p99 {figure.p99_ms:7.2f} ms   target {P99_MS_MAX} ms")
+        print_error(f"{name:<40} p50 {figure.p50_ms:7.2f} ms   p99 {figure.p99_ms:7.2f} ms   target {P99_MS_MAX} ms")
     worst_ms = max(figure.p99_ms for figure in figures.values())
     return {
         "settlements": given.settlements,
@@ -85,6 +85,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
         "p50_ms": {name: figure.p50_ms for name, figure in figures.items()},
         "p99_ms": {name: figure.p99_ms for name, figure in figures.items()},
         "ratio_to_target": round(worst_ms / P99_MS_MAX, 3),
+        "target": f"a p99 of {P99_MS_MAX} ms",
         "ok": worst_ms <= P99_MS_MAX,
     }
 
@@ -122,7 +123,7 @@ def _filled(settlements: int, numerator_ms: int, denominator: int) -> Iterator[s
             connection.execute("VACUUM ANALYZE")
             size = connection.execute("SELECT pg_table_size('settlement_sum'), pg_database_size(current_database())")
             sums_bytes, all_bytes = size.fetchone() or (0, 0)
-        _say(
+        print_error(
             f"{settlements} settlements: {perf_counter() - started_s:.0f} s, {all_bytes >> 20} MiB, "
             f"of which sums {sums_bytes >> 20} MiB"
         )
@@ -179,8 +180,3 @@ def _write(url: str, ended: Event) -> None:
             fresh = [Payment(UUID(int=number + each), 1990, END_MS) for each in range(BATCH_PAYMENTS)]
             payments.write([Claim(each, "default") for each in fresh], [], charged)
             charged = [Settlement(each, "default", END_MS, 1, END_MS + 5) for each in fresh]
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

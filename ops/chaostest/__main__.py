@@ -1,34 +1,53 @@
 """`python -m ops.chaostest`, which is `ops/chaos`."""
 
+import json
 import sys
 from collections.abc import Sequence
 
-from ops import OpsError
-from ops.chaostest.options import parse_chaos_options
+from ops import ExitStatus, OpsError
+from ops.chaostest.options import COMMAND, ChaosOptions, parse_chaos_options
+from ops.chaostest.report import ChaosResult
 from ops.chaostest.runner import ChaosRunner
-from ops.foreground import on_stop_signal, print_line
+from ops.console import Console, Rows
+from ops.foreground import on_stop_signal, run_command
+from ops.report_file import check_report
 from ops.stack.stack import StackInterrupted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do one chaos run; return 0 where every promise was kept, 1 where one broke or the run could not be finished."""
+    """Do one chaos run; return 0 where every promise was kept, 1 where one broke."""
     options = parse_chaos_options(sys.argv[1:] if arguments is None else arguments)
-    runner = ChaosRunner(options, print_line)
+    return run_command(COMMAND, lambda: _run(options))
+
+
+def _run(options: ChaosOptions) -> ExitStatus:
+    check_report(options.report)
+    console = Console(as_json=options.as_json)
+    runner = ChaosRunner(options, console)
     on_stop_signal(runner.ask_to_stop)
     try:
         result = runner.run()
-    except StackInterrupted:
-        print_line("given up: everything is ended, nothing was checked")
-        return 1
+    except StackInterrupted as interruption:
+        raise KeyboardInterrupt from interruption
     except OpsError as error:
-        print_line(f"ops/chaos: {error}; what is known: {options.out}")
-        return 1
+        raise OpsError(f"{error}; what is known: {options.out}") from error
+    finally:
+        console.end()
     if result.check.lost_conflicts:
-        print_line(f"{len(result.check.lost_conflicts)} other amounts were answered 202 and are reported nowhere")
+        console.say(f"{len(result.check.lost_conflicts)} other amounts were answered 202 and are reported nowhere")
+    if options.report is not None:
+        console.say(f"page of the run: {options.report}")
     if not result.ok:
-        print_line(f"a promise broke; what is known: {options.out}")
-    print_line(result.to_json())
-    return 0 if result.ok else 1
+        console.say(f"what is known: {options.out}")
+    return console.conclude(result.verdict, _rows(result), result.to_dict(), json_in_pipes=True)
+
+
+def _rows(result: ChaosResult) -> Rows:
+    return [
+        (name, json.dumps(value) if isinstance(value, dict | list) else value)
+        for name, value in result.to_dict().items()
+        if value not in (None, {}, [])
+    ]
 
 
 if __name__ == "__main__":

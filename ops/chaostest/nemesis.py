@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ops import OpsError
@@ -27,6 +28,16 @@ CHECK_STEP_S = 0.5
 """How often each target is checked for an end without a fault."""
 
 
+@dataclass(slots=True)
+class InjectedFault:
+    """A fault that was injected, and when that really was, in seconds since the start of the load."""
+
+    fault: ScheduledFault
+    began_s: float
+    ended_s: float | None = None
+    """None while it is active, and where it lasts for ever."""
+
+
 class Nemesis:
     """Injects faults with one thread per target; call `start` once, then `end_all` or `stop`."""
 
@@ -45,6 +56,7 @@ class Nemesis:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._current: list[ScheduledFault] = []
+        self._injected: list[InjectedFault] = []
         self._ends: list[str] = []
         self._replicas = {replica.name: replica.url for replica in stack.replicas}
         self._targets = {target.name: target for target in (*_targets(stack, planted_dir), *neighbours)}
@@ -66,6 +78,12 @@ class Nemesis:
         """The faults that are active at the moment."""
         with self._lock:
             return list(self._current)
+
+    @property
+    def injected(self) -> list[InjectedFault]:
+        """All faults so far, in the order of their starts."""
+        with self._lock:
+            return list(self._injected)
 
     def quiet_s(self) -> float:
         """Tell the seconds since the last fault ended that was none of a processor; 0 while there is one."""
@@ -98,6 +116,9 @@ class Nemesis:
         """Stop, end every fault except those that last for ever, and restart dead services without waiting for them."""
         self.stop()
         with self._lock:
+            for fault in self._current:
+                if fault.duration_s is not None:
+                    self._note_end(fault)
             self._current = [fault for fault in self._current if fault.duration_s is None]
         for name, target in self._targets.items():
             if all(fault.target != name for fault in self._current):
@@ -127,6 +148,7 @@ class Nemesis:
         if begins:
             with self._lock:
                 self._current.append(fault)
+                self._injected.append(InjectedFault(fault, time.monotonic() - self._began_s))
                 if disturbs:
                     self._counts[fault.kind] += 1
                     self._disturbed_at_s = time.monotonic()
@@ -137,8 +159,14 @@ class Nemesis:
             finally:
                 with self._lock:
                     self._current.remove(fault)
+                    self._note_end(fault)
                     if disturbs:
                         self._disturbed_at_s = time.monotonic()
+
+    def _note_end(self, fault: ScheduledFault) -> None:
+        for each in self._injected:
+            if each.fault is fault:
+                each.ended_s = time.monotonic() - self._began_s
 
     def _check(self, target: FaultTarget) -> None:
         """Restart a service that ended without a fault, as a service manager would in production."""

@@ -1,13 +1,14 @@
 """The command line of `ops/chaos`."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.arguments import add_json_option, make_parser
 from ops.chaostest.profiles import PROFILES
 from ops.environment import ROOT
 
+COMMAND = "ops/chaos"
 SECONDS_MIN = 5
 
 
@@ -27,14 +28,27 @@ class ChaosOptions:
     """Share of the profile's bad neighbours that there are, such as connections and rows."""
     history: Path | None
     """The file to which the history of the run is written, for `ops/judge`."""
+    report: Path | None = None
+    """The file to which the page of the run is written."""
+    as_json: bool = False
+    """Whether the line of JSON is all that is printed on standard output."""
 
 
 def parse_chaos_options(arguments: Sequence[str]) -> ChaosOptions:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="ops/chaos",
-        description="Put a whole gateway under load and a seeded schedule of faults, then check every payment. "
-        "The last line is the result as JSON; exit status 1 where a promise broke.",
+    parser = make_parser(
+        COMMAND,
+        "Put a whole gateway under load and a seeded schedule of faults, then check every payment. It starts its own "
+        "gateway on free ports. Where standard output is no terminal, the result is one line of JSON there.",
+        kept="every promise was kept, and everything was at rest in time",
+        broken="a promise broke, or the run proves nothing; --out holds what is known",
+        takes="--seconds, and some 10 s to start, come to rest and check; a minute and a quarter with the defaults",
+        examples={
+            "ops/chaos": "a minute of everything",
+            "ops/chaos --profile crashes --seed 7 --report run.html": "a page with the timeline, to open in a browser",
+            "ops/chaos --seconds 600 --json > result.json": "for scripts",
+            "ops/chaos --history h.jsonl && ops/judge h.jsonl": "checked once more by a program that shares nothing",
+        },
     )
     parser.add_argument("--seconds", type=float, default=60, help="how long payments are offered; default: 60")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same faults; default: 1")
@@ -45,6 +59,8 @@ def parse_chaos_options(arguments: Sequence[str]) -> ChaosOptions:
         "--out", type=Path, help="the folder that a failing run leaves; default: var/chaos/PROFILE-SEED"
     )
     parser.add_argument("--history", type=Path, help="write the run's history to this file, for ops/judge")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write a page of the run, one HTML file")
+    add_json_option(parser)
     given = parser.parse_args(arguments)
     if given.seconds < SECONDS_MIN:
         parser.error(f"--seconds is at least {SECONDS_MIN}")
@@ -55,4 +71,7 @@ def parse_chaos_options(arguments: Sequence[str]) -> ChaosOptions:
         parser.error("--crowd is above 0, and at most 1")
     out = given.out or ROOT / "var" / "chaos" / f"{given.profile}-{given.seed}"
     history = given.history and given.history.absolute()
-    return ChaosOptions(given.seconds, given.seed, given.profile, out.absolute(), rate, given.crowd, history)
+    report = given.report and given.report.absolute()
+    return ChaosOptions(
+        given.seconds, given.seed, given.profile, out.absolute(), rate, given.crowd, history, report, given.json
+    )

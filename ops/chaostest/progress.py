@@ -1,7 +1,6 @@
-"""The table of figures that a chaos run prints while it goes on."""
+"""The figures that a chaos run shows while it goes on: one line on a terminal, else a table."""
 
 import time
-from collections.abc import Callable
 
 import psycopg
 
@@ -9,22 +8,29 @@ from ops.chaostest.load_generator import LoadGenerator
 from ops.chaostest.nemesis import Nemesis
 from ops.chaostest.threads import ThreadGroup
 from ops.chaostest.workload import OfferedPayment
+from ops.console import Console
 
 LINE_STEP_S = 5.0
-"""How often a line is printed."""
+"""How often a line is printed where none is drawn."""
+DRAW_STEP_S = 1.0
+"""How often the line of a terminal is drawn."""
 QUERY_STEP_S = 1.0
 """How often Postgres is asked for its figures."""
 HEAD = f"{'elapsed':>9}{'offered':>9}{'accepted':>9}{'settled':>9}{'claimed':>9}{'faults':>7}  on now"
 
 
 class ProgressTable:
-    """Prints a line every few seconds from `start` to `stop`, which are called once each."""
+    """Shows figures every few seconds from `start` to `stop`, which are called once each."""
 
-    def __init__(self, database_url: str, clients: LoadGenerator, nemesis: Nemesis, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, database_url: str, clients: LoadGenerator, nemesis: Nemesis, console: Console, seconds: float
+    ) -> None:
+        """`seconds` is how long payments are offered."""
         self._database_url = database_url
         self._clients = clients
         self._injector = nemesis
-        self._say = say
+        self._console = console
+        self._seconds = seconds
         self._settled_and_claimed = ("?", "?")
         self._threads = ThreadGroup()
         self._threads.add("progress", self._print_lines)
@@ -34,7 +40,8 @@ class ProgressTable:
 
     def start(self) -> None:
         """Print the head of the table, and lines from now on."""
-        self._say(HEAD)
+        if not self._console.draws:
+            self._console.say(HEAD)
         self._began_s = time.monotonic()
         self._threads.start()
 
@@ -45,7 +52,7 @@ class ProgressTable:
     def _print_lines(self) -> None:
         unaccepted: list[OfferedPayment] = []
         seen = 0
-        while not self._threads.stopping.wait(LINE_STEP_S):
+        while not self._threads.stopping.wait(DRAW_STEP_S if self._console.draws else LINE_STEP_S):
             offered = len(self._clients.offers)
             # Payments that were accepted before are left out, because a long run has very many.
             unaccepted += self._clients.offers[seen:offered]
@@ -54,9 +61,14 @@ class ProgressTable:
             active = ", ".join(f"{fault.fault} {fault.target}" for fault in self._injector.current)
             settled, claimed = self._settled_and_claimed
             elapsed_s = time.monotonic() - self._began_s
-            self._say(
-                f"{elapsed_s:8.1f}s{offered:9}{offered - len(unaccepted):9}{settled:>9}{claimed:>9}{faults:7}  {active}"
-            )
+            accepted = offered - len(unaccepted)
+            if self._console.draws:
+                text = f"{offered} offered, {accepted} accepted, {settled} settled, {claimed} claimed | {faults} faults"
+                now = f"{min(elapsed_s, self._seconds):.0f} of {self._seconds:.0f} s"
+                self._console.draw(f"{now} | {text} | {active or 'none now'}", elapsed_s / self._seconds)
+            else:
+                counts = f"{elapsed_s:8.1f}s{offered:9}{accepted:9}{settled:>9}{claimed:>9}{faults:7}"
+                self._console.say(f"{counts}  {active}")
 
     def _query(self) -> None:
         while not self._threads.stopping.wait(QUERY_STEP_S):

@@ -3,12 +3,12 @@
 The folder holds the schedule of faults, the result, logs, journals and all records of each broken payment.
 """
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,9 @@ from ops.chaostest.history import History
 from ops.chaostest.neighbour_verdict import NeighbourFigures
 from ops.chaostest.options import ChaosOptions
 from ops.chaostest.schedule import ScheduledFault
+from ops.chaostest.suspects import KINDS, SUSPECTS_MAX, records_of_suspects, suspects_of
+from ops.chaostest.verdict import judge_run
+from ops.console import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,54 +47,53 @@ class ChaosResult:
         is_fair = self.neighbours is None or not any(self.neighbours.violations())
         return self.check.ok and self.rest_s is not None and is_fair
 
-    def to_json(self) -> str:
-        """Write the line of JSON that a run ends with."""
-        check = self.check
-        return json.dumps(
-            {
-                "offered": check.offered,
-                "accepted": check.accepted,
-                "refused": check.refused,
-                "unanswered": check.unanswered,
-                "settled": check.settled,
-                "declined": check.closed.get(DECLINED, 0),
-                "closed_mismatched": check.closed.get(MISMATCHED, 0),
-                "in_doubt": {
-                    "charged": check.in_doubt_charged,
-                    "not_charged": len(check.in_doubt) - check.in_doubt_charged,
-                },
-                "unknown": len(check.unknown),
-                "lost": len(check.lost),
-                "duplicated": len(check.duplicated),
-                "mismatched": len(check.mismatched) + len(check.wrong_totals),
-                "phantom": len(check.phantom),
-                "misstated": len(check.misstated),
-                "summaries": dict(check.summaries),
-                "wrong_sums": check.wrong_sums,
-                "untrue_summaries": len(check.untrue_summaries),
-                "momentary": {"checked": check.moments_checked, "wrong": len(check.untrue_moments)},
-                "faults": dict(sorted(self.faults.items())),
-                "fees": self.fees,
-                "breakers": self.breakers,
-                "neighbours": None if self.neighbours is None else self.neighbours.to_dict(),
-                "inconclusive": list(check.inconclusive),
-                "rest_s": None if self.rest_s is None else round(self.rest_s, 2),
-                "seconds": self.options.seconds,
-                "seed": self.options.seed,
-                "profile": self.options.profile,
-                "commit": self.commit,
-                "ok": self.ok,
-            }
-        )
-
-
-class _HasId(Protocol):
     @property
-    def correlation_id(self) -> UUID: ...
+    def verdict(self) -> Verdict:
+        """What came of the run in words."""
+        unfair = () if self.neighbours is None else tuple(self.neighbours.violations())
+        verdict = judge_run(self.check, sum(self.faults.values()), self.rest_s, unfair)
+        assert verdict.kept == self.ok  # noqa: S101 - words and exit status say the same
+        return verdict
+
+    def to_dict(self) -> dict[str, object]:
+        """Lay out what the line of JSON says that a run ends with."""
+        check = self.check
+        return {
+            "offered": check.offered,
+            "accepted": check.accepted,
+            "refused": check.refused,
+            "unanswered": check.unanswered,
+            "settled": check.settled,
+            "declined": check.closed.get(DECLINED, 0),
+            "closed_mismatched": check.closed.get(MISMATCHED, 0),
+            "in_doubt": {
+                "charged": check.in_doubt_charged,
+                "not_charged": len(check.in_doubt) - check.in_doubt_charged,
+            },
+            "unknown": len(check.unknown),
+            "lost": len(check.lost),
+            "duplicated": len(check.duplicated),
+            "mismatched": len(check.mismatched) + len(check.wrong_totals),
+            "phantom": len(check.phantom),
+            "misstated": len(check.misstated),
+            "summaries": dict(check.summaries),
+            "wrong_sums": check.wrong_sums,
+            "untrue_summaries": len(check.untrue_summaries),
+            "momentary": {"checked": check.moments_checked, "wrong": len(check.untrue_moments)},
+            "faults": dict(sorted(self.faults.items())),
+            "fees": self.fees,
+            "breakers": self.breakers,
+            "neighbours": None if self.neighbours is None else self.neighbours.to_dict(),
+            "inconclusive": list(check.inconclusive),
+            "rest_s": None if self.rest_s is None else round(self.rest_s, 2),
+            "seconds": self.options.seconds,
+            "seed": self.options.seed,
+            "profile": self.options.profile,
+            "commit": self.commit,
+            "ok": self.ok,
+        }
 
 
-BROKEN_MAX = 200
-"""How many broken payments get a file of their own; `broken.json` names all of them."""
 KEPT = ("log", "journal", "twin")
 """The folders of the stack's state that are copied."""
 
@@ -106,37 +108,26 @@ def keep_state(out: Path, state_dir: Path, schedule: Sequence[ScheduledFault]) -
     _write(out / "plan.json", schedule)
 
 
-def keep_findings(out: Path, history: History, found: CheckResult, neighbours: NeighbourFigures | None = None) -> None:
+def keep_findings(
+    out: Path,
+    history: History,
+    found: CheckResult,
+    neighbours: NeighbourFigures | None = None,
+    ways: Mapping[UUID, Sequence[Any]] = MappingProxyType({}),
+) -> None:
     """Write which payments are broken, and for each of them its rows, its charges and what its client saw.
 
-    Beside bad neighbours, write also for which requests a bound was broken.
+    The first `SUSPECTS_MAX` get a file of their own; `broken.json` names all of them. Beside bad neighbours, write also
+    for which requests a bound was broken. `ways` are what `ask_ways` was told.
     """
-    kinds = ("unknown", "lost", "duplicated", "mismatched", "phantom", "misstated", "lost_conflicts")
-    _write(out / "broken.json", {kind: sorted(map(str, getattr(found, kind))) for kind in kinds})
+    _write(out / "broken.json", {kind: sorted(map(str, getattr(found, kind))) for kind in KINDS})
     _write(out / "untrue-summaries.json", found.untrue_summaries)
     _write(out / "untrue-moments.json", found.untrue_moments)
     _write(out / "totals.json", {"wrong": found.wrong_totals, "processors": history.final_state.totals})
     if neighbours is not None:
         _write(out / "unfair.json", neighbours.examples)
-    state = history.final_state
-    tables: dict[str, Sequence[_HasId]] = {
-        "offers": history.offers,
-        "charges": state.charges,
-        "payment": state.payments,
-        "claim": state.claims,
-        "settlement": state.settlements,
-        "conflict": state.conflicts,
-        "closed": state.closed,
-        "dispute": state.disputes,
-    }
-    broken = sorted(found.broken | found.lost_conflicts)[:BROKEN_MAX]
-    known: dict[UUID, dict[str, list[_HasId]]] = {each: {name: [] for name in tables} for each in broken}
-    for name, rows in tables.items():
-        for row in rows:
-            if row.correlation_id in known:
-                known[row.correlation_id][name].append(row)
     (out / "broken").mkdir(exist_ok=True)
-    for correlation_id, records in known.items():
+    for correlation_id, records in records_of_suspects(history, suspects_of(found)[:SUSPECTS_MAX], ways).items():
         _write(out / "broken" / f"{correlation_id}.json", records)
 
 

@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ops import OpsError
@@ -16,10 +16,12 @@ from ops.chaostest.history import History, read_final_state
 from ops.chaostest.history_file import write_history
 from ops.chaostest.load_generator import LoadGenerator
 from ops.chaostest.moment_probe import MomentProbe
-from ops.chaostest.neighbour_verdict import NeighbourFigures, spans_of
+from ops.chaostest.neighbour_verdict import spans_of
 from ops.chaostest.neighbours import Neighbours
 from ops.chaostest.nemesis import Nemesis
+from ops.chaostest.observed_run import ObservedRun
 from ops.chaostest.options import ChaosOptions
+from ops.chaostest.page import make_page
 from ops.chaostest.profiles import PROCESSORS, PROFILES
 from ops.chaostest.progress import ProgressTable
 from ops.chaostest.report import ChaosResult, keep_findings, keep_state
@@ -29,9 +31,12 @@ from ops.chaostest.routing_figures import BreakerChange, breaker_figures, fee_fi
 from ops.chaostest.schedule import make_schedule
 from ops.chaostest.stack_options import make_stack_options
 from ops.chaostest.summary_probe import SummaryAnswer, SummaryProbe, ask_summary, now_ms
+from ops.chaostest.suspects import ask_ways, suspects_of
 from ops.chaostest.threads import Worker
 from ops.chaostest.workload import OfferedPayment
+from ops.console import Console
 from ops.environment import ROOT
+from ops.report_file import write_report
 from ops.stack.stack import Stack, StackInterrupted
 
 REST_S_MAX = 25.0
@@ -47,9 +52,9 @@ SUMMARY_TRIES_MAX = 20
 class ChaosRunner:
     """Does one chaos run; `run` is called once, and ends everything that it started in any case."""
 
-    def __init__(self, options: ChaosOptions, say: Callable[[str], None]) -> None:
+    def __init__(self, options: ChaosOptions, console: Console) -> None:
         self._options = options
-        self._say = say
+        self._console = console
         self._stopped = threading.Event()
         self._profile = PROFILES[options.profile]
         self._schedule = make_schedule(options.seed, options.seconds, self._profile)
@@ -78,26 +83,27 @@ class ChaosRunner:
             self._stack = Stack(make_stack_options(Path(folder), settings, planted_dir))
             try:
                 with self._stack as stack:
-                    history, faults, rest_s, changes, neighbours = self._carry_out(stack, planted_dir)
+                    run = self._carry_out(stack, planted_dir)
             except OpsError:
                 keep_state(out, Path(folder), self._schedule)
                 raise
             if self._options.history is not None:
-                write_history(self._options.history, history)
-            fees, breakers = fee_figures(history.final_state.totals), breaker_figures(self._schedule, changes)
-            check = check_history(history)
-            result = ChaosResult(self._options, check, faults, rest_s, _commit(), fees, breakers, neighbours)
+                write_history(self._options.history, run.history)
+            fees, breakers = fee_figures(run.history.final_state.totals), breaker_figures(self._schedule, run.changes)
+            result = ChaosResult(
+                self._options, run.check, run.faults, run.rest_s, _commit(), fees, breakers, run.neighbours
+            )
+            if self._options.report is not None:
+                write_report(self._options.report, make_page(result, run))
             if not result.ok:
                 keep_state(out, Path(folder), self._schedule)
-                keep_findings(out, history, check, neighbours)
-                (out / "result.json").write_text(result.to_json() + "\n")
+                keep_findings(out, run.history, run.check, run.neighbours, run.ways)
+                (out / "result.json").write_text(json.dumps(result.to_dict()) + "\n")
         return result
 
-    def _carry_out(
-        self, stack: Stack, planted_dir: Path | None
-    ) -> tuple[History, Mapping[str, int], float | None, list[BreakerChange], NeighbourFigures | None]:
-        options, profile = self._options, self._profile
-        self._say(f"live page: {stack.url}/")
+    def _carry_out(self, stack: Stack, planted_dir: Path | None) -> ObservedRun:
+        options, profile, console = self._options, self._profile, self._console
+        console.say(f"live page: {stack.url}/")
         # Half of the connections go to the shared port, where the kernel chooses the replica.
         urls = [stack.url] * len(stack.replica_urls) + stack.replica_urls
         clients = LoadGenerator(
@@ -106,9 +112,9 @@ class ChaosRunner:
         neighbours = None
         if profile.has_neighbours and planted_dir is not None:
             neighbours = Neighbours(stack, planted_dir, options.seed, options.crowd)
-        nemesis = Nemesis(stack, self._schedule, self._say, planted_dir, neighbours.targets if neighbours else ())
+        nemesis = Nemesis(stack, self._schedule, console.say, planted_dir, neighbours.targets if neighbours else ())
         probe = SummaryProbe(nemesis.live_urls, options.seed)
-        progress = ProgressTable(stack.database_url, clients, nemesis, self._say)
+        progress = ProgressTable(stack.database_url, clients, nemesis, console, options.seconds)
         administrations = {simulator.name: simulator.admin_url for simulator in stack.simulators}
         moments = MomentProbe(nemesis.live_urls, administrations, nemesis.quiet_s)
         workers: list[Worker] = [clients, nemesis, probe, moments, progress]
@@ -120,10 +126,12 @@ class ChaosRunner:
                 worker.start()
             self._wait(options.seconds)
             nemesis.end_all()
+            self._console.draw("waiting until all is at rest", 1.0)
             rest_s = self._wait_for_rest(stack, clients, neighbours.dead.offers if neighbours else [])
         finally:
             for worker in reversed(workers):
                 worker.stop()
+        self._console.draw("reading all records", 1.0)
         for service in nemesis.healthy_services():
             service.wait_ready(READY_S_MAX)
         state = read_final_state(stack, nemesis.live_urls(), self._lost_processors)
@@ -145,7 +153,11 @@ class ChaosRunner:
         if neighbours is not None:
             spans = spans_of(self._schedule, began_ms, options.seconds)
             figures = neighbours.measure(clients.offers, spans, round(options.rate * options.seconds))
-        return history, self._count_faults(stack, nemesis), rest_s, changes, figures
+        self._console.draw("checking every payment", 1.0)
+        check = check_history(history)
+        ways = ask_ways(nemesis.live_urls(), suspects_of(check))
+        faults = self._count_faults(stack, nemesis)
+        return ObservedRun(history, check, faults, nemesis.injected, began_ms, rest_s, changes, figures, ways)
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(seconds):

@@ -15,16 +15,20 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from ops import OpsError
-from ops.arguments import positive_count, positive_number
+from ops import ExitStatus
+from ops.arguments import add_json_option, make_parser, positive_count, positive_number
+from ops.console import Console, Rows
+from ops.foreground import run_command
 from ops.loadtest.books import PUBLIC_TOKEN
 from ops.loadtest.games import GAMES, Game
-from ops.loadtest.outcome import Figures, is_flawless, outcome
+from ops.loadtest.outcome import Figures, judge_game, outcome
 from ops.loadtest.player import Player
 from ops.loadtest.progress import GameWatch
 from ops.loadtest.report import page, pictures
 from ops.loadtest.usage_notes import PartUsage, read_usage_notes
+from ops.report_file import check_report, write_report
 
+COMMAND = "ops/load"
 SHOWN = (
     *("score", "profit", "bonus", "fine", "disqualified", "p50_ms", "p95_ms", "p99_ms", "max_ms"),
     *("asked", "failed", "paid", "lag", "differences", "checks", "slowest_summary_ms", "statuses", "purged"),
@@ -35,47 +39,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Play a game; 0 where every payment was accepted and paid in time and no check differed, else 1."""
     given = _parse(arguments)
     game = GAMES[given.game].resized(given.users, given.seconds)
-    try:
-        with tempfile.TemporaryDirectory(prefix="fiel-load-") as folder:
-            return _play(game, given, Path(folder) / "usage.jsonl")
-    except OpsError as error:
-        print(f"ops/load: {error}", file=sys.stderr)  # noqa: T201 - what a command shows
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        print("ops/load: interrupted", file=sys.stderr)  # noqa: T201 - the same
-        return 128 + signal.SIGINT
+    return run_command(COMMAND, lambda: _play(game, given))
 
 
-def _play(game: Game, given: argparse.Namespace, notes: Path) -> int:
+def _play(game: Game, given: argparse.Namespace) -> ExitStatus:
     urls = {"default": given.default, "fallback": given.fallback}
-    if given.report:
-        _write(given.report, "a", "")  # Else only the end of the game would show that it cannot be written.
+    check_report(given.report)
+    console = Console(as_json=given.json)
     player = Player(game, given.url, urls, given.token)
-    watch = GameWatch(player, given.url, urls, _say)
-    _say(f"live page: {given.url.rstrip('/')}/")
-    with _sampling(given.url, notes), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        gc.freeze()
-        gc.disable()  # A pass over the records of all payments would delay those that are sent meanwhile.
-        runner.run(_play_watched(player, watch))
-    gc.enable()
-    usage = read_usage_notes(notes, player.began_s)
+    watch = GameWatch(player, given.url, urls, console)
+    console.say(f"live page: {given.url.rstrip('/')}/")
+    with tempfile.TemporaryDirectory(prefix="fiel-load-") as folder:
+        notes = Path(folder) / "usage.jsonl"
+        try:
+            with _sampling(given.url, notes), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                gc.freeze()
+                gc.disable()  # A pass over the records of all payments would delay those that are sent meanwhile.
+                runner.run(_play_watched(player, watch, console))
+        except asyncio.CancelledError as error:
+            raise KeyboardInterrupt from error
+        finally:
+            gc.enable()
+            console.end()
+        usage = read_usage_notes(notes, player.began_s)
     figures = {**outcome(game, player.record), "parts": _describe(usage, player.record.accepted)}
-    print(json.dumps(figures) if given.json else "\n".join(_lines(figures)), flush=True)  # noqa: T201 - the result
+    verdict = judge_game(game, player.record, player.not_restored)
+    status = console.conclude(verdict, _rows(figures), figures)
     if given.report:
         draw = pictures if given.report.suffix == ".svg" else page
-        _write(given.report, "w", draw(game, player.record, watch.moments, usage, figures))
-    return 0 if is_flawless(game, player.record) and not player.not_restored else 1
+        write_report(given.report, draw(game, player.record, watch.moments, usage, figures))
+    return status
 
 
-def _write(report: Path, mode: str, text: str) -> None:
-    try:
-        with report.open(mode) as file:
-            file.write(text)
-    except OSError as error:
-        raise OpsError(f"--report {report}: {error.strerror}") from error
-
-
-async def _play_watched(player: Player, watch: GameWatch) -> None:
+async def _play_watched(player: Player, watch: GameWatch, console: Console) -> None:
     playing = asyncio.current_task()
     assert playing is not None  # noqa: S101 - this is a task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
@@ -87,7 +83,7 @@ async def _play_watched(player: Player, watch: GameWatch) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await watching
         for failure in player.not_restored:
-            _say(f"ops/load: not restored: {failure}")
+            console.say(f"ops/load: not restored: {failure}")
 
 
 @contextlib.contextmanager
@@ -117,28 +113,31 @@ def _describe(usage: dict[str, PartUsage], accepted: int) -> Figures:
     }
 
 
-def _lines(figures: Figures) -> list[str]:
-    lines = [f"{name:20} {figures[name]}" for name in SHOWN]
+def _rows(figures: Figures) -> Rows:
+    rows: list[tuple[str, object]] = [(name, figures[name]) for name in SHOWN]
     for name in ("differing_checks", "unanswered_checks", "stages"):
         told = figures[name]
         assert isinstance(told, list)  # noqa: S101 - `outcome` made it
-        lines += [f"{name:20} {json.dumps(each)}" for each in told]
+        rows += [(name, json.dumps(each)) for each in told]
     parts = figures["parts"]
     assert isinstance(parts, dict)  # noqa: S101 - `_describe` made it
-    return lines + [f"{name:20} {json.dumps(each)}" for name, each in parts.items()]
-
-
-def _say(line: str) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress for the person who waits
+    return rows + [(name, json.dumps(each)) for name, each in parts.items()]
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="ops/load",
-        description="Play one of the event's games, or another, against a running gateway. Exit status 0: every "
-        "payment was accepted and paid in time, and no summary differed. Progress goes to standard error.",
-        epilog="For `ops/up`: ALLOW_PURGE=1 ops/up --fresh. Its simulated processors take over the game's fees.",
+    parser = make_parser(
+        COMMAND,
+        "Play one of the event's games, or another, against a running gateway, with the event's checks and score.",
+        kept="every payment was accepted and paid in time, and no summary differed",
+        broken="a payment was not, a summary differed, or a processor could not be set back",
+        takes="as long as the game: final five minutes, the others one; --seconds changes it",
+        examples={
+            "ALLOW_PURGE=1 ops/up --fresh": "first, in another terminal",
+            "ops/load preview": "the event's first game",
+            "ops/load final --json --report final.html": "for scripts, with a page of pictures",
+            "ops/load calm --users 50 --seconds 10": "something short",
+        },
+        notes="The simulated processors of ops/up take over the game's fees.",
     )
     parser.add_argument("game", choices=GAMES)
     parser.add_argument("--url", default="http://127.0.0.1:9999", help="of the gateway; default: %(default)s")
@@ -147,7 +146,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--token", default=PUBLIC_TOKEN, help="of the processors; default: %(default)s")
     parser.add_argument("--users", type=positive_count, help="instead of the game's own")
     parser.add_argument("--seconds", type=positive_number, help="instead of the game's own; stages are spread alike")
-    parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
+    add_json_option(parser)
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="write a page with pictures; FILE.svg: the pictures alone"
     )

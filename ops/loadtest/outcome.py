@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from ops.benchmarks.stages import Condition
+from ops.console import Verdict
 from ops.loadtest.games import Game
 from ops.loadtest.latencies import PostedPayment, by_stage, latency_figures
 from ops.loadtest.player import ConsistencyCheck, GameRecord
@@ -34,6 +35,26 @@ def is_flawless(game: Game, record: GameRecord) -> bool:
     is_consistent = all(check.differences == 0 for check in record.checks)
     scored = score_of(game, record)
     return is_consistent and len(record.posts) == record.accepted and scored is not None and scored.lag == 0
+
+
+def judge_game(game: Game, record: GameRecord, not_restored: Sequence[str] = ()) -> Verdict:
+    """Say in a sentence whether the gateway kept its promises in a game, and how many points it has."""
+    scored = score_of(game, record)
+    points = "the score is unknown" if scored is None else f"{scored.points:,.2f} points"
+    if is_flawless(game, record) and not not_restored:
+        accepted = f"{record.accepted:,}"
+        words = f"Kept: {accepted} payments accepted and paid in time, no summary differed; {points}."
+        return Verdict(words, kept=True)
+    unanswered = sum(check.differences is None for check in record.checks)
+    counts = {
+        f"of {len(record.posts):,} payments were not accepted": len(record.posts) - record.accepted,
+        "accepted ones were not paid in time": scored.lag if scored else 0,
+        "differences in summaries": _differences(record),
+        "checks of summaries are without a processor's answer": unanswered,
+        "settings of processors were not restored": len(not_restored),
+    }
+    faults = [f"{count:,} {what}" for what, count in counts.items() if count] + ([] if scored else ["not all is known"])
+    return Verdict(f"Broken: {', '.join(faults)}; {points}.", kept=False)
 
 
 def outcome(game: Game, record: GameRecord) -> Figures:

@@ -1,13 +1,14 @@
 """What can be seen of a game while it is played: once a second for the report, every two seconds as a line."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
 import msgspec
 
 from ops.benchmarks.connection import LoadAnswer
+from ops.console import Console
 from ops.loadtest.books import ProcessorAdmin, ask_processors
 from ops.loadtest.client import LoadClient
 from ops.loadtest.outcome import describe_condition
@@ -46,19 +47,18 @@ class GameMoment:
 class GameWatch:
     """Looks on while a game is played. What it asks does not count for the score."""
 
-    def __init__(
-        self, player: Player, gateway_url: str, processor_urls: Mapping[str, str], say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, player: Player, gateway_url: str, processor_urls: Mapping[str, str], console: Console) -> None:
         self.moments: list[GameMoment] = []
         """What was seen so far."""
         self._player = player
         self._gateway = LoadClient(gateway_url)
         self._admins = {name: ProcessorAdmin(name, LoadClient(processor_urls[name]), "") for name in player.admins}
-        self._say = say
+        self._console = console
 
     async def watch(self) -> NoReturn:
         """Look on until cancelled."""
-        self._say(HEAD)
+        if not self._console.draws:
+            self._console.say(HEAD)
         before_s, posts_before = 0.0, 0
         while True:
             await asyncio.sleep(LOOK_STEP_S)
@@ -67,7 +67,7 @@ class GameWatch:
             self.moments.append(await self._look())
             if len(self.moments) % LOOKS_PER_LINE == 0:
                 at_s, posts = self._player.now_s, len(self._player.record.posts)
-                self._say(self._line(self.moments[-1], (posts - posts_before) / (at_s - before_s)))
+                self._show(self.moments[-1], (posts - posts_before) / (at_s - before_s))
                 before_s, posts_before = at_s, posts
 
     async def _look(self) -> GameMoment:
@@ -80,17 +80,21 @@ class GameWatch:
         known = paid if len(paid) == len(totals) else None
         return GameMoment(self._player.now_s, accepted, known, _read_breakers(answer))
 
-    def _line(self, moment: GameMoment, rate: float) -> str:
+    def _show(self, moment: GameMoment, rate: float) -> None:
         record = self._player.record
         stage = max(
             (stage for stage in self._player.game.stages if stage.from_s <= moment.at_s), key=lambda each: each.from_s
         )
         breakers = " / ".join(moment.breakers.values()) or "-"
         conditions = f"{describe_condition(stage.default)} / {describe_condition(stage.fallback)}"
-        return (
-            f"{moment.at_s:7.0f}{rate:9.0f}{record.accepted:9}{len(record.posts) - record.accepted:8}"
-            f"{'?' if moment.waiting is None else moment.waiting:>8}  {conditions}; {breakers}"
-        )
+        waiting = "?" if moment.waiting is None else moment.waiting
+        failed = len(record.posts) - record.accepted
+        if self._console.draws:
+            figures = f"{rate:.0f}/s, {record.accepted} accepted, {failed} failed, {waiting} waiting"
+            self._console.draw(f"{figures} | {conditions} | {breakers}", moment.at_s / self._player.game.duration_s)
+        else:
+            figures = f"{moment.at_s:7.0f}{rate:9.0f}{record.accepted:9}{failed:8}{waiting:>8}"
+            self._console.say(f"{figures}  {conditions}; {breakers}")
 
 
 def _read_breakers(answer: LoadAnswer) -> dict[str, str]:

@@ -10,9 +10,21 @@ LEFT, RIGHT, TOP, BOTTOM = 60, 150, 22, 26
 """Margins: for the scale, the legend, the title and the seconds."""
 TICKS_MAX = 6
 COLOURS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#bf3989", "#57606a", "#0a7ea4")
+DARK_COLOURS = ("#58a6ff", "#ff7b72", "#56d364", "#e3b341", "#bc8cff", "#f778ba", "#9198a1", "#56d4dd")
 SHADES = ("#f6f8fa", "#e6ecf2")
+GRID = "#d0d7de"
+IN_THE_DARK = {
+    **dict(zip(COLOURS, DARK_COLOURS, strict=True)),
+    **dict(zip(SHADES, ("#161b22", "#21262d"), strict=True)),
+    GRID: "#30363d",
+}
+"""What replaces a colour on a dark page."""
 CHART_STYLE = ".title{font:600 13px system-ui}.tick{font:10px system-ui;fill:#57606a}.legend{font:12px system-ui}"
 """For the page or the file in which pictures stand."""
+DARK_CHART_STYLE = ".tick{fill:#9198a1}" + "".join(
+    f'svg [fill="{light}"]{{fill:{dark}}}svg [stroke="{light}"]{{stroke:{dark}}}' for light, dark in IN_THE_DARK.items()
+)
+"""The same for a dark page, as an addition."""
 Point = tuple[float, float]
 """A moment in seconds, and the value then."""
 
@@ -100,7 +112,7 @@ def _shade(shade: Shade, number: int, scale: _Scale) -> str:
 def _tick(value: float, scale: _Scale) -> str:
     y = scale.y(value)
     return (
-        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d0d7de"/>'
+        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GRID}"/>'
         f'<text x="{LEFT - 6}" y="{y + 4:.1f}" class="tick" text-anchor="end">{value:.6g}</text>'
     )
 

@@ -4,37 +4,56 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ops import OpsError
-from ops.foreground import on_stop_signal, print_line
-from ops.stack.settings import parse_stack_options
+from ops import ExitStatus, OpsError
+from ops.console import Console
+from ops.foreground import on_stop_signal, run_command
+from ops.stack.settings import StackOptions, parse_stack_options
 from ops.stack.stack import Stack, StackInterrupted
-from ops.stack.status_line import keep_drawing, on_terminal
+from ops.stack.status_line import keep_drawing
+
+COMMAND = "ops/up"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a stack until SIGINT, SIGTERM or SIGHUP; return 1 where it cannot start, else 0."""
+    """Run a stack until SIGINT, SIGTERM or SIGHUP."""
     options = parse_stack_options(sys.argv[1:] if arguments is None else arguments, os.environ)
-    status_line = on_terminal() if sys.stdout.isatty() else None
-    say = status_line.say if status_line else print_line
-    stack = Stack(options, say)
+    return run_command(COMMAND, lambda: _run(options))
+
+
+def _run(options: StackOptions) -> ExitStatus:
+    console = Console(as_json=options.as_json)
+    stack = Stack(options, console.say)
     on_stop_signal(stack.ask_to_stop)
-    if status_line:
-        say(f"live page   http://localhost:{options.port}/")
+    page = f"http://localhost:{options.port}/"
+    if console.draws:
+        console.say(f"live page   {page}")
+    status, error = ExitStatus.KEPT, None
     try:
         with stack:
-            say(f"ready http://localhost:{options.port}")
-            if status_line:
-                keep_drawing(status_line, options.port, lambda: stack.replica_states)
+            _tell_ready(console, stack, page)
+            if console.draws:
+                keep_drawing(console, options.port, lambda: stack.replica_states)
             stack.watch()
-            if status_line:
-                status_line.end()
-            say("stopping")
-    except StackInterrupted:
-        say("stopped before it was ready")
-    except OpsError as error:
-        print(f"ops/up: {error}", file=sys.stderr)  # noqa: T201 - what ops/up shows
-        return 1
-    return 0
+            console.end()
+            console.tell("stopping", "stopping")
+    except StackInterrupted as interruption:
+        status, error = ExitStatus.INTERRUPTED, "stopped before it was ready"
+        raise KeyboardInterrupt from interruption
+    except OpsError as failure:
+        status, error = ExitStatus.NOT_RUN, str(failure)
+        raise
+    finally:
+        console.end()
+        if options.as_json:
+            console.tell("ended", "", status=status, error=error)
+    return status
+
+
+def _tell_ready(console: Console, stack: Stack, page: str) -> None:
+    options = stack.options
+    processors = {each.name: each.url for each in stack.processors}
+    urls = {"url": page.rstrip("/"), "page": page, "replicas": stack.replica_urls, "processors": processors}
+    console.tell("ready", f"ready http://localhost:{options.port}", pid=os.getpid(), **urls)
 
 
 if __name__ == "__main__":

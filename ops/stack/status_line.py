@@ -1,91 +1,25 @@
-"""The last line of a terminal, which is drawn over itself, with what the gateway tells of itself."""
+"""The last line of the terminal of `ops/up`, with what the gateway tells of itself."""
 
 import http.client
 import json
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
+from ops.console import Console
 from ops.stack.process import ProcessState
 
 DRAW_STEP_S = 1.0
 ANSWER_S_MAX = 2.0
-COLUMNS_DEFAULT = 80
-ECHO = "^C"
-"""What a terminal writes behind the line when somebody interrupts the command."""
 HISTORY_S = 5
 """How many seconds of the past the rate is taken from."""
 RATE_S = 3
 """How many of these the rate is the mean of."""
 
 
-class StatusLine:
-    """Draws one line again and again, below all others."""
-
-    def __init__(self, write: Callable[[str], object], columns: Callable[[], int]) -> None:
-        """`write` puts text on the terminal at once, `columns` tells how wide it is."""
-        self._write = write
-        self._columns = columns
-        self._lock = threading.Lock()
-        self._text = ""
-        self._drawn = 0
-        """How many columns the last drawing has filled."""
-        self._ended = False
-
-    def draw(self, text: str) -> None:
-        """Replace the line; what does not fit is cut off, since a terminal would break it into two."""
-        with self._lock:
-            if not self._ended:
-                self._text = "".join(character if character.isprintable() else "?" for character in text)
-                self._draw()
-
-    def say(self, line: str) -> None:
-        """Print another line above it."""
-        with self._lock:
-            self._erase()
-            self._write(f"{line}\n")
-            if self._text:
-                self._draw()
-
-    def end(self) -> None:
-        """Take the line away for good."""
-        with self._lock:
-            self._erase()
-            self._text, self._ended = "", True
-
-    def _erase(self) -> None:
-        if self._drawn:
-            self._write("\r" + " " * min(self._drawn + len(ECHO), self._columns() - 1) + "\r")
-            self._drawn = 0
-
-    def _draw(self) -> None:
-        shown = self._text[: self._columns() - 1]
-        self._write("\r" + shown.ljust(self._drawn))
-        self._drawn = len(shown)
-
-
-def on_terminal() -> StatusLine:
-    """Make the status line of standard output, which is a terminal."""
-    terminal = sys.stdout.fileno()
-
-    def write(text: str) -> None:
-        with suppress(OSError):  # The terminal may have gone away.
-            os.write(terminal, text.encode(errors="replace"))
-
-    def columns() -> int:
-        with suppress(OSError):
-            return os.get_terminal_size(terminal).columns or COLUMNS_DEFAULT
-        return COLUMNS_DEFAULT
-
-    return StatusLine(write, columns)
-
-
-def keep_drawing(line: StatusLine, port: int, states: Callable[[], Mapping[int, ProcessState]]) -> None:
+def keep_drawing(console: Console, port: int, states: Callable[[], Mapping[int, ProcessState]]) -> None:
     """Draw once a second, in a thread of its own, what the gateway on a port tells; until the process ends.
 
     A gateway that does not answer holds up this thread alone.
@@ -94,7 +28,7 @@ def keep_drawing(line: StatusLine, port: int, states: Callable[[], Mapping[int, 
     def draw() -> None:
         pace = threading.Event()
         while not pace.wait(DRAW_STEP_S):
-            line.draw(describe(ask_status(port, int(time.time()) - HISTORY_S), states()))
+            console.draw(describe(ask_status(port, int(time.time()) - HISTORY_S), states()))
 
     threading.Thread(target=draw, name="status-line", daemon=True).start()
 

@@ -1,0 +1,96 @@
+"""Makes the page of a chaos run: one HTML file that needs no other and asks for nothing."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ops.chaostest.checker import CheckResult
+from ops.chaostest.observed_run import ObservedRun
+from ops.chaostest.report import ChaosResult
+from ops.chaostest.suspect_story import SuspectStory, steps_of
+from ops.chaostest.suspects import KINDS, SUSPECTS_MAX, kinds_of, records_of_suspects, suspects_of
+from ops.chaostest.timeline import describe_fault, draw_timeline
+from ops.loadtest.svg import CHART_STYLE, DARK_CHART_STYLE
+
+TEMPLATE = "page.html.jinja"
+EXAMPLES_MAX = 20
+"""How many untrue summaries of each kind are written out."""
+
+
+def make_page(result: ChaosResult, run: ObservedRun) -> str:
+    """Make the page: verdict, timeline, what broke, the story of every suspicious payment, and all figures."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pictures = draw_timeline(run, result.options.seconds)
+    return templates.get_template(TEMPLATE).render(
+        result=result,
+        options=result.options,
+        command=_command(result),
+        began=datetime.fromtimestamp(run.began_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        began_ms=run.began_ms,
+        style=Markup(CHART_STYLE),  # noqa: S704 - ours
+        dark_style=Markup(DARK_CHART_STYLE),  # noqa: S704 - ours
+        pictures=[Markup(each) for each in pictures],  # noqa: S704 - what is written in them is escaped
+        faults=[describe_fault(each) for each in run.injected],
+        kinds=[(kind, KINDS[kind], sorted(getattr(run.check, kind))) for kind in KINDS if getattr(run.check, kind)],
+        others=list(_others(result)),
+        examples=list(_examples(run.check)),
+        stories=_stories(run),
+        suspects_max=SUSPECTS_MAX,
+        figures=[(name, json.dumps(value)) for name, value in result.to_dict().items()],
+    )
+
+
+def _command(result: ChaosResult) -> str:
+    """Write the command that repeats the run."""
+    options = result.options
+    crowd = f" --crowd {options.crowd:g}" if options.crowd < 1 else ""
+    return (
+        f"ops/chaos --profile {options.profile} --seed {options.seed} --seconds {options.seconds:g} "
+        f"--rate {options.rate:g}{crowd}"
+    )
+
+
+def _others(result: ChaosResult) -> Iterator[str]:
+    """Tell what else is wrong than single payments."""
+    check = result.check
+    yield from (f"The totals of {name} differ from the settlements in Postgres." for name in check.wrong_totals)
+    counts = {
+        "sums in Postgres differ from the settlements that they are of": check.wrong_sums,
+        "final summaries differ from the processors' books": len(check.untrue_summaries),
+        "summaries were not what had been booked when they were asked for": len(check.untrue_moments),
+    }
+    yield from (f"{count} {what}." for what, count in counts.items() if count)
+    if result.rest_s is None:
+        yield "Not everything was settled in time after the last fault."
+    if result.neighbours is not None:
+        yield from (f"Beside bad neighbours {each}." for each in result.neighbours.violations())
+    yield from (f"The run proves nothing: {each}." for each in check.inconclusive)
+
+
+def _examples(check: CheckResult) -> Iterator[tuple[str, str]]:
+    for name, found in (("Untrue final summaries", check.untrue_summaries), ("Untrue moments", check.untrue_moments)):
+        if found:
+            yield name, _as_json(found[:EXAMPLES_MAX])
+
+
+def _stories(run: ObservedRun) -> list[SuspectStory]:
+    suspects = suspects_of(run.check)[:SUSPECTS_MAX]
+    return [
+        SuspectStory(correlation_id, kinds_of(run.check, correlation_id), steps_of(records), _as_json(records))
+        for correlation_id, records in records_of_suspects(run.history, suspects, run.ways).items()
+    ]
+
+
+def _as_json(content: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(content), indent=1).decode()
