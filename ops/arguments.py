@@ -29,9 +29,8 @@ def make_parser(
         notes: what else there is to know.
     """
     statuses = {0: kept, 1: broken, **EXIT_STATUSES}
-    width = max(map(len, examples))
     parts = [
-        "examples:\n" + "\n".join(f"  {line:{width}}  # {why}" for line, why in examples.items()),
+        "examples:\n" + "\n".join(_lay_out(examples)),
         _fill(f"how long it takes: {takes}"),
         "exit status:\n" + "\n".join(_fill(f"{status:>5}  {words}", 9) for status, words in statuses.items()),
         _fill(notes),
@@ -47,6 +46,15 @@ def make_parser(
 def add_json_option(parser: argparse.ArgumentParser, what: str = "the result as one line of JSON") -> None:
     """Add the option --json, which means the same for every command."""
     parser.add_argument("--json", action="store_true", help=f"print {what}, and nothing else, on standard output")
+
+
+def _lay_out(examples: Mapping[str, str]) -> list[str]:
+    """Write what each example is for behind it, or above it where one of the lines would be too long."""
+    width = max(map(len, examples))
+    beside = [f"  {line:{width}}  # {why}" for line, why in examples.items()]
+    if max(map(len, beside)) <= HELP_COLUMNS:
+        return beside
+    return [f"  # {why}\n  {line}" for line, why in examples.items()]
 
 
 def _fill(text: str, indent: int = 0) -> str:

@@ -23,7 +23,7 @@ NAME_COLUMNS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RunVerdict:
     """What came of a command, in words."""
 
     words: str
@@ -75,7 +75,7 @@ class Console:
         print_line(json.dumps({"event": event, **fields}) if self.as_json else line)
 
     def conclude(
-        self, verdict: Verdict, rows: Rows, document: Mapping[str, object], *, json_in_pipes: bool = False
+        self, verdict: RunVerdict, rows: Rows, document: Mapping[str, object], *, json_in_pipes: bool = False
     ) -> ExitStatus:
         """Show the result, and return the exit status.
 
@@ -102,4 +102,4 @@ class Console:
 
 def is_terminal(stream: TextIO) -> bool:
     """Tell whether a stream is a terminal that moves its cursor as it is told."""
-    return stream.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+    return stream.isatty() and os.getenv("TERM") not in {"dumb", "unknown"}

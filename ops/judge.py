@@ -2,10 +2,10 @@
 """Decide from the recorded history of a payment gateway whether it kept its promises: `ops/judge FILE`.
 
 The file holds one JSON object per line, in any order, as docs/reliability.md describes. This program uses the standard
-library alone and nothing of the gateway, so that it shares no mistake with it, and judges other gateways too. It prints
-one line of JSON. The exit status is 0 where every promise was kept, 1 where one broke, 2 where the file is no history.
+library alone and nothing of the gateway, so that it shares no mistake with it, and judges other gateways too.
 """
 
+import argparse
 import json
 import sys
 from bisect import bisect_left, bisect_right
@@ -263,22 +263,65 @@ def read_records(lines: Iterable[str]) -> Iterator[Record]:
             yield record
 
 
+PURPOSE = "Decide from the recorded history of a payment gateway whether it kept its promises."
+NOTES = """\
+examples:
+  ops/chaos --history run.jsonl; ops/judge run.jsonl  # a run of the gateway here
+  ops/judge --json - < run.jsonl                      # for scripts
+
+how long it takes: some seconds for a million records
+
+exit status:
+    0  every promise was kept
+    1  a promise broke, or the history proves nothing
+    2  wrong usage, or the file is no history
+    3  the file cannot be read
+  130  interrupted by Ctrl-C
+
+docs/reliability.md describes the file. Where standard output is no terminal, the result is one line of JSON there.
+"""
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Judge the file that the only argument names; `-` stands for the standard input."""
-    if len(arguments) != 1:
-        sys.stderr.write(f"{__doc__}")
-        return 2
+    """Judge the file that the command line names."""
+    parser = argparse.ArgumentParser(
+        "ops/judge", description=PURPOSE, epilog=NOTES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", help="one JSON object per line; - stands for standard input")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON, and nothing else")
+    given = parser.parse_args(arguments)
     try:
-        with open(0 if arguments[0] == "-" else arguments[0], encoding="utf-8") as lines:  # noqa: PTH123 - 0 is no path
+        with open(0 if given.file == "-" else given.file, encoding="utf-8") as lines:  # noqa: PTH123 - 0 is no path
             verdict = judge(read_records(lines))
-    except (OSError, HistoryError) as error:
-        sys.stderr.write(f"ops/judge: {error}\n")
-        return 2
+    except OSError as error:
+        return _fail(str(error), 3)
+    except HistoryError as error:
+        return _fail(str(error), 2)
     except (KeyError, TypeError, ValueError) as error:
-        sys.stderr.write(f"ops/judge: a record lacks a field, or has one of another type: {error!r}\n")
-        return 2
-    sys.stdout.write(json.dumps(verdict) + "\n")
+        return _fail(f"a record lacks a field, or has one of another type: {error!r}", 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    words = describe(verdict)
+    if given.json or not sys.stdout.isatty():
+        sys.stdout.write(json.dumps({**verdict, "verdict": words}) + "\n")
+        words = "" if given.json else words + "\n"
+        sys.stderr.write(words)
+    else:
+        sys.stdout.write(words + "\n")
     return 0 if verdict["ok"] else 1
+
+
+def describe(verdict: Mapping[str, Any]) -> str:
+    """Say in a sentence what `judge` found."""
+    if verdict["ok"]:
+        return f"Kept: {verdict['accepted']:,} payments accepted, {verdict['charges']:,} charges, no promise broke."
+    found = ", ".join(f"{verdict[kind]:,} {kind}" for kind in verdict["examples"])
+    return f"Broken: {found}." if found else "Not proven: nothing was accepted."
+
+
+def _fail(reason: str, status: int) -> int:
+    sys.stderr.write(f"ops/judge: {reason}\n")
+    return status
 
 
 if __name__ == "__main__":

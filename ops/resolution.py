@@ -14,7 +14,7 @@ from uuid import UUID
 
 from ops import ExitStatus, OpsError
 from ops.arguments import add_json_option, make_parser
-from ops.console import Console, Verdict
+from ops.console import Console, RunVerdict
 from ops.foreground import run_command
 
 COMMAND = "ops/resolve"
@@ -72,12 +72,12 @@ def _resolve(given: argparse.Namespace) -> ExitStatus:
     return Console(as_json=given.json).conclude(_judge(given, status, answer), (), document)
 
 
-def _judge(given: argparse.Namespace, status: int, answer: Mapping[str, Any]) -> Verdict:
+def _judge(given: argparse.Namespace, status: int, answer: Mapping[str, Any]) -> RunVerdict:
     if status != HTTPStatus.OK:
         reason = f"{answer.get('title', status)}: {answer.get('detail', 'no reason is told')}"
-        return Verdict(f"Refused: {given.id}: {reason}", kept=False)
+        return RunVerdict(f"Refused: {given.id}: {reason}", kept=False)
     became = f"charged by {given.charged_by} at {given.at}" if given.charged_by else "not charged, and is charged anew"
-    return Verdict(f"Applied: {given.id} was {became} ({answer.get('resolution')}).", kept=True)
+    return RunVerdict(f"Applied: {given.id} was {became} ({answer.get('resolution')}).", kept=True)
 
 
 def _post(url: str, path: str, body: Mapping[str, object], token: str) -> tuple[int, Mapping[str, Any]]:

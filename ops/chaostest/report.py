@@ -21,7 +21,7 @@ from ops.chaostest.options import ChaosOptions
 from ops.chaostest.schedule import ScheduledFault
 from ops.chaostest.suspects import KINDS, SUSPECTS_MAX, records_of_suspects, suspects_of
 from ops.chaostest.verdict import judge_run
-from ops.console import Verdict
+from ops.console import RunVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class ChaosResult:
         return self.check.ok and self.rest_s is not None and is_fair
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> RunVerdict:
         """What came of the run in words."""
         unfair = () if self.neighbours is None else tuple(self.neighbours.violations())
         verdict = judge_run(self.check, sum(self.faults.values()), self.rest_s, unfair)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from ops.chaostest.checker import CheckResult
-from ops.console import Verdict
+from ops.console import RunVerdict
 
 
-def judge_run(check: CheckResult, faults: int, rest_s: float | None, unfair: Sequence[str]) -> Verdict:
+def judge_run(check: CheckResult, faults: int, rest_s: float | None, unfair: Sequence[str]) -> RunVerdict:
     """Say whether every promise was kept, all was settled in time, and no neighbour cost more than its share.
 
     Args:
@@ -19,14 +19,14 @@ def judge_run(check: CheckResult, faults: int, rest_s: float | None, unfair: Seq
     if rest_s is None:
         broken.append("not all was settled in time after the last fault")
     if broken:
-        return Verdict(f"Broken: {'; '.join(broken)}; {check.accepted:,} payments were accepted.", kept=False)
+        return RunVerdict(f"Broken: {'; '.join(broken)}; {check.accepted:,} payments were accepted.", kept=False)
     if check.inconclusive:
-        return Verdict(f"Not proven: {'; '.join(check.inconclusive)}.", kept=False)
+        return RunVerdict(f"Not proven: {'; '.join(check.inconclusive)}.", kept=False)
     ends = [f"{count:,} {state}" for state, count in sorted(check.closed.items()) if count]
     if check.in_doubt:
         ends.append(f"{len(check.in_doubt):,} in doubt at a processor that did not come back")
     others = f", {', '.join(ends)}" if ends else ""
-    return Verdict(
+    return RunVerdict(
         f"Kept: {check.accepted:,} payments accepted; {check.settled:,} charged, each once{others}; {faults:,} faults, "
         f"all at rest {rest_s:.1f} s after the last.",
         kept=True,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from ops.benchmarks.stages import Condition
-from ops.console import Verdict
+from ops.console import RunVerdict
 from ops.loadtest.games import Game
 from ops.loadtest.latencies import PostedPayment, by_stage, latency_figures
 from ops.loadtest.player import ConsistencyCheck, GameRecord
@@ -37,14 +37,14 @@ def is_flawless(game: Game, record: GameRecord) -> bool:
     return is_consistent and len(record.posts) == record.accepted and scored is not None and scored.lag == 0
 
 
-def judge_game(game: Game, record: GameRecord, not_restored: Sequence[str] = ()) -> Verdict:
+def judge_game(game: Game, record: GameRecord, not_restored: Sequence[str] = ()) -> RunVerdict:
     """Say in a sentence whether the gateway kept its promises in a game, and how many points it has."""
     scored = score_of(game, record)
     points = "the score is unknown" if scored is None else f"{scored.points:,.2f} points"
     if is_flawless(game, record) and not not_restored:
         accepted = f"{record.accepted:,}"
         words = f"Kept: {accepted} payments accepted and paid in time, no summary differed; {points}."
-        return Verdict(words, kept=True)
+        return RunVerdict(words, kept=True)
     unanswered = sum(check.differences is None for check in record.checks)
     counts = {
         f"of {len(record.posts):,} payments were not accepted": len(record.posts) - record.accepted,
@@ -54,7 +54,7 @@ def judge_game(game: Game, record: GameRecord, not_restored: Sequence[str] = ())
         "settings of processors were not restored": len(not_restored),
     }
     faults = [f"{count:,} {what}" for what, count in counts.items() if count] + ([] if scored else ["not all is known"])
-    return Verdict(f"Broken: {', '.join(faults)}; {points}.", kept=False)
+    return RunVerdict(f"Broken: {', '.join(faults)}; {points}.", kept=False)
 
 
 def outcome(game: Game, record: GameRecord) -> Figures:

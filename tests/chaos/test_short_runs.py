@@ -1,5 +1,6 @@
 """Short chaos runs with fixed seeds, so that a change that breaks a promise is noticed early."""
 
+import html
 import json
 import os
 import signal
@@ -56,6 +57,7 @@ def test_every_promise_is_kept_beside_bad_neighbours(tmp_path: Path) -> None:
 def run(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     """Do one chaos run; return its exit status and its result."""
     places = ["--out", str(tmp_path / "out"), "--history", str(tmp_path / "history.jsonl")]
+    places += ["--report", str(tmp_path / "run.html")]
     done = subprocess.run(  # noqa: S603  # our own command
         [sys.executable, "-m", "ops.chaostest", *arguments, *places],
         check=False,
@@ -64,7 +66,10 @@ def run(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
         cwd=ROOT,
         timeout=TIMEOUT_S,
     )
-    return done.returncode, json.loads(done.stdout.splitlines()[-1])
+    (line,) = done.stdout.splitlines()
+    result = json.loads(line)
+    assert html.escape(result["verdict"], quote=False) in (tmp_path / "run.html").read_text()
+    return done.returncode, result
 
 
 def assert_nothing_broke(result: dict[str, Any]) -> None:
@@ -87,17 +92,17 @@ def assert_the_judge_agrees(history: Path, result: dict[str, Any]) -> None:
 def test_a_run_that_is_interrupted_ends_every_process_that_it_started(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "ops.chaostest", "--profile", "crashes", "--seconds", "600"],
-        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as run:
-        assert run.stdout is not None
-        head = run.stdout.readline()  # The page's address is printed when everything is started.
+        assert run.stderr is not None
+        head = run.stderr.readline()  # The page's address is printed when everything is started.
         run.send_signal(signal.SIGINT)
-        rest, _ = run.communicate(timeout=TIMEOUT_S)
-    assert run.returncode == 1
-    assert (head + rest).splitlines()[-1].startswith("given up")
+        _, rest = run.communicate(timeout=TIMEOUT_S)
+    assert run.returncode == 130
+    assert (head + rest).splitlines()[-1] == "ops/chaos: interrupted"
     assert list(tmp_path.iterdir()) == []
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ops.judge import HistoryError, judge, read_records
+from ops.judge import HistoryError, describe, judge, read_records
 
 ROOT = Path(__file__).parent.parent.parent
 Record = dict[str, Any]
@@ -235,6 +235,18 @@ def test_the_command_refuses_what_is_no_history(text: str) -> None:
     refused = run("-", text)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith("ops/judge: ")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path / "none")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+
+
+def test_the_verdict_is_told_in_words(good: Records) -> None:
+    assert describe(judge(good)) == "Kept: 2 payments accepted, 3 charges, no promise broke."
+    assert describe(judge([*good, post("e", 202), charge("f")])) == "Broken: 1 lost, 1 phantom, 2 untrue_final."
+    assert describe(judge(good[:1])) == "Not proven: nothing was accepted."
 
 
 def test_the_judge_imports_the_standard_library_alone() -> None:

@@ -1,5 +1,6 @@
 """Migrations are applied in order, once, by one runner at a time, and never silently changed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -189,6 +190,18 @@ def test_the_command_without_a_database_is_one_line() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     command = [sys.executable, "-m", "ops.migrate"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment)  # noqa: S603 - ours
-    assert done.returncode == 1
-    assert done.stderr.startswith("ops.migrate: DATABASE_URL is not set")
-    assert done.stderr.count("\n") == 1
+    assert done.returncode == 2
+    assert "error: DATABASE_URL is not set: name a database" in done.stderr
+
+
+def test_the_command_tells_what_it_applied_as_json_and_a_wrong_url_by_its_status(empty_database_url: str) -> None:
+    def run(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "ops.migrate", *arguments]
+        environment = {**os.environ, "DATABASE_URL": url}
+        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment)  # noqa: S603 - ours
+
+    assert len(json.loads(run(empty_database_url, "--json").stdout)["applied"]) == len(read_migrations())
+    assert json.loads(run(empty_database_url, "--json").stdout) == {"applied": []}
+    wrong = run("mysql://somewhere")
+    assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (3, "", 1)
+    assert wrong.stderr.startswith("python -m ops.migrate: DATABASE_URL is not a PostgreSQL URL")

@@ -57,7 +57,7 @@ def test_a_charge_that_was_found_is_told(replica: Replica, capsys: pytest.Captur
     assert main([ID, "--charged-by", "default", "--at", AT, "--by", "ana", "--url", replica.url]) == 0
     body = {"chargedBy": "default", "requestedAt": AT, "by": "ana"}
     assert replica.asked == [(f"/payments/{ID}/resolution", body)]
-    assert capsys.readouterr().out == f"{ID}: applied\n"
+    assert capsys.readouterr().out == f"Applied: {ID} was charged by default at {AT} (applied).\n"
 
 
 @pytest.mark.parametrize("is_variable", [False, True])
@@ -81,12 +81,24 @@ def test_that_nobody_charged_it_is_told(replica: Replica) -> None:
 def test_why_it_is_refused_is_shown(replica: Replica, capsys: pytest.CaptureFixture[str]) -> None:
     replica.status, replica.answer = 409, {"title": "May settle by itself", "detail": "ask again later"}
     assert main([ID, "--not-charged", "--url", replica.url]) == 1
-    assert capsys.readouterr().out == "ops/resolve: May settle by itself: ask again later\n"
+    assert capsys.readouterr().out == f"Refused: {ID}: May settle by itself: ask again later\n"
+
+
+def test_what_scripts_read_is_one_line_of_json(replica: Replica, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([ID, "--not-charged", "--url", replica.url, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {name: told[name] for name in ("id", "status", "resolution")} == {
+        "id": ID,
+        "status": 200,
+        "resolution": "applied",
+    }
 
 
 def test_a_replica_that_does_not_answer_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([ID, "--not-charged", "--url", "http://127.0.0.1:1"]) == 1
-    assert capsys.readouterr().out.startswith("ops/resolve: http://127.0.0.1:1: ")
+    assert main([ID, "--not-charged", "--url", "http://127.0.0.1:1"]) == 3
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert shown.err.startswith("ops/resolve: http://127.0.0.1:1: ")
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from ops import OpsError
 from ops.benchmarks import __main__ as bench
 from ops.environment import ROOT
 
@@ -90,6 +92,42 @@ def test_http_ends_with_the_cpu_of_both_workers(capsys: pytest.CaptureFixture[st
     assert all(ratio > 0 for ratio in ratios.values())
 
 
+def mine(ending: Callable[[Sequence[str]], dict[str, object]]) -> dict[str, bench.Benchmark]:
+    return {"mine": bench.Benchmark("what I want to know", "a moment", ending)}
+
+
 def test_a_missed_target_is_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["mine", "x"], {"mine": lambda given: {"given": given, "ok": False}}) == 1
-    assert json.loads(capsys.readouterr().out) == {"benchmark": "mine", "given": ["x"], "ok": False}
+    ending = mine(lambda given: {"given": given, "target": "less than 3 s", "ratio_to_target": 1.5, "ok": False})
+    assert bench.main(["mine", "x"], ending) == 1
+    shown = capsys.readouterr()
+    words = "Missed: less than 3 s; 1.5 times the target."
+    figures = {"given": ["x"], "target": "less than 3 s", "ratio_to_target": 1.5, "ok": False}
+    assert json.loads(shown.out) == {"benchmark": "mine", **figures, "verdict": words}
+    assert shown.err == f"{words}\n"
+
+
+def test_json_may_stand_before_and_behind_the_name_and_silences_the_words(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--json", "mine", "x"], ["mine", "x", "--json"]):
+        assert bench.main(arguments, mine(lambda given: {"given": given})) == 0
+        shown = capsys.readouterr()
+        assert json.loads(shown.out)["given"] == ["x"]
+        assert shown.err == ""
+
+
+def test_one_that_cannot_be_run_or_is_interrupted_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_: Sequence[str]) -> dict[str, object]:
+        raise OpsError("port 1 is not free")
+
+    def interrupt(_: Sequence[str]) -> dict[str, object]:
+        raise KeyboardInterrupt
+
+    assert bench.main(["mine"], mine(fail)) == 3
+    assert bench.main(["mine"], mine(interrupt)) == 130
+    assert capsys.readouterr() == ("", "ops/bench: port 1 is not free\nops/bench: interrupted\n")
+
+
+def test_only_the_benchmark_that_is_run_is_imported() -> None:
+    script = "import sys, ops.benchmarks.__main__; print(*(name for name in sys.modules if name in sys.argv))"
+    command = [sys.executable, "-c", script, "uvloop", "gevent", "rich", "ops.benchmarks.cost"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)  # noqa: S603  # our own script
+    assert done.stdout == "\n"

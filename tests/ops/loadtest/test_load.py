@@ -62,6 +62,7 @@ def test_a_game_can_be_played_again_and_tells_its_figures_by_the_line(stack: Sta
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert {"score", "p99_ms", "lag", "differences", "stages", "player"} <= lines.keys()
     assert lines["purged"] == "True"
+    assert done.stdout.splitlines()[-1].startswith(("Kept: ", "Broken: "))
 
 
 def test_the_processes_of_a_stack_are_found_by_its_port_where_it_runs_in_one_of_its_own(tmp_path: Path) -> None:
@@ -116,14 +117,14 @@ def test_an_interrupted_game_ends_with_one_line(stack: Stack) -> None:
 def test_a_report_that_cannot_be_written_is_told_before_the_game(stack: Stack, tmp_path: Path) -> None:
     report = tmp_path / "none" / "calm.html"
     done = play_against(stack, "calm", "--report", str(report))
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == f"ops/load: --report {report}: No such file or directory\n"
 
 
 def test_a_report_that_cannot_be_written_after_the_game_leaves_its_figures(stack: Stack) -> None:
     done = play_against(stack, "calm", "--json", "--report", "/dev/full")
     assert json.loads(done.stdout)["lag"] == 0
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert done.stderr.endswith("ops/load: --report /dev/full: No space left on device\n")
 
 
@@ -134,7 +135,7 @@ def test_nonsense_is_refused(arguments: list[str]) -> None:
 
 def test_processors_that_are_away_are_one_line() -> None:
     done = play("calm", "--default", "http://127.0.0.1:1", "--fallback", "http://127.0.0.1:1")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert "ops/load: http://127.0.0.1:1, summary: no answer; --default and --token say whom to ask how" in done.stderr
 
 

@@ -53,7 +53,7 @@ def up(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("ops/up: ")
     for word in words:

@@ -1,4 +1,4 @@
-"""The status line is drawn over itself, below all other lines, and says only what is told."""
+"""The status line says only what is told."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ import pytest
 
 from ops.stack.ports import reserve_ports
 from ops.stack.process import ProcessState
-from ops.stack.status_line import StatusLine, ask_status, describe
+from ops.stack.status_line import ask_status, describe
 
 RUNNING = dict.fromkeys((1, 2, 3), ProcessState.RUNNING)
 STATUS: dict[str, Any] = {
@@ -19,81 +19,6 @@ STATUS: dict[str, Any] = {
     "processors": {"default": {"breaker": {"state": "open"}}, "fallback": {"breaker": {"state": "closed"}}},
     "history": {"accepted": [None, 80, 90, 91, 92, 12, None]},
 }
-
-
-class Terminal:
-    """A terminal of some width, as far as lines and `\\r` need one."""
-
-    def __init__(self, columns: int = 200) -> None:
-        self.columns = columns
-        self.shown = ""
-        """The last line as it is seen."""
-        self.above: list[str] = []
-        """The lines before it."""
-        self._column = 0
-
-    def write(self, text: str) -> None:
-        for character in text:
-            if character in "\r\n":
-                self._column = 0
-                if character == "\n":
-                    self.above.append(self.shown.rstrip())
-                    self.shown = ""
-            else:
-                self.shown = self.shown[: self._column].ljust(self._column) + character + self.shown[self._column + 1 :]
-                self._column += 1
-
-
-@pytest.fixture
-def terminal() -> Terminal:
-    return Terminal()
-
-
-@pytest.fixture
-def line(terminal: Terminal) -> StatusLine:
-    return StatusLine(terminal.write, lambda: terminal.columns)
-
-
-def test_a_shorter_text_leaves_nothing_of_a_longer_one(terminal: Terminal, line: StatusLine) -> None:
-    line.draw("default is down")
-    line.draw("all well")
-    assert terminal.shown.rstrip() == "all well"
-
-
-def test_a_text_never_reaches_the_last_column_where_a_terminal_would_break_it(
-    terminal: Terminal, line: StatusLine
-) -> None:
-    terminal.columns = 10
-    line.draw("0123456789abc")
-    assert terminal.shown == "012345678"
-
-
-def test_what_would_move_the_cursor_is_not_written(terminal: Terminal, line: StatusLine) -> None:
-    line.draw("a\r\n\x1b[2Jb")
-    assert terminal.shown == "a???[2Jb"
-
-
-def test_other_lines_are_printed_above_it(terminal: Terminal, line: StatusLine) -> None:
-    line.say("first")
-    line.draw("all well")
-    line.say("replica-1 ended")
-    assert terminal.above == ["first", "replica-1 ended"]
-    assert terminal.shown == "all well"
-
-
-def test_what_the_terminal_echoes_behind_it_goes_with_it(terminal: Terminal, line: StatusLine) -> None:
-    line.draw("all well")
-    terminal.write("^C")
-    line.say("stopping")
-    assert terminal.above == ["stopping"]
-
-
-def test_once_it_has_ended_it_is_drawn_no_more(terminal: Terminal, line: StatusLine) -> None:
-    line.draw("all well")
-    line.end()
-    line.draw("all well")
-    line.say("stopping")
-    assert terminal.shown.strip() == ""
 
 
 def test_it_tells_the_story_the_rate_what_waits_replicas_and_breakers() -> None:

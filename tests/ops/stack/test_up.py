@@ -1,5 +1,6 @@
 """`ops/up` as people run it: on a terminal it keeps a status line, and Ctrl-C ends all that it has started."""
 
+import json
 import os
 import pty
 import re
@@ -34,11 +35,19 @@ def command(options: StackOptions) -> list[str]:
 
 
 @contextmanager
-def up(options: StackOptions, stdout: int, **variables: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run `ops/up`, and ask it to stop in the end."""
-    settings = {**environment_variables(), **variables}
+def up(
+    options: StackOptions, output: int, *arguments: str, errors: int = subprocess.STDOUT, **variables: str
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run `ops/up`, with its errors where its output is unless they go elsewhere, and ask it to stop in the end."""
+    settings = {**environment_variables(), "TERM": "xterm", **variables}
     with subprocess.Popen(  # noqa: S603 - ours
-        command(options), stdout=stdout, text=True, cwd=ROOT, env=settings, start_new_session=True
+        [*command(options), *arguments],
+        stdout=output,
+        stderr=errors,
+        text=True,
+        cwd=ROOT,
+        env=settings,
+        start_new_session=True,
     ) as running:
         try:
             yield running
@@ -79,6 +88,33 @@ def test_a_stop_signal_ends_everything_also_under_load_and_after_a_kill(tmp_path
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
+
+
+def test_scripts_are_told_of_what_happens_by_lines_of_json_alone(tmp_path: Path) -> None:
+    options = StackOptions.on_reserved_ports(tmp_path)
+    with up(options, subprocess.PIPE, "--json", errors=subprocess.DEVNULL) as running:
+        assert running.stdout is not None
+        ready = json.loads(running.stdout.readline())
+        running.terminate()
+        assert running.wait(DEADLINE_S) == 0
+        others = [json.loads(line) for line in running.stdout]
+    assert (ready["event"], ready["pid"], ready["url"]) == ("ready", running.pid, f"http://localhost:{options.port}")
+    assert ready["replicas"] == [f"http://127.0.0.1:{port}" for port in options.replica_ports[:2]]
+    assert list(ready["processors"]) == ["default", "fallback"]
+    assert others == [{"event": "stopping"}, {"event": "ended", "status": 0, "error": None}]
+
+
+def test_a_stop_before_it_is_ready_is_an_interruption(tmp_path: Path) -> None:
+    options = StackOptions.on_reserved_ports(tmp_path)
+    with up(options, subprocess.PIPE) as running:
+        assert running.stdout is not None
+        first = running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        lines = [first, *running.stdout]
+    # A very busy machine may let it be ready before it is told.
+    was_ready = any("ready http" in line for line in lines)
+    assert running.returncode == (0 if was_ready else 130)
+    assert was_ready or lines[-1] == "ops/up: interrupted\n"
 
 
 def test_the_end_of_ops_up_itself_ends_the_hands(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""Every command has the same kind of --help, and the same exit status where it is used wrongly."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops import ExitStatus
+from ops.arguments import EXIT_STATUSES
+from ops.environment import ROOT
+
+COMMANDS = {
+    "ops/up": ["-m", "ops.stack"],
+    "ops/load": ["-m", "ops.loadtest"],
+    "ops/chaos": ["-m", "ops.chaostest"],
+    "ops/bench": ["-m", "ops.benchmarks"],
+    "ops/resolve": ["-m", "ops.resolution"],
+    "ops/judge": ["ops/judge"],
+    "ops/test": ["ops/test"],
+    "python -m ops.migrate": ["-m", "ops.migrate"],
+}
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+
+
+def run(command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603 - ours
+        [sys.executable, *COMMANDS[command], *arguments], check=False, capture_output=True, text=True, cwd=ROOT
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_tells_the_purpose_examples_how_long_it_takes_and_exit_statuses(command: str) -> None:
+    done = run(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: {command} ")
+    parts = [done.stdout.find(part) for part in ("examples:\n", "how long it takes: ", "exit status")]
+    assert -1 < parts[0] < parts[1] < parts[2]
+    assert "TAKES" not in done.stdout
+    assert command in done.stdout[parts[0] : parts[1]]
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "ops/test"])
+def test_what_cannot_be_meant_is_wrong_usage(command: str) -> None:
+    done = run(command, "--no-such-option")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"usage: {command} ")
+
+
+def test_a_chaos_run_whose_page_cannot_be_written_is_not_run(tmp_path: Path) -> None:
+    report = tmp_path / "none" / "run.html"
+    done = run("ops/chaos", "--report", str(report))
+    told = f"ops/chaos: --report {report}: No such file or directory\n"
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", told)
+
+
+def test_the_document_lists_every_command_and_every_status() -> None:
+    section = OPERATIONS.partition("\n## Commands\n")[2].partition("\n## ")[0]
+    for command in COMMANDS:
+        assert f"| `{command}` |" in section
+    for status in ExitStatus:
+        assert f"| {status.value} |" in section
+    assert EXIT_STATUSES.keys() < {status.value for status in ExitStatus}
