@@ -39,15 +39,19 @@ def _run_module(name: str, arguments: Sequence[str]) -> Figures:
 BENCHMARKS: Mapping[str, Benchmark] = {
     name: Benchmark(what, takes, partial(_run_module, name))
     for name, what, takes in (
-        ("routing", "fees paid in the event's games, beside other policies", "ROUTING"),
-        ("breaker", "false openings of the breaker, and how soon it opens and closes", "BREAKER"),
+        (
+            "routing",
+            "fees paid in the event's games, beside other policies",
+            "more than 10 minutes; --tables 5 is shorter",
+        ),
+        ("breaker", "false openings of the breaker, and how soon it opens and closes", "a minute"),
         ("recovery", "how soon a processor that works again is charged again", "4 minutes"),
         ("cost", "CPU, switches, commits and latency of a payment", "3 minutes, 6 with --against"),
         ("slices", "where the time of a payment goes inside a replica", "half a minute"),
         ("memory", "peak memory of a replica", "more than 10 minutes"),
         ("http", "CPU of one POST /payments in both workers", "a minute"),
         ("summary", "how long a summary over 10 million settlements takes", "long: they are written first"),
-        ("promises", "what came of the gains that the design promised", "PROMISES"),
+        ("promises", "what came of the gains that the design promised", "a minute"),
         ("viewers", "what those who watch the live page cost", "a minute and a quarter"),
     )
 }

@@ -25,7 +25,7 @@ def draw_timeline(run: ObservedRun, seconds: float) -> list[str]:
     last = max(int(end_s), *accepted, *failed, *settled, 0)
     waits = list(accumulate(accepted[second] - settled[second] for second in range(last + 1)))
     seconds_shown = range(int(end_s) + 1)
-    rates = {"accepted": accepted, "charged": settled, "failed": failed}
+    rates = {"accepted": accepted, "failed": failed, "charged": settled}
     lines = [Line(name, [(each, float(counts[each])) for each in seconds_shown]) for name, counts in rates.items()]
     waiting = Line("waiting", [(each, float(max(0, waits[each]))) for each in seconds_shown])
     return [

@@ -9,7 +9,7 @@ import pytest
 
 from ops.loadtest.games import FINAL, PREVIEW
 from ops.loadtest.latencies import PostedPayment
-from ops.loadtest.outcome import outcome
+from ops.loadtest.outcome import judge_game, outcome
 from ops.loadtest.player import ConsistencyCheck, GameRecord
 from ops.loadtest.progress import GameMoment
 from ops.loadtest.report import page, pictures
@@ -99,6 +99,21 @@ def test_the_figures_explain_the_score() -> None:
         }
     ]
     json.dumps(figures)
+
+
+def test_the_verdict_is_told_in_words() -> None:
+    assert judge_game(PREVIEW, record()).words == (
+        "Broken: 1 of 601 payments were not accepted, 1 accepted ones were not paid in time, 1 differences in summaries; "
+        f"{outcome(PREVIEW, record())['score']:,.2f} points."
+    )
+    good = record()
+    good.posts.pop()
+    good.checks.clear()
+    good.summary = {name: PaidTotal(300, Decimal(5970), Decimal("0.05")) for name in ("default", "fallback")}
+    kept = judge_game(PREVIEW, good)
+    assert kept.kept
+    assert kept.words.startswith("Kept: 600 payments accepted and paid in time, no summary differed; ")
+    assert not judge_game(PREVIEW, good, ["default: its fee"]).kept
 
 
 def test_a_check_that_a_processor_did_not_answer_is_no_difference_but_told() -> None:
