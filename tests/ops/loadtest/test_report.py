@@ -103,7 +103,8 @@ def test_the_figures_explain_the_score() -> None:
 
 def test_the_verdict_is_told_in_words() -> None:
     assert judge_game(PREVIEW, record()).words == (
-        "Broken: 1 of 601 payments were not accepted, 1 accepted ones were not paid in time, 1 differences in summaries; "
+        "Broken: 1 of 601 payments were not accepted, 1 accepted ones were not paid in time, "
+        "1 differences in summaries; "
         f"{outcome(PREVIEW, record())['score']:,.2f} points."
     )
     good = record()
