@@ -122,8 +122,8 @@ def test_a_person_reads_lines_and_a_verdict(tmp_path: Path, capsys: pytest.Captu
     assert main([book(tmp_path, "default", (5, 1990, 9))]) == 1
     assert capsys.readouterr().out.splitlines() == [
         f"missing       {UUID(int=5)}  default  19.90 BRL  {AT.format('009')}",
-        "1 missing: charged, and Postgres knows nothing of it",
-        "Postgres differs from the books; 0 charges recorded",
+        "missing              1: charged, and Postgres knows nothing of it",
+        "Postgres differs from the books; 0 charges recorded.",
     ]
 
 
