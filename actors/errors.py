@@ -43,6 +43,14 @@ class FencedError(LedgerUnavailableError):
         self.disputed = disputed
 
 
+class ForeignPlaceError(FielError):
+    """A place in another feed."""
+
+
+class LostPlaceError(FielError):
+    """A place that the feed has not reached: it was given by a history of Postgres that is lost, unnoticed."""
+
+
 class HealthUnavailableError(FielError):
     """Redis or a processor's health endpoint did not answer."""
 

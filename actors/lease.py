@@ -76,6 +76,8 @@ class LeaseActor(Actor):
         self._purged = purged
         self._named = named
         self._registration: Registration | None = None
+        self._store_forgot = False
+        """Whether Postgres may have forgotten something since this replica registered last."""
         self._stands_aside = False
         """Whether others are told to take up what is left under this name, since the clock is wrong."""
         self._left = False
@@ -183,6 +185,7 @@ class LeaseActor(Actor):
         self._router.tell(StoreChanged())
         self._registration = self._epoch = self._leased_since_s = None
         self._stands_aside = False  # It has to be told again.
+        self._store_forgot = True
         return True
 
     def _leave(self) -> None:
@@ -206,7 +209,9 @@ class LeaseActor(Actor):
         if not is_clock_right:
             return self._generation
         until_s = self._runtime.now_s() + LEASE_S
-        registration = self._leases.register(self._generation, self._runtime.clock.reading(self._runtime.now_s()))
+        clock = self._runtime.clock.reading(self._runtime.now_s())
+        registration = self._leases.register(self._generation, clock, store_forgot=self._store_forgot)
+        self._store_forgot = False
         self._named()
         if registration.generation != self._generation:
             return registration.generation

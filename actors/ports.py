@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
+from actors.domain.feed import FeedBounds, FeedEvent, FeedPlace
 from actors.domain.happenings import Happening
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment, Settlement
@@ -247,8 +248,11 @@ class LeaseStore(Protocol):
         That is one of another instance or, once this process has registered, whoever has registered later.
         """
 
-    def register(self, generation: int, clock: ClockReading) -> Registration:
+    def register(self, generation: int, clock: ClockReading, *, store_forgot: bool = False) -> Registration:
         """Take this replica's name, with a lease; what it holds is of this generation.
+
+        With `store_forgot` the numbers of the feed begin anew before that: Postgres may have forgotten some. They do in
+        any case where it is another database, or has another timeline, than those that they were given in.
 
         Raises:
             LeaseLostError: another instance has the name, and has not left.
@@ -318,6 +322,17 @@ class ResolutionStore(Protocol):
 
     def answer(self, number: int, answer: ResolutionAnswer, answered_at_ms: int) -> None:
         """Keep what became of a finding."""
+
+
+class FeedStore(Protocol):
+    """What ended, in Postgres."""
+
+    def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...], FeedPlace]:
+        """Read the first events behind a place, and the place of the next ones; nothing will be added before that.
+
+        Raises:
+            LedgerUnavailableError: Postgres does not answer, or no replica has registered since it has another history.
+        """
 
 
 class PeerChannel(Protocol):

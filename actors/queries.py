@@ -9,10 +9,11 @@ from actors.domain.records import PaymentRecord, PaymentState, Position, Process
 from actors.domain.way_questions import ToldWay
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
+from actors.feed import Feed
 from actors.known_here import known_here
 from actors.payment_ways import WaysOfPayments
 from actors.peer_questions import PeerQuestions
-from actors.ports import PaymentStore, Recipient, Runtime
+from actors.ports import FeedStore, PaymentStore, Recipient, Runtime
 from actors.summaries import Readers, Summaries, Turns, WindowSummary
 
 FIRST_LOOK_S_MAX = 0.3
@@ -38,6 +39,7 @@ class PaymentQueries:
         self,
         *,
         payments: PaymentStore,
+        ends: FeedStore,
         intake: Recipient,
         router: Recipient,
         gossip: Recipient,
@@ -60,6 +62,8 @@ class PaymentQueries:
         self._ways = WaysOfPayments(router, gossip, lease, runtime)
         self._replica = replica
         self.readers = Readers(make_turns)
+        self.feed = Feed(ends, runtime, make_turns)
+        """Tells what has ended."""
         self._summaries = Summaries(
             payments=payments, readers=self.readers, runtime=runtime, processors=processors, currency=currency
         )

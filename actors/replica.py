@@ -180,6 +180,7 @@ class Replica:
     def begin_drain(self) -> None:
         """Turn unready; what is under way goes on."""
         self._draining = True
+        self._system.queries.feed.end()
 
     def drain(self) -> None:
         """End in good order: charges under way end, what waits is written, the rest is left to others."""

@@ -23,6 +23,7 @@ from actors.adapters.journal.writer import FileJournal
 from actors.adapters.own_usage import folder_bytes, memory_bytes, memory_bytes_max
 from actors.adapters.peer_channel import RedisPeerChannel
 from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.feed import PostgresFeed
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
@@ -55,6 +56,7 @@ from actors.lease import LeaseActor
 from actors.look_ups import LOOK_UPS_MAX
 from actors.persistence import PersistenceActor
 from actors.ports import (
+    FeedStore,
     HealthBoard,
     HealthProbe,
     Journal,
@@ -106,6 +108,7 @@ class Parts:
     payments: PaymentStore
     leases: LeaseStore
     resolutions: ResolutionStore
+    ends: FeedStore
     purges: PurgeStore
     board: HealthBoard
     status_board: StatusBoard
@@ -156,6 +159,7 @@ def production_parts(settings: Settings) -> Parts:
         payments=PostgresPayments(connections, fence),
         leases=PostgresLeases(connections, fence, instance),
         resolutions=PostgresResolutions(connections, fence),
+        ends=PostgresFeed(connections),
         purges=PostgresPurge(connections, settings.replica),
         board=RedisHealthBoard(settings.redis_url, hosts, settings.replica, tuple(each.name for each in charging)),
         status_board=RedisStatusBoard(settings.redis_url, hosts, settings.replica),
@@ -214,6 +218,7 @@ class System:
         self.processors = {processor.name: make_address(processor.name) for processor in settings.processors}
         self.queries = PaymentQueries(
             payments=parts.payments,
+            ends=parts.ends,
             intake=self.intake,
             router=self.router,
             gossip=self.gossip,

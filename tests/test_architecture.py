@@ -89,8 +89,10 @@ RULES = {
         ),
         never=DRIVERS,
     ),
+    "actors.feed": Rule((*DOWN_TO_PORTS, "actors.summaries"), never=DRIVERS),
     "actors.queries": Rule(
-        (*SHARED_BY_ACTORS, "actors.payment_ways", "actors.peer_questions", "actors.summaries"), never=DRIVERS
+        (*SHARED_BY_ACTORS, "actors.feed", "actors.payment_ways", "actors.peer_questions", "actors.summaries"),
+        never=DRIVERS,
     ),
     "actors.monitor": Rule((*SHARED_BY_ACTORS, "actors.readiness"), never=DRIVERS),
     "actors.overview": Rule((*SHARED_BY_ACTORS, "actors.monitor", "actors.summaries"), never=DRIVERS),

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from actors.domain.breaker import BreakerState
+from actors.domain.feed import EventKind
 from actors.domain.records import PaymentState
 
 INSTANT_EXAMPLE = "2025-07-15T12:34:56.789Z"
@@ -149,3 +150,24 @@ class ReadinessAnswer(TypedDict):
 
     status: Annotated[str, one_of("`degraded` where a part is missing.", ["ready", "degraded", "unready"])]
     parts: Annotated[dict[str, str], told("Each part: `ok`, or what is wrong with it.", {"journal": "ok"})]
+
+
+class PaymentEvent(TypedDict):
+    """What ended; of a purge there are `type`, `at` and `cursor` alone."""
+
+    type: Annotated[str, one_of("What happened.", [kind.value for kind in EventKind])]
+    at: Annotated[str, instant("When the processor had answered, the end was decided, or the purge was asked for.")]
+    cursor: Annotated[str, told("The place behind this event; two events with the same one are the same.")]
+    correlationId: NotRequired[Id]
+    amount: NotRequired[Annotated[Decimal, told("The amount, in the currency's major unit.", 19.9)]]
+    currency: NotRequired[Currency]
+    processor: NotRequired[Annotated[str | None, told("Who charged it, or whose answer ended it.", "default")]]
+    requestedAt: NotRequired[Annotated[str | None, instant("The instant under which it was charged.")]]
+
+
+class PaymentEvents(TypedDict):
+    """Events that follow each other."""
+
+    events: list[PaymentEvent]
+    next: Annotated[str, told("The `after` of the next question, also where there was no event.")]
+    behindMs: Annotated[int, told("For how long a transaction has held the feed back.", 0)]

@@ -9,6 +9,7 @@ from falcon.routing import CompiledRouter
 
 from actors.domain.processors import ALL_CURRENCIES, EVENT_PROCESSORS, PostedCurrencies, Processor
 from gateway.dashboard import DashboardResource
+from gateway.events import EventFeed, EventsResource
 from gateway.metrics import MeasuredGateway, MeasuredRequests, MetricsResource
 from gateway.openapi.resource import OpenApiResource
 from gateway.operators import Operators
@@ -33,6 +34,10 @@ class Gateway(PaymentGateway, PurgingGateway, ProbedGateway, MeasuredGateway, Pr
 
 class Queries(WayLookUp, PaymentLister, SummaryQueries, Protocol):
     """What the HTTP side asks about accepted payments; `actors.queries.PaymentQueries` fulfils it."""
+
+    @property
+    def feed(self) -> EventFeed:
+        """What tells of payments that have ended."""
 
 
 class MethodsRouter(CompiledRouter):
@@ -93,6 +98,7 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     app.add_route("/", dashboard)
     app.add_route("/dashboard/{name}", dashboard)
     app.add_route("/payments", PaymentsResource(gateway, queries, answers, acceptance, currencies))
+    app.add_route("/payments/events", EventsResource(queries.feed))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
     app.add_route("/payments/{correlation_id}/history", PaymentHistoryResource(queries))
     resolution = ResolutionResource(resolutions, queries, names, operators)

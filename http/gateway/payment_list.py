@@ -8,11 +8,10 @@ import falcon
 from actors.domain.records import FIRST, PaymentState, Position
 from actors.queries import PaymentStatus
 from gateway.problems import InvalidFieldError
-from gateway.query import query_value
+from gateway.query import query_value, whole_number
 
 LIMIT_MAX = 500
 LIMIT_DEFAULT = 100
-LIMIT_DIGITS_MAX = len(str(LIMIT_MAX))
 
 
 class PaymentLister(Protocol):
@@ -34,12 +33,9 @@ def read_page(req: falcon.Request) -> tuple[PaymentState, Position, int]:
     except ValueError:
         known = ", ".join(each.value for each in PaymentState)
         raise InvalidFieldError("state", f"must be one of {known}") from None
-    limit = query_value(req, "limit") or str(LIMIT_DEFAULT)
-    # Python refuses to convert very many digits.
-    if not (limit.isascii() and limit.isdecimal() and len(limit) <= LIMIT_DIGITS_MAX and 0 < int(limit) <= LIMIT_MAX):
-        raise InvalidFieldError("limit", f"must be a whole number from 1 to {LIMIT_MAX}")
+    limit = whole_number(req, "limit", LIMIT_DEFAULT, (1, LIMIT_MAX))
     cursor = query_value(req, "cursor")
-    return state, FIRST if cursor is None else _read_cursor(cursor), int(limit)
+    return state, FIRST if cursor is None else _read_cursor(cursor), limit
 
 
 def cursor_of(position: Position) -> str:

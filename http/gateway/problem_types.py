@@ -139,6 +139,13 @@ class ProblemType(Enum):
         "The payment was sent or doubted so lately that its processor may still tell what became of it.",
         "Ask again when it has been listed as unknown for a minute, or as stranded, declined or mismatched.",
     )
+    LOST_PLACE = ProblemText(
+        "lost-place",
+        HTTPStatus.GONE,
+        "Lost place",
+        "The cursor is one that Postgres never gave: it has lost the history that did, and nothing told of that.",
+        "Read the feed from its beginning, without a cursor, or from now on.",
+    )
     BODY_TOO_LARGE = ProblemText(
         "body-too-large",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -15,3 +15,18 @@ def query_value(req: falcon.Request, name: str) -> str | None:
     if len(values) > 1:
         raise InvalidFieldError(name, "must be given once")
     return values[0] or None
+
+
+def whole_number(req: falcon.Request, name: str, default: int, bounds: tuple[int, int]) -> int:
+    """Return a parameter that is a whole number within bounds, both inclusive.
+
+    Raises:
+        InvalidFieldError: it is none, or given more than once.
+    """
+    lowest, highest = bounds
+    given = query_value(req, name) or str(default)
+    # Python refuses to convert very many digits.
+    is_number = given.isascii() and given.isdecimal() and len(given) <= len(str(highest))
+    if not (is_number and lowest <= int(given) <= highest):
+        raise InvalidFieldError(name, f"must be a whole number from {lowest} to {highest}")
+    return int(given)

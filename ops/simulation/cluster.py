@@ -17,6 +17,7 @@ from actors.domain.routing import Routes
 from actors.settings import Durability, Settings
 from actors.system import Parts
 from ops.simulation.clock import Clock, SimulatedRuntime
+from ops.simulation.feed import MemoryFeed
 from ops.simulation.journals import MemoryJournal, MemoryStoreMemory, SharedShelf
 from ops.simulation.peers import MemoryBoard, MemoryChannel, MemoryStatusBoard
 from ops.simulation.processors import SimulatedClient, SimulatedProbe
@@ -83,6 +84,7 @@ class Cluster:
             payments=MemoryPayments(self.tables, fence, lambda: self._wait(runtime)),
             leases=MemoryLeases(self.tables, fence, lambda: self._wait_for_rows(runtime, name)),
             resolutions=MemoryResolutions(self.tables, fence),
+            ends=MemoryFeed(self.tables, fence),
             purges=MemoryPurge(self.tables, fence),
             board=self.board,
             status_board=MemoryStatusBoard(),

@@ -51,4 +51,4 @@ class MemoryPurge(MemoryStore):
             for key in forgotten:
                 table.pop(key, None)
         tables.disputes = {each for each in tables.disputes if each.correlation_id in tables.payments}
-        tables.purged_generation = purge.generation
+        tables.purged_generation, tables.purge_number = purge.generation, tables.next_number()

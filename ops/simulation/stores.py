@@ -195,12 +195,16 @@ def _state_of(record: PaymentRecord) -> PaymentState:
 class MemoryLeases(MemoryStore):
     """Fulfils `actors.ports.LeaseStore`."""
 
+    renumbered = 0
+    """How often the feed's numbers were to begin anew, which never repeat in memory."""
+
     def identity(self) -> StoreIdentity:
         self._answer()
         return StoreIdentity("in memory", self.tables.timeline, position=0, noted_position=0)
 
-    def register(self, generation: int, clock: ClockReading) -> Registration:
+    def register(self, generation: int, clock: ClockReading, *, store_forgot: bool = False) -> Registration:
         self._answer()
+        self.renumbered += store_forgot
         tables = self.tables
         lease = self._take(Lease(0, generation, clock.clock_ms, clock.clock_ms))
         lease.epoch += 1

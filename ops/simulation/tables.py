@@ -71,6 +71,11 @@ class MemoryTables:
     leases: dict[str, Lease] = field(default_factory=dict)
     resolutions: dict[int, KeptResolution] = field(default_factory=dict)
     """What operators have found out, by its number."""
+    end_numbers: dict[UUID, int] = field(default_factory=dict)
+    """The number, in the feed, of the end of a payment."""
+    last_number: int = 0
+    """The last one that was given; it never falls."""
+    purge_number: int | None = None
     generation: int = 0
     purged_at_ms: int = 0
     purged_generation: int = 0
@@ -89,6 +94,7 @@ class MemoryTables:
             closings=dict(self.closings),
             disputes=set(self.disputes),
             leases={name: replace(lease) for name, lease in self.leases.items()},
+            end_numbers=dict(self.end_numbers),
         )
 
     def forget(self, earlier: "MemoryTables") -> None:
@@ -98,7 +104,13 @@ class MemoryTables:
         self.conflicts, self.closings, self.disputes = restored.conflicts, restored.closings, restored.disputes
         self.leases, self.generation = restored.leases, restored.generation
         self.purged_at_ms, self.purged_generation = restored.purged_at_ms, restored.purged_generation
+        self.end_numbers, self.purge_number = restored.end_numbers, restored.purge_number
         self.timeline += 1
+
+    def next_number(self) -> int:
+        """Give the number of another end."""
+        self.last_number += 1
+        return self.last_number
 
     def gone(self) -> list[str]:
         """Name the replicas that have left."""
@@ -158,8 +170,10 @@ class MemoryTables:
         """Book a charge with its payment, unless the payment has one already; its claim ends."""
         key = settlement.correlation_id
         self.payments.setdefault(key, settlement.payment)
-        if self.settlements.setdefault(key, settlement) is settlement:
+        if key not in self.settlements:
+            self.settlements[key] = settlement
             self.closings.pop(key, None)
+            self.end_numbers[key] = self.next_number()
         self.claims.pop(key, None)
 
     def dispute(self, settlements: Iterable[Settlement]) -> tuple[UUID, ...]:
@@ -180,8 +194,9 @@ class MemoryTables:
         self.payments.setdefault(key, closing.payment)
         if self._owned(key, owner) is not None:
             del self.claims[key]
-        if key not in self.settlements:
-            self.closings.setdefault(key, closing)
+        if key not in self.settlements and key not in self.closings:
+            self.closings[key] = closing
+            self.end_numbers[key] = self.next_number()
 
     def mark(self, mark: Mark, owner: str) -> None:
         """Note what readers are told of a claim."""

@@ -18,6 +18,7 @@ from actors.ports import Journal, OwnedJournal
 from actors.settings import Settings
 from actors.supervisor import Child
 from actors.system import Parts, System
+from ops.simulation.feed import MemoryFeed
 from ops.simulation.journals import MemoryStoreMemory
 from ops.simulation.peers import MemoryStatusBoard
 from ops.simulation.purges import MemoryPurge
@@ -86,6 +87,7 @@ def memory_parts(
         payments=MemoryPayments(tables, fence),
         leases=MemoryLeases(tables, fence),
         resolutions=MemoryResolutions(tables, fence),
+        ends=MemoryFeed(tables, fence),
         purges=MemoryPurge(tables, fence),
         board=MemoryBoard(runtime.now_s),
         status_board=MemoryStatusBoard(),

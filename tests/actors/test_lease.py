@@ -7,7 +7,7 @@ from pykka._envelope import Envelope
 
 from actors.domain.lease_watch import LEASE_S
 from actors.domain.payment import Claim, Closing, EndState, Payment, Settlement
-from actors.domain.records import NEVER_MS, NOTHING_MISSING, Watermarks
+from actors.domain.records import NEVER_MS, NOTHING_MISSING, StoreIdentity, Watermarks
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.wall_clock import ClockReading
 from actors.domain.work import AdoptionRoom
@@ -645,6 +645,33 @@ def test_the_router_is_told_of_a_postgres_that_may_have_forgotten_before_this_re
     lease.advance(BEAT_S)
     assert router.messages == [StoreChanged()]
     assert lease.processor.messages[-1] == LeaseRenewed(lease.runtime.now_s() + LEASE_S)
+
+
+def test_the_numbers_of_the_feed_begin_anew_once_with_the_next_registration() -> None:
+    lease = Lease().start()
+    assert lease.leases.renumbered == 0
+    lease.tables.forget(lease.tables.copy())
+    lease.advance(BEAT_S)
+    assert lease.leases.renumbered == 1
+    lease.advance(LEASE_S)
+    assert lease.leases.renumbered == 1
+
+
+def test_they_begin_anew_also_where_the_first_try_to_register_fails() -> None:
+    lease = Lease().start()
+    lease.tables.forget(lease.tables.copy())
+    identity = lease.leases.identity
+
+    def identify_and_fail() -> StoreIdentity:
+        found = identity()
+        lease.leases.failures, lease.leases.identity = 1, identity  # type: ignore[method-assign]  # once
+        return found
+
+    lease.leases.identity = identify_and_fail  # type: ignore[method-assign]  # the next call after it fails
+    lease.advance(BEAT_S)
+    assert lease.leases.renumbered == 0
+    lease.advance(2 * BEAT_S)
+    assert lease.leases.renumbered == 1
 
 
 @pytest.mark.parametrize("joins_before", [0, 3])

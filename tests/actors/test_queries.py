@@ -42,6 +42,7 @@ from actors.summaries import (
     TURN_S_MAX,
     WindowSummary,
 )
+from ops.simulation.feed import MemoryFeed
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, payment
@@ -69,6 +70,7 @@ class Desk:
     def make_queries(self) -> PaymentQueries:
         return PaymentQueries(
             payments=self.store,
+            ends=MemoryFeed(self.tables),
             intake=self.intake,
             router=self.router,
             gossip=self.gossip,
@@ -311,6 +313,7 @@ def test_a_summary_whose_turn_does_not_come_in_time_is_refused() -> None:
     desk = Desk()
     queries = PaymentQueries(
         payments=desk.store,
+        ends=MemoryFeed(),
         intake=desk.intake,
         router=desk.router,
         gossip=desk.gossip,
@@ -489,6 +492,7 @@ def crowd(
     """Let many ask at once on a clock that does not stand still."""
     queries = PaymentQueries(
         payments=store,
+        ends=MemoryFeed(),
         intake=desk.intake,
         router=desk.router,
         gossip=desk.gossip,

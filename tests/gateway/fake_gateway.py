@@ -1,6 +1,7 @@
 """A gateway in memory, for the tests of its HTTP side."""
 
 from collections.abc import Sequence
+from threading import Semaphore
 from uuid import UUID
 
 import falcon
@@ -21,6 +22,7 @@ from actors.domain.seconds import Series
 from actors.domain.story import Story
 from actors.domain.way_questions import ToldWay
 from actors.errors import FielError, GatewayUnavailableError
+from actors.feed import Feed
 from actors.measurements import Measurements
 from actors.messages.gossip import GossipStats
 from actors.messages.health import OrderReach
@@ -32,6 +34,9 @@ from actors.overview import Look
 from actors.queries import PaymentStatus
 from actors.readiness import Readiness
 from actors.summaries import WindowSummary
+from ops.simulation.feed import MemoryFeed
+from ops.simulation.tables import MemoryTables
+from tests.actors.fakes import VirtualRuntime
 from tests.actors.watching import CALM
 
 NOW_MS = 1_752_582_896_789
@@ -108,6 +113,11 @@ class FakeGateway:
 
     def __init__(self) -> None:
         self.kept: dict[UUID, Payment] = {}
+        self.tables = MemoryTables()
+        """Whose ends the feed tells of."""
+        self.ends = MemoryFeed(self.tables)
+        self.runtime = VirtualRuntime()
+        self.feed = Feed(self.ends, self.runtime, Semaphore)
         self.answer: AcceptAnswer | None = None
         """What is answered to every payment, none of which is kept."""
         self.error: FielError | None = None

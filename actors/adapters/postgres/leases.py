@@ -8,6 +8,7 @@ import msgspec
 from psycopg.rows import dict_row, kwargs_row, scalar_row
 
 from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.feed import renumber_feed
 from actors.adapters.postgres.identity import read_identity
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, claim_from_row
@@ -52,7 +53,7 @@ class PostgresLeases:
                 self._fence.epoch = 0
         return identity
 
-    def register(self, generation: int, clock: ClockReading) -> Registration:
+    def register(self, generation: int, clock: ClockReading, *, store_forgot: bool = False) -> Registration:
         """Take the name of this replica under a new epoch."""
         parameters = {
             "replica": self._fence.replica,
@@ -61,6 +62,7 @@ class PostgresLeases:
             **_columns(clock),
         }
         with self._connections.leaser.use() as connection:
+            renumber_feed(connection, anyway=store_forgot)
             cursor = connection.cursor(row_factory=dict_row)
             row = cursor.execute(QUERIES["register"], parameters).fetchone()
         if row is None:

@@ -8,7 +8,8 @@
 -- epoch. Payments are sorted by id, so that two replicas that write the same ones at once wait for each other in one
 -- order. A move applies only forwards, and once more where an earlier try of it has applied. A settlement brings its
 -- payment along, for Postgres may have lost it, and ends its claim; one that is not booked, because the payment has one
--- already, is left to `compare_settlements`. Arrays of ids make sure that rows are found by them, however few the tables
+-- already, is left to `compare_settlements`. Its number in the feed is what `next_end_number` gives, found once for the
+-- whole batch. Arrays of ids make sure that rows are found by them, however few the tables
 -- held when the plan was made.
 -- Gives one row: whether the fence admitted the batch, the claims whose payments had a row already, the moves that hold
 -- now, and how many settlements were not booked.
@@ -46,8 +47,9 @@ WITH fence AS (
     ON CONFLICT DO NOTHING
 ), booked AS (
     INSERT INTO settlement
-        (correlation_id, processor, amount_cents, currency, requested_at_ms, attempts, answered_at_ms)
-    SELECT correlation_id, processor, amount_minor, currency, requested_at_ms, attempts, answered_at_ms
+        (correlation_id, processor, amount_cents, currency, requested_at_ms, attempts, answered_at_ms, end_number)
+    SELECT correlation_id, processor, amount_minor, currency, requested_at_ms, attempts, answered_at_ms,
+        (SELECT feed_offset + pg_current_xact_id()::text::bigint FROM gateway WHERE only_row)
     FROM settled ORDER BY correlation_id
     ON CONFLICT DO NOTHING RETURNING correlation_id
 ), released AS (
@@ -264,6 +266,55 @@ SELECT EXISTS (
     WHERE r.watermark_ms <= %(to_ms)s AND c.epoch < r.epoch AND c.processor IS NOT NULL
 )
 
+-- name: feed_bounds
+-- Tells how far the feed can be read: ends below a number are complete, since no transaction that writes one of them
+-- still runs. No number up to another one was given yet. Both count only in the history that the feed is noted for.
+SELECT
+    feed_id, feed_history = database_history() AS is_noted,
+    feed_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS complete_below,
+    feed_offset + pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS given_below
+FROM gateway
+
+-- name: feed
+-- Reads ends from behind a place up to a number, in the order of their numbers, and the last purge among them. An end
+-- without a charge is none any more where the payment is settled. Each part reads no more of its index than it gives.
+(
+    SELECT
+        end_number AS number, correlation_id, 'settled' AS kind, amount_cents AS amount_minor, currency, processor,
+        requested_at_ms, CASE answered_at_ms WHEN 0 THEN requested_at_ms ELSE answered_at_ms END AS at_ms
+    FROM settlement
+    WHERE (end_number, correlation_id) > (%(after_number)s, %(after_id)s) AND end_number < %(below)s
+    ORDER BY end_number, correlation_id LIMIT %(events_max)s
+) UNION ALL (
+    SELECT
+        d.end_number, d.correlation_id, d.state, p.amount_cents, p.currency, d.processor, NULL, d.closed_at_ms
+    FROM closed AS d CROSS JOIN LATERAL (SELECT * FROM payment WHERE correlation_id = d.correlation_id OFFSET 0) AS p
+    WHERE (d.end_number, d.correlation_id) > (%(after_number)s, %(after_id)s) AND d.end_number < %(below)s
+        AND NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = d.correlation_id OFFSET 0)
+    ORDER BY d.end_number, d.correlation_id LIMIT %(events_max)s
+) UNION ALL (
+    SELECT purge_number, %(purge_id)s, 'purged', NULL, NULL, NULL, NULL, purged_at_ms FROM gateway
+    WHERE (purge_number, %(purge_id)s) > (%(after_number)s, %(after_id)s) AND purge_number < %(below)s
+)
+ORDER BY number, correlation_id LIMIT %(events_max)s
+
+-- name: is_feed_noted
+-- Tells whether the numbers of the feed are of this history of the database.
+SELECT feed_history = database_history() FROM gateway
+
+-- name: lock_ends
+-- Keeps every batch out, and with it every end, until the transaction ends. A batch that waits sees what it commits.
+LOCK TABLE settlement, closed IN SHARE ROW EXCLUSIVE MODE
+
+-- name: renumber_feed
+-- Begins the numbers anew, above all that were given in whatever history of the database.
+UPDATE gateway SET
+    feed_history = database_history(),
+    feed_offset = greatest(
+        floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+        (SELECT max(end_number) + 1 FROM settlement), (SELECT max(end_number) + 1 FROM closed), purge_number + 1
+    ) - pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+
 -- name: identity
 -- Tells which Postgres this is: the identifier of its data, its timeline, how far its log was ever made durable, and
 -- which such position the replica has noted here.
@@ -434,7 +485,7 @@ UPDATE replica SET generation = %(generation)s WHERE name = %(replica)s
 
 -- name: repeat_purge
 -- Notes a purge that is finished, of which nothing was known.
-UPDATE gateway SET generation = %(generation)s, purged_generation = %(generation)s,
+UPDATE gateway SET generation = %(generation)s, purged_generation = %(generation)s, purge_number = next_end_number(),
     purged_at_ms = greatest(purged_at_ms, %(at_ms)s)
 
 -- name: lock_purges
@@ -482,4 +533,4 @@ INSERT INTO conflict SELECT * FROM later_conflict
 
 -- name: finish_purge
 -- Notes that a purge is finished, so that nobody empties the tables for it again.
-UPDATE gateway SET purged_generation = %(generation)s
+UPDATE gateway SET purged_generation = %(generation)s, purge_number = next_end_number()

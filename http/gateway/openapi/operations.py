@@ -7,14 +7,28 @@ from gateway.answers import (
     ChargedTotals,
     OrderReached,
     PaymentAnswer,
+    PaymentEvents,
     PaymentHistory,
     PaymentsPage,
     ProcessorAnswer,
     ResolutionResult,
 )
+from gateway.events import SERVER_SENT
 from gateway.media import JSON, MSGPACK
 from gateway.openapi.model import Content, DescribedAnswer, Operation, both
-from gateway.openapi.parameters import CORRELATION_ID, CURSOR, FROM, LIMIT, PROCESSOR, STATE, TO
+from gateway.openapi.parameters import (
+    CORRELATION_ID,
+    CURSOR,
+    EVENTS_AFTER,
+    EVENTS_LIMIT,
+    EVENTS_WAIT,
+    FROM,
+    LAST_EVENT_ID,
+    LIMIT,
+    PROCESSOR,
+    STATE,
+    TO,
+)
 from gateway.payment_body import PaymentArray, PaymentBody
 from gateway.problem_types import ProblemType
 from gateway.processors import BreakerOrder
@@ -70,6 +84,25 @@ PAYMENTS = (
         parameters=(STATE, LIMIT, CURSOR),
         answers=(DescribedAnswer(status=200, description="A page.", content=both(PaymentsPage), headers=VARIES),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
+    ),
+    Operation(
+        method="get",
+        path="/payments/events",
+        name="listEvents",
+        tag="Payments",
+        summary="Tell what ended, or wait for it",
+        description="Each end once, in an order to which nothing is ever added before a cursor that was given. With "
+        "`Accept: text/event-stream` the same is streamed, as server-sent events whose `data` is one event.",
+        parameters=(EVENTS_AFTER, EVENTS_LIMIT, EVENTS_WAIT, LAST_EVENT_ID),
+        answers=(
+            DescribedAnswer(
+                status=200,
+                description="Events that follow each other.",
+                content=Content(types={JSON: PaymentEvents, MSGPACK: PaymentEvents, SERVER_SENT: {"type": "string"}}),
+                headers=VARIES,
+            ),
+        ),
+        problems=(ProblemType.INVALID_REQUEST, ProblemType.LOST_PLACE, ProblemType.UNAVAILABLE),
     ),
     Operation(
         method="get",

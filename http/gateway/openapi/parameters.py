@@ -1,6 +1,7 @@
 """Parameters and header fields that several operations have."""
 
 from actors.domain.records import PaymentState
+from gateway import events
 from gateway.answers import ID_EXAMPLE, INSTANT_EXAMPLE
 from gateway.dashboard import FOLDER, TYPES
 from gateway.openapi.model import Parameter, Schema
@@ -92,6 +93,33 @@ AFTER = Parameter(
     description="Leaves out what is known of the seconds up to this one, since the epoch.",
     schema={"anyOf": [{"type": "integer", "minimum": 0, "maximum": 10**AFTER_DIGITS_MAX - 1}, EMPTY]},
     example=1764144000,
+)
+
+_PLACE = r"[A-Za-z0-9_-]{44}"
+EVENTS_AFTER = Parameter(
+    name="after",
+    place="query",
+    description="`next` of an earlier answer or `cursor` of an event; `now`, or `latest`: what ends from now on; "
+    "missing: all that is kept.",
+    schema={"anyOf": [{"type": "string", "pattern": f"^(now|latest|{_PLACE})$"}, EMPTY]},
+)
+EVENTS_LIMIT, EVENTS_WAIT = (
+    Parameter(
+        name=name,
+        place="query",
+        description=description,
+        schema={"anyOf": [{"type": "integer", "minimum": lowest, "maximum": highest}, EMPTY], "default": default},
+    )
+    for name, description, lowest, highest, default in (
+        ("limit", "How many events an answer has at most.", 1, events.LIMIT_MAX, events.LIMIT_DEFAULT),
+        ("wait", "For how many seconds to wait for an event.", 0, events.WAIT_S_MAX, events.WAIT_S_MAX),
+    )
+)
+LAST_EVENT_ID = Parameter(
+    name="Last-Event-ID",
+    place="header",
+    description="The `id` of the last event of a stream that a client has seen; of streams alone, and before `after`.",
+    schema={"type": "string", "pattern": f"^{_PLACE}$"},
 )
 
 HEADERS: dict[str, tuple[str, Schema]] = {

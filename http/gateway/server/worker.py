@@ -33,8 +33,7 @@ from gateway.server.refusals import refusal, status_of
 from gateway.server.request_head import PLAIN_HEAD_BEGUN, HeadParser, PlainHead
 from gateway.server.response import PlainResponse
 
-_HEAD_END = b"\r\n\r\n"
-_CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
+_HEAD_END, _CLIENT_GONE = b"\r\n\r\n", (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 _SWEEP_INTERVAL_S, _STOP_POLL_S = 0.25, 0.05
 _NEWCOMERS_MAX = 16
 """Connections beyond the limit, whose clients are new while others leave."""
@@ -48,7 +47,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     """Serves a WSGI app; `worker_class = "gateway.server.worker.GatewayWorker"`."""
 
     REQUEST_DEADLINE_S = 10.0
-    """From a request's first byte to its last; on the gunicorn path, to the last byte of its answer."""
+    """From a request's first byte to its last; on the gunicorn path, where it has a body, to the end of its answer."""
     IDLE_GRACE_S = 1.0
     """How long after a stop begins requests on idle connections are still answered, with `Connection: close`."""
     REQUESTS_S_MAX = 2.5
@@ -128,6 +127,8 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             req.force_close()
             sock.phase = Phase.ANSWERING
             self.admission.finish(sock)
+            if getattr(req.body.reader, "length", None) == 0:
+                sock.deadline = inf  # All of it has been received.
         super().handle_request(listener_name, req, sock, addr)
 
     def handle_error(

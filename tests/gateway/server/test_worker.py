@@ -342,6 +342,26 @@ def test_a_stop_ends_idle_connections_and_finishes_the_request_under_way(tmp_pat
             os.close(fd)
 
 
+@pytest.mark.parametrize("fields", [b"", b"TE: gzip\r\n"], ids=["fast path", "gunicorn's path"])
+def test_an_answer_to_a_whole_request_may_take_longer_than_a_request(tmp_path: Path, fields: bytes) -> None:
+    (entered, entered_w), (release_r, release) = os.pipe(), os.pipe()
+    try:
+        with (
+            serving(tmp_path, "worker_app.HastyWorker", hold_fds=(entered_w, release_r)) as server,
+            server.connect() as patient,
+            server.connect() as slow,
+        ):
+            patient.send(b"GET /hold HTTP/1.1\r\n%b%b\r\n" % (HOST, fields))
+            os.read(entered, 1)
+            slow.send(STALLED["body"])
+            assert slow.answer().status == 408
+            os.write(release, b"r")
+            assert patient.answer().body == b"held"
+    finally:
+        for fd in (entered, entered_w, release_r, release):
+            os.close(fd)
+
+
 def test_a_stop_serves_the_connections_that_wait_to_be_accepted(tmp_path: Path) -> None:
     # More than gevent accepts at once; the worker is halted so that it finds them together with the signal.
     waiting = 150

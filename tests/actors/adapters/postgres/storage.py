@@ -12,14 +12,17 @@ import pytest
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.feed import PostgresFeed
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
 from actors.adapters.postgres.queries import QUERIES
 from actors.adapters.postgres.resolutions import PostgresResolutions
+from actors.domain.feed import BEGINNING
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
 from actors.domain.records import FIRST, LastPurge, PaymentRecord, PaymentState, WriteResult
 from actors.domain.resolution import Finding, ResolutionAnswer
+from ops.simulation.feed import MemoryFeed
 from ops.simulation.purges import MemoryPurge
 from ops.simulation.resolutions import MemoryResolutions
 from ops.simulation.stores import MemoryLeases, MemoryPayments
@@ -44,6 +47,7 @@ class ReplicaStorage:
     leases: PostgresLeases | MemoryLeases
     purge: PostgresPurge | MemoryPurge
     resolutions: PostgresResolutions | MemoryResolutions
+    ends: PostgresFeed | MemoryFeed
     ping: Callable[[], None]
 
 
@@ -89,6 +93,7 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
     "unanswered": lambda storage: storage.resolutions.unanswered(100),
     "reopen": lambda storage: storage.resolutions.reopen(uid(1)),
     "answer": lambda storage: storage.resolutions.answer(1, ResolutionAnswer.APPLIED, NOW_MS),
+    "feed": lambda storage: storage.ends.read(BEGINNING, 100),
     "ping": lambda storage: storage.ping(),
 }
 """Every method of the storage ports, and what readiness asks."""
@@ -104,6 +109,7 @@ def opened(database_url: str, replica: str = "a", instance: UUID = ONLY) -> Iter
             PostgresLeases(connections, fence, lambda: instance),
             PostgresPurge(connections, replica),
             PostgresResolutions(connections, fence),
+            PostgresFeed(connections),
             connections.ping,
         )
 
@@ -115,6 +121,7 @@ def in_memory(tables: MemoryTables, replica: str, instance: UUID = ONLY) -> Repl
         MemoryLeases(tables, fence),
         MemoryPurge(tables, fence),
         MemoryResolutions(tables, fence),
+        MemoryFeed(tables, fence),
         lambda: None,
     )
 

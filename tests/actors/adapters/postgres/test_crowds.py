@@ -11,6 +11,7 @@ from gevent.lock import BoundedSemaphore
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import READ_S_MAX, Connections, Fence
+from actors.adapters.postgres.feed import PostgresFeed
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.runtime import GeventRuntime
@@ -65,6 +66,7 @@ def test_of_many_summaries_that_are_given_up_few_run_and_none_outlives_its_limit
     connections.open()
     queries = PaymentQueries(
         payments=payments,
+        ends=PostgresFeed(connections),
         intake=Recorder({FindAccepted: None}),
         router=Recorder({GetDriven: None}),
         gossip=Recorder({AskPeers: 1}),

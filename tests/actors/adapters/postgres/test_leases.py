@@ -127,10 +127,11 @@ def test_who_never_joined_and_stands_aside_is_known_to_others(
 
 @on_postgres
 def test_no_clock_of_postgres_decides_who_lives(database_url: str, mine: ReplicaStorage, other: ReplicaStorage) -> None:
-    """A clock that is set back or ahead can't matter: all that is read of it is when a dispute was found."""
+    """A clock that is set back or ahead can't matter: it tells when a dispute was found, and where numbers begin."""
     clocks = rb"\bnow\(|current_time|localtime|_timestamp\(|timeofday|current_date"
     assert [name for name, statement in QUERIES.items() if re.search(clocks, statement, re.IGNORECASE)] == [
-        "compare_settlements"
+        "compare_settlements",
+        "renumber_feed",
     ]
     epoch = other.leases.register(0, READING).epoch
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -1,0 +1,76 @@
+"""What ended, in Postgres, in an order that never skips an end whose transaction commits late."""
+
+from uuid import UUID
+
+from psycopg.rows import dict_row, kwargs_row, scalar_row
+
+from actors.adapters.postgres.connections import Connections, GeventConnection
+from actors.adapters.postgres.queries import QUERIES
+from actors.domain.feed import PURGE_ID, EventKind, FeedBounds, FeedEvent, FeedPlace, place_before
+from actors.domain.money import Money
+from actors.errors import LedgerUnavailableError
+
+
+class PostgresFeed:
+    """Fulfils `actors.ports.FeedStore`."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...], FeedPlace]:
+        """Read events behind a place."""
+        with self._connections.pool.use() as connection:
+            bounds = _bounds(connection)
+            if after.number >= bounds.complete_below:
+                return bounds, (), after
+            # A later snapshot than that of the bounds: whatever had ended then is seen.
+            parameters = {
+                "after_number": after.number,
+                "after_id": after.correlation_id,
+                "below": bounds.complete_below,
+                "purge_id": PURGE_ID,
+                "events_max": events_max,
+            }
+            cursor = connection.cursor(row_factory=kwargs_row(_event))
+            events = tuple(cursor.execute(QUERIES["feed"], parameters))
+        if len(events) == events_max:
+            return bounds, events, events[-1].place
+        return bounds, events, max(after, place_before(bounds.complete_below))
+
+
+def renumber_feed(connection: GeventConnection, *, anyway: bool) -> None:
+    """Begin the numbers of ends anew where the database has another history than they are of, or `anyway`.
+
+    Called before each registration: nothing is written to another Postgres than before without one.
+    """
+    cursor = connection.cursor(row_factory=scalar_row)
+    if cursor.execute(QUERIES["is_feed_noted"]).fetchone() and not anyway:
+        return
+    with connection.transaction():
+        # In the order of a purge. Another replica may have renumbered meanwhile.
+        cursor.execute(QUERIES["lock_purges"])
+        if anyway or not cursor.execute(QUERIES["is_feed_noted"]).fetchone():
+            cursor.execute(QUERIES["lock_ends"])
+            cursor.execute(QUERIES["renumber_feed"])
+
+
+def _bounds(connection: GeventConnection) -> FeedBounds:
+    row = connection.cursor(row_factory=dict_row).execute(QUERIES["feed_bounds"]).fetchone()
+    if row is None or not row.pop("is_noted"):
+        raise LedgerUnavailableError("no replica has registered in this Postgres since it has another history")
+    return FeedBounds(**row)
+
+
+def _event(  # columns
+    *,
+    number: int,
+    correlation_id: UUID,
+    kind: str,
+    amount_minor: int | None,
+    currency: str | None,
+    processor: str | None,
+    requested_at_ms: int | None,
+    at_ms: int,
+) -> FeedEvent:
+    money = None if amount_minor is None or currency is None else Money(amount_minor, currency)
+    return FeedEvent(FeedPlace(number, correlation_id), EventKind(kind), at_ms, money, processor, requested_at_ms)

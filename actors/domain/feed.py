@@ -1,0 +1,125 @@
+"""The feed of what ended: its events, the places between them, and the latest events in memory."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from itertools import islice
+from uuid import UUID
+
+from actors.domain.money import Money
+
+PURGE_ID = UUID(int=0)
+"""Stands for the id of a payment in the place of a purge."""
+LAST_ID = UUID(int=2**128 - 1)
+
+
+class EventKind(Enum):
+    """What an event tells of."""
+
+    SETTLED = "settled"
+    """A payment was charged."""
+    DECLINED = "declined"
+    """A payment ended without a charge: every processor that takes its currency has declined it."""
+    MISMATCHED = "mismatched"
+    """A payment ended without a charge: a processor holds its id with another amount."""
+    PURGED = "purged"
+    """Payments that were accepted until the event's instant were forgotten."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FeedPlace:
+    """A place in the feed: behind the event that has this number and id, or where it would stand."""
+
+    number: int
+    """Of the transaction that has written the event, over all histories of the database."""
+    correlation_id: UUID
+    """Of the payment; it orders the events of one transaction."""
+
+
+BEGINNING = FeedPlace(-1, LAST_ID)
+"""Before all events. Those of what ended before numbers were given have the number 0."""
+END = FeedPlace(2**63 - 1, LAST_ID)
+"""Behind all events."""
+
+
+def place_before(number: int) -> FeedPlace:
+    """Give the place before the first event with a number."""
+    return FeedPlace(number - 1, LAST_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """One end."""
+
+    place: FeedPlace
+    kind: EventKind
+    at_ms: int
+    """When the processor had answered, the end was decided, or the purge was asked for, in ms since the epoch."""
+    money: Money | None = None
+    """None of a purge, as all that follows."""
+    processor: str | None = None
+    """Who charged it, or whose answer ended it."""
+    requested_at_ms: int | None = None
+    """The instant under which it was charged; None where it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedBounds:
+    """How far the feed can be read."""
+
+    feed_id: int
+    """Of this gateway's feed."""
+    complete_below: int
+    """No event with a number below this will be added any more."""
+    given_below: int
+    """No event has this number or a greater one yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Events that follow each other, and where the next ones are."""
+
+    events: tuple[FeedEvent, ...]
+    next: FeedPlace
+    """Behind the events, and behind all numbers that were seen to have none."""
+    feed_id: int
+    behind_s: float = 0.0
+    """How long a transaction has held back what is complete; 0 where none does."""
+
+
+class RecentEvents:
+    """The latest events, without a gap from one place on; the oldest are dropped where there are too many."""
+
+    def __init__(self, start: FeedPlace, events_max: int) -> None:
+        self._events: deque[FeedEvent] = deque()
+        self._events_max = events_max
+        self.start = start
+        """The place behind which it holds all events up to `end`."""
+        self.end = start
+
+    def extend(self, events: Iterable[FeedEvent], end: FeedPlace) -> None:
+        """Add the events from `end` on up to another place."""
+        assert end >= self.end, "the feed goes back"
+        for event in events:
+            assert self.end < event.place <= end, "an event out of its order"
+            self._events.append(event)
+            self.end = event.place
+        self.end = end
+        while len(self._events) > self._events_max:
+            self.start = self._events.popleft().place
+
+    def after(self, place: FeedPlace, events_max: int) -> tuple[tuple[FeedEvent, ...], FeedPlace]:
+        """Give the first events behind a place, which is not before `start`, and the place of the next ones."""
+        assert place >= self.start, "what is asked for was dropped"
+        # Nearly all who ask have seen nearly all.
+        unseen = 0
+        for event in reversed(self._events):
+            if event.place <= place:
+                break
+            unseen += 1
+        first = len(self._events) - unseen
+        events = tuple(islice(self._events, first, first + events_max))
+        if len(events) < unseen:
+            return events, events[-1].place
+        return events, max(place, self.end)

@@ -1,0 +1,171 @@
+"""`GET /payments/events`: what ended, one event after another, to be waited for."""
+
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import falcon
+
+from actors.domain.feed import BEGINNING, FeedEvent, FeedPage, FeedPlace
+from actors.domain.instant import iso_from_ms
+from actors.errors import ForeignPlaceError, LostPlaceError
+from gateway.answers import PaymentEvent, PaymentEvents
+from gateway.event_cursor import read_cursor, write_cursor
+from gateway.media import JSON, MSGPACK, to_json, write_body
+from gateway.problem_types import ProblemType
+from gateway.problems import UNAVAILABLE_ERRORS, InvalidFieldError
+from gateway.query import query_value, whole_number
+
+LIMIT_MAX = 500
+LIMIT_DEFAULT = 100
+WAIT_S_MAX = 25
+HEARTBEAT_S = 15.0
+"""Longest silence of a stream."""
+RETRY_MS = 1000
+"""When a client of a stream that has ended is to connect again."""
+SERVER_SENT = "text/event-stream"
+NEWEST = ("now", "latest")
+"""What stands for the place behind all that has ended."""
+
+
+class EventFeed(Protocol):
+    """What this needs of the feed; `actors.feed.Feed` fulfils it."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nobody is to wait any more."""
+
+    def consuming(self) -> AbstractContextManager[None]:
+        """Count a consumer, who may be one too many."""
+
+    def enter(self) -> None:
+        """Count a consumer until it leaves."""
+
+    def leave(self) -> None:
+        """Count a consumer no more."""
+
+    def newest(self) -> FeedPage:
+        """Give the place behind all that can be read now."""
+
+    def page(self, after: FeedPlace, events_max: int, wait_s: float, feed_id: int | None = None) -> FeedPage:
+        """Give the first events behind a place, waiting for one where there is none."""
+
+
+class EventsResource:
+    """Tells what has ended."""
+
+    def __init__(self, feed: EventFeed) -> None:
+        self._feed = feed
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer the events behind `after`, or stream them to a client that wants server-sent events.
+
+        Without events the answer waits up to `wait` seconds for one.
+        """
+        limit = whole_number(req, "limit", LIMIT_DEFAULT, (1, LIMIT_MAX))
+        wait_s = whole_number(req, "wait", WAIT_S_MAX, (0, WAIT_S_MAX))
+        field, after = "after", query_value(req, "after")
+        is_stream = req.client_prefers((JSON, MSGPACK, SERVER_SENT)) == SERVER_SENT
+        if is_stream and (last := req.get_header("Last-Event-ID")):
+            field, after = "Last-Event-ID", last
+        resp.cache_control = ["no-store"]
+        if not is_stream or req.method == "HEAD":
+            with self._feed.consuming():
+                page = self._page(field, after, limit, 0 if req.method == "HEAD" else wait_s)
+            write_body(req, resp, _describe_page(page))
+            return
+        self._feed.enter()
+        try:
+            page = self._page(field, after, limit, 0)
+        except BaseException:
+            self._feed.leave()
+            raise
+        resp.content_type = SERVER_SENT
+        resp.set_header("Vary", "Accept")
+        resp.set_header("X-Accel-Buffering", "no")
+        resp.stream = _EventStream(self._feed, page, limit)
+
+    def _page(self, field: str, after: str | None, limit: int, wait_s: float) -> FeedPage:
+        if after is None:
+            return self._feed.page(BEGINNING, limit, wait_s)
+        if after in NEWEST:
+            newest = self._feed.newest()
+            return self._feed.page(newest.next, limit, wait_s) if wait_s else newest
+        try:
+            feed_id, place = read_cursor(after)
+            return self._feed.page(place, limit, wait_s, feed_id)
+        except (ValueError, ForeignPlaceError):
+            detail = "must be a cursor that this gateway has given, or now"
+            raise InvalidFieldError(field, detail) from None
+        except LostPlaceError:
+            detail = "this place is of a history that Postgres has lost; begin anew, without a cursor or at now"
+            raise InvalidFieldError(field, detail, ProblemType.LOST_PLACE) from None
+
+
+class _EventStream:
+    """The body of a stream: events as they come, and a comment where none has for a while."""
+
+    def __init__(self, feed: EventFeed, page: FeedPage, limit: int) -> None:
+        self._feed = feed
+        self._pieces = self._stream(page, limit)
+        self._is_open = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        """Give the consumer's place to others; also called where nothing was streamed."""
+        self._pieces.close()
+        if self._is_open:
+            self._is_open = False
+            self._feed.leave()
+
+    def _stream(self, page: FeedPage, limit: int) -> Generator[bytes]:
+        # An id without data is remembered by the client, and tells it of no event.
+        begin = b"" if page.events else b"id: %b\n\n" % write_cursor(page.feed_id, page.next).encode()
+        yield b"retry: %d\n\n%b" % (RETRY_MS, begin)
+        while True:
+            if page.events:
+                yield b"".join(map(_server_sent, _describe_page(page)["events"]))
+            elif self._feed.has_ended:
+                return
+            else:
+                yield b": behind by %d ms\n\n" % round(page.behind_s * 1000)
+            try:
+                page = self._feed.page(page.next, limit, HEARTBEAT_S)
+            except UNAVAILABLE_ERRORS:
+                page = FeedPage((), page.next, page.feed_id)
+            except LostPlaceError:
+                # It is told why when it connects again.
+                return
+
+
+def _describe_page(page: FeedPage) -> PaymentEvents:
+    return {
+        "events": [_describe(event, page.feed_id) for event in page.events],
+        "next": write_cursor(page.feed_id, page.next),
+        "behindMs": round(page.behind_s * 1000),
+    }
+
+
+def _describe(event: FeedEvent, feed_id: int) -> PaymentEvent:
+    body: PaymentEvent = {
+        "type": event.kind.value,
+        "at": iso_from_ms(event.at_ms),
+        "cursor": write_cursor(feed_id, event.place),
+    }
+    if event.money is None:
+        return body
+    requested_at = None if event.requested_at_ms is None else iso_from_ms(event.requested_at_ms)
+    return {
+        **body,
+        "correlationId": event.place.correlation_id,
+        "amount": event.money.decimal,
+        "currency": event.money.currency,
+        "processor": event.processor,
+        "requestedAt": requested_at,
+    }
+
+
+def _server_sent(event: PaymentEvent) -> bytes:
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (event["cursor"].encode(), event["type"].encode(), to_json(event))

@@ -1,0 +1,1 @@
+"""Programs that use the gateway from outside, to be copied and changed."""

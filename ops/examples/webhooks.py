@@ -1,0 +1,69 @@
+"""Posts what ended to a URL, in order and at least once: a consumer of the gateway's feed.
+
+    WEBHOOK_SECRET=… python ops/examples/webhooks.py http://localhost:9999 https://shop.example/payments cursor.txt
+
+The receiver answers 2xx once it has kept an event. What it answers otherwise is posted again, after a growing pause.
+Two events are the same where their `cursor` is. The signature is the HMAC-SHA256 of "TIMESTAMP.BODY" under the secret.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+WAIT_S, PAUSE_S_MAX = 25, 60.0
+
+
+def signed(secret: bytes, body: bytes) -> dict[str, str]:
+    """Make the headers by which a receiver knows who has sent a body, and when."""
+    timestamp = str(int(time.time()))
+    signature = hmac.new(secret, f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"Content-Type": "application/json", "Fiel-Signature": f"t={timestamp},v1={signature}"}
+
+
+def keep(cursor_file: Path, cursor: str) -> None:
+    """Replace the cursor as a whole, so that it survives whatever ends this program."""
+    beside = cursor_file.with_suffix(".new")
+    with beside.open("w") as file:
+        file.write(cursor)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(cursor_file)
+
+
+def until_2xx(method: str, url: str, pause_s: float = 0.5, **options: Any) -> requests.Response:  # noqa: ANN401  # as in requests
+    """Send a request until it succeeds."""
+    while True:
+        try:
+            answer = requests.request(method, url, timeout=WAIT_S + 10, allow_redirects=False, **options)
+            if answer.status_code // 100 == 2:  # noqa: PLR2004  # a success
+                return answer
+            print(f"{url}: {answer.status_code} {answer.text[:200]}", file=sys.stderr)  # noqa: T201  # a program of its own
+        except requests.RequestException as error:
+            print(f"{url}: {error}", file=sys.stderr)  # noqa: T201  # the same
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, PAUSE_S_MAX)
+
+
+def deliver(gateway: str, receiver: str, cursor_file: Path, secret: bytes) -> None:
+    """Post events for ever."""
+    after = cursor_file.read_text() if cursor_file.exists() else ""
+    while True:
+        page = until_2xx("GET", f"{gateway}/payments/events", params={"after": after, "wait": WAIT_S}).json()
+        for event in page["events"]:
+            body = json.dumps(event).encode()
+            until_2xx("POST", receiver, data=body, headers=signed(secret, body))
+            keep(cursor_file, event["cursor"])
+        if after != page["next"]:
+            after = page["next"]
+            keep(cursor_file, after)
+
+
+if __name__ == "__main__":
+    deliver(sys.argv[1], sys.argv[2], Path(sys.argv[3]), os.environ["WEBHOOK_SECRET"].encode())
