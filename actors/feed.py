@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from actors.domain.feed import END, FeedBounds, FeedPage, FeedPlace, RecentEvents, place_before
+from actors.domain.level import Level
 from actors.errors import ForeignPlaceError, GatewayUnavailableError, LedgerUnavailableError, LostPlaceError
 from actors.ports import FeedStore, Runtime
 from actors.summaries import Turns
@@ -71,6 +72,11 @@ class Feed:
     def end(self) -> None:
         """Let nobody wait any more; this may be called in a signal handler."""
         self.has_ended = True
+
+    @property
+    def level(self) -> Level:
+        """How many read now."""
+        return Level(self.consumers, CONSUMERS_MAX)
 
     @property
     def behind_s(self) -> float:

@@ -30,6 +30,10 @@ class Measurements:
     """Messages that wait, by the actor's name."""
     readers: Level
     """Clients that wait for summaries and lists."""
+    feed_consumers: Level
+    """Clients that read the feed."""
+    feed_behind_s: float
+    """How long a transaction has held the feed back."""
     pool: Level
     """Connections to Postgres that answer questions now."""
     syncs: HistogramCounts
@@ -52,6 +56,8 @@ def measure(system: System, supervisor: Supervisor | None) -> Measurements:
         gossip=_ask(system.gossip, GetGossipStats()),
         mailboxes={name: level for name, each in actors.items() if (level := each.mailbox) is not None},
         readers=system.queries.readers.level,
+        feed_consumers=system.queries.feed.level,
+        feed_behind_s=system.queries.feed.behind_s,
         pool=parts.database.lent,
         syncs=parts.sync_durations.counted(),
         usage=parts.usage(),

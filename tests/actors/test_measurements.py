@@ -11,6 +11,7 @@ from actors.domain.outcome import Outcome
 from actors.domain.payment import Move
 from actors.domain.records import LookUpResult
 from actors.errors import GatewayUnavailableError
+from actors.feed import CONSUMERS_MAX
 from actors.gossip import UNTOLD_MAX
 from actors.look_ups import LOOK_UPS_MAX
 from actors.measurements import measure
@@ -44,6 +45,7 @@ def test_what_the_actors_answer_and_what_is_shared_is_gathered() -> None:
     measured = measure(answering().system, None)
     assert (measured.writes, measured.intake, measured.gossip) == (WRITES, INTAKE, GOSSIP)
     assert (measured.readers, measured.pool, measured.restarts) == (Level(0, ASKERS_MAX), Level(1, 4), 0)
+    assert (measured.feed_consumers, measured.feed_behind_s) == (Level(0, CONSUMERS_MAX), 0.0)
     assert sum(measured.syncs.counts) == 0
 
 

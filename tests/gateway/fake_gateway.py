@@ -88,6 +88,8 @@ MEASURED = Measurements(
     gossip=GossipStats(untold=Level(1, 20_000), ids_asked=Level(2, 64), ways_asked=Level(3, 16)),
     mailboxes={"router": Level(4, 4096)},
     readers=Level(5, 64),
+    feed_consumers=Level(6, 64),
+    feed_behind_s=0.5,
     pool=Level(1, 4),
     syncs=durations(0.0003),
     usage=ReplicaUsage(memory_bytes=60_000_000, memory_bytes_max=84_000_000, journal_bytes=39),

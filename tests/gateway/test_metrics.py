@@ -239,6 +239,7 @@ def test_everything_bounded_is_told_beside_its_bound(gateway: FakeGateway) -> No
         ("fiel_connections",): (3, 384),
         ("fiel_unfinished_request_bytes",): (100, 2**20),
         ("fiel_readers_waiting",): (5, 64),
+        ("fiel_feed_consumers",): (6, 64),
         ("fiel_postgres_pool_connections",): (1, 4),
         ("fiel_mailbox_messages", "router"): (4, 4096),
         ("fiel_memory_bytes",): (60_000_000, 84_000_000),

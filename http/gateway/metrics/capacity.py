@@ -41,6 +41,12 @@ def capacity(measured: Measurements, stats: RouterStats | None, clients: ClientL
             "fiel_unfinished_request_bytes", "Bytes of requests that have come in part", clients.unfinished_bytes
         )
     yield from _alone("fiel_readers_waiting", "Clients that wait for summaries and lists", measured.readers)
+    yield from _alone("fiel_feed_consumers", "Clients that read the feed of what ended", measured.feed_consumers)
+    yield GaugeMetricFamily(
+        "fiel_feed_behind_seconds",
+        "For how long a transaction has held the feed back; 0 where nobody waits for it",
+        value=measured.feed_behind_s,
+    )
     yield from _alone("fiel_postgres_pool_connections", "Connections to Postgres that answer questions", measured.pool)
     mailboxes: dict[Labels, Level] = {(name,): level for name, level in measured.mailboxes.items()}
     yield from bounded("fiel_mailbox_messages", "Messages that wait for an actor", mailboxes, ["actor"])
