@@ -1,6 +1,5 @@
 """Persistence: gathers what is to be written into batches, and commits them to Postgres in order."""
 
-import logging
 from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import islice
@@ -14,13 +13,15 @@ from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment,
 from actors.domain.records import KnownPayment, WriteResult
 from actors.domain.trouble import Trouble
 from actors.errors import FencedError, LedgerUnavailableError
+from actors.logs import get_logger
 from actors.messages.intake import FirstAmountsFound, Recorded
 from actors.messages.persistence import CommitDue, GetIncidents, GetUnwritten, Incidents, PersistenceMessage, Write
 from actors.messages.router import Adopt, Written
 from actors.messages.trouble import GetTrouble
+from actors.outages import TimedOutageReporter
 from actors.ports import PaymentStore, Recipient, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 COMMIT_BACKOFF = Backoff(first_s=0.02, longest_s=0.5)
 
@@ -59,6 +60,10 @@ class PersistenceActor(Actor):
         self._settled: Counter[str] = Counter()
         self._failures = 0
         self._trouble = Trouble("batches fail")
+        self._outage = TimedOutageReporter(logger, "writes wait for Postgres", runtime)
+        self._other_amounts = TimedOutageReporter(
+            logger, "a payment was offered with another amount: not charged", runtime
+        )
         self._commit_due = False
 
     def on_start(self) -> None:
@@ -138,12 +143,13 @@ class PersistenceActor(Actor):
             self._failures += 1
             self._trouble.failed(error, self._runtime.now_s())
             self._size.failed()
-            logger.warning("%d writes wait for Postgres (attempt %d): %s", self._waiting, self._failures, error)
+            self._outage.failed(writes_waiting=self._waiting, reason=str(error))
             if isinstance(error, FencedError):
                 self._note_disputes(error.disputed)
             return
         self._failures = 0
         self._trouble.succeeded()
+        self._outage.succeeded()
         self.progressed()
         self._size.committed(self._runtime.now_s() - started_s)
         self._drop(batch)
@@ -202,7 +208,10 @@ class PersistenceActor(Actor):
     def _note_disputes(self, disputed: Sequence[UUID]) -> None:
         self._disputes += len(disputed)
         for correlation_id in disputed:
-            logger.error("%s was charged more than once: the table dispute has the other charge", correlation_id)
+            logger.error(
+                "a payment was charged more than once: the table dispute has the other charge",
+                correlation_id=correlation_id,
+            )
 
     def _sort_out(self, claims: Sequence[Claim], known: Sequence[KnownPayment]) -> tuple[Payment, ...]:
         """Decide about ids that had a row: ours from before an interruption, somebody else's, or another amount.
@@ -235,13 +244,14 @@ class PersistenceActor(Actor):
 
     def _report(self, conflicts: list[Payment]) -> None:
         for payment in conflicts:
-            logger.warning(
-                "%s was offered with another amount, %s %s: not charged",
-                payment.correlation_id,
-                payment.money.decimal,
-                payment.currency,
+            self._other_amounts.occurred(
+                correlation_id=payment.correlation_id, amount=payment.money.decimal, currency=payment.currency
             )
         try:
             self._payments.report_conflicts(conflicts)
         except LedgerUnavailableError as error:
-            logger.warning("%d conflicting payments stand in the log alone: %s", len(conflicts), error)
+            logger.warning(
+                "amounts that were refused stand in the log alone",
+                refused=[f"{each.correlation_id}: {each.money.decimal} {each.currency}" for each in conflicts],
+                reason=str(error),
+            )

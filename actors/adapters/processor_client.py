@@ -1,6 +1,6 @@
 """Calls one payment processor over HTTP, by the contract of the event."""
 
-import logging
+import time
 from decimal import Decimal
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -16,8 +16,10 @@ from actors.domain.money import BRL
 from actors.domain.outcome import Outcome, outcome_of_status
 from actors.domain.payment import Payment, to_processor
 from actors.domain.records import LookUpAnswer, LookUpResult
+from actors.logs import get_logger
+from actors.outages import OutageReporter
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 KNOCK_S_MAX = 1.0
 """How long a processor that was down has for accepting a connection."""
@@ -62,6 +64,8 @@ class HttpProcessorClient:
         )
         self._look_up_end = f" HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n"
         self._default_currency = default_currency
+        event = "a processor tells of another payment than the one that it was asked for"
+        self._mismatches = OutageReporter(logger, event, time.monotonic, "error", host=parts.netloc)
         self._decoder = msgspec.json.Decoder(_Booked)
 
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
@@ -71,7 +75,7 @@ class HttpProcessorClient:
         except UnsentError:
             return Outcome.REFUSED
         except Exception as error:  # noqa: BLE001  # after any other error the payment may have arrived
-            logger.debug("charge of %s: %r", payment.correlation_id, error)
+            logger.debug("a charge has no answer", correlation_id=payment.correlation_id, reason=repr(error))
             return Outcome.UNKNOWN
         return outcome_of_status(status, body_is_empty=not answered)
 
@@ -95,13 +99,13 @@ class HttpProcessorClient:
             booked = self._decoder.decode(body)
             requested_at_ms = ms_from_iso(booked.requestedAt)
         except Exception as error:  # noqa: BLE001  # after any error nothing is known
-            logger.debug("look-up of %s: %r", correlation_id, error)
+            logger.debug("a look-up has no answer", correlation_id=correlation_id, reason=repr(error))
             return _NO_ANSWER
         if booked.correlationId != correlation_id:
-            logger.error("look-up of %s: the processor has answered %s", payment, booked)
+            self._mismatches.occurred(correlation_id=correlation_id, answered=str(booked))
             return _NO_ANSWER
         if (booked.amount, booked.currency or self._default_currency) != (payment.money.decimal, payment.currency):
-            logger.error("look-up of %s: the processor has booked %s", payment, booked)
+            self._mismatches.occurred(correlation_id=correlation_id, answered=str(booked))
             return LookUpAnswer(LookUpResult.MISMATCHED)
         return LookUpAnswer(LookUpResult.CHARGED, requested_at_ms)
 
@@ -109,7 +113,7 @@ class HttpProcessorClient:
         try:
             return self._health.ask() is not None
         except Exception as error:  # noqa: BLE001  # whatever went wrong, there is no usable answer
-            logger.debug("health of the processor: %r", error)
+            logger.debug("the processor does not tell its health", reason=repr(error))
             return False
 
     def close(self) -> None:
