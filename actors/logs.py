@@ -1,4 +1,4 @@
-"""Loggers: each line is an event, a fixed sentence or name, and fields. `actors.log_lines` says how lines are written."""
+"""Loggers, each line of which is an event, a fixed sentence or name, with fields. `actors.log_lines` writes them."""
 
 import logging
 import sys

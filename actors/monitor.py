@@ -114,7 +114,7 @@ class Monitor:
         while not self._is_stopped:
             try:
                 self.step()
-            except Exception:
+            except Exception:  # noqa: BLE001  # it is told
                 self._unnoted.occurred(exc_info=True)
             # Steps lie on whole seconds, so that those of all replicas are of the same seconds.
             self._runtime.sleep(STEP_S - self._runtime.now_ms() / 1000 % STEP_S)

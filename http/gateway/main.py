@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 
 import falcon
-from gunicorn.errors import AppImportError
+from gunicorn.arbiter import Arbiter
 
 from actors.errors import SettingsError
+from actors.logs import get_logger
 from actors.monitor import Monitor, PostAnswers
 from actors.overview import Overview
 from actors.replica import Replica
@@ -19,7 +20,7 @@ from gateway.app import create_app
 from gateway.payments import ACCEPTED
 from gateway.sampled_histogram import BOUNDS_S, SampledHistogram
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _replicas: list[Replica] = []
 """The one replica of this process, once it is started."""
@@ -33,17 +34,14 @@ def application(
     """Read the environment, start the actors of these parts, and build the application.
 
     Raises:
-        gunicorn.errors.AppImportError: the environment is not usable; gunicorn prints its message and ends.
+        SystemExit: the environment is not usable, which stands in the log; gunicorn ends.
     """
     try:
         settings = Settings.from_environment(os.environ)
-        logging.basicConfig(
-            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-        )
-        logging.getLogger("pykka").setLevel(logging.WARNING)
         parts = make_parts(settings)
     except SettingsError as error:
-        raise AppImportError(str(error)) from error
+        logger.critical("the settings are not usable", reason=str(error))
+        sys.exit(Arbiter.APP_LOAD_ERROR)
     if settings.allow_purge:
         logger.warning("ALLOW_PURGE=1: whoever reaches this gateway can delete all payments, without a token")
     system = System(settings, parts)
@@ -104,6 +102,6 @@ def drain() -> None:
 
 def _end_process(reason: str) -> None:
     # At once: gunicorn starts a new process, and all that was accepted is in the journal or in Postgres.
-    logger.critical("this process ends: %s", reason)
+    logger.critical("this process ends", reason=reason)
     logging.shutdown()
     os._exit(1)
