@@ -217,8 +217,7 @@ class IntakeActor(Actor):
         for reply, answer in replies:
             reply(answer)
         if group:
-            if self._refused.is_open:
-                self._refused.succeeded()
+            self._refused.succeeded()
             self._replayed.appended(len(group), replayed=False)
             self._untold += group
             # Each payment is written twice: a claim, and a settlement.

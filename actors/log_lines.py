@@ -5,8 +5,10 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any, TextIO
 from urllib.parse import unquote
+from uuid import UUID
 
 from structlog.contextvars import merge_contextvars
 from structlog.dev import ConsoleRenderer, plain_traceback
@@ -71,9 +73,9 @@ class LineFormatter(ProcessorFormatter):
             }
             if replica:
                 common["replica"] = replica
-            return common | event
+            return {**common, **{name: _plain(value) for name, value in event.items()}}
 
-        rendering: list[Processor] = [format_exc_info, JSONRenderer(default=str)]
+        rendering: list[Processor] = [format_exc_info, JSONRenderer(separators=(",", ":"), default=str)]
         if not as_json:
             rendering = [ConsoleRenderer(colors=in_colours, exception_formatter=plain_traceback, sort_keys=False)]
         super().__init__(
@@ -101,3 +103,7 @@ def configure(settings: LogSettings, environment: Mapping[str, str], stream: Tex
     logging.captureWarnings(capture=True)
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, UUID | Decimal) else value

@@ -100,7 +100,7 @@ RULES = {
     "actors.overview": Rule((*SHARED_BY_ACTORS, "actors.monitor", "actors.summaries"), never=DRIVERS),
     "actors.summaries": Rule(DOWN_TO_PORTS, never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
-    "actors.actor": Rule(("actors.errors",), never=drivers_except("time")),
+    "actors.actor": Rule(("actors.errors", "actors.logs"), never=drivers_except("time")),
     "actors.look_ups": Rule(DOWN_TO_PORTS, never=DRIVERS),
     "actors.processor": Rule((*SHARED_BY_ACTORS, "actors.look_ups"), never=DRIVERS),
     "actors.timer": Rule(("actors.ports",), never=DRIVERS),
@@ -256,7 +256,10 @@ def test_a_planted_violation_is_found(tmp_path: Path, file: str, source: str, im
     [
         ("actors/domain/lifecycle.py", "from http import HTTPStatus\nfrom actors.domain.outcome import Outcome"),
         ("actors/domain/lifecycle.py", "from . import outcome\nfrom ..errors import FielError"),
-        ("actors/router.py", "from actors.logs import get_logger\nfrom actors.actor import Actor\nfrom actors.messages.intake import Want"),
+        (
+            "actors/router.py",
+            "from actors.logs import get_logger\nfrom actors.actor import Actor\nfrom actors.messages.intake import Want",
+        ),
         ("actors/adapters/postgres/payments.py", "import psycopg\nfrom actors.domain.records import Beat"),
         ("actors/system.py", "import gevent\nfrom actors.adapters.postgres.payments import PostgresPayments"),
         ("http/gateway/main.py", "from actors.system import System\nfrom gateway.app import create_app"),

@@ -13,7 +13,7 @@ from actors.errors import LedgerUnavailableError
 from actors.messages.router import Adopt
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, READING, Recorder, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, payment
 
 ALL = AdoptionRoom(1000)
 

@@ -11,7 +11,7 @@ from actors.messages.router import Adopt, BeginAdoption, EndAdoption
 from actors.takeover import ADOPTED_AT_ONCE_MAX, TAKEN_AT_ONCE_MAX, Takeover
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, READING, Recorder, both, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, both, payment
 from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
 
 
