@@ -10,14 +10,19 @@ from typing import Any, TextIO
 from urllib.parse import unquote
 from uuid import UUID
 
-from structlog.contextvars import merge_contextvars
-from structlog.dev import ConsoleRenderer, plain_traceback
-from structlog.processors import JSONRenderer, format_exc_info
-from structlog.stdlib import ProcessorFormatter
-from structlog.typing import EventDict, Processor, WrappedLogger
-
 from actors.domain.instant import iso_from_ms
 from actors.log_settings import LogFormat, LogSettings
+from actors.logs import (
+    ConsoleRenderer,
+    EventDict,
+    JSONRenderer,
+    Processor,
+    ProcessorFormatter,
+    WrappedLogger,
+    format_exc_info,
+    merge_contextvars,
+    plain_traceback,
+)
 
 SECRET_CHARACTERS_MIN = 8
 """A shorter secret is hidden in addresses and assignments alone: it might be a part of any word."""

@@ -1,4 +1,7 @@
-"""Loggers, each line of which is an event, a fixed sentence or name, with fields. `actors.log_lines` writes them."""
+"""Loggers, each line of which is an event, a fixed sentence or name, with fields. `actors.log_lines` writes them.
+
+All that is used of structlog is imported from here, so that nobody imports it with what it only decorates with.
+"""
 
 import logging
 import sys
@@ -23,8 +26,26 @@ def _import_structlog() -> None:
 _import_structlog()
 
 import structlog  # noqa: E402  # with its decorations hidden
-from structlog.contextvars import merge_contextvars  # noqa: E402
+from structlog.contextvars import bound_contextvars, merge_contextvars  # noqa: E402
+from structlog.dev import ConsoleRenderer, plain_traceback  # noqa: E402
+from structlog.processors import JSONRenderer, format_exc_info  # noqa: E402
 from structlog.stdlib import BoundLogger, ProcessorFormatter, filter_by_level  # noqa: E402
+from structlog.typing import EventDict, Processor, WrappedLogger  # noqa: E402
+
+__all__ = [
+    "BoundLogger",
+    "ConsoleRenderer",
+    "EventDict",
+    "JSONRenderer",
+    "Processor",
+    "ProcessorFormatter",
+    "WrappedLogger",
+    "bound_contextvars",
+    "format_exc_info",
+    "get_logger",
+    "merge_contextvars",
+    "plain_traceback",
+]
 
 _PROCESSORS = (filter_by_level, merge_contextvars, ProcessorFormatter.wrap_for_formatter)
 

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from structlog.stdlib import BoundLogger
-
 from actors.domain.outage_log import REMIND_S, OutageLog, OutageNews, Turn
+from actors.logs import BoundLogger
 from actors.ports import Runtime
 
 CHECK_S = 5.0

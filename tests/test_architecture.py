@@ -68,10 +68,11 @@ RULES = {
     "actors.messages": Rule(("actors.domain", "actors.messages.trouble"), foreign=PURE),
     "actors.ports": Rule(DOMAIN, foreign=PURE),
     "actors.settings": Rule(DOMAIN, never=DRIVERS),
+    "actors.trace_settings": Rule(DOMAIN, never=DRIVERS),
     "actors.logs": Rule((), never=DRIVERS),
-    "actors.outages": Rule((*DOMAIN, "actors.ports"), never=DRIVERS),
+    "actors.outages": Rule((*DOMAIN, "actors.logs", "actors.ports"), never=DRIVERS),
     "actors.log_settings": Rule((*DOMAIN, "actors.settings"), never=DRIVERS),
-    "actors.log_lines": Rule((*DOMAIN, "actors.log_settings"), never=DRIVERS),
+    "actors.log_lines": Rule((*DOMAIN, "actors.logs", "actors.log_settings"), never=DRIVERS),
     "actors.adapters": Rule((*DOWN_TO_PORTS, "actors.adapters"), never=("pykka",)),
     "actors.adapters.journal": Rule(
         (*DOWN_TO_PORTS, "actors.adapters.journal"), never=("pykka", *drivers_except("gevent", "time"))
@@ -258,7 +259,7 @@ def test_a_planted_violation_is_found(tmp_path: Path, file: str, source: str, im
         ("actors/domain/lifecycle.py", "from . import outcome\nfrom ..errors import FielError"),
         (
             "actors/router.py",
-            "from actors.logs import get_logger\nfrom actors.actor import Actor\nfrom actors.messages.intake import Want",
+            "from actors.logs import get_logger\nfrom actors.actor import Actor",
         ),
         ("actors/adapters/postgres/payments.py", "import psycopg\nfrom actors.domain.records import Beat"),
         ("actors/system.py", "import gevent\nfrom actors.adapters.postgres.payments import PostgresPayments"),

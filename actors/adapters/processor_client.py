@@ -1,6 +1,7 @@
 """Calls one payment processor over HTTP, by the contract of the event."""
 
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -24,6 +25,10 @@ logger = get_logger(__name__)
 KNOCK_S_MAX = 1.0
 """How long a processor that was down has for accepting a connection."""
 _NO_ANSWER = LookUpAnswer(LookUpResult.NO_ANSWER)
+
+
+def _no_fields() -> str:
+    return ""
 
 
 class _Booked(msgspec.Struct):
@@ -62,7 +67,9 @@ class HttpProcessorClient:
         self._charge_head = (
             f"POST /payments HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\nContent-Length: "
         )
-        self._look_up_end = f" HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n"
+        self._look_up_end = f" HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        self.more_fields: Callable[[], str] = _no_fields
+        """Makes further fields of the heads of charges and look-ups, each with the end of its line."""
         self._default_currency = default_currency
         event = "a processor tells of another payment than the one that it was asked for"
         self._mismatches = OutageReporter(logger, event, time.monotonic, "error", host=parts.netloc)
@@ -71,7 +78,9 @@ class HttpProcessorClient:
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
         body = to_processor(payment, requested_at_ms, self._default_currency)
         try:
-            status, answered = self._charges.call(f"{self._charge_head}{len(body)}\r\n\r\n{body}".encode())
+            status, answered = self._charges.call(
+                f"{self._charge_head}{len(body)}\r\n{self.more_fields()}\r\n{body}".encode()
+            )
         except UnsentError:
             return Outcome.REFUSED
         except Exception as error:  # noqa: BLE001  # after any other error the payment may have arrived
@@ -89,7 +98,9 @@ class HttpProcessorClient:
     def look_up(self, payment: Payment) -> LookUpAnswer:
         correlation_id = payment.correlation_id
         try:
-            status, body = self._look_ups.call(f"GET /payments/{correlation_id}{self._look_up_end}".encode())
+            status, body = self._look_ups.call(
+                f"GET /payments/{correlation_id}{self._look_up_end}{self.more_fields()}\r\n".encode()
+            )
             # The processor's own answer has no body, or tells in JSON what is missing. A page that says "not found"
             # comes from something in front of it, which knows nothing of payments.
             if status == 404 and body[:1] in {b"", b"{"}:  # noqa: PLR2004  # an HTTP status

@@ -5,8 +5,8 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import falcon
-from structlog.contextvars import bound_contextvars
 
+from actors.logs import bound_contextvars
 from gateway.request_ids import request_id_of, trace_id_of
 
 
@@ -26,7 +26,7 @@ class GatewayApp(falcon.App[falcon.Request, falcon.Response]):
         ids = {"request_id": request_id_of(env), "trace_id": trace_id_of(env)}
         request_id = ids["request_id"]
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:  # noqa: ANN401  # as in PEP 3333
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:  # noqa: ANN401  # as in PEP 3333
             if request_id is not None:
                 headers.append(("x-request-id", request_id))
             return start_response(status, headers, *([exc_info] if exc_info else []))

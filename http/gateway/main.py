@@ -5,8 +5,10 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+from wsgiref.types import WSGIApplication
 
-import falcon
 from gunicorn.arbiter import Arbiter
 
 from actors.errors import SettingsError
@@ -15,22 +17,31 @@ from actors.monitor import Monitor, PostAnswers
 from actors.overview import Overview
 from actors.replica import Replica
 from actors.settings import Settings
-from actors.system import Parts, System, production_parts
+from actors.system import Parts, System, production_parts, production_tracing
 from gateway.app import create_app
 from gateway.payments import ACCEPTED
 from gateway.sampled_histogram import BOUNDS_S, SampledHistogram
+from gateway.traced_app import TracedApp
 
 logger = get_logger(__name__)
+
+
+class Closable(Protocol):
+    """What is closed at the end."""
+
+    def close(self) -> None:
+        """Close it."""
+
 
 _replicas: list[Replica] = []
 """The one replica of this process, once it is started."""
 _monitors: list[Monitor] = []
 """What watches it."""
+_tracings: list[Closable] = []
+"""What exports its traces, if anything does."""
 
 
-def application(
-    make_parts: Callable[[Settings], Parts] = production_parts,
-) -> falcon.App[falcon.Request, falcon.Response]:
+def application(make_parts: Callable[[Settings], Parts] = production_parts) -> WSGIApplication:
     """Read the environment, start the actors of these parts, and build the application.
 
     Raises:
@@ -39,11 +50,15 @@ def application(
     try:
         settings = Settings.from_environment(os.environ)
         parts = make_parts(settings)
+        tracing = production_tracing(settings, os.environ, parts.runtime)
     except SettingsError as error:
         logger.critical("the settings are not usable", reason=str(error))
         sys.exit(Arbiter.APP_LOAD_ERROR)
     if settings.allow_purge:
         logger.warning("ALLOW_PURGE=1: whoever reaches this gateway can delete all payments, without a token")
+    if tracing is not None:
+        parts = replace(parts, clients=tracing.clients(parts.clients))
+        _tracings.append(tracing)
     system = System(settings, parts)
     replica = Replica(system, _end_process)
     answers, acceptance = Counter[str](), SampledHistogram()
@@ -68,7 +83,7 @@ def application(
     monitor.start()
     _replicas.append(replica)
     _monitors.append(monitor)
-    return create_app(
+    app = create_app(
         replica,
         system.queries,
         system.resolutions,
@@ -84,6 +99,7 @@ def application(
         answers=answers,
         acceptance=acceptance,
     )
+    return app if tracing is None else TracedApp(app, tracing)
 
 
 def begin_drain() -> None:
@@ -98,6 +114,8 @@ def drain() -> None:
         _monitors.pop().stop()
     while _replicas:
         _replicas.pop().drain()
+    while _tracings:
+        _tracings.pop().close()
 
 
 def _end_process(reason: str) -> None:

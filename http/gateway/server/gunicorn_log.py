@@ -2,7 +2,6 @@
 
 import os
 from datetime import timedelta
-from types import TracebackType
 from typing import Any
 
 import gevent
@@ -47,8 +46,8 @@ class GatewayLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 def log_errors_of_greenlets() -> None:
     """Let errors that end a greenlet be lines of the log, which gevent would print to stderr."""
 
-    def tell(context: object, kind: Any, error: Any, trace: TracebackType | None) -> None:
+    def tell(context: object, *error: object) -> None:
         # The event loop itself must not wait for a lock of `logging`.
-        gevent.spawn(logger.error, "a greenlet failed", greenlet=repr(context), exc_info=(kind, error, trace))
+        gevent.spawn(logger.error, "a greenlet failed", greenlet=repr(context), exc_info=error)
 
-    gevent.get_hub().print_exception = tell  # type: ignore[method-assign]  # as gevent describes it
+    gevent.get_hub().print_exception = tell  # type: ignore[assignment, method-assign]  # as gevent describes it
