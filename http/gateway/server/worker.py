@@ -138,7 +138,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     ) -> None:
         """Answer what cannot be parsed, and what the application fails at, with problem details."""
         status = status_of(exc)
-        asked = (getattr(req, "method", None) or "?", getattr(req, "uri", None) or "?")
+        asked = (getattr(req, "method", None) or "-", getattr(req, "uri", None) or "-")
         if is_own := status is HTTPStatus.INTERNAL_SERVER_ERROR:
             self._requests.failed(*asked, exc)
         else:
