@@ -29,8 +29,8 @@ SECRET_CHARACTERS_MIN = 8
 HIDDEN = "***"
 _IN_ADDRESS = re.compile(r"(://[^\s/?#@\"':]*:)[^\s/?#\"']*(?=@)")
 _ASSIGNED = re.compile(r"((?:password|passwd|token|secret)\s*=\s*)('[^']*'|[^\s'\"&,;)]+)", re.IGNORECASE)
-_QUIET = {"pykka": logging.WARNING}
-"""Libraries that tell more than anybody wants to know."""
+_QUIET = {"pykka": logging.WARNING, "opentelemetry.exporter": logging.CRITICAL}
+"""Libraries that tell more than anybody wants to know; what cannot be exported is told by `actors.adapters.tracing`."""
 
 
 class Secrets:

@@ -12,10 +12,17 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 
+from actors.errors import SettingsError
+from actors.log_lines import configure
+from actors.log_settings import LogSettings
+from actors.logs import get_logger
 from ops import OpsError
+
+logger = get_logger("ops.migrate")
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -134,15 +141,24 @@ def _one_line(error: psycopg.Error) -> str:
 
 
 def main() -> None:
-    """Migrate the database at `DATABASE_URL`, and print the name of each migration that was applied."""
+    """Migrate the database at `DATABASE_URL`, and log each migration that was applied, as a replica logs."""
     database_url = os.environ.get("DATABASE_URL")
+    try:
+        configure(LogSettings.from_environment(os.environ), os.environ)
+    except SettingsError as error:
+        sys.exit(f"ops.migrate: {error}")
     if not database_url:
-        sys.exit("ops.migrate: DATABASE_URL is not set: name a database, as in postgresql://user:password@host/name")
+        _refuse("DATABASE_URL is not set: name a database, as in postgresql://user:password@host/name")
     try:
         for name in migrate(database_url):
-            print(f"applied {name}")  # noqa: T201 - a command speaks to its user
+            logger.info("a migration was applied", migration=name)
     except OpsError as error:
-        sys.exit(f"ops.migrate: {error}")
+        _refuse(str(error))
+
+
+def _refuse(reason: str) -> NoReturn:
+    logger.critical("the database is not migrated", reason=reason)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

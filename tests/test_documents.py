@@ -16,6 +16,7 @@ from actors.domain.routing import Routes
 from actors.log_settings import LogSettings
 from actors.settings import DEFAULT_PROCESSORS, Settings, bind_addresses, host_name
 from gateway.problem_types import ProblemType
+from actors.trace_settings import exports_traces
 from ops.stack.settings import parse_stack_options
 
 ROOT = Path(__file__).parent.parent
@@ -128,6 +129,7 @@ def test_the_settings_are_those_that_the_code_reads() -> None:
     environment = ReadVariables()
     Settings.from_environment(environment)
     LogSettings.from_environment(environment)
+    exports_traces(environment)
     bind_addresses(environment)
     parse_stack_options([], environment)
     assert set(documented_settings()) == environment.names.union(variables_read_directly())
