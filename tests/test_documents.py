@@ -15,8 +15,8 @@ from actors.domain.retries import RetryLimits
 from actors.domain.routing import Routes
 from actors.log_settings import LogSettings
 from actors.settings import DEFAULT_PROCESSORS, Settings, bind_addresses, host_name
-from gateway.problem_types import ProblemType
 from actors.trace_settings import exports_traces
+from gateway.problem_types import ProblemType
 from ops.stack.settings import parse_stack_options
 
 ROOT = Path(__file__).parent.parent
