@@ -2,7 +2,6 @@
 
 import abc
 import contextlib
-import logging
 import sys
 import time
 from math import inf
@@ -15,8 +14,9 @@ from pykka import messages
 from actors.domain.level import Level
 from actors.errors import GatewayUnavailableError, MailboxFullError
 from actors.inbox import BoundedInbox
+from actors.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 EXITS = (KeyboardInterrupt, SystemExit, GreenletExit)
 """Exceptions that end more than the actor that they are raised in."""
@@ -186,7 +186,7 @@ class Address:
             if self._ref is not None:
                 self._ref.tell(message)
         except pykka.ActorDeadError:
-            logger.debug("%s has ended: %r is not delivered", self.name, message)
+            logger.debug("an actor has ended, and a message is not delivered", actor=self.name, message=repr(message))
 
     def ask(self, message: object, timeout_s: float) -> Any:  # noqa: ANN401  # as in the protocol
         """Send a message and wait for the answer, as `actors.ports.Recipient` describes it."""

@@ -1,14 +1,15 @@
 """Takes up the rows that an earlier run of this replica has left, a page at a time."""
 
-import logging
 from dataclasses import dataclass
 
 from actors.domain.records import FIRST, Position
 from actors.domain.work import AdoptionRoom
+from actors.logs import get_logger
 from actors.messages.router import Adopt
-from actors.ports import LeaseStore, Recipient
+from actors.outages import TimedOutageReporter
+from actors.ports import LeaseStore, Recipient, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -28,8 +29,9 @@ class EarlierRows:
     they were left out first.
     """
 
-    def __init__(self, leases: LeaseStore, router: Recipient) -> None:
+    def __init__(self, leases: LeaseStore, router: Recipient, runtime: Runtime) -> None:
         self._leases = leases
+        self._found = TimedOutageReporter(logger, "payments of an earlier run are not settled yet", runtime, "info")
         self._router = router
         self._cursors: list[_Cursor] = []
         """Those that are not at their end."""
@@ -60,7 +62,7 @@ class EarlierRows:
             if given < room.count and cursor.named not in room.full:
                 given += self._read(cursor, room.count - given)
         if given:
-            logger.info("%d payments of an earlier run are not settled yet", given)
+            self._found.occurred(given)
         return given
 
     def _part(self, full: frozenset[str]) -> None:

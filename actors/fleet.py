@@ -1,15 +1,16 @@
 """Watches the other replicas: which of them live, and whether their clocks agree with the own one."""
 
-import logging
 from collections.abc import Set as AbstractSet
 from math import inf
 
 from actors.domain.lease_watch import LEASE_S, LeaseWatch
 from actors.domain.records import ReplicaState
 from actors.domain.wall_clock import SKEW_MS_MAX
+from actors.logs import get_logger
+from actors.outages import OutageReporter
 from actors.ports import LeaseStore, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 CLOCKS_S = 1.0
 """How long a replica that joins waits for a beat of others, where none of their clocks shows that its own is right."""
@@ -24,6 +25,7 @@ class Fleet:
     def __init__(self, leases: LeaseStore, runtime: Runtime) -> None:
         self._leases = leases
         self._runtime = runtime
+        self._clocks = OutageReporter(logger, "clocks disagree", runtime.now_s, "error")
         self._watch = LeaseWatch()
         self._others: tuple[ReplicaState, ...] = ()
         """All other replicas, as they were at the last look."""
@@ -43,7 +45,7 @@ class Fleet:
     def expel(self) -> None:
         """End the leases of replicas that stand still."""
         if still := self._watch.standing_still(self._runtime.now_s()):
-            logger.warning("replicas that stand still lose their leases: %s", ", ".join(each.name for each in still))
+            logger.warning("replicas that stand still lose their leases", replicas=[each.name for each in still])
             self._leases.expel(still)
 
     @property
@@ -81,6 +83,7 @@ class Fleet:
         self._runtime.sample_clock()
         before, self._trouble = self._trouble, self._runtime.clock.trouble
         if self._trouble is not None and before is None:
-            logger.error("clocks disagree: %s", self._trouble)
-        elif self._trouble is None and before is not None:
-            logger.warning("clocks agree again")
+            self._clocks.failed(reason=self._trouble)
+        elif self._trouble is None:
+            self._clocks.succeeded()
+        self._clocks.check()

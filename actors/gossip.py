@@ -1,6 +1,5 @@
 """Gossip: tells the other replicas which payments were accepted, and asks them about ids that are not known here."""
 
-import logging
 from collections.abc import Sequence
 from typing import assert_never
 from uuid import UUID
@@ -13,6 +12,7 @@ from actors.domain.trouble import Trouble
 from actors.domain.way_questions import WayAnswer, WayQuestion, WayQuestions
 from actors.errors import GatewayUnavailableError, PeersUnavailableError
 from actors.known_here import ASK_S_MAX, KnownHere, known_here
+from actors.logs import get_logger
 from actors.messages.gossip import (
     AnswersDue,
     AskPeers,
@@ -30,7 +30,7 @@ from actors.messages.router import GetWay
 from actors.messages.trouble import GetTrouble
 from actors.ports import JournalShelf, PeerChannel, Recipient, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 EXCHANGE_S = 0.25
 """Time between two exchanges with the other replicas."""
@@ -142,7 +142,9 @@ class GossipActor(Actor):
             if news:
                 self._channel.tell(news)
         except PeersUnavailableError as error:
-            logger.debug("%d payments wait to be told to the other replicas: %s", len(self._accepted), error)
+            logger.debug(
+                "payments wait to be told to the other replicas", payments=len(self._accepted), reason=str(error)
+            )
             self._trouble.failed(error, self._runtime.now_s())
             return
         self._trouble.succeeded()
@@ -172,7 +174,7 @@ class GossipActor(Actor):
                 for each in asked[-WAYS_MAX:]
             )
         except GatewayUnavailableError as error:
-            logger.debug("other replicas are not told of %d payments: %s", len(asked), error)
+            logger.debug("other replicas are not told of payments", payments=len(asked), reason=str(error))
             return ()
 
     def _answer(self, questions: Sequence[PeerQuestion]) -> tuple[tuple[PeerAnswer, ...], list[Payment]]:
@@ -188,7 +190,7 @@ class GossipActor(Actor):
         try:
             known = known_here(self._intake, self._router, asked)
         except GatewayUnavailableError as error:
-            logger.debug("other replicas are not answered about %d ids: %s", len(asked), error)
+            logger.debug("other replicas are not answered about ids", ids=len(asked), reason=str(error))
             return (), []
         answers = (
             PeerAnswer(each.asker, each.number, tuple(one for one in each.correlation_ids if one not in known))

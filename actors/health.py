@@ -1,6 +1,5 @@
 """Health: asks the processors for their health on behalf of all replicas, and shares what the replicas know of them."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
@@ -19,6 +18,7 @@ from actors.domain.quorum import (
 from actors.domain.records import PollLease, ProcessorHealth
 from actors.domain.trouble import Trouble
 from actors.errors import HealthUnavailableError
+from actors.logs import get_logger
 from actors.messages.health import (
     BreakerChanged,
     DelaySeen,
@@ -40,9 +40,10 @@ from actors.messages.processor import (
     TurnedAwayElsewhere,
 )
 from actors.messages.trouble import GetTrouble
+from actors.outages import OutageReporter
 from actors.ports import HealthBoard, HealthProbe, Recipient, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 READ_S = 0.25
 """Time between two exchanges with the board while all breakers are closed."""
@@ -121,6 +122,7 @@ class HealthActor(Actor):
         self._heard: tuple[Opinion, ...] = ()
         """What the other replicas say; nothing where the last exchange failed."""
         self._trouble = Trouble("opinions are not exchanged")
+        self._outage = OutageReporter(logger, "Redis does not share what replicas know", runtime.now_s)
         self._read_at_s = -inf
         self._hurried_until_s = -inf
 
@@ -171,12 +173,12 @@ class HealthActor(Actor):
             for name, opinion in own.items():
                 self._compare(opinion, [each for each in shared.opinions if each.processor == name])
                 self._poll_if_due(name, leases.get(name), began_s)
-            if self._trouble.succeeded():
-                logger.warning("shared health is back")
+            self._trouble.succeeded()
+            self._outage.succeeded()
         except HealthUnavailableError as error:
             self._heard = ()
-            if self._trouble.failed(error, began_s):
-                logger.warning("shared health is gone: %s", error)
+            self._trouble.failed(error, began_s)
+            self._outage.failed(reason=str(error))
 
     def _note_read(self, began_s: float) -> None:
         """Note that the board was read. After a gap, wait as if another replica had just taken a lease."""
@@ -254,7 +256,7 @@ class HealthActor(Actor):
             if answer is not None:
                 self._board.publish(answer)
         except HealthUnavailableError as error:
-            logger.debug("the health of %s is not shared: %s", name, error)
+            logger.debug("the health of a processor is not shared", processor=name, reason=str(error))
         finally:
             self.tell_self(PollEnded(name))
 

@@ -1,6 +1,5 @@
 """The intake: makes payments durable in groups, answers clients, and gives the router as many payments as it wants."""
 
-import logging
 from collections.abc import Callable
 from typing import assert_never
 
@@ -12,6 +11,7 @@ from actors.domain.level import Level
 from actors.domain.payment import Payment
 from actors.domain.replayed_runs import ReplayedRuns
 from actors.errors import JournalUnavailableError
+from actors.logs import get_logger
 from actors.messages.gossip import Spread
 from actors.messages.intake import (
     ANSWERS,
@@ -33,9 +33,10 @@ from actors.messages.intake import (
     Want,
 )
 from actors.messages.router import Route
+from actors.outages import TimedOutageReporter
 from actors.ports import Journal, Recipient, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 GROUP_MAX = 256
 """Payments that one write and one sync make durable."""
@@ -91,6 +92,9 @@ class IntakeActor(Actor):
         self._replies: list[tuple[Callable[[AcceptAnswer], None], AcceptAnswer]] = []
         self._untold: list[Payment] = []
         """Payments that the other replicas have not been told of."""
+        self._refused = TimedOutageReporter(logger, "payments are refused: the journal fails", runtime, "error")
+        self._unreadable = TimedOutageReporter(logger, "payments wait: the journal cannot be read", runtime)
+        self._left_there = TimedOutageReporter(logger, "payments of another journal stay there", runtime)
 
     def on_start(self) -> None:
         """Let everything that the journal of an earlier run holds wait for the router."""
@@ -102,7 +106,7 @@ class IntakeActor(Actor):
                 self.let_others_run()
         self._replayed.appended(found, replayed=True)
         if found:
-            logger.info("the journal holds %d payments of an earlier run", found)
+            logger.info("the journal holds payments of an earlier run", payments=found)
             self._order_delivery()
 
     def on_receive(self, message: IntakeMessage) -> object:  # noqa: C901, PLR0912  # one line for each message
@@ -189,8 +193,9 @@ class IntakeActor(Actor):
         try:
             self._journal.append(payments)
         except JournalUnavailableError as error:
-            logger.warning("%d payments of another journal stay there: %s", len(payments), error)
+            self._left_there.failed(len(payments), reason=str(error))
             return False
+        self._left_there.succeeded()
         self._taken_over += len(payments)
         self._replayed.appended(len(payments), replayed=True)
         for payment in payments:
@@ -205,7 +210,7 @@ class IntakeActor(Actor):
             if group:
                 self._journal.append(group)
         except JournalUnavailableError as error:
-            logger.error("%d payments are refused: %s", len(group), error)  # noqa: TRY400  # the cause is in the message
+            self._refused.failed(len(group), reason=str(error))
             for payment in group:
                 self._amounts.forget(payment)
             for reply, _ in replies:
@@ -214,6 +219,7 @@ class IntakeActor(Actor):
         for reply, answer in replies:
             reply(answer)
         if group:
+            self._refused.succeeded()
             self._replayed.appended(len(group), replayed=False)
             self._untold += group
             # Each payment is written twice: a claim, and a settlement.
@@ -237,9 +243,10 @@ class IntakeActor(Actor):
         try:
             payments = self._journal.take(min(self._wanted, DELIVERY_MAX, alike))
         except JournalUnavailableError as error:
-            logger.warning("%d payments wait in the journal: %s", self._journal.waiting, error)
+            self._unreadable.failed(payments_waiting=self._journal.waiting, reason=str(error))
             self._order_delivery(UNREADABLE_S)
             return
+        self._unreadable.succeeded()
         self._wanted -= len(payments)
         # Where records were damaged, nobody knows which of the others were taken instead.
         replayed = replayed or waiting - self._journal.waiting > len(payments)

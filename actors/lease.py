@@ -1,6 +1,5 @@
 """The lease: renews this replica's right to charge in Postgres, and publishes how far its settlements are complete."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import assert_never
@@ -13,17 +12,19 @@ from actors.domain.work import AdoptionRoom
 from actors.earlier_rows import EarlierRows
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
 from actors.fleet import Fleet
+from actors.logs import get_logger
 from actors.messages.intake import FirstAmountsFound, in_chunks
 from actors.messages.lease import BeatDue, GetLivingCount, LeaseMessage, Leave
 from actors.messages.processor import GetUnreported, LeaseRenewed
 from actors.messages.router import GetUncommitted, StoreChanged
 from actors.messages.trouble import GetTrouble
+from actors.outages import OutageReporter
 from actors.ports import JournalShelf, LeaseStore, PaymentStore, Recipient, Runtime
 from actors.resolver import Resolver
 from actors.store_watch import StoreMemory, StoreWatch
 from actors.takeover import Takeover
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 BEAT_S = 0.25
 """Time between two heartbeats, each of which renews the lease and publishes the watermarks."""
@@ -66,8 +67,10 @@ class LeaseActor(Actor):
         self._router = router
         self._processors = processors
         self._intake = intake
-        self._takeover = Takeover(leases=leases, router=router, intake=intake, shelf=shelf, progressed=self._keep_lease)
-        self._earlier_rows = EarlierRows(leases, router)
+        self._takeover = Takeover(
+            leases=leases, router=router, intake=intake, shelf=shelf, progressed=self._keep_lease, runtime=runtime
+        )
+        self._earlier_rows = EarlierRows(leases, router, runtime)
         self._fleet = Fleet(leases, runtime)
         self._resolver = resolver
         self._store = StoreWatch(leases, memory, runtime)
@@ -82,6 +85,7 @@ class LeaseActor(Actor):
         """Whether others are told to take up what is left under this name, since the clock is wrong."""
         self._left = False
         self._trouble = Trouble("the lease is not renewed")
+        self._outage = OutageReporter(logger, "the lease is not renewed", runtime.now_s)
         self._purge_told = False
         self._leased_since_s: float | None = None
         self._renewed_at_s = 0.0
@@ -122,7 +126,7 @@ class LeaseActor(Actor):
         except LedgerUnavailableError as error:
             self._leased_since_s = None
             self._trouble.failed(error, self._runtime.now_s())
-            logger.warning("the lease is not renewed: %s", error)
+            self._outage.failed(reason=str(error))
         if generation != self._generation and not self._purge_told:
             self._runtime.spawn(self._purged)
         self._purge_told = generation != self._generation
@@ -196,7 +200,7 @@ class LeaseActor(Actor):
         try:
             self._leases.retire(self._registration.epoch, self._uncommitted())
         except LedgerUnavailableError as error:
-            logger.warning("the lease ends by itself: %s", error)
+            logger.warning("the lease ends by itself", reason=str(error))
 
     def _join(self) -> int:
         self._fleet.look()
@@ -270,6 +274,7 @@ class LeaseActor(Actor):
 
     def _renewed(self, until_s: float) -> None:
         self._trouble.succeeded()
+        self._outage.succeeded()
         self._store.remember()
         self._renewed_at_s = self._runtime.now_s()
         if self._leased_since_s is None:

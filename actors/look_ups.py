@@ -1,6 +1,5 @@
 """Asks one processor which payments it has charged, a few at once."""
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -12,9 +11,10 @@ from actors.domain.payment import Payment
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.rate_limiter import RateLimiter, RateLimits
 from actors.domain.records import LookUpAnswer, LookUpResult
+from actors.logs import get_logger
 from actors.ports import ProcessorClient, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 LOOK_UPS_MAX = 16
 """Look-ups under way at once."""
@@ -160,7 +160,10 @@ class LookUps:
             self._is_doubted = False
         elif not self._is_doubted:
             self._is_doubted = True
-            logger.warning("%s answers 404 to look-ups and nothing to health calls: it is not believed", self._name)
+            logger.warning(
+                "the processor answers 404 to look-ups and nothing to health calls: it is not believed",
+                processor=self._name,
+            )
 
     def _end(self, payment: Payment, answer: LookUpAnswer, asked_at_s: float) -> LookUpEnded:
         key, horizon_s = payment.correlation_id, self._delay.horizon_s(self._runtime.now_s())

@@ -4,7 +4,6 @@ It stands beside the actors, so that it tells of a replica that starts, purges o
 it.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,13 +16,15 @@ from actors.domain.replica_status import ReplicaStatus, ReplicaUsage, SeenProces
 from actors.domain.seconds import KEPT_S, Second
 from actors.domain.version import VERSION
 from actors.errors import GatewayUnavailableError, StatusUnavailableError
+from actors.logs import get_logger
 from actors.messages.persistence import Incidents
 from actors.messages.processor import ProcessorStatus
 from actors.messages.router import RouterStats
+from actors.outages import OutageReporter
 from actors.ports import Runtime, StatusBoard
 from actors.readiness import Readiness
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 STEP_S = 1.0
 HAPPENINGS_MAX = 50
@@ -91,6 +92,7 @@ class Monitor:
         self._untold_seconds: deque[Second] = deque(maxlen=KEPT_S)
         self._untold_happenings: deque[Happening] = deque(maxlen=HAPPENINGS_MAX)
         self._is_stopped = False
+        self._unnoted = OutageReporter(logger, "the state of this replica could not be noted", runtime.now_s, "error")
 
     def start(self) -> None:
         """Begin to note, in the background."""
@@ -112,8 +114,8 @@ class Monitor:
         while not self._is_stopped:
             try:
                 self.step()
-            except Exception:
-                logger.exception("the state of this replica could not be noted")
+            except Exception:  # noqa: BLE001  # it is told
+                self._unnoted.occurred(exc_info=True)
             # Steps lie on whole seconds, so that those of all replicas are of the same seconds.
             self._runtime.sleep(STEP_S - self._runtime.now_ms() / 1000 % STEP_S)
 
@@ -139,7 +141,7 @@ class Monitor:
         try:
             self._board.tell(status, list(self._untold_seconds), list(self._untold_happenings))
         except StatusUnavailableError as error:
-            logger.debug("the state of this replica is not shared: %s", error)
+            logger.debug("the state of this replica is not shared", reason=str(error))
             return
         self._untold_seconds.clear()
         self._untold_happenings.clear()

@@ -1,11 +1,10 @@
 """Tells whether another process has the name of this replica."""
 
-import logging
-
 from actors.domain.lease_watch import LeaseWatch
+from actors.logs import get_logger
 from actors.ports import LeaseStore, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 TELL_S = 60.0
 """Time between two lines of the log about a name that another process has."""
@@ -40,9 +39,9 @@ class OwnName:
             return True
         self.trouble = f"another process has the name {holder.name!r}: each replica needs a REPLICA of its own"
         if self._told_at_s is None or now_s - self._told_at_s >= TELL_S:
-            logger.error("this replica does not start: %s", self.trouble)
+            logger.error("this replica does not start", reason=self.trouble)
             self._told_at_s = now_s
         if still := self._watch.standing_still(now_s):
-            logger.warning("the lease of %s has ended: its name is taken", holder.name)
+            logger.warning("the lease of another process has ended: its name is taken", name=holder.name)
             self._leases.expel(still)
         return False

@@ -1,6 +1,5 @@
 """Persistence: gathers what is to be written into batches, and commits them to Postgres in order."""
 
-import logging
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
@@ -16,6 +15,7 @@ from actors.domain.records import KnownPayment, WriteResult
 from actors.domain.trouble import Trouble
 from actors.domain.write_counts import WriteCounts
 from actors.errors import FencedError, LedgerUnavailableError
+from actors.logs import get_logger
 from actors.messages.intake import FirstAmountsFound, Recorded
 from actors.messages.persistence import (
     CommitDue,
@@ -29,9 +29,10 @@ from actors.messages.persistence import (
 )
 from actors.messages.router import Adopt, Written
 from actors.messages.trouble import GetTrouble
+from actors.outages import TimedOutageReporter
 from actors.ports import PaymentStore, Recipient, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 COMMIT_BACKOFF = Backoff(first_s=0.02, longest_s=0.5)
 
@@ -68,6 +69,10 @@ class PersistenceActor(Actor):
         self._counts = WriteCounts()
         self._failures = 0
         self._trouble = Trouble("batches fail")
+        self._outage = TimedOutageReporter(logger, "writes wait for Postgres", runtime)
+        self._other_amounts = TimedOutageReporter(
+            logger, "a payment was offered with another amount: not charged", runtime
+        )
         self._commit_due = False
 
     def on_start(self) -> None:
@@ -151,12 +156,13 @@ class PersistenceActor(Actor):
             self._counts.failures += 1
             self._trouble.failed(error, self._runtime.now_s())
             self._size.failed()
-            logger.warning("%d writes wait for Postgres (attempt %d): %s", self._waiting, self._failures, error)
+            self._outage.failed(writes_waiting=self._waiting, reason=str(error))
             if isinstance(error, FencedError):
                 self._note_disputes(error.disputed)
             return
         self._failures = 0
         self._trouble.succeeded()
+        self._outage.succeeded()
         self.progressed()
         took_s, now_ms = self._runtime.now_s() - started_s, self._runtime.now_ms()
         self._size.committed(took_s)
@@ -213,7 +219,10 @@ class PersistenceActor(Actor):
     def _note_disputes(self, disputed: Sequence[UUID]) -> None:
         self._counts.disputes += len(disputed)
         for correlation_id in disputed:
-            logger.error("%s was charged more than once: the table dispute has the other charge", correlation_id)
+            logger.error(
+                "a payment was charged more than once: the table dispute has the other charge",
+                correlation_id=correlation_id,
+            )
 
     def _sort_out(self, claims: Sequence[Claim], known: Sequence[KnownPayment]) -> tuple[Payment, ...]:
         """Tell everybody of ids that had a row, and give the payments that are not this replica's to charge."""
@@ -229,13 +238,14 @@ class PersistenceActor(Actor):
 
     def _report(self, conflicts: list[Payment]) -> None:
         for payment in conflicts:
-            logger.warning(
-                "%s was offered with another amount, %s %s: not charged",
-                payment.correlation_id,
-                payment.money.decimal,
-                payment.currency,
+            self._other_amounts.occurred(
+                correlation_id=payment.correlation_id, amount=payment.money.decimal, currency=payment.currency
             )
         try:
             self._payments.report_conflicts(conflicts)
         except LedgerUnavailableError as error:
-            logger.warning("%d conflicting payments stand in the log alone: %s", len(conflicts), error)
+            logger.warning(
+                "amounts that were refused stand in the log alone",
+                refused=[f"{each.correlation_id}: {each.money.decimal} {each.currency}" for each in conflicts],
+                reason=str(error),
+            )

@@ -1,6 +1,5 @@
 """One payment processor as the gateway sees it: owns its breaker, charges payments, looks them up."""
 
-import logging
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import assert_never
@@ -15,6 +14,7 @@ from actors.domain.outcome import Outcome
 from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.records import NEVER_MS, LookUpResult, Watermarks
 from actors.domain.replica_status import HealthTold
+from actors.logs import get_logger
 from actors.look_ups import LookUps, unless_missing
 from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
 from actors.messages.processor import (
@@ -39,10 +39,11 @@ from actors.messages.processor import (
     TurnedAwayElsewhere,
 )
 from actors.messages.router import AvailabilityChanged, ChargesEnded, LookUpsEnded
+from actors.outages import OutageReporter
 from actors.ports import ProcessorClient, Recipient, Runtime
 from actors.timer import Timer
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 GATHER_S = 0.020
 """How long the ends of charges are gathered, so that they are handled together."""
@@ -101,6 +102,7 @@ class ProcessorActor(Actor):
         self._delay_told_s = 0.0
         """The excess of the delay that health was told of last."""
         self._is_delay_logged = False
+        self._outage = OutageReporter(logger, "the breaker is open", runtime.now_s, processor=name)
         self._is_misconfiguration_logged = False
         self._health_told: HealthTold | None = None
         self._transitions: deque[DatedTransition] = deque(maxlen=TRANSITIONS_MAX)
@@ -164,6 +166,9 @@ class ProcessorActor(Actor):
         now_s = self._runtime.now_s()
         self._carry_out(self._gate.decide(now_s, self._runtime.now_ms()), now_s)
         self._timer.set(self._gate.wakes_at_s())
+        # At the latest when the lease is renewed next.
+        if self._outage.is_open:
+            self._outage.check()
         unasked = () if self._gate.is_draining else self._look_ups.start()
         if unasked:
             self._router.tell(LookUpsEnded(unasked))
@@ -243,9 +248,9 @@ class ProcessorActor(Actor):
         if longest_s > self._delay.setting_s and not self._is_delay_logged:
             self._is_delay_logged = True
             logger.warning(
-                "%s takes up to %.1f s for a charge: PROCESSOR_DELAY_MAX_MS is smaller, and is not relied upon",
-                self._name,
-                longest_s,
+                "a charge may take longer than PROCESSOR_DELAY_MAX_MS, which is not relied upon",
+                processor=self._name,
+                longest_s=round(longest_s, 1),
             )
 
     def _unreported(self) -> Watermarks:
@@ -254,10 +259,16 @@ class ProcessorActor(Actor):
         return Watermarks(NEVER_MS if stamp_ms is None else stamp_ms, min(answered, default=NEVER_MS))
 
     def _note(self, transition: Transition, now_s: float) -> None:
-        before, after, cause = transition.before, transition.after, transition.cause
-        logger.info("breaker of %s: %s -> %s (%s)", self._name, before.value, after.value, cause.value)
+        after, cause = transition.after, transition.cause
+        if after.is_closed:
+            self._outage.succeeded()
+        elif after is not BreakerState.HALF_OPEN:
+            self._outage.failed(cause=cause.value)
         if cause is Cause.MISCONFIGURED and not self._is_misconfiguration_logged:
-            logger.error("%s answers 401, 403, 404 or 405 to charges: its address or its access is wrong", self._name)
+            logger.error(
+                "the processor answers 401, 403, 404 or 405 to charges: its address or its access is wrong",
+                processor=self._name,
+            )
         self._is_misconfiguration_logged = self._gate.breaker.turns_away_here
         at_ms = self._runtime.now_ms() - round((now_s - transition.at_s) * 1000)
         self._transitions.append(DatedTransition(at_ms, transition))

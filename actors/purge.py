@@ -1,6 +1,5 @@
 """A purge: every replica forgets every payment that was accepted up to its instant, and none that came later."""
 
-import logging
 from typing import Protocol
 
 import gevent
@@ -9,9 +8,11 @@ from gevent.lock import BoundedSemaphore
 from actors.domain.lease_watch import LeaseWatch
 from actors.domain.records import LastPurge
 from actors.errors import GatewayUnavailableError, JournalUnavailableError, LedgerUnavailableError
+from actors.logs import get_logger
+from actors.outages import TimedOutageReporter
 from actors.ports import LeaseStore, OwnedJournal, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 STEP_S = 0.05
 """Time between two checks whether all other replicas have dropped what they hold."""
@@ -75,6 +76,7 @@ class Purger:
         self._replica = replica
         self._purge_s_max = purge_s_max
         self._lock = BoundedSemaphore()
+        self._waits = TimedOutageReporter(logger, "a purge waits", runtime)
         self.last_purge = LastPurge(0, 0)
         """What the replica holds is of this purge's generation."""
 
@@ -98,9 +100,10 @@ class Purger:
             try:
                 self._come_to(self._purges.last_purge())
             except (LedgerUnavailableError, JournalUnavailableError) as error:
-                logger.warning("a purge waits: %s", error)
+                self._waits.failed(reason=str(error))
                 self._runtime.sleep(RETRY_S)
             else:
+                self._waits.succeeded()
                 return
 
     def _come_to(self, last_purge: LastPurge) -> None:
@@ -108,7 +111,9 @@ class Purger:
         with self._lock:
             if last_purge.generation < self.last_purge.generation:
                 self._purges.repeat_purge(self.last_purge)
-                logger.error("Postgres had forgotten purge %d: it is purged again", self.last_purge.generation)
+                logger.error(
+                    "Postgres had forgotten a purge: it is purged again", generation=self.last_purge.generation
+                )
             if last_purge.generation <= self.last_purge.generation:
                 return
             journal = self._replica.stop_actors()
@@ -121,7 +126,7 @@ class Purger:
                 self._expel_the_dead(watch, last_purge.generation)
                 self._runtime.sleep(STEP_S)
             self.last_purge = last_purge
-            logger.info("purged: generation %d", last_purge.generation)
+            logger.info("purged", generation=last_purge.generation)
             self._replica.start_actors()
 
     def _expel_the_dead(self, watch: LeaseWatch, generation: int) -> None:

@@ -1,7 +1,6 @@
 """One replica of the gateway: its start, its end, and what its HTTP side asks of it."""
 
 import contextlib
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from actors.errors import (
     LedgerUnavailableError,
     MailboxFullError,
 )
+from actors.logs import get_logger
 from actors.measurements import Measurements, measure
 from actors.messages.health import ForceBreaker, GetOrderReach, OrderReach
 from actors.messages.intake import Accept, AcceptAnswer, GetWaiting
@@ -26,6 +26,7 @@ from actors.messages.lease import GetLivingCount, Leave
 from actors.messages.persistence import GetIncidents, GetUnwritten, Incidents
 from actors.messages.processor import Drain, GetProcessorStatus, GetUnreported, ProcessorStatus
 from actors.messages.router import GetBeingWritten, GetDrivenCount, GetRouterStats, RouterStats
+from actors.outages import TimedOutageReporter
 from actors.own_name import OwnName
 from actors.ports import OwnedJournal, Recipient
 from actors.purge import Purger
@@ -33,7 +34,7 @@ from actors.readiness import Readiness, check_readiness
 from actors.supervisor import Supervisor
 from actors.system import System
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ACCEPT_S_MAX = 5.0
 """How long a client waits for the journal."""
@@ -73,6 +74,9 @@ class Replica:
         self._journal: OwnedJournal | None = None
         self._journal_trouble: str | None = None
         """Why the journal could not be opened at the last try."""
+        runtime = self._parts.runtime
+        self._postgres_waits = TimedOutageReporter(logger, "the start waits for Postgres", runtime)
+        self._journal_waits = TimedOutageReporter(logger, "the start waits for the journal", runtime)
         self._supervisor: Supervisor | None = None
         self._draining = False
         self._at_work = Event()
@@ -95,28 +99,25 @@ class Replica:
                 self._purger.last_purge = self._parts.purges.last_purge()
                 break
             except LedgerUnavailableError as error:
-                logger.warning("waiting for Postgres: %s", error)
+                self._postgres_waits.failed(reason=str(error))
                 self._parts.runtime.sleep(START_STEP_S)
         self._journal = self._open_journal()
         self.start_actors()
 
     def _open_journal(self) -> OwnedJournal | None:
         """Open the journal as soon as nobody else holds it and the disk gives it; None when draining meanwhile."""
-        tell_at_s = self._parts.runtime.now_s()
         while not self._draining:
             try:
                 return self._parts.open_journal(self._purger.last_purge)
             except JournalLockedError as error:
                 # Another replica may be taking over what an earlier run has left in it, or was given the same name.
                 self._journal_trouble = str(error)
-                if self._parts.runtime.now_s() >= tell_at_s:
-                    logger.warning("waiting for the journal: %s", error)
-                    tell_at_s = self._parts.runtime.now_s() + TELL_S
+                self._journal_waits.failed(reason=str(error))
                 self._parts.runtime.sleep(START_STEP_S)
             except JournalUnavailableError as error:
                 # A process that is started in its place finds the same disk.
                 self._journal_trouble = str(error)
-                logger.error("waiting for the journal: %s", error)  # noqa: TRY400  # the cause is in the message
+                self._journal_waits.failed(reason=str(error))
                 self._parts.runtime.sleep(JOURNAL_RETRY_S)
         return None
 
@@ -136,7 +137,7 @@ class Replica:
             is_free = self._own_name.is_free()
         except LedgerUnavailableError as error:
             if not self._had_name:
-                logger.warning("waiting for Postgres: %s", error)
+                self._postgres_waits.failed(reason=str(error))
                 return False
             # A replica whose actors start anew, or after a purge, goes on without Postgres.
             self._begin_work()
@@ -150,7 +151,9 @@ class Replica:
         self._had_name = True
         if not self._at_work.is_set():
             self._at_work.set()
-            logger.info("replica %s is at work", self._system.settings.replica)
+            self._postgres_waits.succeeded()
+            self._journal_waits.succeeded()
+            logger.info("the replica is at work")
 
     def stop_actors(self) -> OwnedJournal | None:
         """Stop all actors, so that their journal can be purged, after what is under way has ended and is committed.
@@ -189,7 +192,7 @@ class Replica:
             if self._supervisor is not None:
                 self._come_to_rest()
                 for name in self._supervisor.stop(DRAIN_STOP_S_MAX):
-                    logger.warning("%s did not stop in time", name)
+                    logger.warning("an actor did not stop in time", actor=name)
         finally:
             if self._journal is not None:
                 self._journal.close()
@@ -202,7 +205,7 @@ class Replica:
         try:
             self._system.lease.ask(Leave(), LEAVE_S_MAX)
         except GatewayUnavailableError as error:
-            logger.warning("the lease ends by itself: %s", error)
+            logger.warning("the lease ends by itself", reason=str(error))
 
     def _rest(self, rest_s_max: float) -> None:
         """Send nothing more, and wait until every charge under way has ended and is committed."""
@@ -218,9 +221,9 @@ class Replica:
                 if all(each == NOTHING_MISSING for each in unreported) and not any(waiting):
                     return
                 runtime.sleep(DRAIN_STEP_S)
-            logger.warning("not all that is under way ended within %.1f s", rest_s_max)
+            logger.warning("not all that is under way ended in time", waited_s=rest_s_max)
         except GatewayUnavailableError as error:
-            logger.warning("not all that is under way is known to have ended: %s", error)
+            logger.warning("not all that is under way is known to have ended", reason=str(error))
 
     def _settle(self) -> None:
         """Let accepted payments be settled as usual, for a while: what is left then waits for another replica."""

@@ -1,14 +1,14 @@
 """Applies what operators have found out: through the payment's own life, so by the same commits as any other change."""
 
-import logging
-
 from actors.domain.lifecycle import WRITING
 from actors.domain.resolution import Resolution, ResolutionAnswer
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
+from actors.logs import get_logger
 from actors.messages.router import GetDriven, Resolve
+from actors.outages import OutageReporter
 from actors.ports import PaymentStore, Recipient, ResolutionStore, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 RESOLUTIONS_MAX = 100
 """Findings that are read in one round."""
@@ -29,6 +29,7 @@ class Resolver:
         self._payments = payments
         self._router = router
         self._runtime = runtime
+        self._later = OutageReporter(logger, "what operators have found out is answered later", runtime.now_s)
         self._applied: frozenset[int] = frozenset()
         """Numbers of those that the router has applied, and that are not answered yet."""
         self._after = 0
@@ -48,15 +49,20 @@ class Resolver:
                 if answer is not None:
                     self._answer(resolution, answer)
         except GatewayUnavailableError as error:
-            logger.warning("what operators have found out is answered later: %s", error)
+            self._later.failed(reason=str(error))
             return
+        self._later.succeeded()
         # Those that nobody can answer now keep nobody from the others behind them.
         self._after = found[-1].number if len(found) == RESOLUTIONS_MAX else 0
 
     def _answer(self, resolution: Resolution, answer: ResolutionAnswer) -> None:
         finding = resolution.finding
-        said = f"charged by {finding.charged_by}" if finding.charged_by else "not charged"
-        logger.warning("an operator says that %s was %s: %s", finding.correlation_id, said, answer.value)
+        logger.warning(
+            "an operator tells what became of a payment",
+            correlation_id=finding.correlation_id,
+            charged_by=finding.charged_by,
+            answer=answer.value,
+        )
         self._resolutions.answer(resolution.number, answer, self._runtime.now_ms())
         self._applied -= {resolution.number}
 

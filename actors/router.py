@@ -1,8 +1,6 @@
 """The router: drives every payment of this replica from its journal record to its settlement."""
 
-import logging
 from collections.abc import Mapping
-from math import inf
 from typing import assert_never
 
 from actors.actor import Actor
@@ -11,6 +9,7 @@ from actors.domain.resolution import Resolution
 from actors.domain.routing import Choice, Reason
 from actors.domain.way_questions import told_way
 from actors.domain.work import Work
+from actors.logs import get_logger
 from actors.messages.intake import Recorded, Want
 from actors.messages.persistence import Write
 from actors.messages.processor import Charge, LookUp
@@ -35,15 +34,14 @@ from actors.messages.router import (
     StoreChanged,
     Written,
 )
+from actors.outages import TimedOutageReporter
 from actors.ports import Recipient, Runtime
 from actors.timer import Timer
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 UNRESOLVED_S = 60.0
 """After this time an unknown outcome is reported, and still tried."""
-LOG_S = 1.0
-"""Changes of the choice are logged at most once in this time."""
 UNLOGGED = frozenset({Reason.PROBE, Reason.RETRIES_SPENT, Reason.WAIT_FOR_ROOM})
 """Reasons that say nothing about where most payments go."""
 
@@ -72,8 +70,13 @@ class RouterActor(Actor):
         self._persistence = persistence
         self._runtime = runtime
         self._timer = Timer(runtime, self.tell_self, DecisionDue())
-        self._logged = Choice(dispatcher.routes.cheapest_first[0].name, Reason.CHEAPEST)
-        self._logged_at_s = -inf
+        self._elsewhere = TimedOutageReporter(logger, "payments do not go to the cheapest processor", runtime, "info")
+        self._told: set[Choice] = set()
+        """Choices that were told of since payments went to the cheapest processor."""
+        self._uncharged = TimedOutageReporter(logger, "a payment is not charged", runtime, "error")
+        self._unasked = TimedOutageReporter(
+            logger, "payments may be charged late, and are not asked for once more", runtime
+        )
 
     def on_receive(self, message: RouterMessage) -> object:  # noqa: C901, PLR0911, PLR0912  # a line for each message
         """Handle one message; ids that are not driven here are ignored."""
@@ -130,7 +133,7 @@ class RouterActor(Actor):
         now_s = self._runtime.now_s()
         work = self._dispatcher.decide(now_s, self._runtime.now_ms())
         self._carry_out(work)
-        self._log(work, now_s)
+        self._log(work)
         self._timer.set(self._dispatcher.wakes_at_s(now_s))
 
     def _carry_out(self, work: Work) -> None:
@@ -153,14 +156,18 @@ class RouterActor(Actor):
         if work.wanted:
             self._intake.tell(Want(work.wanted))
 
-    def _log(self, work: Work, now_s: float) -> None:
+    def _log(self, work: Work) -> None:
         for closing in work.closings:
             key, state, name = closing.correlation_id, closing.state.value, closing.processor
-            logger.error("%s is not charged: %s, as %s says", key, state, name)
+            self._uncharged.occurred(correlation_id=key, state=state, processor=name)
         if work.rechecks_dropped:
-            logger.warning("%d payments may be charged late, and are not asked for once more", work.rechecks_dropped)
+            self._unasked.occurred(work.rechecks_dropped)
         for choice in work.choices:
-            if choice.reason in UNLOGGED or choice == self._logged or now_s - self._logged_at_s < LOG_S:
-                continue
-            self._logged, self._logged_at_s = choice, now_s
-            logger.info("payments go to %s: %s", choice.processor or "no processor", choice.reason.value)
+            if choice.reason is Reason.CHEAPEST:
+                self._elsewhere.succeeded()
+            elif choice.reason not in UNLOGGED:
+                if not self._elsewhere.is_open:
+                    self._told.clear()
+                is_new = choice not in self._told
+                self._told.add(choice)
+                self._elsewhere.failed(is_new=is_new, processor=choice.processor, reason=choice.reason.value)

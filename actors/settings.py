@@ -16,7 +16,6 @@ DEFAULT_BIND = "0.0.0.0:9999,[::]:9999"
 PORT_MAX = 65535
 ADMIN_TOKEN_CHARS_MIN = 16
 """Nobody guesses as many, however often they try."""
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class Durability(Enum):
@@ -62,8 +61,6 @@ class Settings:
     """A processor whose calls take at least this long is not used while another one works."""
     currencies: PostedCurrencies = ALL_CURRENCIES
     """Which currencies clients may pay in."""
-    log_level: str = "INFO"
-    """The least important messages that are logged, as `logging` names them."""
     allow_resolve: bool = True
     """Whether an operator may resolve payments over HTTP from this machine, without a token."""
     admin_token: str = field(default="", repr=False)
@@ -98,7 +95,6 @@ class Settings:
             outage_backlog_s=_int(environment, "OUTAGE_BACKLOG_MS", 1_000, least=0) / 1000,
             slow_s=_int(environment, "SLOW_MS", 1_500) / 1000,
             currencies=posted_currencies(environment.get("CURRENCY", BRL), processors),
-            log_level=_log_level(environment.get("LOG_LEVEL", "INFO")),
             allow_resolve=_flag(environment, "ALLOW_RESOLVE", default="1"),
             admin_token=_admin_token(environment.get("ADMIN_TOKEN", "")),
             controls_url=environment.get("CONTROLS_URL", ""),
@@ -140,12 +136,6 @@ def _admin_token(value: str) -> str:
             f"ADMIN_TOKEN must have at least {ADMIN_TOKEN_CHARS_MIN} printable ASCII characters and no space"
         )
     return value
-
-
-def _log_level(value: str) -> str:
-    if value.upper() not in LOG_LEVELS:
-        raise SettingsError(f"LOG_LEVEL={value!r} is none of {', '.join(LOG_LEVELS)}")
-    return value.upper()
 
 
 def _name(value: str) -> str:

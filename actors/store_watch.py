@@ -1,12 +1,12 @@
 """Notices when Postgres may have forgotten what it had acknowledged."""
 
-import logging
 from typing import Protocol
 
 from actors.domain.records import FORGOTTEN_S, SeenStore, StoreIdentity
+from actors.logs import get_logger
 from actors.ports import LeaseStore, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class StoreMemory(Protocol):
@@ -54,7 +54,7 @@ class StoreWatch:
         elif self._is_told or not self._forgot_lately():
             return False
         self._is_told = True
-        logger.error("Postgres may have forgotten what it had acknowledged: %s", self._change)
+        logger.error("Postgres may have forgotten what it had acknowledged", reason=self._change)
         return True
 
     def remember(self) -> None:

@@ -6,15 +6,15 @@ ends the process. If an actor hangs without ever yielding, the supervisor cannot
 process.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from actors.actor import Actor, Address
 from actors.domain.backoff import Backoff
+from actors.logs import get_logger
 from actors.ports import Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 CHECK_S = 0.1
 """Time between two checks of all actors."""
@@ -93,7 +93,7 @@ class Supervisor:
                 child.address.bind(child.make().launch())
             except Exception:
                 # The next check finds that the actor is not alive, as after an error in `on_start`.
-                logger.exception("%s cannot be created", child.address.name)
+                logger.exception("an actor cannot be created", actor=child.address.name)
         self._watching = True
         self._runtime.call_later(CHECK_S, self._runtime.spawn, self.check)
 
@@ -164,5 +164,5 @@ class Supervisor:
         self._restarts_s.append(now_s)
         self.restarts += 1
         pause_s = self._limits.backoff.pause_s(len(self._restarts_s))
-        logger.error("%s died: all actors are restarted in %.2f s", ", ".join(dead), pause_s)
+        logger.error("actors died: all are restarted", actors=dead, pause_s=round(pause_s, 2))
         self._runtime.call_later(pause_s, self._runtime.spawn, self.start)

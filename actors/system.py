@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from gevent.lock import BoundedSemaphore
@@ -49,6 +49,7 @@ from actors.domain.records import LastPurge
 from actors.domain.replica_status import ReplicaUsage
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Routes
+from actors.errors import SettingsError
 from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
@@ -80,6 +81,10 @@ from actors.settings import Durability, Settings
 from actors.store_watch import StoreMemory
 from actors.summaries import Turns
 from actors.supervisor import Child, RestartLimits
+from actors.trace_settings import exports_traces
+
+if TYPE_CHECKING:
+    from actors.adapters.tracing import Tracing
 
 
 class Database(Protocol):
@@ -187,6 +192,24 @@ def production_parts(settings: Settings) -> Parts:
         concurrency_limits=ConcurrencyLimits(max=settings.in_flight_max),
         rng=Random(),  # noqa: S311  # jitter is no secret
     )
+
+
+def production_tracing(settings: Settings, environment: Mapping[str, str], runtime: Runtime) -> "Tracing | None":
+    """Begin to export traces where the environment asks for it; else nothing of it is imported.
+
+    Raises:
+        SettingsError: it cannot be done as it is asked for.
+    """
+    if not exports_traces(environment):
+        return None
+    try:
+        from actors.adapters.tracing import Tracing  # noqa: PLC0415  # it takes megabytes
+    except ImportError as error:
+        raise SettingsError(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER is set, and OpenTelemetry is not there ({error}): "
+            "install requirements-otel.txt"
+        ) from error
+    return Tracing(settings.replica, environment, runtime)
 
 
 def _open_journal(

@@ -1,6 +1,5 @@
 """Takes over what replicas that are gone have left: their rows in Postgres, and their journals."""
 
-import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,11 +9,13 @@ from actors.domain.payment import Payment
 from actors.domain.records import AdoptedClaims
 from actors.domain.work import AdoptionRoom
 from actors.errors import GatewayUnavailableError, JournalUnavailableError
+from actors.logs import get_logger
 from actors.messages.intake import GetTakeOverRoom, TakeOver
 from actors.messages.router import Adopt, BeginAdoption, EndAdoption
-from actors.ports import JournalShelf, LeaseStore, Orphan, Recipient
+from actors.outages import TimedOutageReporter
+from actors.ports import JournalShelf, LeaseStore, Orphan, Recipient, Runtime
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ADOPTED_AT_ONCE_MAX = 100
 """Rows that are taken up with one search, of which there is one a second: what was left gives way to what comes, since
@@ -39,6 +40,7 @@ class Takeover:
         intake: Recipient,
         shelf: JournalShelf,
         progressed: Callable[[], None],
+        runtime: Runtime,
     ) -> None:
         """`progressed` is called after each part of a long journal; what it raises ends the copying."""
         self._leases = leases
@@ -46,6 +48,12 @@ class Takeover:
         self._intake = intake
         self._shelf = shelf
         self._progressed = progressed
+        self._adopted = TimedOutageReporter(
+            logger, "unsettled payments of replicas that are gone are taken over", runtime
+        )
+        event = "payments of the journal of a replica that is gone are taken over"
+        self._copied = TimedOutageReporter(logger, event, runtime)
+        self._left_alone = TimedOutageReporter(logger, "journals of other replicas are left alone", runtime)
 
     @contextmanager
     def adopting(self) -> Iterator[AdoptionRoom]:
@@ -74,7 +82,7 @@ class Takeover:
         """
         adopted = self._leases.adopt(room.count, room.full) if room.count else None
         if adopted is not None:
-            logger.warning("%d unsettled payments of replicas that are gone are taken over", len(adopted.claims))
+            self._adopted.occurred(len(adopted.claims))
             self._router.tell(Adopt(adopted.claims, adopted.oldest_stamp_ms))
         return adopted
 
@@ -93,11 +101,11 @@ class Takeover:
                 try:
                     self._copy(orphan)
                 except JournalUnavailableError as error:
-                    logger.warning("the journal of a replica that is gone is left alone: %s", error)
+                    self._left_alone.occurred(reason=str(error))
                 finally:
                     orphan.close()
         except JournalUnavailableError as error:
-            logger.warning("the journals of other replicas are left alone: %s", error)
+            self._left_alone.occurred(reason=str(error))
 
     def _copy(self, orphan: Orphan) -> None:
         payments, taken = orphan.replay(), 0
@@ -112,7 +120,7 @@ class Takeover:
             taken += len(chunk)
             self._progressed()
         if taken:
-            logger.warning("%d payments of the journal of a replica that is gone are taken over", taken)
+            self._copied.occurred(taken)
 
     def _journal_room(self) -> int:
         try:

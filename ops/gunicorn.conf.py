@@ -11,11 +11,15 @@ import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
 from types import FrameType  # noqa: E402
+from typing import NoReturn  # noqa: E402
 
 from gunicorn.arbiter import Arbiter  # noqa: E402
 from gunicorn.workers.base import Worker  # noqa: E402
 
 from actors.errors import SettingsError  # noqa: E402
+from actors.log_lines import configure  # noqa: E402
+from actors.log_settings import LogFormat, LogSettings  # noqa: E402
+from actors.logs import get_logger  # noqa: E402
 from actors.settings import bind_addresses  # noqa: E402
 
 OLDEST_AFTER = 100
@@ -23,6 +27,11 @@ OLDEST_AFTER = 100
 which nobody is answered, and frees next to nothing: what is garbage here dies young."""
 FILES_BESIDE_CLIENTS = 1024
 """Descriptors for processors, Postgres, Redis, the journal and the process itself."""
+
+
+def _refuse(reason: str) -> NoReturn:
+    get_logger("ops.gunicorn").critical("the settings are not usable", reason=reason)
+    sys.exit(1)
 
 
 def _addresses(given: list[str]) -> list[str]:
@@ -39,20 +48,22 @@ def _addresses(given: list[str]) -> list[str]:
 def _connections_max(given: str) -> int:
     """Read `CONNECTIONS_MAX`, and let the process have as many descriptors."""
     if not given.isdecimal() or int(given) < 1:
-        sys.exit(f"CONNECTIONS_MAX={given!r} is no whole number from 1 on")
+        _refuse(f"CONNECTIONS_MAX={given!r} is no whole number from 1 on")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = int(given) + FILES_BESIDE_CLIENTS
     if hard != resource.RLIM_INFINITY and hard < wanted:
-        sys.exit(f"CONNECTIONS_MAX={given} needs {wanted} descriptors, and this process may have {hard} (ulimit -Hn)")
+        _refuse(f"CONNECTIONS_MAX={given} needs {wanted} descriptors, and this process may have {hard} (ulimit -Hn)")
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return int(given)
 
 
+configure(LogSettings("", LogFormat.AUTO, "INFO", access=False), os.environ)
 try:
+    configure(LogSettings.from_environment(os.environ), os.environ)
     bind = _addresses(bind_addresses(os.environ))
 except SettingsError as error:
-    sys.exit(f"fiel: {error}")
+    _refuse(str(error))
 reuse_port = True
 worker_class = "gateway.server.worker.GatewayWorker"
 workers = 1
@@ -61,6 +72,7 @@ keepalive = 75
 graceful_timeout = 10  # for the last requests (gateway/server/worker.py), then for the actors (actors/replica.py)
 timeout = 30
 control_socket_disable = True
+logger_class = "gateway.server.gunicorn_log.GatewayLogger"
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
@@ -84,6 +96,9 @@ def post_worker_init(worker: Worker) -> None:
     The metrics tell how many clients the worker has.
     """
     from gateway import main  # noqa: PLC0415  # it may be imported in the worker only
+    from gateway.server.gunicorn_log import log_errors_of_greenlets  # noqa: PLC0415  # no hub is made in the master
+
+    log_errors_of_greenlets()
 
     def terminate(signum: int, frame: FrameType | None) -> None:
         main.begin_drain()

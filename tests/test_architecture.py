@@ -53,7 +53,7 @@ class Rule:
 
 
 DOMAIN = ("actors.domain", "actors.errors")
-DOWN_TO_PORTS = (*DOMAIN, "actors.ports")
+DOWN_TO_PORTS = (*DOMAIN, "actors.ports", "actors.logs", "actors.outages")
 SHARED_BY_ACTORS = (*DOWN_TO_PORTS, "actors.messages", "actors.actor", "actors.timer", "actors.known_here")
 
 
@@ -68,6 +68,11 @@ RULES = {
     "actors.messages": Rule(("actors.domain", "actors.messages.trouble"), foreign=PURE),
     "actors.ports": Rule(DOMAIN, foreign=PURE),
     "actors.settings": Rule(DOMAIN, never=DRIVERS),
+    "actors.trace_settings": Rule(DOMAIN, never=DRIVERS),
+    "actors.logs": Rule((), never=DRIVERS),
+    "actors.outages": Rule((*DOMAIN, "actors.logs", "actors.ports"), never=DRIVERS),
+    "actors.log_settings": Rule((*DOMAIN, "actors.settings"), never=DRIVERS),
+    "actors.log_lines": Rule((*DOMAIN, "actors.logs", "actors.log_settings"), never=DRIVERS),
     "actors.adapters": Rule((*DOWN_TO_PORTS, "actors.adapters"), never=("pykka",)),
     "actors.adapters.journal": Rule(
         (*DOWN_TO_PORTS, "actors.adapters.journal"), never=("pykka", *drivers_except("gevent", "time"))
@@ -98,7 +103,9 @@ RULES = {
     "actors.overview": Rule((*SHARED_BY_ACTORS, "actors.monitor", "actors.summaries"), never=DRIVERS),
     "actors.summaries": Rule(DOWN_TO_PORTS, never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
-    "actors.actor": Rule(("actors.errors", "actors.domain.level", "actors.inbox"), never=drivers_except("time")),
+    "actors.actor": Rule(
+        ("actors.errors", "actors.domain.level", "actors.inbox", "actors.logs"), never=drivers_except("time")
+    ),
     "actors.look_ups": Rule(DOWN_TO_PORTS, never=DRIVERS),
     "actors.processor": Rule((*SHARED_BY_ACTORS, "actors.look_ups"), never=DRIVERS),
     "actors.timer": Rule(("actors.ports",), never=DRIVERS),
@@ -138,6 +145,10 @@ RULES = {
             "actors.system",
             "actors.settings",
             "actors.messages",
+            "actors.logs",
+            "actors.outages",
+            "actors.log_lines",
+            "actors.log_settings",
             *DOMAIN,
         ),
         never=("psycopg", "psycopg_pool", "pykka", "redis", "requests"),
@@ -255,7 +266,10 @@ def test_a_planted_violation_is_found(tmp_path: Path, file: str, source: str, im
     [
         ("actors/domain/lifecycle.py", "from http import HTTPStatus\nfrom actors.domain.outcome import Outcome"),
         ("actors/domain/lifecycle.py", "from . import outcome\nfrom ..errors import FielError"),
-        ("actors/router.py", "import logging\nfrom actors.actor import Actor\nfrom actors.messages.intake import Want"),
+        (
+            "actors/router.py",
+            "from actors.logs import get_logger\nfrom actors.actor import Actor",
+        ),
         ("actors/adapters/postgres/payments.py", "import psycopg\nfrom actors.domain.records import Beat"),
         ("actors/system.py", "import gevent\nfrom actors.adapters.postgres.payments import PostgresPayments"),
         ("http/gateway/main.py", "from actors.system import System\nfrom gateway.app import create_app"),

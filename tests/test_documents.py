@@ -13,7 +13,9 @@ from actors.domain.dispatcher import Dispatcher
 from actors.domain.patience import Patience
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Routes
+from actors.log_settings import LogSettings
 from actors.settings import DEFAULT_PROCESSORS, Settings, bind_addresses, host_name
+from actors.trace_settings import exports_traces
 from gateway.problem_types import ProblemType
 from ops.stack.settings import parse_stack_options
 
@@ -129,6 +131,8 @@ def test_the_documented_metric_tells_what_payments_wait_for() -> None:
 def test_the_settings_are_those_that_the_code_reads() -> None:
     environment = ReadVariables()
     Settings.from_environment(environment)
+    LogSettings.from_environment(environment)
+    exports_traces(environment)
     bind_addresses(environment)
     parse_stack_options([], environment)
     assert set(documented_settings()) == environment.names.union(variables_read_directly())
@@ -141,6 +145,7 @@ def test_the_documented_defaults_are_the_products() -> None:
         | {"ADMIN_TOKEN": "", "PROCESSORS": DEFAULT_PROCESSORS, "REPLICA": host_name(), "CONTROLS_URL": ""}
     )
     assert Settings.from_environment(documented) == Settings.from_environment(GIVEN)
+    assert LogSettings.from_environment(documented) == LogSettings.from_environment(GIVEN)
     assert f"\n    {DEFAULT_PROCESSORS}\n" in (ROOT / "docs" / "settings.md").read_text()
 
 

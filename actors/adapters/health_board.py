@@ -1,7 +1,7 @@
 """Shared health in Redis: MessagePack under `processor:{name}:health…`, each with a time to live."""
 
-import logging
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,12 +12,14 @@ import msgspec
 import redis
 
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.redis_client import connect, is_foreign, run
+from actors.adapters.redis_client import FOREIGN_EVENT, connect, is_foreign, run
 from actors.domain.quorum import Opinion
 from actors.domain.records import PollLease, ProcessorHealth, SharedHealth
 from actors.errors import HealthUnavailableError
+from actors.logs import get_logger
+from actors.outages import OutageReporter
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 HEALTH_TTL_S = 15
 OPINION_TTL_S = 2
@@ -53,6 +55,7 @@ class RedisHealthBoard:
         The opinion of a replica that is new here is read in the exchange after the one that finds it.
         """
         self._redis = connect(redis_url, hosts)
+        self._foreign = OutageReporter(logger, FOREIGN_EVENT, time.monotonic)
         self._take = self._redis.register_script(TAKE_LEASE)
 
     def may_poll(self, processor: str, period_s: float) -> str | None:
@@ -77,7 +80,7 @@ class RedisHealthBoard:
                 if not is_foreign(error):
                     raise
                 # Of all keys here, only this one has to be of a type: SET replaces, and MGET passes over, any other.
-                logger.warning("%s held what Fiel has not written: it is deleted", REPLICAS_KEY)
+                self._foreign.occurred(key=REPLICAS_KEY)
                 self._redis.delete(REPLICAS_KEY)
                 *before, members, values = self._exchange(opinions, polls, told)
         timed = len(polls) + len(told)

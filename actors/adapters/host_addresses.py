@@ -1,6 +1,5 @@
 """The addresses of hosts, looked up without ever holding up a call that knows one already."""
 
-import logging
 import socket
 import time
 from collections.abc import Callable
@@ -11,7 +10,10 @@ from gevent.event import AsyncResult
 from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 
-logger = logging.getLogger(__name__)
+from actors.logs import get_logger
+from actors.outages import OutageReporter
+
+logger = get_logger(__name__)
 
 FRESH_S = 5.0
 """How long addresses are used before they are looked up again."""
@@ -58,6 +60,8 @@ class HostAddresses:
         """`resolve` looks a name up, and blocks its thread meanwhile; what it found is used for `fresh_s` seconds."""
         self._fresh_s = fresh_s
         self._host = host
+        event = "a host's name has no address: its last one stays in use"
+        self._outage = OutageReporter(logger, event, time.monotonic, host=host)
         self._port = port
         self._resolve = resolve
         self._known = _numeric(host, port)
@@ -102,8 +106,9 @@ class HostAddresses:
         found = result.value
         if isinstance(found, tuple):
             self._known = found
+            self._outage.succeeded()
         elif self._known:
-            logger.warning("no address for %s, its last one stays in use: %r", self._host, found)
+            self._outage.failed(reason=repr(found))
         if self._known:
             self._fresh_until_s = time.monotonic() + self._fresh_s
 

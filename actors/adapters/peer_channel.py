@@ -1,6 +1,6 @@
 """Carries what replicas tell and ask each other through a Redis stream of MessagePack arrays."""
 
-import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -10,14 +10,16 @@ import msgspec
 import redis
 
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.redis_client import connect, is_foreign, run
+from actors.adapters.redis_client import FOREIGN_EVENT, connect, is_foreign, run
 from actors.domain.money import BRL
 from actors.domain.payment import Payment, from_peers, to_peers
 from actors.domain.peers import PeerAnswer, PeerNews, PeerQuestion
 from actors.domain.way_questions import ToldStep, ToldWay, WayAnswer, WayQuestion
 from actors.errors import PeersUnavailableError
+from actors.logs import get_logger
+from actors.outages import OutageReporter
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 ENTRIES_MAX = 1000
 """About how many entries the stream keeps. An entry holds what one replica told between two exchanges."""
@@ -41,6 +43,7 @@ class RedisPeerChannel:
         """The connection is made on first use. Each generation has its own stream, so a purge drops the old one."""
         self._key = f"accepted:{generation}"
         self._last_id: bytes | str = "0"
+        self._foreign = OutageReporter(logger, FOREIGN_EVENT, time.monotonic)
         self._redis = connect(redis_url, hosts)
 
     def tell(self, news: PeerNews) -> None:
@@ -79,7 +82,7 @@ class RedisPeerChannel:
             raise PeersUnavailableError(f"Redis: {error}") from error
 
     def _replace(self, reason: object) -> None:
-        logger.warning("%s held what Fiel has not written (%s): it is deleted", self._key, reason)
+        self._foreign.occurred(key=self._key, reason=str(reason))
         self._last_id = "0"
         self._redis.delete(self._key)
 

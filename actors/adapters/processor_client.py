@@ -1,6 +1,7 @@
 """Calls one payment processor over HTTP, by the contract of the event."""
 
-import logging
+import time
+from collections.abc import Callable
 from decimal import Decimal
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -16,12 +17,18 @@ from actors.domain.money import BRL
 from actors.domain.outcome import Outcome, outcome_of_status
 from actors.domain.payment import Payment, to_processor
 from actors.domain.records import LookUpAnswer, LookUpResult
+from actors.logs import get_logger
+from actors.outages import OutageReporter
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 KNOCK_S_MAX = 1.0
 """How long a processor that was down has for accepting a connection."""
 _NO_ANSWER = LookUpAnswer(LookUpResult.NO_ANSWER)
+
+
+def _no_fields() -> str:
+    return ""
 
 
 class _Booked(msgspec.Struct):
@@ -60,18 +67,24 @@ class HttpProcessorClient:
         self._charge_head = (
             f"POST /payments HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\nContent-Length: "
         )
-        self._look_up_end = f" HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n"
+        self._look_up_end = f" HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        self.more_fields: Callable[[], str] = _no_fields
+        """Makes further fields of the heads of charges and look-ups, each with the end of its line."""
         self._default_currency = default_currency
+        event = "a processor tells of another payment than the one that it was asked for"
+        self._mismatches = OutageReporter(logger, event, time.monotonic, "error", host=parts.netloc)
         self._decoder = msgspec.json.Decoder(_Booked)
 
     def charge(self, payment: Payment, requested_at_ms: int) -> Outcome:
         body = to_processor(payment, requested_at_ms, self._default_currency)
         try:
-            status, answered = self._charges.call(f"{self._charge_head}{len(body)}\r\n\r\n{body}".encode())
+            status, answered = self._charges.call(
+                f"{self._charge_head}{len(body)}\r\n{self.more_fields()}\r\n{body}".encode()
+            )
         except UnsentError:
             return Outcome.REFUSED
         except Exception as error:  # noqa: BLE001  # after any other error the payment may have arrived
-            logger.debug("charge of %s: %r", payment.correlation_id, error)
+            logger.debug("a charge has no answer", correlation_id=payment.correlation_id, reason=repr(error))
             return Outcome.UNKNOWN
         return outcome_of_status(status, body_is_empty=not answered)
 
@@ -85,7 +98,9 @@ class HttpProcessorClient:
     def look_up(self, payment: Payment) -> LookUpAnswer:
         correlation_id = payment.correlation_id
         try:
-            status, body = self._look_ups.call(f"GET /payments/{correlation_id}{self._look_up_end}".encode())
+            status, body = self._look_ups.call(
+                f"GET /payments/{correlation_id}{self._look_up_end}{self.more_fields()}\r\n".encode()
+            )
             # The processor's own answer has no body, or tells in JSON what is missing. A page that says "not found"
             # comes from something in front of it, which knows nothing of payments.
             if status == 404 and body[:1] in {b"", b"{"}:  # noqa: PLR2004  # an HTTP status
@@ -95,13 +110,13 @@ class HttpProcessorClient:
             booked = self._decoder.decode(body)
             requested_at_ms = ms_from_iso(booked.requestedAt)
         except Exception as error:  # noqa: BLE001  # after any error nothing is known
-            logger.debug("look-up of %s: %r", correlation_id, error)
+            logger.debug("a look-up has no answer", correlation_id=correlation_id, reason=repr(error))
             return _NO_ANSWER
         if booked.correlationId != correlation_id:
-            logger.error("look-up of %s: the processor has answered %s", payment, booked)
+            self._mismatches.occurred(correlation_id=correlation_id, answered=str(booked))
             return _NO_ANSWER
         if (booked.amount, booked.currency or self._default_currency) != (payment.money.decimal, payment.currency):
-            logger.error("look-up of %s: the processor has booked %s", payment, booked)
+            self._mismatches.occurred(correlation_id=correlation_id, answered=str(booked))
             return LookUpAnswer(LookUpResult.MISMATCHED)
         return LookUpAnswer(LookUpResult.CHARGED, requested_at_ms)
 
@@ -109,7 +124,7 @@ class HttpProcessorClient:
         try:
             return self._health.ask() is not None
         except Exception as error:  # noqa: BLE001  # whatever went wrong, there is no usable answer
-            logger.debug("health of the processor: %r", error)
+            logger.debug("the processor does not tell its health", reason=repr(error))
             return False
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from redis.retry import Retry
 from actors.adapters.host_addresses import HostDirectory, ServerAddress
 from actors.errors import SettingsError
 
+FOREIGN_EVENT = "a key in Redis held what Fiel has not written: it is deleted"
 TIMEOUT_S = 0.1
 """For connecting, and for each answer."""
 

@@ -10,6 +10,7 @@ from falcon.routing import CompiledRouter
 from actors.domain.processors import ALL_CURRENCIES, EVENT_PROCESSORS, PostedCurrencies, Processor
 from gateway.dashboard import DashboardResource
 from gateway.events import EventFeed, EventsResource
+from gateway.identified_app import GatewayApp
 from gateway.metrics import MeasuredGateway, MeasuredRequests, MetricsResource
 from gateway.openapi.resource import OpenApiResource
 from gateway.operators import Operators
@@ -17,7 +18,7 @@ from gateway.payment_history import PaymentHistoryResource, WayLookUp
 from gateway.payment_list import PaymentLister
 from gateway.payments import ANSWER_KINDS, PaymentGateway, PaymentResource, PaymentsResource
 from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
-from gateway.problems import UNAVAILABLE_ERRORS, ProblemsResource, serialize, translate_unavailable
+from gateway.problems import UNAVAILABLE_ERRORS, ProblemsResource, answer_failure, serialize, translate_unavailable
 from gateway.processors import BreakerResource, ProcessorsGateway, ProcessorsResource
 from gateway.purge import PurgeResource, PurgingGateway
 from gateway.reference import ReferenceResource
@@ -78,7 +79,7 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     answers: Counter[str] | None = None,
     acceptance: SampledHistogram | None = None,
     clients: Callable[[], ClientLevels | None] = lambda: None,
-) -> falcon.App[falcon.Request, falcon.Response]:
+) -> GatewayApp:
     """Build the WSGI application around a gateway and its queries; it reads nothing but its arguments.
 
     `processors` are those that are configured. `answers` counts the answers to posted payments by kind, and
@@ -90,8 +91,9 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     acceptance = acceptance or SampledHistogram()
     operators = Operators(admin_token, allow_resolve=allow_resolve, allow_force=allow_force, allow_purge=allow_purge)
     names = tuple(processor.name for processor in processors)
-    app = falcon.App(router=MethodsRouter())
+    app = GatewayApp(router=MethodsRouter())
     app.set_error_serializer(serialize)
+    app.add_error_handler(Exception, answer_failure)
     for error in UNAVAILABLE_ERRORS:
         app.add_error_handler(error, translate_unavailable)
     dashboard = DashboardResource(controls_url)

@@ -5,22 +5,34 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+from wsgiref.types import WSGIApplication
 
-import falcon
-from gunicorn.errors import AppImportError
+from gunicorn.arbiter import Arbiter
 
 from actors.errors import SettingsError
+from actors.logs import get_logger
 from actors.monitor import Monitor, PostAnswers
 from actors.overview import Overview
 from actors.replica import Replica
 from actors.settings import Settings
-from actors.system import Parts, System, production_parts
+from actors.system import Parts, System, production_parts, production_tracing
 from gateway.app import create_app
 from gateway.payments import ACCEPTED
 from gateway.sampled_histogram import BOUNDS_S, SampledHistogram
 from gateway.server.admission import ClientLevels
+from gateway.traced_app import TracedApp
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
+
+
+class Closable(Protocol):
+    """What is closed at the end."""
+
+    def close(self) -> None:
+        """Close it."""
+
 
 _replicas: list[Replica] = []
 """The one replica of this process, once it is started."""
@@ -28,27 +40,28 @@ _monitors: list[Monitor] = []
 """What watches it."""
 _clients: list[Callable[[], ClientLevels]] = []
 """Tells how many clients the worker of this process has, once it serves them."""
+_tracings: list[Closable] = []
+"""What exports its traces, if anything does."""
 
 
-def application(
-    make_parts: Callable[[Settings], Parts] = production_parts,
-) -> falcon.App[falcon.Request, falcon.Response]:
+def application(make_parts: Callable[[Settings], Parts] = production_parts) -> WSGIApplication:
     """Read the environment, start the actors of these parts, and build the application.
 
     Raises:
-        gunicorn.errors.AppImportError: the environment is not usable; gunicorn prints its message and ends.
+        SystemExit: the environment is not usable, which stands in the log; gunicorn ends.
     """
     try:
         settings = Settings.from_environment(os.environ)
-        logging.basicConfig(
-            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-        )
-        logging.getLogger("pykka").setLevel(logging.WARNING)
         parts = make_parts(settings)
+        tracing = production_tracing(settings, os.environ, parts.runtime)
     except SettingsError as error:
-        raise AppImportError(str(error)) from error
+        logger.critical("the settings are not usable", reason=str(error))
+        sys.exit(Arbiter.APP_LOAD_ERROR)
     if settings.allow_purge:
         logger.warning("ALLOW_PURGE=1: whoever reaches this gateway can delete all payments, without a token")
+    if tracing is not None:
+        parts = replace(parts, clients=tracing.clients(parts.clients))
+        _tracings.append(tracing)
     system = System(settings, parts)
     replica = Replica(system, _end_process)
     answers, acceptance = Counter[str](), SampledHistogram()
@@ -73,7 +86,7 @@ def application(
     monitor.start()
     _replicas.append(replica)
     _monitors.append(monitor)
-    return create_app(
+    app = create_app(
         replica,
         system.queries,
         system.resolutions,
@@ -90,6 +103,7 @@ def application(
         acceptance=acceptance,
         clients=lambda: _clients[-1]() if _clients else None,
     )
+    return app if tracing is None else TracedApp(app, tracing)
 
 
 def count_clients(levels: Callable[[], ClientLevels]) -> None:
@@ -109,10 +123,12 @@ def drain() -> None:
         _monitors.pop().stop()
     while _replicas:
         _replicas.pop().drain()
+    while _tracings:
+        _tracings.pop().close()
 
 
 def _end_process(reason: str) -> None:
     # At once: gunicorn starts a new process, and all that was accepted is in the journal or in Postgres.
-    logger.critical("this process ends: %s", reason)
+    logger.critical("this process ends", reason=reason)
     logging.shutdown()
     os._exit(1)

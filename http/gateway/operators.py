@@ -5,7 +5,6 @@ A request with the token (`Authorization: Bearer`, `ADMIN_TOKEN`) may do all thr
 purge from everywhere. Browsers' requests are refused where another page than the gateway's own makes them.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from enum import Enum
@@ -13,14 +12,14 @@ from hmac import compare_digest
 
 import falcon
 
+from actors.logs import get_logger
+from actors.outages import OutageReporter
 from gateway.own_machine import is_local
 from gateway.problem_types import ProblemType
 from gateway.problems import ProblemError
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
-WRONG_TOKENS_TOLD_S = 10.0
-"""Wrong tokens are logged at most this often, with their number."""
 FROM_OTHER_PAGES = ("cross-site", "same-site")
 """What a browser says in `Sec-Fetch-Site` of a request that another page makes, with or without an `Origin`."""
 
@@ -53,9 +52,7 @@ class Operators:
             if allowed
         }
         self._public_rights = {OperatorRight.PURGE} if allow_purge else set[OperatorRight]()
-        self._now_s = now_s
-        self._wrong_tokens = 0
-        self._wrong_tokens_told_at_s = -WRONG_TOKENS_TOLD_S
+        self._wrong_tokens = OutageReporter(logger, "a request came with a wrong ADMIN_TOKEN", now_s)
 
     def check(self, req: falcon.Request, right: OperatorRight) -> None:
         """Let a request pass that has the right.
@@ -69,7 +66,7 @@ class Operators:
         if given is not None:
             if compare_digest(given, self._token):
                 return
-            self._note_wrong_token(req, right)
+            self._wrong_tokens.occurred(remote=req.remote_addr, right=right.name.lower())
             raise _unauthorized("the token is wrong", 'Bearer realm="fiel", error="invalid_token"')
         if not self.may_without_token(req, right):
             if self._token:
@@ -79,18 +76,6 @@ class Operators:
     def may_without_token(self, req: falcon.Request, right: OperatorRight) -> bool:
         """Tell whether a request from where this one comes has the right as it is."""
         return right in self._public_rights or (right in self._local_rights and is_local(req))
-
-    def _note_wrong_token(self, req: falcon.Request, right: OperatorRight) -> None:
-        self._wrong_tokens += 1
-        now_s = self._now_s()
-        if now_s - self._wrong_tokens_told_at_s >= WRONG_TOKENS_TOLD_S:
-            logger.warning(
-                "%d requests came with a wrong ADMIN_TOKEN, the last one from %s, to %s",
-                self._wrong_tokens,
-                req.remote_addr,
-                right.name.lower(),
-            )
-            self._wrong_tokens, self._wrong_tokens_told_at_s = 0, now_s
 
 
 def _unauthorized(detail: str, challenge: str) -> ProblemError:

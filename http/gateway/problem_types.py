@@ -24,6 +24,8 @@ class ProblemDetails(TypedDict):
     status: Annotated[int, Meta(description="The status of the answer.")]
     detail: NotRequired[Annotated[str, Meta(description="What is wrong this time.")]]
     field: NotRequired[Annotated[str, Meta(description="The part of the request that is wrong.")]]
+    requestId: NotRequired[Annotated[str, Meta(description="The request's `X-Request-ID`; of a 500 one is made.")]]
+    traceId: NotRequired[Annotated[str, Meta(description="The trace that the request's `traceparent` names.")]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,13 @@ from typing import Any
 import falcon
 
 from actors.errors import FielError, GatewayUnavailableError, LedgerUnavailableError
+from actors.logs import get_logger
 from gateway.media import write_body
 from gateway.problem_types import PROBLEMS_PATH, ProblemText, ProblemType, problem_of_status
+from gateway.request_ids import request_id_of, some_request_id, trace_id_of
 from gateway.server.refusals import problem_details
+
+logger = get_logger(__name__)
 
 RETRY_AFTER_S = 1
 UNAVAILABLE_ERRORS = (GatewayUnavailableError, LedgerUnavailableError)
@@ -44,7 +48,18 @@ def serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErro
     problem = problem_details(kind, error.status_code, title, error.description)
     if isinstance(error, InvalidFieldError):
         problem["field"] = error.field
+    if (request_id := request_id_of(req.env)) is not None:
+        problem["requestId"] = request_id
+    if (trace_id := trace_id_of(req.env)) is not None:
+        problem["traceId"] = trace_id
     write_body(req, resp, problem, kind="problem")
+
+
+def answer_failure(req: falcon.Request, _resp: falcon.Response, error: Exception, _params: dict[str, Any]) -> None:
+    """Turn an error in the code into 500; its traceback stands in the log alone, under the id that is answered."""
+    request_id = some_request_id(req.env)
+    logger.error("a request failed", method=req.method, path=req.path, request_id=request_id, exc_info=error)
+    raise falcon.HTTPInternalServerError from error
 
 
 def translate_unavailable(

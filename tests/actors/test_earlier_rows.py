@@ -13,7 +13,7 @@ from actors.errors import LedgerUnavailableError
 from actors.messages.router import Adopt
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, READING, Recorder, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, payment
 
 ALL = AdoptionRoom(1000)
 
@@ -28,7 +28,7 @@ class Rows:
         MemoryPayments(tables, before).write(self.claims, (), ())
         self.leases, self.router = MemoryLeases(tables, MemoryFence("1")), Recorder()
         self.leases.register(0, READING)
-        self.rows = EarlierRows(self.leases, self.router)
+        self.rows = EarlierRows(self.leases, self.router, VirtualRuntime())
         self.rows.begin(NOW_MS - 500)
 
     def take_up(self, room: AdoptionRoom) -> list[UUID]:

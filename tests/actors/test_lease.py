@@ -6,6 +6,7 @@ import pytest
 from pykka._envelope import Envelope
 
 from actors.domain.lease_watch import LEASE_S
+from actors.domain.outage_log import QUIET_S
 from actors.domain.payment import Claim, Closing, EndState, Payment, Settlement
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, StoreIdentity, Watermarks
 from actors.domain.resolution import Finding, ResolutionAnswer
@@ -27,6 +28,7 @@ from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, both, deliver, payment
 from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
+from tests.lines import lines
 
 
 class Lease:
@@ -608,9 +610,10 @@ def test_a_step_of_the_systems_clock_is_told_once_and_gets_into_no_watermark(cap
     lease.runtime.clock_ahead_ms = 0
     lease.advance(10.0)
     assert lease.watermark_ms == NOW_MS + 20_000
-    assert [each.getMessage() for each in caplog.records if "clock" in each.getMessage()] == [
-        "clocks disagree: the system's clock has stepped and is 3600.0 s ahead",
-        "clocks agree again",
+    lease.advance(QUIET_S)
+    assert lines(caplog, "outage", "reason") == [
+        ("clocks disagree", "began", "the system's clock has stepped and is 3600.0 s ahead"),
+        ("clocks disagree", "ended", None),
     ]
 
 

@@ -13,6 +13,7 @@ from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import NOW_MS, READING, payment
 from tests.actors.persisting import Persistence, claims, closing, ids, settlement, store_of, written
+from tests.lines import lines
 
 
 def mark(number: int, state: str | None = "unknown") -> Mark:
@@ -60,8 +61,9 @@ def test_a_second_charge_is_an_error_in_the_log_and_counted(caplog: pytest.LogCa
     persistence.write(settlements=(settlement(1, "fallback"), settlement(2)))
     persistence.advance(0.010)
     assert persistence.incidents() == incidents(disputes=1, default=3)
-    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert errors == [f"{UUID(int=1)} was charged more than once: the table dispute has the other charge"]
+    event = "a payment was charged more than once: the table dispute has the other charge"
+    assert lines(caplog, "correlation_id") == [(event, UUID(int=1))]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert persistence.router.take()[-1] == written(settled=ids(1, 2))
 
 

@@ -12,6 +12,7 @@ from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.charge_gate import ChargeGate
 from actors.domain.concurrency_limit import ConcurrencyLimit, ConcurrencyLimits
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
+from actors.domain.outage_log import QUIET_S
 from actors.domain.outcome import Outcome
 from actors.domain.pace import Pace
 from actors.domain.processor_delay import ProcessorDelay
@@ -39,6 +40,7 @@ from actors.messages.processor import (
 from actors.messages.router import AvailabilityChanged, ChargesEnded, LookUpsEnded
 from actors.processor import GATHER_S, TRANSITIONS_MAX, ProcessorActor
 from tests.actors.fakes import NOW_MS, Recorder, ScriptedProcessor, VirtualRuntime, deliver, payment
+from tests.lines import lines
 
 LIMITS = BreakerLimits(
     calls_min=2, cooldown_s_initial=0.5, cooldown_s_max=2.0, cooldown_jitter=0.0, half_open_s_max=5.0
@@ -662,12 +664,8 @@ def test_a_setting_that_is_too_small_is_warned_of_once(caplog: pytest.LogCapture
     processor = Processor()
     for response_time_s in (1.0, 25.0, 26.0):
         processor.tell(HealthReported(failing=False, asked_s_ago=0.0, response_time_s_min=response_time_s))
-    (record,) = caplog.records
-    assert (record.levelname, "PROCESSOR_DELAY_MAX_MS" in record.message, "25.0 s" in record.message) == (
-        "WARNING",
-        True,
-        True,
-    )
+    event = "a charge may take longer than PROCESSOR_DELAY_MAX_MS, which is not relied upon"
+    assert lines(caplog, "processor", "longest_s") == [(event, "default", 25.0)]
 
 
 # Its status.
@@ -707,12 +705,23 @@ def test_the_latest_transitions_are_remembered_and_all_are_counted() -> None:
     assert sum(status.transitions_by_cause.values()) == 2 * TRANSITIONS_MAX
 
 
-def test_transitions_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+def test_that_a_breaker_opens_is_logged_with_its_cause(caplog: pytest.LogCaptureFixture) -> None:
     Processor().tell(QuorumFoundDown())
-    assert [record.message for record in caplog.records] == [
-        "breaker of default: closed -> open (a quorum of replicas finds it down)"
-    ]
+    told = lines(caplog, "processor", "outage", "cause")
+    assert told == [("the breaker is open", "default", "began", Cause.QUORUM.value)]
+
+
+def test_a_breaker_that_flaps_is_one_outage_in_the_log_with_a_count(caplog: pytest.LogCaptureFixture) -> None:
+    processor = Processor()
+    for _ in range(200):
+        processor.tell(HoldBreaker(FORCED_OPEN))
+        processor.advance(0.2)
+        processor.tell(HoldBreaker(FORCED_CLOSED))
+        processor.advance(0.2)
+    processor.advance(QUIET_S)
+    processor.tell(LeaseRenewed(processor.runtime.now_s() + 5))
+    event = "the breaker is open"
+    assert lines(caplog, "outage", "failures") == [(event, "began", None), (event, "lasts", 151), (event, "ended", 200)]
 
 
 def test_a_processor_that_turns_all_away_is_reported_loudly_and_once_until_it_works(
@@ -735,4 +744,4 @@ def test_a_processor_that_turns_all_away_is_reported_loudly_and_once_until_it_wo
         processor.run()
         assert processor.states()[-1] is CLOSED
         processor.advance(LIMITS.recovery_s)
-    assert [record.levelname for record in caplog.records if record.levelno > logging.INFO] == ["ERROR"] * 2
+    assert [record.levelname for record in caplog.records if record.levelno > logging.WARNING] == ["ERROR"] * 2

@@ -24,6 +24,7 @@ from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence
 from tests.actors.fakes import NOW_MS, READING, both, payment
 from tests.actors.replicating import ACTORS, STATS, STATUS, Process
+from tests.lines import lines
 
 # Start.
 
@@ -65,7 +66,8 @@ def test_a_journal_that_another_process_holds_for_long_is_told_of_once_a_minute(
     process.runtime.call_later(TELL_S, lambda: told.append(dict(process.replica.readiness().parts)))
     process.start()
     assert told[0]["gateway"] == "planted"
-    assert [each.getMessage() for each in caplog.records] == ["waiting for the journal: planted"] * 3
+    event = "the start waits for the journal"
+    assert lines(caplog, "outage") == [(event, "began"), (event, "lasts"), (event, "lasts")]
     assert (process.ends, process.system.generations) == ([], [0])
     assert "gateway" not in process.replica.readiness().parts
 

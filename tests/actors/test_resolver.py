@@ -13,6 +13,7 @@ from ops.simulation.resolutions import MemoryResolutions
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from tests.actors.adapters.postgres.storage import claim, ended
 from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, payment
+from tests.lines import lines
 
 FINDING = Finding(payment(1).correlation_id, "default", NOW_MS - 5)
 NOT_CHARGED = Finding(payment(1).correlation_id, None, None)
@@ -64,8 +65,9 @@ def test_the_router_decides_about_what_it_drives(answer: ResolutionAnswer, caplo
     desk.payments.write([claim(1)], [], [])
     assert desk.answer() is answer
     assert desk.router.asked == [Resolve(Resolution(1, FINDING))]
-    (logged,) = caplog.messages
-    assert logged == f"an operator says that {FINDING.correlation_id} was charged by default: {answer.value}"
+    event = "an operator tells what became of a payment"
+    told = lines(caplog, "correlation_id", "charged_by", "answer")
+    assert told == [(event, FINDING.correlation_id, "default", answer.value)]
 
 
 @pytest.mark.parametrize("state", EndState)

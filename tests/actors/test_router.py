@@ -11,6 +11,7 @@ from actors.domain.breaker import BreakerState
 from actors.domain.dispatcher import WANTED_MIN, Dispatcher
 from actors.domain.lifecycle import State
 from actors.domain.lifecycle_events import ChargeEnded, LookUpEnded
+from actors.domain.outage_log import QUIET_S
 from actors.domain.outcome import Outcome
 from actors.domain.patience import Patience
 from actors.domain.payment import Claim, Move, Settlement
@@ -40,9 +41,11 @@ from actors.messages.router import (
     RouterStats,
     Written,
 )
+from actors.outages import CHECK_S
 from actors.router import RouterActor
 from tests.actors.domain.dispatching import HORIZON_S, PROCESSORS
 from tests.actors.fakes import NOW_MS, Recorder, VirtualRuntime, both, deliver, payment
+from tests.lines import lines
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 
@@ -237,13 +240,14 @@ def test_a_change_of_the_choice_is_logged_with_its_reason(caplog: pytest.LogCapt
     caplog.set_level(logging.INFO, "actors.router")
     router = Router(outage_s=20)
     router.tell(Route((payment(1),), 0))
-    assert caplog.messages == []
+    assert lines(caplog) == []
     router.tell(router.availability("default", BreakerState.OPEN), Route((payment(2),), 0))
     router.tell(Route((payment(3),), 0))
     router.advance(20)
-    assert caplog.messages == [
-        "payments go to no processor: waits: the outage is young",
-        "payments go to fallback: cheaper ones have been down for too long",
+    event = "payments do not go to the cheapest processor"
+    assert lines(caplog, "outage", "processor", "reason") == [
+        (event, "began", None, "waits: the outage is young"),
+        (event, "lasts", "fallback", "cheaper ones have been down for too long"),
     ]
 
 
@@ -258,19 +262,24 @@ def test_payments_that_are_not_asked_for_once_more_are_counted_in_the_log(
     router.tell(LookUpsEnded((LookUpEnded(ONE, "default", LookUpResult.MISSING, None, asked_at_s, HORIZON_S),)))
     router.tell(Written((), (), (ONE,), (), ()))
     router.tell(router.ended(1, Outcome.SETTLED), written(settled=(ONE,)))
-    assert caplog.messages == ["1 payments may be charged late, and are not asked for once more"]
+    assert lines(caplog) == ["payments may be charged late, and are not asked for once more"]
 
 
-def test_changes_of_the_choice_are_logged_at_most_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_choice_that_changes_all_the_time_is_logged_once_and_when_it_has_settled(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO, "actors.router")
     router = Router()
     for number in range(1, 13):
         state = BreakerState.FORCED_OPEN if number % 2 else BreakerState.CLOSED
         router.tell(router.availability("default", state), Route((payment(number),), 0))
         router.advance(0.12)
-    assert caplog.messages == [
-        "payments go to fallback: an operator keeps cheaper ones open",
-        "payments go to default: the cheapest works",
+    router.advance(QUIET_S + CHECK_S)
+    router.runtime.run_spawned()
+    event = "payments do not go to the cheapest processor"
+    assert lines(caplog, "outage", "failures", "processor") == [
+        (event, "began", None, "fallback"),
+        (event, "ended", 6, None),
     ]
 
 
@@ -282,4 +291,4 @@ def test_a_choice_that_says_nothing_about_where_most_payments_go_is_not_logged(
     full = Availability("default", BreakerState.CLOSED, 0, inf, None)
     router.tell(AvailabilityChanged(full), Route((payment(1),), 0))
     assert router.stats().decisions == {(None, Reason.WAIT_FOR_ROOM): 1}
-    assert caplog.messages == []
+    assert lines(caplog) == []

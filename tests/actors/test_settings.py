@@ -61,7 +61,6 @@ def test_a_host_without_a_name_needs_a_replica_with_one(monkeypatch: pytest.Monk
     ("variable", "value", "expected"),
     [
         ("REPLICA", "gateway-2_b", replace(DEFAULTS, replica="gateway-2_b")),
-        ("LOG_LEVEL", "debug", replace(DEFAULTS, log_level="DEBUG")),
         ("DATABASE_URL", "postgresql://other/", replace(DEFAULTS, database_url="postgresql://other/")),
         ("REDIS_URL", "unix:///redis", replace(DEFAULTS, redis_url="unix:///redis")),
         (
@@ -144,12 +143,6 @@ def test_what_is_required_is_missed(variable: str) -> None:
 def test_what_is_malformed_is_refused_by_name(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable):
         Settings.from_environment(REQUIRED | {variable: value})
-
-
-@pytest.mark.parametrize("value", ["VERBOSE", "", "10"])
-def test_a_level_that_logging_does_not_know_is_refused(value: str) -> None:
-    with pytest.raises(SettingsError, match=r"LOG_LEVEL=.* is none of DEBUG, INFO"):
-        Settings.from_environment(REQUIRED | {"LOG_LEVEL": value})
 
 
 @pytest.mark.parametrize("value", ["0.0.0.0:9999", "localhost:1,127.0.0.1:65535", "[::]:9999,[::1]:10001"])

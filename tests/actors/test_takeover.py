@@ -11,7 +11,7 @@ from actors.messages.router import Adopt, BeginAdoption, EndAdoption
 from actors.takeover import ADOPTED_AT_ONCE_MAX, TAKEN_AT_ONCE_MAX, Takeover
 from ops.simulation.stores import MemoryLeases, MemoryPayments
 from ops.simulation.tables import MemoryFence, MemoryTables
-from tests.actors.fakes import NOW_MS, READING, Recorder, both, payment
+from tests.actors.fakes import NOW_MS, READING, Recorder, VirtualRuntime, both, payment
 from tests.actors.fakes_journal import MemoryOrphan, MemoryShelf
 
 
@@ -59,6 +59,7 @@ class Replica:
             intake=self.intake,
             shelf=self.shelf,
             progressed=self.progressed,
+            runtime=VirtualRuntime(),
         )
 
     def progressed(self) -> None:
@@ -186,7 +187,12 @@ def test_a_journal_is_released_also_where_the_lease_is_lost_while_it_is_copied()
         raise LedgerUnavailableError("planted")
 
     takeover = Takeover(
-        leases=replica.leases, router=replica.router, intake=replica.intake, shelf=replica.shelf, progressed=lose
+        leases=replica.leases,
+        router=replica.router,
+        intake=replica.intake,
+        shelf=replica.shelf,
+        progressed=lose,
+        runtime=VirtualRuntime(),
     )
     with pytest.raises(LedgerUnavailableError):
         takeover.adopt_journals(())

@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
+from wsgiref.types import WSGIApplication
 
-import falcon
 import gevent
 from gevent.event import Event
 
@@ -111,7 +111,7 @@ def faulty_parts(settings: Settings) -> Parts:
     return replace(parts, open_journal=open_journal, restart_limits=RestartLimits(hang_s_max=hang_s_max))
 
 
-def application() -> falcon.App[falcon.Request, falcon.Response]:
+def application() -> WSGIApplication:
     """Build the gateway's own application from faulty parts and with a short mailbox."""
     IntakeActor.INBOX_MAX = INBOX_MAX
     return main.application(faulty_parts)

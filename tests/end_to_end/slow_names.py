@@ -9,8 +9,8 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from wsgiref.types import WSGIApplication
 
-import falcon
 from gevent.monkey import get_original
 from gevent.resolver.thread import Resolver
 
@@ -36,7 +36,7 @@ def _slow_ports() -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
-def application() -> falcon.App[falcon.Request, falcon.Response]:
+def application() -> WSGIApplication:
     """Build the gateway's own application over the slow name server."""
     loop_thread = _thread_id()
 

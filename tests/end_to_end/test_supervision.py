@@ -118,7 +118,7 @@ def test_after_an_actor_has_failed_amid_traffic_the_same_process_goes_on(
     with PersistentClient(replica.url, payments, connections=8) as client:
         wait_until(lambda: len(client.accepted) > 50)
         plant(faulty, number, fault)
-    wait_for_log(replica, "persistence died: all actors are restarted")
+    wait_for_log(replica, '"actors":["persistence"]')
     check_refusals(client)
     check_charged_once(faulty, payments, before)
     wait_until(lambda: get(f"{replica.url}/readyz")[0] == 200)
@@ -132,7 +132,7 @@ def test_too_many_deaths_end_the_process_and_gunicorn_starts_another(faulty: Clu
     payments = make_payments(SEED + 3, 100)
     plant(faulty, 1, planted.DIE_AT_EVERY_BEAT)
     with PersistentClient(replica.url, payments, connections=4) as client:
-        wait_for_log(replica, "this process ends: lease died 6 times in 60.0 s")
+        wait_for_log(replica, '"reason":"lease died 6 times in 60.0 s"')
         planted.fault_path(faulty.stack.options.state_dir, "1").unlink()
         wait_for_new_process(replica, starts_before)
     check_refusals(client)
@@ -146,7 +146,7 @@ def test_beyond_a_full_mailbox_post_is_refused_and_the_process_whose_actor_hangs
     payments = make_payments(SEED + 4, 60)
     plant(faulty, 2, planted.HANG_IN_JOURNAL)
     with PersistentClient(replica.url, payments, connections=3 * planted.INBOX_MAX) as client:
-        wait_for_log(replica, f"this process ends: for {planted.HANG_S_MAX} s busy with one message: intake with")
+        wait_for_log(replica, f'"reason":"for {planted.HANG_S_MAX} s busy with one message: intake with')
         wait_for_new_process(replica, starts_before)
     check_refusals(client)
     assert any(b"too many payments are waiting" in told for _, _, told in client.refusals)

@@ -5,10 +5,12 @@ import logging
 import falcon.testing
 import pytest
 
+from actors.domain.outage_log import REMIND_S
 from gateway.app import create_app
-from gateway.operators import WRONG_TOKENS_TOLD_S, OperatorRight, Operators
+from gateway.operators import OperatorRight, Operators
 from gateway.problems import ProblemError
 from tests.gateway.fake_gateway import FakeGateway, client_of
+from tests.lines import lines
 
 TOKEN = "correct-horse-battery"
 ID = "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3"
@@ -154,9 +156,9 @@ def test_wrong_tokens_are_logged_with_their_number_and_never_their_value(caplog:
             with pytest.raises(ProblemError):
                 operators.check(falcon.Request(environ), OperatorRight.FORCE)
         assert len(caplog.records) == 1
-        now_s += WRONG_TOKENS_TOLD_S
+        now_s += REMIND_S
         with pytest.raises(ProblemError):
             operators.check(falcon.Request(environ), OperatorRight.FORCE)
-    assert [record.getMessage().partition(" ")[0] for record in caplog.records] == ["1", "3"]
-    assert FAR in caplog.text
+    event = "a request came with a wrong ADMIN_TOKEN"
+    assert lines(caplog, "count", "remote", "right") == [(event, None, FAR, "force"), (event, 3, FAR, "force")]
     assert not any(secret in caplog.text for secret in ("guessed", TOKEN))

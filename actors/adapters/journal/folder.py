@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,8 +11,9 @@ from pathlib import Path
 
 from actors.adapters.journal.disk import Disk
 from actors.errors import JournalLockedError, JournalUnavailableError, SettingsError
+from actors.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 UNDELETED_MAX = 256
 """Files of a journal that could not be deleted and hold nothing; with as many of them no further segment is begun."""
@@ -105,9 +105,11 @@ class JournalFolder:
         try:
             self.disk.rename(path, aside)
         except OSError as error:
-            logger.error("%s is damaged and cannot be set aside: %s", path, error.strerror)  # noqa: TRY400  # as above
+            logger.error(  # noqa: TRY400  # as above
+                "a file is damaged and cannot be set aside", path=str(path), reason=error.strerror
+            )
             return False
-        logger.error("%s was damaged: it is kept as %s for an operator", path, aside.name)
+        logger.error("a file was damaged: it is kept for an operator", path=str(path), kept_as=aside.name)
         return True
 
     def delete(self, path: Path) -> bool:
@@ -120,7 +122,7 @@ class JournalFolder:
             self.disk.unlink(path)
         except OSError as error:
             # If it cannot be emptied either, the next scan gives its payments once more, and Postgres knows them.
-            logger.warning("%s holds nothing that is needed, and cannot be deleted: %s", path, error.strerror)
+            logger.warning("a file that is not needed cannot be deleted", path=str(path), reason=error.strerror)
             with contextlib.suppress(OSError):
                 self.disk.empty(path)
             if path not in self._undeleted and len(self._undeleted) < UNDELETED_MAX:

@@ -1,14 +1,14 @@
 """The id of the instance that a journal belongs to, in a file beside it."""
 
-import logging
 import os
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from actors.adapters.journal.disk import Disk
 from actors.adapters.journal.folder import JournalFolder, translated
+from actors.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 FILE_NAME = "instance"
 
@@ -29,7 +29,7 @@ def own_instance(folder: Path) -> UUID:
             pass
         except ValueError:
             # The lease that was taken with the old one is waited for, as a stranger's.
-            logger.error("%s cannot be read: it is written anew", path)  # noqa: TRY400  # there is no more to say
+            logger.error("a file cannot be read: it is written anew", path=str(path))  # noqa: TRY400  # there is no more to say
         instance = uuid4()
         JournalFolder(folder, os.fsync, Disk()).put(path, str(instance).encode())
     return instance

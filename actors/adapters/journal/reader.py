@@ -1,6 +1,5 @@
 """The backlog: what stands in segments and not in memory, read forward a chunk at a time."""
 
-import logging
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,9 @@ from pathlib import Path
 from actors.adapters.journal.disk import Disk
 from actors.adapters.journal.segment import HEADER, decode_records, record_bytes
 from actors.domain.payment import Payment
+from actors.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 READ_TRIES_MAX = 60
 """How often in a row a segment that cannot be read is tried before those behind it have their turn."""
@@ -93,7 +93,9 @@ class Backlog:
     def _finish(self, segment: Segment) -> None:
         self._segments.popleft()
         if segment.unread:
-            logger.error("%s: %d records that were written cannot be read any more", segment.path, segment.unread)
+            logger.error(
+                "records that were written cannot be read any more", path=str(segment.path), records=segment.unread
+            )
             segment.is_damaged = True
             self.records -= segment.unread
             segment.uncommitted -= segment.unread

@@ -17,8 +17,9 @@ from actors.adapters.journal.segment import (
 )
 from actors.domain.payment import Payment
 from actors.domain.records import LastPurge
+from actors.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def scan(folder: JournalFolder, last_purge: LastPurge, *, own: bool) -> Iterator[tuple[Path, SegmentContent]]:
@@ -42,7 +43,9 @@ def scan(folder: JournalFolder, last_purge: LastPurge, *, own: bool) -> Iterator
         try:
             content = _recover(folder, path, last_purge, own=own)
         except OSError as error:
-            logger.error("%s is left for a later start, as it cannot be read: %s", path, error.strerror)  # noqa: TRY400  # the cause is in the message
+            logger.error(  # noqa: TRY400  # the cause is in the message
+                "a segment cannot be read, and is left for a later start", path=str(path), reason=error.strerror
+            )
             folder.unread.add(path)
             continue
         if content is not None:
@@ -60,7 +63,9 @@ def peek(folder: JournalFolder, last_purge: LastPurge) -> Iterator[tuple[Path, S
         except FileNotFoundError:
             continue  # Its owner has deleted it meanwhile.
         except OSError as error:
-            logger.error("%s is left alone, as it cannot be read: %s", path, error.strerror)  # noqa: TRY400  # as above
+            logger.error(  # noqa: TRY400  # as above
+                "a segment cannot be read, and is left alone", path=str(path), reason=error.strerror
+            )
             continue
         content = decode_segment(data)
         if content is None and is_newer(data):
@@ -81,7 +86,7 @@ def purge_segment(folder: JournalFolder, path: Path, last_purge: LastPurge) -> N
     try:
         data = folder.disk.read(path)
     except OSError as error:
-        logger.error("%s cannot be read for the purge: %s", path, error.strerror)  # noqa: TRY400  # as above
+        logger.error("a segment cannot be read for the purge", path=str(path), reason=error.strerror)  # noqa: TRY400
         return
     content = decode_segment(data)
     if content is None and is_newer(data):
@@ -111,9 +116,9 @@ def _recover(folder: JournalFolder, path: Path, last_purge: LastPurge, *, own: b
     if content.damaged_bytes:
         logger.log(
             logging.ERROR if content.is_damaged else logging.WARNING,
-            "%s: %d bytes belong to no whole record",
-            path,
-            content.damaged_bytes,
+            "bytes of a segment belong to no whole record",
+            path=str(path),
+            damaged_bytes=content.damaged_bytes,
         )
     if len(kept) == len(content.payments):
         return content
@@ -140,4 +145,4 @@ def _rewrite(
 @cache
 def _tell_of_newer(path: Path) -> None:
     """Log, once for each file, that a segment is left to a later release."""
-    logger.error("%s has a newer format than this release can read: it is left as it is", path)
+    logger.error("a segment has a newer format than this release can read: it is left as it is", path=str(path))

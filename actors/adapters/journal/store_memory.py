@@ -1,13 +1,13 @@
 """The Postgres that a replica has seen, in a file beside its journal."""
 
 import json
-import logging
 from dataclasses import asdict
 from pathlib import Path
 
 from actors.domain.records import SeenStore, StoreIdentity
+from actors.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 FILE_NAME = "postgres.json"
 
@@ -31,7 +31,11 @@ class FileStoreMemory:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
-            logger.error("%s cannot be read, so nobody knows whether Postgres is the same: %s", self._path, error)  # noqa: TRY400  # the cause is in the message
+            logger.error(  # noqa: TRY400  # the cause is in the message
+                "a file cannot be read, so nobody knows whether Postgres is the same",
+                path=str(self._path),
+                reason=str(error),
+            )
             return None
 
     def remember(self, seen: SeenStore) -> None:
@@ -44,7 +48,7 @@ class FileStoreMemory:
             unfinished.replace(self._path)
         except OSError as error:
             if not self._failed:
-                logger.warning("%s cannot be written: %s", self._path, error.strerror)
+                logger.warning("a file cannot be written", path=str(self._path), reason=error.strerror)
             self._failed = True
         else:
             self._written, self._failed = seen, False

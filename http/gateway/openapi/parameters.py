@@ -16,7 +16,7 @@ REQUEST_ID = Parameter(
     name="X-Request-ID",
     place="header",
     description="A name for this request, which is answered back, and stands in log lines and problems that are of it: "
-    "up to 128 printable characters. Any other is ignored.",
+    "1 to 128 visible characters of ASCII. Any other is ignored.",
     schema={"type": "string"},
 )
 CORRELATION_ID = Parameter(

@@ -5,6 +5,7 @@ import os
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
+from gateway.server.gunicorn_log import GatewayLogger
 from gateway.server.request_head import HEAD_BYTES_MAX
 
 _FIELDS_MAX = 32768
@@ -22,7 +23,7 @@ def fast_path_fits(cfg: Config, log: Logger) -> bool:
         and cfg.http_protocols == ["h1"]
         and not cfg.is_ssl
         and cfg.keepalive > 0
-        and type(log) is Logger
+        and type(log) in {Logger, GatewayLogger}
         and not log.access_log_enabled
         and "SCRIPT_NAME" not in os.environ
     )

@@ -15,7 +15,9 @@ _PLAIN_STATUSES = {
     if status >= HTTPStatus.OK and status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 }
 """Status lines of answers that have a body, with their codes."""
-_PLAIN_FIELDS = frozenset({"cache-control", "content-length", "content-type", "location", "retry-after", "vary"})
+_PLAIN_FIELDS = frozenset(
+    {"cache-control", "content-length", "content-type", "location", "retry-after", "vary", "x-request-id"}
+)
 """Names of fields that go to the client as they are; of others gunicorn judges."""
 _HTTP_1_0 = (1, 0)
 

@@ -21,7 +21,6 @@ from typing import Any
 import gevent
 from gevent.event import Event
 from gevent.pool import Pool
-from gevent.server import StreamServer
 from gunicorn.http import Request
 from gunicorn.http.wsgi import _make_early_hints_callback
 from gunicorn.workers.ggevent import GeventWorker
@@ -29,16 +28,16 @@ from gunicorn.workers.ggevent import GeventWorker
 from gateway.server.admission import ClientAdmission
 from gateway.server.connection import RECV_BYTES, Address, Connection, ListenerAddress, Phase, connection_environ
 from gateway.server.fast_path import fast_path_fits, head_limits
+from gateway.server.listening import start_server
 from gateway.server.refusals import refusal, status_of
 from gateway.server.request_head import PLAIN_HEAD_BEGUN, HeadParser, PlainHead
+from gateway.server.request_log import RequestLog, tell_request
 from gateway.server.response import PlainResponse
 
 _HEAD_END, _CLIENT_GONE = b"\r\n\r\n", (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 _SWEEP_INTERVAL_S, _STOP_POLL_S = 0.25, 0.05
 _NEWCOMERS_MAX = 16
 """Connections beyond the limit, whose clients are new while others leave."""
-_SOCKET_BUFFER_BYTES = 32 * 1024
-"""What the kernel is asked to keep for one client in each direction; it would grow to megabytes otherwise."""
 _READABLE = 1
 """What libev calls the event that a socket has something to read."""
 
@@ -67,6 +66,9 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         self.admission = ClientAdmission(self.worker_connections)
         self._pool = Pool(self.worker_connections + _NEWCOMERS_MAX)
         self._stopping = Event()
+        self._requests = RequestLog()
+        self._tells_all = getattr(self.log, "has_access_lines", False)
+        """Whether each request is a line of the log."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the graceful stop at once."""
@@ -78,10 +80,11 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         if not self._fast:
             super().run()
             return
-        servers = [self._start_server(listener) for listener in self.sockets]
+        servers = [start_server(listener, self.handle, self._pool) for listener in self.sockets]
         while self.alive:
             self.notify()
             self.admission.sweep(time.monotonic())
+            self._requests.check()
             self._stopping.wait(_SWEEP_INTERVAL_S)
         for server in servers:
             # Closing the listener would reset the connections that wait to be accepted.
@@ -136,12 +139,14 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     ) -> None:
         """Answer what cannot be parsed, and what the application fails at, with problem details."""
         status = status_of(exc)
+        asked = (getattr(req, "method", None) or "-", getattr(req, "uri", None) or "-")
         if is_own := status is HTTPStatus.INTERNAL_SERVER_ERROR:
-            asked = (getattr(req, "method", "?"), getattr(req, "uri", "?"))
-            self.log.error("Error handling request %s %s", *asked, exc_info=exc)
+            self._requests.failed(*asked, exc)
         else:
-            self.log.warning("Invalid request from ip=%s: %s", addr[0], exc)
+            self._requests.refused(addr[0], exc)
         answer = refusal(status) if is_own else refusal(status, str(exc))
+        if self._tells_all:
+            tell_request(*asked, status, len(answer), 0.0, addr[0], None)
         with contextlib.suppress(OSError):
             client.sendall(answer)
 
@@ -206,6 +211,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         if self.nr >= self.max_requests and self.alive:
             self.log.info("Autorestarting worker after current request.")
             self.alive = False
+        began_s = time.monotonic() if self._tells_all else 0.0
         try:
             body = self.wsgi(environ, response.start_response)
             if connection.is_cut or not (self.alive or more):
@@ -215,26 +221,18 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             finally:
                 if hasattr(body, "close"):
                     body.close()
-        except (Exception, SystemExit, gevent.Timeout) as error:  # nothing an app raises ends the worker
+        except (Exception, SystemExit, gevent.Timeout) as error:  # noqa: BLE001  # nothing an app raises ends the worker
             if isinstance(error, OSError) and error.errno in _CLIENT_GONE:
                 self.log.debug("Client gone: %s", error)
             elif response.headers_sent:
-                self.log.exception("Error handling request %s %s", head.method, head.uri)
+                self._requests.failed(head.method, head.uri, error)
             else:
                 self.handle_error(head, connection, addr, error)
             return False
+        if self._tells_all:
+            self._requests.answered(head, response, began_s, environ)
         connection.is_served = True
         return not (response.closes or response.must_close)
-
-    def _start_server(self, listener: socket.socket) -> StreamServer:
-        listener.setblocking(True)  # noqa: FBT003  # the name of the method says it
-        for direction in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            listener.setsockopt(socket.SOL_SOCKET, direction, _SOCKET_BUFFER_BYTES)
-        server = StreamServer(
-            listener, handle=partial(self.handle, ListenerAddress(listener.getsockname()[:2])), spawn=self._pool
-        )
-        server.start()
-        return server
 
     def _finish(self) -> None:
         """Wait until all connections have ended, idle ones after `IDLE_GRACE_S`, the others for `REQUESTS_S_MAX`."""
@@ -246,5 +244,5 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             self.notify()
             if self._pool.join(timeout=_STOP_POLL_S):
                 return
-        self.log.warning("Worker pid %s gives up the requests that are left", self.pid)
+        self.log.warning("the requests that are left are given up")
         self._pool.kill(timeout=self.KILL_S_MAX)

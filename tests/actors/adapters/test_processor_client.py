@@ -102,6 +102,14 @@ def test_a_look_up_asks_for_the_id() -> None:
     assert server.requests[0].startswith(b"GET /payments/00000000-0000-0000-0000-000000000007 HTTP/1.1\r\n")
 
 
+def test_charges_and_look_ups_bear_further_fields_where_there_are_some() -> None:
+    with serving(saying(answer(404))) as server, calling(server.url) as client:
+        client.more_fields = lambda: "traceparent: 00-1-2-01\r\n"
+        client.charge(PAYMENT, STAMP_MS)
+        client.look_up(PAYMENT)
+    assert [request.count(b"\r\ntraceparent: 00-1-2-01\r\n") for request in server.requests] == [1, 1]
+
+
 # What an answer means
 
 

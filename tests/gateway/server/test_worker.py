@@ -115,7 +115,7 @@ def test_an_error_in_the_app_is_a_500_and_the_worker_lives(fast: Server, target:
         worker = json.loads(client.get("/tell").body)["worker"]
         assert client.get(target).status == 500
         assert client.is_ended()
-    fast.wait_for_log(rf"Error handling request GET {target}")
+    fast.wait_for_log(rf"'path': '{target}', .*'event': 'a request failed'")
     with fast.connect() as client:
         assert json.loads(client.get("/tell").body)["worker"] == worker
 
