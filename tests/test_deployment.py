@@ -1,7 +1,11 @@
 """The deployment keeps the rules of the event; read from its files, without Docker."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -189,6 +193,21 @@ def test_the_build_context_holds_only_code_that_exists() -> None:
     assert "*" in lines
     assert [path for path in let_in if not (ROOT / path).exists()] == []
     assert MIGRATIONS.relative_to(ROOT).as_posix() in let_in
+
+
+@pytest.mark.parametrize("module", ["ops.migrate", "ops.simulator.__main__", "gateway.main"])
+def test_what_containers_start_needs_no_file_beside_those_of_the_image(tmp_path: Path, module: str) -> None:
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        path = line.removeprefix("!")
+        if path == line:
+            continue
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / path).is_dir() else shutil.copyfile
+        copy(ROOT / path, tmp_path / path)
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{tmp_path / 'http'}"}
+    command = [sys.executable, "-c", f"from gevent import monkey; monkey.patch_all(); import {module}"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment)  # noqa: S603 - ours
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_submitted_is_this_file_without_what_the_event_brings_itself() -> None:

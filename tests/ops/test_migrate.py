@@ -178,14 +178,12 @@ def test_an_invalid_url_is_one_line() -> None:
         migrate("mysql://somewhere", wait_s=0)
 
 
-def test_the_command_logs_the_migrations_that_it_applied(empty_database_url: str) -> None:
+def test_the_command_prints_the_migrations_that_it_applied(empty_database_url: str) -> None:
     command = [sys.executable, "-m", "ops.migrate"]
     environment = {**os.environ, "DATABASE_URL": empty_database_url}
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment)  # noqa: S603 - ours
-    assert (done.returncode, done.stdout) == (0, "")
-    told = [json.loads(line) for line in done.stderr.splitlines()]
-    assert {each["event"] for each in told} == {"a migration was applied"}
-    assert [each["migration"] for each in told] == [f"{each.version:04}_{each.name}" for each in read_migrations()]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"applied {each.version:04}_{each.name}" for each in read_migrations()]
 
 
 def test_the_command_without_a_database_is_one_line() -> None:
