@@ -5,28 +5,17 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 from urllib.parse import unquote
-from uuid import UUID
 
 from actors.domain.instant import iso_from_ms
 from actors.log_settings import LogFormat, LogSettings
-from actors.logs import (
-    ConsoleRenderer,
-    EventDict,
-    JSONRenderer,
-    Processor,
-    ProcessorFormatter,
-    WrappedLogger,
-    format_exc_info,
-    merge_contextvars,
-    plain_traceback,
-)
 
 SECRET_CHARACTERS_MIN = 8
 """A shorter secret is hidden in addresses and assignments alone: it might be a part of any word."""
 HIDDEN = "***"
+_COLOURS = {"debug": 2, "info": 32, "warning": 33, "error": 31, "critical": 31}
+"""The codes of terminals for them."""
 _IN_ADDRESS = re.compile(r"(://[^\s/?#@\"':]*:)[^\s/?#\"']*(?=@)")
 _ASSIGNED = re.compile(r"((?:password|passwd|token|secret)\s*=\s*)('[^']*'|[^\s'\"&,;)]+)", re.IGNORECASE)
 _QUIET = {"pykka": logging.WARNING, "opentelemetry.exporter": logging.CRITICAL}
@@ -61,37 +50,56 @@ class Secrets:
         return _ASSIGNED.sub(rf"\1{HIDDEN}", line) if "=" in line else line
 
 
-class LineFormatter(ProcessorFormatter):
-    """Writes records of `logging` as lines, whoever has logged them."""
+class LineFormatter(logging.Formatter):
+    """Writes records of `logging` as lines, whoever has logged them; ours have a dict in the place of the message."""
 
     def __init__(self, replica: str, secrets: Secrets, *, as_json: bool, in_colours: bool = False) -> None:
         """`replica` is a field of all lines; empty where there is none."""
-
-        def add_common(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-            record: logging.LogRecord = event["_record"]
-            common: dict[str, Any] = {
-                "timestamp": iso_from_ms(int(record.created * 1000)),
-                "level": record.levelname.lower(),
-                # Some libraries' have several lines.
-                "event": " ".join(str(event.pop("event")).split("\n")).strip(),
-                "logger": record.name,
-            }
-            if replica:
-                common["replica"] = replica
-            return {**common, **{name: _plain(value) for name, value in event.items()}}
-
-        rendering: list[Processor] = [format_exc_info, JSONRenderer(separators=(",", ":"), default=str)]
-        if not as_json:
-            rendering = [ConsoleRenderer(colors=in_colours, exception_formatter=plain_traceback, sort_keys=False)]
-        super().__init__(
-            foreign_pre_chain=[merge_contextvars],
-            processors=[add_common, ProcessorFormatter.remove_processors_meta, *rendering],
-        )
+        super().__init__()
+        self._replica = {"replica": replica} if replica else {}
         self._secrets = secrets
+        self._as_json = as_json
+        self._in_colours = in_colours
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record as one line; only for a terminal an error in the code takes several."""
-        return self._secrets.hide(super().format(record))
+        own = isinstance(record.msg, dict)
+        fields: dict[str, Any] = dict(cast("dict[str, Any]", record.msg)) if own else _bound_fields()
+        # Some libraries' messages have several lines.
+        event = fields.pop("event") if own else " ".join(record.getMessage().split("\n")).strip()
+        exception = self._exception(fields.pop("exc_info", None) or record.exc_info)
+        line = {
+            "timestamp": iso_from_ms(int(record.created * 1000)),
+            "level": record.levelname.lower(),
+            "event": event,
+            "logger": record.name,
+            **self._replica,
+            **fields,
+        }
+        if self._as_json:
+            shown = line | ({"exception": exception} if exception else {})
+            written = json.dumps(shown, separators=(",", ":"), default=str)
+        else:
+            written = self._readable(line, exception)
+        return self._secrets.hide(written)
+
+    def _exception(self, error: Any) -> str | None:  # noqa: ANN401  # whatever `logging` and structlog take
+        if not error:
+            return None
+        if isinstance(error, BaseException):
+            error = (type(error), error, error.__traceback__)
+        elif not isinstance(error, tuple):
+            error = sys.exc_info()
+        return self.formatException(error) if error[0] is not None else None
+
+    def _readable(self, line: dict[str, Any], exception: str | None) -> str:
+        timestamp, level, event, logger = (line.pop(name) for name in ("timestamp", "level", "event", "logger"))
+        fields = " ".join(f"{name}={_shown(value)}" for name, value in line.items())
+        colour = _COLOURS.get(level) if self._in_colours else None
+        told = f"\x1b[{colour}m{level:<8}\x1b[0m" if colour else f"{level:<8}"
+        return f"{timestamp} [{told}] {event:<40} [{logger}] {fields}".rstrip() + (
+            f"\n{exception}" if exception else ""
+        )
 
 
 def configure(settings: LogSettings, environment: Mapping[str, str], stream: TextIO | None = None) -> None:
@@ -110,5 +118,17 @@ def configure(settings: LogSettings, environment: Mapping[str, str], stream: Tex
         logging.getLogger(name).setLevel(level)
 
 
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, UUID | Decimal) else value
+def tell(logger: str, level: int, event: str, **fields: object) -> None:
+    """Log a line as our loggers do, in a process that should do without structlog, such as gunicorn's master."""
+    logging.getLogger(logger).log(level, {"event": event, **fields})
+
+
+def _bound_fields() -> dict[str, Any]:
+    """Give what is bound to the request in which something is logged, if anything was ever bound in this process."""
+    bound = sys.modules.get("structlog.contextvars")
+    return dict(bound.get_contextvars()) if bound else {}
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if text and text.isprintable() and not any(each in text for each in " =\"'") else repr(text)

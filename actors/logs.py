@@ -4,48 +4,16 @@ All that is used of structlog is imported from here, so that nobody imports it w
 """
 
 import logging
-import sys
-from types import ModuleType
 
-_DECORATIONS = ("rich", "better_exceptions", "colorama")
-"""What structlog imports for colours where it is installed. It takes megabytes, and a replica shows none of it."""
+from actors.lean_imports import importing_without
 
+with importing_without("rich", "better_exceptions", "colorama"):
+    # They are for colours, take megabytes, and a replica shows none of it.
+    import structlog
+    from structlog.contextvars import bound_contextvars, merge_contextvars
+    from structlog.stdlib import BoundLogger, ProcessorFormatter, filter_by_level
 
-def _import_structlog() -> None:
-    """Import structlog, and nothing that it only decorates with."""
-    hidden = [name for name in _DECORATIONS if name not in sys.modules]
-    modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]  # None stands for one that is missing
-    modules.update(dict.fromkeys(hidden))
-    try:
-        import structlog  # noqa: F401, PLC0415
-    finally:
-        for name in hidden:
-            del sys.modules[name]
-
-
-_import_structlog()
-
-import structlog  # noqa: E402  # with its decorations hidden
-from structlog.contextvars import bound_contextvars, merge_contextvars  # noqa: E402
-from structlog.dev import ConsoleRenderer, plain_traceback  # noqa: E402
-from structlog.processors import JSONRenderer, format_exc_info  # noqa: E402
-from structlog.stdlib import BoundLogger, ProcessorFormatter, filter_by_level  # noqa: E402
-from structlog.typing import EventDict, Processor, WrappedLogger  # noqa: E402
-
-__all__ = [
-    "BoundLogger",
-    "ConsoleRenderer",
-    "EventDict",
-    "JSONRenderer",
-    "Processor",
-    "ProcessorFormatter",
-    "WrappedLogger",
-    "bound_contextvars",
-    "format_exc_info",
-    "get_logger",
-    "merge_contextvars",
-    "plain_traceback",
-]
+__all__ = ["BoundLogger", "bound_contextvars", "get_logger"]
 
 _PROCESSORS = (filter_by_level, merge_contextvars, ProcessorFormatter.wrap_for_formatter)
 

@@ -5,6 +5,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import gc  # noqa: E402  # nothing may be imported before the patching
+import logging  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
 import signal  # noqa: E402
@@ -17,9 +18,8 @@ from gunicorn.arbiter import Arbiter  # noqa: E402
 from gunicorn.workers.base import Worker  # noqa: E402
 
 from actors.errors import SettingsError  # noqa: E402
-from actors.log_lines import configure  # noqa: E402
+from actors.log_lines import configure, tell  # noqa: E402
 from actors.log_settings import LogFormat, LogSettings  # noqa: E402
-from actors.logs import get_logger  # noqa: E402
 from actors.settings import bind_addresses  # noqa: E402
 
 OLDEST_AFTER = 100
@@ -30,7 +30,7 @@ FILES_BESIDE_CLIENTS = 1024
 
 
 def _refuse(reason: str) -> NoReturn:
-    get_logger("ops.gunicorn").critical("the settings are not usable", reason=reason)
+    tell("ops.gunicorn", logging.CRITICAL, "the settings are not usable", reason=reason)
     sys.exit(1)
 
 

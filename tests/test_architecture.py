@@ -69,11 +69,12 @@ RULES = {
     "actors.ports": Rule(DOMAIN, foreign=PURE),
     "actors.settings": Rule(DOMAIN, never=DRIVERS),
     "actors.trace_settings": Rule(DOMAIN, never=DRIVERS),
-    "actors.logs": Rule((), never=DRIVERS),
+    "actors.lean_imports": Rule((), never=DRIVERS),
+    "actors.logs": Rule(("actors.lean_imports",), never=DRIVERS),
     "actors.outages": Rule((*DOMAIN, "actors.logs", "actors.ports"), never=DRIVERS),
     "actors.log_settings": Rule((*DOMAIN, "actors.settings"), never=DRIVERS),
-    "actors.log_lines": Rule((*DOMAIN, "actors.logs", "actors.log_settings"), never=DRIVERS),
-    "actors.adapters": Rule((*DOWN_TO_PORTS, "actors.adapters"), never=("pykka",)),
+    "actors.log_lines": Rule((*DOMAIN, "actors.log_settings"), never=DRIVERS),
+    "actors.adapters": Rule((*DOWN_TO_PORTS, "actors.adapters", "actors.lean_imports"), never=("pykka",)),
     "actors.adapters.journal": Rule(
         (*DOWN_TO_PORTS, "actors.adapters.journal"), never=("pykka", *drivers_except("gevent", "time"))
     ),

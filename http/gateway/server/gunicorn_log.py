@@ -1,20 +1,18 @@
-"""Lets gunicorn write its lines like all others; `logger_class = "gateway.server.gunicorn_log.GatewayLogger"`."""
+"""Lets gunicorn write its lines like all others; `logger_class = "gateway.server.gunicorn_log.GatewayLogger"`.
+
+It is imported in gunicorn's master, too, which stays small: each megabyte there is one more for a replica.
+"""
 
 import os
 from datetime import timedelta
 from typing import Any
 
-import gevent
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from actors.log_lines import configure
 from actors.log_settings import LogSettings
-from actors.logs import get_logger
 from gateway.request_ids import request_id_of
-from gateway.server.request_log import tell_request
-
-logger = get_logger(__name__)
 
 
 class GatewayLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
@@ -39,12 +37,19 @@ class GatewayLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:  # noqa: ANN401  # gunicorn ships no types
         """Tell of a request that took the gunicorn path."""
         if self.has_access_lines:
+            from gateway.server.request_log import tell_request  # noqa: PLC0415  # not in the master
+
             duration_s, remote = request_time.total_seconds(), environ.get("REMOTE_ADDR", "")
             tell_request(req.method, req.uri, resp.status_code, resp.sent, duration_s, remote, request_id_of(environ))
 
 
 def log_errors_of_greenlets() -> None:
     """Let errors that end a greenlet be lines of the log, which gevent would print to stderr."""
+    import gevent  # noqa: PLC0415  # not in the master
+
+    from actors.logs import get_logger  # noqa: PLC0415  # the same
+
+    logger = get_logger(__name__)
 
     def tell(context: object, *error: object) -> None:
         # The event loop itself must not wait for a lock of `logging`.

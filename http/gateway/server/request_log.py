@@ -14,7 +14,7 @@ _access = get_logger("gateway.access")
 
 
 def tell_request(
-    method: str, uri: str, status: int, size: int, duration_s: float, remote: str, request_id: str | None
+    method: str, uri: str, status: int, size: int, duration_s: float, remote: str, request_id: str | None = None
 ) -> None:
     """Tell of one request that was answered. What follows its path may be secret, and is left out."""
     ids = {} if request_id is None else {"request_id": request_id}
@@ -36,6 +36,8 @@ class RequestLog:
     def __init__(self) -> None:
         self._refused = OutageReporter(logger, "a request is refused that cannot be parsed", time.monotonic)
 
+    tell = staticmethod(tell_request)
+
     @staticmethod
     def answered(head: PlainHead, response: PlainResponse, began_s: float, environ: dict[str, Any]) -> None:
         """Tell of a plain request that was answered; `began_s` is when the application got it, by monotonic time."""
@@ -48,9 +50,12 @@ class RequestLog:
         """Tell of a request at which the application failed."""
         logger.error("a request failed", method=method, path=_path(uri), exc_info=error)
 
-    def refused(self, remote: str, error: BaseException) -> None:
-        """Tell of a request that cannot be parsed, which is its client's fault."""
-        self._refused.occurred(remote=remote, reason=str(error))
+    def refused(self, method: str, uri: str, remote: str, error: BaseException, *, is_own: bool) -> None:
+        """Tell of a request that has no other answer: the application failed, or it cannot be parsed."""
+        if is_own:
+            self.failed(method, uri, error)
+        else:
+            self._refused.occurred(remote=remote, reason=str(error))
 
     def check(self) -> None:
         """Tell what is to be told by now."""

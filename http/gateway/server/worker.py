@@ -16,7 +16,7 @@ from functools import partial
 from http import HTTPStatus
 from math import inf
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
@@ -31,8 +31,10 @@ from gateway.server.fast_path import fast_path_fits, head_limits
 from gateway.server.listening import start_server
 from gateway.server.refusals import refusal, status_of
 from gateway.server.request_head import PLAIN_HEAD_BEGUN, HeadParser, PlainHead
-from gateway.server.request_log import RequestLog, tell_request
 from gateway.server.response import PlainResponse
+
+if TYPE_CHECKING:
+    from gateway.server.request_log import RequestLog
 
 _HEAD_END, _CLIENT_GONE = b"\r\n\r\n", (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 _SWEEP_INTERVAL_S, _STOP_POLL_S = 0.25, 0.05
@@ -66,7 +68,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         self.admission = ClientAdmission(self.worker_connections)
         self._pool = Pool(self.worker_connections + _NEWCOMERS_MAX)
         self._stopping = Event()
-        self._requests = RequestLog()
+        self._requests: RequestLog
         self._tells_all = getattr(self.log, "has_access_lines", False)
         """Whether each request is a line of the log."""
 
@@ -77,6 +79,9 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     def run(self) -> None:
         """Serve until told to stop, then finish what has been received."""
+        from gateway.server.request_log import RequestLog  # noqa: PLC0415  # not in the master, which makes workers
+
+        self._requests = RequestLog()
         if not self._fast:
             super().run()
             return
@@ -140,13 +145,11 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         """Answer what cannot be parsed, and what the application fails at, with problem details."""
         status = status_of(exc)
         asked = (getattr(req, "method", None) or "-", getattr(req, "uri", None) or "-")
-        if is_own := status is HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._requests.failed(*asked, exc)
-        else:
-            self._requests.refused(addr[0], exc)
+        is_own = status is HTTPStatus.INTERNAL_SERVER_ERROR
+        self._requests.refused(*asked, addr[0], exc, is_own=is_own)
         answer = refusal(status) if is_own else refusal(status, str(exc))
         if self._tells_all:
-            tell_request(*asked, status, len(answer), 0.0, addr[0], None)
+            self._requests.tell(*asked, status, len(answer), 0.0, addr[0])
         with contextlib.suppress(OSError):
             client.sendall(answer)
 
