@@ -1,6 +1,7 @@
 """What the server tells of requests: each one as a line where that is wanted, and what was wrong with one."""
 
 import time
+from http import HTTPStatus
 from typing import Any
 
 from actors.logs import get_logger
@@ -50,12 +51,14 @@ class RequestLog:
         """Tell of a request at which the application failed."""
         logger.error("a request failed", method=method, path=_path(uri), exc_info=error)
 
-    def refused(self, method: str, uri: str, remote: str, error: BaseException, *, is_own: bool) -> None:
-        """Tell of a request that has no other answer: the application failed, or it cannot be parsed."""
+    def refused(self, method: str, uri: str, remote: str, error: BaseException, status: HTTPStatus) -> bool:
+        """Tell of a request that has no other answer; return whether the application failed, and no client did."""
+        is_own = status is HTTPStatus.INTERNAL_SERVER_ERROR
         if is_own:
             self.failed(method, uri, error)
         else:
             self._refused.occurred(remote=remote, reason=str(error))
+        return is_own
 
     def check(self) -> None:
         """Tell what is to be told by now."""

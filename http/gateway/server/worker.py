@@ -13,7 +13,6 @@ import socket
 import time
 from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
 from math import inf
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -57,6 +56,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     """How long the requests that are given up then may take to end."""
 
     alive: bool
+    _requests: "RequestLog"
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
@@ -68,7 +68,6 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         self.admission = ClientAdmission(self.worker_connections)
         self._pool = Pool(self.worker_connections + _NEWCOMERS_MAX)
         self._stopping = Event()
-        self._requests: RequestLog
         self._tells_all = getattr(self.log, "has_access_lines", False)
         """Whether each request is a line of the log."""
 
@@ -145,8 +144,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         """Answer what cannot be parsed, and what the application fails at, with problem details."""
         status = status_of(exc)
         asked = (getattr(req, "method", None) or "-", getattr(req, "uri", None) or "-")
-        is_own = status is HTTPStatus.INTERNAL_SERVER_ERROR
-        self._requests.refused(*asked, addr[0], exc, is_own=is_own)
+        is_own = self._requests.refused(*asked, addr[0], exc, status)
         answer = refusal(status) if is_own else refusal(status, str(exc))
         if self._tells_all:
             self._requests.tell(*asked, status, len(answer), 0.0, addr[0])
