@@ -97,6 +97,7 @@ def post_worker_init(worker: Worker) -> None:
     """
     from gateway import main  # noqa: PLC0415  # it may be imported in the worker only
     from gateway.server.gunicorn_log import log_errors_of_greenlets  # noqa: PLC0415  # no hub is made in the master
+    from gateway.server.worker import GatewayWorker  # noqa: PLC0415  # the same
 
     log_errors_of_greenlets()
 
@@ -104,7 +105,8 @@ def post_worker_init(worker: Worker) -> None:
         main.begin_drain()
         worker.handle_exit(signum, frame)
 
-    main.count_clients(worker.admission.levels)
+    if isinstance(worker, GatewayWorker):  # `ops/bench http` compares it with gunicorn's own
+        main.count_clients(worker.admission.levels)
     signal.signal(signal.SIGTERM, terminate)
     gc.collect()
     gc.freeze()

@@ -84,7 +84,10 @@ def test_a_short_run_of_a_real_gateway_gives_every_figure(capsys: pytest.Capture
     (line,) = capsys.readouterr().out.splitlines()
     result = json.loads(line)
     figures = result.pop("own")
+    target = "no payment failed, lost, charged twice or left unsettled"
     assert result == {
+        "target": target,
+        "verdict": f"Kept: {target}.",
         "benchmark": "cost",
         "rate": 30,
         "seconds": 1,
