@@ -18,8 +18,9 @@ _COLOURS = {"debug": 2, "info": 32, "warning": 33, "error": 31, "critical": 31}
 """The codes of terminals for them."""
 _IN_ADDRESS = re.compile(r"(://[^\s/?#@\"':]*:)[^\s/?#\"']*(?=@)")
 _ASSIGNED = re.compile(r"((?:password|passwd|token|secret)\s*=\s*)('[^']*'|[^\s'\"&,;)]+)", re.IGNORECASE)
-_QUIET = {"pykka": logging.WARNING, "opentelemetry.exporter": logging.CRITICAL}
-"""Libraries that tell more than anybody wants to know; what cannot be exported is told by `actors.adapters.tracing`."""
+_QUIET = {"pykka": logging.WARNING, "opentelemetry.exporter": logging.CRITICAL, "psycopg.pool": logging.ERROR}
+"""Libraries that tell more than anybody wants to know: each try to connect, each export that failed. What follows from
+those is told once, by whoever needs Postgres, and by `actors.adapters.tracing`."""
 
 
 class Secrets:

@@ -78,6 +78,11 @@ class Operators:
         return right in self._public_rights or (right in self._local_rights and is_local(req))
 
 
+def note_order(req: falcon.Request, order: OperatorRight, **what: object) -> None:
+    """Log an operator's order that is about to be carried out, so that it can be told later who gave it."""
+    logger.warning("an operator gave an order", order=order.name.lower(), remote=req.remote_addr, **what)
+
+
 def _unauthorized(detail: str, challenge: str) -> ProblemError:
     return ProblemError(ProblemType.TOKEN_REQUIRED, detail, {"WWW-Authenticate": challenge})
 

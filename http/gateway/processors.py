@@ -13,7 +13,7 @@ from actors.messages.health import OrderReach
 from actors.messages.processor import ProcessorStatus
 from gateway.answers import BreakerChange, OrderReached, ProcessorAnswer, told
 from gateway.media import write_body
-from gateway.operators import OperatorRight, Operators
+from gateway.operators import OperatorRight, Operators, note_order
 from gateway.payment_body import is_msgpack_body, read_body
 from gateway.problem_types import ProblemType
 from gateway.problems import InvalidFieldError, ProblemError
@@ -81,6 +81,7 @@ class BreakerResource:
         reach = self._gateway.force_breaker(name, wanted.state)
         if reach is None:
             raise ProblemError(ProblemType.UNKNOWN_PROCESSOR, f"there is no processor {name}")
+        note_order(req, OperatorRight.FORCE, processor=name, state=wanted.value)
         reached: OrderReached = {"replicas": reach.replicas, "of": reach.of}
         write_body(req, resp, reached)
 

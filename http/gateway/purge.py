@@ -4,7 +4,7 @@ from typing import Protocol
 
 import falcon
 
-from gateway.operators import OperatorRight, Operators
+from gateway.operators import OperatorRight, Operators, note_order
 
 
 class PurgingGateway(Protocol):
@@ -24,5 +24,6 @@ class PurgeResource:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Forget every payment, queued ones included, and answer 204."""
         self._operators.check(req, OperatorRight.PURGE)
+        note_order(req, OperatorRight.PURGE)
         self._gateway.purge()
         resp.status = falcon.HTTP_204

@@ -11,7 +11,7 @@ from actors.domain.instant import ms_from_iso
 from actors.domain.resolution import Finding, ResolutionAnswer
 from gateway.answers import INSTANT_EXAMPLE, ResolutionResult, told
 from gateway.media import write_body
-from gateway.operators import OperatorRight, Operators
+from gateway.operators import OperatorRight, Operators, note_order
 from gateway.payment_body import is_msgpack_body, read_body
 from gateway.payments import PaymentLookUp
 from gateway.problem_types import ProblemType
@@ -63,6 +63,7 @@ class ResolutionResource:
         except msgspec.ValidationError:
             raise InvalidFieldError("correlationId", "must be a UUID") from None
         finding, asked_by = self._read(req, parsed)
+        note_order(req, OperatorRight.RESOLVE, correlation_id=parsed, charged_by=finding.charged_by, by=asked_by)
         answer = self._resolutions.resolve(finding, asked_by)
         match answer:
             case ResolutionAnswer.APPLIED:

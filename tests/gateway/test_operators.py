@@ -147,6 +147,16 @@ def test_the_gateways_own_page_may(gateway: FakeGateway, right: str, headers: di
     assert (answer.status_code in {200, 204}, changes(gateway)) == (True, 1)
 
 
+def test_an_order_is_logged_with_who_gave_it(
+    gateway: FakeGateway, right: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        ask(app_of(gateway), right, Authorization=f"Bearer {TOKEN}")
+        ask(app_of(gateway), right)
+    (told,) = lines(caplog, "order", "remote")
+    assert told == ("an operator gave an order", right, FAR)
+
+
 def test_wrong_tokens_are_logged_with_their_number_and_never_their_value(caplog: pytest.LogCaptureFixture) -> None:
     now_s = 0.0
     operators = Operators(TOKEN, now_s=lambda: now_s)
