@@ -377,7 +377,8 @@ class Dispatcher:
             self._lives[key] = life = Lifecycle(payment)
             self._held.add(life)
             if changed_at_s is not None and now_s - changed_at_s < FORGOTTEN_S:
-                self._apply(life, PerhapsForgotten(self._names, changed_at_s), now_s)
+                asked = self.routes.may_have_charged(payment.money.currency)
+                self._apply(life, PerhapsForgotten(asked, changed_at_s), now_s)
         elif life.payment.money != payment.money:
             if life.has_row:
                 # Postgres finds the row, compares the amounts, and the other one is reported.

@@ -72,7 +72,7 @@ class PerhapsForgotten:
     """A client has posted the payment, and Postgres may have forgotten that it was charged long ago."""
 
     processors: tuple[str, ...]
-    """All that are configured: each has to say that it does not know the payment before its first charge."""
+    """Those that may have charged it: each has to say that it does not know the payment before its first charge."""
     since_s: float
     """When it was found that Postgres may have forgotten something: nothing that it forgot was sent later."""
 

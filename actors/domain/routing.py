@@ -180,6 +180,10 @@ class Routes:
         """Tell whether a processor takes a currency."""
         return currency in self._currencies[processor]
 
+    def may_have_charged(self, currency: str) -> tuple[str, ...]:
+        """Name those that a payment in a currency may once have been sent to: who takes it, or is only looked up."""
+        return tuple(name for name, taken in self._currencies.items() if currency in taken or not taken)
+
     def choose(self, takers: Sequence[Processor], *, waiting: int, spent: str | None, now_s: float) -> Choice:
         """Choose for a free payment among those that take its currency, the cheapest first; see `choose`."""
         return choose(takers, self.views, waiting=waiting, spent=spent, now_s=now_s, patience=self._patience)

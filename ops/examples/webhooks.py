@@ -29,7 +29,7 @@ def signed(secret: bytes, body: bytes) -> dict[str, str]:
 
 def keep(cursor_file: Path, cursor: str) -> None:
     """Replace the cursor as a whole, so that it survives whatever ends this program."""
-    beside = cursor_file.with_suffix(".new")
+    beside = cursor_file.with_name(f"{cursor_file.name}.new")
     with beside.open("w") as file:
         file.write(cursor)
         file.flush()
@@ -44,6 +44,8 @@ def until_2xx(method: str, url: str, pause_s: float = 0.5, **options: Any) -> re
             answer = requests.request(method, url, timeout=WAIT_S + 10, allow_redirects=False, **options)
             if answer.status_code // 100 == 2:  # noqa: PLR2004  # a success
                 return answer
+            if method == "GET" and answer.status_code in {400, 410}:  # the cursor is none, or of a feed that is lost
+                sys.exit(f"{url}: {answer.text}")
             print(f"{url}: {answer.status_code} {answer.text[:200]}", file=sys.stderr)  # noqa: T201  # a program of its own
         except requests.RequestException as error:
             print(f"{url}: {error}", file=sys.stderr)  # noqa: T201  # the same
@@ -53,7 +55,7 @@ def until_2xx(method: str, url: str, pause_s: float = 0.5, **options: Any) -> re
 
 def deliver(gateway: str, receiver: str, cursor_file: Path, secret: bytes) -> None:
     """Post events for ever."""
-    after = cursor_file.read_text() if cursor_file.exists() else ""
+    after = cursor_file.read_text().strip() if cursor_file.exists() else ""
     while True:
         page = until_2xx("GET", f"{gateway}/payments/events", params={"after": after, "wait": WAIT_S}).json()
         for event in page["events"]:

@@ -65,7 +65,15 @@ def test_the_trace_stands_in_the_problem(client: falcon.testing.TestClient) -> N
 
 @pytest.mark.parametrize(
     "given",
-    ["", TRACE, f"ff{TRACEPARENT[2:]}", TRACEPARENT.upper(), TRACEPARENT.replace(TRACE, "0" * 32), f"{TRACEPARENT}x"],
+    [
+        "",
+        TRACE,
+        f"ff{TRACEPARENT[2:]}",
+        TRACEPARENT.upper(),
+        TRACEPARENT.replace(TRACE, "0" * 32),
+        f"{TRACEPARENT}x",
+        f"{TRACEPARENT}-x",
+    ],
 )
 def test_what_is_no_trace_is_ignored(client: falcon.testing.TestClient, given: str) -> None:
     assert "traceId" not in client.simulate_get("/none", headers={"traceparent": given}).json

@@ -1,5 +1,7 @@
 """What an answer proves: which payments may move, which are closed, and which are asked for once more."""
 
+from decimal import Decimal
+
 import pytest
 
 from actors.domain.asides import SILENT_ASK_S
@@ -7,6 +9,7 @@ from actors.domain.breaker import BreakerState
 from actors.domain.lifecycle import State
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
+from actors.domain.processors import Processor
 from actors.domain.rechecks import RECHECKS_MAX
 from actors.domain.records import FORGOTTEN_S, NOTHING_MISSING, LookUpResult
 from actors.domain.work import Work
@@ -328,6 +331,26 @@ def test_what_is_posted_an_hour_after_postgres_may_have_forgotten_is_charged_at_
     subject.advance(FORGOTTEN_S)
     subject.accept(1)
     assert subject.claimed(1).charges == {"default": payments(1)}
+
+
+@pytest.mark.parametrize(("currencies", "is_asked"), [(frozenset({"KWD"}), False), (frozenset[str](), True)])
+def test_who_never_took_a_currency_is_not_asked_for_what_is_posted_after_postgres_may_have_forgotten(
+    currencies: frozenset[str], *, is_asked: bool
+) -> None:
+    third = Processor("third", "http://t", Decimal("0.2"), currencies)
+    subject = Dispatching(processors=(*PROCESSORS, third))
+    subject.announce("third")
+    subject.store_changed()
+    subject.advance(HORIZON_S)
+    subject.accept(1)
+    work, asked = subject.claimed(1), set[str]()
+    while work.look_ups:
+        (at,) = work.look_ups
+        asked.add(at)
+        work = subject.looked_up(1, None, at=at)
+    assert work.charges == {"default": payments(1)}
+    # One that is only looked up now may have charged it when it was not.
+    assert ("third" in asked) == is_asked
 
 
 def test_what_is_under_way_when_postgres_forgets_is_settled() -> None:

@@ -53,6 +53,9 @@ class SiteHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         after = parse_qs(urlsplit(self.path).query).get("after", [""])[0]
         self.server.asked.append(after)
+        if after and not after.startswith("c"):
+            self._answer(400, {"detail": "after: must be a cursor"})
+            return
         begin = int(after[1:]) + 1 if after else 0
         events = EVENTS[begin : begin + 2]
         if not events:
@@ -113,3 +116,13 @@ def test_every_event_is_delivered_in_order_with_a_signature_however_often_it_is_
     assert once == EVENTS
     assert site.asked[0] == ""
     assert all(each.startswith("c") for each in site.asked[1:])
+
+
+def test_a_cursor_that_the_gateway_refuses_ends_it_with_the_reason(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "cursor").write_text("x\n")
+    command = [sys.executable, webhooks.__file__, site.url, f"{site.url}/hook", str(tmp_path / "cursor")]
+    done = subprocess.run(  # noqa: S603  # our own
+        command, check=False, capture_output=True, text=True, env={**os.environ, "WEBHOOK_SECRET": SECRET}
+    )
+    assert (done.returncode, "must be a cursor" in done.stderr) == (1, True)
+    assert site.asked == ["x"]
