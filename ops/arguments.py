@@ -1,9 +1,11 @@
-"""Makes the parsers of command lines, whose --help has the same parts for every command, and reads numbers in them."""
+"""Makes the parsers of command lines, whose --help has the same parts for every command, and reads what many have."""
 
 import argparse
 import math
+import os
 import textwrap
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 HELP_COLUMNS = 110
 EXIT_STATUSES = {
@@ -59,6 +61,30 @@ def _lay_out(examples: Mapping[str, str]) -> list[str]:
 
 def _fill(text: str, indent: int = 0) -> str:
     return textwrap.fill(text, HELP_COLUMNS, subsequent_indent=" " * indent)
+
+
+def read_database_url(parser: argparse.ArgumentParser) -> str:
+    """Read the variable DATABASE_URL; without one it is wrong usage, and no database is guessed."""
+    database_url = os.environ.get("DATABASE_URL")
+    if not database_url:
+        parser.error("DATABASE_URL is not set: name a database, as in postgresql://user:password@host/name")
+    return database_url
+
+
+def http_address(text: str) -> str:
+    """Read the address of a server that speaks plain HTTP.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    parts = urlsplit(text)
+    try:
+        is_address = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise argparse.ArgumentTypeError(f"{text!r} needs http://, a host and its port, as in http://localhost:9999")
+    return text
 
 
 def positive_number(text: str) -> float:

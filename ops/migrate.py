@@ -7,7 +7,6 @@ has migrated is left as it is: that release only adds to what this one needs (do
 
 import hashlib
 import json
-import os
 import re
 import sys
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 import psycopg
 
 from ops import ExitStatus, OpsError
-from ops.arguments import add_json_option, make_parser
+from ops.arguments import add_json_option, make_parser, read_database_url
 from ops.foreground import interrupt_on_end_signals, print_line, run_command
 
 COMMAND = "python -m ops.migrate"
@@ -151,9 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_json_option(parser)
     given = parser.parse_args(arguments)
-    database_url = os.environ.get("DATABASE_URL")
-    if not database_url:
-        parser.error("DATABASE_URL is not set: name a database, as in postgresql://user:password@host/name")
+    database_url = read_database_url(parser)
     return run_command(COMMAND, lambda: _run(database_url, as_json=given.json))
 
 

@@ -6,7 +6,6 @@ length fit.
 """
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from psycopg.rows import class_row
 from actors.domain.instant import Rounding, iso_from_ms, ms_from_iso
 from actors.domain.money import BRL, DECIMALS
 from ops import ExitStatus, OpsError
-from ops.arguments import add_json_option, make_parser
+from ops.arguments import add_json_option, make_parser, read_database_url
 from ops.console import Console, RunVerdict
 from ops.foreground import print_line, run_command
 
@@ -162,6 +161,7 @@ def parse_reconciliation(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(f"--from and --to: {error}")
     if not all(name and file for name, _, file in (book.partition("=") for book in given.books)):
         parser.error("each book is given as PROCESSOR=FILE")
+    given.database_url = read_database_url(parser)
     return given
 
 
@@ -213,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _compare(given: argparse.Namespace) -> ExitStatus:
     try:
         # It is one transaction: what was recorded is kept only if everything was read.
-        with psycopg.connect(os.environ.get("DATABASE_URL", ""), connect_timeout=5) as connection:
+        with psycopg.connect(given.database_url, connect_timeout=5) as connection:
             findings, recorded = reconcile(connection, given)
     except psycopg.Error as error:
         raise OpsError(" ".join(str(error).split())) from error

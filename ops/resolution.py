@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from ops import ExitStatus, OpsError
-from ops.arguments import add_json_option, make_parser
+from ops.arguments import add_json_option, http_address, make_parser
 from ops.console import Console, RunVerdict
 from ops.foreground import run_command
 
@@ -43,7 +43,9 @@ def parse_resolution(arguments: Sequence[str]) -> argparse.Namespace:
     finding.add_argument("--not-charged", action="store_true", help="no processor charged it")
     parser.add_argument("--at", metavar="INSTANT", help="its requestedAt, as in 2025-07-15T12:34:56.789Z")
     parser.add_argument("--by", default=getpass.getuser(), help="who says so; default: the user")
-    parser.add_argument("--url", default="http://localhost:9999", help="a replica; default: http://localhost:9999")
+    parser.add_argument(
+        "--url", type=http_address, default="http://localhost:9999", help="a replica; default: %(default)s"
+    )
     parser.add_argument(
         "--token",
         default=os.environ.get("ADMIN_TOKEN", ""),

@@ -113,7 +113,10 @@ def _parse(arguments: Sequence[str], benchmarks: Mapping[str, Benchmark]) -> arg
     group = parser.add_argument_group(
         "benchmarks", "\n".join(f"{name:{width}}  {each.what}; {each.takes}" for name, each in benchmarks.items())
     )
-    group.add_argument("arguments", nargs=argparse.REMAINDER, help="of this benchmark; see ops/bench NAME --help")
+    rest = group.add_argument(
+        "arguments", nargs=argparse.REMAINDER, help="of this benchmark; see ops/bench NAME --help"
+    )
+    rest.required = False  # Python 3.11 would name it beside a NAME that is missing.
     add_json_option(parser)
     given = parser.parse_args(arguments)
     # It may stand behind the name as well.

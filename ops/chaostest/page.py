@@ -1,7 +1,6 @@
 """Makes the page of a chaos run: one HTML file that needs no other and asks for nothing."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,8 +46,23 @@ def make_page(result: ChaosResult, run: ObservedRun) -> str:
         examples=list(_examples(run.check)),
         stories=_stories(run),
         suspects_max=SUSPECTS_MAX,
-        figures=[(name, json.dumps(value)) for name, value in result.to_dict().items()],
+        figures=[(name, in_words(value)) for name, value in result.to_dict().items()],
     )
+
+
+def in_words(value: object) -> str:
+    """Write a figure for people: what is inside of it stands in one line, nested figures in brackets."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_within(each)}" for name, each in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_within, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def _within(value: object) -> str:
+    return f"({in_words(value)})" if isinstance(value, Mapping | list | tuple) and value else in_words(value)
 
 
 def _command(result: ChaosResult) -> str:

@@ -31,7 +31,9 @@ class ChaosResult:
     options: ChaosOptions
     check: CheckResult
     faults: Mapping[str, int]
-    """How often each kind of fault was injected."""
+    """How often each kind of fault was injected; those of processors count once for each request that they hit."""
+    injected: int
+    """How many faults were injected, of processors too: each counts once, however many requests it hit."""
     rest_s: float | None
     """Seconds from the end of the last fault until everything was settled; None where that took too long."""
     commit: str | None
@@ -51,7 +53,7 @@ class ChaosResult:
     def verdict(self) -> RunVerdict:
         """What came of the run in words."""
         unfair = () if self.neighbours is None else tuple(self.neighbours.violations())
-        verdict = judge_run(self.check, sum(self.faults.values()), self.rest_s, unfair)
+        verdict = judge_run(self.check, self.injected, self.rest_s, unfair)
         assert verdict.kept == self.ok  # noqa: S101 - words and exit status say the same
         return verdict
 

@@ -91,7 +91,15 @@ class ChaosRunner:
                 write_history(self._options.history, run.history)
             fees, breakers = fee_figures(run.history.final_state.totals), breaker_figures(self._schedule, run.changes)
             result = ChaosResult(
-                self._options, run.check, run.faults, run.rest_s, _commit(), fees, breakers, run.neighbours
+                self._options,
+                run.check,
+                run.faults,
+                len(run.injected),
+                run.rest_s,
+                _commit(),
+                fees,
+                breakers,
+                run.neighbours,
             )
             if self._options.report is not None:
                 write_report(self._options.report, make_page(result, run))

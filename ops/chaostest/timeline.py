@@ -14,6 +14,8 @@ from ops.loadtest.svg import LEFT, RIGHT, TOP, WIDTH, Line, Shade, chart
 LANE_HEIGHT = 22
 SPAN_WIDTH_MIN = 2.0
 """How wide a fault without a duration is drawn, in units of the picture."""
+LETTER_WIDTH, LABEL_MARGIN = 6.5, 4.0
+"""How much room a letter of a fault's label takes at most, and what is left free on both sides, in the same units."""
 
 
 def draw_timeline(run: ObservedRun, seconds: float) -> list[str]:
@@ -53,7 +55,13 @@ def _lanes(injected: Sequence[InjectedFault], end_s: float) -> str:
     targets = sorted({each.fault.target for each in injected})
     height = TOP + LANE_HEIGHT * len(targets) + 6
     drawn = [_lane(target, TOP + LANE_HEIGHT * number) for number, target in enumerate(targets)]
-    drawn += [_span(each, TOP + LANE_HEIGHT * targets.index(each.fault.target), end_s) for each in injected]
+    for number, target in enumerate(targets):
+        lane = sorted((each for each in injected if each.fault.target == target), key=lambda each: each.began_s)
+        ends = [*(each.began_s for each in lane[1:]), end_s]
+        drawn += [_span(each, TOP + LANE_HEIGHT * number, end_s) for each in lane]
+        drawn += [
+            _label(each, next_s, TOP + LANE_HEIGHT * number, end_s) for each, next_s in zip(lane, ends, strict=True)
+        ]
     return (
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Faults, a lane for each target">'
         f'<text x="{LEFT}" y="14" class="title">Faults, a lane for each target</text>{"".join(drawn)}</svg>'
@@ -74,6 +82,15 @@ def _span(injected: InjectedFault, y: float, end_s: float) -> str:
         f'<rect x="{left:.1f}" y="{y}" width="{width:.1f}" height="{LANE_HEIGHT - 3}" class="fault">'
         f"<title>{escape(describe_fault(injected))}</title></rect>"
     )
+
+
+def _label(injected: InjectedFault, next_s: float, y: float, end_s: float) -> str:
+    """Write the kind of a fault into its bar, where it fits before the end and before the next one of its lane."""
+    left, kind = _x(injected.began_s, end_s), injected.fault.fault
+    room = _x(min(injected.ended_s or end_s, next_s), end_s) - left
+    if room < LETTER_WIDTH * len(kind) + 2 * LABEL_MARGIN:
+        return ""
+    return f'<text x="{left + LABEL_MARGIN:.1f}" y="{y + 14}" class="kind">{escape(kind)}</text>'
 
 
 def _x(at_s: float, end_s: float) -> float:

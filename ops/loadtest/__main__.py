@@ -17,7 +17,7 @@ import uvloop
 
 from ops import ExitStatus
 from ops.arguments import add_json_option, make_parser, positive_count, positive_number
-from ops.console import Console, Rows
+from ops.console import Console
 from ops.foreground import run_command
 from ops.loadtest.books import PUBLIC_TOKEN
 from ops.loadtest.games import GAMES, Game
@@ -48,7 +48,6 @@ def _play(game: Game, given: argparse.Namespace) -> ExitStatus:
     console = Console(as_json=given.json)
     player = Player(game, given.url, urls, given.token)
     watch = GameWatch(player, given.url, urls, console)
-    console.say(f"live page: {given.url.rstrip('/')}/")
     with tempfile.TemporaryDirectory(prefix="fiel-load-") as folder:
         notes = Path(folder) / "usage.jsonl"
         try:
@@ -64,7 +63,8 @@ def _play(game: Game, given: argparse.Namespace) -> ExitStatus:
         usage = read_usage_notes(notes, player.began_s)
     figures = {**outcome(game, player.record), "parts": _describe(usage, player.record.accepted)}
     verdict = judge_game(game, player.record, player.not_restored)
-    status = console.conclude(verdict, _rows(figures), figures)
+    rows = [*_rows(figures), *((name, part.in_words(player.record.accepted)) for name, part in usage.items())]
+    status = console.conclude(verdict, rows, figures)
     if given.report:
         draw = pictures if given.report.suffix == ".svg" else page
         write_report(given.report, draw(game, player.record, watch.moments, usage, figures))
@@ -113,21 +113,21 @@ def _describe(usage: dict[str, PartUsage], accepted: int) -> Figures:
     }
 
 
-def _rows(figures: Figures) -> Rows:
+def _rows(figures: Figures) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [(name, figures[name]) for name in SHOWN]
     for name in ("differing_checks", "unanswered_checks", "stages"):
         told = figures[name]
         assert isinstance(told, list)  # noqa: S101 - `outcome` made it
         rows += [(name, json.dumps(each)) for each in told]
-    parts = figures["parts"]
-    assert isinstance(parts, dict)  # noqa: S101 - `_describe` made it
-    return rows + [(name, json.dumps(each)) for name, each in parts.items()]
+    return rows
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser(
         COMMAND,
-        "Play one of the event's games, or another, against a running gateway, with the event's checks and score.",
+        "Play one of the event's games, or another, against a running gateway, with the event's checks and score. "
+        "Before the game it deletes all payments of the gateway and the processors' books: never name any that are in "
+        "use.",
         kept="every payment was accepted and paid in time, and no summary differed",
         broken="a payment was not, a summary differed, or a processor could not be set back",
         takes="as long as the game: final five minutes, the others one; --seconds changes it",
@@ -137,7 +137,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             "ops/load final --json --report final.html": "for scripts, with a page of pictures",
             "ops/load calm --users 50 --seconds 10": "something short",
         },
-        notes="The simulated processors of ops/up take over the game's fees.",
+        notes="A gateway of this project has to be started with ALLOW_PURGE=1; one that knows no purge is played "
+        "against as it is. The simulated processors of ops/up take over the game's fees.",
     )
     parser.add_argument("game", choices=GAMES)
     parser.add_argument("--url", default="http://127.0.0.1:9999", help="of the gateway; default: %(default)s")

@@ -40,7 +40,7 @@ def is_flawless(game: Game, record: GameRecord) -> bool:
 def judge_game(game: Game, record: GameRecord, not_restored: Sequence[str] = ()) -> RunVerdict:
     """Say in a sentence whether the gateway kept its promises in a game, and how many points it has."""
     scored = score_of(game, record)
-    points = "the score is unknown" if scored is None else f"{scored.points:,.2f} points"
+    points = "the score is unknown" if scored is None else f"{scored.rounded_points:,} points"
     if is_flawless(game, record) and not not_restored:
         accepted = f"{record.accepted:,}"
         words = f"Kept: {accepted} payments accepted and paid in time, no summary differed; {points}."
@@ -64,7 +64,7 @@ def outcome(game: Game, record: GameRecord) -> Figures:
     accepted = [post for post in record.posts if post.is_accepted]
     return {
         "game": game.name,
-        "score": scored and round(float(scored.points), 2),
+        "score": scored and float(scored.rounded_points),
         "profit": scored and round(float(scored.profit), 2),
         "bonus": scored and float(scored.bonus),
         "fine": scored and float(scored.fine),

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from http import HTTPStatus
 from uuid import uuid4
 
 from ops import OpsError
 from ops.benchmarks.stages import WORKS
 from ops.chaostest.summary_probe import now_ms
 from ops.loadtest.books import NAMES, ProcessorAdmin, ask_gateway, ask_processors, query_of
-from ops.loadtest.client import LoadClient
+from ops.loadtest.client import NO_ANSWER, LoadClient
 from ops.loadtest.games import CHECK_FROM_S, Arrival, Game, arrivals
 from ops.loadtest.latencies import PostedPayment
 from ops.loadtest.score import PaidTotal, count_differences
@@ -22,6 +23,8 @@ FIRST_STAGE_S = 1.0
 """When the first stage is set, though it counts from the begin."""
 SLEEP_S = 1.0
 """How long a user sleeps after an answer; so long after the last one the last summary is asked."""
+REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+"""What a gateway says that may not be purged; one that knows no purge says something else, and is played against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +100,20 @@ class Player:
         What of the latter fails is found in `not_restored`.
 
         Raises:
-            OpsError: a processor does not do what its administration is asked for.
+            OpsError: the gateway is away or may not be purged, and nothing was changed; or a processor does not do what
+                its administration is asked for.
         """
-        fees = {name: await admin.fee() for name, admin in self.admins.items()}
+        try:
+            await self._find_gateway()
+            # Nothing is deleted where a processor is away, and no processor is changed where nothing may be deleted.
+            fees = {name: await admin.fee() for name, admin in self.admins.items()}
+            await self._purge_gateway()
+            await self._play_with(fees)
+        finally:
+            for client in self._clients:
+                client.close()
+
+    async def _play_with(self, fees: Mapping[str, Decimal]) -> None:
         try:
             await self._set_up()
             self.record.began_ms, self.began_s = now_ms(), time.monotonic()
@@ -113,23 +127,36 @@ class Player:
             await self._tear_down()
         finally:
             await asyncio.gather(*(self._restore(admin, fees[admin.name]) for admin in self.admins.values()))
-            for client in self._clients:
-                client.close()
+
+    async def _find_gateway(self) -> None:
+        at_ms = now_ms()
+        answer = await self._gateway.ask("GET", f"/payments-summary{query_of(at_ms, at_ms)}")
+        if answer.status == NO_ANSWER:
+            raise OpsError(f"{self._gateway.url}: no answer: start the gateway; --url says where it is")
+
+    async def _purge_gateway(self) -> None:
+        self.record.latencies_ms.clear()
+        answer = await self._gateway.ask("POST", "/purge-payments")
+        if answer.status in REFUSED:
+            raise OpsError(
+                f"{self._gateway.url} refuses to delete its payments (status {answer.status}), as a game needs: start "
+                "it with ALLOW_PURGE=1"
+            )
+        self.record.is_purged = answer.status // 100 == 2  # noqa: PLR2004 - HTTP's successes
 
     async def _set_up(self) -> None:
+        counted = self.record.latencies_ms.copy()
         # They are as simulated processors are when they start; the event starts new ones for each gateway.
         for admin in self.admins.values():
             await admin.set_fee(self.game.fees[admin.name])
             await admin.set_delay(WORKS)
             await admin.set_failure(WORKS)
-        self.record.latencies_ms.clear()
+        self.record.latencies_ms[:] = counted
         token = secrets.token_hex(16)
         for admin in self.admins.values():
             await admin.change_token(token)
         for admin in self.admins.values():
             await admin.purge()
-        answer = await self._gateway.ask("POST", "/purge-payments")
-        self.record.is_purged = answer.status // 100 == 2  # noqa: PLR2004 - HTTP's successes
 
     async def _restore(self, admin: ProcessorAdmin, fee: Decimal) -> None:
         # The token first: nobody else knows that of the game, and all else can be put right by hand with it.

@@ -51,24 +51,30 @@ class GameWatch:
         self.moments: list[GameMoment] = []
         """What was seen so far."""
         self._player = player
+        self._page = f"{gateway_url.rstrip('/')}/"
         self._gateway = LoadClient(gateway_url)
         self._admins = {name: ProcessorAdmin(name, LoadClient(processor_urls[name]), "") for name in player.admins}
         self._console = console
 
     async def watch(self) -> NoReturn:
         """Look on until cancelled."""
-        if not self._console.draws:
-            self._console.say(HEAD)
         before_s, posts_before = 0.0, 0
         while True:
             await asyncio.sleep(LOOK_STEP_S)
             if not self._player.record.began_ms:
                 continue
+            if not self.moments:
+                self._announce()
             self.moments.append(await self._look())
             if len(self.moments) % LOOKS_PER_LINE == 0:
                 at_s, posts = self._player.now_s, len(self._player.record.posts)
                 self._show(self.moments[-1], (posts - posts_before) / (at_s - before_s))
                 before_s, posts_before = at_s, posts
+
+    def _announce(self) -> None:
+        self._console.say(f"live page: {self._page}")
+        if not self._console.draws:
+            self._console.say(HEAD)
 
     async def _look(self) -> GameMoment:
         accepted = self._player.record.accepted

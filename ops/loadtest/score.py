@@ -39,6 +39,11 @@ class Score:
         return self.profit * (1 + self.bonus - self.fine)
 
     @property
+    def rounded_points(self) -> Decimal:
+        """The score in hundredths, as it is told everywhere."""
+        return self.points.quantize(_HUNDREDTH, ROUND_HALF_UP)
+
+    @property
     def is_disqualified(self) -> bool:
         """Tell whether more was paid than asked for, which the event does not forgive."""
         return self.lag < 0

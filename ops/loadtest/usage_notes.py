@@ -33,6 +33,14 @@ class PartUsage:
         """Tell how much CPU time, in milliseconds, went into each of so many payments."""
         return self.cpu_s * 1000 / max(payments, 1)
 
+    def in_words(self, payments: int) -> str:
+        """Say in a short line what it used for so many payments."""
+        memory_max = "" if self.mb_max is None else f" of {self.mb_max:.0f}"
+        cpus_max = "" if self.cpus_max is None else f", limit {self.cpus_max:g} cores"
+        waits = "" if self.throttled_share is None else f", throttled {self.throttled_share:.1%}"
+        cpu = f"CPU {self.cpu_s:.2f} s, {self.cpu_ms_each(payments):.3f} ms a payment"
+        return f"{self.peak_mb:.1f}{memory_max} MB, {cpu}{cpus_max}{waits}"
+
 
 def read_usage_notes(path: Path, began_s: float) -> dict[str, PartUsage]:
     """Read what was noted since `began_s` on the monotonic clock, by part; nothing where nothing was noted."""

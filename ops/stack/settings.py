@@ -109,15 +109,17 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
         "leaves out what lets the live page offer a load, disturb processors and kill replicas. The lines of --json "
         "are the events ready, stopping and ended.",
     )
-    parser.add_argument("--port", type=_port, default=9999, help="default: 9999; replica N also has PORT + N")
+    its_own = "shared by the replicas, of which each has PORT + its number for itself: 10000, 10001, ...; default: 9999"
+    parser.add_argument("--port", type=_port, default=9999, help=its_own)
     parser.add_argument("--replicas", type=int, default=3, help="default: 3")
     parser.add_argument("--fresh", action="store_true", help="delete the payments of earlier starts")
     parser.add_argument("--state-dir", type=Path, default=ROOT / "var", help="default: var/ of the checkout")
-    parser.add_argument("--processor-ports", type=_two_ports, default=(8001, 8002), metavar="A,B")
-    parser.add_argument("--admin-ports", type=_two_ports, default=(9001, 9002), metavar="A,B")
-    parser.add_argument(
-        "--fees", type=_two_fees, default=(Decimal("0.05"), Decimal("0.15")), metavar="A,B", help="default: 0.05,0.15"
-    )
+    for name, read, default, what in (
+        ("--processor-ports", _two_ports, "8001,8002", "where the simulated processors take payments"),
+        ("--admin-ports", _two_ports, "9001,9002", "where they are administered even while they refuse connections"),
+        ("--fees", _two_fees, "0.05,0.15", "the share of each amount that they keep"),
+    ):
+        parser.add_argument(name, type=read, default=default, metavar="A,B", help=f"{what}; default: {default}")
     add_json_option(parser, "each event as one line of JSON")
     given = parser.parse_args(arguments)
     if not 1 <= given.replicas <= REPLICAS_MAX:

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from ops.arguments import positive_count, positive_number
+from ops.arguments import http_address, positive_count, positive_number
 
 
 def test_numbers_above_zero_are_read() -> None:
@@ -21,3 +21,10 @@ def test_what_is_no_number_above_zero_is_refused(text: str) -> None:
 def test_a_part_of_a_whole_is_no_count() -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is no whole number"):
         positive_count("1.5")
+
+
+@pytest.mark.parametrize("text", ["localhost:19999", "localhost", "https://localhost", "http://", "http://a:b", ""])
+def test_an_address_needs_http_and_a_host(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="needs http://"):
+        http_address(text)
+    assert http_address("http://localhost:9999") == "http://localhost:9999"

@@ -49,6 +49,33 @@ def test_what_cannot_be_meant_is_wrong_usage(command: str) -> None:
     assert done.stderr.startswith(f"usage: {command} ")
 
 
+def test_the_help_of_a_load_says_what_it_deletes() -> None:
+    told = " ".join(run("ops/load", "--help").stdout.split())
+    assert "deletes all payments of the gateway and the processors' books" in told
+    assert "ALLOW_PURGE=1" in told
+
+
+def test_the_help_of_a_stack_tells_every_port_and_its_default() -> None:
+    told = " ".join(run("ops/up", "--help").stdout.split())
+    assert "PORT + its number for itself" in told
+    for default in ("9999", "8001,8002", "9001,9002", "0.05,0.15"):
+        assert f"; default: {default}" in told
+
+
+def test_a_benchmark_without_a_name_lacks_its_name_alone() -> None:
+    done = run("ops/bench")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("error: the following arguments are required: NAME\n")
+
+
+@pytest.mark.parametrize(("command", "given"), [("ops/reconcile", ["default=book"]), ("python -m ops.migrate", [])])
+def test_no_database_is_guessed(command: str, given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "")
+    done = run(command, *given)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: DATABASE_URL is not set: name a database" in done.stderr
+
+
 def test_a_chaos_run_whose_page_cannot_be_written_is_not_run(tmp_path: Path) -> None:
     report = tmp_path / "none" / "run.html"
     done = run("ops/chaos", "--report", str(report))

@@ -109,6 +109,7 @@ def test_a_replica_that_does_not_answer_is_one_line(capsys: pytest.CaptureFixtur
         ["7", "--not-charged"],
         [ID, "--charged-by", "default"],
         [ID, "--not-charged", "--at", AT],
+        [ID, "--not-charged", "--url", "localhost:19999"],
         [ID, "--not-charged", "--charged-by", "default", "--at", AT],
     ],
 )

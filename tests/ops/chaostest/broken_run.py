@@ -75,7 +75,8 @@ def good_run() -> ObservedRun:
 
 def result_of(run: ObservedRun) -> ChaosResult:
     options = ChaosOptions(6.0, 7, "mix", Path("/nowhere"), 150.0, 1.0, None)
-    return ChaosResult(options, run.check, run.faults, run.rest_s, "abc1234", {"paid": 1.0}, {}, run.neighbours)
+    fees, injected = {"paid": 1.0}, len(run.injected)
+    return ChaosResult(options, run.check, run.faults, injected, run.rest_s, "abc1234", fees, {}, run.neighbours)
 
 
 def page_of(run: ObservedRun) -> str:

@@ -1,9 +1,13 @@
 """The page of a chaos run shows every suspicious payment with its story, and asks for nothing."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from ops.chaostest.nemesis import InjectedFault
+from ops.chaostest.page import in_words
+from ops.chaostest.schedule import ScheduledFault
 from tests.ops.chaostest.broken_run import GOOD, LOST, TWICE, broken_run, good_run, page_of
 
 VOID = {"meta", "img", "br", "link", "input"}
@@ -38,6 +42,11 @@ class Elements(HTMLParser):
     def handle_data(self, data: str) -> None:
         if data.strip():
             self.text.append(" ".join(data.split()))
+
+
+def labels(page: Elements) -> list[str]:
+    begin, end = page.text.index("Faults, a lane for each target"), page.text.index("Payments a second")
+    return [each for each in page.text[begin:end] if each in ("kill", "fail", "a_fault_with_a_long_name")]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +91,26 @@ def test_the_timeline_has_the_faults_as_they_were_injected(broken: Elements) -> 
     assert pictures == ["Faults, a lane for each target", "Payments a second", "Accepted and not charged yet"]
 
 
+def test_a_bar_of_the_timeline_has_the_kind_of_its_fault_where_that_fits(broken: Elements) -> None:
+    assert labels(broken) == ["fail", "kill"]
+    run = good_run()
+    short = InjectedFault(ScheduledFault(1.0, "a_fault_with_a_long_name", "replica-1", 0.1), 1.0, 1.1)
+    soon_next = [
+        InjectedFault(ScheduledFault(4.0, "fail", "default", 1.0), 4.0, 5.0),
+        InjectedFault(ScheduledFault(4.01, "kill", "default", 1.0), 4.01, 5.0),
+    ]
+    assert labels(Elements(page_of(replace(run, injected=[short, *soon_next])))) == ["kill"]
+
+
+def test_figures_stand_in_words(broken: Elements) -> None:
+    figures = broken.text[broken.text.index("All figures") :]
+    assert figures[figures.index("in_doubt") + 1] == "charged 0, not_charged 0"
+    assert figures[figures.index("ok") + 1] == "no"
+    assert not any(each.startswith(("{", "[")) for each in figures)
+    nested = {"default": {"openings": 2, "spans_s": [1.5, None]}, "fallback": {}, "known": True}
+    assert in_words(nested) == "default (openings 2, spans_s (1.5, none)), fallback none, known yes"
+
+
 def test_nothing_is_asked_for_and_what_others_said_is_no_markup(broken: Elements) -> None:
     assert set(broken.names) & {"script", "link", "img", "iframe", "object", "base"} == set()
     assert {name for name, _ in broken.attributes} & {"src", "href", "xlink:href", "onerror"} == set()
@@ -94,6 +123,7 @@ def test_the_command_that_repeats_the_run_is_there(broken: Elements) -> None:
 
 def test_a_good_run_has_no_suspicious_payment() -> None:
     good = Elements(page_of(good_run()))
-    assert "Kept: 1 payments accepted; 1 charged, each once; 1 faults, all at rest 1.5 s after the last." in good.text
+    assert "Kept: 1 payments accepted; 1 charged, each once; 2 faults, all at rest 1.5 s after the last." in good.text
+    assert "2 faults by the second" in good.text
     assert "Nothing." in good.text
     assert "Suspicious payments" not in good.text

@@ -62,6 +62,7 @@ def test_a_game_can_be_played_again_and_tells_its_figures_by_the_line(stack: Sta
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert {"score", "p99_ms", "lag", "differences", "stages", "player"} <= lines.keys()
     assert lines["purged"] == "True"
+    assert re.fullmatch(r"[\d.]+ MB, CPU [\d.]+ s, [\d.]+ ms a payment", lines["player"])
     assert done.stdout.splitlines()[-1].startswith(("Kept: ", "Broken: "))
 
 
@@ -133,10 +134,16 @@ def test_nonsense_is_refused(arguments: list[str]) -> None:
     assert play(*arguments).returncode == 2
 
 
-def test_processors_that_are_away_are_one_line() -> None:
-    done = play("calm", "--default", "http://127.0.0.1:1", "--fallback", "http://127.0.0.1:1")
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "ops/load: http://127.0.0.1:1, summary: no answer; --default and --token say whom to ask how" in done.stderr
+def test_processors_that_are_away_are_one_line(stack: Stack) -> None:
+    done = play("calm", "--url", stack.url, "--default", "http://127.0.0.1:1", "--fallback", "http://127.0.0.1:1")
+    told = "ops/load: http://127.0.0.1:1, summary: no answer; --default and --token say whom to ask how\n"
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", told)
+
+
+def test_a_gateway_that_is_away_is_one_line(stack: Stack) -> None:
+    done = play_against(stack, "calm", "--url", "http://127.0.0.1:1")
+    told = "ops/load: http://127.0.0.1:1: no answer: start the gateway; --url says where it is\n"
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", told)
 
 
 def test_its_help_lists_the_games() -> None:

@@ -248,11 +248,13 @@ async def test_another_token_is_told_in_one_line() -> None:
 
 
 @in_loop
-async def test_processors_that_are_away_are_told_in_one_line() -> None:
-    with pytest.raises(OpsError, match="summary: no answer"):
-        await Player(
-            SHORT, "http://127.0.0.1:1", dict.fromkeys(("default", "fallback"), "http://127.0.0.1:1"), ""
-        ).play()
+async def test_processors_that_are_away_are_told_in_one_line_and_nothing_is_deleted() -> None:
+    gateway = FakeGateway(honest)
+    async with listening(gateway) as url:
+        away = dict.fromkeys(("default", "fallback"), "http://127.0.0.1:1")
+        with pytest.raises(OpsError, match="summary: no answer"):
+            await Player(SHORT, url, away, "").play()
+    assert not gateway.requests["POST /purge-payments"]
 
 
 def test_an_address_without_a_host_is_refused() -> None:

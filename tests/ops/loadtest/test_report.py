@@ -208,3 +208,12 @@ def test_a_process_that_replaced_another_has_not_used_less_than_nothing(tmp_path
 
 def test_without_notes_there_is_no_usage(tmp_path: Path) -> None:
     assert read_usage_notes(tmp_path / "none", 0.0) == {}
+
+
+def test_what_a_part_used_is_said_in_a_short_line() -> None:
+    free = PartUsage([(0, 50.0), (2, 60.0)], [(2, 0.2)], 12.0, None, None)
+    assert free.in_words(10_000) == "60.0 MB, CPU 12.00 s, 1.200 ms a payment"
+    limited = PartUsage([(0, 50.0), (2, 60.0)], [(2, 0.2)], 12.0, 88.0, 0.35, 0.025)
+    assert (
+        limited.in_words(10_000) == "60.0 of 88 MB, CPU 12.00 s, 1.200 ms a payment, limit 0.35 cores, throttled 2.5%"
+    )

@@ -1,11 +1,13 @@
 """The score is the event's: published results are scored again from their own figures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
 
 from ops.loadtest.games import FINAL, PREVIEW, Game
+from ops.loadtest.outcome import judge_game, outcome
+from ops.loadtest.player import GameRecord
 from ops.loadtest.score import PaidTotal, bonus, count_differences, rounded_ms, score
 
 
@@ -97,3 +99,12 @@ def test_the_preview_lets_one_processor_make_up_for_the_other_and_the_final_does
     assert count_differences(ours, theirs, by_processor=False) == 0
     assert count_differences(ours, theirs, by_processor=True) == 2
     assert count_differences({"default": 4, "fallback": 1}, theirs, by_processor=False) == 3
+
+
+@pytest.mark.parametrize("amount", ["100.005", "100.015", "100.025", "2.675", "1234567.894999"])
+def test_the_verdict_and_the_figures_tell_the_same_score(amount: str) -> None:
+    paid = PaidTotal(1, Decimal(amount), Decimal(0))
+    game = replace(PREVIEW, name="mine")
+    record = GameRecord(latencies_ms=[50.0], accepted=1, summary={"default": paid})
+    told = outcome(game, record)["score"]
+    assert f"; {told:,.2f} points." in judge_game(game, record).words
