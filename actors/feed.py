@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from actors.domain.feed import END, FeedBounds, FeedPage, FeedPlace, RecentEvents, place_before
+from actors.domain.feed import FeedBounds, FeedEvent, FeedPage, FeedPlace, RecentEvents
 from actors.domain.level import Level
 from actors.errors import ForeignPlaceError, GatewayUnavailableError, LedgerUnavailableError, LostPlaceError
 from actors.ports import FeedStore, Runtime
@@ -83,22 +83,18 @@ class Feed:
         """How long a transaction, of whatever database of that server, has held back what can be read."""
         return 0.0 if self._held_since_s is None else self._runtime.now_s() - self._held_since_s
 
-    def newest(self) -> FeedPage:
-        """Give the place behind all that can be read now.
-
-        Raises:
-            LedgerUnavailableError: Postgres does not answer.
-            GatewayUnavailableError: others who read take too long.
-        """
-        with self._reading():
-            bounds, _, _ = self._store.read(END, 1)
-        self._note(bounds)
-        return FeedPage((), place_before(bounds.complete_below), bounds.feed_id, self.behind_s)
-
-    def page(self, after: FeedPlace, events_max: int, wait_s: float, feed_id: int | None = None) -> FeedPage:
+    def page(
+        self,
+        after: FeedPlace | None,
+        events_max: int,
+        wait_s: float,
+        feed_id: int | None = None,
+        has_left: Callable[[], bool] = lambda: False,
+    ) -> FeedPage:
         """Give the first events behind a place, waiting for one where there is none, also while Postgres is away.
 
-        `feed_id` is that of the feed in which the place is, where it was given to a client.
+        `after` is None for the place behind all that can be read now. `feed_id` is that of the feed in which the place
+        is, where it was given to a client. `has_left` tells whether the consumer waits no more.
 
         Raises:
             ForeignPlaceError: it is another feed.
@@ -107,48 +103,68 @@ class Feed:
             GatewayUnavailableError: the same of others who read and take too long.
         """
         until_s = self._runtime.now_s() + wait_s
+
+        def is_over() -> bool:
+            return self.has_ended or self._runtime.now_s() >= until_s or has_left()
+
         while True:
             try:
                 page = self._look(after, events_max, feed_id)
             except (LedgerUnavailableError, GatewayUnavailableError):
-                if self.has_ended or self._runtime.now_s() >= until_s:
+                if is_over():
                     raise
             else:
-                if page.events or self.has_ended or self._runtime.now_s() >= until_s:
+                if page.events or is_over():
                     return page
                 after = page.next
             self._runtime.sleep(min(STEP_S, max(0.0, until_s - self._runtime.now_s())))
 
-    def _look(self, after: FeedPlace, events_max: int, feed_id: int | None) -> FeedPage:
+    def _look(self, after: FeedPlace | None, events_max: int, feed_id: int | None) -> FeedPage:
+        if after is None:
+            with self._reading():
+                bounds, newest = self._store.newest()
+            self._note(bounds)
+            return self._page((), newest, bounds.feed_id)
         recent = self._recent
-        if recent is not None and self._feed_id is not None and recent.start <= after:
-            if after > recent.end or self._runtime.now_s() - self._looked_s >= STEP_S:
-                self._refresh(recent, after)
+        if recent is not None and recent.start <= after and self._is_due(after):
+            self._refresh(recent, after, feed_id)
+            recent = self._recent
+        if recent is not None and recent.start <= after and self._feed_id is not None:
             self._check_feed(feed_id, self._feed_id)
-            if recent.start <= after:
-                events, place = recent.after(after, events_max)
-                return FeedPage(events, place, self._feed_id, self.behind_s)
+            return self._page(recent.after(after, events_max), after, self._feed_id)
         with self._reading():
-            bounds, events, place = self._store.read(after, min(events_max, PAGE_MAX))
+            bounds, events = self._store.read(after, min(events_max, PAGE_MAX))
         self._note(bounds)
         self._check_feed(feed_id, bounds.feed_id)
         self._check_place(after, bounds)
         if not events and self._recent is None:
-            self._recent = RecentEvents(place, RECENT_MAX)
+            self._recent = RecentEvents(after, RECENT_MAX)
             self._looked_s = self._runtime.now_s()
-        return FeedPage(events, place, bounds.feed_id, self.behind_s)
+        return self._page(events, after, bounds.feed_id)
 
-    def _refresh(self, recent: RecentEvents, after: FeedPlace) -> None:
-        """Read what is new, also for all others who wait."""
+    def _is_due(self, after: FeedPlace) -> bool:
+        """Tell whether the latest look is too old, or has not reached a place, which another replica has given."""
+        has_reached = self._held_below is not None and after.number < self._held_below
+        return not has_reached or self._runtime.now_s() - self._looked_s >= STEP_S
+
+    def _refresh(self, recent: RecentEvents, after: FeedPlace, feed_id: int | None) -> None:
+        """Read what is new, also for all others who wait; forget what is recent where Postgres has lost the end of it."""
         self._looked_s = self._runtime.now_s()
         with self._reading():
             events_read = PAGE_MAX
             while events_read == PAGE_MAX:
-                bounds, events, place = self._store.read(recent.end, PAGE_MAX)
+                bounds, events = self._store.read(recent.end, PAGE_MAX)
                 self._note(bounds)
-                recent.extend(events, place)
+                self._check_feed(feed_id, bounds.feed_id)
                 self._check_place(after, bounds)
+                if recent.end.number >= bounds.given_below:
+                    self._recent = None
+                    return
+                recent.extend(events)
                 events_read = len(events)
+
+    def _page(self, events: tuple[FeedEvent, ...], after: FeedPlace, feed_id: int) -> FeedPage:
+        return FeedPage(events, events[-1].place if events else after, feed_id, self.behind_s)
 
     def _note(self, bounds: FeedBounds) -> None:
         self._feed_id = bounds.feed_id
@@ -158,9 +174,10 @@ class Feed:
             self._held_since_s = self._runtime.now_s()
         self._held_below = bounds.complete_below
 
-    @staticmethod
-    def _check_place(place: FeedPlace, bounds: FeedBounds) -> None:
+    def _check_place(self, place: FeedPlace, bounds: FeedBounds) -> None:
         if place.number >= bounds.given_below:
+            # What is recent may be of the same history.
+            self._recent = None
             raise LostPlaceError("the feed has not reached this place")
 
     @staticmethod
@@ -171,7 +188,7 @@ class Feed:
     @contextmanager
     def _reading(self) -> Iterator[None]:
         if not self._turns.acquire(timeout=TURN_S_MAX):
-            raise GatewayUnavailableError("too many read the feed at once")
+            raise GatewayUnavailableError("another reading of the feed takes too long")
         try:
             yield
         finally:

@@ -327,12 +327,15 @@ class ResolutionStore(Protocol):
 class FeedStore(Protocol):
     """What ended, in Postgres."""
 
-    def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...], FeedPlace]:
-        """Read the first events behind a place, and the place of the next ones; nothing will be added before that.
+    def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...]]:
+        """Read the first events behind a place; nothing will be added before one of them.
 
         Raises:
             LedgerUnavailableError: Postgres does not answer, or no replica has registered since it has another history.
         """
+
+    def newest(self) -> tuple[FeedBounds, FeedPlace]:
+        """Read the place of the last event, `BEGINNING` where there is none; raises as `read` does."""
 
 
 class PeerChannel(Protocol):

@@ -29,7 +29,7 @@ class EventKind(Enum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class FeedPlace:
-    """A place in the feed: behind the event that has this number and id, or where it would stand."""
+    """A place in the feed: behind the event that has this number and id, or where it stood."""
 
     number: int
     """Of the transaction that has written the event, over all histories of the database."""
@@ -39,13 +39,6 @@ class FeedPlace:
 
 BEGINNING = FeedPlace(-1, LAST_ID)
 """Before all events. Those of what ended before numbers were given have the number 0."""
-END = FeedPlace(2**63 - 1, LAST_ID)
-"""Behind all events."""
-
-
-def place_before(number: int) -> FeedPlace:
-    """Give the place before the first event with a number."""
-    return FeedPlace(number - 1, LAST_ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +75,8 @@ class FeedPage:
 
     events: tuple[FeedEvent, ...]
     next: FeedPlace
-    """Behind the events, and behind all numbers that were seen to have none."""
+    """Behind the last event, or where the reading began. It is never behind a number that has no event: a crash of
+    Postgres forgets that it gave such a number, and gives it to an event."""
     feed_id: int
     behind_s: float = 0.0
     """How long a transaction has held back what is complete; 0 where none does."""
@@ -97,20 +91,19 @@ class RecentEvents:
         self.start = start
         """The place behind which it holds all events up to `end`."""
         self.end = start
+        """The place of the latest event."""
 
-    def extend(self, events: Iterable[FeedEvent], end: FeedPlace) -> None:
-        """Add the events from `end` on up to another place."""
-        assert end >= self.end, "the feed goes back"
+    def extend(self, events: Iterable[FeedEvent]) -> None:
+        """Add the events that follow `end`."""
         for event in events:
-            assert self.end < event.place <= end, "an event out of its order"
+            assert self.end < event.place, "an event out of its order"
             self._events.append(event)
             self.end = event.place
-        self.end = end
         while len(self._events) > self._events_max:
             self.start = self._events.popleft().place
 
-    def after(self, place: FeedPlace, events_max: int) -> tuple[tuple[FeedEvent, ...], FeedPlace]:
-        """Give the first events behind a place, which is not before `start`, and the place of the next ones."""
+    def after(self, place: FeedPlace, events_max: int) -> tuple[FeedEvent, ...]:
+        """Give the first events behind a place, which is not before `start`."""
         assert place >= self.start, "what is asked for was dropped"
         # Nearly all who ask have seen nearly all.
         unseen = 0
@@ -119,7 +112,4 @@ class RecentEvents:
                 break
             unseen += 1
         first = len(self._events) - unseen
-        events = tuple(islice(self._events, first, first + events_max))
-        if len(events) < unseen:
-            return events, events[-1].place
-        return events, max(place, self.end)
+        return tuple(islice(self._events, first, first + events_max))

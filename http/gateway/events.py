@@ -1,6 +1,6 @@
 """`GET /payments/events`: what ended, one event after another, to be waited for."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -44,11 +44,15 @@ class EventFeed(Protocol):
     def leave(self) -> None:
         """Count a consumer no more."""
 
-    def newest(self) -> FeedPage:
-        """Give the place behind all that can be read now."""
-
-    def page(self, after: FeedPlace, events_max: int, wait_s: float, feed_id: int | None = None) -> FeedPage:
-        """Give the first events behind a place, waiting for one where there is none."""
+    def page(
+        self,
+        after: FeedPlace | None,
+        events_max: int,
+        wait_s: float,
+        feed_id: int | None = None,
+        has_left: Callable[[], bool] = ...,
+    ) -> FeedPage:
+        """Give the first events behind a place, or behind all, waiting for one where there is none."""
 
 
 class EventsResource:
@@ -69,31 +73,33 @@ class EventsResource:
         if is_stream and (last := req.get_header("Last-Event-ID")):
             field, after = "Last-Event-ID", last
         resp.cache_control = ["no-store"]
-        if not is_stream or req.method == "HEAD":
+        has_left = _departure(req)
+        is_head = req.method == "HEAD"
+        if is_head or not is_stream:
             with self._feed.consuming():
-                page = self._page(field, after, limit, 0 if req.method == "HEAD" else wait_s)
-            write_body(req, resp, _describe_page(page))
+                page = self._page(field, after, limit, 0 if is_head else wait_s, has_left)
+            if is_stream:
+                # Of no length, as that of the stream is.
+                _write_stream(resp, iter(()))
+            else:
+                write_body(req, resp, _describe_page(page))
             return
         self._feed.enter()
         try:
-            page = self._page(field, after, limit, 0)
+            page = self._page(field, after, limit, 0, has_left)
         except BaseException:
             self._feed.leave()
             raise
-        resp.content_type = SERVER_SENT
-        resp.set_header("Vary", "Accept")
-        resp.set_header("X-Accel-Buffering", "no")
-        resp.stream = _EventStream(self._feed, page, limit)
+        _write_stream(resp, _EventStream(self._feed, page, limit, has_left))
 
-    def _page(self, field: str, after: str | None, limit: int, wait_s: float) -> FeedPage:
-        if after is None:
-            return self._feed.page(BEGINNING, limit, wait_s)
-        if after in NEWEST:
-            newest = self._feed.newest()
-            return self._feed.page(newest.next, limit, wait_s) if wait_s else newest
+    def _page(
+        self, field: str, after: str | None, limit: int, wait_s: float, has_left: Callable[[], bool]
+    ) -> FeedPage:
+        if after is None or after in NEWEST:
+            return self._feed.page(BEGINNING if after is None else None, limit, wait_s, has_left=has_left)
         try:
             feed_id, place = read_cursor(after)
-            return self._feed.page(place, limit, wait_s, feed_id)
+            return self._feed.page(place, limit, wait_s, feed_id, has_left)
         except (ValueError, ForeignPlaceError):
             detail = "must be a cursor that this gateway has given, or now"
             raise InvalidFieldError(field, detail) from None
@@ -105,8 +111,9 @@ class EventsResource:
 class _EventStream:
     """The body of a stream: events as they come, and a comment where none has for a while."""
 
-    def __init__(self, feed: EventFeed, page: FeedPage, limit: int) -> None:
+    def __init__(self, feed: EventFeed, page: FeedPage, limit: int, has_left: Callable[[], bool]) -> None:
         self._feed = feed
+        self._has_left = has_left
         self._pieces = self._stream(page, limit)
         self._is_open = True
 
@@ -127,17 +134,30 @@ class _EventStream:
         while True:
             if page.events:
                 yield b"".join(map(_server_sent, _describe_page(page)["events"]))
-            elif self._feed.has_ended:
+            elif self._feed.has_ended or self._has_left():
                 return
             else:
                 yield b": behind by %d ms\n\n" % round(page.behind_s * 1000)
             try:
-                page = self._feed.page(page.next, limit, HEARTBEAT_S)
+                page = self._feed.page(page.next, limit, HEARTBEAT_S, has_left=self._has_left)
             except UNAVAILABLE_ERRORS:
                 page = FeedPage((), page.next, page.feed_id)
             except LostPlaceError:
                 # It is told why when it connects again.
                 return
+
+
+def _write_stream(resp: falcon.Response, stream: Iterable[bytes]) -> None:
+    resp.content_type = SERVER_SENT
+    resp.set_header("Vary", "Accept")
+    resp.set_header("X-Accel-Buffering", "no")
+    resp.stream = stream
+
+
+def _departure(req: falcon.Request) -> Callable[[], bool]:
+    """Give what tells whether the client has left, which only a connection of the gateway's own worker can."""
+    has_left: Callable[[], bool] | None = getattr(req.env.get("gunicorn.socket"), "has_left", None)
+    return has_left or (lambda: False)
 
 
 def _describe_page(page: FeedPage) -> PaymentEvents:

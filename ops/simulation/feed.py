@@ -2,24 +2,32 @@
 
 from uuid import UUID
 
-from actors.domain.feed import PURGE_ID, EventKind, FeedBounds, FeedEvent, FeedPlace, place_before
+from actors.domain.feed import BEGINNING, PURGE_ID, EventKind, FeedBounds, FeedEvent, FeedPlace
 from ops.simulation.stores import MemoryStore
 
 
 class MemoryFeed(MemoryStore):
     """Fulfils `actors.ports.FeedStore`: nothing commits late in memory."""
 
-    def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...], FeedPlace]:
+    def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...]]:
         self._answer()
+        behind = (event for event in self._events() if event.place > after)
+        return self._bounds(), tuple(sorted(behind, key=lambda event: event.place)[:events_max])
+
+    def newest(self) -> tuple[FeedBounds, FeedPlace]:
+        self._answer()
+        return self._bounds(), max((event.place for event in self._events()), default=BEGINNING)
+
+    def _bounds(self) -> FeedBounds:
+        below = self.tables.last_number + 1
+        return FeedBounds(feed_id=0, complete_below=below, given_below=below)
+
+    def _events(self) -> list[FeedEvent]:
         tables = self.tables
         events = [event for key, number in tables.end_numbers.items() if (event := self._event(key, number))]
         if tables.purge_number is not None:
             events.append(FeedEvent(FeedPlace(tables.purge_number, PURGE_ID), EventKind.PURGED, tables.purged_at_ms))
-        behind = sorted((each for each in events if each.place > after), key=lambda event: event.place)
-        page = tuple(behind[:events_max])
-        below = tables.last_number + 1
-        bounds = FeedBounds(feed_id=0, complete_below=below, given_below=below)
-        return bounds, page, page[-1].place if len(page) == events_max else max(after, place_before(below))
+        return events
 
     def _event(self, key: UUID, number: int) -> FeedEvent | None:
         """Make the event of a payment; None where it is open again, or forgotten."""

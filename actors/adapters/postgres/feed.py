@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from psycopg.rows import dict_row, kwargs_row, scalar_row
+from psycopg.rows import class_row, dict_row, kwargs_row, scalar_row
 
 from actors.adapters.postgres.connections import Connections, GeventConnection
 from actors.adapters.postgres.queries import QUERIES
-from actors.domain.feed import PURGE_ID, EventKind, FeedBounds, FeedEvent, FeedPlace, place_before
+from actors.domain.feed import BEGINNING, PURGE_ID, EventKind, FeedBounds, FeedEvent, FeedPlace
 from actors.domain.money import Money
 from actors.errors import LedgerUnavailableError
 
@@ -17,12 +17,12 @@ class PostgresFeed:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...], FeedPlace]:
+    def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...]]:
         """Read events behind a place."""
         with self._connections.pool.use() as connection:
             bounds = _bounds(connection)
             if after.number >= bounds.complete_below:
-                return bounds, (), after
+                return bounds, ()
             # A later snapshot than that of the bounds: whatever had ended then is seen.
             parameters = {
                 "after_number": after.number,
@@ -32,10 +32,15 @@ class PostgresFeed:
                 "events_max": events_max,
             }
             cursor = connection.cursor(row_factory=kwargs_row(_event))
-            events = tuple(cursor.execute(QUERIES["feed"], parameters))
-        if len(events) == events_max:
-            return bounds, events, events[-1].place
-        return bounds, events, max(after, place_before(bounds.complete_below))
+            return bounds, tuple(cursor.execute(QUERIES["feed"], parameters))
+
+    def newest(self) -> tuple[FeedBounds, FeedPlace]:
+        """Read the place of the last event that can be read."""
+        with self._connections.pool.use() as connection:
+            bounds = _bounds(connection)
+            parameters = {"below": bounds.complete_below, "purge_id": PURGE_ID}
+            cursor = connection.cursor(row_factory=class_row(FeedPlace))
+            return bounds, cursor.execute(QUERIES["newest_end"], parameters).fetchone() or BEGINNING
 
 
 def renumber_feed(connection: GeventConnection, *, anyway: bool) -> None:

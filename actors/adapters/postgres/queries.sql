@@ -298,6 +298,19 @@ FROM gateway
 )
 ORDER BY number, correlation_id LIMIT %(events_max)s
 
+-- name: newest_end
+-- Finds the place of the last event below a number, with one step in each index.
+(
+    SELECT end_number AS number, correlation_id FROM settlement WHERE end_number < %(below)s
+    ORDER BY end_number DESC, correlation_id DESC LIMIT 1
+) UNION ALL (
+    SELECT end_number, correlation_id FROM closed WHERE end_number < %(below)s
+    ORDER BY end_number DESC, correlation_id DESC LIMIT 1
+) UNION ALL (
+    SELECT purge_number, %(purge_id)s FROM gateway WHERE purge_number < %(below)s
+)
+ORDER BY number DESC, correlation_id DESC LIMIT 1
+
 -- name: is_feed_noted
 -- Tells whether the numbers of the feed are of this history of the database.
 SELECT feed_history = database_history() FROM gateway

@@ -113,6 +113,20 @@ class Connection:
             self.phase = phase
         self.deadline = deadline
 
+    def has_left(self) -> bool:
+        """Tell at once whether the client has closed, or half closed; what it has sent before that hides it."""
+        timeout = self.sock.gettimeout()
+        # gevent waits for data, whatever the flags, unless there is no time for it.
+        self.sock.settimeout(0.0)
+        try:
+            return not self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        finally:
+            self.sock.settimeout(timeout)
+
     def cut(self) -> None:
         """End it for want of time or room, which wakes whoever waits.
 
