@@ -92,9 +92,7 @@ class EventsResource:
             raise
         _write_stream(resp, _EventStream(self._feed, page, limit, has_left))
 
-    def _page(
-        self, field: str, after: str | None, limit: int, wait_s: float, has_left: Callable[[], bool]
-    ) -> FeedPage:
+    def _page(self, field: str, after: str | None, limit: int, wait_s: float, has_left: Callable[[], bool]) -> FeedPage:
         if after is None or after in NEWEST:
             return self._feed.page(BEGINNING if after is None else None, limit, wait_s, has_left=has_left)
         try:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from actors.actor import Actor
+from actors.domain.feed import LAST_ID, FeedPlace
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Payment
 from actors.domain.records import LookUpAnswer, LookUpResult, ProcessorHealth, Watermarks
@@ -14,6 +15,7 @@ from ops.simulation.clock import NOW_MS
 from ops.simulation.peers import MemoryBoard, MemoryChannel
 
 __all__ = [
+    "LAST_PLACE",
     "NOW_MS",
     "READING",
     "MemoryBoard",
@@ -29,6 +31,8 @@ __all__ = [
 
 
 READING = ClockReading(NOW_MS, NOW_MS)
+LAST_PLACE = FeedPlace(2**63 - 1, LAST_ID)
+"""The last one that a cursor can name, which no feed reaches."""
 
 
 def payment(number: int, amount_minor: int = 1990, currency: str = "BRL") -> Payment:

@@ -4,13 +4,13 @@ from threading import Semaphore
 
 import pytest
 
-from actors.domain.feed import BEGINNING, END, FeedBounds, FeedEvent, FeedPlace
+from actors.domain.feed import BEGINNING, FeedBounds, FeedEvent, FeedPlace
 from actors.domain.payment import Settlement
 from actors.errors import ForeignPlaceError, GatewayUnavailableError, LedgerUnavailableError, LostPlaceError
 from actors.feed import CONSUMERS_MAX, PAGE_MAX, RECENT_MAX, STEP_S, Feed
 from ops.simulation.feed import MemoryFeed
 from ops.simulation.tables import MemoryTables
-from tests.actors.fakes import NOW_MS, VirtualRuntime, payment
+from tests.actors.fakes import LAST_PLACE, NOW_MS, VirtualRuntime, payment
 
 
 class CountedEnds(MemoryFeed):
@@ -20,12 +20,12 @@ class CountedEnds(MemoryFeed):
     held_below: int | None = None
     """What a transaction that hangs holds back."""
 
-    def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...], FeedPlace]:
+    def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...]]:
         self.reads += 1
-        bounds, events, place = super().read(after, events_max)
+        bounds, events = super().read(after, events_max)
         if self.held_below is None:
-            return bounds, events, place
-        return FeedBounds(bounds.feed_id, self.held_below, bounds.given_below + 1), (), after
+            return bounds, events
+        return FeedBounds(bounds.feed_id, self.held_below, bounds.given_below + 1), ()
 
 
 class Desk:
@@ -40,7 +40,7 @@ class Desk:
         for number in numbers:
             self.tables.settle(Settlement(payment(number), "default", NOW_MS, 1))
 
-    def read(self, after: FeedPlace = BEGINNING, wait_s: float = 0.0, events_max: int = 100) -> list[int]:
+    def read(self, after: FeedPlace | None = BEGINNING, wait_s: float = 0.0, events_max: int = 100) -> list[int]:
         """Read a page, as payments' numbers."""
         with self.feed.consuming():
             events = self.feed.page(after, events_max, wait_s).events
@@ -119,7 +119,7 @@ def test_a_place_that_was_never_reached_is_refused_whether_or_not_others_wait() 
     with desk.feed.consuming():
         desk.feed.page(BEGINNING, 100, 0.0)
         with pytest.raises(LostPlaceError):
-            desk.read(END, wait_s=20.0)
+            desk.read(LAST_PLACE, wait_s=20.0)
 
 
 def test_a_place_of_another_feed_is_refused() -> None:
@@ -174,7 +174,7 @@ def test_a_reading_that_hangs_keeps_others_waiting_for_a_bounded_time() -> None:
             raise AssertionError("nobody had a turn")
 
     feed = Feed(MemoryFeed(), VirtualRuntime(), lambda _: NoTurns())
-    with pytest.raises(GatewayUnavailableError):
+    with pytest.raises(GatewayUnavailableError, match="takes too long"):
         feed.page(BEGINNING, 100, 0.0)
 
 
@@ -193,6 +193,73 @@ def test_it_is_told_how_long_a_transaction_has_held_the_feed_back() -> None:
 def test_the_newest_place_is_behind_all_that_has_ended() -> None:
     desk = Desk()
     desk.settle(1)
-    place = desk.feed.newest().next
+    with desk.feed.consuming():
+        place = desk.feed.page(None, 100, 0.0).next
     desk.settle(2)
     assert desk.read(place) == [2]
+    desk.runtime.call_later(3.0, desk.settle, 3)
+    assert desk.read(None, wait_s=20.0) == [3]
+    assert Desk().feed.page(None, 100, 0.0).next == BEGINNING
+
+
+def test_from_now_on_an_outage_of_postgres_is_waited_out_too() -> None:
+    desk = Desk()
+    desk.settle(1)
+    desk.ends.failures = 3
+    desk.runtime.call_later(5.0, desk.settle, 2)
+    assert desk.read(None, wait_s=20.0) == [2]
+
+
+def test_a_place_is_that_of_an_event_though_later_numbers_were_given_without_one() -> None:
+    desk = Desk()
+    desk.settle(1)
+    last = FeedPlace(1, payment(1).correlation_id)
+    with desk.feed.consuming():
+        for after in (BEGINNING, last, None, last):
+            desk.tables.next_number()
+            assert desk.feed.page(after, 100, 2 * STEP_S).next == last
+
+
+def test_numbers_that_a_crash_takes_back_and_that_are_given_again_are_not_skipped() -> None:
+    desk = Desk()
+    desk.settle(1)
+    with desk.feed.consuming():
+        place = desk.feed.page(BEGINNING, 100, 0.0).next
+        for _ in range(9):
+            desk.tables.next_number()
+        place = desk.feed.page(place, 100, 1.0).next
+        desk.tables.last_number = 1
+        desk.runtime.sleep(STEP_S)
+        assert desk.feed.page(place, 100, 0.0).next == place
+        desk.settle(2)
+        assert desk.read(place, wait_s=STEP_S) == [2]
+
+
+def test_what_was_kept_of_a_history_that_is_lost_is_forgotten() -> None:
+    desk = Desk()
+    desk.settle(1)
+    with desk.feed.consuming():
+        first = desk.feed.page(BEGINNING, 100, 0.0).next
+        desk.feed.page(first, 100, 0.0)
+        desk.settle(2, 3)
+        desk.runtime.sleep(STEP_S)
+        second, third = (event.place for event in desk.feed.page(first, 100, 0.0).events)
+        for key in (second.correlation_id, third.correlation_id):
+            del desk.tables.settlements[key], desk.tables.end_numbers[key]
+        desk.tables.last_number = 2
+        desk.runtime.sleep(STEP_S)
+        # Nobody who is refused was told of the loss by others, or keeps them from what replaces it.
+        assert desk.read(second) == []
+        with pytest.raises(LostPlaceError):
+            desk.read(third)
+        desk.settle(4)
+        assert desk.read(first) == [4]
+
+
+def test_who_has_left_is_waited_for_no_more() -> None:
+    desk = Desk()
+    began_s = desk.runtime.now_s()
+    with desk.feed.consuming():
+        page = desk.feed.page(BEGINNING, 100, 20.0, has_left=lambda: desk.runtime.now_s() > began_s + 3.0)
+    assert (page.events, page.next) == ((), BEGINNING)
+    assert desk.runtime.now_s() - began_s <= 3.0 + 2 * STEP_S

@@ -148,12 +148,40 @@ def read_until(stream: socket.socket, marks: bytes, times: int = 1) -> bytes:
     return data
 
 
-def open_stream(url: str, fields: str = "") -> socket.socket:
+STREAM = "Accept: text/event-stream\r\n"
+
+
+def ask_for_events(url: str, fields: str = "") -> socket.socket:
     parts = urlsplit(url)
-    stream = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30)
-    accept = f"Accept: text/event-stream\r\n{fields}"
-    stream.sendall(f"GET /payments/events?after=now HTTP/1.1\r\nHost: {parts.netloc}\r\n{accept}\r\n".encode())
-    return stream
+    client = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30)
+    client.sendall(f"GET /payments/events?after=now HTTP/1.1\r\nHost: {parts.netloc}\r\n{fields}\r\n".encode())
+    return client
+
+
+def open_stream(url: str, fields: str = "") -> socket.socket:
+    return ask_for_events(url, f"{STREAM}{fields}")
+
+
+def consumers(url: str) -> int:
+    (line,) = [line for line in get(f"{url}/metrics")[1].splitlines() if line.startswith(b"fiel_feed_consumers ")]
+    return round(float(line.split()[1]))
+
+
+@pytest.mark.parametrize("fields", ["", STREAM, f"{STREAM}TE: gzip\r\n"], ids=["poll", "stream", "gunicorn's path"])
+def test_who_leaves_gives_its_place_to_others(cluster: Cluster, fields: str) -> None:
+    url = cluster.stack.replica_urls[-1]
+    clients = [ask_for_events(url, fields) for _ in range(20)]
+    wait_until(lambda: consumers(url) == 20)
+    for client in clients[:10]:
+        client.close()
+    for client in clients[10:]:
+        client.shutdown(socket.SHUT_WR)
+    with ask_for_events(url, fields) as staying:
+        wait_until(lambda: consumers(url) == 1)
+        staying.shutdown(socket.SHUT_RDWR)
+    wait_until(lambda: consumers(url) == 0)
+    for client in clients:
+        client.close()
 
 
 @pytest.mark.parametrize("fields", ["", "TE: gzip\r\n"], ids=["fast path", "gunicorn's path"])

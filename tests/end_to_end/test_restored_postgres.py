@@ -57,9 +57,9 @@ def test_every_replica_notices_it_and_goes_on_in_the_same_process(tmp_path: Path
         GatewayClient(cluster.stack.url).post(payments[:10])
         cluster.wait_for_settled(10)
         copy_data(postgres)
+        use_up_transaction_numbers(postgres)
         GatewayClient(cluster.stack.url).post(payments[10:20])
         cluster.wait_for_settled(20)
-        use_up_transaction_numbers(postgres)
         cursor = json.loads(get(f"{cluster.stack.url}/payments/events?after=now&wait=0")[1])["next"]
         pids = [cluster.stack.replica(number).pid for number in (1, 2, 3)]
         put_back_the_copy(postgres)

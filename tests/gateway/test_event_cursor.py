@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.domain.feed import BEGINNING, END, FeedPlace
+from actors.domain.feed import BEGINNING, FeedPlace
 from gateway.event_cursor import read_cursor, write_cursor
+from tests.actors.fakes import LAST_PLACE
 
 FEEDS = st.integers(0, 2**31 - 1)
 PLACES = st.builds(FeedPlace, st.integers(-1, 2**63 - 1), st.uuids())
@@ -23,7 +24,7 @@ def test_a_cursor_leads_back_to_its_place(feed_id: int, place: FeedPlace) -> Non
     assert cursor.replace("-", "").replace("_", "").isalnum()
 
 
-@pytest.mark.parametrize("place", [BEGINNING, END])
+@pytest.mark.parametrize("place", [BEGINNING, LAST_PLACE])
 def test_the_ends_of_the_feed_have_cursors(place: FeedPlace) -> None:
     assert read_cursor(write_cursor(0, place)) == (0, place)
 

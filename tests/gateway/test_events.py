@@ -8,13 +8,13 @@ import falcon.testing
 import msgpack
 import pytest
 
-from actors.domain.feed import END, FeedPlace
+from actors.domain.feed import FeedPlace
 from actors.domain.payment import Closing, EndState, Settlement
-from actors.feed import CONSUMERS_MAX
+from actors.feed import CONSUMERS_MAX, STEP_S
 from gateway.app import create_app
 from gateway.event_cursor import write_cursor
 from gateway.events import HEARTBEAT_S, LIMIT_MAX
-from tests.actors.fakes import payment
+from tests.actors.fakes import LAST_PLACE, payment
 from tests.gateway.fake_gateway import NOW_MS, FakeGateway
 
 PATH = "/payments/events"
@@ -109,6 +109,9 @@ def test_a_head_is_answered_at_once(client: falcon.testing.TestClient, gateway: 
     for headers in ({}, STREAM):
         answer = client.simulate_head(PATH, headers=headers)
         assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"] == headers.get("Accept", "application/json")
+        assert ("content-length" in answer.headers) == (not headers)
+        assert answer.headers["vary"] == "Accept"
     assert (gateway.runtime.now_s(), gateway.feed.consumers) == (began_s, 0)
 
 
@@ -135,7 +138,7 @@ def test_what_cannot_be_meant_is_refused(
 
 
 def test_a_cursor_that_postgres_never_gave_is_gone(client: falcon.testing.TestClient) -> None:
-    gone = client.simulate_get(PATH, params={"after": write_cursor(0, END)})
+    gone = client.simulate_get(PATH, params={"after": write_cursor(0, LAST_PLACE)})
     assert (gone.status_code, gone.json["field"]) == (410, "after")
 
 
@@ -156,6 +159,43 @@ def test_without_postgres_a_client_is_told_to_try_again(
     gateway.ends.failures = 1
     refused = client.simulate_get(PATH, params={"wait": "0"}, headers=headers)
     assert (refused.status_code, refused.headers["retry-after"], gateway.feed.consumers) == (503, "1", 0)
+
+
+@pytest.mark.parametrize("after", ["", "now", cursor_of(1)])
+def test_an_outage_of_postgres_is_waited_out_from_any_place_on(
+    client: falcon.testing.TestClient, gateway: FakeGateway, after: str
+) -> None:
+    settle(gateway, 1)
+    gateway.ends.failures = 3
+    gateway.runtime.call_later(5.0, settle, gateway, 2)
+    answer = client.simulate_get(PATH, params={"after": after})
+    assert (answer.status_code, bool(answer.json["events"])) == (200, True)
+
+
+class Departing:
+    """A client's connection, which ends at an instant."""
+
+    def __init__(self, gateway: FakeGateway, after_s: float) -> None:
+        self._gateway = gateway
+        self._until_s = gateway.runtime.now_s() + after_s
+
+    def has_left(self) -> bool:
+        return self._gateway.runtime.now_s() >= self._until_s
+
+
+@pytest.mark.parametrize("headers", [{}, STREAM])
+@pytest.mark.parametrize("failures", [0, 1000])
+def test_who_leaves_gives_its_place_back_soon(
+    client: falcon.testing.TestClient, gateway: FakeGateway, headers: dict[str, str], failures: int
+) -> None:
+    def fail() -> None:
+        gateway.ends.failures = failures
+
+    gateway.runtime.call_later(1.0, fail)
+    began_s = gateway.runtime.now_s()
+    client.simulate_get(PATH, headers=headers, extras={"gunicorn.socket": Departing(gateway, 3.0)})
+    assert gateway.runtime.now_s() - began_s <= 3.0 + STEP_S
+    assert gateway.feed.consumers == 0
 
 
 def streamed(answer: falcon.testing.Result) -> list[tuple[str, dict[str, object]]]:

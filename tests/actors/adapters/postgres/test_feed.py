@@ -1,9 +1,13 @@
 """The feed of what ended: each end once, in an order that a late commit does not change."""
 
+import os
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
+from threading import Semaphore
 from uuid import UUID
 
 import gevent
@@ -14,6 +18,9 @@ from actors.domain.feed import BEGINNING, PURGE_ID, EventKind, FeedEvent, FeedPl
 from actors.domain.money import Money
 from actors.domain.payment import EndState
 from actors.errors import LedgerUnavailableError
+from actors.feed import STEP_S, Feed
+from ops.migrate import migrate
+from ops.stack.embedded import PostgresServer
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
     MANY,
@@ -28,13 +35,15 @@ from tests.actors.adapters.postgres.storage import (
     settlement,
     uid,
 )
-from tests.actors.fakes import NOW_MS, READING, payment
+from tests.actors.fakes import NOW_MS, READING, VirtualRuntime, payment
 
 SETTLE = (
     "INSERT INTO settlement (correlation_id, processor, amount_cents, requested_at_ms, attempts)"
     " VALUES (%s, 'p' || pg_backend_pid(), 1990, 1, 1)"
 )
 """As a replica of the release before does, which writes no number. Sums are apart, so that none waits for another."""
+
+USE_UP_NUMBERS = "DO $$ BEGIN FOR i IN 1..1000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
 
 
 class Consumer:
@@ -50,11 +59,12 @@ class Consumer:
         """Read all that is new."""
         begun = len(self.seen)
         while True:
-            _, events, place = self._storage.ends.read(self.place, self._page_max)
-            assert place >= self.place
-            self.place = place
+            _, events = self._storage.ends.read(self.place, self._page_max)
             self.seen += events
-            if not events:
+            if events:
+                self.place = events[-1].place
+            else:
+                assert self._storage.ends.newest()[1] <= self.place
                 return [event.place.correlation_id for event in self.seen[begun:]]
 
 
@@ -129,8 +139,8 @@ def test_an_end_that_commits_late_is_waited_for(mine: ReplicaStorage, database_u
         with transaction(database_url, 2):
             pass
         charge(mine, 3)
-        bounds, events, place = mine.ends.read(BEGINNING, MANY)
-        assert (events, place.number) == ((), bounds.complete_below - 1)
+        bounds, events = mine.ends.read(BEGINNING, MANY)
+        assert (events, mine.ends.newest()[1]) == ((), BEGINNING)
         assert bounds.complete_below < bounds.given_below
         assert consumer.read() == []
     assert consumer.read() == [uid(1), uid(2), uid(3)]
@@ -205,7 +215,7 @@ def test_a_cursor_of_a_lost_history_skips_nothing_that_is_written_afterwards(
         mine.ends.read(lost, MANY)
     other_newcomer.leases.register(0, READING)
     charge(other_newcomer, 2)
-    _, events, _ = mine.ends.read(lost, MANY)
+    _, events = mine.ends.read(lost, MANY)
     assert [event.place.correlation_id for event in events] == [uid(2)]
     assert Consumer(mine).read() == [uid(1), uid(2)]
 
@@ -223,7 +233,7 @@ def test_replicas_that_start_at_once_in_another_history_skip_nothing(
 
     joining = [gevent.spawn(join, number, storage) for number, storage in enumerate(storages, 1)]
     gevent.joinall(joining, timeout=DEADLINE_S, raise_error=True)
-    _, events, _ = storages[0].ends.read(lost, MANY)
+    _, events = storages[0].ends.read(lost, MANY)
     assert {event.place.correlation_id for event in events} == {uid(1), uid(2), uid(3)}
 
 
@@ -238,7 +248,7 @@ def test_numbers_begin_anew_where_a_replica_knows_that_postgres_forgot(
         connection.execute("UPDATE gateway SET feed_history = database_history()")
     newcomer.leases.register(0, READING, store_forgot=True)
     charge(newcomer, 2)
-    _, events, _ = newcomer.ends.read(lost, MANY)
+    _, events = newcomer.ends.read(lost, MANY)
     assert [event.place.correlation_id for event in events] == [uid(2)]
 
 
@@ -252,6 +262,61 @@ def test_numbers_begin_anew_only_when_every_batch_is_written(database_url: str) 
         storage.leases.register(0, READING)
 
 
+def test_the_newest_place_is_that_of_the_last_end_or_purge(newcomer: ReplicaStorage) -> None:
+    newcomer.leases.register(0, READING)
+    consumer = Consumer(newcomer)
+
+    def newest() -> FeedPlace:
+        return newcomer.ends.newest()[1]
+
+    assert newest() == BEGINNING
+    charge(newcomer, 2)
+    newcomer.payments.write([claim(1)], [], [])
+    assert (consumer.read(), newest()) == ([uid(2)], consumer.place)
+    newcomer.payments.write([], [], [], [ended(1)])
+    assert (consumer.read(), newest()) == ([uid(1)], consumer.place)
+    purge = newcomer.purge.begin_purge(NOW_MS)
+    newcomer.purge.acknowledge_purge(purge.generation)
+    assert newcomer.purge.finish_purge(purge)
+    assert (consumer.read(), newest()) == ([PURGE_ID], consumer.place)
+
+
+def test_numbers_that_a_crash_takes_back_are_given_to_ends_that_nobody_skips(tmp_path: Path) -> None:
+    """Numbers of transactions that wrote nothing count as given before anything of them is on the disk."""
+    server = PostgresServer(tmp_path / "data", log=tmp_path / "log")
+    try:
+        server.start()
+        server.wait_ready()
+        migrate(server.url)
+        with opened(server.url) as storage:
+            storage.leases.register(0, READING)
+            charge(storage, 1)
+            consumer = Consumer(storage)
+            assert consumer.read() == [uid(1)]
+            with psycopg.connect(server.url, autocommit=True) as connection:
+                ((writer,),) = connection.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
+                # It would make them durable within a fifth of a second.
+                os.kill(writer, signal.SIGSTOP)
+                connection.execute(USE_UP_NUMBERS)
+            feed = Feed(storage.ends, VirtualRuntime(), Semaphore)
+            pages = [feed.page(after, MANY, 0.0) for after in (BEGINNING, consumer.place, None)]
+            before, _ = storage.ends.read(BEGINNING, MANY)
+            server.kill()
+        server.start()
+        server.wait_ready()
+        with opened(server.url) as storage:
+            bounds, _ = storage.ends.read(BEGINNING, MANY)
+            storage.leases.register(0, READING)
+            assert bounds.given_below < before.complete_below - 100
+            feed = Feed(storage.ends, VirtualRuntime(), Semaphore)
+            assert [feed.page(page.next, MANY, 0.0).events for page in pages] == [()] * 3
+            charge(storage, 2)
+            told = [feed.page(page.next, MANY, STEP_S).events for page in pages]
+            assert [[event.place.correlation_id for event in events] for events in told] == [[uid(2)]] * 3
+    finally:
+        server.erase()
+
+
 def test_a_page_reads_no_more_than_it_gives(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
@@ -263,3 +328,4 @@ def test_a_page_reads_no_more_than_it_gives(database_url: str) -> None:
         connection.execute("VACUUM ANALYZE")
         assert rows_read(connection, "feed", parameters) <= 52
         assert rows_read(connection, "feed", parameters | {"after_number": 2**61}) <= 2
+        assert rows_read(connection, "newest_end", parameters) <= 4
