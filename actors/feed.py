@@ -148,7 +148,7 @@ class Feed:
         return not has_reached or self._runtime.now_s() - self._looked_s >= STEP_S
 
     def _refresh(self, recent: RecentEvents, after: FeedPlace, feed_id: int | None) -> None:
-        """Read what is new, also for all others who wait; forget what is recent where Postgres has lost the end of it."""
+        """Read what is new, also for all others who wait; forget what is recent where Postgres has lost its end."""
         self._looked_s = self._runtime.now_s()
         with self._reading():
             events_read = PAGE_MAX
