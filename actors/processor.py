@@ -134,7 +134,10 @@ class ProcessorActor(Actor):
                 asked_at_ms = self._runtime.now_ms() - round(asked_s_ago * 1000)
                 self._health_told = HealthTold(failing, response_time_s_min, asked_at_ms)
                 self._look_ups.proven(now_s - asked_s_ago)
-                gate.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
+                in_doubt = gate.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
+                if in_doubt and not gate.is_unreachable(now_s):
+                    # Nobody may post for hours, and a charge alone closes the breaker.
+                    self._outage.succeeded()
                 self._delay.told(response_time_s_min, now_s)
                 gate.pace.told(response_time_s_min, now_s - asked_s_ago)
                 self._note_delay(now_s)
@@ -292,4 +295,5 @@ class ProcessorActor(Actor):
             {outcome: each.counted() for outcome, each in self._charges_ended.items()},
             dict(self._looked_up),
             self._look_ups.level,
+            gate.is_unreachable(now_s),
         )

@@ -184,8 +184,11 @@ class Breaker:
         if not self._probes:
             self._probing_since_s = None
 
-    def health_answered(self, *, failing: bool, asked_s_ago: float, now_s: float) -> None:
-        """Record what the processor's health endpoint answered when asked `asked_s_ago` seconds before `now_s`."""
+    def health_answered(self, *, failing: bool, asked_s_ago: float, now_s: float) -> bool:
+        """Record what the processor's health endpoint answered when asked `asked_s_ago` seconds before `now_s`.
+
+        Return whether that puts an outage in doubt.
+        """
         state = self.state(now_s)
         asked_at_s = now_s - asked_s_ago
         # An answer from before the latest change, or from before the latest success, is outdated.
@@ -195,8 +198,10 @@ class Breaker:
             self.doubted_from_s = self._news_at_s = now_s
             if state is BreakerState.OPEN:
                 self._half_open(Cause.HEALTH_WORKING, now_s)
-        elif failing and state is BreakerState.CLOSED and since_success:
+            return True
+        if failing and state is BreakerState.CLOSED and since_success:
             self._open(Cause.HEALTH_FAILING, now_s)
+        return False
 
     def refused(self, now_s: float) -> None:
         """Record that the processor has refused a connection: a half-open breaker needs no probe to know it down."""

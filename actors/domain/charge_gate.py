@@ -172,6 +172,10 @@ class ChargeGate:
         """How many charges were sent and have not ended."""
         return len(self._in_flight)
 
+    def is_unreachable(self, now_s: float) -> bool:
+        """Tell whether the processor would be probed, and has accepted no connection since the breaker changed."""
+        return self._is_probing(now_s) and not self._probing.accepts
+
     def _is_probing(self, now_s: float) -> bool:
         return self.breaker.state(now_s) is BreakerState.HALF_OPEN and not self.is_draining
 

@@ -153,6 +153,8 @@ class ProcessorStatus:
     """How look-ups ended, since the start."""
     look_ups: Level = Level(0, 0)  # noqa: RUF009  # frozen, so one for all is harmless
     """Look-ups under way."""
+    unreachable: bool = False
+    """Whether its breaker is half open, and it has accepted no connection since."""
 
 
 ProcessorMessage = (

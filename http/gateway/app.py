@@ -120,5 +120,5 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     app.add_route("/problems", problems)
     app.add_route("/problems/{name}", problems)
     requests = MeasuredRequests(answers, acceptance, clients)
-    app.add_route("/metrics", MetricsResource(gateway, requests, replica, processors))
+    app.add_route("/metrics", MetricsResource(gateway, requests, replica, processors, currencies.default))
     return app

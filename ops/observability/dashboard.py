@@ -103,6 +103,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Journal", "bytes", (Query("fiel_journal_bytes", REPLICA),)),
         Panel("Moves of rows", "reqps", (rate("fiel_payment_moves_total", "processor"),)),
         Panel("Adopted", "reqps", (rate("fiel_payments_adopted_total", "source"),)),
+        Panel("The feed is behind", "s", (Query("fiel_feed_behind_seconds", REPLICA),)),
     ),
     "Replicas": (
         Panel(
@@ -122,6 +123,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 share("fiel_unfinished_request_bytes", f"{REPLICA} unfinished requests"),
                 share("fiel_mailbox_messages", f"{REPLICA} {{{{actor}}}}"),
                 share("fiel_readers_waiting", f"{REPLICA} readers"),
+                share("fiel_feed_consumers", f"{REPLICA} consumers of the feed"),
                 share("fiel_postgres_pool_connections", f"{REPLICA} pool"),
                 share("fiel_untold_payments", f"{REPLICA} untold"),
                 share("fiel_ids_asked_for", f"{REPLICA} ids asked for"),

@@ -724,6 +724,38 @@ def test_a_breaker_that_flaps_is_one_outage_in_the_log_with_a_count(caplog: pyte
     assert lines(caplog, "outage", "failures") == [(event, "began", None), (event, "lasts", 151), (event, "ended", 200)]
 
 
+@pytest.mark.parametrize("accepts", [True, False])
+def test_an_outage_ends_in_the_log_while_nobody_posts_where_health_works_and_connections_are_accepted(
+    caplog: pytest.LogCaptureFixture, *, accepts: bool
+) -> None:
+    processor = Processor()
+    processor.client.accepts = accepts
+    processor.half_open()
+    processor.runtime.advance(0.1)
+    for _ in range(2):
+        processor.tell(HEALTHY)
+        processor.advance(QUIET_S)
+    processor.tell(HEALTHY)
+    assert processor.status().state is HALF_OPEN
+    assert processor.status().unreachable is not accepts
+    assert [told for (_, told) in lines(caplog, "outage")] == (["began", "ended"] if accepts else ["began"])
+
+
+def test_an_outage_goes_on_in_the_log_where_a_probe_fails_after_health_has_worked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    processor = Processor()
+    processor.half_open()
+    processor.tell(HEALTHY)
+    processor.client.outcomes.append(Outcome.FAILED)
+    processor.charge(1)
+    processor.tell(ProbeAnswered(granted=True))
+    processor.run()
+    processor.advance(QUIET_S)
+    processor.tell()
+    assert [told for (_, told) in lines(caplog, "outage")] == ["began"]
+
+
 def test_a_processor_that_turns_all_away_is_reported_loudly_and_once_until_it_works(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -27,7 +27,7 @@ def measured_client(
     """Make a client of the metrics of a replica."""
     app = falcon.App()
     requests = MeasuredRequests(dict.fromkeys(ANSWER_KINDS, 1), SampledHistogram(), clients)
-    app.add_route("/metrics", MetricsResource(gateway, requests, "7", EVENT_PROCESSORS))
+    app.add_route("/metrics", MetricsResource(gateway, requests, "7", EVENT_PROCESSORS, "BRL"))
     return falcon.testing.TestClient(app)
 
 

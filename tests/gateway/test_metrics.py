@@ -17,19 +17,21 @@ from actors.domain.breaker import BreakerState
 from actors.domain.breaker_causes import Cause
 from actors.domain.outcome import Outcome
 from actors.domain.payment import EndState
+from actors.domain.processors import parse_processors
 from actors.domain.records import LookUpResult
 from actors.domain.routing import Reason
 from actors.domain.version import VERSION
 from actors.errors import GatewayUnavailableError
 from actors.messages.intake import AcceptAnswer
-from actors.messages.persistence import Incidents
+from actors.messages.persistence import Incidents, WriteStats
 from actors.messages.router import RouterStats
 from actors.readiness import Readiness
 from gateway.metrics.families import label
+from gateway.metrics.payments import written
 from gateway.payments import ANSWER_KINDS, PaymentsResource
 from gateway.sampled_histogram import ONE_OF_MAX, SampledHistogram
 from tests.gateway.exposition import CLIENTS, everything_told, measured_client
-from tests.gateway.fake_gateway import MEASURED, OPENED, UNUSED, FakeGateway
+from tests.gateway.fake_gateway import MEASURED, OPENED, UNUSED, FakeGateway, durations
 
 PROMTOOL = shutil.which("promtool")
 Samples = dict[tuple[str, ...], float]
@@ -99,10 +101,11 @@ def test_what_an_operator_has_to_know_of_is_counted(client: falcon.testing.TestC
 
 def test_each_processor_is_told_as_it_is_at_the_scrape(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
     changes = {(BreakerState.OPEN, Cause.FAILURE_RATE): 2, (BreakerState.CLOSED, Cause.PROBE_SUCCEEDED): 1}
-    gateway.known = {"default": replace(OPENED, transitions_by_cause=changes), 'od"d\n': UNUSED}
+    gateway.known = {"default": replace(OPENED, transitions_by_cause=changes, unreachable=True), 'od"d\n': UNUSED}
     samples = scrape(client)
     expected: Mapping[str, Samples] = {
         "fiel_processor_charges": {("default",): 1, ('od"d\n',): 0},
+        "fiel_processor_unreachable": {("default",): 1, ('od"d\n',): 0},
         "fiel_breaker_transitions_total": {
             ("failure_rate", "default", "open"): 2,
             ("probe_succeeded", "default", "closed"): 1,
@@ -154,7 +157,7 @@ OF = {
     "incidents": {"fiel_disputes_total", "fiel_payments_closed_total"},
     "processors": {
         *("fiel_breaker_state", "fiel_breaker_transitions_total", "fiel_look_ups_total", "fiel_processor_charges"),
-        *("fiel_charges_under_way", "fiel_charges_under_way_max"),
+        *("fiel_charges_under_way", "fiel_charges_under_way_max", "fiel_processor_unreachable"),
         *("fiel_look_ups_under_way", "fiel_look_ups_under_way_max"),
         *("fiel_charge_latency_seconds", "fiel_charge_starts_per_second_max"),
         *(f"fiel_charge_seconds_{each}" for each in ("bucket", "count", "sum")),
@@ -207,11 +210,23 @@ def test_adoptions_are_told_as_far_as_they_are_known(client: falcon.testing.Test
 def test_what_was_charged_is_told_in_units_of_the_currency_and_fees_where_they_are_known(
     client: falcon.testing.TestClient,
 ) -> None:
-    samples = scrape(client)
-    assert family(samples, "fiel_payments_settled_total") == {("BRL", "default"): 5, ("JPY", "gone"): 1}
-    assert family(samples, "fiel_settled_amount_total") == {("BRL", "default"): 123.45, ("JPY", "gone"): 700}
-    assert family(samples, "fiel_settled_fees_total") == {("BRL", "default"): pytest.approx(6.1725)}
-    assert family(samples, "fiel_payment_moves_total") == {("fallback",): 3, ("none",): 2}
+    samples, none = scrape(client), {("BRL", "fallback"): 0}
+    assert family(samples, "fiel_payments_settled_total") == none | {("BRL", "default"): 5, ("JPY", "gone"): 1}
+    assert family(samples, "fiel_settled_amount_total") == none | {("BRL", "default"): 123.45, ("JPY", "gone"): 700}
+    assert family(samples, "fiel_settled_fees_total") == none | {("BRL", "default"): pytest.approx(6.1725)}
+    assert family(samples, "fiel_payment_moves_total") == {("default",): 0, ("fallback",): 3, ("none",): 2}
+
+
+def test_what_no_processor_has_charged_yet_is_told_as_zero_in_the_currencies_that_are_named_for_it() -> None:
+    configured = parse_processors("all=http://a:1,0.05 two=http://b:1,0.1,JPY|USD former=http://c:1,0.1,lookup")
+    nothing = WriteStats({}, {}, durations(), 0, durations())
+    told = {each.name: each.samples for each in written(nothing, configured, "EUR")}
+    kinds = {("all", "EUR"), ("two", "JPY"), ("two", "USD"), ("former", "EUR")}
+    for name in ("fiel_payments_settled", "fiel_settled_amount", "fiel_settled_fees"):
+        assert {(each.labels["processor"], each.labels["currency"]) for each in told[name]} == kinds
+        assert {each.value for each in told[name]} == {0}
+    moves = {each.labels["processor"]: each.value for each in told["fiel_payment_moves"]}
+    assert moves == {"all": 0, "two": 0, "none": 0}
 
 
 def test_charges_are_told_by_processor_and_outcome(client: falcon.testing.TestClient) -> None:

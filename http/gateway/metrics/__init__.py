@@ -65,11 +65,16 @@ class MetricsResource:
     """Answers the metrics of this replica; each replica has its own."""
 
     def __init__(
-        self, gateway: MeasuredGateway, requests: MeasuredRequests, replica: str, configured: Sequence[Processor]
+        self,
+        gateway: MeasuredGateway,
+        requests: MeasuredRequests,
+        replica: str,
+        configured: Sequence[Processor],
+        currency: str,
     ) -> None:
-        """Read at each scrape what was counted; `configured` are the processors, whose fees are known."""
+        """Read at each scrape what was counted; `configured` are the processors, and `currency` the default one."""
         self._registry = CollectorRegistry()
-        self._registry.register(_GatewayCollector(gateway, requests, replica, configured))
+        self._registry.register(_GatewayCollector(gateway, requests, replica, configured, currency))
         ProcessCollector(registry=self._registry)
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
@@ -82,12 +87,18 @@ class _GatewayCollector(Collector):
     """Asks the gateway at scrape time, so that a payment costs some counts alone, and a duration that is sampled."""
 
     def __init__(
-        self, gateway: MeasuredGateway, requests: MeasuredRequests, replica: str, configured: Sequence[Processor]
+        self,
+        gateway: MeasuredGateway,
+        requests: MeasuredRequests,
+        replica: str,
+        configured: Sequence[Processor],
+        currency: str,
     ) -> None:
         self._gateway = gateway
         self._requests = requests
         self._build = {"version": VERSION, "python": platform.python_version(), "replica": replica}
-        self._fees = {each.name: each.fee for each in configured}
+        self._configured = configured
+        self._currency = currency
 
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily("fiel_build", "Which release this is, and which replica", value=self._build)
@@ -113,7 +124,7 @@ class _GatewayCollector(Collector):
         with suppress(GatewayUnavailableError):
             yield from ended(self._gateway.incidents())
         if measured.writes is not None:
-            yield from written(measured.writes, self._fees)
+            yield from written(measured.writes, self._configured, self._currency)
         with suppress(GatewayUnavailableError):
             yield from processors(self._gateway.processors())
         yield from capacity(measured, stats, self._requests.clients())

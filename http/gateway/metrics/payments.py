@@ -1,11 +1,11 @@
 """Metrics of payments: what they wait for, where they go, how they end."""
 
-from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from actors.domain.money import Money
+from actors.domain.processors import EVERY_CURRENCY, Processor
 from actors.messages.persistence import Incidents, WriteStats
 from actors.messages.router import RouterStats
 from gateway.metrics.families import histogram, label
@@ -48,8 +48,14 @@ def ended(incidents: Incidents) -> Iterable[Metric]:
     yield closed
 
 
-def written(writes: WriteStats, fees: Mapping[str, Decimal]) -> Iterable[Metric]:
-    """Tell what was committed to Postgres; `fees` are the shares that processors keep, as far as they are known."""
+def written(writes: WriteStats, configured: Sequence[Processor], currency: str) -> Iterable[Metric]:
+    """Tell what was committed to Postgres.
+
+    `configured` are the processors, whose fees are known. What they have not charged yet is told as 0, so that the
+    first charge is seen as one more: in the currencies that are named for a processor, else in `currency`.
+    """
+    fees = {each.name: each.fee for each in configured}
+    begun = {(each.name, code): (0, 0) for each in configured for code in _named(each, currency)}
     kinds = ["processor", "currency"]
     settled = CounterMetricFamily("fiel_payments_settled", "Payments whose charge is recorded", labels=kinds)
     amounts = CounterMetricFamily(
@@ -58,12 +64,12 @@ def written(writes: WriteStats, fees: Mapping[str, Decimal]) -> Iterable[Metric]
     kept = CounterMetricFamily(
         "fiel_settled_fees", "What processors keep of those amounts, by present fees", labels=kinds
     )
-    for (processor, currency), (count, amount_minor) in writes.settled.items():
-        amount = Money(amount_minor, currency).decimal
-        settled.add_metric([processor, currency], count)
-        amounts.add_metric([processor, currency], float(amount))
+    for (processor, code), (count, amount_minor) in (begun | dict(writes.settled)).items():
+        amount = Money(amount_minor, code).decimal
+        settled.add_metric([processor, code], count)
+        amounts.add_metric([processor, code], float(amount))
         if processor in fees:
-            kept.add_metric([processor, currency], float(amount * fees[processor]))
+            kept.add_metric([processor, code], float(amount * fees[processor]))
     yield from (settled, amounts, kept)
     yield histogram(
         "fiel_payment_settlement_seconds",
@@ -73,7 +79,8 @@ def written(writes: WriteStats, fees: Mapping[str, Decimal]) -> Iterable[Metric]
     moves = CounterMetricFamily(
         "fiel_payment_moves", "Rows that have changed their processor, by the new one", labels=["processor"]
     )
-    for name, count in writes.moved.items():
+    nobody_moved: dict[str | None, int] = dict.fromkeys([*(each.name for each in configured if each.charges), None], 0)
+    for name, count in (nobody_moved | dict(writes.moved)).items():
         moves.add_metric([name or NOBODY], count)
     yield moves
     yield histogram(
@@ -82,3 +89,8 @@ def written(writes: WriteStats, fees: Mapping[str, Decimal]) -> Iterable[Metric]
     yield CounterMetricFamily(
         "fiel_postgres_commit_failures", "Commits that failed and were tried again", value=writes.commit_failures
     )
+
+
+def _named(processor: Processor, currency: str) -> Iterable[str]:
+    """Name the currencies of a processor; of one that takes all, or none any more, the default one alone."""
+    return (processor.currencies if processor.currencies != EVERY_CURRENCY else None) or (currency,)

@@ -17,9 +17,15 @@ def processors(known: Mapping[str, ProcessorStatus]) -> Iterable[Metric]:
     charges = GaugeMetricFamily(
         "fiel_processor_charges", "Whether a processor is sent payments; else it is only asked", labels=["processor"]
     )
+    unreachable = GaugeMetricFamily(
+        "fiel_processor_unreachable",
+        "Whether a breaker is half open and its processor has accepted no connection since",
+        labels=["processor"],
+    )
     for name, status in known.items():
         charges.add_metric([name], status.charges)
-    yield charges
+        unreachable.add_metric([name], status.unreachable)
+    yield from (charges, unreachable)
     yield histogram(
         "fiel_charge_seconds",
         "Duration of charges that were sent, by how they ended",
