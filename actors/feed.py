@@ -49,25 +49,17 @@ class Feed:
         Raises:
             GatewayUnavailableError: too many read at once, or the replica is about to end.
         """
-        self.enter()
-        try:
-            yield
-        finally:
-            self.leave()
-
-    def enter(self) -> None:
-        """Count a consumer until it leaves; raises as `consuming` does."""
         if self.has_ended:
             raise GatewayUnavailableError("the gateway is stopping")
         if self.consumers >= CONSUMERS_MAX:
             raise GatewayUnavailableError("too many read the feed at once")
         self.consumers += 1
-
-    def leave(self) -> None:
-        """Count a consumer no more."""
-        self.consumers -= 1
-        if not self.consumers:
-            self._recent = self._held_since_s = self._held_below = None
+        try:
+            yield
+        finally:
+            self.consumers -= 1
+            if not self.consumers:
+                self._recent = self._held_since_s = self._held_below = None
 
     def end(self) -> None:
         """Let nobody wait any more; this may be called in a signal handler."""

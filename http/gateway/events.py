@@ -1,7 +1,7 @@
 """`GET /payments/events`: what ended, one event after another, to be waited for."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
 import falcon
@@ -38,12 +38,6 @@ class EventFeed(Protocol):
     def consuming(self) -> AbstractContextManager[None]:
         """Count a consumer, who may be one too many."""
 
-    def enter(self) -> None:
-        """Count a consumer until it leaves."""
-
-    def leave(self) -> None:
-        """Count a consumer no more."""
-
     def page(
         self,
         after: FeedPlace | None,
@@ -75,22 +69,16 @@ class EventsResource:
         resp.cache_control = ["no-store"]
         has_left = _departure(req)
         is_head = req.method == "HEAD"
-        if is_head or not is_stream:
-            with self._feed.consuming():
-                page = self._page(field, after, limit, 0 if is_head else wait_s, has_left)
-            if is_stream:
+        with ExitStack() as place:
+            place.enter_context(self._feed.consuming())
+            page = self._page(field, after, limit, 0 if is_head or is_stream else wait_s, has_left)
+            if not is_stream:
+                write_body(req, resp, _describe_page(page))
+            elif is_head:
                 # Of no length, as that of the stream is.
                 _write_stream(resp, iter(()))
             else:
-                write_body(req, resp, _describe_page(page))
-            return
-        self._feed.enter()
-        try:
-            page = self._page(field, after, limit, 0, has_left)
-        except BaseException:
-            self._feed.leave()
-            raise
-        _write_stream(resp, _EventStream(self._feed, page, limit, has_left))
+                _write_stream(resp, _EventStream(self._feed, page, limit, has_left, place.pop_all()))
 
     def _page(self, field: str, after: str | None, limit: int, wait_s: float, has_left: Callable[[], bool]) -> FeedPage:
         if after is None or after in NEWEST:
@@ -109,11 +97,14 @@ class EventsResource:
 class _EventStream:
     """The body of a stream: events as they come, and a comment where none has for a while."""
 
-    def __init__(self, feed: EventFeed, page: FeedPage, limit: int, has_left: Callable[[], bool]) -> None:
+    def __init__(
+        self, feed: EventFeed, page: FeedPage, limit: int, has_left: Callable[[], bool], place: ExitStack
+    ) -> None:
+        """`place` is the consumer's, and is given to others at the end."""
         self._feed = feed
         self._has_left = has_left
         self._pieces = self._stream(page, limit)
-        self._is_open = True
+        self._place = place
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
@@ -121,9 +112,7 @@ class _EventStream:
     def close(self) -> None:
         """Give the consumer's place to others; also called where nothing was streamed."""
         self._pieces.close()
-        if self._is_open:
-            self._is_open = False
-            self._feed.leave()
+        self._place.close()
 
     def _stream(self, page: FeedPage, limit: int) -> Generator[bytes]:
         # An id without data is remembered by the client, and tells it of no event.

@@ -1,5 +1,6 @@
 """The feed as its consumers read it: they wait together, within bounds, and hold up nobody."""
 
+from contextlib import ExitStack
 from threading import Semaphore
 
 import pytest
@@ -132,12 +133,12 @@ def test_a_place_of_another_feed_is_refused() -> None:
 
 def test_there_is_a_place_for_so_many_and_one_more_is_refused() -> None:
     desk = Desk()
-    for _ in range(CONSUMERS_MAX):
-        desk.feed.enter()
-    with pytest.raises(GatewayUnavailableError, match="too many"):
-        desk.read()
-    desk.feed.leave()
-    assert desk.read() == []
+    with ExitStack() as places:
+        for _ in range(CONSUMERS_MAX - 1):
+            places.enter_context(desk.feed.consuming())
+        with desk.feed.consuming(), pytest.raises(GatewayUnavailableError, match="too many"):
+            desk.read()
+        assert desk.read() == []
 
 
 def test_an_outage_of_postgres_is_waited_out() -> None:

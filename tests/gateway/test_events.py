@@ -1,6 +1,7 @@
 """`GET /payments/events`."""
 
 import json
+from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
 
@@ -146,9 +147,10 @@ def test_a_cursor_that_postgres_never_gave_is_gone(client: falcon.testing.TestCl
 def test_one_consumer_too_many_is_told_to_try_again(
     client: falcon.testing.TestClient, gateway: FakeGateway, headers: dict[str, str]
 ) -> None:
-    for _ in range(CONSUMERS_MAX):
-        gateway.feed.enter()
-    refused = client.simulate_get(PATH, headers=headers)
+    with ExitStack() as places:
+        for _ in range(CONSUMERS_MAX):
+            places.enter_context(gateway.feed.consuming())
+        refused = client.simulate_get(PATH, headers=headers)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
 
 

@@ -61,8 +61,11 @@ class MeasuredRequests:
     """Tells how many clients there are; None where nobody counts them."""
 
 
-class MetricsResource:
-    """Answers the metrics of this replica; each replica has its own."""
+class MetricsResource(Collector):
+    """Answers the metrics of this replica; each replica has its own.
+
+    It asks the gateway at scrape time, so that a payment costs some counts alone, and a duration that is sampled.
+    """
 
     def __init__(
         self,
@@ -73,8 +76,13 @@ class MetricsResource:
         currency: str,
     ) -> None:
         """Read at each scrape what was counted; `configured` are the processors, and `currency` the default one."""
+        self._gateway = gateway
+        self._requests = requests
+        self._build = {"version": VERSION, "python": platform.python_version(), "replica": replica}
+        self._configured = configured
+        self._currency = currency
         self._registry = CollectorRegistry()
-        self._registry.register(_GatewayCollector(gateway, requests, replica, configured, currency))
+        self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
@@ -82,25 +90,8 @@ class MetricsResource:
         resp.content_type = CONTENT_TYPE_LATEST
         resp.data = generate_latest(self._registry)
 
-
-class _GatewayCollector(Collector):
-    """Asks the gateway at scrape time, so that a payment costs some counts alone, and a duration that is sampled."""
-
-    def __init__(
-        self,
-        gateway: MeasuredGateway,
-        requests: MeasuredRequests,
-        replica: str,
-        configured: Sequence[Processor],
-        currency: str,
-    ) -> None:
-        self._gateway = gateway
-        self._requests = requests
-        self._build = {"version": VERSION, "python": platform.python_version(), "replica": replica}
-        self._configured = configured
-        self._currency = currency
-
     def collect(self) -> Iterable[Metric]:
+        """Give all metrics but those of the process, for the registry."""
         yield InfoMetricFamily("fiel_build", "Which release this is, and which replica", value=self._build)
         posted = CounterMetricFamily("fiel_payments_posted", "Answers to POST /payments by kind", labels=["answer"])
         for answer, count in self._requests.answers.items():

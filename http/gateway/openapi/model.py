@@ -49,6 +49,20 @@ class DescribedAnswer:
     """Names of those in `HEADERS`."""
 
 
+def negotiated(
+    description: str,
+    kind: Any,  # noqa: ANN401  # a type, or a schema
+    *,
+    status: int = 200,
+    headers: tuple[str, ...] = (),
+    example: object = None,
+) -> DescribedAnswer:
+    """Describe an answer that is JSON or MessagePack, as its client prefers."""
+    return DescribedAnswer(
+        status=status, description=description, content=both(kind, example), headers=("Vary", *headers)
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """A method of a path."""

@@ -15,7 +15,7 @@ from gateway.answers import (
 )
 from gateway.events import SERVER_SENT
 from gateway.media import JSON, MSGPACK
-from gateway.openapi.model import Content, DescribedAnswer, Operation, both
+from gateway.openapi.model import Content, DescribedAnswer, Operation, both, negotiated
 from gateway.openapi.parameters import (
     CORRELATION_ID,
     CURSOR,
@@ -82,7 +82,7 @@ PAYMENTS = (
         description="By the instant at which they were accepted (`settled` ones by `requestedAt`), the oldest first, "
         "from Postgres: a payment that waits in a journal alone is in no list.",
         parameters=(STATE, LIMIT, CURSOR),
-        answers=(DescribedAnswer(status=200, description="A page.", content=both(PaymentsPage), headers=VARIES),),
+        answers=(negotiated("A page.", PaymentsPage),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
     ),
     Operation(
@@ -112,7 +112,7 @@ PAYMENTS = (
         summary="Tell how far a payment is",
         description="404 only where all replicas deny the id; where nobody can know, the answer is 503.",
         parameters=(CORRELATION_ID,),
-        answers=(DescribedAnswer(status=200, description="The payment.", content=both(PaymentAnswer), headers=VARIES),),
+        answers=(negotiated("The payment.", PaymentAnswer),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNKNOWN_PAYMENT, ProblemType.UNAVAILABLE),
     ),
     Operation(
@@ -123,7 +123,7 @@ PAYMENTS = (
         summary="Tell the way of a payment",
         description="Step by step, as far as replicas remember it, and what it waits for now.",
         parameters=(CORRELATION_ID,),
-        answers=(DescribedAnswer(status=200, description="Its way.", content=both(PaymentHistory), headers=VARIES),),
+        answers=(negotiated("Its way.", PaymentHistory),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNKNOWN_PAYMENT, ProblemType.UNAVAILABLE),
     ),
     Operation(
@@ -134,15 +134,8 @@ PAYMENTS = (
         summary="Tell what became of a payment that does not settle by itself",
         description="For operators, after a look into the processors' own books.",
         parameters=(CORRELATION_ID,),
-        request=both(ResolutionOrder, {"chargedBy": None, "by": "ana"}),
-        answers=(
-            DescribedAnswer(
-                status=200,
-                description="The charge is recorded, or the payment is charged anew.",
-                content=both(ResolutionResult),
-                headers=VARIES,
-            ),
-        ),
+        request=both(ResolutionOrder, {"chargedBy": None, "by": "an auditor"}),
+        answers=(negotiated("The charge is recorded, or the payment is charged anew.", ResolutionResult),),
         problems=(
             *IN_BODY,
             ProblemType.UNKNOWN_PAYMENT,
@@ -176,14 +169,7 @@ SUMMARIES = (
         description="Counts the charges whose `requestedAt` lies within the bounds. That of a window that has ended "
         "tells what was booked when it was asked.",
         parameters=(FROM, TO),
-        answers=(
-            DescribedAnswer(
-                status=200,
-                description="The totals.",
-                content=both(SUMMARY, SUMMARY_EXAMPLE),
-                headers=(*VARIES, FINAL_HEADER, AS_OF_HEADER),
-            ),
-        ),
+        answers=(negotiated("The totals.", SUMMARY, example=SUMMARY_EXAMPLE, headers=(FINAL_HEADER, AS_OF_HEADER)),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
     ),
 )
@@ -195,14 +181,7 @@ PROCESSORS = (
         name="listProcessors",
         tag="Processors",
         summary="Tell what this replica knows of each processor",
-        answers=(
-            DescribedAnswer(
-                status=200,
-                description="By the processor's name.",
-                content=both({"type": "object", "additionalProperties": ProcessorAnswer}),
-                headers=VARIES,
-            ),
-        ),
+        answers=(negotiated("By the processor's name.", {"type": "object", "additionalProperties": ProcessorAnswer}),),
         problems=(ProblemType.UNAVAILABLE,),
     ),
     Operation(
@@ -214,11 +193,7 @@ PROCESSORS = (
         description="For operators. Reaches all replicas through Redis within half a second.",
         parameters=(PROCESSOR,),
         request=both(BreakerOrder, {"state": "forced-open"}),
-        answers=(
-            DescribedAnswer(
-                status=200, description="How many replicas hold it.", content=both(OrderReached), headers=VARIES
-            ),
-        ),
+        answers=(negotiated("How many replicas hold it.", OrderReached),),
         problems=(*IN_BODY, ProblemType.UNKNOWN_PROCESSOR, ProblemType.UNAVAILABLE),
         is_for_operators=True,
     ),

@@ -2,15 +2,22 @@
 
 from gateway.answers import LivenessAnswer, ReadinessAnswer
 from gateway.media import JSON
-from gateway.openapi.model import Content, DescribedAnswer, Operation, both
+from gateway.openapi.model import Content, DescribedAnswer, Operation, Schema, negotiated
 from gateway.openapi.parameters import AFTER, DASHBOARD_FILE, PROBLEM, REFERENCE_FILE
 from gateway.problem_types import ProblemType
 from gateway.status_answer import StatusAnswer
 
 TEXT = {"type": "string"}
-PAGE = Content(types={"text/html; charset=utf-8": TEXT})
+HTML = "text/html; charset=utf-8"
+PLAIN = "text/plain; charset=utf-8"
 UNCHANGED = DescribedAnswer(status=304, description="What the client has is up to date.", headers=("ETag",))
-VARIES = ("Vary",)
+
+
+def _served(description: str, *types: str, schema: Schema = TEXT, headers: tuple[str, ...] = ()) -> DescribedAnswer:
+    return DescribedAnswer(
+        status=200, description=description, content=Content(types=dict.fromkeys(types, schema)), headers=headers
+    )
+
 
 OPERATIONS = (
     Operation(
@@ -21,9 +28,7 @@ OPERATIONS = (
         summary="Tell how all replicas are",
         description="And what they did in the last five minutes: the data of the live page.",
         parameters=(AFTER,),
-        answers=(
-            DescribedAnswer(status=200, description="The state of all.", content=both(StatusAnswer), headers=VARIES),
-        ),
+        answers=(negotiated("The state of all.", StatusAnswer),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
     ),
     Operation(
@@ -33,10 +38,8 @@ OPERATIONS = (
         tag="Operations",
         summary="Tell whether the process does its work",
         answers=(
-            DescribedAnswer(status=200, description="All actors live.", content=both(LivenessAnswer), headers=VARIES),
-            DescribedAnswer(
-                status=503, description="Some do not; restart it.", content=both(LivenessAnswer), headers=VARIES
-            ),
+            negotiated("All actors live.", LivenessAnswer),
+            negotiated("Some do not; restart it.", LivenessAnswer, status=503),
         ),
     ),
     Operation(
@@ -46,10 +49,8 @@ OPERATIONS = (
         tag="Operations",
         summary="Tell whether this replica takes payments",
         answers=(
-            DescribedAnswer(
-                status=200, description="It does, perhaps degraded.", content=both(ReadinessAnswer), headers=VARIES
-            ),
-            DescribedAnswer(status=503, description="It does not.", content=both(ReadinessAnswer), headers=VARIES),
+            negotiated("It does, perhaps degraded.", ReadinessAnswer),
+            negotiated("It does not.", ReadinessAnswer, status=503),
         ),
     ),
     Operation(
@@ -58,13 +59,7 @@ OPERATIONS = (
         name="getMetrics",
         tag="Operations",
         summary="Tell the metrics of this replica",
-        answers=(
-            DescribedAnswer(
-                status=200,
-                description="In Prometheus' text format.",
-                content=Content(types={"text/plain; version=1.0.0; charset=utf-8": TEXT}),
-            ),
-        ),
+        answers=(_served("In Prometheus' text format.", "text/plain; version=1.0.0; charset=utf-8"),),
     ),
     Operation(
         method="get",
@@ -72,7 +67,7 @@ OPERATIONS = (
         name="getLivePage",
         tag="Pages",
         summary="Show a live page of all replicas",
-        answers=(DescribedAnswer(status=200, description="The page.", content=PAGE, headers=("ETag",)), UNCHANGED),
+        answers=(_served("The page.", HTML, headers=("ETag",)), UNCHANGED),
     ),
     Operation(
         method="get",
@@ -82,20 +77,7 @@ OPERATIONS = (
         summary="A script or style file of the live page",
         parameters=(DASHBOARD_FILE,),
         answers=(
-            DescribedAnswer(
-                status=200,
-                description="The file.",
-                content=Content(
-                    types=dict.fromkeys(
-                        (
-                            *("text/css; charset=utf-8", "text/javascript", "text/plain; charset=utf-8"),
-                            "text/html; charset=utf-8",
-                        ),
-                        TEXT,
-                    )
-                ),
-                headers=("ETag",),
-            ),
+            _served("The file.", "text/css; charset=utf-8", "text/javascript", PLAIN, HTML, headers=("ETag",)),
             UNCHANGED,
         ),
         problems=(ProblemType.NOT_FOUND,),
@@ -107,12 +89,7 @@ OPERATIONS = (
         tag="Pages",
         summary="This description",
         answers=(
-            DescribedAnswer(
-                status=200,
-                description="OpenAPI 3.1.",
-                content=Content(types={JSON: {"type": "object"}}),
-                headers=("ETag",),
-            ),
+            _served("OpenAPI 3.1.", JSON, schema={"type": "object"}, headers=("ETag",)),
             UNCHANGED,
         ),
     ),
@@ -122,7 +99,7 @@ OPERATIONS = (
         name="getDocs",
         tag="Pages",
         summary="A page to try the API",
-        answers=(DescribedAnswer(status=200, description="The page.", content=PAGE, headers=("ETag",)), UNCHANGED),
+        answers=(_served("The page.", HTML, headers=("ETag",)), UNCHANGED),
     ),
     Operation(
         method="get",
@@ -132,16 +109,7 @@ OPERATIONS = (
         summary="A script of that page, or its licence",
         parameters=(REFERENCE_FILE,),
         answers=(
-            DescribedAnswer(
-                status=200,
-                description="The file.",
-                content=Content(
-                    types=dict.fromkeys(
-                        ("text/javascript", "text/plain; charset=utf-8", "text/html; charset=utf-8"), TEXT
-                    )
-                ),
-                headers=("ETag", "Vary"),
-            ),
+            _served("The file.", "text/javascript", PLAIN, HTML, headers=("ETag", "Vary")),
             UNCHANGED,
         ),
         problems=(ProblemType.NOT_FOUND,),
@@ -152,7 +120,7 @@ OPERATIONS = (
         name="listProblems",
         tag="Pages",
         summary="List the kinds of errors",
-        answers=(DescribedAnswer(status=200, description="A page with links.", content=PAGE),),
+        answers=(_served("A page with links.", HTML),),
     ),
     Operation(
         method="get",
@@ -161,7 +129,7 @@ OPERATIONS = (
         tag="Pages",
         summary="Tell what a kind of error means",
         parameters=(PROBLEM,),
-        answers=(DescribedAnswer(status=200, description="A page about it.", content=PAGE),),
+        answers=(_served("A page about it.", HTML),),
         problems=(ProblemType.NOT_FOUND,),
     ),
 )
