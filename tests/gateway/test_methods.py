@@ -20,8 +20,11 @@ PATHS = [
 def test_head_is_answered_like_get_without_the_body(client: falcon.testing.TestClient, path: str) -> None:
     get, head = client.simulate_get(path), client.simulate_head(path)
     assert (head.status, head.content) == (get.status, b"")
-    assert {**head.headers} == {**get.headers}
     assert "content-length" in head.headers
+    # The process has used more CPU at the second of two scrapes, and its figures may have more digits.
+    varying = {"content-length"} if path == "/metrics" else set[str]()
+    assert head.headers.keys() == get.headers.keys()
+    assert head.headers.items() - get.headers.items() <= {(name, head.headers[name]) for name in varying}
 
 
 @pytest.mark.parametrize("path", PATHS)
