@@ -23,7 +23,6 @@ from ops.foreground import interrupt_on_end_signals, print_line, run_command
 COMMAND = "python -m ops.migrate"
 MIGRATIONS = Path(__file__).with_name("migrations")
 FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
-ADVISORY_LOCK = 0x4669656C
 LOCK_WAIT = "60s"
 RETRY_S = 0.25
 
@@ -83,10 +82,9 @@ def migrate(database_url: str, *, directory: Path = MIGRATIONS, wait_s: float = 
     with _connect(database_url, wait_s) as connection:
         try:
             connection.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_WAIT])
-            # The lock is held until the connection ends.
-            connection.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
-            connection.execute(CREATE_TABLE)
-            return [_apply(connection, migration) for migration in _missing(connection, migrations)]
+            _create_table(connection)
+            missing = _missing(connection, migrations)
+            return [name for name in (_apply(connection, migration) for migration in missing) if name is not None]
         except psycopg.Error as error:
             raise OpsError(f"migration failed: {_one_line(error)}") from error
 
@@ -106,6 +104,14 @@ def _connect(database_url: str, wait_s: float) -> psycopg.Connection:
         time.sleep(RETRY_S)
 
 
+def _create_table(connection: psycopg.Connection) -> None:
+    try:
+        connection.execute(CREATE_TABLE)
+    except psycopg.errors.UniqueViolation:
+        # Another one has made it at the same moment, which the server does not take for its existence.
+        connection.execute(CREATE_TABLE)
+
+
 def _missing(connection: psycopg.Connection, migrations: list[Migration]) -> list[Migration]:
     rows = connection.execute("SELECT version, name, checksum FROM schema_migration ORDER BY version").fetchall()
     known = {migration.version: migration for migration in migrations}
@@ -119,15 +125,21 @@ def _missing(connection: psycopg.Connection, migrations: list[Migration]) -> lis
     return [migration for migration in migrations if migration.version > len(rows)]
 
 
-def _apply(connection: psycopg.Connection, migration: Migration) -> str:
+def _apply(connection: psycopg.Connection, migration: Migration) -> str | None:
+    """Apply a migration, and give its name; None where another process has applied it meanwhile.
+
+    Its row is written first: whoever writes the same one waits until this transaction ends.
+    """
     name = f"{migration.version:04}_{migration.name}"
     try:
         with connection.transaction():
-            connection.execute(migration.sql)
-            connection.execute(
-                "INSERT INTO schema_migration (version, name, checksum) VALUES (%s, %s, %s)",
+            written = connection.execute(
+                "INSERT INTO schema_migration (version, name, checksum) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
                 [migration.version, migration.name, migration.checksum],
             )
+            if not written.rowcount:
+                return None
+            connection.execute(migration.sql)
     except psycopg.Error as error:
         raise OpsError(f"migration {name} failed and was taken back: {_one_line(error)}") from error
     return name

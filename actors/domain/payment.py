@@ -171,12 +171,12 @@ class Closing:
 
 
 def claim_to_row(claim: Claim) -> dict[str, object]:
-    """Lay out a new claim and its payment as `write_batch` reads them."""
+    """Lay out a new claim and its payment as `write_claims` reads them."""
     return {**_payment_to_row(claim.payment), "processor": claim.processor}
 
 
 def settlement_to_row(settlement: Settlement) -> dict[str, object]:
-    """Lay out a settlement and its payment as `write_batch` and `compare_settlements` read them."""
+    """Lay out a settlement and its payment as the statements that settle and compare read them."""
     return {
         **_payment_to_row(settlement.payment),
         "processor": settlement.processor,
@@ -187,7 +187,7 @@ def settlement_to_row(settlement: Settlement) -> dict[str, object]:
 
 
 def closing_to_row(closing: Closing) -> dict[str, object]:
-    """Lay out the end of a payment and the payment as `write_ends` reads them."""
+    """Lay out the end of a payment and the payment as `write_closings` reads them."""
     return {
         **_payment_to_row(closing.payment),
         "state": closing.state.value,

@@ -89,7 +89,7 @@ def test_several_that_migrate_at_the_same_time_apply_each_migration_once(empty_d
     (folder / "0003_slow.sql").write_text("SELECT pg_sleep(0.2);")
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: migrate(empty_database_url, directory=folder), range(4)))
-    assert sorted(results, key=len) == [[], [], [], ["0001_thing", "0002_fill", "0003_slow"]]
+    assert sorted(name for applied in results for name in applied) == ["0001_thing", "0002_fill", "0003_slow"]
     assert rows(empty_database_url, b"thing") == [(2,)]
 
 

@@ -55,7 +55,7 @@ def renumber_feed(connection: GeventConnection, *, anyway: bool) -> None:
         # In the order of a purge. Another replica may have renumbered meanwhile.
         cursor.execute(QUERIES["lock_purges"])
         if anyway or not cursor.execute(QUERIES["is_feed_noted"]).fetchone():
-            cursor.execute(QUERIES["lock_ends"])
+            cursor.execute(QUERIES["lock_replicas"])
             cursor.execute(QUERIES["renumber_feed"])
 
 

@@ -135,18 +135,22 @@ class PostgresLeases:
 
     def adopt(self, claims_max: int, leave_out: Collection[str] = ()) -> AdoptedClaims | None:
         """Take over claims of replicas that have left."""
-        parameters = {
-            "replica": self._fence.replica,
-            "epoch": self._fence.epoch,
-            "leave_out": list(leave_out),
-            "claims_max": claims_max,
-        }
-        with self._connections.leaser.use() as connection:
+        me = {"replica": self._fence.replica, "epoch": self._fence.epoch}
+        chosen = {"leave_out": list(leave_out), "claims_max": claims_max}
+        with self._connections.leaser.use() as connection, connection.transaction():
+            names = connection.cursor(row_factory=scalar_row)
+            if names.execute(QUERIES["fence_adopter"], me).fetchone() is None:
+                return None
+            left = names.execute(QUERIES["fence_left"], me | chosen).fetchall()
+            if not left:
+                return None
             cursor = connection.cursor(row_factory=kwargs_row(_claim_and_watermark))
-            rows = cursor.execute(QUERIES["adopt"], parameters).fetchall()
-        if not rows:
-            return None
-        return AdoptedClaims(tuple(claim for claim, _ in rows), min(watermark_ms for _, watermark_ms in rows))
+            rows = cursor.execute(QUERIES["adopt"], me | chosen | {"left": left}).fetchall()
+            if not rows:
+                return None
+            oldest_ms = min(watermark_ms for _, watermark_ms in rows)
+            connection.execute(QUERIES["lower_watermarks"], me | {"watermark_ms": oldest_ms})
+        return AdoptedClaims(tuple(claim for claim, _ in rows), oldest_ms)
 
     def claims(
         self,

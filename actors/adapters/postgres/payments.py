@@ -6,9 +6,9 @@ from typing import Any
 from uuid import UUID
 
 import gevent
-import msgspec
-from psycopg.rows import class_row, dict_row, kwargs_row, scalar_row, tuple_row
+from psycopg.rows import class_row, dict_row, kwargs_row, tuple_row
 
+from actors.adapters.postgres.batches import compare, settle_unclaimed, to_json, write_batch
 from actors.adapters.postgres.connections import Connections, Fence, GeventConnection
 from actors.adapters.postgres.identity import read_identity
 from actors.adapters.postgres.queries import QUERIES
@@ -22,9 +22,6 @@ from actors.domain.payment import (
     Move,
     Payment,
     Settlement,
-    claim_to_row,
-    closing_to_row,
-    settlement_to_row,
 )
 from actors.domain.records import (
     NEVER_MS,
@@ -51,18 +48,6 @@ _LISTS = {
 
 ROWS_AT_ONCE = 50
 """Rows of a list that are read before other greenlets run: some 0.3 ms."""
-
-_encoder = msgspec.json.Encoder()
-
-
-@dataclass(slots=True)
-class _Written:
-    """The row that `write_batch` gives."""
-
-    admitted: bool
-    known: list[UUID]
-    moved: list[UUID]
-    unbooked: int
 
 
 @dataclass(slots=True)
@@ -93,30 +78,21 @@ class PostgresPayments:
         closings: Sequence[Closing] = (),
         marks: Sequence[Mark] = (),
     ) -> WriteResult:
-        """Commit one batch: in one statement, unless rows were there before, or it holds closings or marks."""
-        epoch = self._fence.epoch
-        fence = {"replica": self._fence.replica, "epoch": epoch}
-        charged = _json([settlement_to_row(settlement) for settlement in settlements])
-        batch = {"claims": _json([claim_to_row(claim) for claim in claims]), "moves": _json(moves)}
-        known: list[_KnownRow] = []
-        disputed: list[UUID] = []
+        """Commit one batch in one transaction, and charges whose payments had no claim in another one."""
+        fence: dict[str, str | int] = {"replica": self._fence.replica, "epoch": self._fence.epoch}
         with self._connections.writer.use() as connection:
             self._verify(connection)
-            cursor = connection.cursor(row_factory=class_row(_Written))
-            cursor.execute(QUERIES["write_batch"], fence | batch | {"settlements": charged}, prepare=True)
-            (written,) = cursor.fetchall()
-            admitted = written.admitted
+            written = write_batch(connection, fence, claims, moves, settlements, closings, marks)
+            known: list[_KnownRow] = []
             if written.known:
                 rows = connection.cursor(row_factory=kwargs_row(_known_row))
                 known = rows.execute(QUERIES["known_payments"], {"correlation_ids": written.known}).fetchall()
-            if written.unbooked or (settlements and not admitted):
-                ids = connection.cursor(row_factory=scalar_row)
-                disputed = ids.execute(QUERIES["compare_settlements"], {"settlements": charged}).fetchall()
-            if admitted and (closings or marks):
-                ends = {"closings": _json([closing_to_row(closing) for closing in closings]), "marks": _json(marks)}
-                answer = connection.cursor(row_factory=scalar_row).execute(QUERIES["write_ends"], fence | ends)
-                admitted = bool(answer.fetchone())
-        if not admitted:
+            disputed: list[UUID] = []
+            if not written.admitted and settlements:
+                disputed = compare(connection, settlements)
+            elif written.booked < len(settlements):
+                disputed = settle_unclaimed(connection, fence, settlements)
+        if not written.admitted:
             raise FencedError(tuple(disputed))
         earlier = self._earlier_tries(claims, known)
         others = tuple(row.known for row in known if row.known.payment.correlation_id not in earlier)
@@ -147,8 +123,9 @@ class PostgresPayments:
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Keep other amounts beside the first."""
-        with self._connections.pool.use() as connection:
-            connection.execute(QUERIES["report_conflicts"], {"payments": _json(payments)})
+        with self._connections.pool.use() as connection, connection.transaction():
+            connection.execute(QUERIES["hold_off_purge"])
+            connection.execute(QUERIES["report_conflicts"], {"payments": to_json(payments)})
 
     def latest(self, payments_max: int) -> tuple[Payment, ...]:
         """Read the payments that were charged last, the oldest of them first."""
@@ -205,10 +182,6 @@ class PostgresPayments:
         """Add up the charges within the bounds."""
         with self._connections.pool.use() as connection:
             return read_summary(connection, from_ms, to_ms, answered_by_ms)
-
-
-def _json(rows: Sequence[object]) -> str:
-    return _encoder.encode(rows).decode()
 
 
 def _known_row(  # columns

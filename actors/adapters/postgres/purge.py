@@ -63,7 +63,7 @@ class PostgresPurge:
 
     @staticmethod
     def _forget(connection: GeventConnection, purge: LastPurge) -> None:
-        connection.execute(QUERIES["lock_tables"])
+        connection.execute(QUERIES["lock_replicas"])
         connection.execute(QUERIES["fence_sleepers"], {"generation": purge.generation})
         # A table is emptied faster than many rows are deleted, and few payments come during a purge.
         later = connection.execute(QUERIES["find_later"], {"at_ms": purge.at_ms}).rowcount

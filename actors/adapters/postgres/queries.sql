@@ -1,23 +1,40 @@
 -- Every statement by which a replica uses Postgres. Tables are described in ops/migrations.
 -- Parameters that hold several rows are JSON arrays of objects whose keys are columns. An amount is in whole minor units
 -- of its currency; its columns are called amount_cents since all currencies had cents, and answer as amount_minor.
+-- No statement writes a table twice, locks a table or takes an advisory lock, so that tables can be distributed by the
+-- id; docs/portability.md tells what else other servers lack. Arrays of ids make sure that rows are found by them,
+-- however few the tables held when the plan was made; an owner that is compared as one that may be NULL is looked up in
+-- no index instead. What several replicas may write is sorted by id, so that they wait
+-- for each other in one order.
 
--- name: write_batch
--- Writes claims, moves and settlements in one statement, which is one transaction and one round trip.
--- The fence admits the latest registration alone: a later registration waits for this statement, or has ended its
--- epoch. Payments are sorted by id, so that two replicas that write the same ones at once wait for each other in one
--- order. A move applies only forwards, and once more where an earlier try of it has applied. A settlement brings its
--- payment along, for Postgres may have lost it, and ends its claim; one that is not booked, because the payment has one
--- already, is left to `compare_settlements`. Its number in the feed is what `next_end_number` gives, found once for the
--- whole batch. Arrays of ids make sure that rows are found by them, however few the tables
--- held when the plan was made.
--- Gives one row: whether the fence admitted the batch, the claims whose payments had a row already, the moves that hold
--- now, and how many settlements were not booked.
-WITH fence AS (
-    SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
-), offered AS (
-    SELECT DISTINCT ON (correlation_id) o.* FROM fence, json_to_recordset(%(claims)s::json)
+-- name: fence
+-- Gives a row where the latest registration under a name has this epoch, and keeps it the latest until the transaction
+-- ends. Each batch begins so, and the statements behind it look again, which see what whoever was waited for committed.
+-- A later registration, a purge or a feed that is renumbered waits for the batch, or the batch for it.
+SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
+
+-- name: write_moves
+-- Changes which processors claims name. A move applies only forwards, and once more where an earlier try of it has
+-- applied. Gives the payments whose moves hold now.
+WITH moving AS (
+    SELECT m.* FROM replica AS r CROSS JOIN json_to_recordset(%(moves)s::json)
+        AS m (correlation_id uuid, processor text, attempts integer, moves integer)
+    WHERE r.name = %(replica)s AND r.epoch = %(epoch)s
+)
+UPDATE claim
+SET processor = m.processor, attempts = m.attempts, moves = m.moves, state = NULL, state_since_ms = NULL
+FROM moving AS m
+WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM moving))
+    AND claim.correlation_id = m.correlation_id AND claim.owner IS NOT DISTINCT FROM %(replica)s
+    AND (claim.moves < m.moves OR claim.moves = m.moves AND claim.processor IS NOT DISTINCT FROM m.processor)
+RETURNING claim.correlation_id
+
+-- name: write_claims
+-- Writes payments that are new, each with its claim. Gives those that had a row already.
+WITH offered AS (
+    SELECT DISTINCT ON (correlation_id) o.* FROM replica AS r CROSS JOIN json_to_recordset(%(claims)s::json)
         AS o (correlation_id uuid, amount_minor bigint, currency text, accepted_at_ms bigint, processor text)
+    WHERE r.name = %(replica)s AND r.epoch = %(epoch)s
 ), inserted AS (
     INSERT INTO payment (correlation_id, amount_cents, currency, accepted_at_ms)
     SELECT correlation_id, amount_minor, currency, accepted_at_ms FROM offered ORDER BY correlation_id
@@ -25,53 +42,78 @@ WITH fence AS (
 ), claimed AS (
     INSERT INTO claim (correlation_id, processor, owner, epoch)
     SELECT correlation_id, processor, %(replica)s, %(epoch)s FROM offered JOIN inserted USING (correlation_id)
-), moving AS (
-    SELECT m.* FROM fence, json_to_recordset(%(moves)s::json)
-        AS m (correlation_id uuid, processor text, attempts integer, moves integer)
-), moved AS (
-    UPDATE claim
-    SET processor = m.processor, attempts = m.attempts, moves = m.moves, state = NULL, state_since_ms = NULL
-    FROM moving AS m
-    WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM moving))
-        AND claim.correlation_id = m.correlation_id AND claim.owner = %(replica)s
-        AND (claim.moves < m.moves OR claim.moves = m.moves AND claim.processor IS NOT DISTINCT FROM m.processor)
-    RETURNING claim.correlation_id
-), settled AS (
-    SELECT s.* FROM fence, json_to_recordset(%(settlements)s::json) AS s (
-        correlation_id uuid, amount_minor bigint, currency text, accepted_at_ms bigint,
+)
+SELECT correlation_id FROM offered WHERE correlation_id NOT IN (SELECT correlation_id FROM inserted)
+
+-- name: settle
+-- Books charges by the right that their claims are: whoever deletes a claim settles its payment, and nobody else can
+-- (docs/decisions/0006-partitions.md). Its number in the feed is what `next_end_number` gives, found once for all. Gives
+-- how many were booked; the others are left to `book_unclaimed`.
+WITH settled AS (
+    SELECT DISTINCT ON (correlation_id) s.* FROM replica AS r CROSS JOIN json_to_recordset(%(settlements)s::json) AS s (
+        correlation_id uuid, amount_minor bigint, currency text,
         processor text, requested_at_ms bigint, attempts integer, answered_at_ms bigint
     )
-), restored AS (
-    INSERT INTO payment (correlation_id, amount_cents, currency, accepted_at_ms)
-    SELECT correlation_id, amount_minor, currency, accepted_at_ms FROM settled ORDER BY correlation_id
-    ON CONFLICT DO NOTHING
+    WHERE r.name = %(replica)s AND r.epoch = %(epoch)s
+), released AS (
+    DELETE FROM claim WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM settled)) RETURNING correlation_id
 ), booked AS (
     INSERT INTO settlement
         (correlation_id, processor, amount_cents, currency, requested_at_ms, attempts, answered_at_ms, end_number)
     SELECT correlation_id, processor, amount_minor, currency, requested_at_ms, attempts, answered_at_ms,
         (SELECT feed_offset + pg_current_xact_id()::text::bigint FROM gateway WHERE only_row)
-    FROM settled ORDER BY correlation_id
+    FROM settled JOIN released USING (correlation_id) ORDER BY correlation_id
     ON CONFLICT DO NOTHING RETURNING correlation_id
-), released AS (
-    DELETE FROM claim WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM booked))
-), reopened AS (
-    DELETE FROM closed WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM booked))
 )
-SELECT
-    EXISTS (SELECT FROM fence) AS admitted,
-    ARRAY(SELECT correlation_id FROM offered WHERE correlation_id NOT IN (SELECT correlation_id FROM inserted)) AS known,
-    ARRAY(SELECT correlation_id FROM moved) AS moved,
-    (SELECT count(*) FROM settled) - (SELECT count(*) FROM booked) AS unbooked
+SELECT count(*) FROM booked
+
+-- name: restore_payments
+-- Writes payments whose rows Postgres has lost, of charges and ends that have no claim.
+INSERT INTO payment (correlation_id, amount_cents, currency, accepted_at_ms)
+SELECT DISTINCT ON (correlation_id) correlation_id, amount_minor, currency, accepted_at_ms
+FROM replica AS r CROSS JOIN json_to_recordset(%(payments)s::json)
+    AS p (correlation_id uuid, amount_minor bigint, currency text, accepted_at_ms bigint)
+WHERE r.name = %(replica)s AND r.epoch = %(epoch)s ORDER BY correlation_id
+ON CONFLICT DO NOTHING
+
+-- name: lock_payments
+-- Lets nobody else settle or end a payment without its claim, or take it up again, until the transaction ends.
+SELECT correlation_id FROM payment WHERE correlation_id = ANY (%(correlation_ids)s) ORDER BY correlation_id FOR UPDATE
+
+-- name: release_claims
+-- Ends claims, whoever has them, and so waits for whoever settles by one of them now.
+DELETE FROM claim USING replica AS r
+WHERE correlation_id = ANY (%(correlation_ids)s) AND r.name = %(replica)s AND r.epoch = %(epoch)s
+
+-- name: book_unclaimed
+-- Books charges of payments that are locked, have no claim and are not settled, and ends what was closed.
+WITH settled AS (
+    SELECT DISTINCT ON (correlation_id) s.* FROM replica AS r CROSS JOIN json_to_recordset(%(settlements)s::json) AS s (
+        correlation_id uuid, amount_minor bigint, currency text,
+        processor text, requested_at_ms bigint, attempts integer, answered_at_ms bigint
+    )
+    WHERE r.name = %(replica)s AND r.epoch = %(epoch)s
+), booked AS (
+    INSERT INTO settlement
+        (correlation_id, processor, amount_cents, currency, requested_at_ms, attempts, answered_at_ms, end_number)
+    SELECT correlation_id, processor, amount_minor, currency, requested_at_ms, attempts, answered_at_ms,
+        (SELECT feed_offset + pg_current_xact_id()::text::bigint FROM gateway WHERE only_row)
+    FROM settled
+    WHERE NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = settled.correlation_id OFFSET 0)
+    ORDER BY correlation_id
+    ON CONFLICT DO NOTHING RETURNING correlation_id
+)
+DELETE FROM closed WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM booked))
+
+-- name: hold_off_purge
+-- Lets no purge begin to forget until the transaction ends: for what is written without a fence.
+SELECT generation FROM gateway FOR SHARE
 
 -- name: compare_settlements
--- Compares settlements with those that are booked under their ids by now. Keeps those that differ as disputes, each
--- once, and gives the ids of those that were not kept before. Ends the claims of payments that are settled. It needs no
--- fence: a second charge has to be known of, whoever has found it.
-WITH released AS (
-    DELETE FROM claim
-    USING json_to_recordset(%(settlements)s::json) AS o (correlation_id uuid) JOIN settlement USING (correlation_id)
-    WHERE claim.correlation_id = o.correlation_id
-), found AS (
+-- Compares charges with those that are booked under their ids by now. Keeps those that differ as disputes, each once,
+-- and gives the ids of those that were not kept before. It needs no fence: a second charge has to be known of, whoever
+-- has found it.
+WITH found AS (
     SELECT o.* FROM json_to_recordset(%(settlements)s::json) AS o (
         correlation_id uuid, amount_minor bigint, currency text, processor text, requested_at_ms bigint
     ) JOIN settlement AS s USING (correlation_id)
@@ -87,37 +129,33 @@ WITH released AS (
 )
 SELECT DISTINCT correlation_id FROM kept
 
--- name: write_ends
--- Writes which payments end without a charge, and what readers are told of those that go on. A payment that is settled
--- does not end otherwise. It is fenced as `write_batch` is. Gives whether the fence admitted it.
-WITH fence AS (
-    SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
-), ended AS (
-    SELECT e.* FROM fence, json_to_recordset(%(closings)s::json) AS e (
-        correlation_id uuid, amount_minor bigint, currency text, accepted_at_ms bigint,
-        state text, processor text, attempts integer, closed_at_ms bigint
-    )
-), restored AS (
-    INSERT INTO payment (correlation_id, amount_cents, currency, accepted_at_ms)
-    SELECT correlation_id, amount_minor, currency, accepted_at_ms FROM ended ORDER BY correlation_id
-    ON CONFLICT DO NOTHING
-), released AS (
-    DELETE FROM claim WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM ended)) AND owner = %(replica)s
-), closed_now AS (
-    INSERT INTO closed (correlation_id, state, processor, attempts, closed_at_ms)
-    SELECT correlation_id, state, processor, attempts, closed_at_ms FROM ended
-    WHERE NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = ended.correlation_id)
-    ORDER BY correlation_id
-    ON CONFLICT DO NOTHING
-), marking AS (
-    SELECT m.* FROM fence, json_to_recordset(%(marks)s::json) AS m (correlation_id uuid, state text, since_ms bigint)
-), marked AS (
-    UPDATE claim SET state = m.state, state_since_ms = CASE WHEN m.state IS NOT NULL THEN m.since_ms END
-    FROM marking AS m
-    WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM marking))
-        AND claim.correlation_id = m.correlation_id AND claim.owner = %(replica)s
+-- name: release_own_claims
+-- Ends claims of this replica.
+DELETE FROM claim USING replica AS r
+WHERE correlation_id = ANY (%(correlation_ids)s) AND owner IS NOT DISTINCT FROM r.name AND r.name = %(replica)s AND r.epoch = %(epoch)s
+
+-- name: write_closings
+-- Writes which payments end without a charge: those that are locked, that nobody drives and that are not settled.
+INSERT INTO closed (correlation_id, state, processor, attempts, closed_at_ms)
+SELECT e.* FROM replica AS r CROSS JOIN json_to_recordset(%(closings)s::json)
+    AS e (correlation_id uuid, state text, processor text, attempts integer, closed_at_ms bigint)
+WHERE r.name = %(replica)s AND r.epoch = %(epoch)s
+    AND NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = e.correlation_id OFFSET 0)
+    AND NOT EXISTS (SELECT FROM claim AS c WHERE c.correlation_id = e.correlation_id OFFSET 0)
+ORDER BY e.correlation_id
+ON CONFLICT DO NOTHING
+
+-- name: write_marks
+-- Writes what readers are told of payments that go on.
+WITH marking AS (
+    SELECT m.* FROM replica AS r CROSS JOIN json_to_recordset(%(marks)s::json)
+        AS m (correlation_id uuid, state text, since_ms bigint)
+    WHERE r.name = %(replica)s AND r.epoch = %(epoch)s
 )
-SELECT EXISTS (SELECT FROM fence) AS admitted
+UPDATE claim SET state = m.state, state_since_ms = CASE WHEN m.state IS NOT NULL THEN m.since_ms END
+FROM marking AS m
+WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM marking))
+    AND claim.correlation_id = m.correlation_id AND claim.owner IS NOT DISTINCT FROM %(replica)s
 
 -- name: known_payments
 -- Reads payments that had a row already, each with its claim if it has one: who drives it, the processor that it names,
@@ -315,10 +353,6 @@ ORDER BY number DESC, correlation_id DESC LIMIT 1
 -- Tells whether the numbers of the feed are of this history of the database.
 SELECT feed_history = database_history() FROM gateway
 
--- name: lock_ends
--- Keeps every batch out, and with it every end, until the transaction ends. A batch that waits sees what it commits.
-LOCK TABLE settlement, closed IN SHARE ROW EXCLUSIVE MODE
-
 -- name: renumber_feed
 -- Begins the numbers anew, above all that were given in whatever history of the database.
 UPDATE gateway SET
@@ -341,12 +375,12 @@ FROM pg_control_system(), pg_current_wal_flush_lsn() AS flushed
 -- name: register
 -- Takes the name of a replica with a lease under a new epoch, unless another instance has it and has not left. Gives
 -- the generation of the gateway, so that the replica can tell whether what it holds is older than the last purge. The
--- epoch is NULL where the name was not taken.
+-- epoch is NULL where the name was not taken. A purge that is being finished is waited for.
 WITH taken AS (
     INSERT INTO replica AS r
         (name, instance, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms, answered_ms, log_position)
     SELECT %(replica)s, %(instance)s, 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s, %(system_ms)s,
-        %(clock_ms)s, pg_current_wal_flush_lsn() - '0/0' FROM gateway
+        %(clock_ms)s, pg_current_wal_flush_lsn() - '0/0' FROM gateway FOR SHARE
     ON CONFLICT (name) DO UPDATE SET instance = excluded.instance, epoch = r.epoch + 1,
         generation = excluded.generation, lease_until = 'infinity',
         watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
@@ -400,37 +434,44 @@ UPDATE replica AS r SET epoch = r.epoch + 1, left_epoch = r.epoch + 1, lease_unt
 FROM json_to_recordset(%(replicas)s::json) AS seen (name text, epoch bigint, beats text)
 WHERE r.name = seen.name AND r.epoch = seen.epoch AND concat_ws(' ', r.beats, r.lease_until) = seen.beats
 
+-- name: fence_adopter
+-- Gives a row where the latest registration under a name has this epoch, and lets nobody change it until the transaction
+-- ends.
+SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPDATE
+
+-- name: fence_left
+-- Ends the epochs of replicas that have left claims, so that what they sent before takes no effect any more. Gives their
+-- names. Claims that name processors which are left out do not count.
+UPDATE replica AS r SET epoch = epoch + 1, left_epoch = epoch + 1
+WHERE r.name <> %(replica)s AND left_epoch >= epoch AND EXISTS (
+    SELECT FROM claim WHERE owner = r.name AND (processor = ANY (%(leave_out)s::text[])) IS NOT TRUE
+)
+RETURNING r.name
+
 -- name: adopt
--- Takes over a page of the claims of replicas that have left, whichever are found first. Where all that they have left
--- names processors which are left out, all of it is looked through. Their later epoch keeps what they sent before from
--- taking effect. The watermarks of the new owner fall to theirs in the same statement. Arrays of ids are for what
--- `write_batch` says.
-WITH me AS (
-    SELECT name FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPDATE
-), gone AS (
-    UPDATE replica AS r SET epoch = epoch + 1, left_epoch = epoch + 1 FROM me
-    WHERE r.name <> me.name AND left_epoch >= epoch AND EXISTS (
-        SELECT FROM claim WHERE owner = r.name AND (processor = ANY (%(leave_out)s::text[])) IS NOT TRUE
-    )
-    RETURNING r.name, watermark_ms
-), taken AS (
-    SELECT c.correlation_id, gone.watermark_ms
-    FROM claim AS c JOIN gone ON c.owner = gone.name
-    WHERE (c.processor = ANY (%(leave_out)s::text[])) IS NOT TRUE LIMIT %(claims_max)s FOR UPDATE OF c SKIP LOCKED
+-- Takes over a page of the claims of replicas that have left, whichever are found first, behind `fence_left`. Where all
+-- that they have left names processors which are left out, all of it is looked through.
+WITH taken AS (
+    SELECT c.correlation_id, r.watermark_ms
+    FROM claim AS c JOIN replica AS r ON c.owner = r.name
+    WHERE r.name = ANY (%(left)s) AND (c.processor = ANY (%(leave_out)s::text[])) IS NOT TRUE
+    LIMIT %(claims_max)s FOR UPDATE OF c SKIP LOCKED
 ), mine AS (
     -- No registration of the new owner has written it.
     UPDATE claim SET owner = %(replica)s, epoch = 0 FROM taken
     WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken))
         AND claim.correlation_id = taken.correlation_id
     RETURNING claim.correlation_id, claim.processor, claim.attempts, claim.moves, taken.watermark_ms
-), held AS (
-    UPDATE replica SET watermark_ms = least(watermark_ms, (SELECT min(watermark_ms) FROM mine)),
-        answered_ms = least(answered_ms, (SELECT min(watermark_ms) FROM mine))
-    WHERE name = %(replica)s
 )
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves, watermark_ms
 FROM mine JOIN payment USING (correlation_id)
 WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken)) ORDER BY accepted_at_ms, correlation_id
+
+-- name: lower_watermarks
+-- Lets the watermarks of an adopter fall to those of whom it has adopted from, before anybody sees what it adopted.
+UPDATE replica SET
+    watermark_ms = least(watermark_ms, %(watermark_ms)s), answered_ms = least(answered_ms, %(watermark_ms)s)
+WHERE name = %(replica)s
 
 -- name: claims
 -- Reads unsettled payments of a replica that stand behind a position, the oldest first. They were claimed before an epoch.
@@ -460,11 +501,11 @@ WHERE answer IS NULL AND number > %(after)s AND (c.owner IS NULL OR c.owner = %(
 ORDER BY number LIMIT %(resolutions_max)s
 
 -- name: reopen
--- Takes up a closed payment as a claim of this replica, and tells how it had ended.
-WITH fence AS (
-    SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
-), reopened AS (
-    DELETE FROM closed USING fence WHERE correlation_id = %(correlation_id)s
+-- Takes up a closed payment that is locked as a claim of this replica, and tells how it had ended.
+WITH reopened AS (
+    DELETE FROM closed USING replica AS r
+    WHERE correlation_id = %(correlation_id)s AND r.name = %(replica)s AND r.epoch = %(epoch)s
+        AND NOT EXISTS (SELECT FROM settlement AS s WHERE s.correlation_id = closed.correlation_id OFFSET 0)
     RETURNING correlation_id, processor, attempts, state
 ), claimed AS (
     INSERT INTO claim (correlation_id, processor, owner, attempts, epoch)
@@ -509,9 +550,10 @@ SELECT purged_generation FROM gateway FOR UPDATE
 -- Tells whether a replica that has not left still holds something older than a generation.
 SELECT EXISTS (SELECT FROM replica WHERE generation < %(generation)s AND left_epoch < epoch)
 
--- name: lock_tables
--- Keeps every batch out. A batch locks its tables before the row of its replica, and a purge keeps to that order.
-LOCK TABLE payment, claim, settlement, closed, conflict, dispute, resolution IN ACCESS EXCLUSIVE MODE
+-- name: lock_replicas
+-- Keeps every batch out until the transaction ends, since each begins with `fence`; a batch that waits sees what it
+-- commits. Who locks them has locked the row of `gateway` before, which a registration under a new name waits for.
+SELECT name FROM replica ORDER BY name FOR UPDATE
 
 -- name: fence_sleepers
 -- Ends the epochs of replicas that have left: they may wake up with batches of what is purged now.

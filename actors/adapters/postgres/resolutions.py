@@ -55,7 +55,9 @@ class PostgresResolutions:
             "epoch": self._fence.epoch,
             "correlation_id": correlation_id,
         }
-        with self._connections.leaser.use() as connection:
+        with self._connections.leaser.use() as connection, connection.transaction():
+            connection.execute(QUERIES["fence"], parameters)
+            connection.execute(QUERIES["lock_payments"], {"correlation_ids": [correlation_id]})
             cursor = connection.cursor(row_factory=kwargs_row(_reopened))
             return cursor.execute(QUERIES["reopen"], parameters).fetchone()
 

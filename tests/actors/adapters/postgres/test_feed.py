@@ -14,6 +14,7 @@ import gevent
 import psycopg
 import pytest
 
+from actors.adapters.postgres.queries import QUERIES
 from actors.domain.feed import BEGINNING, PURGE_ID, EventKind, FeedEvent, FeedPlace
 from actors.domain.money import Money
 from actors.domain.payment import EndState
@@ -253,13 +254,13 @@ def test_numbers_begin_anew_where_a_replica_knows_that_postgres_forgot(
 
 
 def test_numbers_begin_anew_only_when_every_batch_is_written(database_url: str) -> None:
+    with opened(database_url, "b") as other:
+        other.leases.register(0, READING)
     let_another_history_begin(database_url)
-    with (
-        opened(database_url) as storage,
-        transaction(database_url, 1),
-        pytest.raises(LedgerUnavailableError, match="lock timeout"),
-    ):
-        storage.leases.register(0, READING)
+    with opened(database_url) as storage, psycopg.connect(database_url) as batch:
+        assert batch.execute(QUERIES["fence"], {"replica": "b", "epoch": 1}).fetchall() == [(1,)]
+        with pytest.raises(LedgerUnavailableError, match="lock timeout"):
+            storage.leases.register(0, READING)
 
 
 def test_the_newest_place_is_that_of_the_last_end_or_purge(newcomer: ReplicaStorage) -> None:
