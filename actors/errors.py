@@ -51,6 +51,10 @@ class LostPlaceError(FielError):
     """A place that the feed has not reached: it was given by a history of Postgres that is lost, unnoticed."""
 
 
+class ArchivedError(FielError):
+    """What is asked for needs settlements that are archived."""
+
+
 class HealthUnavailableError(FielError):
     """Redis or a processor's health endpoint did not answer."""
 

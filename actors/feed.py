@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from actors.domain.feed import FeedBounds, FeedEvent, FeedPage, FeedPlace, RecentEvents
 from actors.domain.level import Level
-from actors.errors import ForeignPlaceError, GatewayUnavailableError, LedgerUnavailableError, LostPlaceError
+from actors.errors import ArchivedError, ForeignPlaceError, GatewayUnavailableError, LedgerUnavailableError, LostPlaceError
 from actors.ports import FeedStore, Runtime
 from actors.summaries import Turns
 
@@ -91,6 +91,7 @@ class Feed:
         Raises:
             ForeignPlaceError: it is another feed.
             LostPlaceError: the feed has not reached this place yet, and so cannot have given it.
+            ArchivedError: events behind it are archived.
             LedgerUnavailableError: Postgres does not answer, or did not when the time was over.
             GatewayUnavailableError: the same of others who read and take too long.
         """
@@ -171,6 +172,8 @@ class Feed:
             # What is recent may be of the same history.
             self._recent = None
             raise LostPlaceError("the feed has not reached this place")
+        if place < bounds.archived:
+            raise ArchivedError("events behind this place are archived")
 
     @staticmethod
     def _check_feed(given: int | None, actual: int) -> None:

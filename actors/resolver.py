@@ -94,6 +94,8 @@ class Resolver:
         record = self._payments.payment(finding.correlation_id)
         if record is None:
             return ResolutionAnswer.NOT_FOUND
+        if record.archived:
+            return ResolutionAnswer.SETTLED
         if record.settlement is None:
             return ResolutionAnswer.APPLIED if is_applied and record.closing is not None else None
         booked = record.settlement.processor, record.settlement.requested_at_ms

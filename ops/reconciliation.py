@@ -54,10 +54,11 @@ SELECT * FROM (
             WHEN s.processor IS NOT NULL THEN 'second charge'
             WHEN c.correlation_id IS NOT NULL THEN 'open'
             WHEN d.correlation_id IS NOT NULL THEN 'ended'
+            WHEN is_archived(p.correlation_id, p.accepted_at_ms) THEN NULL
             ELSE 'missing'
         END AS finding
     FROM book AS b LEFT JOIN settlement AS s USING (correlation_id) LEFT JOIN claim AS c USING (correlation_id)
-    LEFT JOIN closed AS d USING (correlation_id)
+    LEFT JOIN closed AS d USING (correlation_id) LEFT JOIN payment AS p USING (correlation_id)
     UNION ALL
     SELECT correlation_id, processor, amount_cents, currency, requested_at_ms, 'not booked' FROM settlement AS s
     WHERE processor = ANY (%(processors)s)

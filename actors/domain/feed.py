@@ -67,6 +67,8 @@ class FeedBounds:
     """No event with a number below this will be added any more."""
     given_below: int
     """No event has this number or a greater one yet."""
+    archived: FeedPlace = FeedPlace(-1, PURGE_ID)
+    """Events up to here may be archived; before all others where none are."""
 
 
 @dataclass(frozen=True, slots=True)

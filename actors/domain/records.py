@@ -253,6 +253,8 @@ class PaymentRecord:
     """Its end without a charge; None where it is settled or driven."""
     marked: str | None = None
     """What its owner tells readers of it: "unknown", "stranded" or nothing."""
+    archived: bool = False
+    """Whether it is settled, and its settlement archived: only its charge's own book tells more."""
 
     @property
     def position(self) -> Position:

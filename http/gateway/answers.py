@@ -56,6 +56,9 @@ class PaymentAnswer(TypedDict):
     requestedAt: Annotated[str | None, instant("The instant under which it was charged.")]
     attempts: Annotated[int | None, told("How many times it was sent to a processor.", 1)]
     replica: Annotated[str | None, told("The replica that drives it.", "1")]
+    archived: NotRequired[
+        Annotated[bool, told("Whether its settlement is archived, with its processor, instant and attempts.", True)]
+    ]
     refusedAmounts: NotRequired[
         Annotated[
             list[Decimal | RefusedAmount],

@@ -8,7 +8,7 @@ import falcon
 
 from actors.domain.feed import BEGINNING, FeedEvent, FeedPage, FeedPlace
 from actors.domain.instant import iso_from_ms
-from actors.errors import ForeignPlaceError, LostPlaceError
+from actors.errors import ArchivedError, ForeignPlaceError, LostPlaceError
 from gateway.answers import PaymentEvent, PaymentEvents
 from gateway.event_cursor import read_cursor, write_cursor
 from gateway.media import JSON, MSGPACK, to_json, write_body
@@ -81,9 +81,9 @@ class EventsResource:
                 _write_stream(resp, _EventStream(self._feed, page, limit, has_left, place.pop_all()))
 
     def _page(self, field: str, after: str | None, limit: int, wait_s: float, has_left: Callable[[], bool]) -> FeedPage:
-        if after is None or after in NEWEST:
-            return self._feed.page(BEGINNING if after is None else None, limit, wait_s, has_left=has_left)
         try:
+            if after is None or after in NEWEST:
+                return self._feed.page(BEGINNING if after is None else None, limit, wait_s, has_left=has_left)
             feed_id, place = read_cursor(after)
             return self._feed.page(place, limit, wait_s, feed_id, has_left)
         except (ValueError, ForeignPlaceError):
@@ -92,6 +92,9 @@ class EventsResource:
         except LostPlaceError:
             detail = "this place is of a history that Postgres has lost; begin anew, without a cursor or at now"
             raise InvalidFieldError(field, detail, ProblemType.LOST_PLACE) from None
+        except ArchivedError:
+            detail = "events behind this place are archived; begin at now, or at a cursor of the last event that you have"
+            raise InvalidFieldError(field, detail, ProblemType.ARCHIVED) from None
 
 
 class _EventStream:
@@ -129,7 +132,7 @@ class _EventStream:
                 page = self._feed.page(page.next, limit, HEARTBEAT_S, has_left=self._has_left)
             except UNAVAILABLE_ERRORS:
                 page = FeedPage((), page.next, page.feed_id)
-            except LostPlaceError:
+            except (LostPlaceError, ArchivedError):
                 # It is told why when it connects again.
                 return
 

@@ -160,6 +160,8 @@ def describe(status: PaymentStatus) -> PaymentAnswer:
         "attempts": end.attempts if end else driven.attempts if driven else None,
         "replica": record.owner if record else None,
     }
+    if record and record.archived:
+        answer["archived"] = True
     if record and record.conflicting_amounts:
         answer["refusedAmounts"] = [
             refused.decimal
@@ -173,7 +175,7 @@ def describe(status: PaymentStatus) -> PaymentAnswer:
 def _state(status: PaymentStatus) -> str:
     """Tell how far a payment is: as Postgres says of its end, else as the replica that drives it knows or has told."""
     record, driven = status.record, status.driven
-    if record and record.settlement:
+    if record and (record.settlement or record.archived):
         return "settled"
     if record and record.closing:
         return record.closing.state.value

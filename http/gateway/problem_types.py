@@ -148,6 +148,13 @@ class ProblemType(Enum):
         "The cursor is one that Postgres never gave: it has lost the history that did, and nothing told of that.",
         "Read the feed from its beginning, without a cursor, or from now on.",
     )
+    ARCHIVED = ProblemText(
+        "archived",
+        HTTPStatus.GONE,
+        "Archived",
+        "What this needs was archived: events behind the cursor, or charges within a bound of the summary.",
+        "Begin the feed at now; let the bounds of the summary be those of whole spans of 5 s.",
+    )
     BODY_TOO_LARGE = ProblemText(
         "body-too-large",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

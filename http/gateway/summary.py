@@ -7,10 +7,12 @@ import falcon
 
 from actors.domain.instant import Rounding, iso_from_ms, ms_from_iso
 from actors.domain.records import ProcessorTotal
+from actors.errors import ArchivedError
 from actors.summaries import WindowSummary
 from gateway.answers import ChargedTotals
 from gateway.media import write_body
-from gateway.problems import InvalidFieldError
+from gateway.problem_types import ProblemType
+from gateway.problems import InvalidFieldError, ProblemError
 from gateway.query import query_value
 
 FINAL_HEADER = "Fiel-Summary-Final"
@@ -41,7 +43,10 @@ class SummaryResource:
         from_ms, to_ms = _bound(req, "from", Rounding.UP), _bound(req, "to", Rounding.DOWN)
         if from_ms is not None and to_ms is not None and from_ms > to_ms:
             raise InvalidFieldError("from", "must not be later than to")
-        summary = self._queries.summary(from_ms, to_ms)
+        try:
+            summary = self._queries.summary(from_ms, to_ms)
+        except ArchivedError as error:
+            raise ProblemError(ProblemType.ARCHIVED, str(error)) from None
         resp.set_header(FINAL_HEADER, "true" if summary.final else "false")
         if summary.as_of_ms is not None:
             resp.set_header(AS_OF_HEADER, iso_from_ms(summary.as_of_ms))

@@ -90,23 +90,32 @@ def settle_unclaimed(
     by_id = fence | {"correlation_ids": [settlement.correlation_id for settlement in settlements]}
     with connection.transaction():
         connection.execute(QUERIES["fence"], fence)
+        archived = _archived(connection, settlements)
         connection.execute(QUERIES["restore_payments"], fence | {"payments": charges})
         connection.execute(QUERIES["lock_payments"], by_id)
         connection.execute(QUERIES["release_claims"], by_id)
-        connection.execute(QUERIES["book_unclaimed"], fence | {"settlements": charges})
-        return _disputes(connection, charges)
+        unknown = _charges([each for each in settlements if each.correlation_id not in archived])
+        connection.execute(QUERIES["book_unclaimed"], fence | {"settlements": unknown})
+        return _disputes(connection, charges, archived)
 
 
 def compare(connection: GeventConnection, settlements: Sequence[Settlement]) -> list[UUID]:
     """Compare charges with what is booked, for a replica that may not write; give those that are a dispute anew."""
     with connection.transaction():
         connection.execute(QUERIES["hold_off_purge"])
-        return _disputes(connection, _charges(settlements))
+        return _disputes(connection, _charges(settlements), _archived(connection, settlements))
 
 
-def _disputes(connection: GeventConnection, charges: str) -> list[UUID]:
+def _archived(connection: GeventConnection, settlements: Sequence[Settlement]) -> list[UUID]:
+    ids = [settlement.correlation_id for settlement in settlements]
     cursor = connection.cursor(row_factory=scalar_row)
-    return cursor.execute(QUERIES["compare_settlements"], {"settlements": charges}).fetchall()
+    return cursor.execute(QUERIES["archived_payments"], {"correlation_ids": ids}).fetchall()
+
+
+def _disputes(connection: GeventConnection, charges: str, archived: list[UUID]) -> list[UUID]:
+    cursor = connection.cursor(row_factory=scalar_row)
+    given = {"settlements": charges, "archived": archived}
+    return cursor.execute(QUERIES["compare_settlements"], given).fetchall()
 
 
 def to_json(rows: Sequence[object]) -> str:

@@ -67,6 +67,11 @@ WITH settled AS (
 )
 SELECT count(*) FROM booked
 
+-- name: archived_payments
+-- Finds the payments that are settled and archived. None is archived any more until the transaction ends.
+SELECT correlation_id FROM payment
+WHERE correlation_id = ANY (%(correlation_ids)s) AND is_archived(correlation_id, accepted_at_ms)
+
 -- name: restore_payments
 -- Writes payments whose rows Postgres has lost, of charges and ends that have no claim.
 INSERT INTO payment (correlation_id, amount_cents, currency, accepted_at_ms)
@@ -110,14 +115,14 @@ DELETE FROM closed WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM 
 SELECT generation FROM gateway FOR SHARE
 
 -- name: compare_settlements
--- Compares charges with those that are booked under their ids by now. Keeps those that differ as disputes, each once,
--- and gives the ids of those that were not kept before. It needs no fence: a second charge has to be known of, whoever
+-- Compares charges with those that are booked under their ids by now. Keeps those that differ, or cannot be compared since
+-- their payments are archived, as disputes, each once, and gives the ids of those that were not kept before. It needs no fence: a second charge has to be known of, whoever
 -- has found it.
 WITH found AS (
     SELECT o.* FROM json_to_recordset(%(settlements)s::json) AS o (
         correlation_id uuid, amount_minor bigint, currency text, processor text, requested_at_ms bigint
-    ) JOIN settlement AS s USING (correlation_id)
-    WHERE (s.processor, s.requested_at_ms, s.amount_cents, s.currency)
+    ) LEFT JOIN settlement AS s USING (correlation_id)
+    WHERE correlation_id = ANY (%(archived)s) OR (s.processor, s.requested_at_ms, s.amount_cents, s.currency)
         <> (o.processor, o.requested_at_ms, o.amount_minor, o.currency)
 ), kept AS (
     INSERT INTO dispute (correlation_id, processor, requested_at_ms, amount_cents, currency, found_at_ms)
@@ -180,12 +185,14 @@ FROM settlement ORDER BY requested_at_ms DESC LIMIT %(payments_max)s
 
 -- name: payment
 -- Reads one payment with its claim, its settlement or its end without one, and the other amounts that were offered
--- under its id.
+-- under its id. Where nothing else of it is left, it is settled and archived.
 SELECT
     p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, c.owner, c.state AS marked,
     coalesce(s.processor, d.processor, c.processor) AS processor, coalesce(s.attempts, d.attempts) AS attempts,
     s.requested_at_ms, s.answered_at_ms, s.amount_cents AS settled_minor, s.currency AS settled_currency,
-    d.state AS ended, d.closed_at_ms, ARRAY(
+    d.state AS ended, d.closed_at_ms,
+    coalesce(c.correlation_id, s.correlation_id, d.correlation_id) IS NULL
+        AND EXISTS (SELECT FROM archive WHERE to_ms > p.accepted_at_ms - 3600000) AS archived, ARRAY(
         SELECT json_build_object('minor', amount_cents, 'currency', currency)
         FROM conflict WHERE correlation_id = p.correlation_id ORDER BY accepted_at_ms
     ) AS conflicting_amounts
@@ -239,7 +246,8 @@ ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
 -- whose settlements are read. Each part is found by its index, whatever the planner thinks of the numbers of rows.
 -- One more row, without a processor, tells how far the charges are complete: the lowest watermark of the replicas that
 -- have not left, or that have left claims, but no more than was ever published: a replica that joins stamps nothing below
--- that. Claims that name nobody count too: a Postgres that was restored from an earlier state may show so what named a
+-- that, and whether an edge of the window lies in a span that is archived, whose settlements cannot be read: its sums
+-- stay. Claims that name nobody count too: a Postgres that was restored from an earlier state may show so what named a
 -- processor, and whoever adopts them has the watermark of their owner for a moment.
 WITH RECURSIVE final AS (
     SELECT least(
@@ -281,10 +289,15 @@ WITH RECURSIVE final AS (
 )
 SELECT
     processor, currency, sum(requests) AS requests, sum(amount_minor) AS amount_minor, sum(left_out) AS left_out,
-    NULL::bigint AS final_before_ms
+    NULL::bigint AS final_before_ms, NULL::boolean AS is_cut
 FROM parts GROUP BY processor, currency
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, before_ms FROM final
+SELECT NULL, NULL, NULL, NULL, NULL, before_ms, EXISTS (
+    SELECT FROM spans AS w JOIN archive AS a ON w.from_ms < a.to_ms AND w.to_ms >= a.from_ms
+    JOIN settlement_sum AS s
+        ON s.width_ms = 5000 AND s.from_ms BETWEEN greatest(w.from_ms, a.from_ms) - 4999 AND least(w.to_ms, a.to_ms - 1)
+    WHERE w.width_ms = 1
+) FROM final
 
 -- name: watermarks
 -- Tells how far the charges of all replicas are complete, by their stamps and by their answers. What was answered and
@@ -310,7 +323,8 @@ SELECT EXISTS (
 SELECT
     feed_id, feed_history = database_history() AS is_noted,
     feed_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS complete_below,
-    feed_offset + pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS given_below
+    feed_offset + pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS given_below,
+    archived_number, archived_id
 FROM gateway
 
 -- name: feed
@@ -337,7 +351,7 @@ FROM gateway
 ORDER BY number, correlation_id LIMIT %(events_max)s
 
 -- name: newest_end
--- Finds the place of the last event below a number, with one step in each index.
+-- Finds the place of the last event below a number, with one step in each index, or of the last one that was archived.
 (
     SELECT end_number AS number, correlation_id FROM settlement WHERE end_number < %(below)s
     ORDER BY end_number DESC, correlation_id DESC LIMIT 1
@@ -346,6 +360,8 @@ ORDER BY number, correlation_id LIMIT %(events_max)s
     ORDER BY end_number DESC, correlation_id DESC LIMIT 1
 ) UNION ALL (
     SELECT purge_number, %(purge_id)s FROM gateway WHERE purge_number < %(below)s
+) UNION ALL (
+    SELECT archived_number, archived_id FROM gateway WHERE archived_number >= 0
 )
 ORDER BY number DESC, correlation_id DESC LIMIT 1
 
@@ -378,10 +394,12 @@ FROM pg_control_system(), pg_current_wal_flush_lsn() AS flushed
 -- epoch is NULL where the name was not taken. A purge that is being finished is waited for.
 WITH taken AS (
     INSERT INTO replica AS r
-        (name, instance, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms, answered_ms, log_position)
+        (name, instance, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms, answered_ms, log_position,
+        partitions_epoch)
     SELECT %(replica)s, %(instance)s, 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s, %(system_ms)s,
-        %(clock_ms)s, pg_current_wal_flush_lsn() - '0/0' FROM gateway FOR SHARE
+        %(clock_ms)s, pg_current_wal_flush_lsn() - '0/0', 1 FROM gateway FOR SHARE
     ON CONFLICT (name) DO UPDATE SET instance = excluded.instance, epoch = r.epoch + 1,
+        partitions_epoch = r.epoch + 1,
         generation = excluded.generation, lease_until = 'infinity',
         watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
         answered_ms = least(r.watermark_ms, excluded.watermark_ms),
@@ -574,8 +592,8 @@ CREATE TEMPORARY TABLE later_dispute ON COMMIT DROP AS SELECT dispute.* FROM dis
 CREATE TEMPORARY TABLE later_conflict ON COMMIT DROP AS SELECT conflict.* FROM conflict JOIN later USING (correlation_id)
 
 -- name: empty_tables
--- Deletes every payment with all that belongs to it.
-TRUNCATE payment, claim, settlement, closed, conflict, dispute, resolution
+-- Deletes every payment with all that belongs to it, and forgets what was archived.
+TRUNCATE payment, claim, settlement, closed, conflict, dispute, resolution, archive, archive_sum
 
 -- name: put_later_back
 -- Writes the copies into the tables that were emptied.

@@ -102,7 +102,7 @@ PAYMENTS = (
                 headers=VARIES,
             ),
         ),
-        problems=(ProblemType.INVALID_REQUEST, ProblemType.LOST_PLACE, ProblemType.UNAVAILABLE),
+        problems=(ProblemType.INVALID_REQUEST, ProblemType.LOST_PLACE, ProblemType.ARCHIVED, ProblemType.UNAVAILABLE),
     ),
     Operation(
         method="get",
@@ -170,7 +170,7 @@ SUMMARIES = (
         "tells what was booked when it was asked.",
         parameters=(FROM, TO),
         answers=(negotiated("The totals.", SUMMARY, example=SUMMARY_EXAMPLE, headers=(FINAL_HEADER, AS_OF_HEADER)),),
-        problems=(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),
+        problems=(ProblemType.INVALID_REQUEST, ProblemType.ARCHIVED, ProblemType.UNAVAILABLE),
     ),
 )
 

@@ -179,7 +179,7 @@ def test_the_edges_of_a_summary_are_read_from_their_index_alone(mine: ReplicaSto
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE settlement")
         plan = "\n".join(row[0] for row in connection.execute(b"EXPLAIN " + QUERIES["summary"], bounds))
-    assert "Index Only Scan using settlement_requested_at" in plan
+    assert "Index Only Scan using settlement_1_requested_at" in plan
 
 
 def test_an_answer_may_be_lost_with_the_registration_that_wrote_the_claim(mine: ReplicaStorage) -> None:
