@@ -16,6 +16,7 @@ COMMANDS = {
     "ops/chaos": ["-m", "ops.chaostest"],
     "ops/bench": ["-m", "ops.benchmarks"],
     "ops/resolve": ["-m", "ops.resolution"],
+    "ops/archive": ["-m", "ops.archiving"],
     "ops/reconcile": ["-m", "ops.reconciliation"],
     "ops/judge": ["ops/judge"],
     "ops/test": ["ops/test"],

@@ -16,6 +16,7 @@ from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, Settlement, claim_to_row, closing_to_row, settlement_to_row
 from actors.domain.records import WriteResult
 from actors.errors import FencedError
+from ops.archiving.partitions import close_last
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
     MANY,
@@ -84,6 +85,11 @@ class Rival:
 
 @pytest.fixture
 def rival(database_url: str) -> Iterator[Rival]:
+    """The two charges of payment 1 belong into two partitions."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        closed = close_last(connection, NOW_MS, MONTH_MS // 2)
+        assert closed is not None
+        assert closed.to_ms < SECOND.requested_at_ms
     with psycopg.connect(database_url) as connection:
         yield Rival(connection, database_url)
 

@@ -1,0 +1,1 @@
+"""What ops/archive does: settlements that are old enough leave their table, partition by partition, for files."""
