@@ -5,7 +5,13 @@ from contextlib import contextmanager
 
 from actors.domain.feed import FeedBounds, FeedEvent, FeedPage, FeedPlace, RecentEvents
 from actors.domain.level import Level
-from actors.errors import ArchivedError, ForeignPlaceError, GatewayUnavailableError, LedgerUnavailableError, LostPlaceError
+from actors.errors import (
+    ArchivedError,
+    ForeignPlaceError,
+    GatewayUnavailableError,
+    LedgerUnavailableError,
+    LostPlaceError,
+)
 from actors.ports import FeedStore, Runtime
 from actors.summaries import Turns
 

@@ -57,7 +57,7 @@ class PaymentAnswer(TypedDict):
     attempts: Annotated[int | None, told("How many times it was sent to a processor.", 1)]
     replica: Annotated[str | None, told("The replica that drives it.", "1")]
     archived: NotRequired[
-        Annotated[bool, told("Whether its settlement is archived, with its processor, instant and attempts.", True)]
+        Annotated[bool, told("Whether its settlement is archived, with its processor, instant and attempts.")]
     ]
     refusedAmounts: NotRequired[
         Annotated[

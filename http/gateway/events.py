@@ -93,7 +93,7 @@ class EventsResource:
             detail = "this place is of a history that Postgres has lost; begin anew, without a cursor or at now"
             raise InvalidFieldError(field, detail, ProblemType.LOST_PLACE) from None
         except ArchivedError:
-            detail = "events behind this place are archived; begin at now, or at a cursor of the last event that you have"
+            detail = "events behind this place are archived; begin at now"
             raise InvalidFieldError(field, detail, ProblemType.ARCHIVED) from None
 
 

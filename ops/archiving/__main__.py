@@ -38,8 +38,8 @@ def parse_archiving(arguments: Sequence[str]) -> argparse.Namespace:
             f"{COMMAND} --older-than 30 --keep": "only detaches: the tables stay in the database",
             f"{COMMAND} --restore /srv/archive/settlements-….csv.gz": "the latest archive becomes a partition again",
         },
-        notes="A file is CSV with a header, compressed by gzip; the manifest beside it has its checksum, its totals and "
-        "its bounds.",
+        notes="A file is CSV with a header, compressed by gzip; the manifest beside it has its checksum, its totals "
+        "and its bounds.",
     )
     parser.add_argument("--folder", type=Path, help="where files are written")
     parser.add_argument(

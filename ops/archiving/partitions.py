@@ -34,7 +34,9 @@ PARTITIONS = """
 SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid
 WHERE inhparent = 'settlement'::regclass
 """
-NUMBERS = r"SELECT substring(relname FROM '^settlement_(\d+)$')::integer FROM pg_class WHERE relname ~ '^settlement_\d+$'"
+NUMBERS = (
+    r"SELECT substring(relname FROM '^settlement_(\d+)$')::integer FROM pg_class WHERE relname ~ '^settlement_\d+$'"
+)
 SETTLES_BY_CLAIMS = """
 ALTER TABLE replica DROP CONSTRAINT IF EXISTS settles_by_claims,
     ADD CONSTRAINT settles_by_claims CHECK (left_epoch >= epoch OR partitions_epoch = epoch)

@@ -51,6 +51,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         ("memory", "peak memory of a replica", "more than 10 minutes"),
         ("http", "CPU of one POST /payments in both workers", "a minute"),
         ("summary", "how long a summary over 10 million settlements takes", "long: they are written first"),
+        ("archive", "what many settlements cost in partitions, and what archiving them does", "a minute"),
         ("promises", "what came of the gains that the design promised", "a minute"),
         ("viewers", "what those who watch the live page cost", "a minute and a quarter"),
     )

@@ -210,4 +210,5 @@ def _payment_record(row: dict[str, Any]) -> PaymentRecord:
     elif row["ended"] is not None:
         closing = Closing(payment, EndState(row["ended"]), row["processor"], row["attempts"], row["closed_at_ms"])
     amounts = tuple(Money(**money) for money in row["conflicting_amounts"])
-    return PaymentRecord(payment, row["processor"], row["owner"], settlement, amounts, closing, row["marked"], bool(row.get("archived")))
+    told = row["marked"], bool(row.get("archived"))
+    return PaymentRecord(payment, row["processor"], row["owner"], settlement, amounts, closing, *told)

@@ -293,9 +293,10 @@ SELECT
 FROM parts GROUP BY processor, currency
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, before_ms, EXISTS (
-    SELECT FROM spans AS w JOIN archive AS a ON w.from_ms < a.to_ms AND w.to_ms >= a.from_ms
-    JOIN settlement_sum AS s
-        ON s.width_ms = 5000 AND s.from_ms BETWEEN greatest(w.from_ms, a.from_ms) - 4999 AND least(w.to_ms, a.to_ms - 1)
+    SELECT FROM spans AS w JOIN archive AS a ON w.from_ms < a.to_ms AND w.to_ms >= a.from_ms CROSS JOIN LATERAL (
+        SELECT FROM settlement_sum WHERE width_ms = 5000
+            AND from_ms BETWEEN greatest(w.from_ms, a.from_ms) - 4999 AND least(w.to_ms, a.to_ms - 1) LIMIT 1
+    ) AS s
     WHERE w.width_ms = 1
 ) FROM final
 

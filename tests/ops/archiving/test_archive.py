@@ -116,7 +116,10 @@ def test_a_summary_over_what_is_archived_is_exact_or_refused(
     archive(server, tmp_path, border_ms)
     first_ms = NOW_MS // 5000 * 5000
     assert [requests(mine, *each) for each in ((None, None), (first_ms, None), (None, first_ms - 1))] == [2, 2, 0]
-    assert (requests(mine, first_ms, first_ms + 4999), requests(mine, first_ms - 3 * DAY_MS + 1, border_ms - 1)) == (1, 1)
+    assert (requests(mine, first_ms, first_ms + 4999), requests(mine, first_ms - 3 * DAY_MS + 1, border_ms - 1)) == (
+        1,
+        1,
+    )
     for bounds in ((first_ms + 1, None), (None, first_ms), (first_ms - 1, first_ms + 17)):
         with pytest.raises(ArchivedError, match="whole spans of 5 s"):
             mine.payments.summary(*bounds)
