@@ -1,0 +1,59 @@
+"""The wall clock of one host, which libfaketime can make wrong while processes run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+LIBRARIES = (
+    Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"),
+    Path("/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"),
+    Path("/usr/lib/faketime/libfaketime.so.1"),
+)
+"""Where Debian's package `libfaketime` puts it."""
+SEEN_AFTER_S = 1
+"""A process sees a change of its host's clock after this time at the latest."""
+
+
+def library() -> Path | None:
+    """Return the library that makes clocks wrong, or None where it is not installed."""
+    return next((path for path in LIBRARIES if path.exists()), None)
+
+
+class HostClock:
+    """How wrong the wall clock is that the processes of one host see.
+
+    Monotonic time stays right. etcd is written in Go and asks the kernel itself, so that it sees no change.
+    """
+
+    def __init__(self, file: Path, *, can_be_wrong: bool) -> None:
+        """`file` tells libfaketime the offset; without `can_be_wrong`, processes are started without the library."""
+        self._file = file
+        self._library = library() if can_be_wrong else None
+        self._offset_s = 0.0
+
+    @property
+    def offset_s(self) -> float:
+        """How many seconds the clock is fast; negative where it is slow."""
+        return self._offset_s
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment variables that a process of the host needs to see this clock."""
+        if self._library is None:
+            return {}
+        return {
+            "LD_PRELOAD": str(self._library),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_CACHE_DURATION": str(SEEN_AFTER_S),
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            # Files keep their right times, so that nothing looks older than it is once the clock is right again.
+            "NO_FAKE_STAT": "1",
+        }
+
+    def step(self, offset_s: float) -> None:
+        """Make the clock fast by `offset_s` seconds, or slow where it is negative; 0 makes it right."""
+        assert self._library is not None or not offset_s, "the cluster was started without `wrong_clocks`"  # noqa: S101
+        self._offset_s = offset_s
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{offset_s:+f}\n")
+        new.replace(self._file)

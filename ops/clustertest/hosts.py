@@ -1,0 +1,136 @@
+"""The hosts of a cluster, as what injects faults handles them: processes, disks, a clock and links.
+
+All of it may be called from any thread, but for one host from one thread at a time, and may be repeated.
+"""
+
+import signal
+from collections.abc import Mapping
+
+from ops.clustertest.clock import HostClock
+from ops.clustertest.disks import Disk
+from ops.clustertest.links import Direction, Links
+from ops.clustertest.namespaces import kill_all, pids, signal_all
+from ops.clustertest.plan import ClusterPlan, Place
+from ops.clustertest.processes import HostProcess, ServerOfPatroni
+
+
+class Host:
+    """One host of a cluster, between `start` and `kill`, any number of times."""
+
+    def __init__(
+        self,
+        place: Place,
+        plan: ClusterPlan,
+        processes: Mapping[str, HostProcess],
+        *,
+        links: Links,
+        clock: HostClock,
+        disks: Mapping[str, Disk],
+    ) -> None:
+        self.place = place
+        self.processes = processes
+        """What runs on the host, by its role, in the order of their start: `link-proxy`, `etcd`, `redis`, `sentinel`,
+        `patroni`, `haproxy`, `replica-1`, ... Each has `pid`, `start`, `ready`, `kill`, `pause`, `resume`, `restart`,
+        `terminate`, `output` and `tail`, as every `ManagedProcess`."""
+        self.postgres = ServerOfPatroni(plan.disk_dir(place, "postgres") / "data")
+        """The PostgreSQL server, which is no child of this process: it has `pid`, `kill`, `pause` and `resume`."""
+        self.links = links
+        """The links of this host: `cut`, `slow`, `stall` and `heal`, each with the `place` of another."""
+        self.clock = clock
+        """The wall clock that this host's processes see: `step` makes it wrong."""
+        self.disks = disks
+        """The disks by what is on them: `system` (etcd, Redis, Sentinel), `postgres` and `journal`. Each has `fill`,
+        `empty`, `wipe`, `free_bytes` and `used_bytes`."""
+        self._others = tuple(
+            other for other in (*plan.hosts, plan.outside, plan.client) if other.address != place.address
+        )
+        self._is_up = False
+
+    @property
+    def name(self) -> str:
+        """The name of the host: `h1`, `h2` or `h3`."""
+        return self.place.name
+
+    @property
+    def address(self) -> str:
+        """The address of the host."""
+        return self.place.address
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the host was started and not killed since; single processes may be dead all the same."""
+        return self._is_up
+
+    @property
+    def replicas(self) -> list[HostProcess]:
+        """The gateway's replicas on this host."""
+        return [process for role, process in self.processes.items() if role.startswith("replica-")]
+
+    @property
+    def replica_urls(self) -> list[str]:
+        """The URL of each replica alone, as the client reaches it."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start all processes of the host that do not run; return before they are ready (see `ready`).
+
+        A disk that was wiped is made anew: etcd joins as a new member, Patroni copies the primary.
+        """
+        raise NotImplementedError
+
+    def ready(self) -> bool:
+        """Tell whether every process of the host does its work."""
+        return self._is_up and all(process.ready() for process in self.processes.values())
+
+    def kill(self) -> None:
+        """End all processes of the host at once, as a power cut does; what they have written stays on its disks."""
+        self._is_up = False
+        kill_all(self.place)
+
+    def wipe(self) -> None:
+        """Kill the host and delete all its disks, as a new machine in its place has them."""
+        self.kill()
+        for disk in self.disks.values():
+            disk.wipe()
+
+    def pause(self) -> None:
+        """Freeze all processes of the host (SIGSTOP); connections stay open, but nothing is answered."""
+        signal_all(self.place, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let all processes of the host continue."""
+        signal_all(self.place, signal.SIGCONT)
+
+    def cut(self, other: Place, direction: Direction = Direction.BOTH) -> None:
+        """Lose the packets between this host and another place; `heal` of the same host undoes it."""
+        self.links.cut(other, direction)
+
+    def isolate(self, direction: Direction = Direction.BOTH) -> None:
+        """Lose the packets between this host and all other places: hosts, processors and clients."""
+        for other in self._others:
+            self.links.cut(other, direction)
+
+    def slow(self, other: Place, delay_ms: int) -> None:
+        """Delay all that goes over TCP connections that this host makes to another place, both ways."""
+        self.links.slow(other, delay_ms)
+
+    def stall(self, other: Place) -> None:
+        """Pass nothing on over TCP connections that this host makes to another place, without closing them."""
+        self.links.stall(other)
+
+    def heal(self, other: Place | None = None) -> None:
+        """Undo what was done to the link to another place, or to all links of this host."""
+        self.links.heal(other)
+
+    def heal_all(self) -> None:
+        """Make the host whole but for its processes: links healed, disks emptied of ballast, clock right, unfrozen."""
+        self.links.heal()
+        for disk in self.disks.values():
+            disk.empty()
+        self.clock.step(0)
+        self.resume()
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of all processes on the host."""
+        return pids(self.place)
