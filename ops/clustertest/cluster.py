@@ -1,83 +1,187 @@
 """Starts, watches and stops a whole cluster on this machine."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
 
+from ops import OpsError
+from ops.clustertest.assembly import Assembly
 from ops.clustertest.hosts import Host
+from ops.clustertest.namespaces import build_network
+from ops.clustertest.needs import find
+from ops.clustertest.options import ClusterOptions
+from ops.clustertest.patroni import PatroniView
 from ops.clustertest.plan import ClusterPlan
 from ops.clustertest.processes import HostProcess
-from ops.environment import ROOT
+from ops.clustertest.state import ClusterState
+from ops.migrate import migrate
+from ops.stack.process import POLL_S, Restarter
+
+START_S_MAX = 90
+"""How long everything together may take until it is ready."""
+WATCH_STEP_S = 0.2
+REPLICAS_STOP_S_MAX = 6.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterOptions:
-    """What a cluster is made of."""
-
-    state_dir: Path = ROOT / "var" / "cluster"
-    replicas_per_host: int = 2
-    durability: str = "fsync"
-    """The setting `DURABILITY` of all replicas."""
-    wrong_clocks: bool = False
-    """Whether the clock of a host can be made wrong."""
-    synchronous: bool = True
-    """Whether PostgreSQL commits only when a standby has it as well; without it a failover loses what it has not."""
-    as_json: bool = False
+class ClusterInterrupted(Exception):  # noqa: N818 - the person's wish, not an error
+    """The work was abandoned because `ask_to_stop` was called."""
 
 
 class Cluster:
     """All of one cluster, from `start` to `stop`, which are called once each; also a context manager.
 
-    `watch` restarts single processes that end, on hosts that are up. What injects faults calls `watch_once` itself, or
-    starts them itself.
+    `watch_once` restarts single processes that end, on hosts that are up. Whoever injects faults calls it, or starts
+    what was killed itself.
     """
 
     def __init__(self, options: ClusterOptions, report: Callable[[str], None] = lambda _: None) -> None:
         self.options = options
-        self.plan: ClusterPlan
         self.hosts: list[Host] = []
         """The three hosts: `h1`, `h2`, `h3`."""
         self.simulators: dict[str, HostProcess] = {}
-        """The simulated processors by their names, on the place `plan.outside`; their admin port is `plan`'s."""
+        """The simulated processors by their names, on the place `plan.outside`."""
+        self._report = report
+        self._state = ClusterState(options.state_dir)
+        self._restarters: dict[HostProcess, Restarter] = {}
+        self._stopping = threading.Event()
+        self._began = 0.0
+
+    @property
+    def plan(self) -> ClusterPlan:
+        """Where everything is; known once the cluster was started."""
+        return self._state.plan
 
     @property
     def replica_urls(self) -> list[str]:
         """The URL of each replica alone, host by host, as this machine reaches it."""
-        raise NotImplementedError
-
-    def host(self, name: str) -> Host:
-        """Return a host by its name."""
-        raise NotImplementedError
-
-    def start(self) -> None:
-        """Start everything; return when all is ready. Call `stop` also after a failure."""
-        raise NotImplementedError
-
-    def stop(self) -> None:
-        """End everything and remove namespaces and mounts; may be called again."""
-        raise NotImplementedError
-
-    def watch_once(self) -> None:
-        """Restart processes that have ended on hosts that are up, with backoff; call it some times a second."""
-        raise NotImplementedError
-
-    def primary(self) -> Host | None:
-        """Return the host whose Patroni says that it is the primary, or None while none does."""
-        raise NotImplementedError
-
-    def timeline(self) -> int | None:
-        """Return the timeline of the primary: each failover and switchover adds one."""
-        raise NotImplementedError
-
-    def switchover(self, to: Host | None = None) -> bool:
-        """Let Patroni make another host the primary in good order; return whether it has."""
-        raise NotImplementedError
-
-    def ready(self) -> bool:
-        """Tell whether all hosts are ready, and the primary has a synchronous standby."""
-        raise NotImplementedError
+        return [url for host in self.hosts for url in host.replica_urls]
 
     @property
     def database_url(self) -> str:
         """The primary, as this machine reaches it."""
         return self.plan.direct_database_url
+
+    @property
+    def patroni(self) -> PatroniView:
+        """What the Patronis say, and what they can be asked for."""
+        return PatroniView(self.plan)
+
+    def host(self, name: str) -> Host:
+        """Return a host by its name."""
+        return next(host for host in self.hosts if host.name == name)
+
+    def primary(self) -> Host | None:
+        """Return the host whose Patroni says that it is the primary, or None while none does."""
+        name = self.patroni.primary()
+        return self.host(name) if name else None
+
+    def __enter__(self) -> Self:
+        """Start the cluster."""
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop the cluster."""
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything; return when all is ready. Call `stop` also after a failure.
+
+        Raises:
+            OpsError: something is missing, another one runs on the same state, or something did not start.
+            ClusterInterrupted: `ask_to_stop` was called.
+        """
+        found = find(wrong_clocks=self.options.wrong_clocks)
+        self._began = time.monotonic()
+        plan = self._state.claim(self.options.replicas_per_host)
+        build_network(plan)
+        assembly = Assembly(plan, self.options, found)
+        self.hosts = [assembly.host(place) for place in plan.hosts]
+        self.simulators = assembly.simulators()
+        (plan.state_dir / plan.outside.name).mkdir(exist_ok=True)
+        for host in self.hosts:
+            host.set_up()
+        self._say("network", f"{plan.subnet}")
+        for simulator in self.simulators.values():
+            simulator.start()
+        for host in self.hosts:
+            host.start(replicas=False)
+        servers = [process for host in self.hosts for process in host.processes.values()]
+        replicas = [process for host in self.hosts for process in host.replicas]
+        self._wait([*self.simulators.values(), *(process for process in servers if process not in replicas)])
+        self._wait_until(lambda: self.patroni.is_healthy(synchronous=self.options.synchronous), "PostgreSQL")
+        self._say("migrations", f"{len(migrate(self.database_url, wait_s=20))} applied")
+        for host in self.hosts:
+            host.start()
+        self._wait(replicas)
+        self._restarters = {process: Restarter(process) for process in (*servers, *self.simulators.values())}
+
+    def watch_once(self) -> None:
+        """Restart processes that have ended on hosts that are up, with backoff; call it some times a second."""
+        running = {process for host in self.hosts if host.is_up for process in host.processes.values()}
+        for process, restarter in self._restarters.items():
+            if process in running or process in self.simulators.values():
+                restarter.check(time.monotonic(), self._report)
+
+    def watch(self) -> None:
+        """Restart processes that end, until `ask_to_stop`."""
+        while not self._stopping.wait(WATCH_STEP_S):
+            self.watch_once()
+
+    def ready(self) -> bool:
+        """Tell whether all hosts are ready, and the primary has its standbys."""
+        return all(host.ready() for host in self.hosts) and self.patroni.is_healthy(
+            synchronous=self.options.synchronous
+        )
+
+    def ask_to_stop(self) -> None:
+        """Let `start` or `watch` return; a signal handler may call it."""
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """Let the replicas finish their work, end everything and remove namespaces and mounts; may be called again."""
+        self._stopping.set()
+        replicas = [process for host in self.hosts for process in host.replicas if process.pid is not None]
+        for process in replicas:
+            process.terminate()
+        deadline = time.monotonic() + REPLICAS_STOP_S_MAX
+        while any(process.pid is not None for process in replicas) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        self._state.clear()
+        for process in (*(each for host in self.hosts for each in host.processes.values()), *self.simulators.values()):
+            process.kill()
+
+    def _wait(self, processes: Sequence[HostProcess]) -> None:
+        waiting = list(processes)
+
+        def check() -> bool:
+            for process in list(waiting):
+                if process.ready():
+                    waiting.remove(process)
+                    self._say(process.name, "ready")
+                elif process.pid is None:
+                    raise OpsError(f"{process.name} ended with exit status {process.exit_status}:{process.tail()}")
+            return not waiting
+
+        self._wait_until(check, ", ".join(process.name for process in processes), lambda: waiting)
+
+    def _wait_until(
+        self, condition: Callable[[], bool], what: str, waiting: Callable[[], Sequence[HostProcess]] = lambda: ()
+    ) -> None:
+        while not condition():
+            if time.monotonic() - self._began > START_S_MAX:
+                late = ", ".join(process.name for process in waiting()) or what
+                tails = "".join(process.tail() for process in waiting())
+                raise OpsError(f"{late} not ready after {START_S_MAX} s:{tails}; logs: {self.options.state_dir}/log")
+            if self._stopping.wait(POLL_S):
+                raise ClusterInterrupted
+
+    def _say(self, name: str, state: str) -> None:
+        self._report(f"{name:<18}{state:<16}{time.monotonic() - self._began:6.2f} s")

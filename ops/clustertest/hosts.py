@@ -4,13 +4,13 @@ All of it may be called from any thread, but for one host from one thread at a t
 """
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ops.clustertest.clock import HostClock
 from ops.clustertest.disks import Disk
 from ops.clustertest.links import Direction, Links
 from ops.clustertest.namespaces import kill_all, pids, signal_all
-from ops.clustertest.plan import ClusterPlan, Place
+from ops.clustertest.plan import GATEWAY_PORT, ClusterPlan, Place
 from ops.clustertest.processes import HostProcess, ServerOfPatroni
 
 
@@ -26,7 +26,9 @@ class Host:
         links: Links,
         clock: HostClock,
         disks: Mapping[str, Disk],
+        prepare: Callable[[], None],
     ) -> None:
+        """`prepare` writes what the processes read when they start."""
         self.place = place
         self.processes = processes
         """What runs on the host, by its role, in the order of their start: `link-proxy`, `etcd`, `redis`, `sentinel`,
@@ -44,6 +46,7 @@ class Host:
         self._others = tuple(
             other for other in (*plan.hosts, plan.outside, plan.client) if other.address != place.address
         )
+        self._prepare = prepare
         self._is_up = False
 
     @property
@@ -68,15 +71,30 @@ class Host:
 
     @property
     def replica_urls(self) -> list[str]:
-        """The URL of each replica alone, as the client reaches it."""
-        raise NotImplementedError
+        """The URL of each replica alone, as this machine reaches it."""
+        return [f"http://{self.address}:{GATEWAY_PORT + number}" for number, _ in enumerate(self.replicas, 1)]
 
-    def start(self) -> None:
+    def set_up(self) -> None:
+        """Mount the disks and prepare the links of a host that is new."""
+        for disk in self.disks.values():
+            disk.mount()
+        self.links.prepare()
+        self.clock.step(0)
+
+    def start(self, *, replicas: bool = True) -> None:
         """Start all processes of the host that do not run; return before they are ready (see `ready`).
 
-        A disk that was wiped is made anew: etcd joins as a new member, Patroni copies the primary.
+        A disk that was wiped is made anew: etcd joins as a new member, Patroni copies the primary. Without `replicas`,
+        those of the gateway are left out.
+
+        Raises:
+            OpsError: the disk of etcd was wiped, and the other hosts have no majority to accept a new member.
         """
-        raise NotImplementedError
+        self._prepare()
+        self._is_up = True
+        for process in self.processes.values():
+            if replicas or process not in self.replicas:
+                process.start()
 
     def ready(self) -> bool:
         """Tell whether every process of the host does its work."""

