@@ -1,7 +1,5 @@
 """Connects to Redis with short timeouts and without retries, since nothing in Redis is worth waiting for."""
 
-import socket
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,51 +8,12 @@ from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
-from actors.adapters.host_addresses import HostDirectory, ServerAddress
+from actors.adapters.host_addresses import HostDirectory
+from actors.adapters.redis_connection import TIMEOUT_S, LocatedConnection, LocatedTlsConnection
+from actors.adapters.redis_sentinel import SCHEME, connect_by_sentinels
 from actors.errors import SettingsError
 
 FOREIGN_EVENT = "a key in Redis held what Fiel has not written: it is deleted"
-TIMEOUT_S = 0.1
-"""For connecting, and for each answer."""
-
-
-class LocatedConnection(redis.Connection):
-    """A connection to an address of its host that is known already: redis-py's own would look the host up each time."""
-
-    def __init__(self, *, hosts: HostDirectory, **kwargs: Any) -> None:  # noqa: ANN401  # redis-py's own
-        super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # redis-py's own
-        self._addresses = hosts.of(self.host, self.port)
-
-    def _connect(self) -> socket.socket:
-        """Open a socket within `TIMEOUT_S`; redis-py translates the errors."""
-        deadline_s = time.monotonic() + TIMEOUT_S
-        first_error = None
-        for address in self._addresses.get(deadline_s):
-            try:
-                return self._connect_to(address, deadline_s)
-            except OSError as error:
-                first_error = first_error or error
-        raise first_error or OSError("the host has no address")
-
-    def _connect_to(self, address: ServerAddress, deadline_s: float) -> socket.socket:
-        left_s = deadline_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError("not connected in time")
-        sock = socket.socket(address.family, socket.SOCK_STREAM)
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(left_s)
-            sock.connect(address.socket_address)
-            sock.settimeout(self.socket_timeout)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-
-class LocatedTlsConnection(redis.SSLConnection, LocatedConnection):
-    """The same with TLS: it is the name, not the address, that the certificate has to fit."""
-
 
 _CONNECTIONS = {"redis": LocatedConnection, "rediss": LocatedTlsConnection}
 """By the URL's scheme; a socket of the file system has no host."""
@@ -70,6 +29,8 @@ def connect(redis_url: str, hosts: HostDirectory) -> redis.Redis:
     """
     located: dict[str, Any] = {}
     try:
+        if redis_url.startswith(f"{SCHEME}:"):
+            return connect_by_sentinels(redis_url, hosts)
         if connection_class := _CONNECTIONS.get(urlsplit(redis_url).scheme):
             located = {"connection_class": connection_class, "hosts": hosts}
         return redis.Redis.from_url(

@@ -29,9 +29,7 @@ from ops.clustertest.plan import (
     ETCD_CLIENT_PORT,
     FEES,
     GATEWAY_PORT,
-    LINK_PROXY_PORT,
     PATRONI_PORT,
-    PRIMARY_PORT,
     REDIS_PORT,
     SENTINEL_PORT,
     SIMULATOR_PORTS,
@@ -101,13 +99,15 @@ class Assembly:
         redis = str(redis_binary())
         gateway = [sys.executable, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", self.options.application]
         proxy = [sys.executable, "-m", "ops.clustertest.link_proxy", *link_proxy_arguments(str(links.state_file))]
-        own = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.plan.disk_dir(place, "postgres")), "LANG": "C"}
+        own = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.plan.disk_dir(place, "postgres")),
+            "LANG": "C",
+        }
         patroni, faked = [self.found.patroni, str(config / "patroni.yml")], own | dict(clock.environment)
 
         def make(role: str, command: list[str], probe: Probe, env: Mapping[str, str], uid: int = -1) -> HostProcess:
-            return HostProcess(
-                place, role, command, log_dir=self.plan.log_dir(place), probe=probe, env=env, uid=uid
-            )
+            return HostProcess(place, role, command, log_dir=self.plan.log_dir(place), probe=probe, env=env, uid=uid)
 
         address = place.address
         made = [
@@ -125,9 +125,7 @@ class Assembly:
                 accepts(address, SENTINEL_PORT),
                 faked,
             ),
-            make(
-                "patroni", patroni, answers_http(address, PATRONI_PORT, "/health"), faked, self.found.postgres_uid
-            ),
+            make("patroni", patroni, answers_http(address, PATRONI_PORT, "/health"), faked, self.found.postgres_uid),
             make("haproxy", [self.found.haproxy, "-db", "-f", str(config / "haproxy.cfg")], lambda: True, faked),
         ]
         for number in range(1, self.options.replicas_per_host + 1):
@@ -153,9 +151,7 @@ class Assembly:
         joins = not is_first and not (system / "etcd" / "member").exists()
         members = replace_member(plan, place) if joins else etcd_peers(plan)
         etcd = etcd_document(plan, place, members, joins=joins)
-        patroni = patroni_document(
-            plan, place, self.found.postgres_binaries, synchronous=self.options.synchronous
-        )
+        patroni = patroni_document(plan, place, self.found.postgres_binaries, synchronous=self.options.synchronous)
         for name, document in (("etcd.yml", etcd), ("patroni.yml", patroni)):
             (config / name).write_text(json.dumps(document, indent=2))
         (config / "haproxy.cfg").write_text(haproxy_text(plan))

@@ -1,6 +1,5 @@
 """Starts, watches and stops a whole cluster on this machine."""
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence

@@ -59,6 +59,8 @@ def etcd_document(plan: ClusterPlan, host: Place, members: Mapping[str, str], *,
         "initial-cluster": ",".join(f"{name}={url}" for name, url in members.items()),
         "initial-cluster-state": "existing" if joins else "new",
         "initial-cluster-token": plan.prefix,
+        # Patroni speaks through it; unlike on the command line, it is off unless it is asked for.
+        "enable-grpc-gateway": True,
         "auto-compaction-mode": "periodic",
         "auto-compaction-retention": "10m",
         "logger": "zap",

@@ -17,6 +17,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from actors.adapters.host_addresses import HostDirectory
+from actors.adapters.redis_sentinel import SCHEME, connect_by_sentinels
 from ops import OpsError
 from ops.stack.process import POLL_S, ManagedProcess, launcher
 from ops.stack.socket_directory import SocketDirectory
@@ -215,9 +217,11 @@ def redis_error(url: str, timeout_s: float = 2) -> str | None:
     # By default redis-py would try ten times.
     retry = Retry(NoBackoff(), 0)
     try:
-        with redis.Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=retry
-        ) as client:
+        if url.startswith(f"{SCHEME}:"):
+            client = connect_by_sentinels(url, HostDirectory())
+        else:
+            client = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=retry)
+        with client:
             client.ping()
     except (redis.RedisError, OSError, ValueError) as error:
         return str(error)

@@ -10,7 +10,8 @@ import pytest
 import redis
 
 from actors.adapters.host_addresses import HostDirectory, ServerAddress
-from actors.adapters.redis_client import LocatedTlsConnection, connect
+from actors.adapters.redis_client import connect
+from actors.adapters.redis_connection import LocatedTlsConnection
 from actors.errors import SettingsError
 from tests.actors.adapters.relay import Relay, to_redis
 
@@ -110,7 +111,22 @@ def test_a_socket_of_the_file_system_needs_no_address(redis_url: str) -> None:
         ping(client)
 
 
-@pytest.mark.parametrize("redis_url", ["nonsense", "http://h", "redis://h:99999", "redis://h?socket_timeout=x"])
+@pytest.mark.parametrize(
+    "redis_url",
+    [
+        "nonsense",
+        "http://h",
+        "redis://h:99999",
+        "redis://h?socket_timeout=x",
+        "redis+sentinel://h",
+        "redis+sentinel://h/service/x",
+        "redis+sentinel:///service",
+        "redis+sentinel://h,/service",
+        "redis+sentinel://h:99999,i/service",
+        "redis+sentinel://h/service?db=1",
+        "rediss+sentinel://h/service",
+    ],
+)
 def test_an_address_that_is_malformed_is_refused_by_the_name_of_its_setting(redis_url: str) -> None:
     with pytest.raises(SettingsError, match="REDIS_URL"):
         connect(redis_url, HostDirectory())
