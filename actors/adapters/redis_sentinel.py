@@ -64,7 +64,7 @@ def connect_by_sentinels(redis_url: str, hosts: HostDirectory) -> redis.Redis:
     service, _, database = parts.path.removeprefix("/").partition("/")
     if not service or not (database or "0").isdecimal() or parts.query or parts.fragment:
         raise ValueError(f"it has not the form {FORM}")
-    limits = {
+    limits: dict[str, Any] = {
         "protocol": 2,
         "socket_timeout": TIMEOUT_S,
         "socket_connect_timeout": TIMEOUT_S,

@@ -142,7 +142,7 @@ class Assembly:
         return self.plan.state_dir / place.name / "config"
 
     def _prepare(self, place: Place, *, is_first: bool) -> None:
-        """Write what the programs of a host read when they start; folders and files on a disk only where it is empty."""
+        """Write what the programs of a host read when they start; what they change themselves only on an empty disk."""
         plan, config, system = self.plan, self._config_dir(place), self.plan.disk_dir(place, "system")
         config.mkdir(parents=True, exist_ok=True)
         for folder in (system / "etcd", system / "redis", system / "sentinel", plan.disk_dir(place, "journal")):

@@ -153,6 +153,8 @@ class Cluster:
         deadline = time.monotonic() + REPLICAS_STOP_S_MAX
         while any(process.pid is not None for process in replicas) and time.monotonic() < deadline:
             time.sleep(POLL_S)
+        for host in self.hosts:
+            host.stop_postgres()
         self._state.clear()
         for process in (*(each for host in self.hosts for each in host.processes.values()), *self.simulators.values()):
             process.kill()

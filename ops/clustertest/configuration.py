@@ -92,6 +92,8 @@ def patroni_document(plan: ClusterPlan, host: Place, binaries: str, *, synchrono
         "wal_receiver_timeout": f"{REPLICATION_TIMEOUT_S}s",
         "wal_receiver_status_interval": "1s",
         "unix_socket_directories": "",
+        # What a killed server leaves is then on the host's own disk.
+        "dynamic_shared_memory_type": "mmap",
         "timezone": "UTC",
         "log_checkpoints": "off",
     }

@@ -105,6 +105,12 @@ class Host:
         self._is_up = False
         kill_all(self.place)
 
+    def stop_postgres(self) -> None:
+        """End Patroni, then PostgreSQL such that it gives its shared memory back; `kill` ends the rest."""
+        self.resume()
+        self.processes["patroni"].kill()
+        self.postgres.stop()
+
     def wipe(self) -> None:
         """Kill the host and delete all its disks, as a new machine in its place has them."""
         self.kill()

@@ -115,7 +115,7 @@ class Links:
 
     def _reset(self, other: Place) -> None:
         """End the TCP connections to another place that stand, whoever made them."""
-        # A kernel that cannot (CONFIG_INET_DIAG_DESTROY) ends none and says nothing: only new connections are slow then.
+        # A kernel without CONFIG_INET_DIAG_DESTROY ends none and says nothing: then only new connections are slow.
         run(*inside(self._host), program("ss"), "--kill", "--tcp", "dst", other.address)
 
     def _iptables(self, *arguments: str) -> None:

@@ -56,7 +56,7 @@ def redis_master(plan: ClusterPlan, asked: Sequence[Place]) -> Place | None:
             contextlib.suppress(redis.RedisError, OSError),
             redis.Redis(host.address, SENTINEL_PORT, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client,
         ):
-            found = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", REDIS_MASTER)  # type: ignore[no-untyped-call]
+            found = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", REDIS_MASTER)
             address = found[0].decode() if found else ""
             return next((each for each in plan.hosts if each.address == address), None)
     return None

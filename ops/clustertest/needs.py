@@ -40,11 +40,17 @@ class Found:
     postgres_uid: int
 
 
+def postgres_binaries() -> Path | None:
+    """Return the folder of the newest PostgreSQL that Debian's packages have installed, or None."""
+    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    return max(folders, key=lambda path: float(path.parent.name), default=None)
+
+
 def missing(
     *,
     wrong_clocks: bool,
     is_there: Callable[[str], bool] = lambda name: Path(program(name)).is_absolute(),
-    binaries: Callable[[], Path | None] = lambda: postgres_binaries(),
+    binaries: Callable[[], Path | None] = postgres_binaries,
 ) -> list[str]:
     """Return what is missing, each as words that tell what to do; nothing where a cluster can run."""
     if sys.platform != "linux":
@@ -75,9 +81,3 @@ def find(*, wrong_clocks: bool) -> Found:
     except KeyError:
         account = pwd.getpwnam("nobody")
     return Found(program("etcd"), program("patroni"), program("haproxy"), str(folder), account.pw_uid)
-
-
-def postgres_binaries() -> Path | None:
-    """Return the folder of the newest PostgreSQL that Debian's packages have installed, or None."""
-    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
-    return max(folders, key=lambda path: float(path.parent.name), default=None)

@@ -3,13 +3,16 @@
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ops.clustertest.namespaces import inside
 from ops.clustertest.plan import Place
 from ops.clustertest.probes import Probe
-from ops.stack.process import ManagedProcess, launcher
+from ops.stack.process import POLL_S, ManagedProcess, launcher
+
+STOP_S_MAX = 2.0
 
 
 class HostProcess(ManagedProcess):
@@ -71,6 +74,13 @@ class ServerOfPatroni:
     def resume(self) -> None:
         """Let all processes of the server continue."""
         self._signal(signal.SIGCONT, with_children=True)
+
+    def stop(self) -> None:
+        """Shut the server down without a checkpoint, and wait for its end, at most `STOP_S_MAX`."""
+        deadline = time.monotonic() + STOP_S_MAX
+        self._signal(signal.SIGQUIT, with_children=False)
+        while self.pid is not None and time.monotonic() < deadline:
+            time.sleep(POLL_S)
 
     def restart(self) -> None:
         """Kill the server; Patroni starts it again."""
