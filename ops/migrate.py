@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 
+from actors.adapters.postgres.conninfo import for_writing
 from ops import ExitStatus, OpsError
 from ops.arguments import add_json_option, make_parser, read_database_url
 from ops.foreground import interrupt_on_end_signals, print_line, run_command
@@ -93,7 +94,7 @@ def _connect(database_url: str, wait_s: float) -> psycopg.Connection:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            return psycopg.connect(database_url, connect_timeout=5, autocommit=True)
+            return psycopg.connect(for_writing(database_url), connect_timeout=5, autocommit=True)
         except psycopg.OperationalError as error:
             if time.monotonic() >= deadline:
                 raise OpsError(

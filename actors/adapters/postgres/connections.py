@@ -97,6 +97,7 @@ class SingleConnection:
         self._limit_s = limit_s
         self._options = _options(limit_s, settings)
         self._connection: GeventConnection | None = None
+        self._failures = 0
 
     @contextmanager
     def use(self) -> Iterator[GeventConnection]:
@@ -108,12 +109,13 @@ class SingleConnection:
         try:
             with _limited(self._limit_s):
                 if self._connection is None:
-                    conninfo = locate(self._database_url, self._hosts)
+                    conninfo = locate(self._database_url, self._hosts, self._failures)
                     self._connection = GeventConnection.connect(
                         conninfo, autocommit=True, connect_timeout=CONNECT_S_MAX, options=self._options
                     )
                 yield self._connection
         except LedgerUnavailableError:
+            self._failures += 1
             self.close()
             raise
 

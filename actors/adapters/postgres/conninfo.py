@@ -11,12 +11,16 @@ from actors.errors import SettingsError
 
 POSTGRES_PORT = "5432"
 PORT_MAX = 65535
+WRITABLE = "read-write"
+"""What `target_session_attrs` says of a server that accepts writes; libpq's own default is any server."""
 LOOK_UP_S_MAX = 1.0
 """Longest wait for the first look-up of hosts that have no address yet."""
 
 
 def check_database_url(database_url: str) -> None:
     """Check what `DATABASE_URL` says, without connecting.
+
+    Where it names several hosts, only the one that accepts writes is of use.
 
     Raises:
         SettingsError: psycopg cannot connect by it.
@@ -26,6 +30,12 @@ def check_database_url(database_url: str) -> None:
         hosts, ports = (str(given.get(key) or "").split(",") for key in ("host", "port"))
         if len(ports) not in {1, len(hosts)} or not all(_is_port(port or POSTGRES_PORT) for port in ports):
             raise SettingsError(f"DATABASE_URL: port {','.join(ports)!r} is no number from 1 to 65535 for each host")
+        wanted = given.get("target_session_attrs", WRITABLE)
+        if len(hosts) > 1 and wanted not in {WRITABLE, "primary"}:
+            raise SettingsError(
+                f"DATABASE_URL: target_session_attrs={wanted} may lead to a standby: with several hosts it is "
+                f"{WRITABLE}, or left out"
+            )
     except psycopg.Error as error:
         raise SettingsError(f"DATABASE_URL is no address of a PostgreSQL: {' '.join(str(error).split())}") from error
 
@@ -34,8 +44,20 @@ def _is_port(text: str) -> bool:
     return text.isdecimal() and 0 < int(text) <= PORT_MAX
 
 
-def locate(database_url: str, hosts: HostDirectory) -> str:
+def for_writing(database_url: str) -> str:
+    """Let a URL with several hosts lead to the one that accepts writes, where it does not say so itself."""
+    given = conninfo_to_dict(database_url)
+    is_one = not any("," in str(given.get(key) or "") for key in ("host", "hostaddr"))
+    if is_one or "target_session_attrs" in given:
+        return database_url
+    return make_conninfo(database_url, target_session_attrs=WRITABLE)
+
+
+def locate(database_url: str, hosts: HostDirectory, first: int = 0) -> str:
     """Add the addresses of all its hosts to a URL: each of several is an attempt of its own, tried in order.
+
+    They lead to one that accepts writes. `first` is the place in that order where the attempts begin; whoever failed
+    begins with the next, since those that do not answer may take all the time that there is.
 
     Sockets of the file system stay as they are, and so does what names addresses itself. A host without an address is
     left out where another one has some.
@@ -45,7 +67,7 @@ def locate(database_url: str, hosts: HostDirectory) -> str:
     """
     given = conninfo_to_dict(database_url)
     if "hostaddr" in given or not given.get("host"):
-        return database_url
+        return for_writing(database_url)
     names, ports = str(given["host"]).split(","), str(given.get("port", "")).split(",")
     deadline_s = time.monotonic() + LOOK_UP_S_MAX
     places: list[tuple[str, str, str]] = []
@@ -63,5 +85,6 @@ def locate(database_url: str, hosts: HostDirectory) -> str:
             places += [(name, str(address.socket_address[0]), port) for address in addresses]
     if not places:
         raise psycopg.OperationalError(f"no address for {given['host']}: {last_error}") from last_error
-    host, hostaddr, port = (",".join(each) for each in zip(*places, strict=True))
-    return make_conninfo(database_url, host=host, hostaddr=hostaddr, port=port)
+    first %= len(places)
+    host, hostaddr, port = (",".join(each) for each in zip(*places[first:], *places[:first], strict=True))
+    return for_writing(make_conninfo(database_url, host=host, hostaddr=hostaddr, port=port))

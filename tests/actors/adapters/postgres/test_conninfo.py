@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import psycopg
 import pytest
@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from actors.adapters.host_addresses import HostDirectory, ServerAddress
 from actors.adapters.postgres.connections import READ_S_MAX, SingleConnection
 from actors.adapters.postgres.conninfo import check_database_url, locate
-from actors.errors import SettingsError
+from actors.errors import LedgerUnavailableError, SettingsError
 from tests.actors.adapters.relay import Relay, to_postgres
 
 ADDRESSES = {"one": ("192.0.2.1",), "two": ("192.0.2.2", "2001:db8::2")}
@@ -71,6 +71,33 @@ def test_all_else_in_a_url_stays_as_it_is() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("database_url", "expected"),
+    [
+        ("postgresql://one/fiel", None),
+        ("postgresql://two/fiel", "read-write"),
+        ("postgresql://one,two/fiel", "read-write"),
+        ("postgresql://one,two/fiel?target_session_attrs=primary", "primary"),
+        ("host=one,two hostaddr=192.0.2.1,192.0.2.2", "read-write"),
+    ],
+)
+def test_of_several_servers_the_one_that_accepts_writes_is_wanted(database_url: str, expected: str | None) -> None:
+    assert conninfo_to_dict(locate(database_url, HostDirectory(resolve))).get("target_session_attrs") == expected
+
+
+def test_attempts_begin_where_they_are_told_to() -> None:
+    found = [
+        conninfo_to_dict(locate("postgresql://one,two/fiel", HostDirectory(resolve), first))["hostaddr"]
+        for first in range(4)
+    ]
+    assert found == [
+        "192.0.2.1,192.0.2.2,2001:db8::2",
+        "192.0.2.2,2001:db8::2,192.0.2.1",
+        "2001:db8::2,192.0.2.1,192.0.2.2",
+        "192.0.2.1,192.0.2.2,2001:db8::2",
+    ]
+
+
 def test_without_any_address_postgres_is_unavailable() -> None:
     with pytest.raises(psycopg.OperationalError, match="no address for gone,lost"):
         locate("postgresql://gone,lost/fiel", HostDirectory(resolve))
@@ -83,6 +110,9 @@ def test_without_any_address_postgres_is_unavailable() -> None:
         "postgresql://u:p@a:1,b:65535/fiel",
         "postgresql://a,b:6000/fiel",
         "host=a,b port=7 dbname=fiel",
+        "postgresql://a,b/fiel?target_session_attrs=read-write",
+        "postgresql://a,b/fiel?target_session_attrs=primary",
+        "postgresql://a/fiel?target_session_attrs=any",
     ],
 )
 def test_addresses_that_psycopg_can_connect_by_are_taken(database_url: str) -> None:
@@ -91,7 +121,15 @@ def test_addresses_that_psycopg_can_connect_by_are_taken(database_url: str) -> N
 
 @pytest.mark.parametrize(
     "database_url",
-    ["nonsense", "postgres:/h/fiel", "postgresql://h:99999/fiel", "postgresql://h:x/fiel", "host=a,b,c port=1,2"],
+    [
+        "nonsense",
+        "postgres:/h/fiel",
+        "postgresql://h:99999/fiel",
+        "postgresql://h:x/fiel",
+        "host=a,b,c port=1,2",
+        "postgresql://a,b/fiel?target_session_attrs=any",
+        "postgresql://a,b/fiel?target_session_attrs=standby",
+    ],
 )
 def test_an_address_that_is_malformed_is_refused_by_the_name_of_its_setting(database_url: str) -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL"):
@@ -123,3 +161,20 @@ def test_a_lost_connection_is_made_again_while_its_name_is_gone(database_url: st
                     assert connection.execute("SELECT 1").fetchone() == (1,)
                 single.close()
     assert set(look_ups) == {"postgres.invalid"}
+
+
+def test_hosts_that_do_not_answer_keep_nobody_from_the_one_that_does(database_url: str) -> None:
+    with (
+        closing(Relay(to_postgres(database_url))) as relay,
+        socket.create_server(("127.0.0.2", 0)) as silent,
+        socket.create_server(("127.0.0.3", 0)) as silent_too,
+    ):
+        ports = [*(str(each.getsockname()[1]) for each in (silent, silent_too)), str(relay.port)]
+        url = make_conninfo(database_url, host="127.0.0.2,127.0.0.3,127.0.0.1", port=",".join(ports))
+        with closing(SingleConnection(url, HostDirectory(), READ_S_MAX)) as single:
+            # Both take longer together than one use may. The third try begins with the host that answers.
+            for _ in range(2):
+                with suppress(LedgerUnavailableError), single.use() as connection:
+                    break
+            with single.use() as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
