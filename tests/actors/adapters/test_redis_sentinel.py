@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from actors.errors import PeersUnavailableError
 from ops.stack.embedded import redis_binary
 from ops.stack.ports import reserve_ports
 from ops.stack.process import ManagedProcess
+from tests.actors.fakes import payment
 
 AMPLE_S = 60.0
 
@@ -77,32 +78,44 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
         servers.stop()
 
 
-def tell_and_hear(channel: RedisPeerChannel, replica: str) -> bool:
-    channel.tell(PeerNews(replica, (), (), None, (), (), ()))
-    return replica in {news.replica for news in channel.hear()}
+def tell_and_hear(channel: RedisPeerChannel, number: int) -> bool:
+    channel.tell(PeerNews("1", (payment(number),)))
+    return payment(number) in [accepted for news in channel.hear() for accepted in news.accepted]
 
 
 def test_what_replicas_tell_each_other_goes_on_after_a_failover(servers: Servers) -> None:
-    with ExitStack() as ends, servers.client(2) as sentinel:
-        channel = RedisPeerChannel(servers.url, HostDirectory(), 1)
-        ends.callback(channel.close)
-        until(lambda: tell_and_hear(channel, "before"))
+    with (
+        closing(RedisPeerChannel(servers.url, HostDirectory(), 1)) as channel,
+        servers.client(1) as promoted,
+        servers.client(2) as sentinel,
+    ):
+        until(lambda: tell_and_hear(channel, 1))
         sentinel.execute_command("SENTINEL", "FAILOVER", "fiel")
+        until(lambda: promoted.role()[0] == b"master")  # type: ignore[no-untyped-call]
         servers.redis[0].kill()
-        until(lambda: tell_and_hear(channel, "after"))
-        with servers.client(1) as promoted:
-            assert promoted.exists("accepted:1")
+        until(lambda: tell_and_hear(channel, 2))
+        assert promoted.exists("accepted:1")
 
 
-def test_a_master_that_has_become_a_replica_is_left_with_the_first_write(servers: Servers) -> None:
-    with closing(connect(servers.url, HostDirectory())) as client, servers.client(0) as old, servers.client(1) as new:
+def test_a_connection_to_a_master_that_has_become_a_replica_is_given_up_with_the_first_write(servers: Servers) -> None:
+    with closing(connect(servers.url, HostDirectory())) as client, servers.client(0) as old:
         until(lambda: client.set("a", "1"))
         # Nobody ends its connections, as Sentinel would.
-        new.execute_command("REPLICAOF", "NO", "ONE")
         old.execute_command("REPLICAOF", "127.0.0.1", str(servers.ports[1]))
-        with pytest.raises(redis.ConnectionError):
-            until(lambda: client.set("a", "2") and False)
-        assert client.connection_pool.make_connection() is not None
+        first = client.connection_pool.get_connection()
+        client.connection_pool.release(first)
+        until(lambda: is_refused(client))
+        assert not first.is_connected
+
+
+def is_refused(client: redis.Redis) -> bool:
+    try:
+        client.set("a", "2")
+    except redis.TimeoutError:
+        return False
+    except redis.ConnectionError as error:
+        return "replica now" in str(error)
+    return False
 
 
 def test_without_any_sentinel_redis_is_unavailable_at_once() -> None:
