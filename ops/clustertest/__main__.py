@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ops import ExitStatus, OpsError
 from ops.arguments import make_parser
-from ops.clustertest.cluster import Cluster, ClusterInterrupted
+from ops.clustertest.cluster import ClusterInterrupted, HostCluster
 from ops.clustertest.namespaces import pids
 from ops.clustertest.options import ClusterOptions, add_state_option, parse_up_options
 from ops.clustertest.plan import GATEWAY_PORT
@@ -46,7 +46,7 @@ def up(arguments: Sequence[str]) -> int:
 
 def _run(options: ClusterOptions) -> ExitStatus:
     console = Console(as_json=options.as_json)
-    cluster = Cluster(options, console.say)
+    cluster = HostCluster(options, console.say)
     on_stop_signal(cluster.ask_to_stop)
     status, error = ExitStatus.KEPT, None
     try:
@@ -67,7 +67,7 @@ def _run(options: ClusterOptions) -> ExitStatus:
     return status
 
 
-def _tell_ready(console: Console, cluster: Cluster) -> None:
+def _tell_ready(console: Console, cluster: HostCluster) -> None:
     plan = cluster.plan
     primary = cluster.primary()
     if not console.as_json:

@@ -18,11 +18,11 @@ from ops.clustertest.configuration import (
     replica_environment,
     sentinel_text,
 )
-from ops.clustertest.disks import Disk
+from ops.clustertest.disks import HostDisk
 from ops.clustertest.hosts import Host
 from ops.clustertest.links import Links
 from ops.clustertest.membership import redis_master, replace_member
-from ops.clustertest.needs import Found
+from ops.clustertest.needs import Programs
 from ops.clustertest.options import ClusterOptions
 from ops.clustertest.plan import (
     ADMIN_PORT_OFFSET,
@@ -51,12 +51,12 @@ class Assembly:
 
     plan: ClusterPlan
     options: ClusterOptions
-    found: Found
+    found: Programs
 
     def host(self, place: Place) -> Host:
         """Make a host; nothing is started."""
         folder = self.plan.state_dir / place.name
-        disks = {name: Disk(self.plan.disk_dir(place, name), size) for name, size in DISKS_MB.items()}
+        disks = {name: HostDisk(self.plan.disk_dir(place, name), size) for name, size in DISKS_MB.items()}
         links = Links(place, folder / "links.json")
         clock = HostClock(folder / "clock", can_be_wrong=self.options.wrong_clocks)
         started: list[bool] = []
@@ -107,7 +107,17 @@ class Assembly:
         patroni, faked = [self.found.patroni, str(config / "patroni.yml")], own | dict(clock.environment)
 
         def make(role: str, command: list[str], probe: Probe, env: Mapping[str, str], uid: int = -1) -> HostProcess:
-            return HostProcess(place, role, command, log_dir=self.plan.log_dir(place), probe=probe, env=env, uid=uid)
+            sees_clock = "FAKETIME_TIMESTAMP_FILE" in env
+            return HostProcess(
+                place,
+                role,
+                command,
+                log_dir=self.plan.log_dir(place),
+                probe=probe,
+                env=env,
+                prefix=clock.prefix if sees_clock else (),
+                uid=uid,
+            )
 
         address = place.address
         made = [
@@ -130,7 +140,8 @@ class Assembly:
         ]
         for number in range(1, self.options.replicas_per_host + 1):
             settings = replica_environment(self.plan, place, number, self.options.durability)
-            env = self._python_environment(settings | dict(clock.environment))
+            env = self._python_environment(settings) | dict(clock.environment)
+            env["PYTHONPATH"] = os.pathsep.join(filter(None, (clock.environment.get("PYTHONPATH"), PYTHON_PATH)))
             probe = answers_http(address, GATEWAY_PORT + number, "/readyz")
             made.append(make(f"replica-{number}", gateway, probe, env))
         return {process.role: process for process in made}

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ops.clustertest.namespaces import program
+
 LIBRARIES = (
     Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"),
     Path("/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"),
     Path("/usr/lib/faketime/libfaketime.so.1"),
 )
 """Where Debian's package `libfaketime` puts it."""
+PYTHON_CLOCK = Path(__file__).with_name("python_clock")
+"""What every Python that sees a wrong clock has to import first."""
 SEEN_AFTER_S = 1
 """A process sees a change of its host's clock after this time at the latest."""
 
@@ -36,12 +40,23 @@ class HostClock:
         return self._offset_s
 
     @property
+    def prefix(self) -> list[str]:
+        """The command-line prefix that lets a command see this clock; the command needs its whole path.
+
+        libfaketime leaves files in /dev/shm where a process is killed, so that each gets one of its own.
+        """
+        if self._library is None:
+            return []
+        script = 'mount -t tmpfs -o mode=1777 fiel-clock /dev/shm && exec env LD_PRELOAD="$0" "$@"'
+        return [program("unshare"), "--mount", program("sh"), "-c", script, str(self._library)]
+
+    @property
     def environment(self) -> Mapping[str, str]:
-        """The environment variables that a process of the host needs to see this clock."""
+        """The environment variables that a process needs besides."""
         if self._library is None:
             return {}
         return {
-            "LD_PRELOAD": str(self._library),
+            "PYTHONPATH": str(PYTHON_CLOCK),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_CACHE_DURATION": str(SEEN_AFTER_S),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",

@@ -29,7 +29,7 @@ class ClusterInterrupted(Exception):  # noqa: N818 - the person's wish, not an e
     """The work was abandoned because `ask_to_stop` was called."""
 
 
-class Cluster:
+class HostCluster:
     """All of one cluster, from `start` to `stop`, which are called once each; also a context manager.
 
     `watch_once` restarts single processes that end, on hosts that are up. Whoever injects faults calls it, or starts

@@ -14,7 +14,7 @@ BALLAST = "ballast"
 """Name of the file that fills a disk."""
 
 
-class Disk:
+class HostDisk:
     """One file system, mounted at `path` as long as the cluster runs."""
 
     def __init__(self, path: Path, size_mb: int) -> None:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Mapping
 
 from ops.clustertest.clock import HostClock
-from ops.clustertest.disks import Disk
+from ops.clustertest.disks import HostDisk
 from ops.clustertest.links import Direction, Links
 from ops.clustertest.namespaces import kill_all, pids, signal_all
 from ops.clustertest.plan import GATEWAY_PORT, ClusterPlan, Place
@@ -25,7 +25,7 @@ class Host:
         *,
         links: Links,
         clock: HostClock,
-        disks: Mapping[str, Disk],
+        disks: Mapping[str, HostDisk],
         prepare: Callable[[], None],
     ) -> None:
         """`prepare` writes what the processes read when they start."""

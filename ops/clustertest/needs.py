@@ -29,7 +29,7 @@ POSTGRES_ACCOUNT = "postgres"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Programs:
     """The programs that a cluster runs, by their whole paths."""
 
     etcd: str
@@ -66,7 +66,7 @@ def missing(
     return found
 
 
-def find(*, wrong_clocks: bool) -> Found:
+def find(*, wrong_clocks: bool) -> Programs:
     """Find all that a cluster runs.
 
     Raises:
@@ -80,4 +80,4 @@ def find(*, wrong_clocks: bool) -> Found:
         account = pwd.getpwnam(POSTGRES_ACCOUNT)
     except KeyError:
         account = pwd.getpwnam("nobody")
-    return Found(program("etcd"), program("patroni"), program("haproxy"), str(folder), account.pw_uid)
+    return Programs(program("etcd"), program("patroni"), program("haproxy"), str(folder), account.pw_uid)

@@ -27,11 +27,15 @@ class HostProcess(ManagedProcess):
         log_dir: Path,
         probe: Probe,
         env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
         uid: int = -1,
     ) -> None:
-        """`probe` tells whether it does its work. Where `uid` is not -1, it runs as that account."""
+        """`probe` tells whether it does its work. Where `uid` is not -1, it runs as that account.
+
+        `prefix` is run on the place before the account is changed.
+        """
         # The account is changed inside: only root may enter a namespace.
-        whole = [*inside(place), *(launcher(signal.SIGTERM, uid) if uid != -1 else ()), *command]
+        whole = [*inside(place), *prefix, *(launcher(signal.SIGTERM, uid) if uid != -1 else ()), *command]
         super().__init__(f"{place.name} {role}", whole, log=log_dir / f"{role}.log", env=env)
         self.role = role
         self._probe = probe

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ops import OpsError
 from ops.clustertest.assembly import DISKS_MB
-from ops.clustertest.disks import Disk
+from ops.clustertest.disks import HostDisk
 from ops.clustertest.namespaces import claim_switch, remove_network
 from ops.clustertest.plan import BLOCKS, ClusterPlan
 
@@ -115,7 +115,7 @@ class ClusterState:
         remove_network(plan)
         for host in plan.hosts:
             for name, size_mb in DISKS_MB.items():
-                Disk(plan.disk_dir(host, name), size_mb).unmount()
+                HostDisk(plan.disk_dir(host, name), size_mb).unmount()
             shutil.rmtree(self._folder / host.name, ignore_errors=True)
         shutil.rmtree(self._folder / plan.outside.name, ignore_errors=True)
         self._note.unlink()

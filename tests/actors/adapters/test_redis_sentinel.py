@@ -71,8 +71,8 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
     try:
         with servers.client(2) as sentinel:
             # It has to know the replica, which it can promote only then.
-            until(lambda: len(sentinel.sentinel_slaves("fiel")) == 1)  # type: ignore[no-untyped-call]
-            until(lambda: sentinel.sentinel_slaves("fiel")[0]["master-link-status"] == "ok")  # type: ignore[no-untyped-call]
+            until(lambda: len(sentinel.sentinel_slaves("fiel")) == 1)
+            until(lambda: sentinel.sentinel_slaves("fiel")[0]["master-link-status"] == "ok")
         yield servers
     finally:
         servers.stop()
@@ -91,7 +91,7 @@ def test_what_replicas_tell_each_other_goes_on_after_a_failover(servers: Servers
     ):
         until(lambda: tell_and_hear(channel, 1))
         sentinel.execute_command("SENTINEL", "FAILOVER", "fiel")
-        until(lambda: promoted.role()[0] == b"master")  # type: ignore[no-untyped-call]
+        until(lambda: promoted.role()[0] == b"master")
         servers.redis[0].kill()
         until(lambda: tell_and_hear(channel, 2))
         assert promoted.exists("accepted:1")
