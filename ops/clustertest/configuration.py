@@ -59,8 +59,12 @@ def etcd_document(plan: ClusterPlan, host: Place, members: Mapping[str, str], *,
         "initial-cluster": ",".join(f"{name}={url}" for name, url in members.items()),
         "initial-cluster-state": "existing" if joins else "new",
         "initial-cluster-token": plan.prefix,
-        # Patroni speaks through it; unlike on the command line, it is off unless it is asked for.
+        # Hosts that have lost their disks are put back through it; it is off unless it is asked for.
         "enable-grpc-gateway": True,
+        # Patroni speaks through it, see `patroni_document`.
+        "enable-v2": True,
+        # A member that was cut off asks before it makes the others elect anew.
+        "pre-vote": True,
         "auto-compaction-mode": "periodic",
         "auto-compaction-retention": "10m",
         "logger": "zap",
@@ -102,7 +106,10 @@ def patroni_document(plan: ClusterPlan, host: Place, binaries: str, *, synchrono
         "scope": "fiel",
         "name": host.name,
         "restapi": {"listen": f"0.0.0.0:{PATRONI_PORT}", "connect_address": f"{host.address}:{PATRONI_PORT}"},
-        "etcd3": {"hosts": [f"{each.address}:{ETCD_CLIENT_PORT}" for each in plan.hosts]},
+        # Not etcd3: by that, Patroni 3.0.2 (Debian 12) writes the primary's key without looking whose it is once its own
+        # lease has ended. A primary that was cut off and comes back then takes the key from its successor, becomes a
+        # primary again with the old data, and what was committed meanwhile is lost.
+        "etcd": {"hosts": [f"{each.address}:{ETCD_CLIENT_PORT}" for each in plan.hosts]},
         "bootstrap": {
             "dcs": {
                 "ttl": TTL_S,

@@ -8,10 +8,10 @@ import os
 import shutil
 from pathlib import Path
 
+from ops import OpsError
 from ops.clustertest.namespaces import program, run
 
-BALLAST = "ballast"
-"""Name of the file that fills a disk."""
+FILL_TRIES = 20
 
 
 class HostDisk:
@@ -29,7 +29,7 @@ class HostDisk:
 
     @property
     def used_bytes(self) -> int:
-        """How many bytes are taken, the ballast included."""
+        """How many bytes are taken."""
         found = os.statvfs(self.path)
         return (found.f_blocks - found.f_bfree) * found.f_frsize
 
@@ -46,18 +46,26 @@ class HostDisk:
             run(program("umount"), str(self.path))
 
     def fill(self, left_bytes: int = 0) -> None:
-        """Take all the room but `left_bytes`, so that writes fail with ENOSPC."""
-        wanted = self.free_bytes - left_bytes
-        if wanted > 0:
-            ballast = os.open(self.path / BALLAST, os.O_WRONLY | os.O_CREAT, 0o600)
-            # Others may write meanwhile; then there is no room left for that much, and it is full anyway.
-            with contextlib.suppress(OSError):
-                os.posix_fallocate(ballast, os.fstat(ballast).st_size, wanted)
-            os.close(ballast)
+        """Leave room for `left_bytes` more alone, so that writes fail with ENOSPC beyond them.
+
+        The disk is made smaller rather than written to, which would take as much memory.
+
+        Raises:
+            OpsError: it cannot be made smaller.
+        """
+        for _ in range(FILL_TRIES - 1):
+            # Others may write in between; then the size would be too small for what is there, and is refused.
+            with contextlib.suppress(OpsError):
+                self._resize(self.used_bytes + left_bytes)
+                return
+        self._resize(self.used_bytes + left_bytes)
 
     def empty(self) -> None:
         """Give back the room that `fill` took."""
-        (self.path / BALLAST).unlink(missing_ok=True)
+        self._resize(self._size_mb << 20)
+
+    def _resize(self, size_bytes: int) -> None:
+        run(program("mount"), "-o", f"remount,size={size_bytes}", str(self.path))
 
     def wipe(self) -> None:
         """Delete all that is on the disk; no process may use it."""

@@ -147,7 +147,7 @@ class Host:
         self.links.heal(other)
 
     def heal_all(self) -> None:
-        """Make the host whole but for its processes: links healed, disks emptied of ballast, clock right, unfrozen."""
+        """Make the host whole but for its processes: links healed, disks of their full size, clock right, unfrozen."""
         self.links.heal()
         for disk in self.disks.values():
             disk.empty()

@@ -4,25 +4,21 @@ Connections are redirected to it by iptables; the kernel tells where each was me
 other hosts, a delay in milliseconds or "stalled", and may be replaced at any time.
 """
 
-from gevent import monkey
+import argparse
+import contextlib
+import json
+import struct
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-monkey.patch_all()
+import gevent
+from gevent import socket
+from gevent.queue import Full, Queue
+from gevent.server import StreamServer
 
-import argparse  # noqa: E402  # nothing may be imported before the patching
-import contextlib  # noqa: E402
-import json  # noqa: E402
-import socket  # noqa: E402
-import struct  # noqa: E402
-import sys  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Mapping  # noqa: E402
-from pathlib import Path  # noqa: E402
-
-import gevent  # noqa: E402
-from gevent.queue import Queue  # noqa: E402
-from gevent.server import StreamServer  # noqa: E402
-
-from ops.clustertest.links import PROXY_MARK, STALLED  # noqa: E402
+from ops.clustertest.links import PROXY_MARK, STALLED
 
 SO_ORIGINAL_DST = 80
 SO_MARK = 36
@@ -59,18 +55,26 @@ class Delays:
 class LinkProxy:
     """Passes connections on, with the delays of the moment."""
 
-    def __init__(self, delays: Delays) -> None:
+    def __init__(
+        self,
+        delays: Delays,
+        find_destination: "Callable[[socket.socket], tuple[str, int]] | None" = None,
+        connect: "Callable[[str, int], socket.socket] | None" = None,
+    ) -> None:
+        """The connections are those that the kernel has redirected, unless it is told otherwise."""
         self._delays = delays
+        self._find_destination = find_destination or original_destination
+        self._connect = connect or connect_marked
 
     def serve(self, client: socket.socket, _address: object) -> None:
         """Pass one connection on until both sides have closed it, or one has failed."""
-        address, port = original_destination(client)
-        server = socket.socket()
+        address, port = self._find_destination(client)
         try:
-            server.setsockopt(socket.SOL_SOCKET, SO_MARK, int(PROXY_MARK, 16))
-            server.settimeout(CONNECT_S_MAX)
-            server.connect((address, port))
-            server.settimeout(None)
+            server = self._connect(address, port)
+        except OSError:
+            client.close()
+            return
+        try:
             for each in (client, server):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             gevent.joinall(
@@ -79,8 +83,6 @@ class LinkProxy:
                     gevent.spawn(self._pass_on, server, client, address),
                 ]
             )
-        except OSError:
-            pass
         finally:
             client.close()
             server.close()
@@ -95,7 +97,7 @@ class LinkProxy:
                 data = source.recv(CHUNK_BYTES)
             except OSError:
                 data = b""
-            with contextlib.suppress(gevent.queue.Full):
+            with contextlib.suppress(Full):
                 # Where the writer has failed meanwhile, nobody makes room any more.
                 while not writer.dead:
                     under_way.put((time.monotonic(), data), timeout=1)
@@ -125,6 +127,24 @@ def original_destination(client: socket.socket) -> tuple[str, int]:
     """Return where a redirected connection was meant to go."""
     port, packed = struct.unpack("!2xH4s8x", client.getsockopt(socket.SOL_IP, SO_ORIGINAL_DST, 16))
     return socket.inet_ntoa(packed), port
+
+
+def connect_marked(address: str, port: int) -> socket.socket:
+    """Connect such that the connection is not redirected to the proxy itself.
+
+    Raises:
+        OSError: nobody accepts the connection.
+    """
+    server = socket.socket()
+    try:
+        server.setsockopt(socket.SOL_SOCKET, SO_MARK, int(PROXY_MARK, 16))
+        server.settimeout(CONNECT_S_MAX)
+        server.connect((address, port))
+        server.settimeout(None)
+    except OSError:
+        server.close()
+        raise
+    return server
 
 
 def main() -> int:
