@@ -22,6 +22,7 @@ from ops.clustertest.disks import HostDisk
 from ops.clustertest.hosts import Host
 from ops.clustertest.links import Links
 from ops.clustertest.membership import redis_master, replace_member
+from ops.clustertest.namespaces import SYSTEM_PATH
 from ops.clustertest.needs import Programs
 from ops.clustertest.options import ClusterOptions
 from ops.clustertest.plan import (
@@ -100,7 +101,7 @@ class Assembly:
         gateway = [sys.executable, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", self.options.application]
         proxy = [sys.executable, "-m", "ops.clustertest.link_proxy", *link_proxy_arguments(str(links.state_file))]
         own = {
-            "PATH": os.environ.get("PATH", os.defpath),
+            "PATH": SYSTEM_PATH,
             "HOME": str(self.plan.disk_dir(place, "postgres")),
             "LANG": "C",
         }

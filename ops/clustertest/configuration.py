@@ -106,9 +106,9 @@ def patroni_document(plan: ClusterPlan, host: Place, binaries: str, *, synchrono
         "scope": "fiel",
         "name": host.name,
         "restapi": {"listen": f"0.0.0.0:{PATRONI_PORT}", "connect_address": f"{host.address}:{PATRONI_PORT}"},
-        # Not etcd3: by that, Patroni 3.0.2 (Debian 12) writes the primary's key without looking whose it is once its own
-        # lease has ended. A primary that was cut off and comes back then takes the key from its successor, becomes a
-        # primary again with the old data, and what was committed meanwhile is lost.
+        # Not etcd3, by which Patroni before 3.0.3 (Debian 12 has 3.0.2) writes the primary's key without looking whose
+        # it is once its own lease has ended. A primary that was cut off then takes the key from its successor when it
+        # comes back, becomes primary again with its old data, and what was committed meanwhile is lost.
         "etcd": {"hosts": [f"{each.address}:{ETCD_CLIENT_PORT}" for each in plan.hosts]},
         "bootstrap": {
             "dcs": {

@@ -17,6 +17,7 @@ from ops.clustertest.plan import ClusterPlan, Place
 
 NAMESPACES = Path("/run/netns")
 """Where `ip netns` keeps the names."""
+SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 COMMAND_S_MAX = 10
 KILL_S_MAX = 10
 POLL_S = 0.01
@@ -39,7 +40,16 @@ def run(*command: str) -> str:
 
 def program(name: str) -> str:
     """Return the path of a program, also of those that only root has in its path."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") or name
+    return shutil.which(name) or shutil.which(name, path=SYSTEM_PATH) or name
+
+
+def may_be_made() -> bool:
+    """Tell whether this process may make namespaces; a container's root often may not."""
+    try:
+        run(program("unshare"), "--net", "--mount", program("true"))
+    except OpsError:
+        return False
+    return True
 
 
 def inside(place: Place) -> list[str]:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from ops import OpsError
 from ops.clustertest import clock
-from ops.clustertest.namespaces import program
+from ops.clustertest.namespaces import may_be_made, program
 
 PACKAGES = {
     "ip": "iproute2",
     "ss": "iproute2",
     "iptables": "iptables",
     "nsenter": "util-linux",
+    "unshare": "util-linux",
     "mount": "mount",
     "etcd": "etcd-server",
     "patroni": "patroni",
@@ -51,11 +52,14 @@ def missing(
     wrong_clocks: bool,
     is_there: Callable[[str], bool] = lambda name: Path(program(name)).is_absolute(),
     binaries: Callable[[], Path | None] = postgres_binaries,
+    may: Callable[[], bool] = may_be_made,
 ) -> list[str]:
     """Return what is missing, each as words that tell what to do; nothing where a cluster can run."""
     if sys.platform != "linux":
         return ["Linux, since a host is a network namespace"]
     found = [] if os.geteuid() == 0 else ["root, who alone may make network namespaces and mount disks"]
+    if not found and not may():
+        found = ["the right to make network namespaces, which a container has with --privileged"]
     packages = {package for name, package in PACKAGES.items() if not is_there(name)}
     if binaries() is None:
         packages.add(POSTGRES_PACKAGE)
