@@ -12,6 +12,7 @@ from ops.environment import ROOT
 
 COMMANDS = {
     "ops/up": ["-m", "ops.stack"],
+    "ops/cluster": ["-m", "ops.clustertest"],
     "ops/load": ["-m", "ops.loadtest"],
     "ops/chaos": ["-m", "ops.chaostest"],
     "ops/bench": ["-m", "ops.benchmarks"],
