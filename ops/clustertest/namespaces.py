@@ -72,6 +72,14 @@ def claim_switch(plan: ClusterPlan) -> bool:
     return True
 
 
+def identity(namespace: str) -> int | None:
+    """Return the number by which the kernel knows a namespace as long as it is there, or None where it is not."""
+    try:
+        return (NAMESPACES / namespace).stat().st_ino
+    except OSError:
+        return None
+
+
 def build_network(plan: ClusterPlan) -> None:
     """Make the bridge and the namespaces of all places, and join them; the switch has been claimed.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ops import OpsError
 from ops.clustertest.assembly import DISKS_MB
 from ops.clustertest.disks import HostDisk
-from ops.clustertest.namespaces import claim_switch, remove_network
+from ops.clustertest.namespaces import claim_switch, identity, remove_network
 from ops.clustertest.plan import BLOCKS, ClusterPlan
 
 POLL_S = 0.05
@@ -47,10 +47,8 @@ class ClusterState:
         shutil.rmtree(self._folder / "log", ignore_errors=True)
         for block in BLOCKS:
             plan = ClusterPlan(block, self._folder, replicas_per_host)
-            # It is noted first: a process that is killed in between leaves nothing that is not noted. What is noted
-            # and another cluster's is told by `claimed`.
             if claim_switch(plan):
-                self._note.write_text(json.dumps({"block": block}))
+                self._note.write_text(json.dumps({"block": block, "switch": identity(plan.switch)}))
                 self._plan = plan
                 return plan
         raise OpsError(f"all {len(BLOCKS)} networks are taken by other clusters: stop one, or remove its namespaces")
@@ -59,6 +57,11 @@ class ClusterState:
         """End what is left of the claimed cluster, remove it from this machine, and give the folder back."""
         if self._lock is not None:
             self._remove_left()
+            self.release()
+
+    def release(self) -> None:
+        """Give the folder back as it is, as the end of this process does."""
+        if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
@@ -108,11 +111,13 @@ class ClusterState:
     def _remove_left(self) -> bool:
         """Remove what is noted; return whether there was anything."""
         try:
-            block = int(json.loads(self._note.read_text())["block"])
+            note = json.loads(self._note.read_text())
+            plan, switch = ClusterPlan(int(note["block"]), self._folder), note["switch"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        plan = ClusterPlan(block, self._folder)
-        remove_network(plan)
+        # After a restart of the machine another cluster may have the network.
+        if identity(plan.switch) == switch:
+            remove_network(plan)
         for host in plan.hosts:
             for name, size_mb in DISKS_MB.items():
                 HostDisk(plan.disk_dir(host, name), size_mb).unmount()

@@ -13,13 +13,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.redis_sentinel import SCHEME, connect_by_sentinels
 from ops import OpsError
+from ops.stack.ping import redis_error
 from ops.stack.process import POLL_S, ManagedProcess, launcher
 from ops.stack.socket_directory import SocketDirectory
 
@@ -210,22 +206,6 @@ class RedisServer(ManagedProcess):
         super().stop(timeout_s)
         self._socket.unlink(missing_ok=True)
         self._socket_directory.remove()
-
-
-def redis_error(url: str, timeout_s: float = 2) -> str | None:
-    """Send a PING to the Redis at `url`; return what went wrong, or None where it answered."""
-    # By default redis-py would try ten times.
-    retry = Retry(NoBackoff(), 0)
-    try:
-        if url.startswith(f"{SCHEME}:"):
-            client = connect_by_sentinels(url, HostDirectory())
-        else:
-            client = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=retry)
-        with client:
-            client.ping()
-    except (redis.RedisError, OSError, ValueError) as error:
-        return str(error)
-    return None
 
 
 def _user() -> str:

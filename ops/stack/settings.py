@@ -17,7 +17,7 @@ from actors.errors import SettingsError
 from ops import OpsError
 from ops.arguments import add_json_option, make_parser
 from ops.environment import ROOT
-from ops.stack.embedded import redis_error
+from ops.stack.ping import redis_error
 from ops.stack.ports import reserve_ports
 
 REPLICAS_MAX = 64

@@ -3,13 +3,15 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from uuid import UUID
 
-import psycopg
 import pytest
 
+from actors.adapters.host_addresses import HostDirectory
+from actors.adapters.postgres.connections import READ_S_MAX, SingleConnection
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.clustertest.cluster import HostCluster
 from ops.clustertest.namespaces import NAMESPACES
@@ -73,6 +75,8 @@ def test_payments_are_charged_once_over_a_switchover_and_the_machine_is_left_as_
         wait_until(lambda: len(charged(cluster)) >= 20)
         assert sorted(charged(cluster)) == sorted(payment.correlation_id for payment in (*before, *after))
         assert cluster.primary() not in {None, old}
-        with psycopg.connect(cluster.database_url) as connection:
+        # What replicas without HAProxy connect by.
+        single = SingleConnection(cluster.database_url, HostDirectory(), READ_S_MAX)
+        with closing(single), single.use() as connection:
             assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
     assert list(traces(state_dir, prefix)) == []

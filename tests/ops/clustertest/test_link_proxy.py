@@ -26,9 +26,9 @@ class Link:
         self.delays = Delays(state)
         self._server = StreamServer((HOST, 0), self._echo)
         self._server.start()
-        proxy = LinkProxy(
-            self.delays, lambda _: (HOST, self._server.server_port), lambda *to: socket.create_connection(to, AMPLE_S)
-        )
+        port = self._server.server_port
+        assert port is not None
+        proxy = LinkProxy(self.delays, lambda _: (HOST, port), lambda *to: socket.create_connection(to, AMPLE_S))
         self._proxy = StreamServer((HOST, 0), proxy.serve)
         self._proxy.start()
         self._version = 0

@@ -13,7 +13,8 @@ import redis
 
 from ops import OpsError
 from ops.environment import ROOT
-from ops.stack.embedded import PostgresServer, RedisServer, redis_error
+from ops.stack.embedded import PostgresServer, RedisServer
+from ops.stack.ping import redis_error
 from ops.stack.ports import reserve_ports
 
 ABANDON = """
