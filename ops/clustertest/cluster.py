@@ -19,7 +19,7 @@ from ops.clustertest.state import ClusterState
 from ops.migrate import migrate
 from ops.stack.process import POLL_S, Restarter
 
-START_S_MAX = 90
+START_S_MAX = 180
 """How long everything together may take until it is ready."""
 WATCH_STEP_S = 0.2
 REPLICAS_STOP_S_MAX = 6.0

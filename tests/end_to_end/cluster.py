@@ -126,11 +126,13 @@ class Cluster:
         return int(sum(total["totalRequests"] for totals in in_each for total in totals.values()))
 
 
-def wait_until(holds: Callable[[], bool], tell: Callable[[], str] = lambda: "") -> None:
+def wait_until(
+    holds: Callable[[], bool], tell: Callable[[], str] = lambda: "", *, wait_s_max: float = WAIT_S_MAX
+) -> None:
     """Wait until `holds` is true; fail with what `tell` says when that takes too long."""
-    deadline_s = time.monotonic() + WAIT_S_MAX
+    deadline_s = time.monotonic() + wait_s_max
     while not holds():
-        assert time.monotonic() < deadline_s, f"not within {WAIT_S_MAX} s: {tell()}"
+        assert time.monotonic() < deadline_s, f"not within {wait_s_max} s: {tell()}"
         threading.Event().wait(0.05)
 
 

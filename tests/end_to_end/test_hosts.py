@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 from uuid import UUID
@@ -12,23 +13,36 @@ import pytest
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import READ_S_MAX, SingleConnection
+from ops.chaostest.client import HttpClient, open_connection
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.clustertest.cluster import HostCluster
 from ops.clustertest.namespaces import NAMESPACES
 from ops.clustertest.needs import missing
 from ops.clustertest.options import ClusterOptions
 from ops.clustertest.plan import ADMIN_PORT_OFFSET
-from tests.end_to_end.cluster import GatewayClient, get, wait_until
+from tests.end_to_end.cluster import get, post_payment, wait_until
 
 LACKING = missing(wrong_clocks=False)
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {'; and '.join(LACKING)}")
 
+AMPLE_S = 120.0
 SHORT_DOUBT = {"CHARGE_TIMEOUT_MS": "1000", "PROCESSOR_DELAY_MAX_MS": "500"}
 """After a failover, replicas ask processors before they charge, and wait as long as a late charge may take."""
 
 
 def some(rng: Random) -> list[OfferedPayment]:
     return [OfferedPayment(UUID(int=rng.getrandbits(128), version=4), OfferedAmount(1990)) for _ in range(10)]
+
+
+def post(cluster: HostCluster, payments: list[OfferedPayment]) -> None:
+    """Post payments to all replicas in turn, each until it is accepted."""
+    for number, payment in enumerate(payments):
+        with open_connection(cluster.replica_urls[number % 3], AMPLE_S) as connection:
+            wait_until(partial(is_accepted, connection, payment), wait_s_max=AMPLE_S)
+
+
+def is_accepted(connection: HttpClient, payment: OfferedPayment) -> bool:
+    return post_payment(connection, payment).status == 202
 
 
 def charged(cluster: HostCluster) -> list[UUID]:
@@ -64,15 +78,11 @@ def test_payments_are_charged_once_over_a_switchover_and_the_machine_is_left_as_
     with HostCluster(options) as cluster:
         prefix = cluster.plan.prefix
         assert len(list(NAMESPACES.glob(f"{prefix}-*"))) == 5
-        clients = [GatewayClient(url) for url in cluster.replica_urls]
-        for number, client in enumerate(clients):
-            client.post(before[number::3])
+        post(cluster, before)
         old = cluster.primary()
         assert cluster.patroni.switchover()
-        for number, client in enumerate(clients):
-            client.post(after[number::3])
-        assert [client.statuses for client in clients] == [[202] * 8, [202] * 6, [202] * 6]
-        wait_until(lambda: len(charged(cluster)) >= 20)
+        post(cluster, after)
+        wait_until(lambda: len(charged(cluster)) >= 20, wait_s_max=AMPLE_S)
         assert sorted(charged(cluster)) == sorted(payment.correlation_id for payment in (*before, *after))
         assert cluster.primary() not in {None, old}
         # What replicas without HAProxy connect by.
