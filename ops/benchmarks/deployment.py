@@ -122,10 +122,23 @@ class Deployment(ManagedProcess):
         if self._find_parts() != self._parts:
             raise OpsError(f"a part was started again during the measurement; ops/up said:{self.tail()}")
 
+    def pids(self) -> Mapping[str, list[int]]:
+        """Give the processes that `ops/up` has started, by part."""
+        return self._parts
+
+    @property
+    def database_url(self) -> str:
+        """The URL that replicas know Postgres by."""
+        return environment(self._parts["replicas"][0])["DATABASE_URL"]
+
+    @property
+    def redis_url(self) -> str:
+        """The URL that replicas know Redis by."""
+        return environment(self._parts["replicas"][0])["REDIS_URL"]
+
     def commits(self) -> int:
         """Read how many transactions the gateway's database has committed; PostgreSQL counts up to a second late."""
-        url = environment(self._parts["replicas"][0])["DATABASE_URL"]
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
             row = connection.execute(
                 "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
             ).fetchone()

@@ -16,22 +16,27 @@ BLOCKS = range(11_000, 32_000, 10)
 """The guards of all blocks; ports lie above those that `ops/up` uses by default, and below those that systems give to
 outgoing connections, one of which could take a port whose server is being restarted."""
 
+WIDE_BLOCKS = range(32_000, 32_700, 70)
+"""The guards of a few more blocks, each wide enough for a gateway of as many replicas as `ops/up` starts at most."""
+
 _guards = ExitStack()
 """The guards that this process holds."""
 
 atexit.register(_guards.close)
 
 
-def reserve_ports(count: int, blocks: range = BLOCKS) -> range:
+def reserve_ports(count: int, blocks: range | None = None) -> range:
     """Reserve `count` consecutive free ports for the lifetime of this process.
 
     Args:
         count: how many ports, at most one fewer than the step of `blocks`.
-        blocks: the guard of every block that may be taken.
+        blocks: the guard of every block that may be taken; by default `BLOCKS`, or `WIDE_BLOCKS` for more ports than
+            one of those has.
 
     Raises:
         OpsError: every block is reserved or in use.
     """
+    blocks = blocks or (BLOCKS if count < BLOCKS.step else WIDE_BLOCKS)
     if count >= blocks.step:
         raise ValueError(f"a block has room for {blocks.step - 1} ports, not for {count}")
     # The random start keeps processes that start together from searching through the same blocks.

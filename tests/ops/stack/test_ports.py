@@ -8,7 +8,7 @@ import pytest
 
 from ops import OpsError
 from ops.environment import ROOT
-from ops.stack.ports import BLOCKS, reserve_ports
+from ops.stack.ports import BLOCKS, WIDE_BLOCKS, reserve_ports
 
 RESERVE_ALL_BLOCKS = """
 import sys
@@ -87,3 +87,12 @@ def test_reserved_ports_can_be_listened_to() -> None:
 def test_more_ports_than_a_block_has_are_refused() -> None:
     with pytest.raises(ValueError, match="room for 9 ports"):
         reserve_ports(BLOCKS.step)
+
+
+def test_more_ports_than_a_block_has_come_from_a_wide_one() -> None:
+    first, second = reserve_ports(BLOCKS.step), reserve_ports(WIDE_BLOCKS.step - 1)
+    assert (len(first), len(second)) == (BLOCKS.step, WIDE_BLOCKS.step - 1)
+    assert first.start != second.start
+    assert {first.start - 1, second.start - 1} <= set(WIDE_BLOCKS)
+    with pytest.raises(ValueError, match="a block has room for 69 ports"):
+        reserve_ports(WIDE_BLOCKS.step)
