@@ -4,15 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import expm1, inf, log1p
 
-from actors.domain.batching import BatchLimits, BatchSpacing
-from actors.domain.lease_watch import LEASE_S
+from actors.adapters.postgres.connections import WRITE_S_MAX
+from actors.domain.batching import BatchLimits, BatchSize, BatchSpacing
+from actors.gossip import EXCHANGE_S
 
 ITEMS_PER_PAYMENT = 2
 """A claim and a settlement."""
 WITHIN = 0.15
 """Largest error of a prediction, as a share of what was measured."""
+CPU_MS_NEGLIGIBLE = 5.0
+"""Half a hundredth of a core."""
 PAGE_BYTES = 8192
-FILL_ROUNDS_MAX = 50
+SINGULAR = 1e-9
+"""A pivot below this, where the largest is about 1, is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +48,26 @@ class Resource:
 
 
 RESOURCES: Mapping[str, Resource] = {
-    "replicas_cpu_ms": Resource(("replicas", "pairs", "payments", "batches", "heard"), 3.0),
-    "postgres_leases_cpu_ms": Resource(("replicas", "pairs"), 3.0),
-    "postgres_batches_cpu_ms": Resource(("payments", "batches"), 3.0),
-    "postgres_other_cpu_ms": Resource(("servers", "replicas", "batches"), 3.0),
-    "redis_cpu_ms": Resource(("servers", "replicas", "pairs", "heard"), 3.0),
+    "replicas_cpu_ms": Resource(("replicas", "pairs", "payments", "deliveries", "heard"), CPU_MS_NEGLIGIBLE),
+    "postgres_leases_cpu_ms": Resource(("replicas",), CPU_MS_NEGLIGIBLE),
+    "postgres_batches_cpu_ms": Resource(("payments", "deliveries", "batches"), CPU_MS_NEGLIGIBLE),
+    "postgres_other_cpu_ms": Resource(("servers", "replicas", "batches"), CPU_MS_NEGLIGIBLE),
+    "redis_cpu_ms": Resource(("servers", "replicas", "heard"), CPU_MS_NEGLIGIBLE),
     "batches": Resource(("batches",), 1.0),
     "commits": Resource(("replicas", "batches"), 3.0),
-    "wal_bytes": Resource(("replicas", "payments", "batches"), 5000.0),
-    "redis_commands": Resource(("replicas", "pairs"), 5.0),
-    "redis_sent_bytes": Resource(("replicas", "pairs", "heard"), 5000.0),
+    "wal_bytes": Resource(("payments", "deliveries", "batches"), 40_000.0),
+    "redis_commands": Resource(("replicas", "pairs", "tellings"), 5.0),
+    "redis_sent_bytes": Resource(("replicas", "pairs", "entries", "heard"), 5000.0),
 }
 """What is measured, and modelled, in a second. CPU is that of all processes of the part."""
+
+KINDS = ("postgres_leases_cpu_ms", "postgres_batches_cpu_ms", "postgres_other_cpu_ms")
+"""The parts of what Postgres uses: heartbeats, batches, and all else."""
+JUDGED: Mapping[str, float] = {
+    "postgres_cpu_ms": CPU_MS_NEGLIGIBLE,
+    **{name: resource.negligible for name, resource in RESOURCES.items() if name not in KINDS},
+}
+"""What has to be predicted well, and which error of each counts for nothing."""
 
 Costs = Mapping[str, Mapping[str, float]]
 """What one unit of each driver costs, by resource."""
@@ -77,13 +89,20 @@ def batches_per_s(payments_per_s: float, limits: BatchLimits | None = None) -> f
 def drivers(load: Load) -> dict[str, float]:
     """Give the numbers that uses are sums of, each in a second or as a count."""
     replicas, payments_per_s = load.replicas, load.payments_per_s
+    of_each_per_s = payments_per_s / replicas
+    tellings = replicas * min(1 / EXCHANGE_S, of_each_per_s) + (1 / EXCHANGE_S if load.told_per_s else 0.0)
+    batches = batches_per_s(of_each_per_s)
     return {
         "servers": 1.0,
         "replicas": float(replicas),
         "pairs": float(replicas * (replicas - 1)),
         "payments": payments_per_s,
-        "batches": replicas * batches_per_s(payments_per_s / replicas),
-        "heard": payments_per_s * (replicas - 1) + load.told_per_s * replicas,
+        "deliveries": replicas * min(of_each_per_s, batches),
+        "batches": replicas * batches,
+        "tellings": tellings,
+        "entries": tellings * replicas,
+        # A replica reads what it has told itself, too.
+        "heard": (payments_per_s + load.told_per_s) * replicas,
     }
 
 
@@ -101,16 +120,21 @@ def fit(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
 
 
 def cross_validate(samples: Sequence[Sample]) -> list[dict[str, float]]:
-    """Predict each sample from costs that were found in all others alone."""
-    return [
-        predict(fit([other for other in samples if other is not sample]), sample.load) for sample in samples
-    ]
+    """Predict each sample from costs that were found with other numbers of replicas alone."""
+    sizes = {sample.load.replicas for sample in samples}
+    costs = {size: fit([other for other in samples if other.load.replicas != size]) for size in sizes}
+    return [predict(costs[sample.load.replicas], sample.load) for sample in samples]
+
+
+def with_totals(uses: Mapping[str, float]) -> dict[str, float]:
+    """Add what all of Postgres' processes use together."""
+    return {**uses, "postgres_cpu_ms": sum(value for name, value in uses.items() if name in KINDS)}
 
 
 def error(name: str, predicted: float, measured: float) -> float:
     """Tell how far a prediction is off, as a share of what was measured; 0 where it is negligible."""
     off = predicted - measured
-    if abs(off) <= RESOURCES[name].negligible:
+    if abs(off) <= JUDGED[name]:
         return 0.0
     return off / measured if measured else inf
 
@@ -129,10 +153,14 @@ def replicas_needed(costs: Costs, payments_per_s: float, share_max: float, repli
 def payments_per_s_max(commit_s: float, limits: BatchLimits | None = None) -> float:
     """Tell how many payments one replica's writer commits in a second, where each commit takes so long.
 
-    It commits one batch after the other. One that takes longer than a lease never helps.
+    It commits one batch after the other. While commits take longer than `BatchSize` aims at, batches shrink to the
+    least; one that takes longer than persistence waits is given up.
     """
     limits = limits or BatchLimits()
-    return 0.0 if commit_s >= LEASE_S else limits.items_max / ITEMS_PER_PAYMENT / commit_s
+    if commit_s >= WRITE_S_MAX:
+        return 0.0
+    items = limits.items_max if commit_s <= BatchSize.COMMIT_S_TARGET else BatchSize.ITEMS_MIN
+    return items / ITEMS_PER_PAYMENT / commit_s
 
 
 def page_images(rows: float, rows_per_page: float, inserts: float) -> float:
@@ -180,7 +208,7 @@ def _least_squares(rows: Sequence[Sequence[float]], wanted: Sequence[float]) -> 
     for column in range(size):
         free = [row for row in range(size) if row not in solved]
         pivot = max(free, key=lambda row: abs(matrix[row][column]))
-        if abs(matrix[pivot][column]) < 1e-9:
+        if abs(matrix[pivot][column]) < SINGULAR:
             matrix = [[0.0 if at == column else value for at, value in enumerate(row)] for row in matrix]
             matrix[column][column] = matrix[column][column] or 1.0
             continue

@@ -1,8 +1,8 @@
-"""Reads what a whole gateway has used so far: CPU of each part, and what Postgres, Redis and replicas count themselves."""
+"""Reads what a whole gateway has used so far: CPU of each part, and what Postgres, Redis and replicas count."""
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -26,41 +26,59 @@ ANSWER_S_MAX = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """All that was read at one moment."""
+class CpuReading:
+    """The CPU time of all parts at one moment."""
 
     at_s: float
-    replicas_cpu_ms: float
-    postgres_cpu_ms: Mapping[int, float]
+    replicas_ms: float
+    postgres_ms: Mapping[int, float]
     """By process."""
-    redis_cpu_ms: float
+    redis_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class CountReading:
+    """What the parts count themselves at one moment."""
+
+    at_s: float
     counts: Mapping[str, float]
 
 
-def read(deployment: Deployment) -> Reading:
-    """Read what everything has used and counted so far."""
+def read_cpu(deployment: Deployment) -> CpuReading:
+    """Read the CPU time that all parts have used so far."""
     usage, pids = deployment.usage(), deployment.pids()
-    postgres = {each: _cpu_ms(each) for pid in pids["postgres"] for each in process_tree(pid)}
-    redis_cpu_ms = sum(_cpu_ms(each) for pid in pids["redis"] for each in process_tree(pid))
-    at_s = time.monotonic()
-    batches = sum(_batches(port) for port in deployment.ports)
-    counts = {"batches": batches, **_postgres_counts(deployment), **_redis_counts(deployment.redis_url)}
-    return Reading(at_s, 1000 * usage["replicas"].cpu_s, postgres, redis_cpu_ms, counts)
+    postgres_ms = {each: read_cpu_ms(each) for pid in pids["postgres"] for each in process_tree(pid)}
+    redis_ms = sum(read_cpu_ms(each) for pid in pids["redis"] for each in process_tree(pid))
+    return CpuReading(time.monotonic(), 1000 * usage["replicas"].cpu_s, postgres_ms, redis_ms)
 
 
-def uses(before: Reading, after: Reading, kinds: Mapping[int, str]) -> dict[str, float]:
-    """Tell what was used in a second between two readings; `kinds` tells what Postgres' processes are for."""
-    seconds = after.at_s - before.at_s
-    by_kind = dict.fromkeys(("leases", "batches", "other"), 0.0)
-    for pid, cpu_ms in after.postgres_cpu_ms.items():
-        by_kind[kinds.get(pid, "other")] += cpu_ms - before.postgres_cpu_ms.get(pid, 0.0)
-    used = {
-        "replicas_cpu_ms": after.replicas_cpu_ms - before.replicas_cpu_ms,
-        **{f"postgres_{kind}_cpu_ms": cpu_ms for kind, cpu_ms in by_kind.items()},
-        "redis_cpu_ms": after.redis_cpu_ms - before.redis_cpu_ms,
-        **{name: count - before.counts[name] for name, count in after.counts.items()},
+def read_counts(deployment: Deployment) -> CountReading:
+    """Ask all parts what they have counted so far, which costs them some CPU."""
+    counts = {
+        "batches": sum(_batches(port) for port in deployment.ports),
+        **_postgres_counts(deployment),
+        **_redis_counts(deployment.redis_url),
     }
-    return {name: value / seconds for name, value in used.items()}
+    return CountReading(time.monotonic(), counts)
+
+
+def cpu_used(before: CpuReading, after: CpuReading, kinds: Mapping[int, str]) -> dict[str, float]:
+    """Tell the CPU time used in a second between two readings; `kinds` tells what Postgres' processes are for."""
+    by_kind = dict.fromkeys(("leases", "batches", "other"), 0.0)
+    for pid, cpu_ms in after.postgres_ms.items():
+        by_kind[kinds.get(pid, "other")] += cpu_ms - before.postgres_ms.get(pid, 0.0)
+    used_ms = {
+        "replicas_cpu_ms": after.replicas_ms - before.replicas_ms,
+        **{f"postgres_{kind}_cpu_ms": cpu_ms for kind, cpu_ms in by_kind.items()},
+        "redis_cpu_ms": after.redis_ms - before.redis_ms,
+    }
+    return {name: value / (after.at_s - before.at_s) for name, value in used_ms.items()}
+
+
+def counted(before: CountReading, after: CountReading) -> dict[str, float]:
+    """Tell what was counted in a second between two readings."""
+    seconds = after.at_s - before.at_s
+    return {name: (count - before.counts[name]) / seconds for name, count in after.counts.items()}
 
 
 def connection_kinds(database_url: str) -> dict[int, str]:
@@ -69,7 +87,8 @@ def connection_kinds(database_url: str) -> dict[int, str]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         for _ in range(LOOKS):
             rows = connection.execute(
-                "SELECT pid, query FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                "SELECT pid, query FROM pg_stat_activity"
+                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
             )
             for pid, query in rows:
                 statements.setdefault(pid, []).append(query)
@@ -77,7 +96,7 @@ def connection_kinds(database_url: str) -> dict[int, str]:
     return {pid: kind for pid, said in statements.items() if (kind := kind_of(said)) is not None}
 
 
-def kind_of(statements: Iterable[str]) -> str | None:
+def kind_of(statements: Sequence[str]) -> str | None:
     """Tell what a connection is for that executed these statements; None where it answers questions."""
     text = "\n".join(statements)
     return next((kind for kind, marks in KINDS.items() if any(mark in text for mark in marks)), None)
@@ -88,8 +107,11 @@ def cpu_ms_of(schedstats: Iterable[str]) -> float:
     return sum(int(each.split()[0]) for each in schedstats if each.strip()) / NS_PER_MS
 
 
-def _cpu_ms(pid: int) -> float:
-    """Read how long a process has run, which /proc/PID/stat tells in hundredths of a second alone."""
+def read_cpu_ms(pid: int | str) -> float:
+    """Read how long a process has run, which /proc/PID/stat tells in hundredths of a second alone; 0 where it is gone.
+
+    Threads that have ended are left out.
+    """
     found = []
     for task in (PROC / str(pid) / "task").glob("*/schedstat"):
         try:
