@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ TIMES = (1, 10, 100, 1000)
 SHARE_MAX = 0.6
 """Share of its core that a replica may use in the predictions."""
 REPLICAS_PREDICTED_MAX = 1000
+LOAD_MAX = 1.5
+"""Threads for each core. Where more compute at once, heartbeats and batches become fewer, and share their wake-ups."""
 PEER = "benchmark"
 
 
@@ -88,7 +91,17 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
             rounds = [[measure(deployment, load, given.seconds) for load in loads] for _ in range(given.rounds)]
             deployment.check_unchanged()
         samples += [mean(same) for same in zip(*rounds, strict=True)]
-    return conclude(samples)
+    return {"load_average": load_average(), **conclude(samples)}
+
+
+def load_average() -> float:
+    """Tell how many threads have computed, or waited for a core, over five minutes; warn where there are too many."""
+    average, cores = os.getloadavg()[1], len(os.sched_getaffinity(0))
+    if average > LOAD_MAX * cores:
+        print_error(
+            f"others compute too: {average:.1f} threads for {cores} cores; processes that wait for a core do less"
+        )
+    return round(average, 1)
 
 
 def mean(samples: Sequence[Sample]) -> Sample:
