@@ -53,7 +53,7 @@ TOLD_PER_S = 4000
 """Ids that replicas are told of by peers that are none, to find what hearing costs."""
 EVENT_PER_S = 603
 """Payments a second at the end of the event's final."""
-TIMES = (1, 10, 100, 1000)
+TIMES = (1, 10, 30, 50, 100, 1000)
 SHARE_MAX = 0.6
 """Share of its core that a replica may use in the predictions."""
 REPLICAS_PREDICTED_MAX = 1000

@@ -72,7 +72,7 @@ def test_a_model_that_holds_is_told_with_its_costs_and_predictions() -> None:
     assert figures["worst_errors"] == dict.fromkeys(JUDGED, 0.0)
     predictions = figures["predictions"]
     assert isinstance(predictions, dict)
-    assert list(predictions) == ["1x", "10x", "100x", "1000x"]
+    assert list(predictions) == ["1x", "10x", "30x", "50x", "100x", "1000x"]
     json.dumps(figures)
 
 
