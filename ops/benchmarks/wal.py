@@ -20,7 +20,7 @@ from ops.benchmarks.scaling_model import PAGE_BYTES, WITHIN, page_images
 
 NOW_MS = 1_752_582_896_700
 BATCH_PAYMENTS = 20
-RANDOM_INDEXES = ("payment_pkey", "settlement_pkey")
+RANDOM_INDEXES = ("payment_pkey", "settlement_1_pkey")
 """The indexes whose keys are the ids of payments, which fall anywhere."""
 QUIET = {"max_wal_size": "20GB", "checkpoint_timeout": "1h", "autovacuum": "off"}
 FILL = """

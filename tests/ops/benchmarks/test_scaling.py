@@ -47,7 +47,8 @@ def test_what_is_used_is_the_difference_of_two_readings_in_a_second() -> None:
 
 def test_connections_are_told_apart_by_what_they_execute() -> None:
     queries = {name: query.decode() for name, query in QUERIES.items()}
-    assert kind_of([queries["write_batch"]]) == "batches"
+    assert kind_of([queries["fence"]]) == kind_of([queries["write_claims"]]) == kind_of(["COMMIT"]) == "batches"
+    assert kind_of([queries["settle"]]) == "batches"
     assert kind_of([queries["others"], queries["adopt"]]) == "leases"
     assert kind_of([queries["beat"]]) == kind_of([queries["identity"]]) == "leases"
     assert kind_of([queries["watermarks"], "SELECT 1"]) != "leases"
