@@ -1,32 +1,20 @@
 """What each part of a gateway costs by the number of its replicas and the rate, and whether a model of it holds."""
 
 import argparse
-import asyncio
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from random import Random
 from statistics import fmean
-from uuid import UUID
 
-import uvloop
-
-from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.peer_channel import RedisPeerChannel
-from actors.domain.payment import Payment
-from actors.domain.peers import PeerNews
-from actors.gossip import EXCHANGE_S
-from ops import OpsError
 from ops.arguments import positive_count, positive_number
-from ops.benchmarks.clients import Clients
 from ops.benchmarks.deployment import Deployment
+from ops.benchmarks.scaling_loads import measure
 from ops.benchmarks.scaling_model import (
     JUDGED,
     RESOURCES,
     WITHIN,
     Costs,
-    Load,
+    GatewayLoad,
     Sample,
     cross_validate,
     error,
@@ -35,20 +23,10 @@ from ops.benchmarks.scaling_model import (
     replicas_needed,
     with_totals,
 )
-from ops.benchmarks.scaling_readings import (
-    CountReading,
-    CpuReading,
-    connection_kinds,
-    counted,
-    cpu_used,
-    read_counts,
-    read_cpu,
-)
 from ops.environment import ROOT
 from ops.foreground import print_error
 
 SETTLE_S = 4.0
-WARM_UP_S = 2.0
 TOLD_PER_S = 4000
 """Ids that replicas are told of by peers that are none, to find what hearing costs."""
 EVENT_PER_S = 603
@@ -59,7 +37,6 @@ SHARE_MAX = 0.6
 REPLICAS_PREDICTED_MAX = 1000
 LOAD_MAX = 1.5
 """Threads for each core. Where more compute at once, heartbeats and batches become fewer, and share their wake-ups."""
-PEER = "benchmark"
 
 
 def run(arguments: Sequence[str]) -> dict[str, object]:
@@ -86,12 +63,24 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     for replicas in given.replicas:
         with Deployment(ROOT, replicas=replicas) as deployment:
             time.sleep(SETTLE_S)
-            loads = [Load(replicas, 0), Load(replicas, 0, TOLD_PER_S), *(Load(replicas, rate) for rate in given.rates)]
+            loads = [
+                GatewayLoad(replicas, 0),
+                GatewayLoad(replicas, 0, TOLD_PER_S),
+                *(GatewayLoad(replicas, rate) for rate in given.rates),
+            ]
             # Loads take turns, since the machine is slower at some times than at others.
-            rounds = [[measure(deployment, load, given.seconds) for load in loads] for _ in range(given.rounds)]
+            rounds = [[_measure(deployment, load, given.seconds) for load in loads] for _ in range(given.rounds)]
             deployment.check_unchanged()
         samples += [mean(same) for same in zip(*rounds, strict=True)]
     return {"load_average": load_average(), **conclude(samples)}
+
+
+def _measure(deployment: Deployment, load: GatewayLoad, seconds: float) -> Sample:
+    """Measure one load, and tell people."""
+    sample = measure(deployment, load, seconds)
+    used = ", ".join(f"{name} {value:.1f}" for name, value in sample.uses.items())
+    print_error(f"{_named(sample.load)}: {used}")
+    return sample
 
 
 def load_average() -> float:
@@ -109,24 +98,7 @@ def mean(samples: Sequence[Sample]) -> Sample:
     load = samples[0].load
     rate = fmean(sample.load.payments_per_s for sample in samples)
     used = {name: fmean(sample.uses[name] for sample in samples) for name in samples[0].uses}
-    return Sample(Load(load.replicas, rate, load.told_per_s), used)
-
-
-def measure(deployment: Deployment, load: Load, seconds: float) -> Sample:
-    """Put a load on a gateway that runs, and read what it uses meanwhile.
-
-    Raises:
-        OpsError: a payment was not accepted.
-    """
-    observed = uvloop.run(_observe(deployment, load, seconds))
-    # Who offers payments may be late on a busy machine: what was offered counts.
-    load = Load(load.replicas, observed.payments_per_s, load.told_per_s)
-    used = {
-        **cpu_used(*observed.cpu, connection_kinds(deployment.database_url)),
-        **counted(*observed.counts),
-    }
-    print_error(f"{_named(load)}: " + ", ".join(f"{name} {value:.1f}" for name, value in used.items()))
-    return Sample(load, used)
+    return Sample(GatewayLoad(load.replicas, rate, load.told_per_s), used)
 
 
 def conclude(samples: Sequence[Sample]) -> dict[str, object]:
@@ -163,7 +135,7 @@ def outlook(costs: Costs, payments_per_s: float) -> dict[str, float | None]:
     replicas = replicas_needed(costs, payments_per_s, SHARE_MAX, REPLICAS_PREDICTED_MAX)
     if replicas is None:
         return {"payments_per_s": payments_per_s, "replicas": None}
-    used = predict(costs, Load(replicas, payments_per_s))
+    used = predict(costs, GatewayLoad(replicas, payments_per_s))
     postgres_ms = sum(cpu_ms for name, cpu_ms in used.items() if name.startswith("postgres_"))
     heard_ms = costs["replicas_cpu_ms"]["heard"] * payments_per_s
     return {
@@ -177,63 +149,6 @@ def outlook(costs: Costs, payments_per_s: float) -> dict[str, float | None]:
         "wal_mb_per_s": round(used["wal_bytes"] / 1e6, 2),
         "redis_sent_mb_per_s": round(used["redis_sent_bytes"] / 1e6, 2),
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Observed:
-    """What was read before and after a load."""
-
-    payments_per_s: float
-    cpu: tuple[CpuReading, CpuReading]
-    counts: tuple[CountReading, CountReading]
-
-
-async def _observe(deployment: Deployment, load: Load, seconds: float) -> _Observed:
-    clients = Clients(deployment.ports, seed=time.time_ns())
-    try:
-        await _offer(clients, deployment, load, WARM_UP_S)
-        # Asking for counts costs CPU, which is not to be measured.
-        counts = read_counts(deployment)
-        cpu = read_cpu(deployment)
-        payments = await _offer(clients, deployment, load, seconds)
-        later_cpu = read_cpu(deployment)
-        later_counts = read_counts(deployment)
-    finally:
-        await clients.close()
-    return _Observed(payments / (later_cpu.at_s - cpu.at_s), (cpu, later_cpu), (counts, later_counts))
-
-
-async def _offer(clients: Clients, deployment: Deployment, load: Load, seconds: float) -> int:
-    """Put a load on the gateway for some seconds, and tell how many payments it has accepted."""
-    if load.payments_per_s:
-        answers = await clients.offer(load.payments_per_s, round(load.payments_per_s * seconds))
-        if answers.failed:
-            raise OpsError(f"{answers.failed} of {answers.offered} payments were not accepted")
-        return len(answers.accepted)
-    if load.told_per_s:
-        await _tell(deployment.redis_url, load.told_per_s, seconds)
-    else:
-        await asyncio.sleep(seconds)
-    return 0
-
-
-async def _tell(redis_url: str, ids_per_s: float, seconds: float) -> None:
-    """Tell replicas of payments as another replica would."""
-    channel = RedisPeerChannel(redis_url, HostDirectory(), 0)
-    chance = Random()  # noqa: S311 - each run tells of others
-    began_s = time.monotonic()
-    try:
-        for number in range(round(seconds / EXCHANGE_S)):
-            await asyncio.sleep(max(0.0, began_s + number * EXCHANGE_S - time.monotonic()))
-            now_ms = round(time.time() * 1000)
-            told = (
-                Payment(UUID(int=chance.getrandbits(128), version=4), 1990, now_ms)
-                for _ in range(round(ids_per_s * EXCHANGE_S))
-            )
-            channel.tell(PeerNews(PEER, tuple(told)))
-        await asyncio.sleep(max(0.0, began_s + seconds - time.monotonic()))
-    finally:
-        channel.close()
 
 
 def _show(
@@ -253,7 +168,7 @@ def _show(
         print_error(f"{times}: {', '.join(f'{name} {value}' for name, value in figures.items())}")
 
 
-def _named(load: Load) -> str:
+def _named(load: GatewayLoad) -> str:
     told = f", {load.told_per_s:g} told" if load.told_per_s else ""
     return f"{load.replicas} replicas, {load.payments_per_s:.0f}/s{told}"
 

@@ -20,7 +20,7 @@ SINGULAR = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class GatewayLoad:
     """What a gateway has to do."""
 
     replicas: int
@@ -34,7 +34,7 @@ class Load:
 class Sample:
     """What was measured under one load: each resource's use in a second."""
 
-    load: Load
+    load: GatewayLoad
     uses: Mapping[str, float]
 
 
@@ -86,7 +86,7 @@ def batches_per_s(payments_per_s: float, limits: BatchLimits | None = None) -> f
     return max(min(items_per_s, 1 / spacing.spacing_s), items_per_s / limits.items_max)
 
 
-def drivers(load: Load) -> dict[str, float]:
+def drivers(load: GatewayLoad) -> dict[str, float]:
     """Give the numbers that uses are sums of, each in a second or as a count."""
     replicas, payments_per_s = load.replicas, load.payments_per_s
     of_each_per_s = payments_per_s / replicas
@@ -106,7 +106,7 @@ def drivers(load: Load) -> dict[str, float]:
     }
 
 
-def predict(costs: Costs, load: Load) -> dict[str, float]:
+def predict(costs: Costs, load: GatewayLoad) -> dict[str, float]:
     """Tell what a gateway uses in a second under a load."""
     numbers = drivers(load)
     return {
@@ -145,7 +145,7 @@ def replicas_needed(costs: Costs, payments_per_s: float, share_max: float, repli
     More replicas share the payments, but each hears of all of them, and looks at all others.
     """
     for replicas in range(1, replicas_max + 1):
-        if predict(costs, Load(replicas, payments_per_s))["replicas_cpu_ms"] <= 1000 * share_max * replicas:
+        if predict(costs, GatewayLoad(replicas, payments_per_s))["replicas_cpu_ms"] <= 1000 * share_max * replicas:
             return replicas
     return None
 

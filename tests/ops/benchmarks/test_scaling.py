@@ -8,7 +8,7 @@ import pytest
 from actors.adapters.postgres.queries import QUERIES
 from ops.benchmarks import __main__ as bench
 from ops.benchmarks import scaling
-from ops.benchmarks.scaling_model import JUDGED, RESOURCES, Load, Sample, predict
+from ops.benchmarks.scaling_model import JUDGED, RESOURCES, GatewayLoad, Sample, predict
 from ops.benchmarks.scaling_readings import (
     CountReading,
     CpuReading,
@@ -24,7 +24,7 @@ COSTS = {
     name: {driver: 1.0 + number for number, driver in enumerate(resource.drivers)}
     for name, resource in RESOURCES.items()
 }
-LOADS = [Load(replicas, rate) for replicas in (1, 3, 10) for rate in (0, 24, 60, 240)]
+LOADS = [GatewayLoad(replicas, rate) for replicas in (1, 3, 10) for rate in (0, 24, 60, 240)]
 
 
 def test_what_is_used_is_the_difference_of_two_readings_in_a_second() -> None:
@@ -85,8 +85,8 @@ def test_one_that_does_not_hold_at_one_size_misses_its_target() -> None:
 
 
 def test_the_mean_of_measurements_of_one_load_counts() -> None:
-    rounds = [Sample(Load(1, 24), {"a": 1.0}), Sample(Load(1, 20), {"a": 4.0})]
-    assert scaling.mean(rounds) == Sample(Load(1, 22), {"a": 2.5})
+    rounds = [Sample(GatewayLoad(1, 24), {"a": 1.0}), Sample(GatewayLoad(1, 20), {"a": 4.0})]
+    assert scaling.mean(rounds) == Sample(GatewayLoad(1, 22), {"a": 2.5})
 
 
 @pytest.mark.parametrize(

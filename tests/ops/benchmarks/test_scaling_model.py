@@ -6,7 +6,7 @@ from actors.domain.batching import BatchLimits
 from ops.benchmarks.scaling_model import (
     JUDGED,
     RESOURCES,
-    Load,
+    GatewayLoad,
     Sample,
     batches_per_s,
     cross_validate,
@@ -21,7 +21,7 @@ from ops.benchmarks.scaling_model import (
 )
 
 LOADS = [
-    Load(replicas, rate, told)
+    GatewayLoad(replicas, rate, told)
     for replicas in (1, 3, 10)
     for rate, told in ((0, 0), (0, 4000), (24, 0), (60, 0), (240, 0))
 ]
@@ -54,7 +54,7 @@ def test_a_size_that_behaves_otherwise_is_found_out() -> None:
     (at_ten, *_) = [
         error("replicas_cpu_ms", predicted["replicas_cpu_ms"], sample.uses["replicas_cpu_ms"])
         for sample, predicted in zip(samples, cross_validate(samples), strict=True)
-        if sample.load == Load(10, 240)
+        if sample.load == GatewayLoad(10, 240)
     ]
     assert at_ten == pytest.approx(-1 / 3)
 
@@ -85,7 +85,7 @@ def test_batches_are_spaced_as_persistence_spaces_them(payments_per_s: float, ba
 
 
 def test_a_replica_hears_of_all_payments_its_own_included() -> None:
-    numbers = drivers(Load(10, 60, told_per_s=100))
+    numbers = drivers(GatewayLoad(10, 60, told_per_s=100))
     assert numbers["heard"] == 10 * 160
     assert numbers["pairs"] == 90
     assert numbers["tellings"] == 10 * 4 + 4
@@ -112,7 +112,7 @@ def test_replicas_are_added_until_each_has_room() -> None:
     needed = replicas_needed(costs, 6000, 0.6)
     assert needed is not None
     for replicas, has_room in ((needed, True), (needed - 1, False)):
-        used_ms = predict(costs, Load(replicas, 6000))["replicas_cpu_ms"]
+        used_ms = predict(costs, GatewayLoad(replicas, 6000))["replicas_cpu_ms"]
         assert (used_ms <= 600 * replicas) is has_room
 
 
