@@ -55,6 +55,7 @@ PURGE_REST_S_MAX = 5.0
 """How long a purge waits for the same; all replicas wait at once, and the purge's client waits `PURGE_S_MAX`."""
 START_STEP_S = 0.2
 NOT_AT_WORK = "the gateway is starting, purging or stopping"
+LAME_DUCK = "lame duck: it was told to end, and serves on for a while"
 TELL_S = 60.0
 """Time between two lines of the log about a journal that another process holds."""
 JOURNAL_RETRY_S = 2.0
@@ -64,12 +65,22 @@ JOURNAL_RETRY_S = 2.0
 class Replica:
     """The life of one replica, from its start to its drain."""
 
-    def __init__(self, system: System, end_process: Callable[[str], None], accept_s_max: float = ACCEPT_S_MAX) -> None:
-        """`end_process` is called with the reason when this process can no longer do its work."""
+    def __init__(
+        self,
+        system: System,
+        end_process: Callable[[str], None],
+        accept_s_max: float = ACCEPT_S_MAX,
+        is_lame_duck: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`end_process` is called with the reason when this process can no longer do its work.
+
+        `is_lame_duck` tells whether it will end soon, and works as always until then.
+        """
         self._system = system
         self._parts = system.parts
         self._end_process = end_process
         self._accept_s_max = accept_s_max
+        self._is_lame_duck = is_lame_duck
         self._arbiter = Arbiter(self._parts.payments, system.intake, self._parts.runtime)
         self._journal: OwnedJournal | None = None
         self._journal_trouble: str | None = None
@@ -364,7 +375,7 @@ class Replica:
 
     def readiness(self) -> Readiness:
         """Ask every part how it is."""
-        obstacle = "draining" if self._draining else self._own_name.trouble
+        obstacle = "draining" if self._draining else LAME_DUCK if self._is_lame_duck() else self._own_name.trouble
         if obstacle is None and not self._at_work.is_set():
             obstacle = self._journal_trouble if self._journal is None and self._journal_trouble else NOT_AT_WORK
         return check_readiness(self._system, self._journal, self._supervisor, self.stats, obstacle)

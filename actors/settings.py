@@ -128,6 +128,15 @@ def bind_addresses(environment: Mapping[str, str]) -> list[str]:
     return addresses
 
 
+def lame_duck_s(environment: Mapping[str, str]) -> float:
+    """Read from `LAME_DUCK_MS` how long a replica serves on after SIGTERM.
+
+    Raises:
+        SettingsError: it is malformed.
+    """
+    return _int(environment, "LAME_DUCK_MS", 0, least=0) / 1000
+
+
 def _admin_token(value: str) -> str:
     is_good = len(value) >= ADMIN_TOKEN_CHARS_MIN and re.fullmatch(r"[!-~]+", value)
     if value and not is_good:

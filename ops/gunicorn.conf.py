@@ -20,7 +20,8 @@ from gunicorn.workers.base import Worker  # noqa: E402
 from actors.errors import SettingsError  # noqa: E402
 from actors.log_lines import configure, tell  # noqa: E402
 from actors.log_settings import LogFormat, LogSettings  # noqa: E402
-from actors.settings import bind_addresses  # noqa: E402
+from actors.settings import bind_addresses, lame_duck_s  # noqa: E402
+from gateway.server.lame_duck import LAME_DUCK  # noqa: E402
 
 OLDEST_AFTER = 100
 """After how many collections of the middle generation the oldest one is collected as well. That takes up to 60 ms, in
@@ -62,6 +63,7 @@ configure(LogSettings("", LogFormat.AUTO, "INFO", access=False), os.environ)
 try:
     configure(LogSettings.from_environment(os.environ), os.environ)
     bind = _addresses(bind_addresses(os.environ))
+    LAME_DUCK_S = lame_duck_s(os.environ)
 except SettingsError as error:
     _refuse(str(error))
 reuse_port = True
@@ -69,13 +71,19 @@ worker_class = "gateway.server.worker.GatewayWorker"
 workers = 1
 worker_connections = _connections_max(os.environ.get("CONNECTIONS_MAX", "1000"))
 keepalive = 75
-graceful_timeout = 10  # for the last requests (gateway/server/worker.py), then for the actors (actors/replica.py)
+graceful_timeout = 10  # for the last requests (gateway/server/worker.py), then for the actors; a lame duck comes before
 timeout = 30
 control_socket_disable = True
 logger_class = "gateway.server.gunicorn_log.GatewayLogger"
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+
+
+def when_ready(server: Arbiter) -> None:
+    """Let SIGTERM begin a lame duck, where there is one."""
+    if LAME_DUCK_S:
+        LAME_DUCK.put_off_end(server, LAME_DUCK_S)
 
 
 def pre_exec(server: Arbiter) -> None:

@@ -14,7 +14,7 @@ from actors.domain.patience import Patience
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Routes
 from actors.log_settings import LogSettings
-from actors.settings import DEFAULT_PROCESSORS, Settings, bind_addresses, host_name
+from actors.settings import DEFAULT_PROCESSORS, Settings, bind_addresses, host_name, lame_duck_s
 from actors.trace_settings import exports_traces
 from gateway.problem_types import ProblemType
 from ops.stack.settings import parse_stack_options
@@ -134,6 +134,7 @@ def test_the_settings_are_those_that_the_code_reads() -> None:
     LogSettings.from_environment(environment)
     exports_traces(environment)
     bind_addresses(environment)
+    lame_duck_s(environment)
     parse_stack_options([], environment)
     assert set(documented_settings()) == environment.names.union(variables_read_directly())
 

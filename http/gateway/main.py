@@ -22,6 +22,7 @@ from gateway.app import create_app
 from gateway.payments import ACCEPTED
 from gateway.sampled_histogram import BOUNDS_S, SampledHistogram
 from gateway.server.admission import ClientLevels
+from gateway.server.lame_duck import LAME_DUCK
 from gateway.traced_app import TracedApp
 
 logger = get_logger(__name__)
@@ -63,7 +64,7 @@ def application(make_parts: Callable[[Settings], Parts] = production_parts) -> W
         parts = replace(parts, clients=tracing.clients(parts.clients))
         _tracings.append(tracing)
     system = System(settings, parts)
-    replica = Replica(system, _end_process)
+    replica = Replica(system, _end_process, is_lame_duck=lambda: LAME_DUCK.has_begun)
     answers, acceptance = Counter[str](), SampledHistogram()
     monitor = Monitor(
         name=settings.replica,

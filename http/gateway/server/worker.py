@@ -27,6 +27,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from gateway.server.admission import ClientAdmission
 from gateway.server.connection import RECV_BYTES, Address, Connection, ListenerAddress, Phase, connection_environ
 from gateway.server.fast_path import fast_path_fits, head_limits
+from gateway.server.lame_duck import LAME_DUCK
 from gateway.server.listening import start_server
 from gateway.server.refusals import refusal, status_of
 from gateway.server.request_head import PLAIN_HEAD_BEGUN, HeadParser, PlainHead
@@ -200,7 +201,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     ) -> bool:
         """Let the app answer; returns whether the connection can serve another request.
 
-        When the worker stops, requests that came in one go (`more`) are still answered together.
+        When the worker stops or is a lame duck, requests that came in one go (`more`) are still answered together.
         """
         connection.deadline = inf
         connection.phase = Phase.ANSWERING
@@ -215,7 +216,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         began_s = time.monotonic() if self._tells_all else 0.0
         try:
             body = self.wsgi(environ, response.start_response)
-            if connection.is_cut or not (self.alive or more):
+            if connection.is_cut or not (more or (self.alive and not LAME_DUCK.has_begun)):
                 response.force_close()
             try:
                 response.send(body)

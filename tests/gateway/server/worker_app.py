@@ -114,7 +114,8 @@ def count(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 
 ROUTES = {
-    f"/{app.__name__}": app for app in (unmeasured, written, short, nothing, refuse, split, fail, leave, hold, count)
+    f"/{app.__name__}": app
+    for app in (unmeasured, written, short, nothing, refuse, split, fail, leave, hold, pid, count)
 }
 ROUTES |= {"/pieces": pieces, "/fail_midway": fail_midway}
 
