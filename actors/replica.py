@@ -42,10 +42,8 @@ ASK_S_MAX = 1.0
 ORDER_S_MAX = 1.0
 """How long an operator waits until all living replicas say that they hold the order."""
 ORDER_STEP_S = 0.05
-SETTLE_S_MAX = 1.0
-"""How long a stop waits for accepted payments to be settled as usual, before it stops charging."""
 DRAIN_S_MAX = 2.0
-"""How long a stop then waits for the ends of charges and for their commits."""
+"""How long a stop, when what it lets be settled is settled or has to stay, waits for the ends of charges and for their commits."""
 LEAVE_S_MAX = 1.0
 """How long a stop then waits until the lease is given up."""
 DRAIN_STOP_S_MAX = 1.0
@@ -71,16 +69,19 @@ class Replica:
         end_process: Callable[[str], None],
         accept_s_max: float = ACCEPT_S_MAX,
         is_lame_duck: Callable[[], bool] = lambda: False,
+        settle_s_max: float = 1.0,
     ) -> None:
         """`end_process` is called with the reason when this process can no longer do its work.
 
-        `is_lame_duck` tells whether it will end soon, and works as always until then.
+        `is_lame_duck` tells whether it will end soon, and works as always until then. At its end it lets accepted
+        payments be settled as usual for `settle_s_max` at most.
         """
         self._system = system
         self._parts = system.parts
         self._end_process = end_process
         self._accept_s_max = accept_s_max
         self._is_lame_duck = is_lame_duck
+        self._settle_s_max = settle_s_max
         self._arbiter = Arbiter(self._parts.payments, system.intake, self._parts.runtime)
         self._journal: OwnedJournal | None = None
         self._journal_trouble: str | None = None
@@ -239,13 +240,16 @@ class Replica:
     def _settle(self) -> None:
         """Let accepted payments be settled as usual, for a while: what is left then waits for another replica."""
         system, runtime = self._system, self._parts.runtime
-        deadline_s = runtime.now_s() + SETTLE_S_MAX
+        deadline_s = runtime.now_s() + self._settle_s_max
         ask = self._asker(deadline_s)
+        waiting = 0
         with contextlib.suppress(GatewayUnavailableError):
             while runtime.now_s() < deadline_s and (
-                ask(system.intake, GetWaiting()) or ask(system.router, GetDrivenCount())
+                (waiting := ask(system.intake, GetWaiting())) or ask(system.router, GetDrivenCount())
             ):
                 runtime.sleep(DRAIN_STEP_S)
+        if waiting:
+            logger.warning("payments stay in the journal of this replica", payments=waiting)
 
     def _asker(self, deadline_s: float) -> Callable[[Recipient, object], Any]:
         """Make what asks actors, and waits for no answer beyond the deadline or `ASK_S_MAX`."""

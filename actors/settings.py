@@ -61,6 +61,8 @@ class Settings:
     """A processor whose calls take at least this long is not used while another one works."""
     currencies: PostedCurrencies = ALL_CURRENCIES
     """Which currencies clients may pay in."""
+    settle_s: float = 1.0
+    """How long a replica that ends lets accepted payments be settled as usual, before it stops charging."""
     allow_resolve: bool = True
     """Whether an operator may resolve payments over HTTP from this machine, without a token."""
     admin_token: str = field(default="", repr=False)
@@ -95,6 +97,7 @@ class Settings:
             outage_backlog_s=_int(environment, "OUTAGE_BACKLOG_MS", 1_000, least=0) / 1000,
             slow_s=_int(environment, "SLOW_MS", 1_500) / 1000,
             currencies=posted_currencies(environment.get("CURRENCY", BRL), processors),
+            settle_s=settle_s(environment),
             allow_resolve=_flag(environment, "ALLOW_RESOLVE", default="1"),
             admin_token=_admin_token(environment.get("ADMIN_TOKEN", "")),
             controls_url=environment.get("CONTROLS_URL", ""),
@@ -135,6 +138,15 @@ def lame_duck_s(environment: Mapping[str, str]) -> float:
         SettingsError: it is malformed.
     """
     return _int(environment, "LAME_DUCK_MS", 0, least=0) / 1000
+
+
+def settle_s(environment: Mapping[str, str]) -> float:
+    """Read from `SETTLE_MS` how long a replica that ends lets accepted payments be settled as usual.
+
+    Raises:
+        SettingsError: it is malformed.
+    """
+    return _int(environment, "SETTLE_MS", 1_000, least=0) / 1000
 
 
 def _admin_token(value: str) -> str:

@@ -6,6 +6,7 @@ monkey.patch_all()
 
 import gc  # noqa: E402  # nothing may be imported before the patching
 import logging  # noqa: E402
+import math  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
 import signal  # noqa: E402
@@ -20,12 +21,15 @@ from gunicorn.workers.base import Worker  # noqa: E402
 from actors.errors import SettingsError  # noqa: E402
 from actors.log_lines import configure, tell  # noqa: E402
 from actors.log_settings import LogFormat, LogSettings  # noqa: E402
-from actors.settings import bind_addresses, lame_duck_s  # noqa: E402
+from actors.settings import bind_addresses, lame_duck_s, settle_s  # noqa: E402
 from gateway.server.lame_duck import LAME_DUCK  # noqa: E402
 
 OLDEST_AFTER = 100
 """After how many collections of the middle generation the oldest one is collected as well. That takes up to 60 ms, in
 which nobody is answered, and frees next to nothing: what is garbage here dies young."""
+END_S_MAX = 9
+"""How long the end may take beside a lame duck and `SETTLE_MS`: the last requests (gateway/server/worker.py), then the
+actors (actors/replica.py)."""
 FILES_BESIDE_CLIENTS = 1024
 """Descriptors for processors, Postgres, Redis, the journal and the process itself."""
 
@@ -64,6 +68,7 @@ try:
     configure(LogSettings.from_environment(os.environ), os.environ)
     bind = _addresses(bind_addresses(os.environ))
     LAME_DUCK_S = lame_duck_s(os.environ)
+    graceful_timeout = END_S_MAX + math.ceil(settle_s(os.environ))
 except SettingsError as error:
     _refuse(str(error))
 reuse_port = True
@@ -71,7 +76,6 @@ worker_class = "gateway.server.worker.GatewayWorker"
 workers = 1
 worker_connections = _connections_max(os.environ.get("CONNECTIONS_MAX", "1000"))
 keepalive = 75
-graceful_timeout = 10  # for the last requests (gateway/server/worker.py), then for the actors; a lame duck comes before
 timeout = 30
 control_socket_disable = True
 logger_class = "gateway.server.gunicorn_log.GatewayLogger"

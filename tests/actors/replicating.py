@@ -27,6 +27,8 @@ AT_REST: Mapping[str, Mapping[type, object]] = {
 }
 ACTORS = ["persistence", "router", "default", "fallback", "intake", "gossip", "lease", "health"]
 """In the order of their start."""
+SETTLE_S_MAX = 7.0
+"""How long its end lets payments be settled."""
 STATS = RouterStats(unsettled={"held": 3}, unresolved=0, decisions={})
 STATUS = ProcessorStatus(
     charges=True,
@@ -57,7 +59,7 @@ class Process:
         self.system.answer("router", {GetRouterStats: STATS})
         self.ends: list[str] = []
         """Reasons for which the process was to end."""
-        self.replica = Replica(self.system, self.ends.append, accept_s_max)
+        self.replica = Replica(self.system, self.ends.append, accept_s_max, settle_s_max=SETTLE_S_MAX)
 
     def open_journal(self, last_purge: LastPurge) -> OwnedJournal:
         if self.journal_errors:

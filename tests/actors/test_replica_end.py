@@ -21,7 +21,7 @@ from ops.simulation.purges import MemoryPurge
 from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence
 from tests.actors.fakes import READING, payment
-from tests.actors.replicating import ACTORS, AT_REST, STATS, Process
+from tests.actors.replicating import ACTORS, AT_REST, SETTLE_S_MAX, STATS, Process
 
 UNDER_WAY = Watermarks(1_750_000_000_000, NEVER_MS)
 """What a processor's actor tells while a charge is under way."""
@@ -202,6 +202,15 @@ def test_a_drain_lets_what_was_accepted_be_settled_first(name: str, question: ty
     asked = [message for _, message in process.system.log]
     assert asked.count(question()) == 3
     assert asked.index(Drain()) > len(asked) - 1 - asked[::-1].index(question())
+
+
+def test_what_is_not_settled_in_time_stays_in_the_journal() -> None:
+    process = Process().started()
+    process.system.answer("intake", {GetWaiting: 2})
+    started_s = process.runtime.now_s()
+    process.replica.drain()
+    assert process.runtime.now_s() - started_s == pytest.approx(SETTLE_S_MAX, abs=2 * DRAIN_STEP_S)
+    assert process.told(Leave) == [("lease", Leave())]
 
 
 def test_a_drain_that_never_comes_to_rest_gives_up_the_lease_all_the_same() -> None:
