@@ -43,7 +43,7 @@ ORDER_S_MAX = 1.0
 """How long an operator waits until all living replicas say that they hold the order."""
 ORDER_STEP_S = 0.05
 DRAIN_S_MAX = 2.0
-"""How long a stop, when what it lets be settled is settled or has to stay, waits for the ends of charges and for their commits."""
+"""How long a stop waits for the ends of charges and for their commits, once it lets nothing more be charged."""
 LEAVE_S_MAX = 1.0
 """How long a stop then waits until the lease is given up."""
 DRAIN_STOP_S_MAX = 1.0

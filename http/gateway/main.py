@@ -64,9 +64,7 @@ def application(make_parts: Callable[[Settings], Parts] = production_parts) -> W
         parts = replace(parts, clients=tracing.clients(parts.clients))
         _tracings.append(tracing)
     system = System(settings, parts)
-    replica = Replica(
-        system, _end_process, is_lame_duck=lambda: LAME_DUCK.has_begun, settle_s_max=settings.settle_s
-    )
+    replica = Replica(system, _end_process, is_lame_duck=lambda: LAME_DUCK.has_begun, settle_s_max=settings.settle_s)
     answers, acceptance = Counter[str](), SampledHistogram()
     monitor = Monitor(
         name=settings.replica,
