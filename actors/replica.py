@@ -207,6 +207,8 @@ class Replica:
                     logger.warning("an actor did not stop in time", actor=name)
         finally:
             if self._journal is not None:
+                if self._journal.held:
+                    logger.warning("payments stay in the journal of this replica", payments=self._journal.held)
                 self._journal.close()
             self._system.close()
 
@@ -242,14 +244,11 @@ class Replica:
         system, runtime = self._system, self._parts.runtime
         deadline_s = runtime.now_s() + self._settle_s_max
         ask = self._asker(deadline_s)
-        waiting = 0
         with contextlib.suppress(GatewayUnavailableError):
             while runtime.now_s() < deadline_s and (
-                (waiting := ask(system.intake, GetWaiting())) or ask(system.router, GetDrivenCount())
+                ask(system.intake, GetWaiting()) or ask(system.router, GetDrivenCount())
             ):
                 runtime.sleep(DRAIN_STEP_S)
-        if waiting:
-            logger.warning("payments stay in the journal of this replica", payments=waiting)
 
     def _asker(self, deadline_s: float) -> Callable[[Recipient, object], Any]:
         """Make what asks actors, and waits for no answer beyond the deadline or `ASK_S_MAX`."""

@@ -1,15 +1,18 @@
-"""A replica that is told to end takes payments for a while, unready, and then ends in good order."""
+"""A replica that is told to end may take payments for a while, charges what waits, and ends in good order."""
 
 import json
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import psycopg
+import pytest
 
 from actors.replica import LAME_DUCK
-from ops.chaostest.client import open_connection
+from ops.chaostest.client import NoAnswerError, administer, open_connection
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.services import ReplicaProcess
 from tests.end_to_end.cluster import WAIT_S_MAX, Cluster, get, post_payment, running_cluster, wait_until
@@ -47,6 +50,29 @@ def has_left(cluster: Cluster, name: str) -> bool:
     return row is not None and bool(row[0])
 
 
+def refuse(cluster: Cluster, *, refuse: bool) -> None:
+    """Let all processors refuse connections, or take them again."""
+    for simulator in cluster.stack.simulators:
+        administer(simulator.admin_url, "PUT", "/admin/faults", json.dumps({"refuse": refuse}).encode())
+
+
+def is_closed(url: str) -> bool:
+    """Tell whether a replica takes no connections any more."""
+    with suppress(NoAnswerError):
+        get(f"{url}/livez")
+        return False
+    return True
+
+
+def end_at_once(replicas: Sequence[ReplicaProcess]) -> None:
+    """End replicas that would be lame ducks for ever."""
+    for replica in replicas:
+        replica.terminate()
+    for replica in replicas:
+        wait_until(partial(is_unready, replica.url))
+        replica.stop()
+
+
 def test_a_lame_duck_takes_every_payment_and_gives_up_its_lease_at_the_end(tmp_path: Path) -> None:
     with running_cluster(tmp_path, LAME_DUCK_MS=FOR_EVER_MS) as cluster:
         replicas = [cluster.stack.replica(number) for number in (1, 2, 3)]
@@ -71,10 +97,20 @@ def test_a_lame_duck_takes_every_payment_and_gives_up_its_lease_at_the_end(tmp_p
         assert len(cluster.charged_ids()) == 2 * PAYMENTS
 
 
-def end_at_once(replicas: Sequence[ReplicaProcess]) -> None:
-    """End replicas that would be lame ducks for ever."""
-    for replica in replicas:
+@pytest.mark.parametrize(("settle_ms", "is_settled"), [(FOR_EVER_MS, True), ("0", False)])
+def test_a_replica_that_ends_charges_what_waits_in_its_journal_as_long_as_it_may(
+    tmp_path: Path, settle_ms: str, *, is_settled: bool
+) -> None:
+    with running_cluster(tmp_path, SETTLE_MS=settle_ms) as cluster:
+        replica = cluster.stack.replica(1)
+        refuse(cluster, refuse=True)
+        post_on_new_connections(replica.url, 1)
         replica.terminate()
-    for replica in replicas:
-        wait_until(partial(is_unready, replica.url))
-        replica.stop()
+        wait_until(partial(is_closed, replica.url))
+        if is_settled:
+            refuse(cluster, refuse=False)
+        wait_until(lambda: replica.exit_status == 0)
+        stays = re.search(r'"payments stay in the journal of this replica".*"payments":(\d+)', replica.output())
+        assert (stays is None) == is_settled
+        if is_settled:
+            assert len(cluster.charged_ids()) == cluster.settled() == PAYMENTS

@@ -240,4 +240,4 @@ def test_the_backlog_is_told_while_a_processor_works_and_unknown_while_none_does
 def quantity(text: str) -> int:
     """Read a quantity of bytes as Kubernetes writes it."""
     number, unit = text[:-2], text[-2:]
-    return int(number) * 1024 ** {"Ki": 1, "Mi": 2, "Gi": 3}[unit]
+    return int(number) << {"Ki": 10, "Mi": 20, "Gi": 30}[unit]
