@@ -86,8 +86,7 @@ loglevel = "warning"
 
 def when_ready(server: Arbiter) -> None:
     """Let SIGTERM begin a lame duck, where there is one."""
-    if LAME_DUCK_S:
-        LAME_DUCK.put_off_end(server, LAME_DUCK_S)
+    LAME_DUCK.put_off_end(server, LAME_DUCK_S)
 
 
 def pre_exec(server: Arbiter) -> None:

@@ -1,6 +1,7 @@
 """The lame duck: a replica that is told to end serves on, until whoever sends it clients has heard of that."""
 
 import mmap
+import os
 import signal
 from types import FrameType
 
@@ -26,16 +27,20 @@ class LameDuck:
     def put_off_end(self, arbiter: Arbiter, lame_duck_s: float) -> None:
         """Let SIGTERM begin the lame duck; the end begins after `lame_duck_s`, or at once with another SIGTERM.
 
-        SIGINT and SIGQUIT end gunicorn as always.
+        Where it takes 0 s there is none. SIGINT and SIGQUIT end gunicorn as always.
         """
+        master = os.getpid()
 
         def terminate(number: int, frame: FrameType | None) -> None:
-            if self.has_begun:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                arbiter.signal(number, frame)
-            else:
+            if os.getpid() != master:
+                # A worker that has just been forked, and has no handlers of its own yet: the master waits for its end.
+                os._exit(0)
+            if lame_duck_s and not self.has_begun:
                 self._shared[0] = _BEGUN
                 signal.setitimer(signal.ITIMER_REAL, lame_duck_s)
+            else:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                arbiter.signal(number, frame)
 
         def end(_number: int, frame: FrameType | None) -> None:
             arbiter.signal(signal.SIGTERM, frame)

@@ -18,12 +18,25 @@ def when_ready(server):
 """
 FOR_EVER = CONFIG.format(lame_duck_s=3600)
 NEWCOMERS = 20
+JUST_FORKED = """
+import time
+
+
+def post_fork(server, worker):
+    server.log.info("forked")
+    time.sleep(3600)
+
+
+graceful_timeout = 3600
+"""
 
 
 def become_lame_duck(server: Server) -> None:
     """Tell the master to end, and wait until its worker knows."""
-    server.process.terminate()
     with server.connect() as client:
+        # Who is answered has a worker that is at work.
+        assert client.get("/tell").headers["connection"] == "keep-alive"
+        server.process.terminate()
         while client.get("/tell").headers["connection"] == "keep-alive":
             pass
 
@@ -65,6 +78,14 @@ def test_another_signal_ends_it_at_once(tmp_path: Path, number: signal.Signals) 
 
 def test_it_ends_by_itself(tmp_path: Path) -> None:
     with serving(tmp_path, FAST, more=CONFIG.format(lame_duck_s=0.1)) as server:
+        ask_once(server)
+        server.process.terminate()
+        assert server.process.wait(DEADLINE_S) == 0
+
+
+def test_a_worker_that_was_just_forked_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with serving(tmp_path, FAST, more=CONFIG.format(lame_duck_s=0) + JUST_FORKED) as server:
+        server.wait_for_log("forked")
         server.process.terminate()
         assert server.process.wait(DEADLINE_S) == 0
 
