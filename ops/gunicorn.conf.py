@@ -23,6 +23,7 @@ from actors.log_lines import configure, tell  # noqa: E402
 from actors.log_settings import LogFormat, LogSettings  # noqa: E402
 from actors.settings import bind_addresses, lame_duck_s, settle_s  # noqa: E402
 from gateway.server.lame_duck import LAME_DUCK  # noqa: E402
+from gateway.server.succession import SUCCESSION  # noqa: E402
 
 OLDEST_AFTER = 100
 """After how many collections of the middle generation the oldest one is collected as well. That takes up to 60 ms, in
@@ -99,6 +100,12 @@ def pre_fork(_server: object, _worker: Worker) -> None:
     """Keep what the master has made out of garbage collection, which would write to pages that the worker shares."""
     gc.collect()
     gc.freeze()
+    SUCCESSION.begin()
+
+
+def post_fork(_server: object, _worker: Worker) -> None:
+    """Let the worker that this one replaces, after SIGHUP, know that it listens."""
+    SUCCESSION.end()
 
 
 def post_worker_init(worker: Worker) -> None:

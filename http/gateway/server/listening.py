@@ -1,13 +1,14 @@
-"""Accepts the connections of a listener."""
+"""Accepts the connections of listeners."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from gateway.server.connection import Address, ListenerAddress
+from gateway.server.succession import SUCCESSION
 
 _SOCKET_BUFFER_BYTES = 32 * 1024
 """What the kernel is asked to keep for one client in each direction; it would grow to megabytes otherwise."""
@@ -23,3 +24,14 @@ def start_server(
     server = StreamServer(listener, handle=partial(handle, ListenerAddress(listener.getsockname()[:2])), spawn=pool)
     server.start()
     return server
+
+
+def stop_servers(servers: Iterable[StreamServer]) -> None:
+    """Accept what has come, and close the listeners; a worker that is replaced does so once the new one listens."""
+    SUCCESSION.wait()
+    for server in servers:
+        # Closing the listener would reset the connections that wait to be accepted.
+        server.stop_accepting()
+        while not server.full() and (accepted := server.do_read()):
+            server.do_handle(*accepted)
+        server.close()

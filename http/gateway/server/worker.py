@@ -28,7 +28,7 @@ from gateway.server.admission import ClientAdmission
 from gateway.server.connection import RECV_BYTES, Address, Connection, ListenerAddress, Phase, connection_environ
 from gateway.server.fast_path import fast_path_fits, head_limits
 from gateway.server.lame_duck import LAME_DUCK
-from gateway.server.listening import start_server
+from gateway.server.listening import start_server, stop_servers
 from gateway.server.refusals import refusal, status_of
 from gateway.server.request_head import PLAIN_HEAD_BEGUN, HeadParser, PlainHead
 from gateway.server.response import PlainResponse
@@ -91,12 +91,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             self.admission.sweep(time.monotonic())
             self._requests.check()
             self._stopping.wait(_SWEEP_INTERVAL_S)
-        for server in servers:
-            # Closing the listener would reset the connections that wait to be accepted.
-            server.stop_accepting()
-            while not server.full() and (accepted := server.do_read()):
-                server.do_handle(*accepted)
-            server.close()
+        stop_servers(servers)
         self._finish()
 
     def handle(self, listener: socket.socket | ListenerAddress, client: socket.socket, addr: Address) -> None:

@@ -7,9 +7,49 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.gateway.server.serving import DEADLINE_S, FAST, Server, serving
+from ops.stack.ports import reserve_ports
+from tests.gateway.server.serving import DEADLINE_S, FAST, Answer, Server, serving
 
 CLIENTS = 20
+SLOW_TO_LISTEN = """
+import os
+import time
+
+from gunicorn import sock
+
+from gateway.server import succession
+
+bind = "127.0.0.1:{port}"
+reuse_port = True
+timeout = graceful_timeout = succession.SUCCESSOR_S_MAX = 3600
+master = os.getpid()
+sock.original = getattr(sock, "original", sock.create_sockets)  # SIGHUP runs this again.
+
+
+def listen_when_told(config, log, fds=None):
+    log.info("about to listen")
+    # Until a test's file says so, or the master is gone.
+    while os.getppid() == master and not os.path.exists("{told}"):
+        time.sleep(0.01)
+    os.unlink("{told}")
+    return sock.original(config, log, fds)
+
+
+sock.create_sockets = listen_when_told
+
+
+def when_ready(server):
+    server.log.info("Listening at: http://127.0.0.1:{port}")
+
+
+def pre_fork(server, worker):
+    succession.SUCCESSION.begin()
+
+
+def post_fork(server, worker):
+    succession.SUCCESSION.end()
+    server.log.info("listens now")
+"""
 
 
 def test_requests_on_idle_connections_are_still_answered_and_told_of_the_end(tmp_path: Path) -> None:
@@ -70,3 +110,26 @@ def test_a_hang_up_starts_the_worker_anew_and_fails_no_request(tmp_path: Path) -
             assert (answer.status, answer.body) == (200, before)
         with server.connect() as other:
             assert other.get("/pid").body != before
+
+
+def test_a_worker_that_is_replaced_takes_new_connections_until_the_one_in_its_place_listens(tmp_path: Path) -> None:
+    (port,) = reserve_ports(1)
+    told = tmp_path / "told"
+    with serving(tmp_path, FAST, more=SLOW_TO_LISTEN.format(port=port, told=told)) as server:
+        told.touch()
+        server.wait_for_log("listens now")
+        before = ask_once(server).body
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for_log(r"(?s)about to listen.*about to listen")
+        while ask_once(server).headers["connection"] == "keep-alive":
+            pass
+        assert [ask_once(server).body for _ in range(CLIENTS)] == [before] * CLIENTS
+        told.touch()
+        while ask_once(server).body == before:
+            pass
+
+
+def ask_once(server: Server) -> Answer:
+    """Ask who serves a connection of its own."""
+    with server.connect() as client:
+        return client.get("/pid")
