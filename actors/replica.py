@@ -208,7 +208,7 @@ class Replica:
         finally:
             if self._journal is not None:
                 if self._journal.held:
-                    logger.warning("payments stay in the journal of this replica", payments=self._journal.held)
+                    logger.warning("payments may stand in this journal alone", payments=self._journal.held)
                 self._journal.close()
             self._system.close()
 

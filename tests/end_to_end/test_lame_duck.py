@@ -110,7 +110,7 @@ def test_a_replica_that_ends_charges_what_waits_in_its_journal_as_long_as_it_may
         if is_settled:
             refuse(cluster, refuse=False)
         wait_until(lambda: replica.exit_status == 0)
-        stays = re.search(r'"payments stay in the journal of this replica".*"payments":(\d+)', replica.output())
+        stays = re.search(r'"payments may stand in this journal alone".*"payments":(\d+)', replica.output())
         assert (stays is None) == is_settled
         if is_settled:
             assert len(cluster.charged_ids()) == cluster.settled() == PAYMENTS
