@@ -108,8 +108,9 @@ def test_a_hang_up_starts_the_worker_anew_and_fails_no_request(tmp_path: Path) -
         server.process.send_signal(signal.SIGHUP)
         while (answer := client.get("/pid")).headers["connection"] == "keep-alive":
             assert (answer.status, answer.body) == (200, before)
-        with server.connect() as other:
-            assert other.get("/pid").body != before
+        # The old one may take some more connections before it closes its listener.
+        while ask_once(server).body == before:
+            pass
 
 
 def test_a_worker_that_is_replaced_takes_new_connections_until_the_one_in_its_place_listens(tmp_path: Path) -> None:
