@@ -34,7 +34,7 @@ class LedgerUnavailableError(FielError):
 class FencedError(LedgerUnavailableError):
     """This replica is not registered, or others have taken over from it.
 
-    Of a batch nothing was written; where others took over in the middle of it, all but its closings and marks was.
+    Of a batch nothing was written; where others took over in the middle of it, all but charges without a claim was.
     """
 
     def __init__(self, disputed: tuple[UUID, ...] = ()) -> None:

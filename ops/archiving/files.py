@@ -1,4 +1,4 @@
-"""Files of archived settlements: CSV with a header, compressed, each with a manifest beside it that says what it holds."""
+"""Files of archived settlements: compressed CSV with a header, each with a manifest beside it of what it holds."""
 
 import csv
 import gzip

@@ -233,6 +233,9 @@ def _archive(connection: psycopg.Connection, oldest: Partition, late: Partition 
     else:
         detach(connection, late.table)
     attach(connection, Partition(late.table, LOWEST_MS, oldest.to_ms))
+    # The release before could leave an end beside a settlement, which counts alone: so no longer.
+    ended = sql.SQL("DELETE FROM closed USING {} AS s WHERE s.correlation_id = closed.correlation_id")
+    connection.execute(ended.format(sql.Identifier(oldest.table)))
     query = sql.SQL("SELECT end_number, correlation_id FROM {} ORDER BY 1 DESC, 2 DESC LIMIT 1")
     last_end = connection.execute(query.format(sql.Identifier(oldest.table))).fetchone()
     end_number, end_id = last_end or (-1, "00000000-0000-0000-0000-000000000000")

@@ -124,7 +124,8 @@ def restore(connection: psycopg.Connection, given: Path) -> Partition:
 
 def _attach_again(connection: psycopg.Connection, partition: Partition) -> None:
     late = late_partition(connection)
-    assert late is not None, "what is archived lies in the span of a partition"
+    if late is None:
+        raise OpsError("no partition covers what is archived: somebody else has changed the partitions")
     detach(connection, late.table)
     names = {"late": sql.Identifier(late.table), "again": sql.Identifier(partition.table)}
     columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))

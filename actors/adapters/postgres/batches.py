@@ -80,23 +80,24 @@ def write_batch(
 
 def settle_unclaimed(
     connection: GeventConnection, fence: dict[str, str | int], settlements: Sequence[Settlement]
-) -> list[UUID]:
+) -> tuple[bool, list[UUID]]:
     """Book charges whose payments had no claim: Postgres has lost it, or they were settled or ended before.
 
-    Gives the payments that are settled otherwise, as was not known before. Each statement sees what those were waiting
-    for that came before it: whoever settles by a claim holds that, and whoever does without it holds the payment.
+    Tells whether the latest registration has fenced it, else nothing is booked, and gives the payments that are settled
+    otherwise, as was not known before. Each statement sees what those were waiting for that came before it: whoever
+    settles by a claim holds that, and whoever does without it holds the payment.
     """
     charges = _charges(settlements)
     by_id = fence | {"correlation_ids": [settlement.correlation_id for settlement in settlements]}
     with connection.transaction():
-        connection.execute(QUERIES["fence"], fence)
+        admitted = connection.execute(QUERIES["fence"], fence).fetchone() is not None
         archived = _archived(connection, settlements)
         connection.execute(QUERIES["restore_payments"], fence | {"payments": charges})
         connection.execute(QUERIES["lock_payments"], by_id)
         connection.execute(QUERIES["release_claims"], by_id)
         unknown = _charges([each for each in settlements if each.correlation_id not in archived])
         connection.execute(QUERIES["book_unclaimed"], fence | {"settlements": unknown})
-        return _disputes(connection, charges, archived)
+        return admitted, _disputes(connection, charges, archived)
 
 
 def compare(connection: GeventConnection, settlements: Sequence[Settlement]) -> list[UUID]:

@@ -87,12 +87,12 @@ class PostgresPayments:
             if written.known:
                 rows = connection.cursor(row_factory=kwargs_row(_known_row))
                 known = rows.execute(QUERIES["known_payments"], {"correlation_ids": written.known}).fetchall()
-            disputed: list[UUID] = []
-            if not written.admitted and settlements:
+            admitted, disputed = written.admitted, list[UUID]()
+            if not admitted and settlements:
                 disputed = compare(connection, settlements)
             elif written.booked < len(settlements):
-                disputed = settle_unclaimed(connection, fence, settlements)
-        if not written.admitted:
+                admitted, disputed = settle_unclaimed(connection, fence, settlements)
+        if not admitted:
             raise FencedError(tuple(disputed))
         earlier = self._earlier_tries(claims, known)
         others = tuple(row.known for row in known if row.known.payment.correlation_id not in earlier)

@@ -239,7 +239,7 @@ class MortalConnection(psycopg.Connection[tuple[Any, ...]]):
 
     statements_left = 0
 
-    def execute(self, *arguments: Any, **options: Any) -> Any:
+    def execute(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  # as psycopg's own
         if not self.statements_left:
             raise Killed
         self.statements_left -= 1

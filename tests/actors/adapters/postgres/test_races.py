@@ -6,12 +6,16 @@ The first one is run by hand, statement by statement, and held open; the second 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
 import psycopg
 import pytest
 
+from actors.adapters.host_addresses import HostDirectory
+from actors.adapters.postgres.batches import settle_unclaimed
+from actors.adapters.postgres.connections import Connections
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, Settlement, claim_to_row, closing_to_row, settlement_to_row
 from actors.domain.records import WriteResult
@@ -284,3 +288,17 @@ def test_a_batch_that_waits_for_the_feed_to_be_renumbered_bears_the_new_numbers(
         is_new = connection.execute("SELECT end_number > feed_offset FROM settlement, gateway").fetchone()
     assert is_new == (True,)
     assert record_of(mine, 1).settlement == FIRST
+
+
+def test_who_is_taken_over_from_before_a_charge_without_a_claim_is_booked_is_told_so(
+    mine: ReplicaStorage, database_url: str
+) -> None:
+    """The batch itself ends before the takeover, what it leaves over begins behind it."""
+    assert mine.payments.payment(uid(1)) is None
+    fence: dict[str, str | int] = {"replica": "a", "epoch": 1}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE replica SET epoch = 2")
+    with closing(Connections(database_url, HostDirectory())) as connections, connections.writer.use() as writer:
+        assert settle_unclaimed(writer, fence, [FIRST]) == (False, [])
+        assert settle_unclaimed(writer, fence | {"epoch": 2}, [FIRST]) == (True, [])
+    check_books(database_url, FIRST, 0)
