@@ -1,4 +1,7 @@
-"""Real PostgreSQL and Redis servers for the tests: embedded ones, or those at TEST_DATABASE_URL and TEST_REDIS_URL."""
+"""Real PostgreSQL and Redis servers for the tests: embedded ones, or those at TEST_DATABASE_URL and TEST_REDIS_URL.
+
+TEST_LEDGER_URL is the one database of another server that speaks PostgreSQL's protocol, for the tests of the ledger.
+"""
 
 import os
 import secrets
@@ -41,10 +44,21 @@ def template_database(postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
-    """The URL of a migrated, empty database for one test."""
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a migrated, empty database for one test: one of its own, or the one at TEST_LEDGER_URL.
+
+    The latter is for servers that have one database alone, and is emptied before each test.
+    """
+    given = os.environ.get("TEST_LEDGER_URL")
+    if given:
+        _administer(given, "DROP SCHEMA public CASCADE")
+        _administer(given, "CREATE SCHEMA public")
+        migrate(given)
+        yield given
+        return
+    postgres_url = request.getfixturevalue("postgres_url")
     name = f"fiel_test_{secrets.token_hex(4)}"
-    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('template_database')}")
     yield _with_database(postgres_url, name)
     _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -36,9 +36,8 @@ from ops.stack.embedded import PostgresServer
 DAY_MS = 86_400_000
 END_MS = 1_752_582_896_700 // BORDER_MS * BORDER_MS
 """When the history ends."""
-BATCH_PAYMENTS, BATCH_S = 20, 0.02
-STALL_MS_MAX = 1_000
-"""The target for the longest batch while partitions are detached and dropped."""
+BATCH_PAYMENTS, BATCH_S, STALL_MS_MAX = 20, 0.02, 1_000
+"""What is written, how often, and the target for the longest batch while partitions are detached and dropped."""
 FILL_ROWS = 1_000_000
 FILL = """
 INSERT INTO {} (correlation_id, processor, amount_cents, requested_at_ms, attempts, answered_at_ms, end_number)
@@ -143,8 +142,7 @@ class _Bench:
     def fill(self, rows: int, partitions: int) -> tuple[float, list[int]]:
         """Write the history; give how long it took, and where the partitions end."""
         started_s, self._rows = perf_counter(), rows
-        days = 91 // partitions
-        borders: list[int] = []
+        days, borders = 91 // partitions, list[int]()
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute("SET synchronous_commit = off")
             begin_ms = END_MS - 91 * DAY_MS
@@ -182,17 +180,15 @@ class _Bench:
     def ask(self, times: int) -> dict[str, tuple[float, float]]:
         """Measure batches and questions: the time that a tenth and that half of them take at most, in milliseconds."""
         begin_ms = END_MS - 40 * DAY_MS
-        number = self._rows * 3 // 4
 
         def place() -> FeedPlace:
-            return FeedPlace(number + self._rng.randint(0, self._rows // 10), BEGINNING.correlation_id)
+            return FeedPlace(self._rows * 3 // 4 + self._rng.randint(0, self._rows // 10), BEGINNING.correlation_id)
 
         def position() -> Position:
             return Position(begin_ms + self._rng.randint(0, 30 * DAY_MS), UUID(int=0))
 
         def recent() -> tuple[int, int]:
-            from_ms = begin_ms + self._rng.randint(0, 30 * DAY_MS)
-            return from_ms, from_ms + DAY_MS
+            return (from_ms := position().at_ms), from_ms + DAY_MS
 
         questions: dict[str, Callable[[], object]] = {
             "batch of 20 claims and 20 settlements": self.batch,
@@ -204,11 +200,7 @@ class _Bench:
         }
         figures: dict[str, tuple[float, float]] = {}
         for name, question in questions.items():
-            taken_ms = []
-            for _ in range(times):
-                started_s = perf_counter()
-                question()
-                taken_ms.append((perf_counter() - started_s) * 1000)
+            taken_ms = [_milliseconds(question) for _ in range(times)]
             quickest, middle = (round(quantiles(taken_ms, n=10)[tenth], 2) for tenth in (0, 4))
             figures[name] = quickest, middle
             print_error(f"{name:<40} p10 {quickest:8.2f} ms   p50 {middle:8.2f} ms")
@@ -239,14 +231,18 @@ class _Bench:
         return figures, longest_ms
 
     def _write_until(self, work: _Work) -> float:
-        longest_s = 0.0
+        longest_ms = 0.0
         while not work.ready():
-            started_s = perf_counter()
-            self.batch()
-            longest_s = max(longest_s, perf_counter() - started_s)
+            longest_ms = max(longest_ms, _milliseconds(self.batch))
             gevent.sleep(BATCH_S)
         work.get()
-        return round(longest_s * 1000, 1)
+        return round(longest_ms, 1)
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    started_s = perf_counter()
+    work()
+    return (perf_counter() - started_s) * 1000
 
 
 def _archive(url: str, folder: Path, before_ms: int) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from psycopg.rows import scalar_row
 
 from actors.adapters.postgres.connections import GeventConnection
-from actors.adapters.postgres.pipeline import Value, column, make_step
+from actors.adapters.postgres.pipeline import Value, column, make_step, transact
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import (
     Claim,
@@ -25,7 +25,7 @@ _encoder = msgspec.json.Encoder()
 
 
 @dataclass(slots=True)
-class Written:
+class WrittenBatch:
     """What a batch has changed."""
 
     admitted: bool
@@ -46,7 +46,7 @@ def write_batch(
     settlements: Sequence[Settlement],
     closings: Sequence[Closing],
     marks: Sequence[Mark],
-) -> Written:
+) -> WrittenBatch:
     """Commit a batch, in as few statements as it has kinds of changes. Moves do not see the claims of the batch."""
     steps = {"fence": make_step("fence", fence)}
 
@@ -68,9 +68,9 @@ def write_batch(
         add("write_closings", closings=rows)
     if marks:
         add("write_marks", marks=to_json(marks))
-    results = connection.transact(list(steps.values()))
+    results = transact(connection, list(steps.values()))
     answers = {query: column(result) for query, result in zip(steps, results, strict=True)}
-    return Written(
+    return WrittenBatch(
         admitted=bool(answers["fence"]),
         known=[UUID(key) for key in answers.get("write_claims", ())],
         moved=[UUID(key) for key in answers.get("write_moves", ())],

@@ -1,22 +1,19 @@
 """Connections to Postgres, each with a limit on the time of everything that is done with it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 
 import gevent
 import psycopg
 from gevent.socket import wait_read, wait_readwrite, wait_write
 from psycopg import waiting
 from psycopg.abc import RV, PQGen
-from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.conninfo import check_database_url, locate
-from actors.adapters.postgres.pipeline import BEGIN, COMMIT, Step, run_pipeline
 from actors.domain.level import Level
 from actors.domain.records import StoreIdentity
 from actors.errors import LedgerUnavailableError
@@ -66,23 +63,6 @@ class GeventConnection(psycopg.Connection[TupleRow]):
         except StopIteration as end:
             result: RV = end.value
             return result
-
-    def transact(self, steps: Sequence[Step]) -> list[PGresult]:
-        """Run statements as one transaction that goes to the server at once, and give the result of each.
-
-        None of them can rely on the result of another; each sees what was committed before it began. psycopg's own
-        pipelines do the same for twice the time: they write to the socket, and wait for it, once for each statement.
-
-        Raises:
-            psycopg.Error: one of them failed, and none had an effect. The connection has to be closed.
-        """
-        is_prepared = self.prepare_threshold is not None
-        prepared = self._prepared_steps if is_prepared else None
-        return self.wait(run_pipeline(self.pgconn, [BEGIN, *steps, COMMIT], prepared))[1:-1]
-
-    @cached_property
-    def _prepared_steps(self) -> set[bytes]:
-        return set()
 
 
 class SingleConnection:

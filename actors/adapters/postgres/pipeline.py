@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.abc import PQGen
@@ -17,7 +18,7 @@ Value: TypeAlias = str | int | Sequence[UUID]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PipelineStep:
     """One statement with the values of its parameters."""
 
     name: bytes
@@ -26,14 +27,16 @@ class Step:
     values: list[bytes] = field(default_factory=list)
 
 
-BEGIN, COMMIT = Step(b"begin", b"BEGIN"), Step(b"commit", b"COMMIT")
+BEGIN, COMMIT = PipelineStep(b"begin", b"BEGIN"), PipelineStep(b"commit", b"COMMIT")
+_prepared: WeakKeyDictionary[psycopg.Connection[Any], set[bytes]] = WeakKeyDictionary()
+"""Names of the statements that each connection has prepared."""
 _NUMBERED = {name: number_parameters(statement) for name, statement in QUERIES.items()}
 
 
-def make_step(query: str, parameters: Mapping[str, Value]) -> Step:
+def make_step(query: str, parameters: Mapping[str, Value]) -> PipelineStep:
     """Take a statement of `QUERIES`, with the parameters that it names."""
     sql, names = _NUMBERED[query]
-    return Step(query.encode(), sql, [_encode(parameters[name]) for name in names])
+    return PipelineStep(query.encode(), sql, [_encode(parameters[name]) for name in names])
 
 
 def _encode(value: Value) -> bytes:
@@ -42,7 +45,20 @@ def _encode(value: Value) -> bytes:
     return b"{%b}" % ",".join(map(str, value)).encode()
 
 
-def run_pipeline(pgconn: PGconn, steps: Sequence[Step], prepared: set[bytes] | None) -> PQGen[list[PGresult]]:
+def transact(connection: psycopg.Connection[Any], steps: Sequence[PipelineStep]) -> list[PGresult]:
+    """Run statements as one transaction that goes to the server at once, and give the result of each.
+
+    None of them can rely on the result of another; each sees what was committed before it began. psycopg's own
+    pipelines write to the socket, and wait for it, once for each statement.
+
+    Raises:
+        psycopg.Error: one of them failed, and none had an effect. The connection has to be closed.
+    """
+    prepared = None if connection.prepare_threshold is None else _prepared.setdefault(connection, set())
+    return connection.wait(_run(connection.pgconn, [BEGIN, *steps, COMMIT], prepared))[1:-1]
+
+
+def _run(pgconn: PGconn, steps: Sequence[PipelineStep], prepared: set[bytes] | None) -> PQGen[list[PGresult]]:
     """Send statements, and give the result of each; a generator as psycopg's own, which waits for the connection.
 
     `prepared` has the names of those that this connection has prepared, and gets others; None prepares nothing. Where
@@ -66,7 +82,7 @@ def run_pipeline(pgconn: PGconn, steps: Sequence[Step], prepared: set[bytes] | N
     return [result for result, is_one in zip(results, is_answer, strict=True) if is_one]
 
 
-def _send(pgconn: PGconn, steps: Sequence[Step], prepared: set[bytes] | None) -> list[bool]:
+def _send(pgconn: PGconn, steps: Sequence[PipelineStep], prepared: set[bytes] | None) -> list[bool]:
     """Hand statements to libpq; tell of each result that will come whether it is that of a statement."""
     is_answer = []
     for step in steps:
