@@ -62,8 +62,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     parser.add_argument("--partitions", type=positive_count, default=13, help="that they are in; default: 13")
     parser.add_argument("--questions", type=positive_count, default=300, help="of each kind; default: 300")
     given = parser.parse_args(arguments)
-    stall_ms = 0.0
-    figures: dict[str, object] = {"rows": given.rows, "partitions": given.partitions}
+    figures, stall_ms = dict[str, object](rows=given.rows, partitions=given.partitions), 0.0
     figures["migration_ms"] = _measure_migration(min(given.rows, FILL_ROWS))
     with own_postgres() as url, closing(Connections(url, HostDirectory())) as connections:
         connections.open()
