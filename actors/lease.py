@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from actors.actor import Actor
+from actors.domain.failover import StoreFinding
 from actors.domain.lease_watch import LEASE_S
 from actors.domain.records import NOTHING_MISSING, Registration, Watermarks
 from actors.domain.trouble import Trouble
@@ -175,21 +176,30 @@ class LeaseActor(Actor):
         self.progressed()
         if self._registration is not None and self._runtime.now_s() - self._renewed_at_s >= BEAT_S:
             if self._leave_changed_store():
-                raise LedgerUnavailableError("it may have forgotten what it had acknowledged")
+                raise LedgerUnavailableError("it is another one than before")
             self._beat(self._registration)
 
     def _leave_changed_store(self) -> bool:
-        """Give up the registration where Postgres may have forgotten something; return whether that is so.
+        """Give up the registration where Postgres is another one; return whether that is so.
 
-        This replica joins anew, under whichever epoch: what it holds in memory may be all that is left.
+        Where it may have forgotten something this replica joins anew, under whichever epoch: what it holds in memory
+        may be all that is left. Where nothing is missing it joins as it does after any doubt.
+
+        Raises:
+            LedgerUnavailableError: it answers, but nobody knows yet whether anything is missing.
         """
-        if not self._store.has_forgotten():
+        finding = self._store.look()
+        if finding is StoreFinding.SAME:
             return False
-        # Before a registration opens the fence, so that nothing is charged for rows that may be of an earlier time.
-        self._router.tell(StoreChanged())
-        self._registration = self._epoch = self._leased_since_s = None
-        self._stands_aside = False  # It has to be told again.
-        self._store_forgot = True
+        self._registration = self._leased_since_s = None
+        if finding is StoreFinding.UNDECIDED:
+            raise LedgerUnavailableError("another one has taken over, and replicas are looking for what they were told")
+        if finding is StoreFinding.FORGOTTEN:
+            # Before a registration opens the fence, so that nothing is charged for rows that may be of an earlier time.
+            self._router.tell(StoreChanged())
+            self._epoch = None
+            self._stands_aside = False  # It has to be told again.
+            self._store_forgot = True
         return True
 
     def _leave(self) -> None:
@@ -234,7 +244,7 @@ class LeaseActor(Actor):
             self._intake.tell(FirstAmountsFound(chunk))
         self._registration = registration
         self._published = Watermarks(registration.watermark_ms, registration.watermark_ms)
-        self._renewed(until_s)
+        self._renewed(until_s, registration.mark)
         return registration.generation
 
     def _beat(self, registration: Registration) -> int:
@@ -244,7 +254,7 @@ class LeaseActor(Actor):
         beat = self._leases.beat(registration.epoch, self._published, clock)
         if not beat.renewed:
             raise LeaseLostError("others have taken over from this replica, or another process has its name")
-        self._renewed(until_s)
+        self._renewed(until_s, beat.mark)
         self._fleet.look()
         self._fleet.expel()
         return beat.generation
@@ -272,10 +282,10 @@ class LeaseActor(Actor):
             return self._published
         return found
 
-    def _renewed(self, until_s: float) -> None:
+    def _renewed(self, until_s: float, mark: int) -> None:
         self._trouble.succeeded()
         self._outage.succeeded()
-        self._store.remember()
+        self._store.remember(mark)
         self._renewed_at_s = self._runtime.now_s()
         if self._leased_since_s is None:
             self._leased_since_s = self._runtime.now_s()

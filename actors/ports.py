@@ -242,6 +242,15 @@ class LeaseStore(Protocol):
     def identity(self) -> StoreIdentity:
         """Tell which Postgres answers. Until the next registration nothing is written to another than before."""
 
+    def confirm(self, identity: StoreIdentity) -> None:
+        """Let the other replicas know that this one has found, in a history, all that it was told of."""
+
+    def establish(self, identity: StoreIdentity, forgot_at_ms: int | None = None) -> None:
+        """Let the other replicas know that it is decided whether a history lacks anything.
+
+        Where it does, `forgot_at_ms` is the wall clock at which that was found.
+        """
+
     def holder(self) -> ReplicaState | None:
         """Look at another process that has this replica's name and has not left; None where there is none.
 

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from actors.domain.failover import OthersFindings, StoreFinding
 from actors.domain.records import FORGOTTEN_S, SeenStore, StoreIdentity
 from actors.logs import get_logger
 from actors.ports import LeaseStore, Runtime
@@ -24,8 +25,9 @@ class StoreWatch:
 
     A standby that took over, a restore to an earlier point in time, or an old copy of the data has another system
     identifier or timeline, or a position in the log before one that was seen. Others may have written meanwhile until
-    it is beyond that one, so each heartbeat notes the position in the replica's own row as well. After a restart or a
-    crash of the same Postgres all of it goes on.
+    it is beyond that one, so each heartbeat notes the position, and a mark, in the replica's own row as well. After a
+    restart or a crash of the same Postgres all of it goes on. A standby that took over with all that was acknowledged
+    is told from one that lacks something once every replica has looked for what it was told of.
     """
 
     def __init__(self, leases: LeaseStore, memory: StoreMemory, runtime: Runtime) -> None:
@@ -38,42 +40,81 @@ class StoreWatch:
         self._change = "an earlier process of this replica has found that"
         self._is_told = False
         """Whether this process knows of the last time."""
+        self._told_of: str | None = None
+        """The history of which this process has told that it lacks something."""
+        self._others: OthersFindings | None = None
+        """What they find in a history that is not decided about; this replica has found what it was told of."""
+        self._undecided: StoreIdentity | None = None
+        """The first answer of that history."""
 
-    def has_forgotten(self) -> bool:
-        """Ask Postgres which it is; return whether it may have forgotten something, once for each time.
+    def look(self) -> StoreFinding:
+        """Ask Postgres which it is; return what is found: `WHOLE` and `FORGOTTEN` once for each time.
 
-        What an earlier process has found within `FORGOTTEN_S` is returned once as well.
+        What an earlier process, or another replica, has found within `FORGOTTEN_S` is returned once as well. As long as
+        it is undecided nothing may be written.
 
         Raises:
             LedgerUnavailableError: it does not answer.
         """
-        identity = self._leases.identity()
-        before, self._seen = self._seen, identity
-        if before is not None and not identity.follows(before):
-            self._change, self._forgot_at_ms = f"{before} was followed by {identity}", self._runtime.now_ms()
-        elif self._is_told or not self._forgot_lately():
-            return False
-        self._is_told = True
-        logger.error("Postgres may have forgotten what it had acknowledged", reason=self._change)
-        return True
+        identity, before = self._leases.identity(), self._seen
+        finding = self._compare(identity, before)
+        if finding is StoreFinding.UNDECIDED:
+            return finding
+        if finding is StoreFinding.WHOLE and not identity.is_established:
+            self._leases.establish(identity)
+        if finding is StoreFinding.FORGOTTEN:
+            # Before this replica forgets the difference.
+            self._change, forgot_at_ms = f"{before} was followed by {identity}", self._runtime.now_ms()
+            self._leases.establish(identity, forgot_at_ms)
+            self._forgot_at_ms, self._told_of = forgot_at_ms, identity.history
+        elif identity.forgot_history != self._told_of and self._is_recent(identity.forgot_at_ms):
+            finding = StoreFinding.FORGOTTEN
+            self._change = f"a replica has found it in {identity.forgot_history}"
+            self._forgot_at_ms, self._told_of = identity.forgot_at_ms, identity.forgot_history
+        elif not self._is_told and self._is_recent(self._forgot_at_ms):
+            finding = StoreFinding.FORGOTTEN
+        self._seen, self._others, self._undecided = identity, None, None
+        if finding is StoreFinding.FORGOTTEN:
+            self._is_told = True
+            logger.error("Postgres may have forgotten what it had acknowledged", reason=self._change)
+        elif finding is StoreFinding.WHOLE and before is not None:
+            logger.info("a standby of Postgres took over with all that was acknowledged", postgres=str(identity))
+        return finding
 
-    def remember(self) -> None:
+    def _compare(self, identity: StoreIdentity, before: StoreIdentity | None) -> StoreFinding:
+        is_same = before is None or identity.follows(before)
+        if is_same and identity.is_established:
+            return StoreFinding.SAME
+        if self._others is None or self._undecided is None or not identity.follows(self._undecided):
+            # A process that remembers nothing has what its predecessor left in its row.
+            is_whole = (
+                identity.carries_on(before) if before is not None else identity.is_synchronous or not identity.mark
+            )
+            if not is_whole and (before is None or not is_same):
+                return StoreFinding.FORGOTTEN
+            self._leases.confirm(identity)
+            self._undecided, self._others = identity, OthersFindings(self._runtime.now_s())
+        if identity.is_established:
+            return StoreFinding.WHOLE
+        return self._others.decide(self._leases.others(), self._runtime.now_s())
+
+    def remember(self, mark: int = 0) -> None:
         """Remember, over the end of this process, the Postgres that answered last; called after each heartbeat.
 
-        For `FORGOTTEN_S` after a change the one before it stays remembered. A process that starts meanwhile then
-        notices the change as well: else it would rely on old rows of payments for which processors still had to be
-        asked.
+        `mark` is that of the heartbeat. For `FORGOTTEN_S` after a change the one before it stays remembered. A process
+        that starts meanwhile then notices the change as well: else it would rely on old rows of payments for which
+        processors still had to be asked.
         """
         if self._seen is not None:
-            self._seen = self._seen.noted()
+            self._seen = self._seen.noted(mark)
             self._memory.remember(SeenStore(self._seen, self._forgot_at_ms))
 
     def describe(self) -> str | None:
         """Tell of a Postgres that forgot, for `FORGOTTEN_S`; None where there was none."""
-        if self._forgot_at_ms is None or not self._forgot_lately():
+        if self._forgot_at_ms is None or not self._is_recent(self._forgot_at_ms):
             return None
         ago_s = (self._runtime.now_ms() - self._forgot_at_ms) / 1000
         return f"it may have forgotten, {ago_s:.0f} s ago, what it had acknowledged: {self._change}"
 
-    def _forgot_lately(self) -> bool:
-        return self._forgot_at_ms is not None and self._runtime.now_ms() - self._forgot_at_ms <= FORGOTTEN_S * 1000
+    def _is_recent(self, at_ms: int | None) -> bool:
+        return at_ms is not None and self._runtime.now_ms() - at_ms <= FORGOTTEN_S * 1000

@@ -22,8 +22,9 @@ from actors.adapters.journal.sync import AdaptiveSync, sync_durations
 from actors.adapters.journal.writer import FileJournal
 from actors.adapters.own_usage import folder_bytes, memory_bytes, memory_bytes_max
 from actors.adapters.peer_channel import RedisPeerChannel
-from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.connections import Connections
 from actors.adapters.postgres.feed import PostgresFeed
+from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge

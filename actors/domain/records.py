@@ -1,6 +1,6 @@
 """What storage, processors and the shared health board answer."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from uuid import UUID
 
@@ -65,7 +65,7 @@ class WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class StoreIdentity:
-    """Which Postgres answered, and how far its history was."""
+    """Which Postgres answered, how far its history was, and what it holds of what this replica was told."""
 
     system_id: str
     """The identifier that its data folder was made with."""
@@ -75,15 +75,43 @@ class StoreIdentity:
     """How many bytes of its log had ever been made durable."""
     noted_position: int
     """The position that this replica had noted in its own row, which no other replica's writes can make up for."""
+    mark: int = 0
+    """The mark of the last registration or beat of this replica. Marks rise, and none is ever given twice."""
+    has_last_write: bool = True
+    """Whether it holds the last write of this process that was acknowledged."""
+    is_synchronous: bool = False
+    """Whether that registration or beat waited for a standby."""
+    is_established: bool = True
+    """Whether it is decided already if this history lacks anything."""
+    forgot_history: str | None = None
+    """The last history of which a replica has found that it lacks something."""
+    forgot_at_ms: int | None = None
+    """Wall clock at which that was found, milliseconds since the epoch."""
+
+    @property
+    def history(self) -> str:
+        """The name of its history, as Postgres' function `database_history` gives it."""
+        return f"{self.system_id}/{self.timeline:08X}"
 
     def follows(self, seen: "StoreIdentity") -> bool:
         """Tell whether it is the one that was seen before, with all that this one had acknowledged."""
         same_history = (self.system_id, self.timeline) == (seen.system_id, seen.timeline)
-        return same_history and self.position >= seen.position and self.noted_position >= seen.noted_position
+        is_noted = self.noted_position >= seen.noted_position and self.mark >= seen.mark
+        return same_history and self.position >= seen.position and is_noted
 
-    def noted(self) -> "StoreIdentity":
+    def carries_on(self, seen: "StoreIdentity") -> bool:
+        """Tell whether it is a standby that has taken over with all that this replica was told of before.
+
+        A log is a sequence, of which a standby has a beginning. So whoever finds there what was acknowledged last, or
+        what was begun after that, has all that was acknowledged before, to whichever replica. Only where commits waited
+        for a standby is nothing else missing either: else one that nobody knows of may have joined in the lost rest.
+        """
+        is_later = self.system_id == seen.system_id and self.timeline > seen.timeline
+        return is_later and self.mark >= seen.mark > 0 and self.has_last_write and self.is_synchronous
+
+    def noted(self, mark: int = 0) -> "StoreIdentity":
         """Give what there is at least once this replica has noted a position, which it does after it has read it."""
-        return replace(self, noted_position=self.position)
+        return replace(self, noted_position=self.position, mark=max(self.mark, mark))
 
     def __str__(self) -> str:
         """Name it for people."""
@@ -135,6 +163,8 @@ class Registration:
     """The last watermark published under this name: no unsettled charge bears an older stamp."""
     published_ms: int
     """The greatest watermark that was ever published under this name."""
+    mark: int = field(default=0, compare=False)
+    """What it is known by in `StoreIdentity`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +183,10 @@ class ReplicaState:
     """The greatest watermark that was ever published under its name."""
     clock: ClockReading | None
     """What its clocks showed at its last beat; None where it is of a release that does not publish them."""
+    has_confirmed: bool = field(default=True, compare=False)
+    """Whether it has found, in this history of the database, all that it had been told of."""
+    is_synchronous: bool = field(default=False, compare=False)
+    """Whether its last registration or beat waited for a standby of Postgres."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +197,8 @@ class Beat:
     """False if the lease was ended by others, or another process has taken the name."""
     generation: int
     """The number of the gateway's last purge; 0 if the lease was not renewed."""
+    mark: int = field(default=0, compare=False)
+    """What it is known by in `StoreIdentity`."""
 
 
 @dataclass(frozen=True, slots=True)

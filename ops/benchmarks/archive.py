@@ -16,7 +16,8 @@ import psycopg
 from psycopg import sql
 
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.connections import Connections
+from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.feed import PostgresFeed
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments

@@ -9,7 +9,8 @@ from uuid import UUID
 import psycopg
 
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.connections import Connections
+from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.domain.payment import Claim, Payment, Settlement

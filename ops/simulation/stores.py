@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from uuid import UUID
 
 from actors.domain.money import Money
@@ -27,6 +27,9 @@ from actors.domain.records import (
 from actors.domain.wall_clock import ClockReading
 from actors.errors import FencedError, LeaseLostError, LedgerUnavailableError
 from ops.simulation.tables import Lease, MemoryFence, MemoryTables, OwnedClaim
+
+_marks = count(1)
+"""Marks of registrations and beats, none of which is given twice."""
 
 
 class MemoryStore:
@@ -91,6 +94,7 @@ class MemoryPayments(MemoryStore):
         if lease is None or lease.epoch != self.fence.epoch:
             raise FencedError(tables.dispute(settlements))
         self.writes.append((len(claims), len(moves), len(settlements)))
+        lease.writes += 1
         # As in one statement of Postgres, moves do not see what the batch itself inserts.
         moved = tuple(move.correlation_id for move in moves if tables.move(move, replica))
         offered: dict[UUID, Claim] = {}
@@ -107,6 +111,7 @@ class MemoryPayments(MemoryStore):
         for mark in marks:
             tables.mark(mark, replica)
         self._lose_the_answer()
+        self.fence.writes = lease.writes
         claimed = tuple(key for key, row in rows.items() if row is None)
         return WriteResult(claimed, tuple(row for row in rows.values() if row is not None), moved, disputed)
 
@@ -200,7 +205,33 @@ class MemoryLeases(MemoryStore):
 
     def identity(self) -> StoreIdentity:
         self._answer()
-        return StoreIdentity("in memory", self.tables.timeline, position=0, noted_position=0)
+        tables, lease = self.tables, self.tables.leases.get(self.fence.replica)
+        return StoreIdentity(
+            "in memory",
+            tables.timeline,
+            position=0,
+            noted_position=0,
+            mark=lease.mark if lease else 0,
+            has_last_write=(lease.writes if lease else 0) >= self.fence.writes,
+            is_synchronous=lease is not None and lease.is_synchronous,
+            is_established=tables.established_timeline == tables.timeline,
+            forgot_history=None if tables.forgot is None else f"in memory/{tables.forgot[0]:08X}",
+            forgot_at_ms=None if tables.forgot is None else tables.forgot[1],
+        )
+
+    def confirm(self, identity: StoreIdentity) -> None:
+        self._answer()
+        lease = self.tables.leases.get(self.fence.replica)
+        if lease is not None and identity.timeline == self.tables.timeline:
+            lease.confirmed_timeline = identity.timeline
+            lease.beats += 1
+
+    def establish(self, identity: StoreIdentity, forgot_at_ms: int | None = None) -> None:
+        self._answer()
+        if identity.timeline == self.tables.timeline:
+            self.tables.established_timeline = identity.timeline
+            if forgot_at_ms is not None:
+                self.tables.forgot = identity.timeline, forgot_at_ms
 
     def register(self, generation: int, clock: ClockReading, *, store_forgot: bool = False) -> Registration:
         self._answer()
@@ -212,14 +243,16 @@ class MemoryLeases(MemoryStore):
         self.fence.registered_epoch = lease.epoch
         lease.watermark_ms = lease.answered_ms = min(lease.watermark_ms, clock.clock_ms)
         lease.published_ms = max(lease.published_ms, lease.watermark_ms)
-        if self.fence.timeline not in {None, tables.timeline}:
+        if store_forgot:
             self.fence.epoch = 0
-        self.fence.timeline = tables.timeline
+        self.fence.timeline, self.fence.writes = tables.timeline, lease.writes
+        self._note(lease)
+        lease.confirmed_timeline = tables.timeline
         others_between = bool(self.fence.epoch) and lease.epoch != self.fence.epoch + 1
         if not self.fence.epoch or others_between:
             self.fence.since_epoch = lease.epoch
         self.fence.epoch = lease.epoch if generation == tables.generation and not others_between else 0
-        return Registration(lease.epoch, tables.generation, lease.watermark_ms, lease.published_ms)
+        return Registration(lease.epoch, tables.generation, lease.watermark_ms, lease.published_ms, lease.mark)
 
     def beat(self, epoch: int, watermarks: Watermarks, clock: ClockReading) -> Beat:
         self._answer()
@@ -229,7 +262,11 @@ class MemoryLeases(MemoryStore):
         lease.beats += 1
         lease.watermark_ms, lease.answered_ms, lease.clock = watermarks.stamp_ms, watermarks.answer_ms, clock
         lease.published_ms = max(lease.published_ms, watermarks.stamp_ms)
-        return Beat(renewed=True, generation=self.tables.generation)
+        self._note(lease)
+        return Beat(renewed=True, generation=self.tables.generation, mark=lease.mark)
+
+    def _note(self, lease: Lease) -> None:
+        lease.mark, lease.is_synchronous = next(_marks), self.tables.is_synchronous
 
     def retire(self, epoch: int, watermarks: Watermarks) -> None:
         self._answer()
@@ -255,12 +292,12 @@ class MemoryLeases(MemoryStore):
         if lease is None or lease.has_left or lease.instance is None:
             return None
         is_own = lease.epoch <= fence.registered_epoch if fence.registered_epoch else lease.instance == fence.instance
-        return None if is_own else _replica_state(fence.replica, lease)
+        return None if is_own else self._replica_state(fence.replica, lease)
 
     def others(self) -> tuple[ReplicaState, ...]:
         self._answer()
         leases = self.tables.leases.items()
-        return tuple(_replica_state(name, each) for name, each in leases if name != self.fence.replica)
+        return tuple(self._replica_state(name, each) for name, each in leases if name != self.fence.replica)
 
     def expel(self, replicas: Sequence[ReplicaState]) -> None:
         self._answer()
@@ -317,7 +354,15 @@ class MemoryLeases(MemoryStore):
         owned = (owned for owned in self.tables.claims.values() if owned.owner in owners)
         return sorted(owned, key=lambda each: (each.claim.payment.accepted_at_ms, each.claim.payment.correlation_id))
 
-
-def _replica_state(name: str, lease: Lease) -> ReplicaState:
-    beats = str(lease.beats)
-    return ReplicaState(name, lease.epoch, beats, lease.generation, lease.has_left, lease.published_ms, lease.clock)
+    def _replica_state(self, name: str, lease: Lease) -> ReplicaState:
+        return ReplicaState(
+            name,
+            lease.epoch,
+            str(lease.beats),
+            lease.generation,
+            lease.has_left,
+            lease.published_ms,
+            lease.clock,
+            has_confirmed=lease.confirmed_timeline == self.tables.timeline,
+            is_synchronous=lease.is_synchronous,
+        )

@@ -36,6 +36,11 @@ class Lease:
     clock: ClockReading | None = None
     instance: UUID | None = None
     """Of who took the name last."""
+    mark: int = 0
+    is_synchronous: bool = False
+    writes: int = 0
+    """How many batches of the replica were committed."""
+    confirmed_timeline: int = 1
 
     @property
     def has_left(self) -> bool:
@@ -81,7 +86,12 @@ class MemoryTables:
     purged_generation: int = 0
 
     timeline: int = 1
-    """Rises when the tables forget."""
+    """Rises when the tables forget, and when a standby takes over that has all of them."""
+    is_synchronous: bool = False
+    """Whether a standby has what is acknowledged."""
+    established_timeline: int = 1
+    forgot: tuple[int, int] | None = None
+    """The last timeline that was found to lack something, and when."""
 
     def copy(self) -> "MemoryTables":
         """Copy the tables as they are now, for `forget`."""
@@ -105,6 +115,11 @@ class MemoryTables:
         self.leases, self.generation = restored.leases, restored.generation
         self.purged_at_ms, self.purged_generation = restored.purged_at_ms, restored.purged_generation
         self.end_numbers, self.purge_number = restored.end_numbers, restored.purge_number
+        self.established_timeline, self.forgot = restored.established_timeline, restored.forgot
+        self.fail_over()
+
+    def fail_over(self) -> None:
+        """Let a standby take over that has all that was acknowledged."""
         self.timeline += 1
 
     def next_number(self) -> int:
@@ -231,3 +246,5 @@ class MemoryFence:
     """The first epoch of this run of the actors."""
     timeline: int | None = None
     """That of the tables at the registration."""
+    writes: int = 0
+    """How many writes its replica's row has counted by the last one that was acknowledged."""

@@ -690,6 +690,39 @@ def test_an_epoch_that_went_back_with_postgres_does_not_end_the_actor(joins_befo
     assert lease.actor.on_receive(GetTrouble()) is not None
 
 
+def fail_over(lease: Lease) -> None:
+    """Let a standby take over that has all."""
+    lease.tables.fail_over()
+
+
+def test_after_a_failover_that_lost_nothing_the_router_is_told_of_nothing_and_the_replica_joins_again() -> None:
+    tables = MemoryTables(is_synchronous=True)
+    lease = Lease(tables).start()
+    lease.advance(BEAT_S)
+    fail_over(lease)
+    lease.advance(2 * BEAT_S)
+    assert lease.told == []
+    assert tables.leases["1"].epoch == 2
+    assert lease.processor.messages[-1] == LeaseRenewed(lease.runtime.now_s() + LEASE_S)
+    assert lease.actor.on_receive(GetTrouble()) is None
+
+
+def test_nothing_is_leased_before_another_replica_has_looked_for_what_it_was_told_of() -> None:
+    tables = MemoryTables(is_synchronous=True)
+    other = MemoryLeases(tables, MemoryFence("2"))
+    other.register(0, READING)
+    lease = Lease(tables).start()
+    lease.advance(BEAT_S)
+    fail_over(lease)
+    renewals = len(lease.processor.messages)
+    lease.advance(4 * BEAT_S)
+    assert len(lease.processor.messages) == renewals
+    other.confirm(other.identity())
+    lease.advance(2 * BEAT_S)
+    assert lease.processor.messages[-1] == LeaseRenewed(lease.runtime.now_s() + LEASE_S)
+    assert lease.told == []
+
+
 def test_the_next_process_notices_that_postgres_forgot_while_there_was_none() -> None:
     lease = Lease().start()
     lease.tables.forget(lease.tables.copy())

@@ -100,6 +100,26 @@ def post_again_what_was_settled_and_forgotten(gateway: Gateway) -> None:
     gateway.teardown()
 
 
+def take_over_without_what_replica_1_was_told_of(gateway: Gateway) -> None:
+    """Let a standby take over that was taken for synchronous and lacks a settlement; its client posts it elsewhere."""
+    _start(gateway)
+    gateway.model.tables.is_synchronous = True
+    gateway.run_freely(1.0)
+    gateway.behave("default", "refuse")
+    gateway.model.loss.copy()
+    gateway.post(0, 100, again=False)
+    while not gateway.model.tables.settlements:
+        gateway.run_freely(0.01)
+    gateway.behave("default", "ok")
+    gateway.model.loss.forget(gateway.model.replicas, is_told=False)
+    assert not gateway.model.tables.payments
+    gateway.run_freely(1.0)
+    gateway.post(1, 100, again=True)
+    gateway.run_freely(60.0)
+    gateway.no_payment_is_charged_twice()
+    gateway.teardown()
+
+
 def _start(gateway: Gateway) -> None:
     gateway.start()
     gateway.run_freely(1.0)

@@ -13,6 +13,7 @@ class StoreLoss:
         self.payments: set[UUID] = set()
         """Those that Postgres has forgotten whole, and that no replica has in its memory. They may be missing in the
         books, and be charged again where they are posted again."""
+        self._has_lost = False
         self._tables = tables
         self._copy: MemoryTables | None = None
         self._held: dict[UUID, str] = {}
@@ -21,18 +22,25 @@ class StoreLoss:
     @property
     def has_happened(self) -> bool:
         """Whether Postgres has forgotten anything."""
-        return self._tables.timeline > 1
+        return self._has_lost
 
     def copy(self) -> None:
         """Let a standby have all that is committed by now."""
         self._copy = self._tables.copy()
 
-    def forget(self, running: Collection[str]) -> None:
-        """Let that standby take over, while these replicas run."""
+    def forget(self, running: Collection[str], *, is_told: bool = True) -> None:
+        """Let that standby take over, while these replicas run.
+
+        With `is_told` their rows tell that commits did not wait for it. Else only who was told of something that it
+        lacks can find that out.
+        """
         if self._copy is None:
             return
+        self._has_lost = True
         before = self._tables.copy()
         self._tables.forget(self._copy)
+        for lease in self._tables.leases.values():
+            lease.is_synchronous &= not is_told
         gone = before.payments.keys() - self._tables.payments.keys()
         held = {key: before.claims[key].owner for key in gone & before.claims.keys()}
         # One that was written anew since it was forgotten before may have ended, and so have left the memory.

@@ -140,7 +140,7 @@ class Gateway(RuleBasedStateMachine):
     @rule(name=names)
     def lose_a_processor_for_ever(self, name: str) -> None:
         """Let a processor refuse all connections from now on. What Postgres forgot may need the answers of both."""
-        if self.model.lost is None and not self.model.loss.has_happened:
+        if self.model.lost is None and self.model.tables.timeline == 1:
             self.model.behave(name, "refuse")
             self.model.lost = name
 
@@ -151,6 +151,13 @@ class Gateway(RuleBasedStateMachine):
             self.model.loss.copy()
         elif self.model.lost is None:
             self.model.loss.forget([name for name, replica in self.model.replicas.items() if replica.is_running])
+
+    @rule(is_synchronous=st.booleans())
+    def fail_over(self, is_synchronous: bool) -> None:  # noqa: FBT001  # drawn
+        """Let a standby take over that has all that is committed, and have commits wait for another, or not."""
+        if self.model.lost is None:
+            self.model.tables.fail_over()
+        self.model.tables.is_synchronous = is_synchronous
 
     @rule(name=st.sampled_from(REPLICAS), sent=st.booleans())
     def crash(self, name: str, sent: bool) -> None:  # noqa: FBT001  # drawn

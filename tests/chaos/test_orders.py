@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from actors.domain.lease_watch import LEASE_S
 from actors.domain.money import Money
 from actors.summaries import SUMMARY_S_MAX, WindowSummary
 from tests.chaos.late_rows import FIRST, read_a_row_before_its_payment_moves_and_tell_it_after_the_settlement
@@ -138,6 +139,34 @@ def test_replicas_join_tables_that_forgot_their_last_heartbeats_without_starting
     assert epochs == {name: lease.epoch + 1 for name, lease in earlier.leases.items()}
     assert [replica.runtime for replica in gateway.model.replicas.values()] == lives
     gateway.post(1, 200, again=False, other=False)
+    gateway.teardown()
+
+
+def test_after_a_failover_that_lost_nothing_new_payments_are_charged_at_once() -> None:
+    gateway = Gateway()
+    gateway.start()
+    gateway.fail_over(is_synchronous=True)
+    gateway.run_freely(LEASE_S)
+    for posted in range(1, 4):
+        gateway.fail_over(is_synchronous=True)
+        gateway.post(posted, 100, again=False)
+        gateway.run_freely(2.0)
+        assert len(gateway.model.tables.settlements) == posted
+    gateway.teardown()
+
+
+def test_a_failover_that_lost_nothing_while_a_replica_is_gone_is_waited_out() -> None:
+    gateway = Gateway()
+    gateway.start()
+    gateway.model.tables.is_synchronous = True
+    gateway.run_freely(1.0)
+    gateway.crash("2", sent=False)
+    gateway.fail_over(is_synchronous=True)
+    gateway.post(0, 100, again=False)
+    gateway.run_freely(LEASE_S)
+    assert not gateway.model.tables.settlements
+    gateway.run_freely(2.0)
+    assert len(gateway.model.tables.settlements) == 1
     gateway.teardown()
 
 

@@ -12,7 +12,7 @@ from actors.messages.persistence import Write
 from actors.messages.router import DecisionDue, LookUpsEnded, StoreChanged
 from actors.system import Parts
 from ops.simulation.replica import SimulatedReplica
-from ops.simulation.stores import MemoryPayments
+from ops.simulation.stores import MemoryLeases, MemoryPayments
 from tests.chaos import losses
 from tests.chaos.planting import (
     PassedPayments,
@@ -83,6 +83,15 @@ def drop_settlements_without_a_row(parts: Parts) -> Parts:
     return replace(parts, payments=JoiningPayments(parts.payments))
 
 
+def take_every_failover_for_harmless(parts: Parts) -> Parts:
+    """Let replicas find all that they were told of in whichever Postgres takes over."""
+    leases = parts.leases
+    assert isinstance(leases, MemoryLeases)
+    identity = leases.identity
+    leases.identity = lambda: replace(identity(), mark=2**62, has_last_write=True)  # type: ignore[method-assign]  # planted
+    return parts
+
+
 @pytest.mark.parametrize(
     ("gateway", "order", "promise"),
     [
@@ -123,6 +132,12 @@ def drop_settlements_without_a_row(parts: Parts) -> Parts:
                 with_changed_messages(trust_rows_that_may_be_lost),
                 losses.forget_a_payment_that_is_held,
                 "not durable",
+            ),
+            (
+                "takes every failover for harmless",
+                with_changed_parts(take_every_failover_for_harmless),
+                losses.take_over_without_what_replica_1_was_told_of,
+                "charged twice",
             ),
             (
                 "charges at once what may be forgotten",

@@ -25,8 +25,9 @@ class FileStoreMemory:
         try:
             told = json.loads(self._path.read_bytes())
             positions = int(told["position"]), int(told["noted_position"])
-            identity = StoreIdentity(str(told["system_id"]), int(told["timeline"]), *positions)
-            forgot_at_ms = told.get("forgot_at_ms")  # The release before did not write it.
+            mark = int(told.get("mark", 0))  # The release before did not write it.
+            identity = StoreIdentity(str(told["system_id"]), int(told["timeline"]), *positions, mark=mark)
+            forgot_at_ms = told["forgot_at_ms"]
             return SeenStore(identity, None if forgot_at_ms is None else int(forgot_at_ms))
         except FileNotFoundError:
             return None

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
+from psycopg.pq.abc import PGresult
 from psycopg.rows import scalar_row
 
 from actors.adapters.postgres.connections import GeventConnection
+from actors.adapters.postgres.fence import FencedWrite
 from actors.adapters.postgres.pipeline import Value, column, make_step, transact
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import (
@@ -28,8 +30,8 @@ _encoder = msgspec.json.Encoder()
 class WrittenBatch:
     """What a batch has changed."""
 
-    admitted: bool
-    """Whether it was fenced by the latest registration; else nothing was changed."""
+    fenced: FencedWrite | None
+    """What it has left in the row of its replica; None where that has a later registration: nothing was changed."""
     known: list[UUID]
     """Payments that were to be claimed and had a row already."""
     moved: list[UUID]
@@ -71,7 +73,7 @@ def write_batch(
     results = transact(connection, list(steps.values()))
     answers = {query: column(result) for query, result in zip(steps, results, strict=True)}
     return WrittenBatch(
-        admitted=bool(answers["fence"]),
+        fenced=_fenced(results[0]),
         known=[UUID(key) for key in answers.get("write_claims", ())],
         moved=[UUID(key) for key in answers.get("write_moves", ())],
         booked=int(answers.get("settle", ["0"])[0]),
@@ -80,24 +82,25 @@ def write_batch(
 
 def settle_unclaimed(
     connection: GeventConnection, fence: dict[str, str | int], settlements: Sequence[Settlement]
-) -> tuple[bool, list[UUID]]:
+) -> tuple[FencedWrite | None, list[UUID]]:
     """Book charges whose payments had no claim: Postgres has lost it, or they were settled or ended before.
 
-    Tells whether the latest registration has fenced it, else nothing is booked, and gives the payments that are settled
-    otherwise, as was not known before. Each statement sees what those were waiting for that came before it: whoever
-    settles by a claim holds that, and whoever does without it holds the payment.
+    Gives what it has left in the row of its replica, None where that has a later registration: nothing is booked then.
+    Gives the payments that are settled otherwise, as was not known before. Each statement sees what those were waiting
+    for that came before it: whoever settles by a claim holds that, and whoever does without it holds the payment.
     """
     charges = _charges(settlements)
     by_id = fence | {"correlation_ids": [settlement.correlation_id for settlement in settlements]}
     with connection.transaction():
-        admitted = connection.execute(QUERIES["fence"], fence).fetchone() is not None
+        found = connection.execute(QUERIES["fence"], fence).fetchone()
         archived = _archived(connection, settlements)
         connection.execute(QUERIES["restore_payments"], fence | {"payments": charges})
         connection.execute(QUERIES["lock_payments"], by_id)
         connection.execute(QUERIES["release_claims"], by_id)
         unknown = _charges([each for each in settlements if each.correlation_id not in archived])
         connection.execute(QUERIES["book_unclaimed"], fence | {"settlements": unknown})
-        return admitted, _disputes(connection, charges, archived)
+        disputes = _disputes(connection, charges, archived)
+    return None if found is None else FencedWrite(*found[1:]), disputes
 
 
 def compare(connection: GeventConnection, settlements: Sequence[Settlement]) -> list[UUID]:
@@ -117,6 +120,13 @@ def _disputes(connection: GeventConnection, charges: str, archived: list[UUID]) 
     cursor = connection.cursor(row_factory=scalar_row)
     given = {"settlements": charges, "archived": archived}
     return cursor.execute(QUERIES["compare_settlements"], given).fetchall()
+
+
+def _fenced(result: PGresult) -> FencedWrite | None:
+    if not result.ntuples:
+        return None
+    mark, transaction = (int(result.get_value(0, number) or 0) for number in (1, 2))
+    return FencedWrite(mark, transaction)
 
 
 def to_json(rows: Sequence[object]) -> str:

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import gevent
 import psycopg
 from gevent.socket import wait_read, wait_readwrite, wait_write
 from psycopg import waiting
 from psycopg.abc import RV, PQGen
+from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.conninfo import check_database_url, locate
 from actors.domain.level import Level
-from actors.domain.records import StoreIdentity
 from actors.errors import LedgerUnavailableError
 
 CONNECT_S_MAX = 2
@@ -65,6 +64,24 @@ class GeventConnection(psycopg.Connection[TupleRow]):
             return result
 
 
+class _SyncNotices:
+    """Hears that a commit did not wait for its standby: somebody cancelled the wait, and the commit stands here alone.
+
+    To the client it looks like any other commit, but for a warning in the server's language. No statement of this
+    project gives another warning, so that each is taken for that one.
+    """
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def __call__(self, notice: Diagnostic) -> None:
+        self.cancelled |= notice.severity_nonlocalized == "WARNING"
+
+    def check(self) -> None:
+        if self.cancelled:
+            raise LedgerUnavailableError("it has committed without the standby that it was to wait for")
+
+
 class SingleConnection:
     """One connection for one caller at a time: opened when it is needed, closed when a use of it has failed."""
 
@@ -78,13 +95,15 @@ class SingleConnection:
         self._options = _options(limit_s, settings)
         self._connection: GeventConnection | None = None
         self._failures = 0
+        self._notices = _SyncNotices()
 
     @contextmanager
     def use(self) -> Iterator[GeventConnection]:
         """Lend the connection.
 
         Raises:
-            LedgerUnavailableError: Postgres refused, failed, or took longer than the limit.
+            LedgerUnavailableError: Postgres refused, failed, took longer than the limit, or committed without the
+                standby that it was to wait for.
         """
         try:
             with _limited(self._limit_s):
@@ -93,7 +112,10 @@ class SingleConnection:
                     self._connection = GeventConnection.connect(
                         conninfo, autocommit=True, connect_timeout=CONNECT_S_MAX, options=self._options
                     )
+                    self._notices.cancelled = False
+                    self._connection.add_notice_handler(self._notices)
                 yield self._connection
+                self._notices.check()
         except LedgerUnavailableError:
             self._failures += 1
             self.close()
@@ -192,23 +214,6 @@ class Connections:
         self.pool.close()
         self.writer.close()
         self.leaser.close()
-
-
-@dataclass
-class Fence:
-    """The fencing token of a replica: leases set its epoch when they register, every write carries it.
-
-    Postgres refuses the claims and moves of any epoch but the latest, so that nothing that an earlier run of the
-    replica has sent takes effect after a registration.
-    """
-
-    replica: str
-    epoch: int = 0
-    """0 is never valid: the replica is not registered, or what it holds is older than the last purge."""
-    since_epoch: int = 0
-    """The first epoch of this run of the actors. What rows it has written since, it knows or is about to hear of."""
-    store: StoreIdentity | None = None
-    """The Postgres of the last registration, as it answered last; nothing is written to one that does not follow it."""
 
 
 def _options(limit_s: float, settings: dict[str, str] | None = None) -> str:

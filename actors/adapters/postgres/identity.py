@@ -1,21 +1,80 @@
-"""Which Postgres a connection leads to."""
+"""Which Postgres a connection leads to, and what it holds of what a replica was told."""
 
-from psycopg.rows import class_row
+from typing import Any
+
+from psycopg.rows import kwargs_row
 
 from actors.adapters.postgres.connections import GeventConnection
+from actors.adapters.postgres.fence import Fence, FencedWrite
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.records import StoreIdentity
 from actors.errors import LedgerUnavailableError
 
+NOT_REGISTERED = "Postgres may have forgotten what it had acknowledged: not registered there"
+NUMBERS = 2**32
+"""After so many transactions Postgres begins anew with the numbers that stand in rows."""
 
-def read_identity(connection: GeventConnection, replica: str) -> StoreIdentity:
+
+def read_identity(connection: GeventConnection, replica: str, last_write: FencedWrite | None = None) -> StoreIdentity:
     """Ask Postgres for its identity, as far as this replica has noted it; a standby refuses.
 
     Raises:
         LedgerUnavailableError: it has none, which cannot be.
     """
-    cursor = connection.cursor(row_factory=class_row(StoreIdentity))
-    identity = cursor.execute(QUERIES["identity"], {"replica": replica}).fetchone()
+
+    def _identity(*, mark: int, locked_by: int, is_committed: bool, **columns: Any) -> StoreIdentity:  # noqa: ANN401  # the other fields
+        has_last_write = last_write is None or _has(last_write, mark, locked_by, is_committed=is_committed)
+        return StoreIdentity(**columns, mark=mark, has_last_write=has_last_write)
+
+    cursor = connection.cursor(row_factory=kwargs_row(_identity))
+    parameters = {"replica": replica, "transaction": 0 if last_write is None else last_write.transaction}
+    identity = cursor.execute(QUERIES["identity"], parameters).fetchone()
     if identity is None:
         raise LedgerUnavailableError("Postgres does not tell its identity")
     return identity
+
+
+def _has(write: FencedWrite, mark: int, locked_by: int, *, is_committed: bool) -> bool:
+    """Tell whether the history of a row holds a write.
+
+    A later mark was set after the write had ended. Under the same mark the row bears the number of the write, whose
+    end may be missing, or that of a later one, which was sent after the write was acknowledged.
+    """
+    if mark != write.mark:
+        return mark > write.mark
+    later_by = (locked_by - write.transaction) % NUMBERS
+    return is_committed if later_by == 0 else locked_by != 0 and later_by < NUMBERS // 2
+
+
+class FencedWrites:
+    """Keeps writes from another Postgres than that of the registration, and notes which were acknowledged."""
+
+    def __init__(self, fence: Fence) -> None:
+        self._fence = fence
+        self._verified: tuple[GeventConnection, int] | None = None
+        """The connection of which it is known where it leads, and the registration that this was compared with."""
+
+    def verify(self, connection: GeventConnection) -> None:
+        """Refuse to write to another Postgres than that of the registration: the lease finds out about it first.
+
+        Raises:
+            LedgerUnavailableError: it is another one.
+        """
+        fence = self._fence
+        if not fence.is_shut and self._verified == (connection, fence.epoch):
+            return
+        is_other = fence.store is not None and not read_identity(connection, fence.replica).follows(fence.store)
+        if fence.is_shut or is_other:
+            raise LedgerUnavailableError(NOT_REGISTERED)
+        self._verified = connection, fence.epoch
+
+    def acknowledged(self, write: FencedWrite | None, shut_count: int) -> None:
+        """Note a write that was acknowledged, if it was admitted. `shut_count` is that of its start.
+
+        Raises:
+            LedgerUnavailableError: the lease has found another Postgres meanwhile.
+        """
+        if shut_count != self._fence.shut_count:
+            raise LedgerUnavailableError(NOT_REGISTERED)
+        if write is not None:
+            self._fence.last_write = write

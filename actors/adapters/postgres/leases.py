@@ -1,5 +1,6 @@
 """Leases in Postgres: which replicas live, and the claims of those that have left."""
 
+import secrets
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
@@ -7,8 +8,9 @@ from uuid import UUID
 import msgspec
 from psycopg.rows import dict_row, kwargs_row, scalar_row
 
-from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.connections import Connections
 from actors.adapters.postgres.feed import renumber_feed
+from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.identity import read_identity
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, claim_from_row
@@ -28,6 +30,10 @@ from actors.errors import LeaseLostError, LedgerUnavailableError
 NAME_TAKEN = "another instance has this replica's name"
 
 EPOCH_MAX = 2**63 - 1
+MARK_BITS = 20
+"""Marks that are to be had in one millisecond, as a power of two."""
+CLOCK_MS_MAX = 2**42
+"""The latest time that marks follow, in the year 2109."""
 
 
 class PostgresLeases:
@@ -41,17 +47,35 @@ class PostgresLeases:
         self._identity: StoreIdentity | None = None
         self._epoch = 0
         """Of the last registration of this process; 0 before the first one."""
+        self._mark = 0
+        """The last one that was sent, or read of an earlier process."""
 
     def identity(self) -> StoreIdentity:
         """Tell which Postgres answers; one that may have forgotten something is written to after a registration."""
+        fence = self._fence
         with self._connections.leaser.use() as connection:
-            self._identity = identity = read_identity(connection, self._fence.replica)
-        if self._fence.store is not None:
-            if identity.follows(self._fence.store):
-                self._fence.store = identity
-            else:
-                self._fence.epoch = 0
+            identity = read_identity(connection, fence.replica, last_write := fence.last_write)
+            if fence.store is not None:
+                is_shut, fence.is_shut = fence.is_shut, not identity.follows(fence.store)
+                # What the one before acknowledges from now on counts as not acknowledged.
+                fence.shut_count += fence.is_shut and not is_shut
+                if fence.is_shut and fence.last_write is not last_write:
+                    identity = read_identity(connection, fence.replica, fence.last_write)
+        self._identity, self._mark = identity, max(self._mark, identity.mark)
+        if fence.store is not None and not fence.is_shut:
+            fence.store = identity
         return identity
+
+    def confirm(self, identity: StoreIdentity) -> None:
+        """Note that all that this replica was told of is there."""
+        with self._connections.leaser.use() as connection:
+            connection.execute(QUERIES["confirm"], {"replica": self._fence.replica, "history": identity.history})
+
+    def establish(self, identity: StoreIdentity, forgot_at_ms: int | None = None) -> None:
+        """Note what was decided about this history."""
+        parameters = {"history": identity.history, "forgot_at_ms": forgot_at_ms}
+        with self._connections.leaser.use() as connection:
+            connection.execute(QUERIES["establish"], parameters)
 
     def register(self, generation: int, clock: ClockReading, *, store_forgot: bool = False) -> Registration:
         """Take the name of this replica under a new epoch."""
@@ -59,17 +83,22 @@ class PostgresLeases:
             "replica": self._fence.replica,
             "instance": self._instance(),
             "generation": generation,
+            **self._next_mark(clock),
             **_columns(clock),
         }
+        if store_forgot:
+            self._fence.epoch = 0
         with self._connections.leaser.use() as connection:
             renumber_feed(connection, anyway=store_forgot)
             cursor = connection.cursor(row_factory=dict_row)
             row = cursor.execute(QUERIES["register"], parameters).fetchone()
         if row is None:
-            raise LedgerUnavailableError("Postgres has no row of the gateway: are the migrations applied?")
+            raise LedgerUnavailableError(
+                "Postgres is another one now, or has no row of the gateway: are the migrations applied?"
+            )
         if row["epoch"] is None:
             raise LeaseLostError(NAME_TAKEN)
-        registration = Registration(**row)
+        registration = Registration(**row, mark=self._mark)
         self._epoch = registration.epoch
         is_first = not self._fence.epoch
         others_between = not is_first and registration.epoch != self._fence.epoch + 1
@@ -79,7 +108,8 @@ class PostgresLeases:
         # one that has yet to hear that others have had its name.
         is_admitted = registration.generation == generation and not others_between
         self._fence.epoch = registration.epoch if is_admitted else 0
-        self._fence.store = None if self._identity is None else self._identity.noted()
+        self._fence.store = None if self._identity is None else self._identity.noted(self._mark)
+        self._fence.is_shut, self._fence.last_write = False, None
         return registration
 
     def beat(self, epoch: int, watermarks: Watermarks, clock: ClockReading) -> Beat:
@@ -89,16 +119,27 @@ class PostgresLeases:
             "epoch": epoch,
             "stamp_ms": watermarks.stamp_ms,
             "answer_ms": watermarks.answer_ms,
+            **self._next_mark(clock),
             **_columns(clock),
         }
         with self._connections.leaser.use() as connection:
             cursor = connection.cursor(row_factory=scalar_row)
             generation = cursor.execute(QUERIES["beat"], parameters).fetchone()
+            store = self._fence.store
+            if generation is None and store and not read_identity(connection, self._fence.replica).follows(store):
+                raise LedgerUnavailableError("Postgres is another one now")
         if generation is None:
             return Beat(renewed=False, generation=0)
-        if self._fence.store is not None:
-            self._fence.store = self._fence.store.noted()
-        return Beat(renewed=True, generation=generation)
+        if store is not None:
+            self._fence.store = store.noted(self._mark)
+        return Beat(renewed=True, generation=generation, mark=self._mark)
+
+    def _next_mark(self, clock: ClockReading) -> dict[str, int | str | None]:
+        """Choose a mark above all before it, which no other process of this replica has chosen or ever will."""
+        self._mark = (
+            max(self._mark, min(clock.system_ms, CLOCK_MS_MAX) << MARK_BITS) + 1 + secrets.randbelow(2**MARK_BITS)
+        )
+        return {"mark": self._mark, "history": None if self._identity is None else self._identity.history}
 
     def retire(self, epoch: int, watermarks: Watermarks) -> None:
         """End the lease."""

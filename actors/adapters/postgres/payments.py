@@ -9,8 +9,9 @@ import gevent
 from psycopg.rows import class_row, dict_row, kwargs_row, tuple_row
 
 from actors.adapters.postgres.batches import compare, settle_unclaimed, to_json, write_batch
-from actors.adapters.postgres.connections import Connections, Fence, GeventConnection
-from actors.adapters.postgres.identity import read_identity
+from actors.adapters.postgres.connections import Connections
+from actors.adapters.postgres.fence import Fence
+from actors.adapters.postgres.identity import FencedWrites
 from actors.adapters.postgres.queries import QUERIES
 from actors.adapters.postgres.summary import read_summary
 from actors.domain.money import Money
@@ -34,7 +35,7 @@ from actors.domain.records import (
     Watermarks,
     WriteResult,
 )
-from actors.errors import FencedError, LedgerUnavailableError
+from actors.errors import FencedError
 
 _LISTS = {
     PaymentState.SETTLED: ("settled_payments", None),
@@ -64,7 +65,7 @@ class PostgresPayments:
     def __init__(self, connections: Connections, fence: Fence) -> None:
         self._connections = connections
         self._fence = fence
-        self._verified: GeventConnection | None = None
+        self._writes = FencedWrites(fence)
 
     def forget_registration(self) -> None:
         """Let the fence admit nothing until leases have registered anew."""
@@ -79,20 +80,23 @@ class PostgresPayments:
         marks: Sequence[Mark] = (),
     ) -> WriteResult:
         """Commit one batch in one transaction, and charges whose payments had no claim in another one."""
-        fence: dict[str, str | int] = {"replica": self._fence.replica, "epoch": self._fence.epoch}
+        shut_count = self._fence.shut_count
+        fence = self._fence.parameters
         with self._connections.writer.use() as connection:
-            self._verify(connection)
+            self._writes.verify(connection)
             written = write_batch(connection, fence, claims, moves, settlements, closings, marks)
+            self._writes.acknowledged(written.fenced, shut_count)
             known: list[_KnownRow] = []
             if written.known:
                 rows = connection.cursor(row_factory=kwargs_row(_known_row))
                 known = rows.execute(QUERIES["known_payments"], {"correlation_ids": written.known}).fetchall()
-            admitted, disputed = written.admitted, list[UUID]()
-            if not admitted and settlements:
+            fenced, disputed = written.fenced, list[UUID]()
+            if fenced is None and settlements:
                 disputed = compare(connection, settlements)
             elif written.booked < len(settlements):
-                admitted, disputed = settle_unclaimed(connection, fence, settlements)
-        if not admitted:
+                fenced, disputed = settle_unclaimed(connection, fence, settlements)
+                self._writes.acknowledged(fenced, shut_count)
+        if fenced is None:
             raise FencedError(tuple(disputed))
         earlier = self._earlier_tries(claims, known)
         others = tuple(row.known for row in known if row.known.payment.correlation_id not in earlier)
@@ -111,15 +115,6 @@ class PostgresPayments:
             if (known.owner, known.moves) == mine and epoch >= since_epoch > 0
             if (known.payment, known.processor) in offered
         }
-
-    def _verify(self, connection: GeventConnection) -> None:
-        """Refuse to write to another Postgres than that of the registration: the lease finds out about it first."""
-        if connection is self._verified:
-            return
-        store = self._fence.store
-        if store is not None and not read_identity(connection, self._fence.replica).follows(store):
-            raise LedgerUnavailableError("Postgres may have forgotten what it had acknowledged: not registered there")
-        self._verified = connection
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Keep other amounts beside the first."""

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 """The number of the last migration, which the statements rely on."""
 
 

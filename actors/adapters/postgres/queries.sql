@@ -10,8 +10,13 @@
 -- name: fence
 -- Gives a row where the latest registration under a name has this epoch, and keeps it the latest until the transaction
 -- ends. Each batch begins so, and the statements behind it look again, which see what whoever was waited for committed.
--- A later registration, a purge or a feed that is renumbered waits for the batch, or the batch for it.
-SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR SHARE
+-- A later registration, a purge or a feed that is renumbered waits for the batch, or the batch for it. Fails on another
+-- timeline than that of the registration. Gives the mark under which the batch is written, and the number of its
+-- transaction, which the lock leaves in the row, where `identity` finds it.
+SELECT epoch, mark, pg_current_xact_id()::text::bigint AS transaction FROM replica
+WHERE name = %(replica)s AND epoch = %(epoch)s AND CASE
+    WHEN %(timeline)s IN ('', left(pg_walfile_name(pg_current_wal_flush_lsn()), 8)) THEN true ELSE refuse_timeline()
+END FOR SHARE
 
 -- name: write_moves
 -- Changes which processors claims name. A move applies only forwards, and once more where an earlier try of it has
@@ -380,52 +385,82 @@ UPDATE gateway SET
     ) - pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 
 -- name: identity
--- Tells which Postgres this is: the identifier of its data, its timeline, how far its log was ever made durable, and
--- which such position the replica has noted here.
+-- Tells which Postgres this is: the identifier of its data, its timeline, how far its log was ever made durable. Tells
+-- what the row of the replica has of what it was told: the position and the mark that it noted last, which transaction
+-- wrote last under that mark, whether the one that is asked for was committed, and whether replication was synchronous.
+-- Tells what is known of this history.
 SELECT
     system_identifier::text AS system_id,
     ('x' || left(pg_walfile_name(flushed), 8))::bit(32)::integer AS timeline,
     (flushed - '0/0')::bigint AS position,
-    coalesce((SELECT log_position FROM replica WHERE name = %(replica)s), 0) AS noted_position
-FROM pg_control_system(), pg_current_wal_flush_lsn() AS flushed
+    coalesce(log_position, 0) AS noted_position, coalesce(mark, 0) AS mark,
+    coalesce(nullif(r.xmax::text::bigint, 0), locked_by, 0) AS locked_by,
+    CASE WHEN %(transaction)s BETWEEN 3 AND pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1
+        THEN coalesce(pg_xact_status(%(transaction)s::text::xid8) = 'committed', false) ELSE false END AS is_committed,
+    coalesce(is_synchronous, false) AS is_synchronous,
+    coalesce(established_history = database_history(), false) AS is_established,
+    forgot_history, forgot_at_ms
+FROM pg_control_system() CROSS JOIN pg_current_wal_flush_lsn() AS flushed
+LEFT JOIN gateway ON true LEFT JOIN replica AS r ON name = %(replica)s
+
+-- name: confirm
+-- Notes that a replica has found all that it had been told of. This is a sign of life as well. The mark stays.
+UPDATE replica SET confirmed_history = database_history(), beats = beats + 1,
+    locked_by = coalesce(nullif(xmax::text::bigint, 0), locked_by)
+WHERE name = %(replica)s AND database_history() = %(history)s
+
+-- name: establish
+-- Notes that it is decided whether this history lacks anything and, where it does, since when that is known.
+UPDATE gateway SET established_history = database_history(),
+    forgot_history = CASE WHEN %(forgot_at_ms)s::bigint IS NULL THEN forgot_history ELSE database_history() END,
+    forgot_at_ms = greatest(forgot_at_ms, %(forgot_at_ms)s::bigint)
+WHERE database_history() = %(history)s
 
 -- name: register
 -- Takes the name of a replica with a lease under a new epoch, unless another instance has it and has not left. Gives
 -- the generation of the gateway, so that the replica can tell whether what it holds is older than the last purge. The
--- epoch is NULL where the name was not taken. A purge that is being finished is waited for.
+-- epoch is NULL where the name was not taken; there is no row where this is another history than is expected. A purge that is being finished is waited for.
 WITH taken AS (
     INSERT INTO replica AS r
         (name, instance, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms, answered_ms, log_position,
-        partitions_epoch)
+        partitions_epoch, mark, is_synchronous, confirmed_history)
     SELECT %(replica)s, %(instance)s, 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s, %(system_ms)s,
-        %(clock_ms)s, pg_current_wal_flush_lsn() - '0/0', 1 FROM gateway FOR SHARE
+        %(clock_ms)s, pg_current_wal_flush_lsn() - '0/0', 1, %(mark)s, is_commit_synchronous(), database_history()
+    FROM gateway WHERE coalesce(%(history)s, database_history()) = database_history() FOR SHARE
     ON CONFLICT (name) DO UPDATE SET instance = excluded.instance, epoch = r.epoch + 1,
         partitions_epoch = r.epoch + 1,
         generation = excluded.generation, lease_until = 'infinity',
         watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
         answered_ms = least(r.watermark_ms, excluded.watermark_ms),
         published_ms = greatest(r.published_ms, least(r.watermark_ms, excluded.watermark_ms)),
-        clock_ms = excluded.clock_ms, system_clock_ms = excluded.system_clock_ms, log_position = excluded.log_position
+        clock_ms = excluded.clock_ms, system_clock_ms = excluded.system_clock_ms, log_position = excluded.log_position,
+        mark = excluded.mark, locked_by = 0, is_synchronous = excluded.is_synchronous,
+        confirmed_history = excluded.confirmed_history
     WHERE r.instance IS NULL OR r.instance = excluded.instance OR r.left_epoch >= r.epoch
     RETURNING epoch, watermark_ms, published_ms
 )
 SELECT taken.epoch, gateway.generation, taken.watermark_ms, taken.published_ms FROM gateway LEFT JOIN taken ON true
+WHERE coalesce(%(history)s, database_history()) = database_history()
 
 -- name: holder
 -- Reads what is published of another process that has the name of a replica and has not left: one of another instance
 -- or, where this process has registered under an epoch, one that has registered later.
 SELECT name, epoch, concat_ws(' ', beats, lease_until) AS beats, generation, false AS has_left,
-    published_ms, clock_ms, system_clock_ms AS system_ms
+    published_ms, clock_ms, system_clock_ms AS system_ms,
+    is_synchronous, coalesce(confirmed_history = database_history(), false) AS has_confirmed
 FROM replica WHERE name = %(replica)s AND left_epoch < epoch
     AND CASE %(epoch)s WHEN 0 THEN instance <> %(instance)s ELSE epoch > %(epoch)s END
 
 -- name: beat
 -- Renews the lease of a registration by one more beat, and publishes its watermarks and clocks. Gives the generation
--- of the gateway, or no row where the epoch is over.
+-- of the gateway, or no row where the epoch is over, or this is
+-- another history than is expected. One that is executed late, after a later one, changes nothing.
 UPDATE replica SET beats = beats + 1, watermark_ms = %(stamp_ms)s, answered_ms = %(answer_ms)s,
     published_ms = greatest(published_ms, %(stamp_ms)s), clock_ms = %(clock_ms)s, system_clock_ms = %(system_ms)s,
-    log_position = pg_current_wal_flush_lsn() - '0/0'
-WHERE name = %(replica)s AND epoch = %(epoch)s AND left_epoch < epoch RETURNING (SELECT generation FROM gateway)
+    log_position = pg_current_wal_flush_lsn() - '0/0', mark = %(mark)s, locked_by = 0, is_synchronous = is_commit_synchronous()
+WHERE name = %(replica)s AND epoch = %(epoch)s AND left_epoch < epoch AND mark < %(mark)s
+    AND coalesce(%(history)s, database_history()) = database_history()
+RETURNING (SELECT generation FROM gateway)
 
 -- name: retire
 -- Ends the lease of a registration with its last watermark.
@@ -444,12 +479,14 @@ RETURNING epoch
 -- name: others
 -- Reads what is published of all other replicas. Those of the release before change lease_until with each beat.
 SELECT name, epoch, concat_ws(' ', beats, lease_until) AS beats, generation, left_epoch >= epoch AS has_left,
-    published_ms, clock_ms, system_clock_ms AS system_ms
+    published_ms, clock_ms, system_clock_ms AS system_ms,
+    is_synchronous, coalesce(confirmed_history = database_history(), false) AS has_confirmed
 FROM replica WHERE name <> %(replica)s
 
 -- name: expel
 -- Ends the leases, and with them the epochs, of replicas that have not beaten since they were looked at.
-UPDATE replica AS r SET epoch = r.epoch + 1, left_epoch = r.epoch + 1, lease_until = '-infinity'
+UPDATE replica AS r SET epoch = r.epoch + 1, left_epoch = r.epoch + 1, lease_until = '-infinity',
+    locked_by = coalesce(nullif(r.xmax::text::bigint, 0), r.locked_by)
 FROM json_to_recordset(%(replicas)s::json) AS seen (name text, epoch bigint, beats text)
 WHERE r.name = seen.name AND r.epoch = seen.epoch AND concat_ws(' ', r.beats, r.lease_until) = seen.beats
 
@@ -461,7 +498,8 @@ SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPD
 -- name: fence_left
 -- Ends the epochs of replicas that have left claims, so that what they sent before takes no effect any more. Gives their
 -- names. Claims that name processors which are left out do not count.
-UPDATE replica AS r SET epoch = epoch + 1, left_epoch = epoch + 1
+UPDATE replica AS r SET epoch = epoch + 1, left_epoch = epoch + 1,
+    locked_by = coalesce(nullif(r.xmax::text::bigint, 0), r.locked_by)
 WHERE r.name <> %(replica)s AND left_epoch >= epoch AND EXISTS (
     SELECT FROM claim WHERE owner = r.name AND (processor = ANY (%(leave_out)s::text[])) IS NOT TRUE
 )

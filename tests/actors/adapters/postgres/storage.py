@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.postgres.connections import Connections, Fence
+from actors.adapters.postgres.connections import Connections
 from actors.adapters.postgres.feed import PostgresFeed
+from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge

@@ -17,10 +17,10 @@ from actors.adapters.postgres.connections import (
     READ_S_MAX,
     WRITE_S_MAX,
     Connections,
-    Fence,
     Pool,
     SingleConnection,
 )
+from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.domain.payment import Move

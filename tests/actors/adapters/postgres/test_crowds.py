@@ -10,8 +10,9 @@ import pytest
 from gevent.lock import BoundedSemaphore
 
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.postgres.connections import READ_S_MAX, Connections, Fence
+from actors.adapters.postgres.connections import READ_S_MAX, Connections
 from actors.adapters.postgres.feed import PostgresFeed
+from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.runtime import GeventRuntime

@@ -64,11 +64,11 @@ def test_a_batch_that_postgres_executes_after_its_retry_and_a_later_one_changes_
 ) -> None:
     mine.payments.write([claim(1)], [], [])
     moves = f'[{{"correlation_id":"{uid(1)}","processor":"fallback","attempts":1,"moves":1}}]'
-    first: dict[str, Any] = {"replica": "a", "epoch": 1, "moves": moves}
+    first: dict[str, Any] = {"replica": "a", "epoch": 1, "timeline": "", "moves": moves}
     mine.payments.write([], [Move(uid(1), "fallback", 1, moves=1)], [])
     mine.payments.write([], [Move(uid(1), "default", 2, moves=2)], [])
     with psycopg.connect(database_url) as late:
-        assert late.execute(QUERIES["fence"], first).fetchall() == [(1,)]
+        assert late.execute(QUERIES["fence"], first).fetchone()
         assert late.execute(QUERIES["write_moves"], first).fetchall() == []
     assert mine.leases.claims(MANY) == (claim(1, "default", attempts=2, moves=2),)
 

@@ -55,7 +55,7 @@ class Rival:
         self._database_url = database_url
 
     def run(self, query: str, **parameters: object) -> "Rival":
-        values = {"replica": "b", "epoch": 1, "correlation_ids": [uid(1)], **parameters}
+        values = {"replica": "b", "epoch": 1, "timeline": "", "correlation_ids": [uid(1)], **parameters}
         self.connection.execute(QUERIES[query], values)
         return self
 
