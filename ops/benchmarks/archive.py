@@ -179,13 +179,13 @@ class _Bench:
 
     def ask(self, times: int) -> dict[str, tuple[float, float]]:
         """Measure batches and questions: the time that a tenth and that half of them take at most, in milliseconds."""
-        begin_ms = END_MS - 40 * DAY_MS
+        begin_ms = END_MS - 20 * DAY_MS
 
         def place() -> FeedPlace:
             return FeedPlace(self._rows * 3 // 4 + self._rng.randint(0, self._rows // 10), BEGINNING.correlation_id)
 
         def position() -> Position:
-            return Position(begin_ms + self._rng.randint(0, 30 * DAY_MS), UUID(int=0))
+            return Position(begin_ms + self._rng.randint(0, 15 * DAY_MS), UUID(int=0))
 
         def recent() -> tuple[int, int]:
             return (from_ms := position().at_ms), from_ms + DAY_MS
@@ -228,6 +228,7 @@ class _Bench:
             "longest_batch_alone_ms": longest_alone_ms,
             "longest_batch_ms": longest_ms,
         }
+        print_error(str(figures))
         return figures, longest_ms
 
     def _write_until(self, work: _Work) -> float:
