@@ -17,11 +17,11 @@ from ops import OpsError
 from ops.chaostest.client import administer
 from ops.chaostest.inquiry import read_requests, read_states
 from ops.chaostest.moment_probe import MomentAnswers
+from ops.chaostest.record_sources import RecordSources
 from ops.chaostest.rivals import RivalAnswer
 from ops.chaostest.summary_probe import SummaryAnswer
 from ops.chaostest.workload import DEFAULT_CURRENCY, OfferedPayment
 from ops.simulator.faults import Fault
-from ops.stack.stack import Stack
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = {"amount_minor": "amount_cents"}
@@ -159,7 +159,9 @@ class History:
     """What each live replica answered at rest to amounts that had been posted under one id at once."""
 
 
-def read_final_state(stack: Stack, replica_urls: Sequence[str], lost_processors: Collection[str] = ()) -> FinalState:
+def read_final_state(
+    sources: RecordSources, replica_urls: Sequence[str], lost_processors: Collection[str] = ()
+) -> FinalState:
     """Read the records of all processors and all tables, again while payments are still moving; then ask the replicas.
 
     Payments that wait for one of the `lost_processors` never move.
@@ -167,16 +169,16 @@ def read_final_state(stack: Stack, replica_urls: Sequence[str], lost_processors:
     Raises:
         OpsError: a processor, Postgres or a replica does not answer.
     """
-    before = _charges(stack)
+    before = _charges(sources)
     for _ in range(READS_MAX):
-        tables = _tables(stack.database_url)
-        after = _charges(stack)
+        tables = _tables(sources.database_url)
+        after = _charges(sources)
         # A replica claims a payment before charging it, so no claims and no new charges mean that the system is idle.
         if len(before) == len(after) and all(claim.processor in lost_processors for claim in tables.claims):
             break
         before = after
         threading.Event().wait(READ_STEP_S)
-    requests = {each.name: read_requests(each.admin_url) for each in stack.simulators}
+    requests = {name: read_requests(url) for name, url in sources.administrations.items()}
     foreign = [charge for charge in after if requests[charge.processor].get(charge.correlation_id) == OTHER_AMOUNT]
     unsettled = [*(row.correlation_id for row in tables.claims), *(row.correlation_id for row in tables.closed)]
     return replace(
@@ -184,15 +186,15 @@ def read_final_state(stack: Stack, replica_urls: Sequence[str], lost_processors:
         charges=[charge for charge in after if charge not in foreign] if foreign else after,
         foreign=foreign,
         requests=requests,
-        totals=_totals(stack),
+        totals=_totals(sources),
         told=read_states(replica_urls, unsettled),
     )
 
 
-def _charges(stack: Stack) -> list[BookedCharge]:
+def _charges(sources: RecordSources) -> list[BookedCharge]:
     return [
         BookedCharge(
-            simulator.name,
+            name,
             UUID(row["correlationId"]),
             row["amountMinor"],
             _microseconds(row["requestedAt"]),
@@ -200,17 +202,17 @@ def _charges(stack: Stack) -> list[BookedCharge]:
             _microseconds(row["bookedAt"]) // 1000 if "bookedAt" in row else 0,
             row.get("answered", False),
         )
-        for simulator in stack.simulators
-        for row in map(json.loads, administer(simulator.admin_url, "GET", "/admin/payments").splitlines())
+        for name, url in sources.administrations.items()
+        for row in map(json.loads, administer(url, "GET", "/admin/payments").splitlines())
     ]
 
 
-def _totals(stack: Stack) -> list[ProcessorTotals]:
+def _totals(sources: RecordSources) -> list[ProcessorTotals]:
     totals = []
-    for simulator in stack.simulators:
-        summary = json.loads(administer(simulator.admin_url, "GET", "/admin/payments-summary"), parse_float=Decimal)
-        fee, amount, total_fee = (Decimal(summary[name]) for name in ("feePerTransaction", "totalAmount", "totalFee"))
-        totals.append(ProcessorTotals(simulator.name, fee, summary["totalRequests"], amount, total_fee))
+    for name, url in sources.administrations.items():
+        summary = json.loads(administer(url, "GET", "/admin/payments-summary"), parse_float=Decimal)
+        fee, amount, total_fee = (Decimal(summary[key]) for key in ("feePerTransaction", "totalAmount", "totalFee"))
+        totals.append(ProcessorTotals(name, fee, summary["totalRequests"], amount, total_fee))
     return totals
 
 

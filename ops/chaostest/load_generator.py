@@ -23,8 +23,8 @@ REQUESTS_PER_CONNECTION_MAX = 100
 PAUSE_S, PAUSE_S_MAX = 0.1, 1.0
 """The shortest and the longest backoff before a retry."""
 OTHER_AMOUNT_TRIES_MAX = 40
-WAITING_MAX = 2 * CONNECTIONS
-"""No new payment is offered while this many posts wait for a free connection."""
+WAITING_PER_CONNECTION_MAX = 2
+"""No new payment is offered while this many posts for each connection wait for a free one."""
 
 
 class Purpose(Enum):
@@ -50,19 +50,33 @@ class _PendingPost:
 class LoadGenerator:
     """All clients of a run, from `start` to `stop`, which are called once each."""
 
-    def __init__(self, urls: Sequence[str], *, rate: float, seconds: float, seed: int, huge_share: float = 0.0) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        rate: float,
+        seconds: float,
+        seed: int,
+        huge_share: float = 0.0,
+        connections: int = CONNECTIONS,
+        pause_s_max: float = PAUSE_S_MAX,
+    ) -> None:
         """Make clients that are not started yet.
 
         Args:
             urls: the addresses to post to; one that is listed twice gets twice as many connections.
             rate: new payments per second.
-            seconds: how long new payments are offered.
+            seconds: how long new payments are offered, unless `stop_offering` ends that earlier.
             seed: decides which payments are offered.
             huge_share: share of the payments with an amount near the largest that there may be.
+            connections: how many clients there are; each waits for one answer at a time.
+            pause_s_max: the longest backoff before a retry.
         """
         self.offers: list[OfferedPayment] = []
         """The payments offered so far, in order; may be read at any time."""
         self._urls = urls
+        self._connections = connections
+        self._pause_s_max = pause_s_max
         self._gap_s = 1 / rate
         self._seconds = seconds
         self._until_s = 0.0
@@ -74,13 +88,17 @@ class LoadGenerator:
         self._lock = threading.Lock()
         self._threads = ThreadGroup()
         self._threads.add("dispatcher", self._dispatch)
-        for number in range(CONNECTIONS):
+        for number in range(connections):
             self._threads.add(f"client-{number}", self._serve, number)
 
     def start(self) -> None:
         """Start to offer payments."""
         self._until_s = time.monotonic() + self._seconds
         self._threads.start()
+
+    def stop_offering(self) -> None:
+        """Offer no new payment from now on; what was offered is carried to its end."""
+        self._until_s = min(self._until_s, time.monotonic())
 
     @property
     def unfinished(self) -> int:
@@ -103,7 +121,7 @@ class LoadGenerator:
             if next_s <= now_s < self._until_s:
                 # When clients are held up for more than a second, the payments of that time are not made up for.
                 next_s = max(next_s + self._gap_s, now_s - 1)
-                if self._due.qsize() < WAITING_MAX:
+                if self._due.qsize() < WAITING_PER_CONNECTION_MAX * self._connections:
                     self._offer(next(self._source))
             wake_s = min(waiting[0][0] if waiting else now_s + 0.1, next_s if now_s < self._until_s else now_s + 0.1)
             try:
@@ -111,7 +129,7 @@ class LoadGenerator:
             except Empty:
                 continue
             heapq.heappush(waiting, (due_s, next(order), post))
-        for _ in range(CONNECTIONS):
+        for _ in range(self._connections):
             self._due.put(None)
 
     def _offer(self, offer: OfferedPayment) -> None:
@@ -143,7 +161,7 @@ class LoadGenerator:
                 connection, requests = HttpClient(rng.choice(self._urls)), 0
             if again:
                 post.tries += 1
-                pause_s = min(PAUSE_S_MAX, PAUSE_S * 2 ** min(post.tries, 10)) * rng.uniform(0.5, 1)
+                pause_s = min(self._pause_s_max, PAUSE_S * 2 ** min(post.tries, 10)) * rng.uniform(0.5, 1)
                 self._later.put((time.monotonic() + pause_s, post))
             else:
                 self._end(post)

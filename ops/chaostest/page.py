@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from ops.chaostest.checker import CheckResult
 from ops.chaostest.observed_run import ObservedRun
-from ops.chaostest.report import ChaosResult
+from ops.chaostest.report import RunResult
 from ops.chaostest.suspect_story import SuspectStory, steps_of
 from ops.chaostest.suspects import KINDS, SUSPECTS_MAX, kinds_of, records_of_suspects, suspects_of
 from ops.chaostest.timeline import describe_fault, draw_timeline
@@ -21,7 +21,7 @@ EXAMPLES_MAX = 20
 """How many untrue summaries of each kind are written out."""
 
 
-def make_page(result: ChaosResult, run: ObservedRun) -> str:
+def make_page(result: RunResult, run: ObservedRun) -> str:
     """Make the page: verdict, timeline, what broke, the story of every suspicious payment, and all figures."""
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -30,11 +30,9 @@ def make_page(result: ChaosResult, run: ObservedRun) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pictures = draw_timeline(run, result.options.seconds)
+    pictures = draw_timeline(run, result.seconds)
     return templates.get_template(TEMPLATE).render(
         result=result,
-        options=result.options,
-        command=_command(result),
         began=datetime.fromtimestamp(run.began_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         began_ms=run.began_ms,
         style=Markup(CHART_STYLE),  # noqa: S704 - ours
@@ -65,17 +63,7 @@ def _within(value: object) -> str:
     return f"({in_words(value)})" if isinstance(value, Mapping | list | tuple) and value else in_words(value)
 
 
-def _command(result: ChaosResult) -> str:
-    """Write the command that repeats the run."""
-    options = result.options
-    crowd = f" --crowd {options.crowd:g}" if options.crowd < 1 else ""
-    return (
-        f"ops/chaos --profile {options.profile} --seed {options.seed} --seconds {options.seconds:g} "
-        f"--rate {options.rate:g}{crowd}"
-    )
-
-
-def _others(result: ChaosResult) -> Iterator[str]:
+def _others(result: RunResult) -> Iterator[str]:
     """Tell what else is wrong than single payments."""
     check = result.check
     yield from (f"The totals of {name} differ from the settlements in Postgres." for name in check.wrong_totals)
@@ -87,8 +75,7 @@ def _others(result: ChaosResult) -> Iterator[str]:
     yield from (f"{count} {what}." for what, count in counts.items() if count)
     if result.rest_s is None:
         yield "Not everything was settled in time after the last fault."
-    if result.neighbours is not None:
-        yield from (f"Beside bad neighbours {each}." for each in result.neighbours.violations())
+    yield from (f"{each[0].upper()}{each[1:]}." for each in result.further_violations)
     yield from (f"The run proves nothing: {each}." for each in check.inconclusive)
 
 

@@ -1,11 +1,14 @@
 """The figures that a chaos run shows while it goes on: one line on a terminal, else a table."""
 
 import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
 
 import psycopg
 
 from ops.chaostest.load_generator import LoadGenerator
-from ops.chaostest.nemesis import Nemesis
+from ops.chaostest.schedule import ScheduledFault
 from ops.chaostest.threads import ThreadGroup
 from ops.chaostest.workload import OfferedPayment
 from ops.console import Console
@@ -19,11 +22,23 @@ QUERY_STEP_S = 1.0
 HEAD = f"{'elapsed':>9}{'offered':>9}{'accepted':>9}{'settled':>9}{'claimed':>9}{'faults':>7}  on now"
 
 
+class FaultCounts(Protocol):
+    """What the table tells of the faults of a run."""
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many faults of each kind were injected so far."""
+
+    @property
+    def current(self) -> Sequence[ScheduledFault]:
+        """The faults that are active at the moment."""
+
+
 class ProgressTable:
     """Shows figures every few seconds from `start` to `stop`, which are called once each."""
 
     def __init__(
-        self, database_url: str, clients: LoadGenerator, nemesis: Nemesis, console: Console, seconds: float
+        self, database_url: str, clients: LoadGenerator, nemesis: FaultCounts, console: Console, seconds: float
     ) -> None:
         """`seconds` is how long payments are offered."""
         self._database_url = database_url

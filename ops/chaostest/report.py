@@ -4,11 +4,12 @@ The folder holds the schedule of faults, the result, logs, journals and all reco
 """
 
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -17,16 +18,60 @@ from ops.chaostest.checker import CheckResult
 from ops.chaostest.endings import DECLINED, MISMATCHED
 from ops.chaostest.history import History
 from ops.chaostest.neighbour_verdict import NeighbourFigures
-from ops.chaostest.options import ChaosOptions
+from ops.chaostest.options import COMMAND, ChaosOptions
 from ops.chaostest.schedule import ScheduledFault
 from ops.chaostest.suspects import KINDS, SUSPECTS_MAX, records_of_suspects, suspects_of
 from ops.chaostest.verdict import judge_run
 from ops.console import RunVerdict
+from ops.environment import ROOT
+
+
+class RunResult(Protocol):
+    """What the page of a chaos run shows of its result, whatever it ran on."""
+
+    @property
+    def title(self) -> str:
+        """The name of the run."""
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats the run."""
+
+    @property
+    def seconds(self) -> float:
+        """How long payments were offered."""
+
+    @property
+    def check(self) -> CheckResult:
+        """What the checker found."""
+
+    @property
+    def rest_s(self) -> float | None:
+        """Seconds from the end of the last fault until everything was settled; None where that took too long."""
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of the checkout, where git can tell."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every promise was kept, and the run proves it."""
+
+    @property
+    def verdict(self) -> RunVerdict:
+        """What came of the run in words."""
+
+    @property
+    def further_violations(self) -> Sequence[str]:
+        """What else broke than the checker looks at, each without a full stop."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Lay out all figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChaosResult:
-    """The result of a chaos run."""
+    """The result of a chaos run on one machine."""
 
     options: ChaosOptions
     check: CheckResult
@@ -42,6 +87,35 @@ class ChaosResult:
     breakers: Mapping[str, object]
     neighbours: NeighbourFigures | None = None
     """What bad neighbours cost others; None where there were none."""
+
+    @property
+    def title(self) -> str:
+        """The profile and the seed."""
+        return f"{self.options.profile}, seed {self.options.seed}"
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats the run."""
+        options = self.options
+        crowd = f" --crowd {options.crowd:g}" if options.crowd < 1 else ""
+        return (
+            f"{COMMAND} --profile {options.profile} --seed {options.seed} --seconds {options.seconds:g} "
+            f"--rate {options.rate:g}{crowd}"
+        )
+
+    @property
+    def seconds(self) -> float:
+        """How long payments were offered."""
+        return self.options.seconds
+
+    @property
+    def further_violations(self) -> Sequence[str]:
+        """The bounds that were broken beside bad neighbours."""
+        return (
+            []
+            if self.neighbours is None
+            else [f"beside bad neighbours {each}" for each in self.neighbours.violations()]
+        )
 
     @property
     def ok(self) -> bool:
@@ -135,3 +209,18 @@ def keep_findings(
 
 def _write(path: Path, content: object) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
+
+
+def current_commit() -> str | None:
+    """Ask git for the commit of the checkout; None where it cannot tell."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git there is
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

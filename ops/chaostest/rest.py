@@ -1,4 +1,4 @@
-"""Whether a stack has come to rest after a chaos run: whether nothing that was accepted can still move."""
+"""Whether a gateway has come to rest after a chaos run: whether nothing that was accepted can still move."""
 
 from collections.abc import Collection
 from collections.abc import Set as AbstractSet
@@ -8,7 +8,7 @@ import psycopg
 
 from ops.chaostest.endings import UNASKED_MAX, asked_of
 from ops.chaostest.inquiry import read_requests
-from ops.stack.stack import Stack
+from ops.chaostest.record_sources import RecordSources
 
 COUNTS = """
 SELECT (SELECT count(*) FROM claim), (SELECT count(*) FROM settlement) + (SELECT count(*) FROM closed)
@@ -16,14 +16,14 @@ SELECT (SELECT count(*) FROM claim), (SELECT count(*) FROM settlement) + (SELECT
 ENDED = "SELECT correlation_id FROM settlement UNION ALL SELECT correlation_id FROM closed"
 
 
-def is_at_rest(stack: Stack, accepted: AbstractSet[UUID], lost_processors: Collection[str]) -> bool:
+def is_at_rest(sources: RecordSources, accepted: AbstractSet[UUID], lost_processors: Collection[str]) -> bool:
     """Tell whether all that was accepted is settled, closed, or in doubt at a processor that never comes back.
 
     Raises:
         OpsError: a simulator does not answer.
     """
     try:
-        with psycopg.connect(stack.database_url, connect_timeout=5) as connection:
+        with psycopg.connect(sources.database_url, connect_timeout=5) as connection:
             claims, ended = connection.execute(COUNTS).fetchall()[0]
             # On the way to rest this is asked often, and the ids are many.
             if claims + ended < len(accepted) or (claims and not lost_processors):
@@ -35,5 +35,5 @@ def is_at_rest(stack: Stack, accepted: AbstractSet[UUID], lost_processors: Colle
         return False
     if any((claimed.get(each) or "") not in lost_processors for each in unended):
         return False
-    asked = {each.name: read_requests(each.admin_url) for each in stack.simulators if each.name in lost_processors}
+    asked = {name: read_requests(url) for name, url in sources.administrations.items() if name in lost_processors}
     return len(unended - asked_of(asked, asked)) <= UNASKED_MAX

@@ -1,7 +1,6 @@
 """One chaos run, from the first process to the result."""
 
 import json
-import subprocess
 import tempfile
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from ops import OpsError
 from ops.chaostest.checker import check_history
 from ops.chaostest.client import NoAnswerError, administer, open_connection
+from ops.chaostest.final_summary import ask_final_summary
 from ops.chaostest.history import History, read_final_state
 from ops.chaostest.history_file import write_history
 from ops.chaostest.load_generator import LoadGenerator
@@ -24,18 +24,18 @@ from ops.chaostest.options import ChaosOptions
 from ops.chaostest.page import make_page
 from ops.chaostest.profiles import PROCESSORS, PROFILES
 from ops.chaostest.progress import ProgressTable
-from ops.chaostest.report import ChaosResult, keep_findings, keep_state
+from ops.chaostest.record_sources import RecordSources
+from ops.chaostest.report import ChaosResult, current_commit, keep_findings, keep_state
 from ops.chaostest.rest import is_at_rest
 from ops.chaostest.rivals import ask_rivals
 from ops.chaostest.routing_figures import BreakerChange, breaker_figures, fee_figures, read_changes
 from ops.chaostest.schedule import make_schedule
 from ops.chaostest.stack_options import make_stack_options
-from ops.chaostest.summary_probe import SummaryAnswer, SummaryProbe, ask_summary, now_ms
+from ops.chaostest.summary_probe import SummaryProbe
 from ops.chaostest.suspects import ask_ways, suspects_of
 from ops.chaostest.threads import Worker
 from ops.chaostest.workload import OfferedPayment
 from ops.console import Console
-from ops.environment import ROOT
 from ops.report_file import write_report
 from ops.stack.stack import Stack, StackInterrupted
 
@@ -46,7 +46,6 @@ The target is 20 s; the rest is for a processor that books a charge late, and a 
 """
 REST_STEP_S = 0.1
 READY_S_MAX = 30.0
-SUMMARY_TRIES_MAX = 20
 
 
 class ChaosRunner:
@@ -96,7 +95,7 @@ class ChaosRunner:
                 run.faults,
                 len(run.injected),
                 run.rest_s,
-                _commit(),
+                current_commit(),
                 fees,
                 breakers,
                 run.neighbours,
@@ -123,8 +122,7 @@ class ChaosRunner:
         nemesis = Nemesis(stack, self._schedule, console.say, planted_dir, neighbours.targets if neighbours else ())
         probe = SummaryProbe(nemesis.live_urls, options.seed)
         progress = ProgressTable(stack.database_url, clients, nemesis, console, options.seconds)
-        administrations = {simulator.name: simulator.admin_url for simulator in stack.simulators}
-        moments = MomentProbe(nemesis.live_urls, administrations, nemesis.quiet_s)
+        moments = MomentProbe(nemesis.live_urls, _sources(stack).administrations, nemesis.quiet_s)
         workers: list[Worker] = [clients, nemesis, probe, moments, progress]
         if neighbours is not None:
             workers.insert(0, neighbours)
@@ -142,8 +140,9 @@ class ChaosRunner:
         self._console.draw("reading all records", 1.0)
         for service in nemesis.healthy_services():
             service.wait_ready(READY_S_MAX)
-        state = read_final_state(stack, nemesis.live_urls(), self._lost_processors)
-        final_answers = [self._ask_final_summary(url) for url in nemesis.live_urls()]
+        state = read_final_state(_sources(stack), nemesis.live_urls(), self._lost_processors)
+        is_lost, wait = bool(self._lost_processors), self._wait
+        final_answers = [ask_final_summary(url, wait, may_stay_open=is_lost) for url in nemesis.live_urls()]
         recorded = {row.correlation_id: (row.amount_minor, row.currency) for row in state.payments}
         rival_answers = ask_rivals(clients.offers, recorded, nemesis.live_urls())
         history = History(
@@ -179,28 +178,9 @@ class ChaosRunner:
         while time.monotonic() - began_s < REST_S_MAX:
             self._wait(REST_STEP_S)
             accepted = {offer.correlation_id for offer in (*clients.offers, *left_behind) if offer.accepted}
-            if not clients.unfinished and is_at_rest(stack, accepted, self._lost_processors):
+            if not clients.unfinished and is_at_rest(_sources(stack), accepted, self._lost_processors):
                 return time.monotonic() - began_s
         return None
-
-    def _ask_final_summary(self, url: str) -> SummaryAnswer:
-        """Ask a replica for all that was charged until a moment ago, again until it says that it is final.
-
-        Once is enough where a processor is gone, as it may be never.
-        """
-        answer: SummaryAnswer | None = None
-        with open_connection(url) as connection:
-            for _ in range(SUMMARY_TRIES_MAX):
-                try:
-                    answer = ask_summary(connection, None, now_ms() - 1)
-                except NoAnswerError as error:
-                    raise OpsError(f"{url} gives no summary at rest: {error}") from error
-                if answer.final or self._lost_processors:
-                    return answer
-                self._wait(REST_STEP_S)
-        if answer is None:
-            raise OpsError(f"{url} was not asked")
-        return answer
 
     def _ask_for_changes(self, url: str, began_ms: int) -> list[BreakerChange]:
         """Ask a replica for the changes of its breakers, as far back as it keeps them."""
@@ -219,15 +199,5 @@ class ChaosRunner:
         return counts
 
 
-def _commit() -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git there is
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+def _sources(stack: Stack) -> RecordSources:
+    return RecordSources(stack.database_url, {each.name: each.admin_url for each in stack.simulators})

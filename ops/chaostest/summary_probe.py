@@ -108,14 +108,14 @@ def now_ms() -> int:
 class SummaryProbe:
     """Threads that ask for summaries from `start` to `stop`, which are called once each."""
 
-    def __init__(self, urls: Callable[[], Sequence[str]], seed: int) -> None:
-        """`urls` returns the addresses of the replicas that can be asked at the moment."""
+    def __init__(self, urls: Callable[[], Sequence[str]], seed: int, askers: int = ASKERS) -> None:
+        """Each asker asks once a second; `urls` returns the replicas that can be asked at the moment."""
         self.answers: list[SummaryAnswer] = []
         self._urls = urls
         self._seed = seed
         self._began_ms = now_ms()
         self._threads = ThreadGroup()
-        for number in range(ASKERS):
+        for number in range(askers):
             self._threads.add(f"summary-probe-{number}", self._ask, number)
 
     def start(self) -> None:

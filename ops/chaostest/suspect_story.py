@@ -86,7 +86,7 @@ def _gateway(records: Records) -> Iterator[StoryStep]:
             continue
         for step in way.get("steps", ()):
             who = f"replica {step['replica']}" if step.get("replica") else "gateway"
-            at_ms = datetime.fromisoformat(step["at"]).timestamp() * 1000
+            at_ms = datetime.fromisoformat(step["at"]).timestamp() * 1000 if step["at"] else None
             yield StoryStep(at_ms, who, ", ".join(filter(None, (step["what"], step.get("processor")))))
         if way.get("waitsFor"):
             yield StoryStep(None, "gateway", str(way["waitsFor"]))

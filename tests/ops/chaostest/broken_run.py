@@ -22,6 +22,7 @@ WAY = {
     "correlationId": str(LOST),
     "steps": [
         {"at": "2025-11-26T08:00:02.100Z", "what": "charge ended: failed", "processor": "default", "replica": "2"},
+        {"at": None, "what": "accepted by a replica that has ended", "processor": None, "replica": None},
         {"at": "2025-11-26T08:00:01.005Z", "what": "accepted: it is in a journal", "processor": None, "replica": None},
     ],
     "waitsFor": "waits: the outage is young",

@@ -79,6 +79,7 @@ def test_the_story_of_a_payment_is_told_in_the_order_of_the_instants(broken: Ele
         ("1.010", "client"),
         ("2.100", "replica 2"),
         ("end", "gateway"),
+        ("end", "gateway"),
     ]
     assert "charge ended: failed, default" in steps
     assert "waits: the outage is young" in steps
