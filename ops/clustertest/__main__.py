@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ops import ExitStatus, OpsError
 from ops.arguments import make_parser
+from ops.clustertest import chaos
+from ops.clustertest.chaos_options import COMMAND as CHAOS
 from ops.clustertest.cluster import ClusterInterrupted, HostCluster
 from ops.clustertest.namespaces import pids
 from ops.clustertest.options import ClusterOptions, add_state_option, parse_up_options
@@ -20,18 +22,23 @@ UP, DOWN = "ops/cluster up", "ops/cluster down"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the subcommand that the first argument names."""
     given = sys.argv[1:] if arguments is None else arguments
-    commands: Mapping[str, Callable[[Sequence[str]], int]] = {"up": up, "down": down}
+    commands: Mapping[str, Callable[[Sequence[str]], int]] = {"up": up, "chaos": chaos.main, "down": down}
     command = commands.get(given[0]) if given else None
     if command is not None:
         return command(given[1:])
     parser = make_parser(
         "ops/cluster",
         "Run the gateway on three hosts, which are network namespaces of this machine: `up` starts them, `down` "
-        "removes what is left of them. Each has a --help of its own.",
+        "removes what is left of them, and `chaos` injects faults and checks every payment. Each has a --help of its "
+        "own.",
         kept="it did what it was asked for",
         broken="is not used",
         takes="see the --help of each",
-        examples={UP: "start the cluster and stay in the foreground", DOWN: "remove what a killed one has left"},
+        examples={
+            UP: "start the cluster and stay in the foreground",
+            DOWN: "remove what a killed one has left",
+            CHAOS: "find out what it survives",
+        },
     )
     parser.add_argument("command", choices=sorted(commands))
     parser.parse_args(given)

@@ -95,6 +95,8 @@ def patroni_document(plan: ClusterPlan, host: Place, binaries: str, *, synchrono
         "wal_sender_timeout": f"{REPLICATION_TIMEOUT_S}s",
         "wal_receiver_timeout": f"{REPLICATION_TIMEOUT_S}s",
         "wal_receiver_status_interval": "1s",
+        # Commits wait for a standby of the new primary; each asks for it this often.
+        "wal_retrieve_retry_interval": "500ms",
         "unix_socket_directories": "",
         # What a killed server leaves is then on the host's own disk.
         "dynamic_shared_memory_type": "mmap",
