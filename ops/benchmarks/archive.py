@@ -17,8 +17,8 @@ from psycopg import sql
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import Connections
-from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.feed import PostgresFeed
+from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.domain.feed import BEGINNING, FeedPlace
@@ -130,8 +130,7 @@ class _Bench:
     def __init__(self, url: str, connections: Connections) -> None:
         self._url = url
         fence = Fence("bench")
-        leases = PostgresLeases(connections, fence, lambda: UUID(int=0))
-        leases.register(0, ClockReading(END_MS, END_MS))
+        PostgresLeases(connections, fence, lambda: UUID(int=0)).register(0, ClockReading(END_MS, END_MS))
         self._payments = PostgresPayments(connections, fence)
         self._ends = PostgresFeed(connections)
         self._rng = Random(1)  # noqa: S311  # no secret

@@ -295,10 +295,11 @@ def test_who_is_taken_over_from_before_a_charge_without_a_claim_is_booked_is_tol
 ) -> None:
     """The batch itself ends before the takeover, what it leaves over begins behind it."""
     assert mine.payments.payment(uid(1)) is None
-    fence: dict[str, str | int] = {"replica": "a", "epoch": 1}
+    fence: dict[str, str | int] = {"replica": "a", "epoch": 1, "timeline": ""}
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("UPDATE replica SET epoch = 2")
     with closing(Connections(database_url, HostDirectory())) as connections, connections.writer.use() as writer:
-        assert settle_unclaimed(writer, fence, [FIRST]) == (False, [])
-        assert settle_unclaimed(writer, fence | {"epoch": 2}, [FIRST]) == (True, [])
+        assert settle_unclaimed(writer, fence, [FIRST]) == (None, [])
+        fenced, disputed = settle_unclaimed(writer, fence | {"epoch": 2}, [FIRST])
+        assert (fenced is not None, disputed) == (True, [])
     check_books(database_url, FIRST, 0)
