@@ -134,8 +134,7 @@ class _Bench:
         self._payments = PostgresPayments(connections, fence)
         self._ends = PostgresFeed(connections)
         self._rng = Random(1)  # noqa: S311  # no secret
-        self._ids: list[UUID] = []
-        self._rows = 0
+        self._ids, self._rows = list[UUID](), 0
         self._claimed: list[Payment] = []
 
     def fill(self, rows: int, partitions: int) -> tuple[float, list[int]]:

@@ -1,5 +1,6 @@
 """Which Postgres a connection leads to, and what it holds of what a replica was told."""
 
+from dataclasses import replace
 from typing import Any
 
 from psycopg.rows import kwargs_row
@@ -23,8 +24,11 @@ def read_identity(connection: GeventConnection, replica: str, last_write: Fenced
     """
 
     def _identity(*, mark: int, locked_by: int, is_committed: bool, **columns: Any) -> StoreIdentity:  # noqa: ANN401  # the other fields
-        has_last_write = last_write is None or _has(last_write, mark, locked_by, is_committed=is_committed)
-        return StoreIdentity(**columns, mark=mark, has_last_write=has_last_write)
+        found = StoreIdentity(**columns, mark=mark)
+        if last_write is None or mark > last_write.mark:
+            return found
+        is_there = mark == last_write.mark and is_committed
+        return replace(found, has_last_write=is_there and _is_named(last_write, locked_by, found))
 
     cursor = connection.cursor(row_factory=kwargs_row(_identity))
     parameters = {"replica": replica, "transaction": 0 if last_write is None else last_write.transaction}
@@ -34,16 +38,14 @@ def read_identity(connection: GeventConnection, replica: str, last_write: Fenced
     return identity
 
 
-def _has(write: FencedWrite, mark: int, locked_by: int, *, is_committed: bool) -> bool:
-    """Tell whether the history of a row holds a write.
+def _is_named(write: FencedWrite, locked_by: int, found: StoreIdentity) -> bool:
+    """Tell whether the row names a write, so that its number is not that of another transaction of a later history.
 
-    A later mark was set after the write had ended. Under the same mark the row bears the number of the write, whose
-    end may be missing, or that of a later one, which was sent after the write was acknowledged.
+    A later number does as well: that of a write which was sent after this one was acknowledged, and was under way at
+    the end. Once a history is established, it may also be that of who tried there to end this replica's epoch.
     """
-    if mark != write.mark:
-        return mark > write.mark
     later_by = (locked_by - write.transaction) % NUMBERS
-    return is_committed if later_by == 0 else locked_by != 0 and later_by < NUMBERS // 2
+    return later_by == 0 or (locked_by != 0 and later_by < NUMBERS // 2 and not found.is_established)
 
 
 class FencedWrites:

@@ -145,6 +145,43 @@ def test_a_standby_that_lacks_the_very_last_act_of_a_replica_does_not(
         assert not after.carries_on(seen)
 
 
+@pytest.mark.parametrize(("is_established", "is_there"), [(False, True), (True, False)])
+def test_a_later_write_that_was_under_way_shows_the_one_before_unless_others_have_joined(
+    database_url: str,
+    is_established: bool,  # noqa: FBT001  # drawn
+    is_there: bool,  # noqa: FBT001  # drawn
+) -> None:
+    with opened(database_url) as storage, psycopg.connect(database_url, autocommit=True) as connection:
+        storage.leases.identity()
+        storage.leases.register(0, READING)
+        storage.payments.write([claim(1)], [], [])
+        write = last_write(storage)
+        # One that ends without a commit leaves its number as well.
+        with connection.transaction(force_rollback=True):
+            connection.execute("SELECT pg_current_xact_id() FROM replica WHERE name = 'a' FOR SHARE")
+        if not is_established:
+            connection.execute("UPDATE gateway SET established_history = 'another one'")
+        found = read_identity(connection, "a", write)  # type: ignore[arg-type]  # as above
+        connection.execute("UPDATE gateway SET established_history = database_history()")
+    assert found.has_last_write is is_there
+
+
+def test_a_number_that_another_transaction_has_is_no_write(database_url: str) -> None:
+    with opened(database_url) as storage, psycopg.connect(database_url, autocommit=True) as connection:
+        storage.leases.identity()
+        storage.leases.register(0, READING)
+        storage.payments.write([claim(1)], [], [])
+        write = last_write(storage)
+        assert write is not None
+        storage.payments.report_conflicts([claim(1).payment])
+        given = connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
+        assert given is not None
+        for transaction, is_there in ((write.transaction, True), (given[0], False), (given[0] + 1000, False)):
+            told = FencedWrite(write.mark, transaction)
+            found = read_identity(connection, "a", told)  # type: ignore[arg-type]  # as above
+            assert found.has_last_write is is_there
+
+
 def test_a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged(pair: Pair) -> None:
     with opened(pair.first.url) as storage, ThreadPoolExecutor() as executor:
         storage.leases.identity()
