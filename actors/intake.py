@@ -1,15 +1,15 @@
 """The intake: makes payments durable in groups, answers clients, and gives the router as many payments as it wants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from actors.actor import Actor
 from actors.domain.batching import BatchLimits, BatchSpacing
 from actors.domain.dispatcher import WINDOW_MAX
 from actors.domain.first_amounts import FirstAmounts, Verdict
+from actors.domain.journal_runs import JournalRuns
 from actors.domain.level import Level
 from actors.domain.payment import Payment
-from actors.domain.replayed_runs import ReplayedRuns
 from actors.errors import JournalUnavailableError
 from actors.logs import get_logger
 from actors.messages.gossip import Spread
@@ -29,9 +29,13 @@ from actors.messages.intake import (
     IntakeMessage,
     IntakeStats,
     Recorded,
+    RowsCommitted,
+    RowsDelayed,
+    RowsOverdue,
     TakeOver,
     Want,
 )
+from actors.messages.processor import LeaseRenewed
 from actors.messages.router import Route
 from actors.outages import TimedOutageReporter
 from actors.ports import Journal, Recipient, Runtime
@@ -47,6 +51,10 @@ DELIVERY_MAX = 250
 TAKEN_OVER_SHARE = 0.5
 """Share of the journal beyond which no other journal is taken over: what others have left does not keep new payments
 out."""
+
+
+Reply = tuple[Callable[[AcceptAnswer], None], AcceptAnswer]
+"""How a client is answered, and what."""
 
 
 class IntakeActor(Actor):
@@ -84,12 +92,15 @@ class IntakeActor(Actor):
         self._open_max = open_max
         self._wanted = window_max
         """How many payments the router waits for; it begins with an empty window."""
-        self._replayed = ReplayedRuns()
+        self._appended = 0
+        """How many payments were appended: the place of the next one."""
+        self._replayed = JournalRuns()
+        """Those of an earlier run, and of other replicas' journals."""
         self._taken_over = 0
         self._spacing = BatchSpacing(limits)
         self._delivery_due = False
         self._group: list[Payment] = []
-        self._replies: list[tuple[Callable[[AcceptAnswer], None], AcceptAnswer]] = []
+        self._replies: list[Reply] = []
         self._untold: list[Payment] = []
         """Payments that the other replicas have not been told of."""
         self._refused = TimedOutageReporter(logger, "payments are refused: the journal fails", runtime, "error")
@@ -104,7 +115,7 @@ class IntakeActor(Actor):
             found += 1
             if found % GROUP_MAX == 0:
                 self.let_others_run()
-        self._replayed.appended(found, replayed=True)
+        self._count_appended(found, replayed=True)
         if found:
             logger.info("the journal holds payments of an earlier run", payments=found)
             self._order_delivery()
@@ -131,6 +142,8 @@ class IntakeActor(Actor):
                     self._amounts.hear_decided(payment)
             case FirstAmountsFound():
                 self._decide(message)
+            case RowsCommitted() | RowsDelayed() | RowsOverdue() | LeaseRenewed():
+                self._ledger_changed(message)
             case GetTakeOverRoom():
                 # One at a time in the smallest journal.
                 return max(1, int(TAKEN_OVER_SHARE * self._open_max)) - self._journal.held
@@ -197,7 +210,7 @@ class IntakeActor(Actor):
             return False
         self._left_there.succeeded()
         self._taken_over += len(payments)
-        self._replayed.appended(len(payments), replayed=True)
+        self._count_appended(len(payments), replayed=True)
         for payment in payments:
             self._amounts.take_over(payment)
         self._order_delivery()
@@ -208,7 +221,7 @@ class IntakeActor(Actor):
         self._group, self._replies = [], []
         try:
             if group:
-                self._journal.append(group)
+                self._append(group)
         except JournalUnavailableError as error:
             self._refused.failed(len(group), reason=str(error))
             for payment in group:
@@ -216,15 +229,41 @@ class IntakeActor(Actor):
             for reply, _ in replies:
                 reply(AcceptAnswer.JOURNAL_UNAVAILABLE)
             return
-        for reply, answer in replies:
-            reply(answer)
+        self._promise(group, replies)
         if group:
             self._refused.succeeded()
-            self._replayed.appended(len(group), replayed=False)
+            self._count_appended(len(group), replayed=False)
             self._untold += group
             # Each payment is written twice: a claim, and a settlement.
             self._spacing.added(2 * len(group), self._runtime.now_s())
             self._order_delivery()
+
+    def _append(self, group: Sequence[Payment]) -> None:
+        """Write a group to the journal.
+
+        Raises:
+            JournalUnavailableError: nothing of it is kept.
+        """
+        self._journal.append(group)
+
+    def _promise(self, group: Sequence[Payment], replies: Sequence[Reply]) -> None:
+        """Answer clients whose payments stand in the journal; those that are new are this group, in its order."""
+        del group
+        for reply, answer in replies:
+            reply(answer)
+
+    def _ledger_changed(self, message: RowsCommitted | RowsDelayed | RowsOverdue | LeaseRenewed) -> None:
+        """Hear what became of rows that clients wait for: none here, where the journal is what makes durable."""
+
+    def _next_alike(self, place: int, waiting: int) -> tuple[int, bool]:
+        """Tell how many of the payments that wait from a place may be given at once, and whether all have rows."""
+        del place
+        return waiting, False
+
+    def _count_appended(self, count: int, *, replayed: bool) -> None:
+        if replayed:
+            self._replayed.mark(self._appended, self._appended + count)
+        self._appended += count
 
     def _order_delivery(self, wait_s_min: float = 0.0) -> None:
         if not self._delivery_due:
@@ -236,7 +275,9 @@ class IntakeActor(Actor):
         self._delivery_due = False
         self._spacing.written(self._runtime.now_s())
         waiting = self._journal.waiting
-        replayed, alike = self._replayed.next_run(waiting)
+        place = self._appended - waiting
+        replayed, alike = self._replayed.next_run(place, waiting)
+        alike, have_rows = self._next_alike(place, alike)
         if self._untold:
             self._gossip.tell(Spread(tuple(self._untold)))
             self._untold = []
@@ -251,6 +292,9 @@ class IntakeActor(Actor):
         # Where records were damaged, nobody knows which of the others were taken instead.
         replayed = replayed or waiting - self._journal.waiting > len(payments)
         ids = frozenset(payment.correlation_id for payment in payments) if replayed else frozenset()
-        self._router.tell(Route(tuple(payments), self._journal.waiting, ids))
-        if self._wanted and self._journal.waiting:
+        have_rows = have_rows and not replayed
+        self._router.tell(Route(tuple(payments), self._journal.waiting, ids, have_rows))
+        if have_rows:
+            self._journal.committed([payment.correlation_id for payment in payments])
+        if self._wanted and self._journal.waiting and alike:
             self._order_delivery()

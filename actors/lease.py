@@ -291,6 +291,7 @@ class LeaseActor(Actor):
             self._leased_since_s = self._runtime.now_s()
         for processor in self._processors:
             processor.tell(LeaseRenewed(until_s))
+        self._intake.tell(LeaseRenewed(until_s))
 
 
 def _lowest(one: Watermarks, other: Watermarks) -> Watermarks:

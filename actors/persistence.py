@@ -1,7 +1,8 @@
 """Persistence: gathers what is to be written into batches, and commits them to Postgres in order."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import assert_never
 from uuid import UUID
@@ -9,14 +10,14 @@ from uuid import UUID
 from actors.actor import Actor
 from actors.domain.backoff import Backoff
 from actors.domain.batching import BatchLimits, BatchSize, BatchSpacing
-from actors.domain.known_rows import sort_out
+from actors.domain.known_rows import KnownRows, sort_out
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import KnownPayment, WriteResult
 from actors.domain.trouble import Trouble
 from actors.domain.write_counts import WriteCounts
 from actors.errors import FencedError, LedgerUnavailableError
 from actors.logs import get_logger
-from actors.messages.intake import FirstAmountsFound, Recorded
+from actors.messages.intake import FirstAmountsFound, Recorded, RowsCommitted, RowsDelayed
 from actors.messages.persistence import (
     CommitDue,
     GetIncidents,
@@ -24,6 +25,7 @@ from actors.messages.persistence import (
     GetWriteStats,
     Incidents,
     PersistenceMessage,
+    Record,
     Write,
     write_stats,
 )
@@ -35,6 +37,10 @@ from actors.ports import PaymentStore, Recipient, Runtime
 logger = get_logger(__name__)
 
 COMMIT_BACKOFF = Backoff(first_s=0.02, longest_s=0.5)
+RECORDS_MAX = 256
+"""Rows that clients wait for in one batch, beside all else: as many as the intake's largest group."""
+FAILURES_MAX = 1
+"""Failures in a row after which those clients are not told yet: the next try comes at once, and mostly succeeds."""
 
 
 class PersistenceActor(Actor):
@@ -60,6 +66,8 @@ class PersistenceActor(Actor):
         self._replica = replica
         self._size = BatchSize(limits.items_max)
         self._spacing = BatchSpacing(limits)
+        self._records: dict[UUID, Claim] = {}
+        """Rows that name nobody and that clients wait for, in the order of their arrival."""
         self._claims: deque[Claim] = deque()
         self._moves: list[Move] = []
         self._settlements: list[Settlement] = []
@@ -87,6 +95,9 @@ class PersistenceActor(Actor):
         match message:
             case Write():
                 self._spacing.added(self._take(message), self._runtime.now_s())
+            case Record(payments):
+                for payment in payments:
+                    self._records.setdefault(payment.correlation_id, Claim(payment, None))
             case CommitDue():
                 self._commit_due = False
                 if self._failures:
@@ -105,8 +116,8 @@ class PersistenceActor(Actor):
         return None
 
     def on_drained(self) -> None:
-        """Commit full batches, and what has waited for company for long enough."""
-        while not self._failures and (self._waiting >= self._size.items or self._is_due()):
+        """Commit what clients wait for, full batches, and what has waited for company for long enough."""
+        while not self._failures and (self._records or self._waiting >= self._size.items or self._is_due()):
             self._commit()
         if self._waiting and not self._commit_due:
             self._commit_due = True
@@ -128,7 +139,7 @@ class PersistenceActor(Actor):
     @property
     def _waiting(self) -> int:
         ending = len(self._settlements) + len(self._closings)
-        return len(self._claims) + len(self._moves) + ending + len(self._marks)
+        return len(self._records) + len(self._claims) + len(self._moves) + ending + len(self._marks)
 
     def _take(self, write: Write) -> int:
         """Add what is to be written to what waits, and tell how many items it has."""
@@ -146,11 +157,13 @@ class PersistenceActor(Actor):
         return len(write.claims) + changes + len(write.marks)
 
     def _commit(self) -> None:
-        batch = self._next_batch()
+        records = tuple(islice(self._records.values(), RECORDS_MAX))
+        batch = self._next_batch(records)
         started_s = self._runtime.now_s()
         self._spacing.written(started_s)
         try:
-            result = self._payments.write(batch.claims, batch.moves, batch.settlements, batch.closings, batch.marks)
+            claims = (*records, *batch.claims)
+            result = self._payments.write(claims, batch.moves, batch.settlements, batch.closings, batch.marks)
         except LedgerUnavailableError as error:
             self._failures += 1
             self._counts.failures += 1
@@ -159,6 +172,8 @@ class PersistenceActor(Actor):
             self._outage.failed(writes_waiting=self._waiting, reason=str(error))
             if isinstance(error, FencedError):
                 self._note_disputes(error.disputed)
+            if self._records and self._failures > FAILURES_MAX:
+                self._intake.tell(RowsDelayed())
             return
         self._failures = 0
         self._trouble.succeeded()
@@ -169,10 +184,17 @@ class PersistenceActor(Actor):
         self._counts.committed(batch.settlements, batch.closings, batch.moves, result, took_s, now_ms)
         self._drop(batch)
         self._note_disputes(result.disputed)
+        for claim in records:
+            del self._records[claim.payment.correlation_id]
+        if records:
+            result = self._announce_records(records, result)
         self._announce(batch, result)
 
-    def _next_batch(self) -> Write:
-        """Take the oldest of each kind, as many as a batch may hold: first what ends payments, last what is told."""
+    def _next_batch(self, records: Sequence[Claim]) -> Write:
+        """Take the oldest of each kind, as many as a batch may hold: first what ends payments, last what is told.
+
+        A claim of a payment whose row is among `records` waits for the next one.
+        """
         room = self._size.items
         settlements = tuple(self._settlements[:room])
         room -= len(settlements)
@@ -180,7 +202,7 @@ class PersistenceActor(Actor):
         room -= len(closings)
         moves = tuple(self._moves[:room])
         room -= len(moves)
-        claims = self._next_claims(room)
+        claims = self._next_claims(room, {claim.payment.correlation_id for claim in records})
         marks = tuple(islice(self._marks.values(), room - len(claims)))
         return Write(claims, moves, settlements, closings, marks)
 
@@ -191,13 +213,14 @@ class PersistenceActor(Actor):
         for mark in batch.marks:
             del self._marks[mark.correlation_id]
 
-    def _next_claims(self, most: int) -> tuple[Claim, ...]:
+    def _next_claims(self, most: int, left_out: Collection[UUID]) -> tuple[Claim, ...]:
         """Take the oldest; of an id that waits more than once the first, so that the next batch compares amounts."""
         chosen: dict[UUID, Claim] = {}
         for claim in self._claims:
             if len(chosen) == most:
                 break
-            chosen.setdefault(claim.payment.correlation_id, claim)
+            if claim.payment.correlation_id not in left_out:
+                chosen.setdefault(claim.payment.correlation_id, claim)
         return tuple(chosen.values())
 
     def _drop_claims(self, written: Sequence[Claim]) -> None:
@@ -206,6 +229,21 @@ class PersistenceActor(Actor):
             while (first := self._claims.popleft()) is not claim:
                 repeated.append(first)
         self._claims.extendleft(reversed(repeated))
+
+    def _announce_records(self, records: Sequence[Claim], result: WriteResult) -> WriteResult:
+        """Tell the intake what has rows now, and give what the batch changed beside that.
+
+        Who drives a payment that had a row already has it, or finds it when the journal gives this one.
+        """
+        offered = {claim.payment.correlation_id for claim in records}
+        found = sort_out(records, [row for row in result.known if row.payment.correlation_id in offered], self._replica)
+        self._refuse(found)
+        unnamed = tuple(key for key in result.claimed if key in offered)
+        refused = tuple(payment.correlation_id for payment in found.conflicts)
+        self._intake.tell(RowsCommitted(unnamed, tuple(offered.difference(unnamed, refused)), refused))
+        claimed = tuple(key for key in result.claimed if key not in offered)
+        known = tuple(row for row in result.known if row.payment.correlation_id not in offered)
+        return replace(result, claimed=claimed, known=known)
 
     def _announce(self, batch: Write, result: WriteResult) -> None:
         if batch.claims:
@@ -231,10 +269,14 @@ class PersistenceActor(Actor):
             # Perhaps this replica sent it before the interruption: only its row is known.
             adopted = tuple(Claim(row.payment, row.processor, row.attempts, row.moves) for row in found.ours)
             self._router.tell(Adopt(adopted, min(row.oldest_stamp_ms or 0 for row in found.ours)))
+        self._refuse(found)
+        return tuple(found.rejected)
+
+    def _refuse(self, found: KnownRows) -> None:
+        """Tell everybody of amounts that did not come first."""
         if found.conflicts:
             self._intake.tell(FirstAmountsFound(tuple(found.first), is_news=True))
             self._report(found.conflicts)
-        return tuple(found.rejected)
 
     def _report(self, conflicts: list[Payment]) -> None:
         for payment in conflicts:

@@ -95,11 +95,18 @@ class Journal(Protocol):
     def unread_segments(self) -> int:
         """How many files of it, found by the last rewind, hold payments that cannot be read now or by this release."""
 
-    def append(self, payments: Sequence[Payment]) -> None:
-        """Make all of them durable, or none.
+    def append(self, payments: Sequence[Payment], *, synced: bool = True) -> None:
+        """Make all of them durable, or none; those that are not `synced` survive the end of the process alone.
 
         Raises:
             JournalUnavailableError: it could not be written; nothing of the group is kept.
+        """
+
+    def sync(self) -> None:
+        """Make durable what was appended without being synced.
+
+        Raises:
+            JournalUnavailableError: some of it may not be durable.
         """
 
     def take(self, payments_max: int) -> list[Payment]:

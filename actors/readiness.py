@@ -9,6 +9,7 @@ from actors.messages.router import RouterStats
 from actors.messages.trouble import GetTrouble
 from actors.ports import OwnedJournal, Recipient
 from actors.router import UNRESOLVED_S
+from actors.settings import Durability
 from actors.supervisor import Supervisor
 from actors.system import System
 
@@ -58,7 +59,10 @@ def check_readiness(
         states["gateway"] = obstacle
     # What a replica accepts that its clock keeps from joining waits for others.
     is_kept_out = parts.runtime.clock.is_skewed and not parts.runtime.clock.has_joined
-    ready = obstacle is None and not is_kept_out and states["journal"] == states["actors"] == OK
+    needed = ["journal", "actors"]
+    if system.settings.durability is Durability.LEDGER:
+        needed.append("postgres")
+    ready = obstacle is None and not is_kept_out and all(states[each] == OK for each in needed)
     return Readiness(ready, states)
 
 

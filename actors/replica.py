@@ -265,7 +265,7 @@ class Replica:
         return self._parts.runtime.now_ms()
 
     def accept(self, payment: Payment) -> AcceptAnswer:
-        """Make a payment durable.
+        """Make a payment durable; where clients wait for rows, it is in doubt if there is no answer in time.
 
         Raises:
             GatewayUnavailableError: starting, purging, stopping, no answer within `ACCEPT_S_MAX`, or another process
@@ -293,6 +293,8 @@ class Replica:
         finally:
             timer.close()
         if answer is None:
+            if self._system.settings.durability.awaits_rows:
+                return AcceptAnswer.IN_DOUBT
             raise GatewayUnavailableError("the journal does not answer")
         if answer is AcceptAnswer.UNCONFIRMED or answer is AcceptAnswer.CONTESTED:
             return self._arbiter.decide(payment, answer)

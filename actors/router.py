@@ -82,8 +82,8 @@ class RouterActor(Actor):
         """Handle one message; ids that are not driven here are ignored."""
         dispatcher, now_s = self._dispatcher, self._runtime.now_s()
         match message:
-            case Route(payments, behind, replayed):
-                dispatcher.accepted(payments, behind, now_s, replayed)
+            case Route(payments, behind, replayed, have_rows):
+                dispatcher.accepted(payments, behind, now_s, replayed, have_rows=have_rows)
             case Written():
                 dispatcher.claimed(message.claimed, now_s)
                 dispatcher.claims_rejected(message.claims_rejected, now_s)

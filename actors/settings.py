@@ -25,6 +25,15 @@ class Durability(Enum):
     """It survives the loss of power."""
     PROCESS = "process"
     """It survives the death of every process."""
+    LEDGER = "ledger"
+    """It survives the loss of the replica's host: its row is committed in Postgres."""
+    LEDGER_OR_FSYNC = "ledger,fsync"
+    """The same; while Postgres is away it survives the loss of power alone, and the answer says so."""
+
+    @property
+    def awaits_rows(self) -> bool:
+        """Whether clients are answered after the commit of their payments' rows."""
+        return self in {Durability.LEDGER, Durability.LEDGER_OR_FSYNC}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +178,8 @@ def _durability(value: str) -> Durability:
     try:
         return Durability(value)
     except ValueError:
-        raise SettingsError(f"DURABILITY={value!r} is neither fsync nor process") from None
+        known = ", ".join(repr(each.value) for each in Durability)
+        raise SettingsError(f"DURABILITY={value!r} is none of {known}") from None
 
 
 def _flag(environment: Mapping[str, str], name: str, default: str = "0") -> bool:

@@ -55,6 +55,7 @@ from actors.gossip import GossipActor
 from actors.health import HealthActor
 from actors.intake import IntakeActor
 from actors.lease import LeaseActor
+from actors.ledger_intake import LedgerIntakeActor
 from actors.look_ups import LOOK_UPS_MAX
 from actors.persistence import PersistenceActor
 from actors.ports import (
@@ -217,7 +218,7 @@ def _open_journal(
     settings: Settings, last_purge: LastPurge, instance: Callable[[], UUID], durations: Histogram
 ) -> FileJournal:
     folder: Path = settings.journal_dir / settings.replica
-    sync = AdaptiveSync(durations=durations) if settings.durability is Durability.FSYNC else None
+    sync = None if settings.durability is Durability.PROCESS else AdaptiveSync(durations=durations)
     journal = FileJournal(folder, last_purge, sync)
     try:
         # The journal's lock is held now: nobody else writes another.
@@ -339,9 +340,14 @@ class System:
         )
 
     def _intake(self, journal: Journal) -> Child:
+        durability = self.settings.durability
+        make: Callable[..., IntakeActor] = IntakeActor
+        if durability.awaits_rows:
+            takes_over = durability is Durability.LEDGER_OR_FSYNC
+            make = partial(LedgerIntakeActor, persistence=self.persistence, journal_takes_over=takes_over)
         return Child(
             self.intake,
-            lambda: IntakeActor(
+            lambda: make(
                 journal=journal,
                 router=self.router,
                 gossip=self.gossip,

@@ -102,13 +102,22 @@ class Dispatcher:
     # What has happened.
 
     def accepted(
-        self, payments: Iterable[Payment], behind: int, now_s: float, replayed: Collection[UUID] = frozenset()
+        self,
+        payments: Iterable[Payment],
+        behind: int,
+        now_s: float,
+        replayed: Collection[UUID] = frozenset(),
+        *,
+        have_rows: bool = False,
     ) -> None:
-        """Take payments of the journal, in which `behind` more payments wait; some are `replayed`."""
+        """Take payments of the journal, in which `behind` more payments wait; some are `replayed`.
+
+        Where they `have_rows`, each is this replica's, was written by this run of it and names nobody.
+        """
         self._behind = behind
         for payment in payments:
             self._asked -= 1
-            self._accept(payment, now_s, replayed=payment.correlation_id in replayed)
+            self._accept(payment, now_s, replayed=payment.correlation_id in replayed, has_row=have_rows)
         assert self._asked >= 0, "the intake gives no more than it was asked for"
 
     def adopted(self, claims: Iterable[Claim], oldest_stamp_ms: int, now_s: float) -> None:
@@ -369,12 +378,13 @@ class Dispatcher:
         self._apply(life, Adopted(claim.processor, claim.attempts, claim.moves, oldest_stamp_ms), now_s)
         self._accept_rivals(key, now_s)
 
-    def _accept(self, payment: Payment, now_s: float, *, replayed: bool) -> None:
+    def _accept(self, payment: Payment, now_s: float, *, replayed: bool, has_row: bool = False) -> None:
         key = payment.correlation_id
         life = self._lives.get(key)
         changed_at_s = self._store_changed_at_s
         if life is None:
-            self._lives[key] = life = Lifecycle(payment)
+            # A row of before Postgres forgot something may be lost: then a claim finds out.
+            self._lives[key] = life = Lifecycle(payment, has_row=has_row and changed_at_s is None)
             self._held.add(life)
             if changed_at_s is not None and now_s - changed_at_s < FORGOTTEN_S:
                 asked = self.routes.may_have_charged(payment.money.currency)

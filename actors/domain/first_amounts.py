@@ -111,6 +111,10 @@ class FirstAmounts:
         """Remember what Postgres has under an id, whatever was believed before."""
         self._accepted.remember(payment.correlation_id, payment.money.packed | DECIDED)
 
+    def is_decided(self, correlation_id: UUID) -> bool:
+        """Tell whether Postgres has a row with the amount that is believed here under an id."""
+        return bool((self._accepted.get(correlation_id) or 0) & DECIDED)
+
     def get(self, correlation_id: UUID) -> Money | None:
         """Give the amount that is believed to have come first; None where the id is not remembered."""
         packed = self._accepted.get(correlation_id)

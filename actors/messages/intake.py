@@ -9,6 +9,7 @@ from actors.domain.first_amounts import Verdict
 from actors.domain.level import Level
 from actors.domain.money import Money
 from actors.domain.payment import Payment
+from actors.messages.processor import LeaseRenewed
 
 
 class AcceptAnswer(Enum):
@@ -28,6 +29,12 @@ class AcceptAnswer(Enum):
     """The journal holds as many payments as it may; nothing was kept."""
     JOURNAL_UNAVAILABLE = "journal unavailable"
     """It could not be made durable; nothing was kept."""
+    JOURNALLED = "journalled"
+    """It is durable in the journal alone, where it should be in Postgres, which does not answer."""
+    LEDGER_UNAVAILABLE = "ledger unavailable"
+    """Its row cannot be committed now; nothing was kept."""
+    IN_DOUBT = "in doubt"
+    """Its row was not committed in time, as far as is known: it may be kept, and then it is charged once."""
 
 
 ANSWERS = {
@@ -73,6 +80,28 @@ class Recorded:
     """Postgres has rows for these ids; the journal need not keep them."""
 
     correlation_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsCommitted:
+    """Postgres has rows for payments of groups that are answered after that."""
+
+    unnamed: tuple[UUID, ...]
+    """Those whose rows were written for it: they are this replica's, and name nobody."""
+    known: tuple[UUID, ...]
+    """Those that had a row with the same amount, whoever drives it."""
+    refused: tuple[UUID, ...]
+    """Those that had a row with another amount, which came first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowsDelayed:
+    """Rows that clients wait for could not be committed; they are tried again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOverdue:
+    """The actor tells itself: some clients may have waited for a commit for as long as they should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +192,10 @@ IntakeMessage = (
     | FirstAmountsFound
     | AcceptedByPeers
     | DecidedByPeers
+    | RowsCommitted
+    | RowsDelayed
+    | RowsOverdue
+    | LeaseRenewed
     | DeliveryDue
     | FindAccepted
     | GetWaiting

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actors.domain.histogram import HistogramCounts
-from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Settlement
+from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment, Settlement
 from actors.domain.write_counts import WriteCounts
 from actors.messages.trouble import GetTrouble
 
@@ -18,6 +18,13 @@ class Write:
     settlements: tuple[Settlement, ...]
     closings: tuple[Closing, ...] = ()
     marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Commit rows that name nobody for these payments, at once: clients wait for it."""
+
+    payments: tuple[Payment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +80,4 @@ def write_stats(counts: WriteCounts) -> WriteStats:
     return WriteStats(settled, dict(counts.moved), counts.commits.counted(), counts.failures, counts.settling.counted())
 
 
-PersistenceMessage = Write | CommitDue | GetUnwritten | GetIncidents | GetWriteStats | GetTrouble
+PersistenceMessage = Write | Record | CommitDue | GetUnwritten | GetIncidents | GetWriteStats | GetTrouble

@@ -22,6 +22,8 @@ class Route:
     replayed: frozenset[UUID] = frozenset()
     """Ids of those that come from an earlier run or from another replica's journal: if they have no row, either nothing
     was sent, or Postgres has forgotten them."""
+    have_rows: bool = False
+    """Whether all have rows of this replica that name nobody, and that this run has written."""
 
 
 @dataclass(frozen=True, slots=True)

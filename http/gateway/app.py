@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from platform import python_version
 from typing import Any, Protocol
 
 import falcon
 from falcon.routing import CompiledRouter
 
 from actors.domain.processors import ALL_CURRENCIES, EVENT_PROCESSORS, PostedCurrencies, Processor
+from actors.domain.version import VERSION
+from actors.settings import Durability
 from gateway.dashboard import DashboardResource
 from gateway.events import EventFeed, EventsResource
 from gateway.identified_app import GatewayApp
@@ -75,6 +78,7 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     replica: str = "1",
     processors: Sequence[Processor] = EVENT_PROCESSORS,
     currencies: PostedCurrencies = ALL_CURRENCIES,
+    durability: Durability = Durability.FSYNC,
     controls_url: str = "",
     answers: Counter[str] | None = None,
     acceptance: SampledHistogram | None = None,
@@ -99,7 +103,9 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     dashboard = DashboardResource(controls_url)
     app.add_route("/", dashboard)
     app.add_route("/dashboard/{name}", dashboard)
-    app.add_route("/payments", PaymentsResource(gateway, queries, answers, acceptance, currencies))
+    awaits_rows = durability.awaits_rows
+    payments = PaymentsResource(gateway, queries, answers, acceptance, currencies, awaits_rows=awaits_rows)
+    app.add_route("/payments", payments)
     app.add_route("/payments/events", EventsResource(queries.feed))
     app.add_route("/payments/{correlation_id}", PaymentResource(queries))
     app.add_route("/payments/{correlation_id}/history", PaymentHistoryResource(queries))
@@ -120,5 +126,6 @@ def create_app(  # noqa: PLR0913  # the whole of what it is built of
     app.add_route("/problems", problems)
     app.add_route("/problems/{name}", problems)
     requests = MeasuredRequests(answers, acceptance, clients)
-    app.add_route("/metrics", MetricsResource(gateway, requests, replica, processors, currencies.default))
+    build = {"version": VERSION, "python": python_version(), "replica": replica, "durability": durability.value}
+    app.add_route("/metrics", MetricsResource(gateway, requests, build, processors, currencies.default))
     return app

@@ -19,7 +19,7 @@ from actors.replica import Replica
 from actors.settings import Settings
 from actors.system import Parts, System, production_parts, production_tracing
 from gateway.app import create_app
-from gateway.payments import ACCEPTED
+from gateway.payments import ACCEPTED, JOURNALLED
 from gateway.sampled_histogram import BOUNDS_S, SampledHistogram
 from gateway.server.admission import ClientLevels
 from gateway.server.lame_duck import LAME_DUCK
@@ -70,7 +70,7 @@ def application(make_parts: Callable[[Settings], Parts] = production_parts) -> W
         name=settings.replica,
         replica=replica,
         board=parts.status_board,
-        answers=lambda: PostAnswers(answers[ACCEPTED], acceptance.counts),
+        answers=lambda: PostAnswers(answers[ACCEPTED] + answers[JOURNALLED], acceptance.counts),
         usage=parts.usage,
         runtime=parts.runtime,
     )
@@ -99,6 +99,7 @@ def application(make_parts: Callable[[Settings], Parts] = production_parts) -> W
         replica=settings.replica,
         processors=settings.processors,
         currencies=settings.currencies,
+        durability=settings.durability,
         controls_url=settings.controls_url,
         answers=answers,
         acceptance=acceptance,

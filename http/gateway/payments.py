@@ -19,12 +19,17 @@ from gateway.media import write_body
 from gateway.payment_body import read_payment
 from gateway.payment_list import PaymentLister, cursor_of, read_page
 from gateway.problem_types import ProblemType
-from gateway.problems import InvalidFieldError, ProblemError, unavailable
+from gateway.problems import InvalidFieldError, ProblemError, in_doubt, unavailable
 from gateway.sampled_histogram import SampledHistogram
 
 REFUSED = "refused"
 UNAVAILABLE = "unavailable"
 ACCEPTED = "accepted"
+JOURNALLED = "journalled"
+DURABILITY_HEADER = "durability"
+"""Tells of a 202 what the payment survives, where that is more than the loss of the replica's memory or of power."""
+LEDGER, JOURNAL = "ledger", "fsync"
+"""Its values, which are those of the setting."""
 _KINDS = {answer: answer.name.lower() for answer in AcceptAnswer}
 ANSWER_KINDS = (*_KINDS.values(), REFUSED, UNAVAILABLE)
 """The kinds by which the answers to `POST /payments` are counted."""
@@ -57,16 +62,20 @@ class PaymentsResource:
         answers: Counter[str],
         acceptance: SampledHistogram,
         currencies: PostedCurrencies = ALL_CURRENCIES,
+        *,
+        awaits_rows: bool = False,
     ) -> None:
         """Count each answer to a post in `answers`, by one of `ANSWER_KINDS`.
 
-        `acceptance` samples how long it takes until a payment that was read is durable or turned away.
+        `acceptance` samples how long it takes until a payment that was read is durable or turned away. Where the
+        gateway `awaits_rows`, each 202 tells in which way the payment is durable.
         """
         self._gateway = gateway
         self._queries = queries
         self._answers = answers
         self._acceptance = acceptance
         self._currencies = currencies
+        self._awaits_rows = awaits_rows
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer the payments in one state, the oldest first, and where the next page begins."""
@@ -97,21 +106,32 @@ class PaymentsResource:
         # The hash of an enum's member is code in Python: the usual answer goes without it.
         self._answers[ACCEPTED if answer is AcceptAnswer.ACCEPTED else _KINDS[answer]] += 1
         match answer:
-            case AcceptAnswer.ACCEPTED | AcceptAnswer.REPEATED:
+            case AcceptAnswer.ACCEPTED | AcceptAnswer.REPEATED | AcceptAnswer.JOURNALLED:
+                if self._awaits_rows:
+                    resp.set_header(DURABILITY_HEADER, JOURNAL if answer is AcceptAnswer.JOURNALLED else LEDGER)
                 resp.status = falcon.HTTP_202
                 # msgspec writes an id several times faster than `str`.
                 resp.set_header("location", f"/payments/{msgspec.to_builtins(correlation_id)}")
-            case AcceptAnswer.CONFLICT | AcceptAnswer.UNCONFIRMED:
-                raise ProblemError(
-                    ProblemType.ANOTHER_AMOUNT,
-                    f"{correlation_id} was accepted with another amount or currency before",
-                )
-            case AcceptAnswer.CONTESTED:
-                raise unavailable("other amounts were accepted under this id, and it is not known which one was first")
-            case AcceptAnswer.OVERLOADED:
-                raise unavailable("too many payments are waiting")
-            case AcceptAnswer.JOURNAL_UNAVAILABLE:
-                raise unavailable("the payment could not be made durable")
+            case _:
+                raise _refusal(correlation_id, answer)
+
+
+def _refusal(correlation_id: UUID, answer: AcceptAnswer) -> ProblemError:
+    """Make what is answered to a payment that was not accepted."""
+    match answer:
+        case AcceptAnswer.CONFLICT | AcceptAnswer.UNCONFIRMED:
+            detail = f"{correlation_id} was accepted with another amount or currency before"
+            return ProblemError(ProblemType.ANOTHER_AMOUNT, detail)
+        case AcceptAnswer.IN_DOUBT:
+            return in_doubt("Postgres did not confirm the payment in time: it may be kept, and then is charged once")
+        case AcceptAnswer.CONTESTED:
+            return unavailable("other amounts were accepted under this id, and it is not known which one was first")
+        case AcceptAnswer.OVERLOADED:
+            return unavailable("too many payments are waiting")
+        case AcceptAnswer.LEDGER_UNAVAILABLE:
+            return unavailable("Postgres does not answer")
+        case _:
+            return unavailable("the payment could not be made durable")
 
 
 class PaymentResource:

@@ -211,6 +211,13 @@ class ProblemType(Enum):
         "The gateway cannot serve this now; detail says why.",
         "Send it again after Retry-After seconds: to post the same payment again is safe.",
     )
+    IN_DOUBT = ProblemText(
+        "in-doubt",
+        HTTPStatus.GATEWAY_TIMEOUT,
+        "In doubt",
+        "Postgres did not confirm in time that the payment is recorded: it may be kept, and then it is charged once.",
+        "Post it again after Retry-After seconds, under the same id: that is safe. Or ask for its id.",
+    )
     HTTP_VERSION = ProblemText(
         "http-version",
         HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,

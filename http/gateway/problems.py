@@ -40,6 +40,11 @@ def unavailable(detail: str) -> ProblemError:
     return ProblemError(ProblemType.UNAVAILABLE, detail, {"Retry-After": str(RETRY_AFTER_S)})
 
 
+def in_doubt(detail: str) -> ProblemError:
+    """Make the 504 answer of a gateway that may or may not have kept the request."""
+    return ProblemError(ProblemType.IN_DOUBT, detail, {"Retry-After": str(RETRY_AFTER_S)})
+
+
 def serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
     """Write an error as `application/problem+json`, or its MessagePack."""
     kind = error.kind if isinstance(error, ProblemError) else problem_of_status(error.status_code)

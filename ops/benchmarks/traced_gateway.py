@@ -187,8 +187,8 @@ class _TracedJournal:
         self._journal = journal
         self._append = observer.timed("journalled", journal.append)
 
-    def append(self, payments: Sequence[Payment]) -> None:
-        self._append(payments)
+    def append(self, payments: Sequence[Payment], *, synced: bool = True) -> None:
+        self._append(payments, synced=synced)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a journal has
         return getattr(self._journal, name)

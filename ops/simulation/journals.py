@@ -17,6 +17,8 @@ class MemoryJournal:
         self.appends: list[tuple[Payment, ...]] = []
         self.broken = False
         """Whether nothing can be written."""
+        self.unsynced = False
+        """Whether something was appended that a loss of power could take."""
         self.unread_segments = 0
         """How many segments could not be read."""
         self.last_purge = LastPurge(0, 0)
@@ -42,10 +44,15 @@ class MemoryJournal:
     def held(self) -> int:
         return len(self._taken) + len(self._waiting)
 
-    def append(self, payments: Sequence[Payment]) -> None:
+    def append(self, payments: Sequence[Payment], *, synced: bool = True) -> None:
         self.check()
+        self.unsynced = not synced
         self.appends.append(tuple(payments))
         self._waiting.extend(payments)
+
+    def sync(self) -> None:
+        self.check()
+        self.unsynced = False
 
     def take(self, payments_max: int) -> list[Payment]:
         taken = [self._waiting.popleft() for _ in range(min(payments_max, len(self._waiting)))]

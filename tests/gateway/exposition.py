@@ -10,6 +10,7 @@ from actors.domain.breaker import BreakerState
 from actors.domain.level import Level
 from actors.domain.payment import EndState
 from actors.domain.processors import EVENT_PROCESSORS
+from actors.domain.version import VERSION
 from actors.messages.persistence import Incidents
 from actors.messages.router import RouterStats
 from gateway.metrics import MeasuredRequests, MetricsResource
@@ -18,6 +19,7 @@ from gateway.sampled_histogram import SampledHistogram
 from gateway.server.admission import ClientLevels
 from tests.gateway.fake_gateway import OPENED, FakeGateway
 
+BUILD = {"version": VERSION, "replica": "7", "durability": "fsync"}
 CLIENTS = ClientLevels(connections=Level(3, 384), unfinished_bytes=Level(100, 2**20))
 
 
@@ -27,7 +29,7 @@ def measured_client(
     """Make a client of the metrics of a replica."""
     app = falcon.App()
     requests = MeasuredRequests(dict.fromkeys(ANSWER_KINDS, 1), SampledHistogram(), clients)
-    app.add_route("/metrics", MetricsResource(gateway, requests, "7", EVENT_PROCESSORS, "BRL"))
+    app.add_route("/metrics", MetricsResource(gateway, requests, BUILD, EVENT_PROCESSORS, "BRL"))
     return falcon.testing.TestClient(app)
 
 

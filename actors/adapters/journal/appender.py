@@ -1,6 +1,7 @@
 """The segment that is written: records are appended to it, and a new one is begun where it is full or has failed."""
 
 import contextlib
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,10 @@ class Appender:
         self._closed = closed
         self._open: tuple[Segment, int] | None = None
         """The segment that is written, and its file descriptor."""
+        self._is_unsynced = False
+        """Whether something was written to that segment that is not synced."""
+        self._has_lost = False
+        """Whether the sync of such has failed, and nobody was told yet."""
         self._last_number = folder.last_number()
         self._number_file: Path | None = next(reversed(folder.files(".number")), None)
 
@@ -34,8 +39,10 @@ class Appender:
         """Tell whether more may be appended to the segment."""
         return self._open is not None and self._open[0] is segment
 
-    def append(self, data: bytes, records: int, generation: int) -> Segment:
+    def append(self, data: bytes, records: int, generation: int, *, synced: bool = True) -> Segment:
         """Write and sync these records, or keep none of them. A new segment is of the generation given.
+
+        Those that are not `synced` are so by the next `sync`, by a later group that is, or at the segment's end.
 
         After an error a new segment is begun: nobody knows what a file holds whose sync has failed.
 
@@ -45,7 +52,8 @@ class Appender:
         """
         try:
             segment, fd = self._writable(generation)
-            self._folder.write(fd, data)
+            self._folder.write(fd, data, synced=synced)
+            self._is_unsynced = not synced
         except BaseException:
             # Whoever is stopped while it waits for the sync leaves records that nobody was promised, too.
             self._abandon()
@@ -54,14 +62,35 @@ class Appender:
         segment.uncommitted += records
         return segment
 
+    def sync(self) -> None:
+        """Make durable what was appended and not synced.
+
+        Raises:
+            OSError: the disk failed, now or before; what had not been synced may be lost with the power.
+        """
+        if self._is_unsynced and self._open is not None:
+            self._sync_segment(self._open[1])
+        if self._has_lost:
+            self._has_lost = False
+            raise OSError(errno.EIO, "not all that was written could be synced")
+
     def close(self) -> None:
         """End the segment that is written. Raises nothing."""
         if self._open is None:
             return
         segment, fd = self._open
+        if self._is_unsynced:
+            self._sync_segment(fd)
         self._open = None
         self._folder.close(fd)
         self._closed(segment)
+
+    def _sync_segment(self, fd: int) -> None:
+        self._is_unsynced = False
+        try:
+            self._folder.sync(fd)
+        except OSError:
+            self._has_lost = True
 
     def _writable(self, generation: int) -> tuple[Segment, int]:
         if self._open is not None and self._open[0].size_bytes < self._segment_bytes_max:

@@ -159,11 +159,16 @@ class JournalFolder:
         }
         return ", ".join(f"{number} {what}" for what, number in told.items() if number) or None
 
-    def write(self, fd: int, data: bytes) -> None:
-        """Write all of it, and sync it unless that is left to the operating system."""
+    def write(self, fd: int, data: bytes, *, synced: bool = True) -> None:
+        """Write all of it, and sync it, unless it may stay unsynced or that is left to the operating system."""
         view = memoryview(data)
         while view:
             view = view[self.disk.write(fd, view) :]
+        if synced:
+            self.sync(fd)
+
+    def sync(self, fd: int) -> None:
+        """Make what was written to a file durable, unless that is left to the operating system."""
         if self._sync:
             self._sync(fd)
 

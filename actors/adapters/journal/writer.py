@@ -92,8 +92,8 @@ class FileJournal:
         """How many segments the last rewind left as they are, because they cannot be read now or by this release."""
         return len(self._folder.unread)
 
-    def append(self, payments: Sequence[Payment]) -> None:
-        """Write and sync all of them, or keep none.
+    def append(self, payments: Sequence[Payment], *, synced: bool = True) -> None:
+        """Write all of them, or keep none; those that are not `synced` may be lost with the power until `sync`.
 
         Raises:
             JournalUnavailableError: they could not be written.
@@ -101,7 +101,8 @@ class FileJournal:
         data = b"".join(map(encode_record, payments))
         try:
             with translated(self._folder.path):
-                segment = self._appender.append(data, len(payments), self._last_purge.generation)
+                generation = self._last_purge.generation
+                segment = self._appender.append(data, len(payments), generation, synced=synced)
         except JournalUnavailableError as error:
             self._failure = str(error)
             raise
@@ -111,6 +112,15 @@ class FileJournal:
         self._window.extend((payment, segment) for payment in in_memory)
         segment.read_bytes += RECORD_BYTES * len(in_memory)
         self._backlog.add(segment, len(payments) - len(in_memory))
+
+    def sync(self) -> None:
+        """Sync all that was appended.
+
+        Raises:
+            JournalUnavailableError: the disk failed.
+        """
+        with translated(self._folder.path):
+            self._appender.sync()
 
     def take(self, payments_max: int) -> list[Payment]:
         """Give the next payments in the order of their arrival; fewer than asked for only where no more wait.

@@ -1,6 +1,5 @@
 """`GET /metrics`: the counts and states of this replica, in Prometheus' text format."""
 
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from actors.domain.processors import Processor
-from actors.domain.version import VERSION
 from actors.errors import GatewayUnavailableError
 from actors.measurements import Measurements
 from actors.messages.persistence import Incidents
@@ -71,14 +69,17 @@ class MetricsResource(Collector):
         self,
         gateway: MeasuredGateway,
         requests: MeasuredRequests,
-        replica: str,
+        build: Mapping[str, str],
         configured: Sequence[Processor],
         currency: str,
     ) -> None:
-        """Read at each scrape what was counted; `configured` are the processors, and `currency` the default one."""
+        """Read at each scrape what was counted.
+
+        `build` tells what runs here, `configured` are the processors, and `currency` is the default one.
+        """
         self._gateway = gateway
         self._requests = requests
-        self._build = {"version": VERSION, "python": platform.python_version(), "replica": replica}
+        self._build = dict(build)
         self._configured = configured
         self._currency = currency
         self._registry = CollectorRegistry()

@@ -178,6 +178,7 @@ def _problems(kinds: list[ProblemType], types: _Types) -> Schema:
     headers = {
         ProblemType.TOKEN_REQUIRED: ("WWW-Authenticate",),
         ProblemType.UNAVAILABLE: ("Retry-After",),
+        ProblemType.IN_DOUBT: ("Retry-After",),
         ProblemType.METHOD_NOT_ALLOWED: ("Allow",),
     }
     return {

@@ -68,10 +68,12 @@ PAYMENTS = (
         ),
         answers=(
             DescribedAnswer(
-                status=202, description="It is durable, or was accepted before as it is.", headers=("Location",)
+                status=202,
+                description="It is durable, or was accepted before as it is.",
+                headers=("Location", "Durability"),
             ),
         ),
-        problems=(*IN_BODY, ProblemType.ANOTHER_AMOUNT, ProblemType.UNAVAILABLE),
+        problems=(*IN_BODY, ProblemType.ANOTHER_AMOUNT, ProblemType.UNAVAILABLE, ProblemType.IN_DOUBT),
     ),
     Operation(
         method="get",

@@ -123,6 +123,10 @@ LAST_EVENT_ID = Parameter(
 )
 
 HEADERS: dict[str, tuple[str, Schema]] = {
+    "Durability": (
+        "What it survives: `ledger` the loss of its host, `fsync` that of power; missing with other settings.",
+        {"type": "string", "enum": ["ledger", "fsync"]},
+    ),
     "Location": ("Where the payment is told.", {"type": "string", "format": "uri-reference"}),
     "Vary": ("`Accept`: the same is answered in several forms.", {"type": "string"}),
     "Retry-After": (
