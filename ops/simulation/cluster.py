@@ -51,6 +51,7 @@ class Conditions:
     rate_limits: RateLimits = RateLimits()  # noqa: RUF009  # the same
     make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
     window_max: int = WINDOW_MAX
+    durability: Durability = Durability.FSYNC
 
 
 class Cluster:
@@ -124,7 +125,7 @@ class Cluster:
             redis_url="",
             processors=conditions.processors,
             journal_dir=Path(),
-            durability=Durability.FSYNC,
+            durability=conditions.durability,
             allow_purge=False,
             allow_force=False,
             open_max=1_000_000,

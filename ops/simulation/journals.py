@@ -17,8 +17,8 @@ class MemoryJournal:
         self.appends: list[tuple[Payment, ...]] = []
         self.broken = False
         """Whether nothing can be written."""
-        self.unsynced = False
-        """Whether something was appended that a loss of power could take."""
+        self._unsynced: list[Payment] = []
+        """What a loss of power would take."""
         self.unread_segments = 0
         """How many segments could not be read."""
         self.last_purge = LastPurge(0, 0)
@@ -46,13 +46,13 @@ class MemoryJournal:
 
     def append(self, payments: Sequence[Payment], *, synced: bool = True) -> None:
         self.check()
-        self.unsynced = not synced
+        self._unsynced = [] if synced else [*self._unsynced, *payments]
         self.appends.append(tuple(payments))
         self._waiting.extend(payments)
 
     def sync(self) -> None:
         self.check()
-        self.unsynced = False
+        self._unsynced = []
 
     def take(self, payments_max: int) -> list[Payment]:
         taken = [self._waiting.popleft() for _ in range(min(payments_max, len(self._waiting)))]
@@ -87,8 +87,15 @@ class MemoryJournal:
         self._waiting = deque(each for each in self._waiting if each.accepted_at_ms > last_purge.at_ms)
         self._taken = [each for each in self._taken if each.accepted_at_ms > last_purge.at_ms]
 
+    def lose_power(self) -> None:
+        """Drop what is not synced."""
+        lost = {id(payment) for payment in self._unsynced}
+        self._waiting = deque(payment for payment in self._waiting if id(payment) not in lost)
+        self._taken = [payment for payment in self._taken if id(payment) not in lost]
+        self._unsynced = []
+
     def clear(self) -> None:
-        """Drop everything: another journal has it."""
+        """Drop everything: another journal has it, or its host is lost."""
         self._waiting.clear()
         self._taken = []
 

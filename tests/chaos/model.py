@@ -67,8 +67,10 @@ BEHAVIOURS: Mapping[str, Faults] = {
 class Model(Cluster):
     """Two replicas, two processors, one Postgres. A test that plants a bug changes parts or mailboxes."""
 
+    conditions_of_all = CONDITIONS
+
     def __init__(self) -> None:
-        super().__init__(CONDITIONS, REPLICAS, Random(1))
+        super().__init__(self.conditions_of_all, REPLICAS, Random(1))
         self.payments: dict[str, MemoryPayments] = {}
         self.leases: dict[str, MemoryLeases] = {}
         """What the replicas have of Postgres, by their names."""

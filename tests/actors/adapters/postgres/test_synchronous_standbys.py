@@ -1,0 +1,94 @@
+"""A commit that no standby has confirmed, where Postgres waits for one, is never taken for durable."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic, sleep
+
+import psycopg
+import pytest
+
+from actors.domain.records import WriteResult
+from actors.errors import LedgerUnavailableError
+from ops.migrate import migrate
+from ops.stack.embedded import PostgresServer
+from tests.actors.adapters.postgres.storage import DEADLINE_S, ReplicaStorage, claim, opened, settlement, uid
+from tests.actors.fakes import READING
+
+WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+STEP_S = 0.02
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A server of its own: what it waits for holds for all who write."""
+    folder = tmp_path_factory.mktemp("postgres")
+    server = PostgresServer(folder / "data", log=folder / "log")
+    server.start()
+    server.wait_ready()
+    migrate(server.url)
+    yield server
+    server.erase()
+
+
+def wait_for(observer: psycopg.Connection, names: str) -> None:
+    """Let every commit wait for these standbys from now on."""
+    observer.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'".encode())
+    observer.execute("SELECT pg_reload_conf()")
+    deadline_s = monotonic() + DEADLINE_S
+    while observer.execute("SHOW synchronous_standby_names").fetchone() != (names,):
+        assert monotonic() < deadline_s
+
+
+def waiting_commit(observer: psycopg.Connection) -> int:
+    """Return the process that waits for a standby, once there is one."""
+    deadline_s = monotonic() + DEADLINE_S
+    while (row := observer.execute(WAITING).fetchone()) is None:
+        assert monotonic() < deadline_s, "nothing waits for a standby"
+        sleep(STEP_S)
+    return int(row[0])
+
+
+def begin_write(pool: ThreadPoolExecutor, storage: ReplicaStorage, number: int) -> "Future[WriteResult]":
+    return pool.submit(storage.payments.write, [claim(number, None)], [], [])
+
+
+def test_a_commit_whose_wait_is_cancelled_fails_and_when_tried_again_waits_again(server: PostgresServer) -> None:
+    with (
+        opened(server.url) as storage,
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(server.url, autocommit=True) as observer,
+    ):
+        storage.leases.register(0, READING)
+        wait_for(observer, "nobody")
+        for _ in range(2):
+            # The second time the rows are there already, by the commit that was made in this server alone.
+            written = begin_write(pool, storage, 1)
+            pid = waiting_commit(observer)
+            assert not written.done()
+            observer.execute("SELECT pg_cancel_backend(%s)", [pid])
+            with pytest.raises(LedgerUnavailableError, match="no standby"):
+                written.result(DEADLINE_S)
+            assert storage.payments.absence(uid(1)).recorded
+        written = begin_write(pool, storage, 1)
+        waiting_commit(observer)
+        assert not written.done()
+        wait_for(observer, "")
+        assert written.result(DEADLINE_S).claimed == (uid(1),)
+
+
+def test_a_batch_that_finds_its_rows_waits_whatever_it_writes(server: PostgresServer) -> None:
+    """The fence alone writes to the log, so that "known" is never told of what may be lost with this server."""
+    with (
+        opened(server.url) as storage,
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(server.url, autocommit=True) as observer,
+    ):
+        storage.leases.register(0, READING)
+        storage.payments.write([claim(1)], [], [])
+        storage.payments.write([], [], [settlement(1)])
+        wait_for(observer, "nobody")
+        written = begin_write(pool, storage, 1)
+        waiting_commit(observer)
+        assert not written.done()
+        wait_for(observer, "")
+        assert [known.owner for known in written.result(DEADLINE_S).known] == [None]
