@@ -23,7 +23,14 @@ class ReplicaProcess(ManagedProcess):
         log = options.state_dir / "log" / f"{name}.log"
         path = f"{checkout}{os.pathsep}{checkout / 'http'}"
         env = env | {"REPLICA": str(number), "BIND": bind, "PYTHONPATH": path}
+        if options.own_journals:
+            env["JOURNAL_DIR"] = str(self.journals_of(number, options))
         super().__init__(name, command, log=log, env=env, cwd=checkout)
+
+    @staticmethod
+    def journals_of(number: int, options: StackOptions) -> Path:
+        """Tell where a replica has its journals, where each has a folder of its own."""
+        return options.state_dir / "journals" / str(number)
 
     @property
     def url(self) -> str:

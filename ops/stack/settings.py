@@ -51,6 +51,8 @@ class StackOptions:
 
     With it, replicas know both and the simulated processors by the name `localhost`, which has to be looked up.
     """
+    own_journals: bool = False
+    """Whether each replica has a folder of journals of its own, out of reach of the others, as on a host of its own."""
     controls: bool = False
     """Whether the live page gets hands (see `ops.hands`), and replicas allow breakers to be forced."""
     controls_port: int = 0

@@ -245,6 +245,6 @@ def _lock_state(state_dir: Path) -> int:
 
 def _delete_state(state_dir: Path) -> None:
     PostgresServer(state_dir / "postgres", log=state_dir / "log" / "postgres.log").erase()
-    for name in ("redis", "journal", "simulator", "log"):
+    for name in ("redis", "journal", "journals", "simulator", "log"):
         if (state_dir / name).exists():
             shutil.rmtree(state_dir / name)

@@ -1,5 +1,7 @@
 """An intake that is not started, with what stands around it."""
 
+from typing import Any
+
 from pykka._envelope import Envelope
 
 from actors.domain.batching import BatchLimits
@@ -40,7 +42,7 @@ class Intake:
         self.router, self.gossip = Recorder(), Recorder()
         self.runtime = VirtualRuntime()
         self.answers: list[AcceptAnswer] = []
-        self.actor = CountingIntake(
+        self.actor = self.make_actor(
             journal=self.journal,
             router=self.router,
             gossip=self.gossip,
@@ -49,6 +51,9 @@ class Intake:
             open_max=open_max,
             limits=LIMITS,
         )
+
+    def make_actor(self, **parts: Any) -> IntakeActor:  # noqa: ANN401  # those of `IntakeActor`
+        return CountingIntake(**parts)
 
     def put(self, message: IntakeMessage) -> None:
         """Let a message arrive while the intake is busy."""

@@ -16,7 +16,7 @@ from actors.messages.intake import (
 from actors.messages.router import Route
 from tests.actors.fakes import payment
 from tests.actors.fakes_journal import MemoryJournal
-from tests.actors.intaking import LIMITS, SPACING_S, Intake, payments
+from tests.actors.intaking import LIMITS, SPACING_S, CountingIntake, Intake, payments
 
 
 def test_the_first_payment_after_a_pause_is_delivered_at_once() -> None:
@@ -125,6 +125,7 @@ def test_others_have_their_turn_while_a_long_journal_of_an_earlier_run_is_read()
     journal.append(payments(3 * GROUP_MAX + 1))
     intake = Intake(journal)
     intake.actor.on_start()
+    assert isinstance(intake.actor, CountingIntake)
     assert intake.actor.turns == 3
 
 

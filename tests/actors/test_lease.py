@@ -142,7 +142,7 @@ def test_unsettled_rows_of_an_earlier_run_are_adopted_before_the_lease_counts() 
     before.beat(1, both(NOW_MS - 500), READING)
     lease = Lease(tables).start()
     assert lease.told == [Adopt((Claim(payment(2), "fallback"),), NOW_MS - 500)]
-    (found,) = lease.intake.messages
+    (found, _) = lease.intake.messages
     assert isinstance(found, FirstAmountsFound)
     assert [(one.correlation_id, one.amount_minor) for one in found.payments] == [(payment(1).correlation_id, 1990)]
 

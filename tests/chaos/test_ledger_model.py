@@ -35,7 +35,7 @@ class LedgerModel(Model):
 class LedgerGateway(Gateway):
     """A gateway whose clients are answered later, and whose replicas lose their journals when they crash."""
 
-    model_class = LedgerModel
+    model_class: type[Model] = LedgerModel
 
     @initialize()
     def start(self) -> None:
