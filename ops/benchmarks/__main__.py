@@ -52,6 +52,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         ("http", "CPU of one POST /payments in both workers", "a minute"),
         ("summary", "how long a summary over 10 million settlements takes", "long: they are written first"),
         ("archive", "what many settlements cost in partitions, and what archiving them does", "a minute"),
+        ("durability", "latency and throughput of the levels of DURABILITY", "5 minutes"),
         ("promises", "what came of the gains that the design promised", "a minute"),
         ("wal", "what Postgres logs for a payment where its tables are large", "half a minute"),
         ("scaling", "what each part costs by replicas and rate, and whether a model of it holds", "5 minutes"),

@@ -65,17 +65,19 @@ class StackOptions:
     """What gunicorn serves in each replica; tests name an application with planted faults here."""
 
     @classmethod
-    def on_reserved_ports(cls, state_dir: Path, environment: Mapping[str, str] | None = None) -> Self:
-        """Make options for three replicas on ports that this process has reserved.
+    def on_reserved_ports(
+        cls, state_dir: Path, environment: Mapping[str, str] | None = None, replicas: int = 3
+    ) -> Self:
+        """Make options for replicas on ports that this process has reserved.
 
         Args:
             state_dir: where the stack keeps its data and logs.
             environment: variables to set in replicas and processors, on top of those of this process.
+            replicas: how many.
 
         Raises:
             OpsError: no ports are free.
         """
-        replicas = 3
         ports = reserve_ports(1 + replicas + 4)
         first, second, first_admin, second_admin = ports[1 + replicas :]
         return cls(
