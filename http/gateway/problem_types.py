@@ -215,7 +215,7 @@ class ProblemType(Enum):
         "in-doubt",
         HTTPStatus.GATEWAY_TIMEOUT,
         "In doubt",
-        "Postgres did not confirm in time that the payment is recorded: it may be kept, and then it is charged once.",
+        "It is not known whether Postgres has the payment: it may be kept, and then it is charged once.",
         "Post it again after Retry-After seconds, under the same id: that is safe. Or ask for its id.",
     )
     HTTP_VERSION = ProblemText(

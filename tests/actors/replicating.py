@@ -14,10 +14,11 @@ from actors.messages.processor import GetUnreported, ProcessorStatus
 from actors.messages.router import GetBeingWritten, GetRouterStats, RouterStats
 from actors.ports import OwnedJournal
 from actors.replica import Replica
+from actors.settings import Settings
 from ops.simulation.purges import MemoryPurge
 from ops.simulation.tables import MemoryFence, MemoryTables
 from tests.actors.fakes import VirtualRuntime
-from tests.actors.fakes_system import MemoryDatabase, MemoryOwnedJournal, ScriptedSystem, memory_parts
+from tests.actors.fakes_system import SETTINGS, MemoryDatabase, MemoryOwnedJournal, ScriptedSystem, memory_parts
 
 AT_REST: Mapping[str, Mapping[type, object]] = {
     "default": {GetUnreported: NOTHING_MISSING},
@@ -45,7 +46,7 @@ STATUS = ProcessorStatus(
 class Process:
     """A replica over parts in memory, whose actors are played by the test."""
 
-    def __init__(self, accept_s_max: float = 5.0) -> None:
+    def __init__(self, accept_s_max: float = 5.0, settings: Settings = SETTINGS) -> None:
         self.runtime = VirtualRuntime()
         self.tables = MemoryTables()
         self.journal = MemoryOwnedJournal()
@@ -55,7 +56,7 @@ class Process:
         """Generations for which the journal was opened."""
         parts = memory_parts(self.runtime, self.tables, self.open_journal)
         self.purges, self.database = MemoryPurge(self.tables, MemoryFence("1")), MemoryDatabase()
-        self.system = ScriptedSystem(replace(parts, purges=self.purges, database=self.database))
+        self.system = ScriptedSystem(replace(parts, purges=self.purges, database=self.database), settings)
         self.system.answer("router", {GetRouterStats: STATS})
         self.ends: list[str] = []
         """Reasons for which the process was to end."""

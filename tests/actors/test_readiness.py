@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -8,9 +9,16 @@ from actors.errors import GatewayUnavailableError
 from actors.messages.router import RouterStats
 from actors.messages.trouble import GetTrouble
 from actors.readiness import OK, Readiness, check_readiness
+from actors.settings import Durability, Settings
 from actors.supervisor import RestartLimits, Supervisor
 from tests.actors.fakes import NOW_MS, MemoryBoard, VirtualRuntime
-from tests.actors.fakes_system import MemoryDatabase, MemoryOwnedJournal, ScriptedSystem, memory_parts
+from tests.actors.fakes_system import (
+    SETTINGS,
+    MemoryDatabase,
+    MemoryOwnedJournal,
+    ScriptedSystem,
+    memory_parts,
+)
 
 PARTS = ("journal", "segments", "actors", "postgres", "redis", "clock", "payments")
 BUSY = RouterStats(unsettled={"held": 3}, unresolved=0, decisions={})
@@ -19,11 +27,11 @@ BUSY = RouterStats(unsettled={"held": 3}, unresolved=0, decisions={})
 class Started:
     """A replica whose actors have started, as its readiness sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = SETTINGS) -> None:
         runtime = VirtualRuntime()
         self.parts = memory_parts(runtime)
         self.journal = MemoryOwnedJournal()
-        self.system = ScriptedSystem(self.parts)
+        self.system = ScriptedSystem(self.parts, settings)
         children = self.system.children(self.journal, LastPurge(0, 0), lambda: None, lambda: None)
         self.supervisor = Supervisor(children, runtime, RestartLimits(), pytest.fail)
         self.supervisor.start()
@@ -163,3 +171,14 @@ def test_an_error_without_a_word_is_told_by_its_name() -> None:
 
     started.stats = ask
     assert started.check().parts["payments"] == "SilentError"
+
+
+@pytest.mark.parametrize("harm", [lose_postgres, trouble("persistence"), trouble("lease")])
+@pytest.mark.parametrize("durability", Durability)
+def test_without_postgres_a_replica_is_unready_where_nothing_else_makes_payments_durable(
+    harm: Callable[[Started], None], durability: Durability
+) -> None:
+    started = Started(replace(SETTINGS, durability=durability))
+    assert started.check().ready
+    harm(started)
+    assert started.check().ready == (durability is not Durability.LEDGER)

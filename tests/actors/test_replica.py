@@ -1,4 +1,5 @@
 from collections import deque
+from dataclasses import replace
 from uuid import UUID
 
 import gevent
@@ -19,10 +20,12 @@ from actors.messages.lease import GetLivingCount
 from actors.messages.processor import GetProcessorStatus
 from actors.messages.router import GetRouterStats
 from actors.replica import JOURNAL_RETRY_S, ORDER_S_MAX, ORDER_STEP_S, START_STEP_S, TELL_S
+from actors.settings import Durability
 from actors.supervisor import WAIT_S
 from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence
 from tests.actors.fakes import NOW_MS, READING, both, payment
+from tests.actors.fakes_system import SETTINGS
 from tests.actors.replicating import ACTORS, STATS, STATUS, Process
 from tests.lines import lines
 
@@ -226,6 +229,12 @@ def test_a_payment_that_is_not_answered_in_time_is_given_up() -> None:
     process = Process(accept_s_max=0.001).started()
     with pytest.raises(GatewayUnavailableError, match="journal"):
         process.replica.accept(payment(1))
+
+
+@pytest.mark.parametrize("durability", [Durability.LEDGER, Durability.LEDGER_OR_FSYNC])
+def test_a_payment_whose_row_is_not_committed_in_time_is_in_doubt(durability: Durability) -> None:
+    process = Process(0.001, replace(SETTINGS, durability=durability)).started()
+    assert process.replica.accept(payment(1)) is AcceptAnswer.IN_DOUBT
 
 
 def test_while_the_intake_is_dead_payments_are_refused_at_once() -> None:

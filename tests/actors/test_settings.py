@@ -71,6 +71,8 @@ def test_a_host_without_a_name_needs_a_replica_with_one(monkeypatch: pytest.Monk
         ("JOURNAL_DIR", "/data/journal", replace(DEFAULTS, journal_dir=Path("/data/journal"))),
         ("DURABILITY", "fsync", DEFAULTS),
         ("DURABILITY", "process", replace(DEFAULTS, durability=Durability.PROCESS)),
+        ("DURABILITY", "ledger", replace(DEFAULTS, durability=Durability.LEDGER)),
+        ("DURABILITY", "ledger,fsync", replace(DEFAULTS, durability=Durability.LEDGER_OR_FSYNC)),
         ("ALLOW_PURGE", "1", replace(DEFAULTS, allow_purge=True)),
         ("ALLOW_PURGE", "0", DEFAULTS),
         ("ALLOW_PURGE", "", DEFAULTS),
@@ -126,7 +128,7 @@ def test_what_is_required_is_missed(variable: str) -> None:
         ("PROCESSORS", "a=http://h:1,0.05,reais"),
         *(("REPLICA", value) for value in ("-", "a b", "a/b", "..", "a\n", "a'b")),
         ("PROCESSORS", "default"),
-        *(("DURABILITY", value) for value in ("none", "FSYNC", "fsync ")),
+        *(("DURABILITY", value) for value in ("none", "FSYNC", "fsync ", "fsync,ledger", "ledger,")),
         *(
             (variable, value)
             for variable in ("ALLOW_PURGE", "ALLOW_FORCE", "ALLOW_RESOLVE")

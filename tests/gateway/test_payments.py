@@ -13,7 +13,9 @@ from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.messages.intake import AcceptAnswer
 from actors.queries import PaymentStatus
-from tests.gateway.fake_gateway import NOW_MS, FakeGateway
+from actors.settings import Durability
+from gateway.app import create_app
+from tests.gateway.fake_gateway import NOW_MS, FakeGateway, client_of
 
 ID = UUID("c56a4180-65aa-42ec-a945-5fd21dec0538")
 PROBLEM = "application/problem+json"
@@ -62,6 +64,45 @@ def test_a_payment_that_is_not_kept_now_may_be_posted_again(
     assert (answer.status_code, answer.headers["retry-after"], answer.headers["content-type"]) == (503, "1", PROBLEM)
     assert answer.json["status"] == 503
     assert gateway.kept == {}
+
+
+@pytest.fixture
+def ledger_client(gateway: FakeGateway) -> falcon.testing.TestClient:
+    durability = Durability.LEDGER_OR_FSYNC
+    app = create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=False, durability=durability)
+    return client_of(app)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (AcceptAnswer.ACCEPTED, "ledger"),
+        (AcceptAnswer.REPEATED, "ledger"),
+        (AcceptAnswer.JOURNALLED, "fsync"),
+    ],
+)
+def test_where_clients_wait_for_rows_each_202_tells_what_it_survives(
+    ledger_client: falcon.testing.TestClient, gateway: FakeGateway, answer: AcceptAnswer, told: str
+) -> None:
+    gateway.answer = answer
+    accepted = post(ledger_client)
+    assert (accepted.status_code, accepted.headers["durability"]) == (202, told)
+
+
+def test_elsewhere_a_202_tells_nothing_of_it(client: falcon.testing.TestClient) -> None:
+    assert "durability" not in post(client).headers
+
+
+def test_without_its_row_a_payment_is_refused_or_in_doubt(
+    ledger_client: falcon.testing.TestClient, gateway: FakeGateway
+) -> None:
+    answers = []
+    for gateway.answer in (AcceptAnswer.LEDGER_UNAVAILABLE, AcceptAnswer.IN_DOUBT):
+        answer = post(ledger_client)
+        answers.append((answer.status_code, answer.json["type"]))
+        assert answer.headers["retry-after"] == "1"
+        assert "durability" not in answer.headers
+    assert answers == [(503, "/problems/unavailable"), (504, "/problems/in-doubt")]
 
 
 def closed(state: EndState) -> PaymentRecord:

@@ -486,3 +486,28 @@ def test_the_patience_has_ended_at_the_instant_at_which_it_wakes_however_that_is
         assert wakes_at_s is not None
         subject.now_s = wakes_at_s
         assert subject.decide().claims == [Claim(payment(1), "fallback")]
+
+
+def test_a_payment_whose_row_names_nobody_moves_it_rather_than_claiming_it() -> None:
+    dispatching = Dispatching()
+    dispatching.dispatcher.accepted(payments(1, 2), 0, dispatching.now_s, have_rows=True)
+    work = dispatching.decide()
+    assert (work.claims, work.charges) == ([], {})
+    assert work.moves == [Move(key, "default", attempts=0, moves=1) for key in ids(1, 2)]
+    assert dispatching.moved(1, 2).charges == {"default": payments(1, 2)}
+
+
+def test_a_row_of_before_postgres_may_have_forgotten_something_is_not_relied_on() -> None:
+    dispatching = Dispatching()
+    dispatching.dispatcher.store_changed(dispatching.now_s)
+    dispatching.dispatcher.accepted(payments(1), 0, dispatching.now_s, have_rows=True)
+    work = dispatching.decide()
+    assert (work.moves, [claim.payment for claim in work.claims]) == ([], payments(1))
+
+
+def test_a_row_that_another_replica_has_adopted_is_left_to_it() -> None:
+    dispatching = Dispatching()
+    dispatching.dispatcher.accepted(payments(1), 0, dispatching.now_s, have_rows=True)
+    dispatching.decide()
+    work = dispatching.moves_rejected(1)
+    assert (work.charges, [claim.processor for claim in work.claims]) == ({}, [None])

@@ -240,3 +240,39 @@ def test_a_segment_that_cannot_be_rewritten_is_left_for_a_later_start(folder: Pa
         disk.heal()
         assert (list(journal.rewind()), journal.unread_segments) == ([late], 0)
     assert not list(folder.glob("*.unfinished"))
+
+
+def test_what_is_not_synced_at_once_is_by_the_next_sync(folder: Path) -> None:
+    disk = FaultyDisk()
+    syncs: list[int] = []
+    with closing(FileJournal(folder, LAST_PURGE, syncs.append, disk=disk)) as journal:
+        journal.append(some(2))
+        before = len(syncs)
+        journal.append(some(2, first=2), synced=False)
+        assert len(syncs) == before
+        journal.sync()
+        assert len(syncs) == before + 1
+        journal.sync()
+        assert len(syncs) == before + 1, "there is nothing to sync any more"
+        assert ids(journal.take(9)) == ids(some(4))
+
+
+def test_a_segment_is_synced_before_it_ends(folder: Path) -> None:
+    disk = FaultyDisk()
+    with closing(opened(folder, disk)) as journal:
+        journal.append(some(RECORDS), synced=False)
+        disk.fail("sync", times=1)
+        journal.append(some(1, first=RECORDS), synced=False)
+        assert len(segments(folder)) == 2
+        with pytest.raises(JournalUnavailableError):
+            journal.sync()
+        journal.sync()  # It is told of once: those who relied on it were told otherwise.
+
+
+def test_a_sync_that_fails_is_told_of(folder: Path) -> None:
+    disk = FaultyDisk()
+    with closing(opened(folder, disk)) as journal:
+        journal.append(some(1), synced=False)
+        disk.fail("sync", times=1)
+        with pytest.raises(JournalUnavailableError):
+            journal.sync()
