@@ -28,6 +28,7 @@ from actors.messages.intake import (
     GetWaiting,
     IntakeMessage,
     IntakeStats,
+    LeaseHeld,
     Recorded,
     RowsCommitted,
     RowsDelayed,
@@ -35,7 +36,6 @@ from actors.messages.intake import (
     TakeOver,
     Want,
 )
-from actors.messages.processor import LeaseRenewed
 from actors.messages.router import Route
 from actors.outages import TimedOutageReporter
 from actors.ports import Journal, Recipient, Runtime
@@ -142,7 +142,7 @@ class IntakeActor(Actor):
                     self._amounts.hear_decided(payment)
             case FirstAmountsFound():
                 self._decide(message)
-            case RowsCommitted() | RowsDelayed() | RowsOverdue() | LeaseRenewed():
+            case RowsCommitted() | RowsDelayed() | RowsOverdue() | LeaseHeld():
                 self._ledger_changed(message)
             case GetTakeOverRoom():
                 # One at a time in the smallest journal.
@@ -252,7 +252,7 @@ class IntakeActor(Actor):
         for reply, answer in replies:
             reply(answer)
 
-    def _ledger_changed(self, message: RowsCommitted | RowsDelayed | RowsOverdue | LeaseRenewed) -> None:
+    def _ledger_changed(self, message: RowsCommitted | RowsDelayed | RowsOverdue | LeaseHeld) -> None:
         """Hear what became of rows that clients wait for: none here, where the journal is what makes durable."""
 
     def _next_alike(self, place: int, waiting: int) -> tuple[int, bool]:

@@ -14,7 +14,7 @@ from actors.earlier_rows import EarlierRows
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
 from actors.fleet import Fleet
 from actors.logs import get_logger
-from actors.messages.intake import FirstAmountsFound, in_chunks
+from actors.messages.intake import FirstAmountsFound, LeaseHeld, in_chunks
 from actors.messages.lease import BeatDue, GetLivingCount, LeaseMessage, Leave
 from actors.messages.processor import GetUnreported, LeaseRenewed
 from actors.messages.router import GetUncommitted, StoreChanged
@@ -291,7 +291,7 @@ class LeaseActor(Actor):
             self._leased_since_s = self._runtime.now_s()
         for processor in self._processors:
             processor.tell(LeaseRenewed(until_s))
-        self._intake.tell(LeaseRenewed(until_s))
+        self._intake.tell(LeaseHeld(until_s))
 
 
 def _lowest(one: Watermarks, other: Watermarks) -> Watermarks:

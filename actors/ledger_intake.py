@@ -12,9 +12,8 @@ from actors.domain.payment import Payment
 from actors.errors import JournalUnavailableError
 from actors.intake import GROUP_MAX, IntakeActor, Reply
 from actors.logs import get_logger
-from actors.messages.intake import Accept, AcceptAnswer, RowsCommitted, RowsDelayed, RowsOverdue
+from actors.messages.intake import Accept, AcceptAnswer, LeaseHeld, RowsCommitted, RowsDelayed, RowsOverdue
 from actors.messages.persistence import Record
-from actors.messages.processor import LeaseRenewed
 from actors.outages import TimedOutageReporter
 from actors.ports import Recipient
 
@@ -162,7 +161,7 @@ class LedgerIntakeActor(IntakeActor):
         else:
             row.replies.append(reply)
 
-    def _ledger_changed(self, message: RowsCommitted | RowsDelayed | RowsOverdue | LeaseRenewed) -> None:
+    def _ledger_changed(self, message: RowsCommitted | RowsDelayed | RowsOverdue | LeaseHeld) -> None:
         match message:
             case RowsCommitted():
                 self._rows_committed(message)
@@ -175,7 +174,7 @@ class LedgerIntakeActor(IntakeActor):
                     self._delay()
                 elif oldest is not None:
                     self._order_check()
-            case LeaseRenewed(until_s):
+            case LeaseHeld(until_s):
                 self._leased_until_s = until_s
             case _:
                 assert_never(message)

@@ -95,6 +95,7 @@ RULES = {
         ),
         never=DRIVERS,
     ),
+    "actors.ledger_intake": Rule((*SHARED_BY_ACTORS, "actors.intake"), never=DRIVERS),
     "actors.feed": Rule((*DOWN_TO_PORTS, "actors.summaries"), never=DRIVERS),
     "actors.queries": Rule(
         (*SHARED_BY_ACTORS, "actors.feed", "actors.payment_ways", "actors.peer_questions", "actors.summaries"),
@@ -114,7 +115,8 @@ RULES = {
     "actors.own_name": Rule(DOWN_TO_PORTS, never=DRIVERS),
     "actors.purge": Rule(DOWN_TO_PORTS, never=drivers_except("gevent")),
     "actors.readiness": Rule(
-        (*DOWN_TO_PORTS, "actors.messages", "actors.router", "actors.supervisor", "actors.system"), never=DRIVERS
+        (*DOWN_TO_PORTS, "actors.messages", "actors.router", "actors.settings", "actors.supervisor", "actors.system"),
+        never=DRIVERS,
     ),
     "actors.measurements": Rule(
         (*DOWN_TO_PORTS, "actors.messages", "actors.supervisor", "actors.system"), never=DRIVERS

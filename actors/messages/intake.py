@@ -9,7 +9,6 @@ from actors.domain.first_amounts import Verdict
 from actors.domain.level import Level
 from actors.domain.money import Money
 from actors.domain.payment import Payment
-from actors.messages.processor import LeaseRenewed
 
 
 class AcceptAnswer(Enum):
@@ -97,6 +96,14 @@ class RowsCommitted:
 @dataclass(frozen=True, slots=True)
 class RowsDelayed:
     """Rows that clients wait for could not be committed; they are tried again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseHeld:
+    """This replica has a lease until then, so that its rows can be committed."""
+
+    until_s: float
+    """On the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +202,7 @@ IntakeMessage = (
     | RowsCommitted
     | RowsDelayed
     | RowsOverdue
-    | LeaseRenewed
+    | LeaseHeld
     | DeliveryDue
     | FindAccepted
     | GetWaiting

@@ -65,20 +65,18 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     )
     parser.add_argument("--seconds", type=positive_number, default=10, help="of the steady rate; default: 10")
     parser.add_argument("--payments", type=positive_count, default=3000, help="without a pause; default: 3000")
-    parser.add_argument("--replicas", type=positive_count, default=3, help="default: 3")
     parser.add_argument("--rounds", type=positive_count, default=3, help="runs of each level; default: 3")
     given = parser.parse_args(arguments)
     found: dict[str, list[AnswerFigures]] = {name: [] for name in LEVELS}
     for number in range(given.rounds):
         for name, level in LEVELS.items():
-            with _stack(level, given.replicas) as stack:
+            with _stack(level) as stack:
                 figures = uvloop.run(_measure(stack, level, given.rate, given.seconds, given.payments))
             print_error(f"round {number + 1} of {given.rounds}, {name}: {figures}")
             found[name].append(figures)
     levels = {name: _summarise(rounds) for name, rounds in found.items()}
     return {
         "rate": given.rate,
-        "replicas": given.replicas,
         "rounds": given.rounds,
         "levels": levels,
         "target": "every payment is answered with 202",
@@ -87,13 +85,12 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
 
 
 @contextmanager
-def _stack(level: MeasuredLevel, replicas: int) -> Iterator[Stack]:
+def _stack(level: MeasuredLevel) -> Iterator[Stack]:
     with (
         tempfile.TemporaryDirectory(prefix="fiel-bench-") as folder,
         replicated_postgres() if level.replicated else nullcontext() as url,
     ):
-        environment = {"DURABILITY": level.durability.value}
-        options = StackOptions.on_reserved_ports(Path(folder), environment, replicas=replicas)
+        options = StackOptions.on_reserved_ports(Path(folder), {"DURABILITY": level.durability.value})
         with Stack(replace(options, database_url=url)) as stack:
             yield stack
 

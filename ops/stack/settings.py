@@ -47,10 +47,8 @@ class StackOptions:
     admin_ports: tuple[int, int] = (9001, 9002)
     """Where the simulated processors can still be administered while they refuse connections."""
     server_ports: tuple[int, int] | None = None
-    """Where embedded PostgreSQL and Redis listen on the loopback address too; None: on sockets in files alone.
-
-    With it, replicas know both and the simulated processors by the name `localhost`, which has to be looked up.
-    """
+    """Where embedded PostgreSQL and Redis listen on the loopback address too, so that replicas know both, and the
+    simulated processors, by the name `localhost`, which has to be looked up; None: on sockets in files alone."""
     own_journals: bool = False
     """Whether each replica has a folder of journals of its own, out of reach of the others, as on a host of its own."""
     controls: bool = False
@@ -65,19 +63,17 @@ class StackOptions:
     """What gunicorn serves in each replica; tests name an application with planted faults here."""
 
     @classmethod
-    def on_reserved_ports(
-        cls, state_dir: Path, environment: Mapping[str, str] | None = None, replicas: int = 3
-    ) -> Self:
-        """Make options for replicas on ports that this process has reserved.
+    def on_reserved_ports(cls, state_dir: Path, environment: Mapping[str, str] | None = None) -> Self:
+        """Make options for three replicas on ports that this process has reserved.
 
         Args:
             state_dir: where the stack keeps its data and logs.
             environment: variables to set in replicas and processors, on top of those of this process.
-            replicas: how many.
 
         Raises:
             OpsError: no ports are free.
         """
+        replicas = 3
         ports = reserve_ports(1 + replicas + 4)
         first, second, first_admin, second_admin = ports[1 + replicas :]
         return cls(

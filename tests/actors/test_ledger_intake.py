@@ -7,9 +7,8 @@ import pytest
 from actors.domain.payment import Payment
 from actors.intake import IntakeActor
 from actors.ledger_intake import ROWS_S_MAX, LedgerIntakeActor
-from actors.messages.intake import Accept, AcceptAnswer, FirstAmountsFound, RowsCommitted, RowsDelayed
+from actors.messages.intake import Accept, AcceptAnswer, FirstAmountsFound, LeaseHeld, RowsCommitted, RowsDelayed
 from actors.messages.persistence import Record
-from actors.messages.processor import LeaseRenewed
 from tests.actors.fakes import Recorder, payment
 from tests.actors.fakes_journal import MemoryJournal
 from tests.actors.intaking import Intake
@@ -43,7 +42,7 @@ class LedgerIntake(Intake):
         self.synced = SyncedJournal(parts.pop("kept", ()))
         super().__init__(self.synced, **parts)
         if leased:
-            self.tell(LeaseRenewed(self.runtime.now_s() + 3600))
+            self.tell(LeaseHeld(self.runtime.now_s() + 3600))
 
     def make_actor(self, **parts: Any) -> IntakeActor:  # noqa: ANN401  # those of `IntakeActor`
         return LedgerIntakeActor(persistence=self.persistence, journal_takes_over=self.takes_over, **parts)
@@ -141,7 +140,7 @@ def test_without_a_lease_nothing_is_kept() -> None:
     intake = LedgerIntake(leased=False)
     assert intake.post(payment(1), payment(1)) == [UNAVAILABLE, UNAVAILABLE]
     assert (intake.asked(), intake.synced.log) == ([], [])
-    intake.tell(LeaseRenewed(intake.runtime.now_s() + 5))
+    intake.tell(LeaseHeld(intake.runtime.now_s() + 5))
     assert intake.post(payment(1)) == []
     assert intake.commit(1) == [ACCEPTED]
     intake.advance(5)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from platform import python_version
 
 import falcon.testing
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,7 +20,7 @@ from gateway.sampled_histogram import SampledHistogram
 from gateway.server.admission import ClientLevels
 from tests.gateway.fake_gateway import OPENED, FakeGateway
 
-BUILD = {"version": VERSION, "replica": "7", "durability": "fsync"}
+BUILD = {"version": VERSION, "python": python_version(), "replica": "7", "durability": "fsync"}
 CLIENTS = ClientLevels(connections=Level(3, 384), unfinished_bytes=Level(100, 2**20))
 
 

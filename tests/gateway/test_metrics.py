@@ -1,3 +1,4 @@
+import platform
 import re
 import shutil
 import subprocess
@@ -274,7 +275,7 @@ def test_the_memory_has_no_bound_where_the_system_sets_none(
 
 def test_every_scrape_says_which_replica_it_is_and_which_release(gateway: FakeGateway) -> None:
     samples = scrape(measured_client(gateway))
-    assert family(samples, "fiel_build_info") == {("fsync", "7", VERSION): 1}
+    assert family(samples, "fiel_build_info") == {("fsync", platform.python_version(), "7", VERSION): 1}
 
 
 LABEL = re.compile(r"[a-z][a-z0-9_]*")

@@ -8,12 +8,12 @@ import psycopg
 from gevent.socket import wait_read, wait_readwrite, wait_write
 from psycopg import waiting
 from psycopg.abc import RV, PQGen
-from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.conninfo import check_database_url, locate
+from actors.adapters.postgres.standby_watch import StandbyWatch
 from actors.domain.level import Level
 from actors.errors import LedgerUnavailableError
 
@@ -64,24 +64,6 @@ class GeventConnection(psycopg.Connection[TupleRow]):
             return result
 
 
-class _SyncNotices:
-    """Hears that a commit did not wait for its standby: somebody cancelled the wait, and the commit stands here alone.
-
-    To the client it looks like any other commit, but for a warning in the server's language. No statement of this
-    project gives another warning, so that each is taken for that one.
-    """
-
-    def __init__(self) -> None:
-        self.cancelled = False
-
-    def __call__(self, notice: Diagnostic) -> None:
-        self.cancelled |= notice.severity_nonlocalized == "WARNING"
-
-    def check(self) -> None:
-        if self.cancelled:
-            raise LedgerUnavailableError("it has committed without the standby that it was to wait for")
-
-
 class SingleConnection:
     """One connection for one caller at a time: opened when it is needed, closed when a use of it has failed."""
 
@@ -95,7 +77,7 @@ class SingleConnection:
         self._options = _options(limit_s, settings)
         self._connection: GeventConnection | None = None
         self._failures = 0
-        self._notices = _SyncNotices()
+        self._standbys = StandbyWatch()
 
     @contextmanager
     def use(self) -> Iterator[GeventConnection]:
@@ -112,10 +94,9 @@ class SingleConnection:
                     self._connection = GeventConnection.connect(
                         conninfo, autocommit=True, connect_timeout=CONNECT_S_MAX, options=self._options
                     )
-                    self._notices.cancelled = False
-                    self._connection.add_notice_handler(self._notices)
+                    self._standbys.listen(self._connection)
                 yield self._connection
-                self._notices.check()
+                self._standbys.check()
         except LedgerUnavailableError:
             self._failures += 1
             self.close()
