@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import assert_never
+from zlib import crc32
 
 from actors.actor import Actor
 from actors.domain.breaker import BreakerState
+from actors.domain.probing import PROBE_PAUSE_S
 from actors.domain.quorum import (
     Opinion,
     Order,
@@ -64,8 +66,14 @@ ORDER_S = 1.0
 """How long exchanges are made in a hurry after an operator's order, so that all replicas soon have it and say so."""
 PROBE_S = 0.3
 """All replicas together send one probe in this time to a processor that is down, so at most four in any second."""
-PROBE_OWN_S = 1.05
-"""One replica sends one probe in this time, so that three keep to the budget even if Redis is gone or forgets."""
+PROBE_SHARE_S = 0.35
+"""One replica sends one probe in this time for each replica that lives, so that all of them keep to the budget even if
+Redis is gone or forgets, and each has its share."""
+TOGETHER_MAX = 3
+"""Without Redis no more replicas than this may send their first probes of an outage at once; of more, each waits for a
+moment that is its own."""
+MOMENT_S = 2 * PROBE_PAUSE_S
+"""How long such a moment lasts: whoever wants to probe asks every `PROBE_PAUSE_S`."""
 
 
 @dataclass(slots=True)
@@ -144,8 +152,8 @@ class HealthActor(Actor):
                 self._exchange()
             case DelaySeen(processor, delay_s):
                 self._views[processor].delay_s = delay_s
-            case ProbeWanted(processor):
-                self._processors[processor].tell(ProbeAnswered(self._may_probe(processor)))
+            case ProbeWanted(processor, replicas):
+                self._processors[processor].tell(ProbeAnswered(self._may_probe(processor, replicas)))
             case PollEnded(processor):
                 self._views[processor].polling = False
             case ForceBreaker(processor, state):
@@ -260,17 +268,22 @@ class HealthActor(Actor):
         finally:
             self.tell_self(PollEnded(name))
 
-    def _may_probe(self, name: str) -> bool:
+    def _may_probe(self, name: str, replicas: int) -> bool:
         view, now_s = self._views[name], self._runtime.now_s()
-        if view.probed_at_s is not None and now_s - view.probed_at_s < PROBE_OWN_S:
+        if view.probed_at_s is not None and now_s - view.probed_at_s < PROBE_SHARE_S * replicas:
             return False
         try:
             granted = self._board.may_probe(name, PROBE_S)
         except HealthUnavailableError:
-            granted = True
+            granted = replicas <= TOGETHER_MAX or self._is_own_moment(PROBE_SHARE_S * replicas)
         if granted:
             view.probed_at_s = now_s
         return granted
+
+    def _is_own_moment(self, period_s: float) -> bool:
+        """Tell whether this is the time of a period that the name of this replica gives it."""
+        place = crc32(self._replica.encode()) / 2**32
+        return (self._runtime.now_s() / period_s + place) % 1.0 * period_s < MOMENT_S
 
     def _force(self, name: str, state: BreakerState | None) -> bool:
         view = self._views.get(name)

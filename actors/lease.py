@@ -255,7 +255,10 @@ class LeaseActor(Actor):
         if not beat.renewed:
             raise LeaseLostError("others have taken over from this replica, or another process has its name")
         self._renewed(until_s, beat.mark)
+        shared_by = self._fleet.living_count
         self._fleet.look()
+        if self._fleet.living_count != shared_by:
+            self._tell_processors(until_s)
         self._fleet.expel()
         return beat.generation
 
@@ -289,8 +292,11 @@ class LeaseActor(Actor):
         self._renewed_at_s = self._runtime.now_s()
         if self._leased_since_s is None:
             self._leased_since_s = self._runtime.now_s()
+        self._tell_processors(until_s)
+
+    def _tell_processors(self, until_s: float) -> None:
         for processor in self._processors:
-            processor.tell(LeaseRenewed(until_s))
+            processor.tell(LeaseRenewed(until_s, self._fleet.living_count))
         self._intake.tell(LeaseHeld(until_s))
 
 

@@ -10,6 +10,8 @@ from actors.ports import Recipient, Runtime
 
 ANSWERS_S_MAX = 0.5
 """How long the other replicas have to answer."""
+NAMED_MAX = 3
+"""Of more replicas that could not be asked, clients are told as many names."""
 STEP_S = 0.05
 """Time between two looks at what they have answered."""
 
@@ -50,5 +52,6 @@ class PeerQuestions:
             GatewayUnavailableError: one of them may have accepted it.
         """
         self._others = others
-        if not others <= deniers:
-            raise GatewayUnavailableError("not every replica could be asked whether it has accepted this payment")
+        if silent := sorted(others - deniers):
+            named = ", ".join(silent[:NAMED_MAX]) + (" and others" if len(silent) > NAMED_MAX else "")
+            raise GatewayUnavailableError(f"replicas could not be asked whether they have accepted it: {named}")

@@ -280,6 +280,9 @@ class LeaseStore(Protocol):
     def retire(self, epoch: int, watermarks: Watermarks) -> None:
         """End the lease at a graceful stop."""
 
+    def note_emptied(self) -> None:
+        """Note that this replica, which has left and accepts nothing more, holds nothing that is not in the ledger."""
+
     def stand_aside(self, generation: int) -> None:
         """End the lease under this replica's name, if there is one, so that others take up what is left under it.
 

@@ -126,8 +126,8 @@ class ProcessorActor(Actor):
                 self._take_ends()
             case StartDue():
                 self._timer.fired()
-            case LeaseRenewed(until_s):
-                gate.leased(until_s)
+            case LeaseRenewed(until_s, replicas):
+                gate.leased(until_s, replicas)
             case Drain():
                 gate.drain()
             case HealthReported(failing, asked_s_ago, response_time_s_min):
@@ -192,7 +192,7 @@ class ProcessorActor(Actor):
         if work.wants_knock:
             self._runtime.spawn(self._knock)
         if work.wants_probe:
-            self._health.tell(ProbeWanted(self._name))
+            self._health.tell(ProbeWanted(self._name, max(1, self._gate.replicas)))
         for sent in work.starts:
             self._runtime.spawn(self._charge, sent)
 

@@ -203,14 +203,27 @@ class Replica:
         try:
             if self._supervisor is not None:
                 self._come_to_rest()
-                for name in self._supervisor.stop(DRAIN_STOP_S_MAX):
+                hanging = self._supervisor.stop(DRAIN_STOP_S_MAX)
+                for name in hanging:
                     logger.warning("an actor did not stop in time", actor=name)
+                if not hanging:
+                    self._note_emptied()
         finally:
             if self._journal is not None:
                 if self._journal.held:
                     logger.warning("payments may stand in this journal alone", payments=self._journal.held)
                 self._journal.close()
             self._system.close()
+
+    def _note_emptied(self) -> None:
+        """Tell the others, where all that was accepted is in Postgres, that nobody has to wait for this replica."""
+        journal = self._journal
+        if journal is None or journal.held or journal.unread_segments or journal.trouble() is not None:
+            return
+        try:
+            self._parts.leases.note_emptied()
+        except (LedgerUnavailableError, JournalUnavailableError) as error:
+            logger.warning("others take this replica for one that holds payments", reason=str(error))
 
     def _come_to_rest(self) -> None:
         """Settle what can be settled soon, send nothing more, wait for what is under way, and give up the lease."""

@@ -66,6 +66,8 @@ class Settings:
     """Longest backlog, in seconds of work, tolerated on a cheaper processor before a dearer one is used."""
     outage_backlog_s: float = 1.0
     """Longest backlog, in seconds of a dearer processor's work, that waits for a cheaper one that is down."""
+    processor_in_flight_max: int = 798
+    """How many charges of all replicas together may be under way on one processor; each has an equal share."""
     slow_s: float = 1.5
     """A processor whose calls take at least this long is not used while another one works."""
     currencies: PostedCurrencies = ALL_CURRENCIES
@@ -92,7 +94,7 @@ class Settings:
             database_url=_required(environment, "DATABASE_URL"),
             redis_url=_required(environment, "REDIS_URL"),
             processors=processors,
-            journal_dir=Path(environment.get("JOURNAL_DIR", "var/journal")),
+            journal_dir=journal_dir(environment),
             durability=_durability(environment.get("DURABILITY", Durability.FSYNC.value)),
             allow_purge=_flag(environment, "ALLOW_PURGE"),
             allow_force=_flag(environment, "ALLOW_FORCE"),
@@ -101,6 +103,7 @@ class Settings:
             charge_timeout_s=_int(environment, "CHARGE_TIMEOUT_MS", 10_000) / 1000,
             processor_delay_max_s=_int(environment, "PROCESSOR_DELAY_MAX_MS", 15_000) / 1000,
             in_flight_max=_int(environment, "IN_FLIGHT_MAX", 266),
+            processor_in_flight_max=_int(environment, "PROCESSOR_IN_FLIGHT_MAX", 798),
             outage_patience_s=_int(environment, "OUTAGE_PATIENCE_MS", 11_000, least=0) / 1000,
             backlog_patience_s=_int(environment, "BACKLOG_PATIENCE_MS", 5_000, least=0) / 1000,
             outage_backlog_s=_int(environment, "OUTAGE_BACKLOG_MS", 1_000, least=0) / 1000,
@@ -116,6 +119,11 @@ class Settings:
 def host_name() -> str:
     """Give the name of this host, with - for each character that a replica's name may not hold."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", platform.node())
+
+
+def journal_dir(environment: Mapping[str, str]) -> Path:
+    """Read where the journals are."""
+    return Path(environment.get("JOURNAL_DIR", "var/journal"))
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

@@ -28,8 +28,9 @@ SUMMARY_STEP_S = 0.04
 """Time between two looks at how far the replicas are; all that wait share them."""
 ASKERS_MAX = 64
 """How many may wait for summaries and lists at once; one more is refused."""
-AT_ONCE_MAX = 2
-"""How many of them may ask Postgres at once, so that others find free connections."""
+AT_ONCE_MAX = 1
+"""How many of them may ask Postgres at once. A look at a payment needs the same connection: it waits for one of them at
+most."""
 TOO_MANY = "too many ask for summaries or lists at once"
 TURN_S_MAX = 2 * PRESENT_S_MAX + SUMMARY_S_MAX
 """How long one waits for the summary of others who ask for the same window; then one reads it alone."""

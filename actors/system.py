@@ -191,7 +191,7 @@ def production_parts(settings: Settings) -> Parts:
         open_shelf=lambda last_purge: FileJournalShelf(
             settings.journal_dir, settings.replica, last_purge, runtime.now_ms
         ),
-        concurrency_limits=ConcurrencyLimits(max=settings.in_flight_max),
+        concurrency_limits=ConcurrencyLimits(max=settings.in_flight_max, fleet_max=settings.processor_in_flight_max),
         rng=Random(),  # noqa: S311  # jitter is no secret
     )
 

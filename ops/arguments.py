@@ -5,9 +5,11 @@ import math
 import os
 import textwrap
 from collections.abc import Mapping
+from decimal import Decimal, DecimalException
 from urllib.parse import urlsplit
 
 HELP_COLUMNS = 110
+PORT_MAX = 65535
 EXIT_STATUSES = {
     2: "wrong usage: nothing was done",
     3: "it could not be run or finished, and one line says why",
@@ -112,3 +114,35 @@ def positive_count(text: str) -> int:
     if not number.is_integer():
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
     return int(number)
+
+
+def port_number(text: str) -> int:
+    """Read a port.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or not 0 < int(text) <= PORT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to {PORT_MAX}")
+    return int(text)
+
+
+def two_ports(text: str) -> tuple[int, int]:
+    """Read two ports, as `port_number` does."""
+    first, comma, second = text.partition(",")
+    if not comma:
+        raise argparse.ArgumentTypeError(f"{text!r} is one port, and two are needed, as in 8001,8002")
+    return port_number(first), port_number(second)
+
+
+def two_fees(text: str) -> tuple[Decimal, Decimal]:
+    """Read two shares of an amount.
+
+    Raises:
+        argparse.ArgumentTypeError: they are none.
+    """
+    try:
+        first, second = map(Decimal, text.split(","))
+    except (ValueError, DecimalException) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two shares of an amount, as in 0.05,0.15") from error
+    return first, second

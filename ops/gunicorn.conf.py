@@ -18,10 +18,11 @@ from typing import NoReturn  # noqa: E402
 from gunicorn.arbiter import Arbiter  # noqa: E402
 from gunicorn.workers.base import Worker  # noqa: E402
 
+from actors.adapters.journal.own_folder import take_own_name  # noqa: E402
 from actors.errors import SettingsError  # noqa: E402
 from actors.log_lines import configure, tell  # noqa: E402
 from actors.log_settings import LogFormat, LogSettings  # noqa: E402
-from actors.settings import bind_addresses, lame_duck_s, settle_s  # noqa: E402
+from actors.settings import bind_addresses, host_name, journal_dir, lame_duck_s, settle_s  # noqa: E402
 from gateway.server.lame_duck import LAME_DUCK  # noqa: E402
 from gateway.server.succession import SUCCESSION  # noqa: E402
 
@@ -66,6 +67,9 @@ def _connections_max(given: str) -> int:
 
 configure(LogSettings("", LogFormat.AUTO, "INFO", access=False), os.environ)
 try:
+    if "REPLICA" not in os.environ and host_name():
+        # Once for the master and every worker that it forks; lines of the log bear it as well.
+        os.environ["REPLICA"] = take_own_name(journal_dir(os.environ), host_name())
     configure(LogSettings.from_environment(os.environ), os.environ)
     bind = _addresses(bind_addresses(os.environ))
     LAME_DUCK_S = lame_duck_s(os.environ)

@@ -14,6 +14,8 @@ import redis
 
 from ops.migrate import migrate
 from ops.stack.embedded import PostgresServer, RedisServer
+from ops.stack.ports import reserve_ports
+from tests.pooler import PgBouncer
 
 
 @pytest.fixture(scope="session")
@@ -24,13 +26,26 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield given
         return
     folder = tmp_path_factory.mktemp("postgres")
-    server = PostgresServer(folder / "data", log=folder / "log")
+    (port,) = reserve_ports(1)
+    server = PostgresServer(folder / "data", log=folder / "log", tcp_port=port)
     try:
         server.start()
         server.wait_ready()
         yield server.url
     finally:
         server.erase()
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PgBouncer]:
+    """What pools the connections to that server."""
+    bouncer = PgBouncer(tmp_path_factory.mktemp("pgbouncer"), postgres_url)
+    try:
+        bouncer.start()
+        bouncer.wait_ready()
+        yield bouncer
+    finally:
+        bouncer.stop()
 
 
 @pytest.fixture(scope="session")

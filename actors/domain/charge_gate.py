@@ -77,6 +77,8 @@ class ChargeGate:
         self._transitions: list[Transition] = []
         """Changes of the breaker since the last decision."""
         self._lease_until_s = -inf
+        self.replicas = 0
+        """How many replicas may send to the processor, as the lease knew last; 0 before the first one."""
         self.is_draining = False
         """Whether nothing more is sent, since the replica is about to end."""
         self._ended_at_s = 0.0
@@ -126,9 +128,12 @@ class ChargeGate:
         if self._is_probing(now_s):
             self._probing.hurry()
 
-    def leased(self, until_s: float) -> None:
-        """Take in that this replica has its lease until then, and may send."""
+    def leased(self, until_s: float, replicas: int = 1) -> None:
+        """Take in that this replica may send until then, and how many replicas may, itself included."""
         self._lease_until_s = until_s
+        if replicas != self.replicas:
+            self.replicas = replicas
+            self.concurrency.share(replicas)
 
     def may_send(self, now_s: float) -> bool:
         """Tell whether the replica has its lease. This is asked again right before each charge is sent."""

@@ -19,7 +19,9 @@ class ConcurrencyLimits:
     min: int = 4
     initial: int = 32
     max: int = 266
-    """A third of the 800 requests that a processor accepts at once, since three replicas share it."""
+    """The most that one replica has memory for."""
+    fleet_max: int = 798
+    """The most of all replicas together: the event's processor accepts 800 requests at once."""
     queue_max: float = 3.0
     """Charges that may queue at the processor without counting as congestion."""
     queue_share_max: float = 0.25
@@ -67,12 +69,14 @@ class ConcurrencyLimit:
 
     def __init__(self, limits: ConcurrencyLimits) -> None:
         self._limits = limits
+        self._max = limits.max
+        """What may be under way at most: this replica's share, if that is less than the limits allow."""
         self.reset()
 
     def reset(self) -> None:
         """Forget everything that was measured, as after an outage."""
-        self._limit = float(min(max(self._limits.initial, self._limits.min), self._limits.max))
-        self._slow_start_below = float(self._limits.max)
+        self._slow_start_below = inf
+        self._set(self._limits.initial)
         self.latency_s: float | None = None
         """Smoothed duration of a charge; None if none has ended yet."""
         self._base_s = inf
@@ -93,7 +97,16 @@ class ConcurrencyLimit:
         if not self.latency_s:
             return inf
         limit = self._probe.limit_before if self._probe is not None else self.limit
-        return (self._limits.max if self._slow_start_below >= self._limits.max else limit) / self.latency_s
+        return (self._max if self._slow_start_below >= self._max else min(limit, self._max)) / self.latency_s
+
+    def share(self, replicas: int) -> None:
+        """Take an equal share of `fleet_max`, since so many replicas send to the processor; it is one charge at least.
+
+        What is measured stays: where the others have left, the limit grows as it did before.
+        """
+        assert replicas >= 1
+        self._max = max(1, min(self._limits.max, self._limits.fleet_max // replicas))
+        self._set(self._limit)
 
     def ended(self, *, in_flight: int, latency_s: float, overloaded: bool, now_s: float) -> None:
         """Record a charge that ended. `in_flight` charges, itself included, were under way when it began.
@@ -152,7 +165,7 @@ class ConcurrencyLimit:
             limit = min(limit, without_queue * (1 + limits.queue_share_max))
         self._set(limit)
         unchanged = limit == probe.limit_before
-        self._slow_start_below = limits.max if jumped and unchanged else min(self._slow_start_below, limit)
+        self._slow_start_below = inf if jumped and unchanged else min(self._slow_start_below, limit)
 
     def _shrink(self, now_s: float) -> None:
         """Lower the limit, once per round trip: later refusals in it belong to charges sent under the old limit."""
@@ -173,4 +186,4 @@ class ConcurrencyLimit:
         return median(latency_s for latency_s, _ in self._calls), median(in_flight for _, in_flight in self._calls)
 
     def _set(self, limit: float) -> None:
-        self._limit = min(max(limit, self._limits.min), self._limits.max)
+        self._limit = float(min(max(limit, self._limits.min), self._max))

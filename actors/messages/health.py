@@ -34,6 +34,8 @@ class ProbeWanted:
     """A payment waits to probe this processor. Its actor is told `ProbeAnswered`."""
 
     processor: str
+    replicas: int = 3
+    """How many replicas share the budget of probes, this one included."""
 
 
 @dataclass(frozen=True, slots=True)

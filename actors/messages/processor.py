@@ -43,6 +43,8 @@ class LeaseRenewed:
 
     until_s: float
     """On the monotonic clock."""
+    replicas: int = 1
+    """How many replicas may send, this one included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Protocol
 from actors.domain.breaker import Breaker, BreakerState, Call
 from actors.domain.breaker_limits import BreakerLimits
 from actors.domain.probing import PROBE_PAUSE_S
-from actors.health import PROBE_OWN_S
+from actors.health import PROBE_SHARE_S
 from ops.foreground import print_error
 
 FAILURE_RATES = (0.01, 0.05, 0.1, 0.4)
@@ -27,6 +27,8 @@ CALL_RATES_PER_S = (2, 20, 60, 180)
 LATENCY_S_MIN, LATENCY_S_MAX = 0.005, 0.1
 CALLS = 1_000_000
 OUTAGES = 200
+REPLICAS = 3
+"""They share the budget of probes."""
 CALM_S = 10.0
 """Before an outage."""
 OUTAGE_S_MIN, OUTAGE_S_MAX = 5.0, 15.0
@@ -126,7 +128,7 @@ def time_to_close(breaker: Breaker, now_s: float, works_from_s: float, chance: R
         changes_at_s = breaker.changes_at_s
         if state is BreakerState.OPEN and changes_at_s is not None:
             now_s = changes_at_s
-        elif now_s - probed_s < PROBE_OWN_S:
+        elif now_s - probed_s < PROBE_SHARE_S * REPLICAS:
             now_s += PROBE_PAUSE_S
         else:
             probed_s, call = now_s, breaker.started(now_s)

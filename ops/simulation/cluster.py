@@ -52,6 +52,8 @@ class Conditions:
     make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
     window_max: int = WINDOW_MAX
     durability: Durability = Durability.FSYNC
+    separate_journals: bool = False
+    """Whether no replica reaches the journal of another, as on hosts of their own."""
 
 
 class Cluster:
@@ -102,7 +104,10 @@ class Cluster:
             open_journal=self.journals[name].opened,
             open_channel=lambda _: MemoryChannel(self._channels, name),
             open_shelf=lambda last_purge: SharedShelf(
-                self.journals, name, last_purge, lambda other: self.replicas[other].is_running
+                {} if conditions.separate_journals else self.journals,
+                name,
+                last_purge,
+                lambda other: self.replicas[other].is_running,
             ),
             breaker_limits=conditions.breaker_limits,
             concurrency_limits=conditions.concurrency_limits,

@@ -131,9 +131,8 @@ class MemoryPayments(MemoryStore):
 
     def absence(self, correlation_id: UUID) -> Absence:
         self._answer()
-        return Absence(
-            correlation_id in self.tables.payments, frozenset(self.tables.leases.keys() - {self.fence.replica})
-        )
+        others = {name for name, each in self.tables.leases.items() if not (each.has_left and each.is_emptied)}
+        return Absence(correlation_id in self.tables.payments, frozenset(others - {self.fence.replica}))
 
     def payment(self, correlation_id: UUID, wait_s_max: float | None = None) -> PaymentRecord | None:  # noqa: ARG002
         self._answer()
@@ -240,6 +239,7 @@ class MemoryLeases(MemoryStore):
         lease = self._take(Lease(0, generation, clock.clock_ms, clock.clock_ms))
         lease.epoch += 1
         lease.generation, lease.clock, lease.instance = generation, clock, self.fence.instance
+        lease.is_emptied = False
         self.fence.registered_epoch = lease.epoch
         lease.watermark_ms = lease.answered_ms = min(lease.watermark_ms, clock.clock_ms)
         lease.published_ms = max(lease.published_ms, lease.watermark_ms)
@@ -274,9 +274,17 @@ class MemoryLeases(MemoryStore):
         if lease is not None and lease.epoch == epoch:
             lease.left_epoch, lease.watermark_ms = epoch, watermarks.stamp_ms
 
+    def note_emptied(self) -> None:
+        self._answer()
+        lease = self.tables.leases.get(self.fence.replica)
+        if lease is not None and lease.has_left and lease.instance in {None, self.fence.instance}:
+            lease.is_emptied = True
+
     def stand_aside(self, generation: int) -> None:
         self._answer()
-        self._take(Lease(0, generation, NEVER_MS, NEVER_MS)).end_epoch()
+        lease = self._take(Lease(0, generation, NEVER_MS, NEVER_MS))
+        lease.end_epoch()
+        lease.is_emptied = False
 
     def _take(self, new: Lease) -> Lease:
         """Give what the tables hold under this replica's name, which is `new` at first."""

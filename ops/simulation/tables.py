@@ -41,6 +41,8 @@ class Lease:
     writes: int = 0
     """How many batches of the replica were committed."""
     confirmed_timeline: int = 1
+    is_emptied: bool = False
+    """Whether it has left and holds nothing."""
 
     @property
     def has_left(self) -> bool:

@@ -23,7 +23,7 @@ class ReplicaProcess(ManagedProcess):
         log = options.state_dir / "log" / f"{name}.log"
         path = f"{checkout}{os.pathsep}{checkout / 'http'}"
         env = env | {"REPLICA": str(number), "BIND": bind, "PYTHONPATH": path}
-        if options.own_journals:
+        if options.separate_journals:
             env["JOURNAL_DIR"] = str(self.journals_of(number, options))
         super().__init__(name, command, log=log, env=env, cwd=checkout)
 

@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, DecimalException
+from decimal import Decimal
 from pathlib import Path
 from typing import Self
 
@@ -15,13 +15,12 @@ import psycopg
 from actors.domain.processors import Processor, parse_processors
 from actors.errors import SettingsError
 from ops import OpsError
-from ops.arguments import add_json_option, make_parser
+from ops.arguments import PORT_MAX, add_json_option, make_parser, port_number, two_fees, two_ports
 from ops.environment import ROOT
 from ops.stack.ping import redis_error
 from ops.stack.ports import reserve_ports
 
 REPLICAS_MAX = 64
-PORT_MAX = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +30,8 @@ class StackOptions:
     port: int = 9999
     """Shared by all replicas; replica N also listens on `port` + N of the loopback address."""
     replicas: int = 3
+    separate_journals: bool = False
+    """Whether no replica reaches the journal of another, as on hosts of their own."""
     state_dir: Path = ROOT / "var"
     fresh: bool = False
     """Delete what an earlier start left in `state_dir`."""
@@ -49,8 +50,6 @@ class StackOptions:
     server_ports: tuple[int, int] | None = None
     """Where embedded PostgreSQL and Redis listen on the loopback address too, so that replicas know both, and the
     simulated processors, by the name `localhost`, which has to be looked up; None: on sockets in files alone."""
-    own_journals: bool = False
-    """Whether each replica has a folder of journals of its own, out of reach of the others, as on a host of its own."""
     controls: bool = False
     """Whether the live page gets hands (see `ops.hands`), and replicas allow breakers to be forced."""
     controls_port: int = 0
@@ -110,14 +109,15 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
         "are the events ready, stopping and ended.",
     )
     its_own = "shared by the replicas, of which each has PORT + its number for itself: 10000, 10001, ...; default: 9999"
-    parser.add_argument("--port", type=_port, default=9999, help=its_own)
+    parser.add_argument("--port", type=port_number, default=9999, help=its_own)
     parser.add_argument("--replicas", type=int, default=3, help="default: 3")
+    parser.add_argument("--separate-journals", action="store_true", help="let no replica reach another's journal")
     parser.add_argument("--fresh", action="store_true", help="delete the payments of earlier starts")
     parser.add_argument("--state-dir", type=Path, default=ROOT / "var", help="default: var/ of the checkout")
     for name, read, default, what in (
-        ("--processor-ports", _two_ports, "8001,8002", "where the simulated processors take payments"),
-        ("--admin-ports", _two_ports, "9001,9002", "where they are administered even while they refuse connections"),
-        ("--fees", _two_fees, "0.05,0.15", "the share of each amount that they keep"),
+        ("--processor-ports", two_ports, "8001,8002", "where the simulated processors take payments"),
+        ("--admin-ports", two_ports, "9001,9002", "where they are administered even while they refuse connections"),
+        ("--fees", two_fees, "0.05,0.15", "the share of each amount that they keep"),
     ):
         parser.add_argument(name, type=read, default=default, metavar="A,B", help=f"{what}; default: {default}")
     add_json_option(parser, "each event as one line of JSON")
@@ -139,6 +139,7 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
     return StackOptions(
         port=given.port,
         replicas=given.replicas,
+        separate_journals=given.separate_journals,
         state_dir=given.state_dir.absolute(),
         fresh=given.fresh,
         database_url=environment.get("DATABASE_URL") or None,
@@ -227,24 +228,3 @@ def _check_database(url: str) -> None:
         raise OpsError(
             f"cannot reach DATABASE_URL ({fault}): start that PostgreSQL, or unset it for an embedded one"
         ) from error
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= PORT_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to {PORT_MAX}")
-    return int(text)
-
-
-def _two_ports(text: str) -> tuple[int, int]:
-    first, comma, second = text.partition(",")
-    if not comma:
-        raise argparse.ArgumentTypeError(f"{text!r} is one port, and two are needed, as in 8001,8002")
-    return _port(first), _port(second)
-
-
-def _two_fees(text: str) -> tuple[Decimal, Decimal]:
-    try:
-        first, second = map(Decimal, text.split(","))
-    except (ValueError, DecimalException) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not two shares of an amount, as in 0.05,0.15") from error
-    return first, second

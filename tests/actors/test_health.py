@@ -1,6 +1,7 @@
 """Replicas around one board: one poll for all, one budget of probes, opinions that spread, whatever is forgotten."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from math import inf
@@ -12,9 +13,20 @@ from hypothesis import strategies as st
 
 from actors.domain.breaker import BreakerState
 from actors.domain.outage_log import QUIET_S
+from actors.domain.probing import PROBE_PAUSE_S
 from actors.domain.quorum import Opinion
 from actors.domain.records import ProcessorHealth, SharedHealth
-from actors.health import HOLD_S, HOLD_S_MAX, HURRY_S, LEASE_S, POLL_S, PROBE_OWN_S, READ_GAP_S_MAX, READ_S, HealthActor
+from actors.health import (
+    HOLD_S,
+    HOLD_S_MAX,
+    HURRY_S,
+    LEASE_S,
+    POLL_S,
+    PROBE_SHARE_S,
+    READ_GAP_S_MAX,
+    READ_S,
+    HealthActor,
+)
 from actors.messages.health import BreakerChanged, DelaySeen, ForceBreaker, GetOrderReach, OrderReach, ProbeWanted
 from actors.messages.processor import (
     DelayHeard,
@@ -94,8 +106,8 @@ class Member:
         """Return the messages of this type that the processor's actor was told since the last call."""
         return [message for message in self.processors[processor].take() if isinstance(message, message_type)]
 
-    def wants_probe(self) -> bool:
-        self.actor.on_receive(ProbeWanted("default"))
+    def wants_probe(self, replicas: int = 3) -> bool:
+        self.actor.on_receive(ProbeWanted("default", replicas))
         (answer,) = self.told(ProbeAnswered)
         return answer.granted
 
@@ -648,7 +660,7 @@ def test_without_redis_each_replica_has_its_share() -> None:
     cluster = HealthCluster()
     cluster.board.gone = True
     assert [cluster.members[name].wants_probe() for name in "123"] == [True, True, True]
-    cluster.advance(PROBE_OWN_S - 0.01)
+    cluster.advance(3 * PROBE_SHARE_S - 0.01)
     assert [cluster.members[name].wants_probe() for name in "123"] == [False, False, False]
     cluster.advance(0.02)
     assert cluster.members["1"].wants_probe()
@@ -679,6 +691,25 @@ def test_the_cluster_makes_use_of_its_budget(gone: bool) -> None:  # noqa: FBT00
         granted += sum(cluster.members[name].wants_probe() for name in "123")
         cluster.advance(0.05)
     assert 25 <= granted <= 34
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["with Redis", "without"])
+@pytest.mark.parametrize("names", ["1", "12345", "0123456789"])
+def test_each_of_many_replicas_has_its_share_of_one_budget(names: str, gone: bool) -> None:  # noqa: FBT001  # a parameter
+    cluster = HealthCluster(names)
+    cluster.board.gone = gone
+    granted_at_s: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(600):
+        for each in range(len(names)):
+            name = names[(each + 7 * turn) % len(names)]
+            if cluster.members[name].wants_probe(len(names)):
+                granted_at_s[name].append(cluster.time_s)
+        cluster.advance(PROBE_PAUSE_S)
+    shares = [len(each) for each in granted_at_s.values()]
+    assert max(shares) - min(shares) <= 3
+    assert 0.6 * 60 / PROBE_SHARE_S <= sum(shares) <= 60 / PROBE_SHARE_S + len(names)
+    at_once = Counter(int(at_s) for each in granted_at_s.values() for at_s in each)
+    assert max(at_once.values()) <= (PROBES_PER_S_MAX if not gone or len(names) == 1 else 2 * PROBES_PER_S_MAX)
 
 
 def test_the_times_fit_together() -> None:

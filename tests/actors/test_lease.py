@@ -218,6 +218,26 @@ def test_rows_that_there_was_no_room_for_are_read_again_and_hold_the_watermark_u
     assert lease.watermark_ms == lease.runtime.now_ms()
 
 
+def test_the_beat_that_sees_another_replica_join_or_leave_tells_how_many_share_the_processors() -> None:
+    lease = Lease().start()
+    lease.advance(1)
+    told = lease.processor.messages
+
+    def shared_by() -> int:
+        return [each for each in told if isinstance(each, LeaseRenewed)][-1].replicas
+
+    assert shared_by() == 1
+    other = write(lease.tables, "2", [])
+    lease.advance(BEAT_S)
+    assert shared_by() == 2
+    lease.advance(LEASE_S - 2 * BEAT_S)
+    assert shared_by() == 2, "it may still send"
+    lease.advance(2 * BEAT_S)
+    assert other.others()[0].name == "1"
+    lease.advance(BEAT_S)
+    assert shared_by() == 1
+
+
 def test_a_replica_that_others_took_over_from_before_it_joined_again_ends_the_actor() -> None:
     lease = Lease(left_by_replica_2(1)).start()
     lease.leases.lost_answers = 1

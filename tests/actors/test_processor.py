@@ -541,7 +541,7 @@ def test_health_is_asked_for_a_probe_and_a_granted_one_is_sent() -> None:
     processor.half_open()
     processor.charge(1)
     assert not processor.runtime.spawned
-    assert processor.health.take() == [ProbeWanted("default")]
+    assert processor.health.take() == [ProbeWanted("default", replicas=1)]
     processor.tell(ProbeAnswered(granted=False))
     assert not processor.runtime.spawned
     processor.tell(ProbeAnswered(granted=True))

@@ -68,6 +68,7 @@ class Desk:
         self.queries = self.make_queries()
 
     def make_queries(self) -> PaymentQueries:
+        first = iter([self.turns])
         return PaymentQueries(
             payments=self.store,
             ends=MemoryFeed(self.tables),
@@ -78,7 +79,7 @@ class Desk:
             replica=self._replica,
             processors=("default", "third"),
             runtime=self.runtime,
-            make_turns=lambda count: self.turns if count == AT_ONCE_MAX else Semaphore(count),
+            make_turns=lambda count: next(first, Semaphore(count)),
         )
 
     def claim(self, number: int, amount_minor: int = 1990, currency: str = "BRL") -> Payment:

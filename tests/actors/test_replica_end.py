@@ -5,6 +5,7 @@ from collections import deque
 import gevent
 import pytest
 
+from actors.domain.payment import Payment
 from actors.domain.records import NEVER_MS, NOTHING_MISSING, Watermarks
 from actors.errors import (
     GatewayUnavailableError,
@@ -179,6 +180,16 @@ def test_a_drain_stops_the_sending_waits_for_rest_gives_up_the_lease_and_ends_th
     ]
     assert process.journal.closed
     assert process.database.closed
+
+
+@pytest.mark.parametrize("kept", [(), (payment(1),)])
+def test_a_drain_tells_whether_nobody_has_to_wait_for_what_the_replica_holds(kept: tuple[Payment, ...]) -> None:
+    process = Process().started()
+    MemoryLeases(process.tables, MemoryFence("1")).register(0, READING)
+    process.tables.leases["1"].end_epoch()
+    process.journal.append(kept)
+    process.replica.drain()
+    assert process.tables.leases["1"].is_emptied == (not kept)
 
 
 @pytest.mark.parametrize(("name", "question", "busy"), BUSY)

@@ -33,8 +33,16 @@ DEFAULTS = Settings(
     backlog_patience_s=5.0,
     outage_backlog_s=1.0,
     slow_s=1.5,
+    processor_in_flight_max=798,
 )
-POSITIVE = ("OPEN_MAX", "CHARGE_TIMEOUT_MS", "PROCESSOR_DELAY_MAX_MS", "IN_FLIGHT_MAX", "SLOW_MS")
+POSITIVE = (
+    "OPEN_MAX",
+    "CHARGE_TIMEOUT_MS",
+    "PROCESSOR_DELAY_MAX_MS",
+    "IN_FLIGHT_MAX",
+    "PROCESSOR_IN_FLIGHT_MAX",
+    "SLOW_MS",
+)
 
 
 def test_what_is_not_set_has_a_default() -> None:
@@ -87,6 +95,7 @@ def test_a_host_without_a_name_needs_a_replica_with_one(monkeypatch: pytest.Monk
         ("CHARGE_TIMEOUT_MS", "250", replace(DEFAULTS, charge_timeout_s=0.25)),
         ("PROCESSOR_DELAY_MAX_MS", "1500", replace(DEFAULTS, processor_delay_max_s=1.5)),
         ("IN_FLIGHT_MAX", "7", replace(DEFAULTS, in_flight_max=7)),
+        ("PROCESSOR_IN_FLIGHT_MAX", "7", replace(DEFAULTS, processor_in_flight_max=7)),
         ("OUTAGE_PATIENCE_MS", "1500", replace(DEFAULTS, outage_patience_s=1.5)),
         ("OUTAGE_PATIENCE_MS", "0", replace(DEFAULTS, outage_patience_s=0.0)),
         ("BACKLOG_PATIENCE_MS", "250", replace(DEFAULTS, backlog_patience_s=0.25)),

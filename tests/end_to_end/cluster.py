@@ -1,12 +1,14 @@
 """A whole gateway of running processes, and a client that posts payments to it and checks what became of them."""
 
 import json
+import os
+import pwd
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,8 +18,10 @@ import psycopg
 
 from ops.chaostest.client import ADMIN_TOKEN, HttpAnswer, HttpClient, open_connection
 from ops.chaostest.workload import OfferedPayment
+from ops.stack.ports import reserve_ports
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
+from tests.pooler import PgBouncer
 
 TOTALS = ("totalRequests", "totalAmount")
 WAIT_S_MAX = 30.0
@@ -134,6 +138,39 @@ def wait_until(
     while not holds():
         assert time.monotonic() < deadline_s, f"not within {wait_s_max} s: {tell()}"
         threading.Event().wait(0.05)
+
+
+class PooledStack(Stack):
+    """A stack whose replicas reach Postgres through PgBouncer."""
+
+    pgbouncer: PgBouncer
+
+    def replica_environment(self) -> dict[str, str]:
+        """Name PgBouncer in the place of the server."""
+        environment = super().replica_environment()
+        return environment | {"DATABASE_URL": self.pgbouncer.url_of(environment["DATABASE_URL"])}
+
+
+@contextmanager
+def pooled_cluster(state_dir: Path, **environment: str) -> Iterator[tuple[Cluster, PgBouncer]]:
+    """Run a gateway as on hosts of their own, with PgBouncer before Postgres."""
+    servers = reserve_ports(2)
+    options = replace(
+        StackOptions.on_reserved_ports(state_dir / "stack", environment),
+        separate_journals=True,
+        server_ports=(servers[0], servers[1]),
+    )
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    pgbouncer = PgBouncer(state_dir / "pgbouncer", f"postgresql://{user}@127.0.0.1:{servers[0]}/postgres")
+    pgbouncer.start()
+    try:
+        pgbouncer.wait_ready()
+        stack = PooledStack(options)
+        stack.pgbouncer = pgbouncer
+        with stack:
+            yield Cluster(stack), pgbouncer
+    finally:
+        pgbouncer.stop()
 
 
 @contextmanager

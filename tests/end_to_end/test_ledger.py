@@ -30,7 +30,7 @@ def offered(rng: random.Random, count: int) -> list[OfferedPayment]:
 def hosts(state_dir: Path, durability: str, replicas: int) -> Iterator[Cluster]:
     """Run replicas that cannot reach each other's journals."""
     options = StackOptions.on_reserved_ports(state_dir, {"DURABILITY": durability, "OUTAGE_PATIENCE_MS": "1000"})
-    with Stack(replace(options, replicas=replicas, own_journals=True)) as stack:
+    with Stack(replace(options, replicas=replicas, separate_journals=True)) as stack:
         yield Cluster(stack)
 
 

@@ -31,7 +31,7 @@ def read(script: str = READ, **environment: str) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**own, **environment},
+        env={"REPLICA": "1", **own, **environment},
     )
 
 

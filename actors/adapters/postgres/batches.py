@@ -8,10 +8,10 @@ import msgspec
 from psycopg.pq.abc import PGresult
 from psycopg.rows import scalar_row
 
-from actors.adapters.postgres.connections import GeventConnection
 from actors.adapters.postgres.fence import FencedWrite
 from actors.adapters.postgres.pipeline import Value, column, make_step, transact
 from actors.adapters.postgres.queries import QUERIES
+from actors.adapters.postgres.session import GeventConnection
 from actors.domain.payment import (
     Claim,
     Closing,

@@ -5,14 +5,11 @@ from contextlib import contextmanager
 
 import gevent
 import psycopg
-from gevent.socket import wait_read, wait_readwrite, wait_write
-from psycopg import waiting
-from psycopg.abc import RV, PQGen
-from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.conninfo import check_database_url, locate
+from actors.adapters.postgres.session import GeventConnection
 from actors.adapters.postgres.standby_watch import StandbyWatch
 from actors.domain.level import Level
 from actors.errors import LedgerUnavailableError
@@ -24,13 +21,16 @@ WAIT_SHARE = 0.7
 PING_S_MAX = 0.5
 READ_S_MAX = 3.0
 """Longest time for a question or a lease's renewal, including the wait for a connection."""
+READER_S_MAX = 1.5
+"""Longest time for a summary or a list: shorter than others wait for the connection that answers all of them."""
 WRITE_S_MAX = 5.0
 """Longest time for one batch. A batch that is given up may be committed all the same; writing it again is harmless."""
 LOCK_MS_MAX = 2000
 """Longest wait of a statement for a lock that another statement holds; shorter than a lease."""
 CLIENT_CHECK_MS = 1000
 """How often the server checks, during a long statement, that its client is still connected."""
-POOL_SIZE_MAX = 4
+POOL_SIZE_MAX = 1
+"""Connections of the pool: with one that writes and one that keeps the lease, a replica has three."""
 
 # One plan for every batch, made once and good for tables of any size: each row is found by its primary key. Planning
 # every batch anew would cost more than a small batch itself, and a plan that was made while the tables were small would
@@ -43,26 +43,6 @@ BATCH_PLAN = {
     "enable_mergejoin": "off",
 }
 
-_WAITS = {waiting.Wait.R: wait_read, waiting.Wait.W: wait_write, waiting.Wait.RW: wait_readwrite}
-
-
-class GeventConnection(psycopg.Connection[TupleRow]):
-    """A connection that waits in gevent's loop itself: psycopg's own wait would go through gevent's slower `poll`."""
-
-    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """Drive a psycopg operation to its end, letting other greenlets run; a `gevent.Timeout` interrupts it."""
-        if timeout is not None:
-            return super().wait(gen, interval, timeout)
-        try:
-            wanted = next(gen)
-            while True:
-                _WAITS[wanted](self.pgconn.socket)
-                # psycopg reads and writes without blocking, so that it may be told of more than is ready.
-                wanted = gen.send(waiting.Ready(wanted))
-        except StopIteration as end:
-            result: RV = end.value
-            return result
-
 
 class SingleConnection:
     """One connection for one caller at a time: opened when it is needed, closed when a use of it has failed."""
@@ -74,7 +54,7 @@ class SingleConnection:
         self._database_url = database_url
         self._hosts = hosts
         self._limit_s = limit_s
-        self._options = _options(limit_s, settings)
+        self._settings = _bounds(limit_s) | (settings or {})
         self._connection: GeventConnection | None = None
         self._failures = 0
         self._standbys = StandbyWatch()
@@ -92,10 +72,11 @@ class SingleConnection:
                 if self._connection is None:
                     conninfo = locate(self._database_url, self._hosts, self._failures)
                     self._connection = GeventConnection.connect(
-                        conninfo, autocommit=True, connect_timeout=CONNECT_S_MAX, options=self._options
+                        conninfo, connect_timeout=CONNECT_S_MAX, settings=self._settings
                     )
                     self._standbys.listen(self._connection)
-                yield self._connection
+                with self._connection.bounded():
+                    yield self._connection
                 self._standbys.check()
         except LedgerUnavailableError:
             self._failures += 1
@@ -121,7 +102,7 @@ class Pool:
             min_size=1,
             max_size=size_max,
             timeout=CONNECT_S_MAX,
-            kwargs={"autocommit": True, "connect_timeout": CONNECT_S_MAX, "options": _options(limit_s)},
+            kwargs={"connect_timeout": CONNECT_S_MAX, "settings": _bounds(limit_s)},
             open=False,
             check=ConnectionPool.check_connection,
         )
@@ -147,7 +128,7 @@ class Pool:
         # Who waits for a connection has to give up before the limit: the pool would give one to a waiter that was
         # interrupted, and never get it back.
         wait_s_max = min(CONNECT_S_MAX, WAIT_SHARE * limit_s)
-        with _limited(limit_s), self._pool.connection(wait_s_max) as connection:
+        with _limited(limit_s), self._pool.connection(wait_s_max) as connection, connection.bounded():
             yield connection
 
     def close(self) -> None:
@@ -177,11 +158,13 @@ class Connections:
         self.pool.open()
 
     def ping(self) -> None:
-        """Check within `PING_S_MAX` that Postgres answers.
+        """Check within `PING_S_MAX` that Postgres answers; where somebody asks it already, that one finds out.
 
         Raises:
             LedgerUnavailableError: it does not.
         """
+        if self.lent.value >= self.lent.max:
+            return
         with self.pool.use(PING_S_MAX) as connection:
             connection.execute("SELECT 1")
 
@@ -197,19 +180,21 @@ class Connections:
         self.leaser.close()
 
 
-def _options(limit_s: float, settings: dict[str, str] | None = None) -> str:
-    # The server gives up as well: a statement that waits for a lock would otherwise go on holding its own locks.
+def _bounds(limit_s: float) -> dict[str, str]:
+    """Give the server's settings for whatever is done within a limit.
+
+    The server gives up as well: a statement that waits for a lock would otherwise go on holding its own locks.
+    """
     limit_ms = int(limit_s * 1000)
-    bounds = {
-        "statement_timeout": limit_ms,
-        "lock_timeout": min(limit_ms, LOCK_MS_MAX),
-        "idle_in_transaction_session_timeout": limit_ms,
-        "client_connection_check_interval": CLIENT_CHECK_MS,
+    return {
+        "statement_timeout": str(limit_ms),
+        "lock_timeout": str(min(limit_ms, LOCK_MS_MAX)),
+        "idle_in_transaction_session_timeout": str(limit_ms),
+        "client_connection_check_interval": str(CLIENT_CHECK_MS),
         # A question uses one process of the server. No statement here is worth being compiled.
-        "max_parallel_workers_per_gather": 0,
+        "max_parallel_workers_per_gather": "0",
         "jit": "off",
     }
-    return " ".join(f"-c {name}={value}" for name, value in (bounds | (settings or {})).items())
 
 
 @contextmanager

@@ -4,8 +4,9 @@ from uuid import UUID
 
 from psycopg.rows import class_row, dict_row, kwargs_row, scalar_row
 
-from actors.adapters.postgres.connections import Connections, GeventConnection
+from actors.adapters.postgres.connections import Connections
 from actors.adapters.postgres.queries import QUERIES
+from actors.adapters.postgres.session import GeventConnection
 from actors.domain.feed import BEGINNING, PURGE_ID, EventKind, FeedBounds, FeedEvent, FeedPlace
 from actors.domain.money import Money
 from actors.errors import LedgerUnavailableError

@@ -5,9 +5,9 @@ from typing import Any
 
 from psycopg.rows import kwargs_row
 
-from actors.adapters.postgres.connections import GeventConnection
 from actors.adapters.postgres.fence import Fence, FencedWrite
 from actors.adapters.postgres.queries import QUERIES
+from actors.adapters.postgres.session import GeventConnection
 from actors.domain.records import StoreIdentity
 from actors.errors import LedgerUnavailableError
 
@@ -63,7 +63,8 @@ class FencedWrites:
             LedgerUnavailableError: it is another one.
         """
         fence = self._fence
-        if not fence.is_shut and self._verified == (connection, fence.epoch):
+        # A pooler may lead each transaction elsewhere.
+        if not fence.is_shut and not connection.is_shared and self._verified == (connection, fence.epoch):
             return
         is_other = fence.store is not None and not read_identity(connection, fence.replica).follows(fence.store)
         if fence.is_shut or is_other:

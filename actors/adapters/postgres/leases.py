@@ -34,6 +34,9 @@ MARK_BITS = 20
 """Marks that are to be had in one millisecond, as a power of two."""
 CLOCK_MS_MAX = 2**42
 """The latest time that marks follow, in the year 2109."""
+FORGET_AFTER_MS = 3_600_000
+"""How long ago a replica that has left and holds nothing has to have published last, to be forgotten when another one
+registers; by the clocks of the two."""
 
 
 class PostgresLeases:
@@ -89,6 +92,8 @@ class PostgresLeases:
         if store_forgot:
             self._fence.epoch = 0
         with self._connections.leaser.use() as connection:
+            forgotten = {"replica": self._fence.replica, "before_ms": clock.clock_ms - FORGET_AFTER_MS}
+            connection.execute(QUERIES["forget_replicas"], forgotten)
             renumber_feed(connection, anyway=store_forgot)
             cursor = connection.cursor(row_factory=dict_row)
             row = cursor.execute(QUERIES["register"], parameters).fetchone()
@@ -146,6 +151,12 @@ class PostgresLeases:
         parameters = {"replica": self._fence.replica, "epoch": epoch, "stamp_ms": watermarks.stamp_ms}
         with self._connections.leaser.use() as connection:
             connection.execute(QUERIES["retire"], parameters)
+
+    def note_emptied(self) -> None:
+        """Note that this replica, which has left, holds nothing that is not in Postgres."""
+        parameters = {"replica": self._fence.replica, "instance": self._instance()}
+        with self._connections.leaser.use() as connection:
+            connection.execute(QUERIES["note_emptied"], parameters)
 
     def stand_aside(self, generation: int) -> None:
         """End the lease under this replica's name, if there is one."""

@@ -9,7 +9,7 @@ import gevent
 from psycopg.rows import class_row, dict_row, kwargs_row, tuple_row
 
 from actors.adapters.postgres.batches import compare, settle_unclaimed, to_json, write_batch
-from actors.adapters.postgres.connections import Connections
+from actors.adapters.postgres.connections import READER_S_MAX, Connections
 from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.identity import FencedWrites
 from actors.adapters.postgres.queries import QUERIES
@@ -153,7 +153,7 @@ class PostgresPayments:
             "after_id": after.correlation_id,
             "payments_max": payments_max,
         }
-        with self._connections.pool.use() as connection:
+        with self._connections.pool.use(READER_S_MAX) as connection:
             found = connection.cursor(row_factory=dict_row).execute(QUERIES[query], parameters)
         # All rows are in the client by now; the connection is free for others meanwhile.
         records: list[PaymentRecord] = []
@@ -175,7 +175,7 @@ class PostgresPayments:
 
     def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         """Add up the charges within the bounds."""
-        with self._connections.pool.use() as connection:
+        with self._connections.pool.use(READER_S_MAX) as connection:
             return read_summary(connection, from_ms, to_ms, answered_by_ms)
 
 

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.abc import PQGen
-from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Wait
 
@@ -48,6 +48,8 @@ def _encode(value: Value) -> bytes:
 def transact(connection: psycopg.Connection[Any], steps: Sequence[PipelineStep]) -> list[PGresult]:
     """Run statements as one transaction that goes to the server at once, and give the result of each.
 
+    Where a transaction was begun before, they are part of it.
+
     None of them can rely on the result of another; each sees what was committed before it began. psycopg's own
     pipelines write to the socket, and wait for it, once for each statement.
 
@@ -55,6 +57,8 @@ def transact(connection: psycopg.Connection[Any], steps: Sequence[PipelineStep])
         psycopg.Error: one of them failed, and none had an effect. The connection has to be closed.
     """
     prepared = None if connection.prepare_threshold is None else _prepared.setdefault(connection, set())
+    if connection.info.transaction_status is TransactionStatus.INTRANS:
+        return connection.wait(_run(connection.pgconn, steps, prepared))
     return connection.wait(_run(connection.pgconn, [BEGIN, *steps, COMMIT], prepared))[1:-1]
 
 

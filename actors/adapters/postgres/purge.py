@@ -4,8 +4,9 @@ from typing import Any
 
 from psycopg.rows import class_row, scalar_row
 
-from actors.adapters.postgres.connections import Connections, GeventConnection
+from actors.adapters.postgres.connections import Connections
 from actors.adapters.postgres.queries import QUERIES, SCHEMA_VERSION
+from actors.adapters.postgres.session import GeventConnection
 from actors.domain.records import LastPurge
 from actors.errors import LedgerUnavailableError
 

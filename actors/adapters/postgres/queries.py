@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 13
 """The number of the last migration, which the statements rely on."""
 
 

@@ -205,9 +205,12 @@ FROM payment AS p LEFT JOIN claim AS c USING (correlation_id) LEFT JOIN settleme
 LEFT JOIN closed AS d USING (correlation_id) WHERE p.correlation_id = %(correlation_id)s
 
 -- name: absence
--- Tells whether a payment has a row, and names all other replicas that have ever registered.
-SELECT EXISTS (SELECT FROM payment WHERE correlation_id = %(correlation_id)s) AS recorded,
-    ARRAY(SELECT name FROM replica WHERE name <> %(replica)s) AS others
+-- Tells whether a payment has a row, and names all other replicas that may hold what has none: those that were ever
+-- registered, but for those that have left and hold nothing.
+SELECT EXISTS (SELECT FROM payment WHERE correlation_id = %(correlation_id)s) AS recorded, ARRAY(
+    SELECT name FROM replica
+    WHERE name <> %(replica)s AND (left_epoch >= epoch AND emptied_beats = beats) IS NOT TRUE
+) AS others
 
 -- name: settled_payments
 -- Reads settled payments behind a position, by the instant of their charge.
@@ -393,7 +396,7 @@ SELECT
     system_identifier::text AS system_id,
     ('x' || left(pg_walfile_name(flushed), 8))::bit(32)::integer AS timeline,
     (flushed - '0/0')::bigint AS position,
-    coalesce(log_position, 0) AS noted_position, coalesce(mark, 0) AS mark,
+    coalesce(log_position, forgotten_position, 0) AS noted_position, coalesce(mark, forgotten_mark, 0) AS mark,
     coalesce(nullif(r.xmax::text::bigint, 0), locked_by, 0) AS locked_by,
     CASE WHEN %(transaction)s BETWEEN 3 AND pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1
         THEN coalesce(pg_xact_status(%(transaction)s::text::xid8) = 'committed', false) ELSE false END AS is_committed,
@@ -419,15 +422,16 @@ WHERE database_history() = %(history)s
 -- name: register
 -- Takes the name of a replica with a lease under a new epoch, unless another instance has it and has not left. Gives
 -- the generation of the gateway, so that the replica can tell whether what it holds is older than the last purge. The
--- epoch is NULL where the name was not taken; there is no row where this is another history than is expected. A purge that is being finished is waited for.
+-- epoch is NULL where the name was not taken; there is no row where this is another history than is expected. A
+-- purge that is being finished is waited for, and so is `forget_replicas`, which may have forgotten the name.
 WITH taken AS (
     INSERT INTO replica AS r
         (name, instance, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms, answered_ms, log_position,
         partitions_epoch, mark, is_synchronous, confirmed_history)
-    SELECT %(replica)s, %(instance)s, 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s, %(system_ms)s,
-        %(clock_ms)s, pg_current_wal_flush_lsn() - '0/0', 1, %(mark)s, is_commit_synchronous(), database_history()
+    SELECT %(replica)s, %(instance)s, forgotten_epoch + 1, %(generation)s, %(clock_ms)s, %(clock_ms)s, %(clock_ms)s,
+        %(system_ms)s, %(clock_ms)s, pg_current_wal_flush_lsn() - '0/0', forgotten_epoch + 1, %(mark)s, is_commit_synchronous(), database_history()
     FROM gateway WHERE coalesce(%(history)s, database_history()) = database_history() FOR SHARE
-    ON CONFLICT (name) DO UPDATE SET instance = excluded.instance, epoch = r.epoch + 1,
+    ON CONFLICT (name) DO UPDATE SET instance = excluded.instance, epoch = r.epoch + 1, emptied_beats = NULL,
         partitions_epoch = r.epoch + 1,
         generation = excluded.generation, lease_until = 'infinity',
         watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
@@ -467,12 +471,36 @@ RETURNING (SELECT generation FROM gateway)
 UPDATE replica SET left_epoch = epoch, lease_until = '-infinity', watermark_ms = %(stamp_ms)s
 WHERE name = %(replica)s AND epoch = %(epoch)s
 
+-- name: note_emptied
+-- Notes that an instance which has left holds nothing that is not here.
+UPDATE replica SET emptied_beats = beats, locked_by = coalesce(nullif(xmax::text::bigint, 0), locked_by)
+WHERE name = %(replica)s AND left_epoch >= epoch AND (instance IS NULL OR instance = %(instance)s)
+
+-- name: forget_replicas
+-- Forgets replicas that have left and hold nothing, nor have claims, once they have not published for a while. What they
+-- had published, one that lives has passed, so that nothing which was called final changes. Their epochs stay used.
+WITH forgotten AS (
+    DELETE FROM replica AS r
+    WHERE name <> %(replica)s AND left_epoch >= epoch AND emptied_beats = beats
+        AND coalesce(clock_ms, 0) < %(before_ms)s
+        AND published_ms < (SELECT max(published_ms) FROM replica WHERE left_epoch < epoch)
+        AND NOT EXISTS (SELECT FROM claim WHERE owner = r.name)
+    RETURNING epoch, log_position, mark
+)
+UPDATE gateway SET
+    forgotten_epoch = greatest(forgotten_epoch, (SELECT max(epoch) FROM forgotten)),
+    forgotten_position = greatest(forgotten_position, (SELECT max(log_position) FROM forgotten)),
+    forgotten_mark = greatest(forgotten_mark, (SELECT max(mark) FROM forgotten))
+WHERE EXISTS (SELECT FROM forgotten)
+
 -- name: stand_aside
 -- Ends the registration under a name, if there is one, and leaves a row by which others know that its replica is gone.
 -- Gives no row where another instance has the name and has not left.
 INSERT INTO replica AS r (name, epoch, left_epoch, generation, lease_until, watermark_ms)
-VALUES (%(replica)s, 1, 1, %(generation)s, '-infinity', 9223372036854775807)
-ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, left_epoch = r.epoch + 1, lease_until = '-infinity'
+SELECT %(replica)s, forgotten_epoch + 1, forgotten_epoch + 1, %(generation)s, '-infinity', 9223372036854775807
+FROM gateway FOR SHARE
+ON CONFLICT (name) DO UPDATE SET epoch = r.epoch + 1, left_epoch = r.epoch + 1, lease_until = '-infinity',
+    emptied_beats = NULL
 WHERE r.instance IS NULL OR r.instance = %(instance)s OR r.left_epoch >= r.epoch
 RETURNING epoch
 

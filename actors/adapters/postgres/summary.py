@@ -3,8 +3,8 @@
 import msgspec
 from psycopg.rows import dict_row
 
-from actors.adapters.postgres.connections import GeventConnection
 from actors.adapters.postgres.queries import QUERIES
+from actors.adapters.postgres.session import GeventConnection
 from actors.domain.money import Money
 from actors.domain.records import LedgerSummary, ProcessorTotal
 from actors.domain.spans import WIDTHS_MS, part_window

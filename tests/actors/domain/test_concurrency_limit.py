@@ -169,6 +169,45 @@ def test_whatever_has_happened_a_limit_that_is_used_grows_to_its_maximum(
     pytest.fail(f"still at {concurrency.limit}")
 
 
+def test_replicas_share_what_a_processor_takes(concurrency: ConcurrencyLimit) -> None:
+    now_s = serve(concurrency, 0.1, began_s=0.0, times=8)
+    for replicas, limit in ((3, 266), (4, 199), (10, 79), (1000, 1)):
+        concurrency.share(replicas)
+        assert concurrency.limit == limit, "at once"
+    concurrency.share(10)
+    now_s = serve(concurrency, 0.1, began_s=now_s, times=8)
+    assert concurrency.limit == 79
+    assert concurrency.capacity_per_s() == pytest.approx(790, rel=0.01)
+    concurrency.share(3)
+    serve(concurrency, 0.1, began_s=now_s, times=8)
+    assert concurrency.limit == 266
+
+
+changes = st.lists(st.one_of(calls, st.integers(1, 1000)), max_size=200)
+
+
+@given(changes, st.sampled_from([LIMITS, ConcurrencyLimits(min=1, initial=4, max=4, fleet_max=7)]))
+@settings(deadline=None)
+def test_whatever_happens_all_replicas_together_keep_to_what_the_processor_takes(
+    history: list[tuple[int, float, bool, float] | int], bounds: ConcurrencyLimits
+) -> None:
+    concurrency, now_s, replicas = ConcurrencyLimit(bounds), 0.0, 1
+    for event in history:
+        if isinstance(event, int):
+            replicas = event
+            concurrency.share(replicas)
+        else:
+            in_flight, latency_s, overloaded, seconds = event
+            now_s += seconds
+            concurrency.ended(in_flight=in_flight, latency_s=latency_s, overloaded=overloaded, now_s=now_s)
+        assert 1 <= concurrency.limit <= bounds.max
+        assert concurrency.limit == 1 or concurrency.limit * replicas <= bounds.fleet_max
+        assert concurrency.capacity_per_s() > 0
+        if concurrency.latency_s:
+            share = max(1, bounds.fleet_max // replicas)
+            assert concurrency.capacity_per_s() <= share / concurrency.latency_s
+
+
 @dataclass
 class Simulation:
     """Replicas that charge on one processor: as many at a time as it has workers, the others queue or are refused."""

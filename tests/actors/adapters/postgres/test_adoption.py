@@ -62,6 +62,46 @@ def test_ten_thousand_rows_are_taken_over_in_pages_by_all_who_have_room(
     assert {each for page in pages for each in page} == {claim(number) for number in range(MANY)}
 
 
+@on_postgres
+def test_nine_replicas_that_search_at_once_share_fairly_what_three_others_have_left(
+    open_storage: OpenStorage, database_url: str
+) -> None:
+    living, gone = [open_storage(f"living{number}") for number in range(9)], ("b", "a", "c")
+    for storage in living:
+        storage.leases.register(0, READING)
+    for name in gone:
+        open_storage(name).leases.register(0, READING)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        # As it is left by replicas that died under load, in one statement.
+        connection.execute(
+            "WITH numbers AS (SELECT n, md5(n::text)::uuid AS id FROM generate_series(1, 10000) AS n), made AS ("
+            "    INSERT INTO payment (correlation_id, amount_cents, currency, accepted_at_ms)"
+            "    SELECT id, 100, 'BRL', n FROM numbers)"
+            " INSERT INTO claim (correlation_id, processor, owner, epoch)"
+            " SELECT id, 'default', (ARRAY['a', 'b', 'c'])[n % 3 + 1], 1 FROM numbers"
+        )
+        connection.execute("VACUUM ANALYZE")
+    expel(living[0], *gone)
+    together = Barrier(len(living))
+
+    def search(storage: ReplicaStorage) -> list[int]:
+        """Adopt a page in each round, until nobody is left to adopt from; give how many rows each round gave."""
+        pages = []
+        for _ in range(10_000 // 900 + 2):
+            together.wait(DEADLINE_S)
+            adopted = storage.leases.adopt(100)
+            pages.append(0 if adopted is None else len(adopted.claims))
+        return pages
+
+    with ThreadPoolExecutor(len(living)) as executor:
+        taken = list(executor.map(search, living))
+    assert sum(map(sum, taken)) == 10_000
+    assert [pages[:11] for pages in taken] == [[100] * 11] * 9, (
+        "each takes a page in each round, as long as there is one"
+    )
+    assert max(map(sum, taken)) - min(map(sum, taken)) <= 100
+
+
 def test_who_was_taken_for_dead_renews_nothing_when_it_wakes_up(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     epoch = other.leases.register(0, READING).epoch
     other.payments.write([claim(1), claim(2)], [], [])

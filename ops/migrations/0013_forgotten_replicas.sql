@@ -5,8 +5,9 @@
 -- said that its host is gone for good. It holds as long as the replica has neither registered nor beaten since.
 ALTER TABLE replica ADD COLUMN emptied_beats bigint;
 
--- The highest epoch and position in the log of those that were forgotten: whoever takes a name anew begins above them,
+-- The highest epoch, position in the log and mark of those that were forgotten: whoever takes a name anew begins above them,
 -- so that nothing which an earlier holder sent takes effect, and misses nothing that it had noted.
 ALTER TABLE gateway
     ADD COLUMN forgotten_epoch bigint NOT NULL DEFAULT 0,
-    ADD COLUMN forgotten_position bigint NOT NULL DEFAULT 0;
+    ADD COLUMN forgotten_position bigint NOT NULL DEFAULT 0,
+    ADD COLUMN forgotten_mark bigint NOT NULL DEFAULT 0;

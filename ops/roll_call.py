@@ -1,0 +1,97 @@
+"""`python -m ops.roll_call`, which is `ops/replicas`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import psycopg
+from psycopg.rows import class_row
+
+from ops import ExitStatus, OpsError
+from ops.arguments import add_json_option, make_parser, read_database_url
+from ops.console import Console, RunVerdict
+from ops.foreground import run_command
+
+COMMAND = "ops/replicas"
+
+LIST = """
+SELECT
+    name, claims,
+    CASE
+        WHEN left_epoch < epoch THEN 'lives'
+        WHEN emptied_beats = beats THEN 'left with nothing'
+        ELSE 'gone'
+    END AS state
+FROM replica, LATERAL (SELECT count(*) AS claims FROM claim WHERE owner = replica.name) AS its ORDER BY name
+"""
+# One that lives does not leave so: the others have to see it standing still before.
+GIVE_UP = "UPDATE replica SET emptied_beats = beats WHERE name = %(name)s AND left_epoch >= epoch RETURNING name"
+MEANINGS = {
+    "lives": "it has a lease",
+    "left with nothing": "nobody waits for it",
+    "gone": "its journal may hold payments: ids that nobody knows are answered 503 until it is back",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """One replica, as Postgres has it."""
+
+    name: str
+    claims: int
+    state: str
+
+
+def parse_roll_call(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(
+        COMMAND,
+        "List the replicas: which live, which have left with nothing, and which are gone, so that their journals may "
+        "hold payments. Where a journal is lost for good, say so with --gone: what it held alone is lost.",
+        kept="they are listed, or it is noted",
+        broken="the replica lives, or is not known",
+        takes="less than a second",
+        examples={
+            COMMAND: "lists them",
+            f"{COMMAND} --gone fiel-3-0a1b2c3d": "its host, or its disk, never comes back",
+        },
+        notes="DATABASE_URL names the database. Payments that have a row are taken over by others, whatever this says. "
+        "A replica that comes back all the same brings its journal, and is waited for again.",
+    )
+    parser.add_argument("--gone", metavar="NAME", help="note that the journal of this replica is lost for good")
+    add_json_option(parser)
+    given = parser.parse_args(arguments)
+    given.database_url = read_database_url(parser)
+    return given
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """List the replicas, or note that one is gone."""
+    given = parse_roll_call(sys.argv[1:] if arguments is None else arguments)
+    return run_command(COMMAND, lambda: _call(given))
+
+
+def _call(given: argparse.Namespace) -> ExitStatus:
+    try:
+        with psycopg.connect(given.database_url, connect_timeout=5) as connection:
+            noted = given.gone is None or connection.execute(GIVE_UP, {"name": given.gone}).fetchone() is not None
+            present = connection.cursor(row_factory=class_row(Present)).execute(LIST).fetchall()
+    except psycopg.Error as error:
+        raise OpsError(" ".join(str(error).split())) from error
+    gone = [each.name for each in present if each.state == "gone"]
+    if given.gone is None:
+        words = f"{len(gone)} replicas may hold payments that nobody can be asked for." if gone else "None is missing."
+    elif noted:
+        words = f"Noted: nobody waits for {given.gone}."
+    else:
+        is_known = any(each.name == given.gone for each in present)
+        reason = "lives, or was not seen standing still yet" if is_known else "is not known"
+        words = f"Refused: {given.gone} {reason}."
+    rows = [(each.name, f"{each.state}, {each.claims} claims: {MEANINGS[each.state]}") for each in present]
+    document = {"replicas": [asdict(each) for each in present], "gone": gone}
+    return Console(as_json=given.json).conclude(RunVerdict(words, kept=noted), rows, document)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
