@@ -42,7 +42,6 @@ class Lease:
     """How many batches of the replica were committed."""
     confirmed_timeline: int = 1
     is_emptied: bool = False
-    """Whether it has left and holds nothing."""
 
     @property
     def has_left(self) -> bool:
@@ -86,7 +85,6 @@ class MemoryTables:
     generation: int = 0
     purged_at_ms: int = 0
     purged_generation: int = 0
-
     timeline: int = 1
     """Rises when the tables forget, and when a standby takes over that has all of them."""
     is_synchronous: bool = False

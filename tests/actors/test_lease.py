@@ -739,7 +739,7 @@ def test_nothing_is_leased_before_another_replica_has_looked_for_what_it_was_tol
     assert len(lease.processor.messages) == renewals
     other.confirm(other.identity())
     lease.advance(2 * BEAT_S)
-    assert lease.processor.messages[-1] == LeaseRenewed(lease.runtime.now_s() + LEASE_S)
+    assert lease.processor.messages[-1] == LeaseRenewed(lease.runtime.now_s() + LEASE_S, replicas=2)
     assert lease.told == []
 
 

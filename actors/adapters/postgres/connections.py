@@ -96,6 +96,7 @@ class Pool:
     def __init__(self, database_url: str, hosts: HostDirectory, size_max: int, limit_s: float) -> None:
         """`limit_s` bounds one use, including the wait for a connection."""
         self._limit_s = limit_s
+        self._lent = 0
         self._pool = ConnectionPool(
             lambda: locate(database_url, hosts),
             connection_class=GeventConnection,
@@ -110,6 +111,11 @@ class Pool:
     def open(self) -> None:
         """Begin to connect; returns at once."""
         self._pool.open()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether all connections are lent."""
+        return self._lent >= self._pool.max_size
 
     @property
     def level(self) -> Level:
@@ -129,7 +135,11 @@ class Pool:
         # interrupted, and never get it back.
         wait_s_max = min(CONNECT_S_MAX, WAIT_SHARE * limit_s)
         with _limited(limit_s), self._pool.connection(wait_s_max) as connection, connection.bounded():
-            yield connection
+            self._lent += 1
+            try:
+                yield connection
+            finally:
+                self._lent -= 1
 
     def close(self) -> None:
         """Close all connections."""
@@ -163,7 +173,7 @@ class Connections:
         Raises:
             LedgerUnavailableError: it does not.
         """
-        if self.lent.value >= self.lent.max:
+        if self.pool.is_busy:
             return
         with self.pool.use(PING_S_MAX) as connection:
             connection.execute("SELECT 1")

@@ -135,6 +135,8 @@ def test_other_greenlets_run_while_one_waits_for_postgres(database_url: str, con
         with connections.writer.use() as connection:
             connection.execute("SELECT FROM payment")
 
+    with connections.writer.use():
+        pass  # It connects.
     with psycopg.connect(database_url) as blocker:
         blocker.execute("LOCK TABLE payment")
         waiting = gevent.spawn(lock)
