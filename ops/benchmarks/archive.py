@@ -226,7 +226,6 @@ class _Bench:
             "longest_batch_alone_ms": longest_alone_ms,
             "longest_batch_ms": longest_ms,
         }
-        print_error(str(figures))
         return figures, longest_ms
 
     def _write_until(self, work: _Work) -> float:
