@@ -87,7 +87,7 @@ def test_a_batch_that_finds_its_rows_waits_whatever_it_writes(server: PostgresSe
         storage.payments.write([claim(1)], [], [])
         storage.payments.write([], [], [settlement(1)])
         wait_for(observer, "nobody")
-        written = begin_write(pool, storage, 2)
+        written = begin_write(pool, storage, 1)
         waiting_commit(observer)
         assert not written.done()
         wait_for(observer, "")
