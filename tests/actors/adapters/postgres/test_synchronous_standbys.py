@@ -84,8 +84,8 @@ def test_a_batch_that_finds_its_rows_waits_whatever_it_writes(server: PostgresSe
         psycopg.connect(server.url, autocommit=True) as observer,
     ):
         storage.leases.register(0, READING)
-        storage.payments.write([claim(1)], [], [])
-        storage.payments.write([], [], [settlement(1)])
+        storage.payments.write([claim(2)], [], [])
+        storage.payments.write([], [], [settlement(2)])
         wait_for(observer, "nobody")
         written = begin_write(pool, storage, 1)
         waiting_commit(observer)
