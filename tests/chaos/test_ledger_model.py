@@ -23,7 +23,7 @@ from tests.chaos.test_model import Gateway
 
 PROMISES = frozenset({AcceptAnswer.ACCEPTED, AcceptAnswer.REPEATED, AcceptAnswer.JOURNALLED})
 KEPT_NOTHING = frozenset({AcceptAnswer.LEDGER_UNAVAILABLE, AcceptAnswer.OVERLOADED})
-EXAMPLES_MAX = 12
+EXAMPLES_MAX = 40
 
 
 class LedgerModel(Model):
