@@ -61,6 +61,20 @@ class LedgerGateway(Gateway):
         replica.accept(payment, note)
         replica.handle(replica.mailboxes["intake"])
 
+    @rule(
+        index=st.integers(0, 1),
+        amount_minor=st.integers(1, 100),
+        count=st.integers(1, 6),
+        again=st.booleans(),
+        seconds=st.sampled_from([0.0, 0.1, 0.3]),
+    )
+    def post_under_a_lease(self, index: int, amount_minor: int, count: int, again: bool, seconds: float) -> None:  # noqa: FBT001  # drawn
+        """Post after the replicas have had the time to renew their leases, which most orders leave them without."""
+        self.run_freely(0.3)
+        for number in range(count):
+            self.post(index, amount_minor + number, again=again and number % 2 == 1)
+        self.run_freely(seconds)
+
     @property
     def _may_be_booked(self) -> Mapping[UUID, set[Money]]:
         return {key: self.accepted.get(key) or posted for key, posted in self.posted.items()}
