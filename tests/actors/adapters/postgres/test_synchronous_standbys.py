@@ -87,7 +87,7 @@ def test_a_batch_that_finds_its_rows_waits_whatever_it_writes(server: PostgresSe
         storage.payments.write([claim(2)], [], [])
         storage.payments.write([], [], [settlement(2)])
         wait_for(observer, "nobody")
-        written = begin_write(pool, storage, 1)
+        written = begin_write(pool, storage, 2)
         waiting_commit(observer)
         assert not written.done()
         wait_for(observer, "")
