@@ -45,6 +45,13 @@ def test_help_tells_the_purpose_examples_how_long_it_takes_and_exit_statuses(com
     assert max(map(len, done.stdout.splitlines())) <= 120
 
 
+@pytest.mark.parametrize(
+    "command", [command for command, how in COMMANDS.items() if how[0] == "-m" and " " not in command]
+)
+def test_a_command_starts_its_module_under_its_own_name(command: str) -> None:
+    assert f'\nrun_module("{command}", "{COMMANDS[command][1]}", *sys.argv[1:])' in (ROOT / command).read_text()
+
+
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command != "ops/test"])
 def test_what_cannot_be_meant_is_wrong_usage(command: str) -> None:
     done = run(command, "--no-such-option")
