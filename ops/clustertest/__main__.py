@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "removes what is left of them, and `chaos` injects faults and checks every payment. Each has a --help of its "
         "own.",
         kept="it did what it was asked for",
-        broken="is not used",
+        broken="`chaos`: a promise broke, or the run proves too little",
         takes="see the --help of each",
         examples={
             UP: "start the cluster and stay in the foreground",
