@@ -171,8 +171,12 @@ class IntakeActor(Actor):
         payment = message.payment
         verdict = self._amounts.judge(payment)
         if verdict is not Verdict.NEW:
-            # Not before the first one is durable: it may stand in the same group.
-            self._replies.append((message.reply, ANSWERS[verdict]))
+            if any(each.correlation_id == payment.correlation_id for each in self._group):
+                # Not before the first one is durable.
+                self._replies.append((message.reply, ANSWERS[verdict]))
+            else:
+                # Whatever becomes of the group: who repeats what was kept before is not told that nothing is.
+                message.reply(ANSWERS[verdict])
         elif self._journal.held + len(self._group) >= self._open_max:
             message.reply(AcceptAnswer.OVERLOADED)
         else:

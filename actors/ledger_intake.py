@@ -1,7 +1,7 @@
 """The intake of a replica whose clients are answered after the commit of their payments' rows in Postgres."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, assert_never
 from uuid import UUID
@@ -91,9 +91,15 @@ class LedgerIntakeActor(IntakeActor):
             if not self._journal_takes_over:
                 self._refuse(again)
                 return
-        in_group = {payment.correlation_id for payment in self._group}
+        new = {payment.correlation_id for payment in self._group}
+        in_group = set(new)
+        again = [each if each.payment.correlation_id in new else _of_kept(each) for each in again]
         joining = [each for each in again if not self._keep_again(each, in_group)]
+        once_more = self._group[len(new) :]
         super()._flush()
+        for payment in once_more:
+            # A group that could not be written is forgotten, but these may stand in the journal before it.
+            self._amounts.take_over(payment)
         for each in joining:
             row = self._awaited.get(each.payment.correlation_id)
             if row is None:
@@ -222,6 +228,12 @@ class LedgerIntakeActor(IntakeActor):
             waiting = min(waiting, max(0, first.place - place))
         have_rows, alike = self._with_rows.next_run(place, waiting)
         return alike, have_rows
+
+
+def _of_kept(message: Accept) -> Accept:
+    """Let nobody be told that nothing was kept, where it was an earlier post that may be."""
+    told = {AcceptAnswer.JOURNAL_UNAVAILABLE: AcceptAnswer.IN_DOUBT}
+    return replace(message, reply=lambda answer: message.reply(told.get(answer, answer)))
 
 
 def _answer_all(row: AwaitedRow, answer_for: Callable[[AcceptAnswer], AcceptAnswer]) -> None:

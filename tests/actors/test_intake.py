@@ -293,3 +293,11 @@ def test_it_tells_the_amount_that_it_accepted_or_heard_of_under_an_id() -> None:
     intake.post(payment(1, 100))
     intake.tell(AcceptedByPeers((payment(1, 200), payment(2, 300))))
     assert [intake.money(number) for number in (1, 2, 3)] == [Money(100, "BRL"), Money(300, "BRL"), None]
+
+
+def test_a_repeated_post_is_not_told_that_nothing_is_kept_when_the_group_beside_it_cannot_be_written() -> None:
+    intake = Intake()
+    assert intake.post(payment(1)) == [AcceptAnswer.ACCEPTED]
+    intake.journal.broken = True
+    answers = intake.post(payment(2), payment(1), payment(2))
+    assert sorted(each.value for each in answers) == ["journal unavailable", "journal unavailable", "repeated"]

@@ -233,3 +233,14 @@ def test_a_group_that_cannot_be_written_has_no_rows() -> None:
     assert intake.asked() == []
     intake.journal.broken = False
     assert intake.post(payment(1)) == []
+
+
+def test_a_repeated_post_that_cannot_be_written_once_more_is_in_doubt_and_stays_known() -> None:
+    intake = LedgerIntake(kept=(payment(1, 100),))
+    intake.actor.on_start()
+    intake.journal.broken = True
+    answers = intake.post(payment(1, 100), payment(2), payment(2))
+    assert answers == [AcceptAnswer.JOURNAL_UNAVAILABLE, IN_DOUBT, AcceptAnswer.JOURNAL_UNAVAILABLE]
+    assert intake.money(1) is not None, "it stands in the journal, and will be charged"
+    intake.journal.broken = False
+    assert intake.post(payment(1, 200)) == [AcceptAnswer.UNCONFIRMED]
