@@ -32,6 +32,7 @@ from actors.messages.intake import (
     Recorded,
     RowsCommitted,
     RowsDelayed,
+    RowsDoubted,
     RowsOverdue,
     TakeOver,
     Want,
@@ -142,7 +143,7 @@ class IntakeActor(Actor):
                     self._amounts.hear_decided(payment)
             case FirstAmountsFound():
                 self._decide(message)
-            case RowsCommitted() | RowsDelayed() | RowsOverdue() | LeaseHeld():
+            case RowsCommitted() | RowsDelayed() | RowsOverdue() | RowsDoubted() | LeaseHeld():
                 self._ledger_changed(message)
             case GetTakeOverRoom():
                 # One at a time in the smallest journal.
@@ -256,7 +257,7 @@ class IntakeActor(Actor):
         for reply, answer in replies:
             reply(answer)
 
-    def _ledger_changed(self, message: RowsCommitted | RowsDelayed | RowsOverdue | LeaseHeld) -> None:
+    def _ledger_changed(self, message: RowsCommitted | RowsDelayed | RowsOverdue | RowsDoubted | LeaseHeld) -> None:
         """Hear what became of rows that clients wait for: none here, where the journal is what makes durable."""
 
     def _next_alike(self, place: int, waiting: int) -> tuple[int, bool]:

@@ -1,6 +1,7 @@
 """The lease: renews this replica's right to charge in Postgres, and publishes how far its settlements are complete."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import assert_never
 
@@ -14,7 +15,7 @@ from actors.earlier_rows import EarlierRows
 from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavailableError
 from actors.fleet import Fleet
 from actors.logs import get_logger
-from actors.messages.intake import FirstAmountsFound, LeaseHeld, in_chunks
+from actors.messages.intake import FirstAmountsFound, LeaseHeld, RowsDoubted, in_chunks
 from actors.messages.lease import BeatDue, GetLivingCount, LeaseMessage, Leave
 from actors.messages.processor import GetUnreported, LeaseRenewed
 from actors.messages.router import GetUncommitted, StoreChanged
@@ -195,6 +196,9 @@ class LeaseActor(Actor):
         if finding is StoreFinding.UNDECIDED:
             raise LedgerUnavailableError("another one has taken over, and replicas are looking for what they were told")
         if finding is StoreFinding.FORGOTTEN:
+            # What the router was given with a row before this has to be there when it doubts all rows.
+            with suppress(GatewayUnavailableError):
+                self._intake.ask(RowsDoubted(), ASK_S_MAX)
             # Before a registration opens the fence, so that nothing is charged for rows that may be of an earlier time.
             self._router.tell(StoreChanged())
             self._epoch = None

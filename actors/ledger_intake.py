@@ -12,7 +12,7 @@ from actors.domain.payment import Payment
 from actors.errors import JournalUnavailableError
 from actors.intake import GROUP_MAX, IntakeActor, Reply
 from actors.logs import get_logger
-from actors.messages.intake import Accept, AcceptAnswer, LeaseHeld, RowsCommitted, RowsDelayed, RowsOverdue
+from actors.messages.intake import Accept, AcceptAnswer, LeaseHeld, RowsCommitted, RowsDelayed, RowsDoubted, RowsOverdue
 from actors.messages.persistence import Record
 from actors.outages import TimedOutageReporter
 from actors.ports import Recipient
@@ -167,7 +167,7 @@ class LedgerIntakeActor(IntakeActor):
         else:
             row.replies.append(reply)
 
-    def _ledger_changed(self, message: RowsCommitted | RowsDelayed | RowsOverdue | LeaseHeld) -> None:
+    def _ledger_changed(self, message: RowsCommitted | RowsDelayed | RowsOverdue | RowsDoubted | LeaseHeld) -> None:
         match message:
             case RowsCommitted():
                 self._rows_committed(message)
@@ -180,6 +180,9 @@ class LedgerIntakeActor(IntakeActor):
                     self._delay()
                 elif oldest is not None:
                     self._order_check()
+            case RowsDoubted():
+                # The journal keeps what waits in it until it is claimed.
+                self._with_rows = JournalRuns()
             case LeaseHeld(until_s):
                 self._leased_until_s = until_s
             case _:

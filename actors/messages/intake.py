@@ -99,6 +99,11 @@ class RowsDelayed:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsDoubted:
+    """Postgres may have forgotten rows: what waits here has none, as far as is known. Answers once that is noted."""
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseHeld:
     """This replica has a lease until then, so that its rows can be committed."""
 
@@ -202,6 +207,7 @@ IntakeMessage = (
     | RowsCommitted
     | RowsDelayed
     | RowsOverdue
+    | RowsDoubted
     | LeaseHeld
     | DeliveryDue
     | FindAccepted

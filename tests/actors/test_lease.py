@@ -15,7 +15,7 @@ from actors.domain.work import AdoptionRoom
 from actors.errors import GatewayUnavailableError, LeaseLostError
 from actors.fleet import CLOCKS_S
 from actors.lease import ADOPT_S, BEAT_S, LeaseActor
-from actors.messages.intake import FirstAmountsFound, GetTakeOverRoom, TakeOver
+from actors.messages.intake import FirstAmountsFound, GetTakeOverRoom, RowsDoubted, TakeOver
 from actors.messages.lease import GetLivingCount, Leave
 from actors.messages.processor import GetUnreported, LeaseRenewed
 from actors.messages.router import Adopt, BeginAdoption, EndAdoption, GetUncommitted, Resolve, StoreChanged
@@ -44,7 +44,8 @@ class Lease:
         self.leases = MemoryLeases(self.tables, MemoryFence("1"))
         self.router = self.recorder({GetUncommitted: NOTHING_MISSING, BeginAdoption: AdoptionRoom(100)})
         self.processor = self.recorder({GetUnreported: NOTHING_MISSING})
-        self.intake, self.shelf = self.recorder({GetTakeOverRoom: 100_000, TakeOver: True}), MemoryShelf()
+        self.intake = self.recorder({GetTakeOverRoom: 100_000, TakeOver: True, RowsDoubted: None})
+        self.shelf = MemoryShelf()
         self.memory = memory or MemoryStoreMemory()
         self.purges: list[None] = []
         self.names: list[None] = []
@@ -668,6 +669,17 @@ def test_the_router_is_told_of_a_postgres_that_may_have_forgotten_before_this_re
     lease.advance(BEAT_S)
     assert router.messages == [StoreChanged()]
     assert lease.processor.messages[-1] == LeaseRenewed(lease.runtime.now_s() + LEASE_S)
+
+
+def test_the_intake_has_given_what_had_rows_when_the_router_is_told_to_doubt_them() -> None:
+    lease = Lease().start()
+    told: list[object] = []
+    lease.hook = lambda question: told.extend([question, *lease.told])
+    lease.tables.forget(lease.tables.copy())
+    lease.advance(BEAT_S)
+    assert told[0] == RowsDoubted()
+    assert StoreChanged() not in told[: told.index(RowsDoubted()) + 1]
+    assert lease.told == [StoreChanged()]
 
 
 def test_the_numbers_of_the_feed_begin_anew_once_with_the_next_registration() -> None:

@@ -7,7 +7,15 @@ import pytest
 from actors.domain.payment import Payment
 from actors.intake import IntakeActor
 from actors.ledger_intake import ROWS_S_MAX, LedgerIntakeActor
-from actors.messages.intake import Accept, AcceptAnswer, FirstAmountsFound, LeaseHeld, RowsCommitted, RowsDelayed
+from actors.messages.intake import (
+    Accept,
+    AcceptAnswer,
+    FirstAmountsFound,
+    LeaseHeld,
+    RowsCommitted,
+    RowsDelayed,
+    RowsDoubted,
+)
 from actors.messages.persistence import Record
 from tests.actors.fakes import Recorder, payment
 from tests.actors.fakes_journal import MemoryJournal
@@ -244,3 +252,14 @@ def test_a_repeated_post_that_cannot_be_written_once_more_is_in_doubt_and_stays_
     assert intake.money(1) is not None, "it stands in the journal, and will be charged"
     intake.journal.broken = False
     assert intake.post(payment(1, 200)) == [AcceptAnswer.UNCONFIRMED]
+
+
+def test_what_waits_when_postgres_may_have_forgotten_rows_stays_in_the_journal_until_it_is_claimed() -> None:
+    intake = LedgerIntake()
+    intake.post(payment(1), payment(2))
+    intake.commit(1)
+    intake.tell(RowsDoubted())
+    intake.commit(2)
+    routes = [each for each in intake.deliveries() if each.payments]
+    assert [(each.payments, each.have_rows) for each in routes] == [((payment(1),), False), ((payment(2),), True)]
+    assert intake.journal.held == 1

@@ -17,7 +17,7 @@ from actors.settings import Durability
 from ops.simulation.clock import NOW_MS
 from ops.simulation.journals import MemoryStoreMemory
 from ops.simulation.replica import Mailbox, SimulatedReplica
-from tests.chaos.model import CONDITIONS, REPLICAS, Model
+from tests.chaos.model import CONDITIONS, REPLICAS, WINDOW_MAX, Model
 from tests.chaos.planting import ChangeMessage, MiddlemansMailbox
 from tests.chaos.test_model import Gateway
 
@@ -182,6 +182,33 @@ def test_payments_of_a_lost_host_are_charged_by_the_others() -> None:
     assert len(run.accepted) == 19
     assert run.model.clock.now_ms() > NOW_MS
     run.crash("1", sent=False)
+    for processor in run.model.processors:
+        run.behave(processor, "ok")
+    run.run_freely(30.0)
+    assert run.model.tables.settlements.keys() == run.accepted.keys()
+    run.teardown()
+
+
+class KeptJournals(LedgerGateway):
+    """A gateway whose crashes are of processes alone."""
+
+    def _lose_the_host(self, name: str) -> None:
+        """Keep the host."""
+
+
+def test_what_waits_in_a_journal_while_postgres_forgets_its_row_outlives_the_process() -> None:
+    run = KeptJournals()
+    run.start()
+    for processor in run.model.processors:
+        run.behave(processor, "refuse")
+    run.model.loss.copy()
+    for amount_minor in range(1, 4 * WINDOW_MAX):
+        run.post(0, amount_minor, again=False)
+        run.run_freely(0.05)
+    run.model.loss.forget(REPLICAS)
+    run.run_freely(0.5)
+    run.crash("1", sent=False)
+    run.restart("1")
     for processor in run.model.processors:
         run.behave(processor, "ok")
     run.run_freely(30.0)
