@@ -54,6 +54,9 @@ class LedgerIntakeActor(IntakeActor):
         """In the order of their places."""
         self._with_rows = JournalRuns()
         """Payments of the journal whose rows name nobody."""
+        self._relies_on_rows = True
+        """Whether the journal may forget them when they are given: not once Postgres may have forgotten rows, since the
+        router, which claims everything anew then, holds what waits for a processor in memory alone."""
         self._again: list[Accept] = []
         """Posts of ids that were accepted before, and whose rows are not known to be committed."""
         self._leased_until_s = -inf
@@ -181,8 +184,7 @@ class LedgerIntakeActor(IntakeActor):
                 elif oldest is not None:
                     self._order_check()
             case RowsDoubted():
-                # The journal keeps what waits in it until it is claimed.
-                self._with_rows = JournalRuns()
+                self._with_rows, self._relies_on_rows = JournalRuns(), False
             case LeaseHeld(until_s):
                 self._leased_until_s = until_s
             case _:
@@ -193,7 +195,8 @@ class LedgerIntakeActor(IntakeActor):
         self._away.succeeded()
         for key in message.unnamed:
             if (row := self._awaited.pop(key, None)) is not None:
-                self._with_rows.mark(row.place, row.place + 1)
+                if self._relies_on_rows:
+                    self._with_rows.mark(row.place, row.place + 1)
                 self._amounts.decide(row.payment)
                 _answer_all(row, lambda answer: answer)
         for key in message.known:
