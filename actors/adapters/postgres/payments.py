@@ -85,7 +85,6 @@ class PostgresPayments:
         with self._connections.writer.use() as connection:
             self._writes.verify(connection)
             written = write_batch(connection, fence, claims, moves, settlements, closings, marks)
-            self._writes.acknowledged(written.fenced, shut_count)
             known: list[_KnownRow] = []
             if written.known:
                 rows = connection.cursor(row_factory=kwargs_row(_known_row))
@@ -95,7 +94,8 @@ class PostgresPayments:
                 disputed = compare(connection, settlements)
             elif written.booked < len(settlements):
                 fenced, disputed = settle_unclaimed(connection, fence, settlements)
-                self._writes.acknowledged(fenced, shut_count)
+        # Not before: through a pooler all of it is committed at the end, and a standby may not have confirmed it.
+        self._writes.acknowledged(fenced, shut_count)
         if fenced is None:
             raise FencedError(tuple(disputed))
         earlier = self._earlier_tries(claims, known)

@@ -76,6 +76,25 @@ def test_a_commit_whose_wait_is_cancelled_fails_and_when_tried_again_waits_again
         assert written.result(DEADLINE_S).claimed == (uid(1),)
 
 
+def test_a_commit_that_nobody_has_confirmed_is_no_evidence_of_what_was_told(server: PostgresServer) -> None:
+    with (
+        opened(server.url) as storage,
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(server.url, autocommit=True) as observer,
+    ):
+        storage.leases.register(0, READING)
+        storage.payments.write([claim(11)], [], [])
+        fence = storage.payments._fence  # type: ignore[union-attr]  # noqa: SLF001  # of a real server
+        told = fence.last_write
+        wait_for(observer, "nobody")
+        written = begin_write(pool, storage, 12)
+        observer.execute("SELECT pg_cancel_backend(%s)", [waiting_commit(observer)])
+        with pytest.raises(LedgerUnavailableError, match="no standby"):
+            written.result(DEADLINE_S)
+        wait_for(observer, "")
+        assert fence.last_write == told
+
+
 def test_a_batch_that_finds_its_rows_waits_whatever_it_writes(server: PostgresServer) -> None:
     """The fence alone writes to the log, so that "known" is never told of what may be lost with this server."""
     with (
