@@ -34,6 +34,7 @@ from ops.clustertest.cluster_audit import has_come_to_rest, read_history, replic
 from ops.clustertest.cluster_faults import ClusterFaults
 from ops.clustertest.cluster_nemesis import ClusterNemesis
 from ops.clustertest.cluster_watch import ClusterWatch
+from ops.clustertest.lost_answers import without_lost_answers
 from ops.clustertest.options import ClusterOptions
 from ops.console import Console
 from ops.judge import judge, read_records
@@ -170,7 +171,9 @@ class ClusterChaosRunner:
             for worker in reversed(workers):
                 worker.stop()
         console.draw("reading all records", 1.0)
-        history = replace(read_history(cluster, clients, probe, moments, self._wait), unexpected_ends=self._ends)
+        read = read_history(cluster, clients, probe, moments, self._wait)
+        charges = without_lost_answers(read.final_state.charges, nemesis.injected, began_ms)
+        history = replace(read, final_state=replace(read.final_state, charges=charges), unexpected_ends=self._ends)
         console.draw("checking every payment", 1.0)
         check = check_history(history)
         load = (began_ms, began_ms + int(load_s * 1000))

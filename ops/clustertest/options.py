@@ -13,7 +13,7 @@ from ops.clustertest.configuration import replica_environment
 from ops.clustertest.plan import REPLICAS_PER_HOST_MAX, ClusterPlan
 from ops.environment import ROOT
 
-DURABILITY = "fsync"
+DURABILITY = "ledger"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
