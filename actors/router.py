@@ -100,7 +100,7 @@ class RouterActor(Actor):
             case Adopt(claims, oldest_stamp_ms):
                 dispatcher.adopted(claims, oldest_stamp_ms, now_s)
             case StoreChanged():
-                dispatcher.store_changed(now_s)
+                dispatcher.store_changed(now_s, self._runtime.now_ms())
             case Resolve(Resolution(number, finding), reopened, ended):
                 return dispatcher.resolved(finding, reopened, ended, now_s, self._runtime.now_ms(), number)
             case DecisionDue():

@@ -80,6 +80,8 @@ class Dispatcher:
         """Payments that have ended here since rows began to be read; None while none are read."""
         self._store_changed_at_s: float | None = None
         """When Postgres was last found to have perhaps forgotten something; None where it was not since the start."""
+        self._store_changed_at_ms = 0
+        """The same instant by the wall clock."""
         self._asked = window_max
         """Payments that the intake was asked for and has not given yet; it begins by owing a whole window."""
         self._behind = 0
@@ -172,19 +174,21 @@ class Dispatcher:
         for key in ids:
             self._apply_to(key, Closed(), now_s)
 
-    def store_changed(self, now_s: float) -> None:
+    def store_changed(self, now_s: float, now_ms: int) -> None:
         """Note that Postgres may have forgotten what it had acknowledged: no row can be relied on any more.
 
-        Payments that are here and never had a row are not concerned. One that is posted within `FORGOTTEN_S` may have
-        been charged before, by any processor.
+        One that never had a row here, or is posted within `FORGOTTEN_S`, may have been charged before by way of another
+        replica, of which nothing is left.
         """
-        self._store_changed_at_s = now_s
+        self._store_changed_at_s, self._store_changed_at_ms = now_s, now_ms
         self._held = HeldPayments(self.routes.cheapest_first)
         for asides in self._asides.values():
             asides.clear()
         for life in list(self._lives.values()):
             was_held = life.state is State.HELD
-            self._apply(life, RowDoubted(self._names), now_s)
+            has_row = life.has_row or life.row is not None
+            asked = self._names if has_row else self.routes.may_have_charged(life.payment.currency)
+            self._apply(life, RowDoubted(asked), now_s)
             if was_held and life.state is State.HELD:
                 self._hold(life, now_s, first=False)
 
@@ -386,7 +390,7 @@ class Dispatcher:
             # A row of before Postgres forgot something may be lost: then a claim finds out.
             self._lives[key] = life = Lifecycle(payment, has_row=has_row and changed_at_s is None)
             self._held.add(life)
-            if changed_at_s is not None and now_s - changed_at_s < FORGOTTEN_S:
+            if changed_at_s is not None and self._may_be_forgotten(payment, changed_at_s, now_s):
                 asked = self.routes.may_have_charged(payment.money.currency)
                 self._apply(life, PerhapsForgotten(asked, changed_at_s), now_s)
         elif life.payment.money != payment.money:
@@ -400,6 +404,12 @@ class Dispatcher:
             self._work.recorded.append(key)
         if replayed:
             self._apply(life, Replayed(self._names, must_answer=changed_at_s is not None), now_s)
+
+    def _may_be_forgotten(self, payment: Payment, changed_at_s: float, now_s: float) -> bool:
+        """Tell whether it was posted within `FORGOTTEN_S` after a change, however long it was in the journal."""
+        posted_after_s = (payment.accepted_at_ms - self._store_changed_at_ms) / 1000
+        # The wall clock may have stepped.
+        return min(posted_after_s, now_s - changed_at_s) < FORGOTTEN_S
 
     def _accept_rivals(self, key: UUID, now_s: float) -> None:
         """Accept the rivals of a payment again; those that still have to wait for its row become rivals again."""

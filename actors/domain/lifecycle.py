@@ -357,8 +357,7 @@ class Lifecycle:
         if self.state in ENDING | ENDED:
             return Effect.NONE
         self.doubted = self.has_row or self.state in WRITING
-        if self.has_row or self.row is not None or self.unasked:
-            self._ask_everywhere(processors, now_s, must_answer=True)
+        self._ask_everywhere(processors, now_s, must_answer=True)
         return Effect.NONE
 
     def _ask_everywhere(self, processors: tuple[str, ...], since_s: float, *, must_answer: bool) -> None:

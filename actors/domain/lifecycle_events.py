@@ -79,10 +79,10 @@ class PerhapsForgotten:
 
 @dataclass(frozen=True, slots=True)
 class RowDoubted:
-    """Postgres may have forgotten the row, or what it said last."""
+    """Postgres may have forgotten the row or what it said last, or that another replica charged the payment."""
 
     processors: tuple[str, ...]
-    """All that are configured: each has to answer before the next charge."""
+    """Those that may have charged it: each has to answer before the next charge."""
 
 
 @dataclass(frozen=True, slots=True)

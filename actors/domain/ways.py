@@ -151,7 +151,7 @@ def _words(event: Event, row: str | None) -> tuple[str, str | None] | None:  # n
         case PerhapsForgotten():
             return "posted after Postgres may have forgotten payments", None
         case RowDoubted():
-            return "Postgres may have forgotten its row", row
+            return "Postgres may have forgotten what became of it", row
         case ClaimRejected():
             return "left to another replica, which has its row", None
         case MoveRejected():

@@ -102,6 +102,26 @@ def post_again_what_was_settled_and_forgotten(gateway: Gateway) -> None:
 
 def take_over_without_what_replica_1_was_told_of(gateway: Gateway) -> None:
     """Let a standby take over that was taken for synchronous and lacks a settlement; its client posts it elsewhere."""
+    _lose_what_replica_1_was_told_of(gateway)
+    gateway.run_freely(1.0)
+    gateway.post(1, 100, again=True)
+    gateway.run_freely(60.0)
+    gateway.no_payment_is_charged_twice()
+    gateway.teardown()
+
+
+def post_again_before_the_loss_is_noticed(gateway: Gateway) -> None:
+    """Let a standby take over that lacks a settlement; its client posts it to a replica that knows nothing of that."""
+    _lose_what_replica_1_was_told_of(gateway)
+    gateway.post(1, 100, again=True)
+    gateway.run_freely(60.0)
+    gateway.no_payment_is_charged_twice()
+    assert [each.processor for each in gateway.model.tables.settlements.values()] == ["fallback"], "not settled"
+    gateway.teardown()
+
+
+def _lose_what_replica_1_was_told_of(gateway: Gateway) -> None:
+    """Let a standby take over that was taken for synchronous, and lacks a payment that fallback has charged."""
     _start(gateway)
     gateway.model.tables.is_synchronous = True
     gateway.run_freely(1.0)
@@ -113,11 +133,6 @@ def take_over_without_what_replica_1_was_told_of(gateway: Gateway) -> None:
     gateway.behave("default", "ok")
     gateway.model.loss.forget(gateway.model.replicas, is_told=False)
     assert not gateway.model.tables.payments
-    gateway.run_freely(1.0)
-    gateway.post(1, 100, again=True)
-    gateway.run_freely(60.0)
-    gateway.no_payment_is_charged_twice()
-    gateway.teardown()
 
 
 def _start(gateway: Gateway) -> None:

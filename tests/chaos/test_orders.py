@@ -6,6 +6,7 @@ from actors.domain.lease_watch import LEASE_S
 from actors.domain.money import Money
 from actors.summaries import SUMMARY_S_MAX, WindowSummary
 from tests.chaos.late_rows import FIRST, read_a_row_before_its_payment_moves_and_tell_it_after_the_settlement
+from tests.chaos.losses import post_again_before_the_loss_is_noticed
 from tests.chaos.model import PROCESSORS, WINDOW_MAX
 from tests.chaos.summaries import ask_while_a_charge_is_under_way
 from tests.chaos.test_model import HOUR_MS, Gateway
@@ -193,6 +194,10 @@ def test_a_replica_that_restarts_soon_after_postgres_forgot_still_asks_every_pro
     gateway.restart("1")
     gateway.teardown()
     assert [each.processor for each in gateway.model.tables.settlements.values()] == ["fallback"]
+
+
+def test_what_waits_without_a_row_when_a_loss_is_noticed_is_not_charged_again() -> None:
+    post_again_before_the_loss_is_noticed(Gateway())
 
 
 def test_a_replica_whose_clock_was_wrong_lets_others_join_first_where_postgres_forgot_them() -> None:

@@ -111,7 +111,7 @@ class Dispatching:
         return self.decide()
 
     def store_changed(self) -> Work:
-        self.dispatcher.store_changed(self.now_s)
+        self.dispatcher.store_changed(self.now_s, self.now_ms)
         return self.decide()
 
     def closed(self, *numbers: int) -> Work:

@@ -499,7 +499,7 @@ def test_a_payment_whose_row_names_nobody_moves_it_rather_than_claiming_it() -> 
 
 def test_a_row_of_before_postgres_may_have_forgotten_something_is_not_relied_on() -> None:
     dispatching = Dispatching()
-    dispatching.dispatcher.store_changed(dispatching.now_s)
+    dispatching.dispatcher.store_changed(dispatching.now_s, dispatching.now_ms)
     dispatching.dispatcher.accepted(payments(1), 0, dispatching.now_s, have_rows=True)
     work = dispatching.decide()
     assert (work.moves, [claim.payment for claim in work.claims]) == ([], payments(1))

@@ -1,5 +1,6 @@
 """What an answer proves: which payments may move, which are closed, and which are asked for once more."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -247,6 +248,19 @@ def test_what_was_replayed_while_its_first_copy_waits_is_looked_up_too() -> None
 # Postgres forgets.
 
 
+def assert_charged_after_a_horizon(subject: Dispatching, work: Work) -> None:
+    """Check that a payment is asked for everywhere, and a horizon later once more, before it is charged."""
+    for _ in PROCESSORS:
+        (at,) = work.look_ups
+        assert subject.looked_up(1, None, at=at) == Work()
+        work = subject.advance(5)
+    subject.advance(HORIZON_S)
+    for _ in PROCESSORS:
+        (at,) = work.look_ups
+        work = subject.looked_up(1, None, at=at)
+    assert work.charges == {"default": payments(1)}
+
+
 def test_when_postgres_may_have_forgotten_nothing_is_charged_before_every_processor_has_answered() -> None:
     subject = Dispatching(outage_s=20).charging(1)
     subject.announce("default", BreakerState.OPEN)
@@ -276,14 +290,46 @@ def test_a_processor_that_does_not_answer_keeps_what_postgres_may_have_forgotten
         work = subject.advance(HORIZON_S)
 
 
-def test_new_payments_that_were_there_when_postgres_forgot_are_charged_at_once() -> None:
+def test_what_waits_without_a_row_when_postgres_may_have_forgotten_is_charged_once_all_processors_have_denied_it() -> (
+    None
+):
     subject = Dispatching()
     subject.announce("default", takes=0)
     subject.accept(1)
     subject.store_changed()
     subject.announce("default")
     assert subject.decide().claims == [Claim(payment(1), "default")]
-    assert subject.claimed(1).charges == {"default": payments(1)}
+    assert_charged_after_a_horizon(subject, subject.claimed(1))
+
+
+def test_what_is_claimed_when_postgres_may_have_forgotten_is_charged_once_all_processors_have_denied_it() -> None:
+    subject = Dispatching()
+    assert subject.accept(1).claims == [Claim(payment(1), "default")]
+    subject.store_changed()
+    # It may have been committed by the one before.
+    assert subject.claimed(1).claims == [Claim(payment(1), "default")]
+    assert_charged_after_a_horizon(subject, subject.claimed(1))
+
+
+def test_what_waits_without_a_row_when_postgres_may_have_forgotten_is_settled_where_it_was_charged_before() -> None:
+    subject = Dispatching()
+    subject.announce("default", takes=0)
+    subject.accept(1)
+    subject.store_changed()
+    subject.announce("default")
+    subject.decide()
+    assert subject.claimed(1) == Work(look_ups={"fallback": payments(1)})
+    assert subject.looked_up(1, NOW_MS - 7, at="fallback").settlements == [
+        Settlement(payment(1), "fallback", NOW_MS - 7, 0, NOW_MS - 7)
+    ]
+
+
+def test_what_was_posted_soon_after_and_came_from_the_journal_hours_later_is_looked_up_too() -> None:
+    subject = Dispatching()
+    subject.store_changed()
+    subject.advance(3 * FORGOTTEN_S)
+    subject.accept(1)
+    assert subject.claimed(1) == Work(look_ups={"fallback": payments(1)})
 
 
 def test_what_is_posted_after_postgres_may_have_forgotten_is_settled_where_it_was_charged_before() -> None:
@@ -313,24 +359,17 @@ def test_what_is_posted_sooner_waits_until_a_horizon_has_passed_since_postgres_m
     subject = Dispatching()
     subject.store_changed()
     subject.accept(1)
-    work = subject.claimed(1)
-    for _ in PROCESSORS:
-        (at,) = work.look_ups
-        assert subject.looked_up(1, None, at=at) == Work()
-        work = subject.advance(5)
-    subject.advance(HORIZON_S)
-    for _ in PROCESSORS:
-        (at,) = work.look_ups
-        work = subject.looked_up(1, None, at=at)
-    assert work.charges == {"default": payments(1)}
+    assert_charged_after_a_horizon(subject, subject.claimed(1))
 
 
 def test_what_is_posted_an_hour_after_postgres_may_have_forgotten_is_charged_at_once() -> None:
     subject = Dispatching()
     subject.store_changed()
     subject.advance(FORGOTTEN_S)
-    subject.accept(1)
-    assert subject.claimed(1).charges == {"default": payments(1)}
+    posted = replace(payment(1), accepted_at_ms=subject.now_ms)
+    subject.offer(posted)
+    subject.decide()
+    assert subject.claimed(1).charges == {"default": [posted]}
 
 
 @pytest.mark.parametrize(("currencies", "is_asked"), [(frozenset({"KWD"}), False), (frozenset[str](), True)])

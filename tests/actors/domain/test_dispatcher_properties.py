@@ -152,14 +152,24 @@ class AnyOrder(RuleBasedStateMachine):
         self.aside = True
         self.forgotten |= {each.correlation_id for each in self.accepted}.union(self.rows)
         rivals = {each.correlation_id for each in self.accepted if each not in self._stored()}
+        for key in sorted(rivals - self.rows.keys()):
+            if data.draw(st.booleans()):
+                self._book_for_another_replica(key, data.draw(NAMES), data.draw(BOOKED))
         for key, row in list(self.rows.items()):
             if row.owner == OURS and not row.ended and key not in rivals and data.draw(st.booleans()):
                 if row.before is None:
                     del self.rows[key]
                 else:
                     self.rows[key] = row.before
-        self.subject.dispatcher.store_changed(self.subject.now_s)
+        self.subject.dispatcher.store_changed(self.subject.now_s, self.subject.now_ms)
         self._happened()
+
+    def _book_for_another_replica(self, key: UUID, processor: str, booked: str) -> None:
+        """Let a payment have been charged for another replica, of whose row nothing is left."""
+        offered = [each for each in self.accepted if each.correlation_id == key]
+        is_held = any(key in each.otherwise or each.may_hold(key) for each in self.booked.values())
+        if len(offered) == 1 and not is_held:
+            self._book(self.booked[processor], offered[0], booked)
 
     @rule(most=st.integers(0, 10), booked=BOOKED)
     def restart(self, most: int, booked: str) -> None:

@@ -511,9 +511,10 @@ def test_a_row_that_is_found_when_it_is_written_anew_is_set_to_what_was_known_la
     assert (same.state, same.has_row, same.pinned) == (State.HELD, True, True)
 
 
-def test_a_payment_without_a_row_loses_nothing_with_postgres() -> None:
+def test_a_payment_without_a_row_may_have_been_charged_by_way_of_a_replica_that_nothing_is_left_of() -> None:
     subject = life(RowDoubted(NAMES), Chosen("default"))
-    assert subject.transition(Claimed(), NOW_S) is Effect.CHARGE
+    assert subject.transition(Claimed(), NOW_S) is Effect.HOLD_FIRST
+    assert (subject.must_be_looked_up, subject.unasked) == (True, NAMES)
 
 
 def test_a_rejected_move_leads_to_a_new_claim_that_tells_whose_the_row_is() -> None:
