@@ -55,6 +55,8 @@ class Appender:
             self._folder.write(fd, data, synced=synced)
             self._is_unsynced = not synced
         except BaseException:
+            # Of what was written before, a sync that failed may have told for the last time.
+            self._has_lost |= synced and self._is_unsynced
             # Whoever is stopped while it waits for the sync leaves records that nobody was promised, too.
             self._abandon()
             raise

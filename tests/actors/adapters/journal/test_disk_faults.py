@@ -276,3 +276,16 @@ def test_a_sync_that_fails_is_told_of(folder: Path) -> None:
         disk.fail("sync", times=1)
         with pytest.raises(JournalUnavailableError):
             journal.sync()
+
+
+def test_what_was_written_before_a_sync_that_failed_with_a_later_group_may_be_lost_as_well(folder: Path) -> None:
+    """A disk may tell of it once: the next sync of the same file succeeds, though nothing was written again."""
+    disk = FaultyDisk()
+    with closing(opened(folder, disk)) as journal:
+        journal.append(some(1), synced=False)
+        disk.fail("sync", times=1)
+        with pytest.raises(JournalUnavailableError):
+            journal.append(some(1, first=1))
+        with pytest.raises(JournalUnavailableError):
+            journal.sync()
+        assert ids(journal.take(9)) == ids(some(1)), "it was kept, as far as anybody knows"
