@@ -163,10 +163,20 @@ class Gateway(RuleBasedStateMachine):
         elif self.model.lost is None:
             self.model.loss.forget([name for name, replica in self.model.replicas.items() if replica.is_running])
 
-    @rule()
-    def forget_and_post_again(self) -> None:
-        """Let the standby take over, and clients post what it lacks to all replicas before they notice anything."""
-        tables, before = self.model.tables, list(self.model.tables.payments.values())
+    @rule(index=indexes, name=names)
+    def lose_what_is_charged_next(self, index: int, name: str) -> None:
+        """Let a standby take over that lacks a payment, which its client posts everywhere before that is noticed."""
+        tables = self.model.tables
+        if self.model.lost is not None:
+            return
+        self.model.loss.copy()
+        for processor in PROCESSORS:
+            self.model.behave(processor.name, "ok" if processor.name == name else "refuse")
+        self.post(index, 100, again=False)
+        self.run_freely(1.0)
+        for processor in PROCESSORS:
+            self.model.behave(processor.name, "ok")
+        before = list(tables.payments.values())
         self.copy_postgres_or_put_it_back(to_copy=False)
         for payment in before:
             if payment.correlation_id not in tables.payments:
