@@ -201,6 +201,8 @@ def _bounds(limit_s: float) -> dict[str, str]:
         "lock_timeout": str(min(limit_ms, LOCK_MS_MAX)),
         "idle_in_transaction_session_timeout": str(limit_ms),
         "client_connection_check_interval": str(CLIENT_CHECK_MS),
+        # Each statement has to see what those committed that it has waited for, whatever the database's default is.
+        "default_transaction_isolation": "read committed",
         # A question uses one process of the server. No statement here is worth being compiled.
         "max_parallel_workers_per_gather": "0",
         "jit": "off",

@@ -12,6 +12,8 @@ from psycopg.rows import TupleRow
 
 REFUSED_OPTIONS = "unsupported startup parameter"
 """What PgBouncer answers to a client that brings settings of its own."""
+BLANK = r"\ "
+"""A space within an option."""
 
 _WAITS = {waiting.Wait.R: wait_read, waiting.Wait.W: wait_write, waiting.Wait.RW: wait_readwrite}
 
@@ -36,7 +38,7 @@ class GeventConnection(psycopg.Connection[TupleRow]):
         Raises:
             psycopg.OperationalError: the server cannot be reached, or refuses.
         """
-        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        options = " ".join(f"-c {name}={value.replace(' ', BLANK)}" for name, value in settings.items())
         try:
             connection = super().connect(conninfo, autocommit=True, connect_timeout=connect_timeout, options=options)
         except psycopg.OperationalError as error:
@@ -48,7 +50,10 @@ class GeventConnection(psycopg.Connection[TupleRow]):
             (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (None,)
             if pid != connection.info.backend_pid:
                 connection.is_shared, connection.prepare_threshold = True, None
-                parts = ["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())]
+                parts = [
+                    "BEGIN ISOLATION LEVEL READ COMMITTED",
+                    *(f"SET LOCAL {name} = '{value}'" for name, value in settings.items()),
+                ]
                 connection.opening = "; ".join(parts).encode()
         except BaseException:
             connection.close()

@@ -37,6 +37,7 @@ from tests.actors.adapters.postgres.storage import (
     wait_until_blocked,
 )
 from tests.actors.fakes import READING
+from tests.pooler import needs_pgbouncer
 
 
 def end_connections(database_url: str) -> None:
@@ -45,6 +46,21 @@ def end_connections(database_url: str) -> None:
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.mark.parametrize("way", ["direct", pytest.param("pooled", marks=needs_pgbouncer)])
+def test_each_statement_sees_what_is_committed_whatever_the_database_has_for_a_default(
+    database_url: str, way: str, request: pytest.FixtureRequest
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        name = psycopg.sql.Identifier(connection.info.dbname)
+        order = psycopg.sql.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'")
+        connection.execute(order.format(name))
+    url = request.getfixturevalue("pgbouncer").url_of(database_url) if way == "pooled" else database_url
+    with closing(Connections(url, HostDirectory())) as connections, connections.writer.use() as writer:
+        writer.execute("BEGIN")
+        assert writer.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
+        writer.execute("COMMIT")
 
 
 @on_postgres
