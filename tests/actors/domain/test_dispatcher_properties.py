@@ -150,9 +150,11 @@ class AnyOrder(RuleBasedStateMachine):
         """Let Postgres be restored: rows are what they were before, or gone."""
         self.tell_all()
         self.aside = True
+        # What had a row here before another loss is not charged for others: they ask everywhere first.
+        forgotten_before = frozenset(self.forgotten)
         self.forgotten |= {each.correlation_id for each in self.accepted}.union(self.rows)
         rivals = {each.correlation_id for each in self.accepted if each not in self._stored()}
-        for key in sorted(rivals - self.rows.keys()):
+        for key in sorted(rivals - self.rows.keys() - forgotten_before):
             if data.draw(st.booleans()):
                 self._book_for_another_replica(key, data.draw(NAMES), data.draw(BOOKED))
         for key, row in list(self.rows.items()):
