@@ -57,6 +57,9 @@ class Links:
         for direction in ("INPUT", "OUTPUT"):
             self._iptables("-N", f"FIEL-{direction}")
             self._iptables("-A", direction, "-j", f"FIEL-{direction}")
+        # A rule without an effect. With the last one that needs connections to be tracked, as those of a slow link do,
+        # the kernel stops tracking: connections that go through the proxy would lose their way when the link is healed.
+        self._iptables("-A", "OUTPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED")
         self._iptables("-t", "nat", "-N", "FIEL-SLOW")
         not_the_proxy = ("-m", "mark", "!", "--mark", PROXY_MARK)
         self._iptables("-t", "nat", "-A", "OUTPUT", "-p", "tcp", *not_the_proxy, "-j", "FIEL-SLOW")
@@ -78,7 +81,10 @@ class Links:
         self._delay(other, STALLED)
 
     def heal(self, other: Place | None = None) -> None:
-        """Undo what was done to the link to another place, or to all links."""
+        """Undo what was done to the link to another place, or to all links.
+
+        Connections that stand go on through the proxy, which passes on at once what it has held.
+        """
         for broken in (self._cut, self._delays):
             if other is None:
                 broken.clear()

@@ -26,16 +26,27 @@ pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {'; a
 PORT = 7000
 DELAY_MS = 200
 SERVER = """
-import socket, sys
-server = socket.create_server((sys.argv[1], int(sys.argv[2])))
-while True:
-    client, _ = server.accept()
+import socket, sys, threading
+
+def answer(client):
     with client:
         client.sendall(client.recv(1))
+
+server = socket.create_server((sys.argv[1], int(sys.argv[2])))
+while True:
+    threading.Thread(target=answer, args=server.accept()[:1]).start()
 """
 CLIENT = """
 import socket, sys
 client = socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))
+client.sendall(b"?")
+sys.exit(client.recv(1) != b"?")
+"""
+LATE_CLIENT = """
+import socket, sys
+client = socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))
+print("connected", flush=True)
+sys.stdin.readline()
 client.sendall(b"?")
 sys.exit(client.recv(1) != b"?")
 """
@@ -112,6 +123,36 @@ def test_what_is_sent_over_a_slow_link_takes_longer_and_over_a_stalled_one_never
     assert time.monotonic() - began_s >= 2 * DELAY_MS / 1000
     links.heal()
     assert reaches(first, second)
+
+
+def test_connections_that_were_made_over_a_slow_link_outlive_its_healing(hosts: Hosts, tmp_path: Path) -> None:
+    first, second, third = hosts.plan.hosts
+    links = Links(first, tmp_path / "links.json")
+    links.prepare()
+    hosts.run(first, "-m", "ops.clustertest.link_proxy", *link_proxy_arguments(str(links.state_file)))
+    wait_until(lambda: listens(first) and reaches(first, second))
+    links.slow(second, DELAY_MS)
+    clients = [late_client(first, second) for _ in range(2)]
+    links.cut(third)
+    links.heal(third)
+    assert says_it_is_answered(clients[0])
+    links.heal()
+    assert says_it_is_answered(clients[1])
+
+
+def late_client(host: Place, other: Place) -> "subprocess.Popen[bytes]":
+    """Start one that is connected and has sent nothing yet."""
+    command = [*inside(host), sys.executable, "-c", LATE_CLIENT, other.address, str(PORT), AMPLE_S]
+    client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
+    assert client.stdout is not None
+    assert client.stdout.readline() == b"connected\n"
+    return client
+
+
+def says_it_is_answered(client: "subprocess.Popen[bytes]") -> bool:
+    """Let one send, and tell whether it is answered."""
+    client.communicate(b"\n")
+    return client.returncode == 0
 
 
 def listens(host: Place) -> bool:
