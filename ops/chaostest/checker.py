@@ -108,7 +108,7 @@ def check_history(history: History) -> CheckResult:
     unknown = accepted & claimed - doubtful
     conflicts = {(row.correlation_id, row.amount_minor, row.currency) for row in state.conflicts}
     answers = Counter(_kind(answer) for answer in history.answers)
-    moments = [moment for moment in history.moments if moment.gateway.status == HTTPStatus.OK]
+    moments = [moment for moment in history.moments if moment.is_comparable]
     return CheckResult(
         offered=len(offers),
         accepted=len(accepted),

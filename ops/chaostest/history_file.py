@@ -33,7 +33,8 @@ def records_of(history: History) -> Iterator[Record]:
     for answer in (*history.answers, *history.final_answers):
         yield _summary(answer)
     for moment in history.moments:
-        yield {**_summary(moment.gateway), "processors": rows_of(moment.processors), "heard_ms": moment.heard_ms}
+        together = {"processors": rows_of(moment.processors), "heard_ms": moment.heard_ms}
+        yield {**_summary(moment.gateway), **(together if moment.is_comparable else {})}
     for charge in state.charges:
         yield _charge(charge)
     for charge in state.foreign:

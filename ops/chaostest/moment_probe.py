@@ -47,6 +47,11 @@ class MomentAnswers:
     processors: Mapping[str, ChargeTotals]
     """The processors' own totals by `total_key`."""
 
+    @property
+    def is_comparable(self) -> bool:
+        """Whether the gateway answered, and said of which instant its totals are."""
+        return self.gateway.status == HTTPStatus.OK and self.gateway.tells_moment
+
 
 class MomentProbe:
     """A thread that asks from `start` to `stop`, which are called once each."""

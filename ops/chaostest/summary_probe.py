@@ -45,6 +45,8 @@ class SummaryAnswer:
     """Whether the replica said that the summary of this window can no longer change."""
     totals: Mapping[str, ChargeTotals]
     """The totals by `total_key`."""
+    tells_moment: bool = False
+    """Whether the replica said of which instant the totals are: it does not where it cannot know that."""
 
 
 def total_key(processor: str, currency: str) -> str:
@@ -79,8 +81,16 @@ def read_summary(connection: HttpClient, asked_at_ms: int, from_ms: int | None, 
     totals: dict[str, ChargeTotals] = {}
     if answer.status == HTTPStatus.OK:
         totals = read_processors(json.loads(answer.body, parse_float=Decimal))
-    final = answer.headers.get("fiel-summary-final") == "true"
-    return SummaryAnswer(connection.url, asked_at_ms, from_ms, to_ms, answer.status, final, without_zeros(totals))
+    return SummaryAnswer(
+        connection.url,
+        asked_at_ms,
+        from_ms,
+        to_ms,
+        answer.status,
+        answer.headers.get("fiel-summary-final") == "true",
+        without_zeros(totals),
+        "fiel-summary-as-of" in answer.headers,
+    )
 
 
 def read_processors(by_processor: Mapping[str, Any]) -> dict[str, ChargeTotals]:

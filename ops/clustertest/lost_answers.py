@@ -14,6 +14,9 @@ from ops.clustertest.chaos_choices import OUTSIDE
 
 ANSWER_MS_MAX = 2_000
 """How long after its end a fault still counts: a link passes on then what it has held, and an answer is under way."""
+CUT = "cut"
+"""The fault after whose end TCP may wait once more for as long as the link was cut, since it doubles its pauses: only
+then does a request arrive whose sender has long given it up."""
 OF_PROCESSES = {"kill", "pause", "wipe"}
 
 
@@ -34,13 +37,16 @@ def without_lost_answers(
         injected: all faults of the run.
         began_ms: the start of the load, from which the times of faults count; milliseconds since the epoch.
     """
-    spans = [
-        (began_ms + each.began_s * 1000, began_ms + (each.began_s if each.ended_s is None else each.ended_s) * 1000)
-        for each in injected
-        if may_lose_answers(each.fault)
-    ]
+    spans = [_span_s(each) for each in injected if may_lose_answers(each.fault)]
 
     def is_lost(charge: BookedCharge) -> bool:
-        return any(begin <= charge.booked_at_ms <= end + ANSWER_MS_MAX for begin, end in spans)
+        return any(begin_s * 1000 <= charge.booked_at_ms - began_ms <= end_s * 1000 for begin_s, end_s in spans)
 
     return tuple(replace(each, answered=each.answered and not is_lost(each)) for each in charges)
+
+
+def _span_s(injected: InjectedFault) -> tuple[float, float]:
+    """Tell from when to when a charge that is booked may miss its answer, both inclusive."""
+    ended_s = injected.began_s if injected.ended_s is None else injected.ended_s
+    waits_s = ended_s - injected.began_s if injected.fault.fault == CUT else 0.0
+    return injected.began_s, ended_s + max(ANSWER_MS_MAX / 1000, waits_s)

@@ -1,6 +1,7 @@
 """The judge finds in the written history of a run what the checker of the run finds in the history itself."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,12 @@ import pytest
 from ops.chaostest.checker import check_history
 from ops.chaostest.history import History
 from ops.chaostest.history_file import records_of, write_history
+from ops.chaostest.moment_probe import MomentAnswers
+from ops.chaostest.summary_probe import ChargeTotals
 from ops.judge import judge, read_records
 from tests.ops.chaostest.test_checker import (
+    NOW_MS,
+    answer,
     answer_a_cent_too_much,
     answer_on_the_wrong_processor,
     answer_one_too_few,
@@ -98,6 +103,21 @@ def leave_as_it_is(history: History) -> History:
 )
 def test_checker_and_judge_agree_on_charges_and_summaries(good: History, plant: Plant) -> None:
     assert by_judge(plant(good)) == by_checker(plant(good))
+
+
+@pytest.mark.parametrize("tells_moment", [True, False])
+def test_both_compare_a_summary_with_the_processors_where_it_tells_its_moment(
+    good: History, *, tells_moment: bool
+) -> None:
+    charges = [replace(each, booked_at_ms=NOW_MS) for each in good.final_state.charges]
+    sent_ms, to_ms = NOW_MS + 9_000, NOW_MS + 7_000
+    told = answer((5, 1900), (1, 600), asked_at_ms=sent_ms, to_ms=to_ms, final=False, tells_moment=tells_moment)
+    processors = {"default": ChargeTotals(6, 2300), "fallback": ChargeTotals(1, 600)}
+    moment = MomentAnswers(0, to_ms, sent_ms, sent_ms + 5, replace(told, from_ms=0), processors)
+    history = replace(good, final_state=replace(good.final_state, charges=charges), moments=[moment])
+    found, judged = check_history(history), judge(records_of(history))
+    assert (found.moments_checked, len(found.untrue_moments)) == (tells_moment, tells_moment)
+    assert (judged["compared_at_the_moment"], judged["wrong_at_the_moment"]) == (tells_moment, tells_moment)
 
 
 @pytest.mark.parametrize(

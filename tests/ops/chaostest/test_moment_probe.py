@@ -50,11 +50,22 @@ def test_all_are_asked_for_the_same_window_at_once(serve: Serve) -> None:
     assert (found.sent_ms - found.to_ms, found.to_ms - found.from_ms) == (1500, WINDOW_MS)
     assert found.sent_ms <= found.heard_ms
     assert found.gateway.totals == found.processors
+    assert not found.is_comparable, "the gateway did not say of which instant its totals are"
     assert found.processors == {
         "default": ChargeTotals(2, 2050),
         "default JPY": ChargeTotals(1, 7),
         "fallback": ChargeTotals(0, 0),
     }
+
+
+def test_a_summary_is_compared_where_the_gateway_says_of_which_instant_it_is(serve: Serve) -> None:
+    headers = {"fiel-summary-as-of": "2025-11-26T08:00:02.100Z"}
+    urls = serve(lambda *_: (200, headers, json.dumps(GATEWAY).encode())), serve(lambda *_: (503, headers, b""))
+    for url, is_comparable in zip(urls, (True, False), strict=True):
+        with open_connection(url) as gateway:
+            found = ask_at_once(gateway, {}, 1500)
+        assert found is not None
+        assert found.is_comparable == is_comparable
 
 
 def test_where_one_does_not_answer_nothing_is_compared(serve: Serve) -> None:

@@ -64,5 +64,11 @@ def test_charges_that_were_booked_during_such_a_fault_count_as_unanswered_and_no
     assert [each.answered for each in charges] == [True, False, False, True, True, False, True]
 
 
+def test_what_was_sent_over_a_cut_link_may_arrive_as_long_after_its_healing_as_it_was_cut() -> None:
+    injected = [InjectedFault(fault("cut", "h1<>outside"), 5.0, 15.0)]
+    charges = without_lost_answers([booked(BEGAN_MS + each) for each in (25_000, 25_001)], injected, BEGAN_MS)
+    assert [each.answered for each in charges] == [False, True]
+
+
 def test_what_the_processor_has_kept_back_stays_unanswered() -> None:
     assert [each.answered for each in without_lost_answers([booked(5, answered=False)], [], 0)] == [False]
