@@ -17,6 +17,9 @@ ANSWER_MS_MAX = 2_000
 CUT = "cut"
 """The fault after whose end TCP may wait once more for as long as the link was cut, since it doubles its pauses: only
 then does a request arrive whose sender has long given it up."""
+SKEW_MS_MAX = 1_000
+"""By how much the clock that stamps a charge may be ahead. One that is asked for after the end of a fault misses no
+answer."""
 OF_PROCESSES = {"kill", "pause", "wipe"}
 
 
@@ -37,16 +40,20 @@ def without_lost_answers(
         injected: all faults of the run.
         began_ms: the start of the load, from which the times of faults count; milliseconds since the epoch.
     """
-    spans = [_span_s(each) for each in injected if may_lose_answers(each.fault)]
+    spans = [_span_ms(each, began_ms) for each in injected if may_lose_answers(each.fault)]
 
     def is_lost(charge: BookedCharge) -> bool:
-        return any(begin_s * 1000 <= charge.booked_at_ms - began_ms <= end_s * 1000 for begin_s, end_s in spans)
+        return any(
+            begin_ms <= charge.booked_at_ms <= end_ms + late_ms
+            and charge.requested_at_us <= (end_ms + SKEW_MS_MAX) * 1000
+            for begin_ms, end_ms, late_ms in spans
+        )
 
     return tuple(replace(each, answered=each.answered and not is_lost(each)) for each in charges)
 
 
-def _span_s(injected: InjectedFault) -> tuple[float, float]:
-    """Tell from when to when a charge that is booked may miss its answer, both inclusive."""
+def _span_ms(injected: InjectedFault, began_ms: int) -> tuple[float, float, float]:
+    """Tell when a fault began and ended, and how long after that a charge may be booked whose answer it lost."""
     ended_s = injected.began_s if injected.ended_s is None else injected.ended_s
-    waits_s = ended_s - injected.began_s if injected.fault.fault == CUT else 0.0
-    return injected.began_s, ended_s + max(ANSWER_MS_MAX / 1000, waits_s)
+    cut_ms = (ended_s - injected.began_s) * 1000 if injected.fault.fault == CUT else 0.0
+    return began_ms + injected.began_s * 1000, began_ms + ended_s * 1000, max(ANSWER_MS_MAX, cut_ms)

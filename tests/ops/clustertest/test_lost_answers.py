@@ -5,7 +5,7 @@ import pytest
 from ops.chaostest.history import BookedCharge
 from ops.chaostest.nemesis import InjectedFault
 from ops.chaostest.schedule import ScheduledFault
-from ops.clustertest.lost_answers import ANSWER_MS_MAX, may_lose_answers, without_lost_answers
+from ops.clustertest.lost_answers import ANSWER_MS_MAX, SKEW_MS_MAX, may_lose_answers, without_lost_answers
 from tests.ops.clustertest.runs import payment_id
 
 BEGAN_MS = 1_000_000
@@ -15,8 +15,8 @@ def fault(name: str, target: str) -> ScheduledFault:
     return ScheduledFault(3.0, name, target, 4.0)
 
 
-def booked(at_ms: int, *, answered: bool = True) -> BookedCharge:
-    return BookedCharge("default", payment_id(), 1990, at_ms * 1000, booked_at_ms=at_ms, answered=answered)
+def booked(at_ms: int, *, requested_at_ms: int = 0, answered: bool = True) -> BookedCharge:
+    return BookedCharge("default", payment_id(), 1990, requested_at_ms * 1000, booked_at_ms=at_ms, answered=answered)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,13 @@ def test_what_was_sent_over_a_cut_link_may_arrive_as_long_after_its_healing_as_i
     injected = [InjectedFault(fault("cut", "h1<>outside"), 5.0, 15.0)]
     charges = without_lost_answers([booked(BEGAN_MS + each) for each in (25_000, 25_001)], injected, BEGAN_MS)
     assert [each.answered for each in charges] == [False, True]
+
+
+def test_what_was_asked_for_after_the_end_of_a_fault_counts_as_answered() -> None:
+    injected = [InjectedFault(fault("stall", "h3>outside"), 5.0, 15.0)]
+    late_ms = BEGAN_MS + 16_500
+    charges = [booked(late_ms, requested_at_ms=BEGAN_MS + 15_000 + SKEW_MS_MAX + each) for each in (0, 1)]
+    assert [each.answered for each in without_lost_answers(charges, injected, BEGAN_MS)] == [False, True]
 
 
 def test_what_the_processor_has_kept_back_stays_unanswered() -> None:
