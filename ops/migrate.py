@@ -16,12 +16,14 @@ from pathlib import Path
 
 import psycopg
 
-from actors.adapters.postgres.conninfo import for_writing
+from actors.adapters.postgres.conninfo import for_writing, named
 from ops import ExitStatus, OpsError
 from ops.arguments import add_json_option, make_parser, read_database_url
 from ops.foreground import interrupt_on_end_signals, print_line, run_command
 
 COMMAND = "python -m ops.migrate"
+SESSION = "ops.migrate"
+"""The name under which the server shows its session."""
 MIGRATIONS = Path(__file__).with_name("migrations")
 FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 LOCK_WAIT = "60s"
@@ -94,7 +96,7 @@ def _connect(database_url: str, wait_s: float) -> psycopg.Connection:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            return psycopg.connect(for_writing(database_url), connect_timeout=5, autocommit=True)
+            return psycopg.connect(named(for_writing(database_url), SESSION), connect_timeout=5, autocommit=True)
         except psycopg.OperationalError as error:
             if time.monotonic() >= deadline:
                 raise OpsError(

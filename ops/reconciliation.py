@@ -18,6 +18,7 @@ import msgspec
 import psycopg
 from psycopg.rows import class_row
 
+from actors.adapters.postgres.conninfo import named
 from actors.domain.instant import Rounding, iso_from_ms, ms_from_iso
 from actors.domain.money import BRL, DECIMALS
 from ops import ExitStatus, OpsError
@@ -214,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _compare(given: argparse.Namespace) -> ExitStatus:
     try:
         # It is one transaction: what was recorded is kept only if everything was read.
-        with psycopg.connect(given.database_url, connect_timeout=5) as connection:
+        with psycopg.connect(named(given.database_url, COMMAND), connect_timeout=5) as connection:
             findings, recorded = reconcile(connection, given)
     except psycopg.Error as error:
         raise OpsError(" ".join(str(error).split())) from error

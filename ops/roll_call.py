@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import psycopg
 from psycopg.rows import class_row
 
+from actors.adapters.postgres.conninfo import named
 from ops import ExitStatus, OpsError
 from ops.arguments import add_json_option, make_parser, read_database_url
 from ops.console import Console, RunVerdict
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _call(given: argparse.Namespace) -> ExitStatus:
     try:
-        with psycopg.connect(given.database_url, connect_timeout=5) as connection:
+        with psycopg.connect(named(given.database_url, COMMAND), connect_timeout=5) as connection:
             noted = given.gone is None or connection.execute(GIVE_UP, {"name": given.gone}).fetchone() is not None
             present = connection.cursor(row_factory=class_row(Present)).execute(LIST).fetchall()
     except psycopg.Error as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 
+from actors.adapters.postgres.conninfo import named
 from actors.domain.instant import iso_from_ms
 from ops import ExitStatus, OpsError
 from ops.archiving.partitions import LOWEST_MS, Partition, close_last, read_partitions
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> ExitStatus:
     console = Console(as_json=given.json)
     try:
-        with psycopg.connect(given.database_url, connect_timeout=5, autocommit=True) as connection:
+        with psycopg.connect(named(given.database_url, COMMAND), connect_timeout=5, autocommit=True) as connection:
             if given.restore is not None:
                 restored = restore(connection, given.restore)
                 words = f"Restored: {restored.table} is a partition again."

@@ -1,14 +1,18 @@
 """Every command has the same kind of --help, and the same exit status where it is used wrongly."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from ops import ExitStatus
 from ops.arguments import EXIT_STATUSES
 from ops.environment import ROOT
+from tests.actors.adapters.postgres.storage import wait_until_blocked
 
 COMMANDS = {
     "ops/up": ["-m", "ops.stack"],
@@ -57,6 +61,41 @@ def test_what_cannot_be_meant_is_wrong_usage(command: str) -> None:
     done = run(command, "--no-such-option")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"usage: {command} ")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "table", "name"),
+    [
+        ("ops/archive", ["--keep"], "gateway", "ops/archive"),
+        ("ops/reconcile", ["default={book}"], "settlement", "ops/reconcile"),
+        ("ops/replicas", [], "replica", "ops/replicas"),
+        ("python -m ops.migrate", [], "schema_migration", "ops.migrate"),
+    ],
+)
+def test_the_server_knows_a_command_by_its_name(  # two are of the machine
+    command: str, arguments: list[str], table: str, name: str, database_url: str, tmp_path: Path
+) -> None:
+    book = tmp_path / "book"
+    book.touch()
+    with psycopg.connect(database_url) as blocker, psycopg.connect(database_url, autocommit=True) as observer:
+        blocker.execute(sql.SQL("LOCK TABLE {}").format(sql.Identifier(table)))
+        running = subprocess.Popen(  # noqa: S603 - ours
+            [sys.executable, *COMMANDS[command], *(each.format(book=book) for each in arguments)],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": database_url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        with running:
+            wait_until_blocked(database_url, 1)
+            waiting = observer.execute(
+                "SELECT application_name FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ).fetchall()
+            blocker.rollback()
+            told, _ = running.communicate()
+    assert (waiting, running.returncode) == ([(name,)], 0), told
 
 
 def test_the_help_of_a_load_says_what_it_deletes() -> None:

@@ -8,7 +8,7 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.postgres.conninfo import check_database_url, locate
+from actors.adapters.postgres.conninfo import check_database_url, locate, named
 from actors.adapters.postgres.session import GeventConnection
 from actors.adapters.postgres.standby_watch import StandbyWatch
 from actors.domain.level import Level
@@ -149,13 +149,14 @@ class Pool:
 class Connections:
     """The connections of one replica, which its storage adapters share."""
 
-    def __init__(self, database_url: str, hosts: HostDirectory) -> None:
-        """Connect when a connection is first used, or at `open`.
+    def __init__(self, database_url: str, hosts: HostDirectory, name: str = "fiel") -> None:
+        """Connect when a connection is first used, or at `open`; the server shows them under `name`.
 
         Raises:
             SettingsError: the URL is malformed.
         """
         check_database_url(database_url)
+        database_url = named(database_url, name)
         self.writer = SingleConnection(database_url, hosts, WRITE_S_MAX, BATCH_PLAN)
         """Writes batches, for the persistence actor alone."""
         self.leaser = SingleConnection(database_url, hosts, READ_S_MAX)

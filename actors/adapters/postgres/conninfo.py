@@ -13,6 +13,8 @@ POSTGRES_PORT = "5432"
 PORT_MAX = 65535
 WRITABLE = "read-write"
 """What `target_session_attrs` says of a server that accepts writes; libpq's own default is any server."""
+NAME_LENGTH_MAX = 63
+"""Longest name of a session that the server keeps, in ASCII characters."""
 LOOK_UP_S_MAX = 1.0
 """Longest wait for the first look-up of hosts that have no address yet."""
 
@@ -51,6 +53,14 @@ def for_writing(database_url: str) -> str:
     if is_one or "target_session_attrs" in given:
         return database_url
     return make_conninfo(database_url, target_session_attrs=WRITABLE)
+
+
+def named(database_url: str, name: str) -> str:
+    """Let the server know its sessions by a name, which `pg_stat_activity` shows as `application_name`.
+
+    A name in the URL, or in `PGAPPNAME`, goes before it.
+    """
+    return make_conninfo(database_url, fallback_application_name=name[:NAME_LENGTH_MAX])
 
 
 def locate(database_url: str, hosts: HostDirectory, first: int = 0) -> str:

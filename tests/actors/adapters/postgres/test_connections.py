@@ -9,6 +9,7 @@ from uuid import UUID
 import gevent
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import (
@@ -61,6 +62,28 @@ def test_each_statement_sees_what_is_committed_whatever_the_database_has_for_a_d
         writer.execute("BEGIN")
         assert writer.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
         writer.execute("COMMIT")
+
+
+@pytest.mark.parametrize("way", ["direct", pytest.param("pooled", marks=needs_pgbouncer)])
+@pytest.mark.parametrize(
+    ("own", "name", "shown"),
+    [
+        (None, "fiel a", "fiel a"),
+        (None, "fiel " + 64 * "a", "fiel " + 58 * "a"),
+        ("theirs", "fiel a", "theirs"),
+    ],
+)
+def test_the_server_knows_each_connection_by_the_name_of_its_replica(  # two are of the machine
+    database_url: str, way: str, own: str | None, name: str, shown: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("pgbouncer").url_of(database_url) if way == "pooled" else database_url
+    url = make_conninfo(url, **({} if own is None else {"application_name": own}))
+    with closing(Connections(url, HostDirectory(), name)) as connections:
+        connections.open()
+        for each in (connections.writer, connections.leaser, connections.pool):
+            with each.use() as connection:
+                told = connection.execute("SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+                assert told.fetchone() == (shown,)
 
 
 @on_postgres
