@@ -13,8 +13,8 @@ POSTGRES_PORT = "5432"
 PORT_MAX = 65535
 WRITABLE = "read-write"
 """What `target_session_attrs` says of a server that accepts writes; libpq's own default is any server."""
-NAME_LENGTH_MAX = 63
-"""Longest name of a session that the server keeps, in ASCII characters."""
+NAME_BYTES_MAX = 63
+"""Longest name of a session that the server keeps."""
 LOOK_UP_S_MAX = 1.0
 """Longest wait for the first look-up of hosts that have no address yet."""
 
@@ -60,7 +60,8 @@ def named(database_url: str, name: str) -> str:
 
     A name in the URL, or in `PGAPPNAME`, goes before it.
     """
-    return make_conninfo(database_url, fallback_application_name=name[:NAME_LENGTH_MAX])
+    short = name.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
+    return make_conninfo(database_url, fallback_application_name=short)
 
 
 def locate(database_url: str, hosts: HostDirectory, first: int = 0) -> str:
