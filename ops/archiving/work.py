@@ -99,15 +99,18 @@ def restore(connection: psycopg.Connection, given: Path) -> Partition:
     """Make an archive a partition again: a file, or the table of one that was kept. The latest one is the first.
 
     Raises:
-        OpsError: it is none of this database, not the latest one, or damaged.
+        OpsError: there is no such file, it is none of this database, not the latest one, or damaged.
     """
     archives = read_archives(connection)
     latest = next(reversed(archives), None)
+    missing = "" if given.exists() else f"there is no file {given}; "
     if latest is None:
-        raise OpsError("nothing is archived here; a purge forgets what was")
+        raise OpsError(f"{missing}nothing is archived here; a purge forgets what was")
     if latest.dropped_at_ms is None:
         if given.name != latest.table_name:
-            raise OpsError(f"the latest archive comes first, which is the table {latest.table_name}")
+            raise OpsError(f"{missing}the latest archive comes first, which is the table {latest.table_name}")
+    elif missing:
+        raise OpsError(f"{missing}the latest archive comes first, which is the file {latest.file_name}")
     else:
         manifest = read_manifest(given)
         if (manifest.from_ms, manifest.to_ms, manifest.sha256) != (latest.from_ms, latest.to_ms, latest.checksum):

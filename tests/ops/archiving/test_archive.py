@@ -196,6 +196,22 @@ def test_a_table_that_was_kept_is_put_back(server: psycopg.Connection, mine: Rep
     assert record_of(mine, 1).settlement == settlement(1)
 
 
+def test_a_file_that_is_missing_is_told(server: psycopg.Connection, mine: ReplicaStorage, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.csv.gz"
+
+    def told() -> str:
+        with pytest.raises(OpsError, match=r"^there is no file") as caught:
+            restore(server, missing)
+        return str(caught.value).removeprefix(f"there is no file {missing}; ")
+
+    assert told() == "nothing is archived here; a purge forgets what was"
+    charge(mine, 1)
+    detach_old(server, next_span(server), NOW_MS)
+    assert told() == "the latest archive comes first, which is the table settlement_1"
+    (file,) = archive(server, tmp_path, NOW_MS)
+    assert told() == f"the latest archive comes first, which is the file {file.name}"
+
+
 def test_a_damaged_file_is_not_put_back(server: psycopg.Connection, mine: ReplicaStorage, tmp_path: Path) -> None:
     charge(mine, 1)
     (file,) = archive(server, tmp_path, next_span(server))
