@@ -1,4 +1,4 @@
-"""`python -m ops.roll_call`, which is `ops/replicas`."""
+"""`python -m ops.replicas`, which is `ops/replicas`."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from actors.adapters.postgres.conninfo import named
+from actors.domain.lease_watch import LEASE_S
 from ops import ExitStatus, OpsError
 from ops.arguments import add_json_option, make_parser, read_database_url
 from ops.console import Console, RunVerdict
@@ -28,6 +29,7 @@ FROM replica, LATERAL (SELECT count(*) AS claims FROM claim WHERE owner = replic
 """
 # One that lives does not leave so: the others have to see it standing still before.
 GIVE_UP = "UPDATE replica SET emptied_beats = beats WHERE name = %(name)s AND left_epoch >= epoch RETURNING name"
+UNSEEN = f"lives, or no other replica has seen it standing still for {LEASE_S:.0f} s yet: try again in {LEASE_S:.0f} s"
 MEANINGS = {
     "lives": "it has a lease",
     "left with nothing": "nobody waits for it",
@@ -36,7 +38,7 @@ MEANINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class RegisteredReplica:
     """One replica, as Postgres has it."""
 
     name: str
@@ -44,7 +46,7 @@ class Present:
     state: str
 
 
-def parse_roll_call(arguments: Sequence[str]) -> argparse.Namespace:
+def parse_replicas(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(
         COMMAND,
@@ -69,28 +71,28 @@ def parse_roll_call(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """List the replicas, or note that one is gone."""
-    given = parse_roll_call(sys.argv[1:] if arguments is None else arguments)
-    return run_command(COMMAND, lambda: _call(given))
+    given = parse_replicas(sys.argv[1:] if arguments is None else arguments)
+    return run_command(COMMAND, lambda: _run(given))
 
 
-def _call(given: argparse.Namespace) -> ExitStatus:
+def _run(given: argparse.Namespace) -> ExitStatus:
     try:
         with psycopg.connect(named(given.database_url, COMMAND), connect_timeout=5) as connection:
             noted = given.gone is None or connection.execute(GIVE_UP, {"name": given.gone}).fetchone() is not None
-            present = connection.cursor(row_factory=class_row(Present)).execute(LIST).fetchall()
+            replicas = connection.cursor(row_factory=class_row(RegisteredReplica)).execute(LIST).fetchall()
     except psycopg.Error as error:
         raise OpsError(" ".join(str(error).split())) from error
-    gone = [each.name for each in present if each.state == "gone"]
+    gone = [each.name for each in replicas if each.state == "gone"]
     if given.gone is None:
         words = f"{len(gone)} replicas may hold payments that nobody can be asked for." if gone else "None is missing."
     elif noted:
         words = f"Noted: nobody waits for {given.gone}."
     else:
-        is_known = any(each.name == given.gone for each in present)
-        reason = "lives, or was not seen standing still yet" if is_known else "is not known"
+        is_known = any(each.name == given.gone for each in replicas)
+        reason = UNSEEN if is_known else "is not known"
         words = f"Refused: {given.gone} {reason}."
-    rows = [(each.name, f"{each.state}, {each.claims} claims: {MEANINGS[each.state]}") for each in present]
-    document = {"replicas": [asdict(each) for each in present], "gone": gone}
+    rows = [(each.name, f"{each.state}, {each.claims} claims: {MEANINGS[each.state]}") for each in replicas]
+    document = {"replicas": [asdict(each) for each in replicas], "gone": gone}
     return Console(as_json=given.json).conclude(RunVerdict(words, kept=noted), rows, document)
 
 

@@ -23,7 +23,7 @@ COMMANDS = {
     "ops/resolve": ["-m", "ops.resolution"],
     "ops/archive": ["-m", "ops.archiving"],
     "ops/reconcile": ["-m", "ops.reconciliation"],
-    "ops/replicas": ["-m", "ops.roll_call"],
+    "ops/replicas": ["-m", "ops.replicas"],
     "ops/judge": ["ops/judge"],
     "ops/test": ["ops/test"],
     "python -m ops.migrate": ["-m", "ops.migrate"],
