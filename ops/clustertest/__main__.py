@@ -85,7 +85,7 @@ def _tell_ready(console: Console, cluster: HostCluster) -> None:
         print_line(f"{plan.outside.name:<9}{plan.outside.address:<14}{'':<9}{urls}")
     console.tell(
         "ready",
-        f"ready http://{cluster.hosts[0].address}:{GATEWAY_PORT}",
+        f"ready http://{cluster.hosts[0].address}:{GATEWAY_PORT}\nDATABASE_URL='{cluster.database_url}'",
         pid=os.getpid(),
         replicas=cluster.replica_urls,
         hosts={host.name: host.address for host in cluster.hosts},

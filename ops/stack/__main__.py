@@ -53,7 +53,11 @@ def _tell_ready(console: Console, stack: Stack, page: str) -> None:
     options = stack.options
     processors = {each.name: each.url for each in stack.processors}
     urls = {"url": page.rstrip("/"), "page": page, "replicas": stack.replica_urls, "processors": processors}
-    console.tell("ready", f"ready http://localhost:{options.port}", pid=os.getpid(), **urls)
+    embedded = stack.postgres and stack.postgres.url
+    lines = [f"ready http://localhost:{options.port}"]
+    if embedded is not None:
+        lines.append(f"DATABASE_URL='{embedded}'")
+    console.tell("ready", "\n".join(lines), pid=os.getpid(), **urls, database_url=embedded)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,8 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
         },
         notes="DATABASE_URL, REDIS_URL and PROCESSORS (name=url,fee ...) replace the embedded services. CONTROLS=0 "
         "leaves out what lets the live page offer a load, disturb processors and kill replicas. The lines of --json "
-        "are the events ready, stopping and ended.",
+        "are the events ready, stopping and ended. The DATABASE_URL that is told after `ready` lets ops/replicas, "
+        "ops/archive and psql reach the embedded PostgreSQL; one that was given is not repeated.",
     )
     its_own = "shared by the replicas, of which each has PORT + its number for itself: 10000, 10001, ...; default: 9999"
     parser.add_argument("--port", type=port_number, default=9999, help=its_own)

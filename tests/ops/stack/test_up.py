@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ops.benchmarks.usage import environment
@@ -76,6 +77,7 @@ def test_a_stop_signal_ends_everything_also_under_load_and_after_a_kill(tmp_path
     with up(options, subprocess.PIPE, CONTROLS_PORT=str(hands_port)) as running:
         assert running.stdout is not None
         assert any("ready http" in line for line in running.stdout)
+        assert running.stdout.readline().startswith("DATABASE_URL='postgresql://")
         pids = stack_pids(options.port)
         assert {"hands", "replica 1", "replica 2"} <= pids.keys()
         assert ask_hands(hands_port, "PUT", "/load", b'{"rate": 200}') == 200
@@ -95,12 +97,16 @@ def test_scripts_are_told_of_what_happens_by_lines_of_json_alone(tmp_path: Path)
     with up(options, subprocess.PIPE, "--json", errors=subprocess.DEVNULL) as running:
         assert running.stdout is not None
         ready = json.loads(running.stdout.readline())
+        with psycopg.connect(ready["database_url"]) as connection:
+            sessions = connection.execute("SELECT application_name FROM pg_stat_activity").fetchall()
         running.terminate()
         assert running.wait(DEADLINE_S) == 0
         others = [json.loads(line) for line in running.stdout]
     assert (ready["event"], ready["pid"], ready["url"]) == ("ready", running.pid, f"http://localhost:{options.port}")
     assert ready["replicas"] == [f"http://127.0.0.1:{port}" for port in options.replica_ports[:2]]
     assert list(ready["processors"]) == ["default", "fallback"]
+    assert str(tmp_path) not in ready["database_url"]
+    assert {("fiel 1",), ("fiel 2",)} <= set(sessions)
     assert others == [{"event": "stopping"}, {"event": "ended", "status": 0, "error": None}]
 
 
@@ -134,6 +140,7 @@ def test_without_controls_there_are_no_hands_and_replicas_are_told_of_none(tmp_p
     with up(options, subprocess.PIPE, CONTROLS="0") as running:
         assert running.stdout is not None
         assert any("ready http" in line for line in running.stdout)
+        assert running.stdout.readline().startswith("DATABASE_URL='postgresql://")
         pids = stack_pids(options.port)
         assert "hands" not in pids
         assert not {"CONTROLS_URL", "ALLOW_FORCE"} & environment(pids["replica 1"]).keys()
