@@ -1,4 +1,5 @@
-# A replica of the gateway; ops.migrate and ops.simulator run from the same image.
+# A replica of the gateway; ops.migrate, ops.archiving, ops.roll_call, ops.reconciliation, ops.resolution and
+# ops.simulator run from the same image.
 FROM python:3.13-slim
 
 ENV PYTHONPATH=/app:/app/http PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

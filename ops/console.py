@@ -1,7 +1,7 @@
 """How every command speaks: progress to standard error, its result to standard output, a verdict in words at the end.
 
 On a terminal there is a line of progress that is drawn over itself, and a table; elsewhere there are plain lines. What
-draws is imported on terminals alone.
+draws is imported on terminals alone; the image does not have it.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
 from ops import ExitStatus
@@ -101,5 +102,5 @@ class Console:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal that moves its cursor as it is told."""
-    return stream.isatty() and os.getenv("TERM") not in {"dumb", "unknown"}
+    """Tell whether a stream is a terminal that moves its cursor as it is told, and what draws on it is installed."""
+    return stream.isatty() and os.getenv("TERM") not in {"dumb", "unknown"} and find_spec("rich") is not None

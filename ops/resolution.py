@@ -22,6 +22,14 @@ ANSWER_S_MAX = 30.0
 EXAMPLE_ID = "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3"
 
 
+def present_user() -> str:
+    """Name who runs this; by number where the system has no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"user {os.getuid()}"
+
+
 def parse_resolution(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(
@@ -42,7 +50,7 @@ def parse_resolution(arguments: Sequence[str]) -> argparse.Namespace:
     finding.add_argument("--charged-by", metavar="PROCESSOR", help="the processor that charged it; needs --at")
     finding.add_argument("--not-charged", action="store_true", help="no processor charged it")
     parser.add_argument("--at", metavar="INSTANT", help="its requestedAt, as in 2025-07-15T12:34:56.789Z")
-    parser.add_argument("--by", default=getpass.getuser(), help="who says so; default: the user")
+    parser.add_argument("--by", default=present_user(), help="who says so; default: the user")
     parser.add_argument(
         "--url", type=http_address, default="http://localhost:9999", help="a replica; default: %(default)s"
     )

@@ -195,7 +195,18 @@ def test_the_build_context_holds_only_code_that_exists() -> None:
     assert MIGRATIONS.relative_to(ROOT).as_posix() in let_in
 
 
-@pytest.mark.parametrize("module", ["ops.migrate", "ops.simulator.__main__", "gateway.main"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "gateway.main",
+        "ops.migrate",
+        "ops.simulator.__main__",
+        "ops.archiving.__main__",
+        "ops.roll_call",
+        "ops.reconciliation",
+        "ops.resolution",
+    ],
+)
 def test_what_containers_start_needs_no_file_beside_those_of_the_image(tmp_path: Path, module: str) -> None:
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         path = line.removeprefix("!")

@@ -69,6 +69,24 @@ class Assembly:
         processes = self._processes(place, links, clock)
         return Host(place, self.plan, processes, links=links, clock=clock, disks=disks, prepare=prepare)
 
+    def replica(self, place: Place, clock: HostClock, number: int) -> HostProcess:
+        """Make a replica of a host, by its number there."""
+        options = self.options
+        settings = replica_environment(self.plan, place, number, options.durability)
+        env = self._python_environment({**settings, **options.overrides(self.plan)}) | dict(clock.environment)
+        paths = (clock.environment.get("PYTHONPATH"), str(options.checkout), str(options.checkout / "http"))
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        return HostProcess(
+            place,
+            f"replica-{number}",
+            [sys.executable, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", options.application],
+            log_dir=self.plan.log_dir(place),
+            probe=answers_http(place.address, GATEWAY_PORT + number, "/readyz"),
+            env=env,
+            prefix=clock.prefix if "FAKETIME_TIMESTAMP_FILE" in env else (),
+            cwd=options.checkout,
+        )
+
     def simulators(self) -> dict[str, HostProcess]:
         """Make the simulated processors; they keep their books in files of this machine."""
         place = self.plan.outside
@@ -98,7 +116,6 @@ class Assembly:
         system = self.plan.disk_dir(place, "system")
         config = self._config_dir(place)
         redis = str(redis_binary())
-        gateway = [sys.executable, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", self.options.application]
         proxy = [sys.executable, "-m", "ops.clustertest.link_proxy", *link_proxy_arguments(str(links.state_file))]
         own = {
             "PATH": SYSTEM_PATH,
@@ -139,12 +156,7 @@ class Assembly:
             make("patroni", patroni, answers_http(address, PATRONI_PORT, "/health"), faked, self.found.postgres_uid),
             make("haproxy", [self.found.haproxy, "-db", "-f", str(config / "haproxy.cfg")], lambda: True, faked),
         ]
-        for number in range(1, self.options.replicas_per_host + 1):
-            settings = replica_environment(self.plan, place, number, self.options.durability)
-            env = self._python_environment(settings) | dict(clock.environment)
-            env["PYTHONPATH"] = os.pathsep.join(filter(None, (clock.environment.get("PYTHONPATH"), PYTHON_PATH)))
-            probe = answers_http(address, GATEWAY_PORT + number, "/readyz")
-            made.append(make(f"replica-{number}", gateway, probe, env))
+        made += [self.replica(place, clock, number) for number in range(1, self.options.replicas_per_host + 1)]
         return {process.role: process for process in made}
 
     def _python_environment(self, settings: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,8 @@ ROLES = ("primary", "standby-1", "standby-2")
 PEERS = "peers"
 OUTSIDE = "outside"
 EVERY_HOST = "every-host"
+EVERY_REPLICA = "every-replica"
+"""The target of a rolling restart, which concerns no host as a whole."""
 PATRONI = "patroni"
 """The target of orders to Patroni."""
 PROCESSES = ("postgres", "patroni", "etcd", "redis", "sentinel", "haproxy", "replica-1", "replica-2")
@@ -134,10 +136,14 @@ PROCESSORS = (
 )
 """What makes outcomes unknown, so that a failover finds payments in each of their states."""
 
+ROLLING = (FaultChoice(fault="restart", targets=(EVERY_REPLICA,)),)
+"""All replicas end in good order and are started again, one after another, as an upgrade does it."""
+
 SERIES = (
     ChaosSeries(((12, 20), (18, 30), (30, 40)), (*PARTITIONS, *FAILOVERS)),
     ChaosSeries(((4, 10), (8, 16)), (*MINOR, *LINKS), first_at_s=6.0),
     ChaosSeries(((10, 20), (15, 40)), PROCESSORS, first_at_s=10.0),
+    ChaosSeries(((60, 100),), ROLLING, first_at_s=15.0),
 )
 
 

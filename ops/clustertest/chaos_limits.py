@@ -8,7 +8,7 @@ overlap, and costs time at most. It is pure.
 from collections.abc import Collection, Sequence
 
 from ops.chaostest.schedule import ScheduledFault
-from ops.clustertest.chaos_choices import DISKS, EVERY_HOST, OUTSIDE, PATRONI
+from ops.clustertest.chaos_choices import DISKS, EVERY_HOST, EVERY_REPLICA, OUTSIDE, PATRONI
 from ops.clustertest.chaos_targets import hosts_of, is_link, link_ends
 
 ACTIVE_MAX = 5
@@ -19,6 +19,8 @@ _PARTS_OF_COPIES = frozenset({"postgres", "patroni", "etcd", "disk-postgres", "d
 _BEARS_ALL = frozenset({"clock", *DISKS})
 """The parts of a host whose faults go on while it is dead."""
 _IN_THE_PROCESSORS = frozenset({"default", "fallback"})
+_BESIDE_COPIES = _IN_THE_PROCESSORS | {EVERY_REPLICA}
+"""Targets that are no host, and hold no copy."""
 
 
 def endangers_copies(fault: ScheduledFault) -> bool:
@@ -28,7 +30,7 @@ def endangers_copies(fault: ScheduledFault) -> bool:
     if fault.target in {EVERY_HOST, PATRONI}:
         return True
     _, slash, part = fault.target.partition("/")
-    return part in _PARTS_OF_COPIES if slash else fault.target not in _IN_THE_PROCESSORS
+    return part in _PARTS_OF_COPIES if slash else fault.target not in _BESIDE_COPIES
 
 
 def why_left_out(

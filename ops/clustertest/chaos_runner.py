@@ -242,6 +242,6 @@ class ClusterChaosRunner:
 
 
 def is_own_end(line: str) -> bool:
-    """Tell whether a line reports that a replica has ended, other than by the SIGKILL of a fault."""
+    """Tell whether a line reports that a replica has ended, other than by a fault: by SIGKILL, or in good order."""
     name, ended, status = line.partition(" ended with exit status ")
-    return bool(ended) and "replica-" in name and not status.startswith("-9,")
+    return bool(ended) and "replica-" in name and not status.startswith(("-9,", "0,"))

@@ -22,7 +22,11 @@ from ops.stack.process import POLL_S, Restarter
 START_S_MAX = 180
 """How long everything together may take until it is ready."""
 WATCH_STEP_S = 0.2
-REPLICAS_STOP_S_MAX = 6.0
+REPLICAS_STOP_S_MAX = 7.0
+REPLICA_END_S_MAX = 15.0
+"""How long a replica may take to end in good order."""
+REPLICA_BACK_S_MAX = 20.0
+"""How long a restarted replica is waited for before the next one is told to end."""
 
 
 class ClusterInterrupted(Exception):  # noqa: N818 - the person's wish, not an error
@@ -125,7 +129,7 @@ class HostCluster:
     def watch_once(self) -> None:
         """Restart processes that have ended on hosts that are up, with backoff; call it some times a second."""
         running = {process for host in self.hosts if host.is_up for process in host.processes.values()}
-        for process, restarter in self._restarters.items():
+        for process, restarter in list(self._restarters.items()):
             if process in running or process in self.simulators.values():
                 restarter.check(time.monotonic(), self._report)
 
@@ -139,6 +143,39 @@ class HostCluster:
         return all(host.ready() for host in self.hosts) and self.patroni.is_healthy(
             synchronous=self.options.synchronous
         )
+
+    def restart_replicas(self) -> None:
+        """Let all replicas end in good order, one after another, each when the one before is ready again.
+
+        It is `watch_once` that starts them again. One that is not ready in time, or whose host is dead, is not waited
+        for.
+        """
+        for host in self.hosts:
+            for replica in host.replicas:
+                ended, deadline = replica.pid, time.monotonic() + REPLICA_BACK_S_MAX
+                if ended is None:
+                    continue
+                replica.terminate()
+                while host.is_up and (replica.pid in {None, ended} or not replica.ready()):
+                    if time.monotonic() > deadline or self._stopping.wait(POLL_S):
+                        break
+
+    def replace_replica(self, host: Host, number: int, options: ClusterOptions) -> None:
+        """Let a replica end in good order, and start one in its place as other options say; wait until it is ready.
+
+        Raises:
+            OpsError: it did not get ready, or the one before ended in disorder.
+        """
+        old = host.processes[f"replica-{number}"]
+        self._restarters.pop(old, None)
+        old.stop(REPLICA_END_S_MAX)
+        if old.exit_status != 0:
+            raise OpsError(f"{old.name} ended with exit status {old.exit_status}:{old.tail()}")
+        assembly = Assembly(self.plan, options, find(wrong_clocks=options.wrong_clocks))
+        new = host.processes[old.role] = assembly.replica(host.place, host.clock, number)
+        new.start()
+        self._restarters[new] = Restarter(new)
+        new.wait_ready()
 
     def ask_to_stop(self) -> None:
         """Let `start` or `watch` return; a signal handler may call it."""

@@ -11,7 +11,7 @@ from ops import OpsError
 from ops.chaostest.client import administer
 from ops.chaostest.faults import merge
 from ops.chaostest.schedule import ScheduledFault
-from ops.clustertest.chaos_choices import EVERY_HOST, PATRONI
+from ops.clustertest.chaos_choices import EVERY_HOST, EVERY_REPLICA, PATRONI
 from ops.clustertest.chaos_limits import WIPE
 from ops.clustertest.chaos_targets import hosts_of, is_link, link_ends
 from ops.clustertest.cluster import HostCluster
@@ -48,6 +48,8 @@ class ClusterFaults:
             self._tell_processor(fault.target)
         elif fault.target == PATRONI:
             self._order(fault.fault)
+        elif fault.target == EVERY_REPLICA:
+            self._cluster.restart_replicas()
         elif is_link(fault):
             self._break_links(fault)
         else:

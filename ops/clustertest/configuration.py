@@ -34,6 +34,8 @@ QUORUM = 2
 """Sentinels that have to agree that the Redis master is gone."""
 REDIS_DOWN_MS = 2000
 """How long the Redis master has to be silent."""
+LAME_DUCK_MS = "1000"
+"""How long replicas that end still serve; clients hear of it by their answers here, and from no load balancer."""
 REDIS_MEMORY = "50mb"
 
 Document = dict[str, Any]
@@ -207,6 +209,7 @@ def replica_environment(plan: ClusterPlan, host: Place, number: int, durability:
         "PROCESSORS": plan.processors,
         "JOURNAL_DIR": str(plan.disk_dir(host, "journal") / "journal"),
         "DURABILITY": durability,
+        "LAME_DUCK_MS": LAME_DUCK_MS,
     }
 
 

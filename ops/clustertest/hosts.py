@@ -21,7 +21,7 @@ class Host:
         self,
         place: Place,
         plan: ClusterPlan,
-        processes: Mapping[str, HostProcess],
+        processes: dict[str, HostProcess],
         *,
         links: Links,
         clock: HostClock,

@@ -20,7 +20,7 @@ then does a request arrive whose sender has long given it up."""
 SKEW_MS_MAX = 1_000
 """By how much the clock that stamps a charge may be ahead. One that is asked for after the end of a fault misses no
 answer."""
-OF_PROCESSES = {"kill", "pause", "wipe"}
+OF_PROCESSES = {"kill", "pause", "wipe", "restart"}
 
 
 def may_lose_answers(fault: ScheduledFault) -> bool:

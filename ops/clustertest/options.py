@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,10 @@ class ClusterOptions:
     """Whether `ops/cluster up` tells what happens as lines of JSON."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     """The environment variables of replicas and simulated processors, but for what the cluster sets."""
+    checkout: Path = ROOT
+    """Where the gateway's code is; another release has another checkout."""
+    overrides: Callable[[ClusterPlan], Mapping[str, str]] = lambda _: {}
+    """Makes the settings of replicas that go before the cluster's own, such as those that another release needs."""
     application: str = "gateway.main:application()"
     """What gunicorn serves in each replica; tests name an application with planted faults here."""
 

@@ -43,13 +43,18 @@ def take_release_before(folder: Path) -> str | None:
     """Unpack the last commit before the newest migration; tell which it is, None where git does not have it."""
     newest = f"ops/migrations/{read_migrations()[-1].version:04}_*.sql"
     added = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", newest)
-    commit = _git("rev-parse", "--verify", "--quiet", f"{added.decode().strip()}^") if added else b""
-    archive = _git("archive", commit.decode().strip(), *FOLDERS) if commit else b""
+    return take_release(f"{added.decode().strip()}^", folder) if added else None
+
+
+def take_release(name: str, folder: Path) -> str | None:
+    """Unpack a commit; tell which it is, None where git does not have it."""
+    commit = _git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").decode().strip()
+    archive = _git("archive", commit, *FOLDERS) if commit else b""
     if not archive:
         return None
     folder.mkdir()
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)  # noqa: S603, S607  # what git gave
-    return commit.decode().strip()
+    return commit
 
 
 def _git(*arguments: str) -> bytes:

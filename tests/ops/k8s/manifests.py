@@ -47,5 +47,7 @@ def pod_settings() -> dict[str, str]:
 def pods() -> Iterator[tuple[str, Manifest]]:
     """Give every template of pods with its kind."""
     for each in objects():
-        if "template" in each.get("spec", {}):
-            yield each["kind"], each["spec"]["template"]
+        spec = each.get("spec", {})
+        made_by = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
+        if "template" in made_by:
+            yield each["kind"], made_by["template"]

@@ -14,6 +14,7 @@ import yaml
 
 from actors.domain.processors import parse_processors
 from actors.settings import DEFAULT_BIND, Settings
+from ops.archiving.__main__ import parse_archiving
 from tests.gateway.exposition import everything_told, sample_names
 from tests.ops.k8s.manifests import K8S, ROOT, Manifest, find, objects, pod, pod_settings, pods
 from tests.test_documents import GIVEN, documented_settings
@@ -25,6 +26,8 @@ SERVER_PORTS = {"DATABASE_URL": {5432, 6432}, "REDIS_URL": {6379, 26379}}
 NO_SETTINGS = {"MALLOC_ARENA_MAX"}
 """What the C library reads."""
 ADAPTER: dict[str, Any] = yaml.safe_load((K8S / "components" / "autoscaling" / "adapter-rule.yaml").read_text())
+KINDS = ("StatefulSet", "Job", "CronJob")
+"""What makes pods: of replicas, of the migration, of the archive."""
 KB, MB = 1000, 1000**2
 CONNECTION_BYTES, CHARGE_BYTES = 11 * KB, 40 * KB
 PROMTOOL = shutil.which("promtool")
@@ -70,13 +73,14 @@ def overlaid_settings() -> dict[str, str]:
     return dict(each.split("=", 1) for each in generator["literals"])
 
 
-def test_what_selects_replicas_selects_these_pods_and_not_the_migration() -> None:
+def test_what_selects_replicas_selects_these_pods_and_no_others() -> None:
     chosen = [selector for manifest in objects() for selector in selectors(manifest)]
     of_replicas = [selector for selector in chosen if selector.items() <= labels("StatefulSet").items()]
-    of_migration = [selector for selector in chosen if selector.items() <= labels("Job").items()]
     assert len(of_replicas) == 8
-    assert of_migration == [find("NetworkPolicy", "fiel-migration")["spec"]["podSelector"]["matchLabels"]]
-    assert len(chosen) == len(of_replicas) + len(of_migration)
+    for kind, policy in (("Job", "fiel-migration"), ("CronJob", "fiel-archive")):
+        of_others = [selector for selector in chosen if selector.items() <= labels(kind).items()]
+        assert of_others == [find("NetworkPolicy", policy)["spec"]["podSelector"]["matchLabels"]]
+    assert len(chosen) == len(of_replicas) + 2
 
 
 def test_probes_ask_for_routes_that_exist() -> None:
@@ -105,7 +109,7 @@ def test_everybody_comes_to_the_port_that_a_replica_listens_on() -> None:
 
 def test_what_is_set_are_settings_with_values_that_a_replica_takes() -> None:
     given = {**pod_settings(), **overlaid_settings()}
-    own = {each["name"] for kind in ("StatefulSet", "Job") for each in container(kind)["env"]}
+    own = {each["name"] for kind in KINDS for each in container(kind)["env"]}
     assert {*given, *own, *SECRETS} - NO_SETTINGS - documented_settings().keys() == set()
     for settings in (pod_settings(), given):
         Settings.from_environment({**GIVEN, **settings, "REPLICA": "fiel-0"})
@@ -115,15 +119,16 @@ def test_settings_and_manifests_hold_no_secret_and_name_where_they_come_from() -
     assert [each for each in objects() if each["kind"] == "Secret"] == []
     assert set(SECRETS) & {*pod_settings(), *overlaid_settings()} == set()
     assert container()["envFrom"][1] == {"secretRef": {"name": "fiel-secrets"}}
-    (url,) = container("Job")["env"]
-    assert url == {
-        "name": "DATABASE_URL",
-        "valueFrom": {"secretKeyRef": {"name": "fiel-secrets", "key": "DATABASE_URL"}},
-    }
+    for kind in ("Job", "CronJob"):
+        (url,) = container(kind)["env"]
+        assert url == {
+            "name": "DATABASE_URL",
+            "valueFrom": {"secretKeyRef": {"name": "fiel-secrets", "key": "DATABASE_URL"}},
+        }
 
 
 def test_the_services_of_the_cluster_do_not_become_settings() -> None:
-    assert [template["spec"]["enableServiceLinks"] for _, template in pods()] == [False, False]
+    assert [template["spec"]["enableServiceLinks"] for _, template in pods()] == [False] * len(KINDS)
 
 
 def test_a_journal_is_on_a_claim_that_stays_and_belongs_to_who_writes_it() -> None:
@@ -137,6 +142,20 @@ def test_a_journal_is_on_a_claim_that_stays_and_belongs_to_who_writes_it() -> No
     assert 10 * open_max * 39 < quantity(claim["spec"]["resources"]["requests"]["storage"])
 
 
+def test_the_archive_runs_a_command_that_the_product_has_and_writes_to_a_claim_that_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python, option, module, *arguments = container("CronJob")["command"]
+    assert (python, option, module) == ("python", "-m", "ops.archiving")
+    (mount,) = container("CronJob")["volumeMounts"]
+    (volume,) = find("CronJob", "fiel-archive")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"]
+    assert volume["name"] == mount["name"]
+    assert find("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
+    monkeypatch.setenv("DATABASE_URL", GIVEN["DATABASE_URL"])
+    given = parse_archiving([str(tmp_path) if each == mount["mountPath"] else each for each in arguments])
+    assert given.folder == tmp_path
+
+
 def test_each_replica_has_a_name_that_stays() -> None:
     (name,) = container()["env"]
     assert name == {"name": "REPLICA", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
@@ -144,7 +163,7 @@ def test_each_replica_has_a_name_that_stays() -> None:
     assert find("Service", "fiel-replicas")["spec"]["clusterIP"] == "None"
 
 
-@pytest.mark.parametrize("kind", ["StatefulSet", "Job"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_pod_may_do_more_than_it_needs(kind: str) -> None:
     (template,) = (template["spec"] for made_by, template in pods() if made_by == kind)
     assert template["automountServiceAccountToken"] is False
@@ -166,7 +185,7 @@ def test_the_policy_lets_replicas_reach_what_the_settings_name() -> None:
         for processor in parse_processors(settings["PROCESSORS"]):
             assert urlsplit(processor.url).port in allowed
     assert {53, *SERVER_PORTS["DATABASE_URL"], *SERVER_PORTS["REDIS_URL"]} <= allowed
-    assert egress_ports("fiel-migration") == {53, 5432}
+    assert egress_ports("fiel-migration") == egress_ports("fiel-archive") == {53, 5432}
 
 
 def test_a_replica_has_the_memory_that_it_was_measured_with_and_that_its_bounds_allow() -> None:
