@@ -83,8 +83,8 @@ class Assembly:
             log_dir=self.plan.log_dir(place),
             probe=answers_http(place.address, GATEWAY_PORT + number, "/readyz"),
             env=env,
-            prefix=clock.prefix if "FAKETIME_TIMESTAMP_FILE" in env else (),
-            cwd=options.checkout,
+            # Python looks for modules where it is started, before all else.
+            prefix=("env", f"--chdir={options.checkout}", *clock.prefix),
         )
 
     def simulators(self) -> dict[str, HostProcess]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from ops.clustertest.namespaces import inside
 from ops.clustertest.plan import Place
 from ops.clustertest.probes import Probe
-from ops.environment import ROOT
 from ops.stack.process import POLL_S, ManagedProcess, launcher
 
 STOP_S_MAX = 2.0
@@ -30,7 +29,6 @@ class HostProcess(ManagedProcess):
         env: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
         uid: int = -1,
-        cwd: Path = ROOT,
     ) -> None:
         """`probe` tells whether it does its work. Where `uid` is not -1, it runs as that account.
 
@@ -38,7 +36,7 @@ class HostProcess(ManagedProcess):
         """
         # The account is changed inside: only root may enter a namespace.
         whole = [*inside(place), *prefix, *(launcher(signal.SIGTERM, uid) if uid != -1 else ()), *command]
-        super().__init__(f"{place.name} {role}", whole, log=log_dir / f"{role}.log", env=env, cwd=cwd)
+        super().__init__(f"{place.name} {role}", whole, log=log_dir / f"{role}.log", env=env)
         self.role = role
         self._probe = probe
 

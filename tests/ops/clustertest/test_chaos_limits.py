@@ -52,7 +52,13 @@ def test_no_wipe_and_nothing_that_keeps_another_copy_away_overlap(other: Schedul
 
 @pytest.mark.parametrize(
     "other",
-    [fault("cut", "h2<>outside"), fault("kill", "h2/replica-1"), fault("skew", "h2/clock"), fault("drops", "default")],
+    [
+        fault("cut", "h2<>outside"),
+        fault("kill", "h2/replica-1"),
+        fault("skew", "h2/clock"),
+        fault("drops", "default"),
+        fault("restart", "every-replica"),
+    ],
 )
 def test_what_touches_no_copy_may_overlap_a_wipe(other: ScheduledFault) -> None:
     assert reason(fault("wipe", "h1"), other) is None
@@ -70,6 +76,8 @@ def test_faults_of_which_one_would_end_the_other_do_not_overlap() -> None:
     assert reason(fault("kill", "h1"), fault("cut", "h1<>h2")) is None
     assert reason(fault("pause", "h1/postgres"), fault("pause", "h1/etcd")) is None
     assert reason(fault("drops", "default"), fault("drops", "default")) is None
+    assert reason(fault("restart", "every-replica"), fault("restart", "every-replica")) == same
+    assert reason(fault("kill", "h1"), fault("restart", "every-replica")) is None
 
 
 def test_all_copies_may_be_taken_away_where_that_is_what_is_to_be_found() -> None:

@@ -78,5 +78,6 @@ def test_a_replica_that_ends_by_itself_is_told_from_one_that_was_killed() -> Non
     assert is_own_end("h1 replica-2 ended with exit status 1, again in 0.5 s")
     assert is_own_end("h1 replica-2 ended with exit status -11, again in 0.5 s")
     assert not is_own_end("h1 replica-2 ended with exit status -9, again in 0.5 s")
+    assert not is_own_end("h1 replica-2 ended with exit status 0, again in 0.5 s")
     assert not is_own_end("h1 etcd ended with exit status 1, again in 0.5 s")
     assert not is_own_end("h1 replica-2 ready again   1.00 s")

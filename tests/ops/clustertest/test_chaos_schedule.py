@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.chaostest.schedule import ScheduledFault
-from ops.clustertest.chaos_choices import PATRONI, ROLES
+from ops.clustertest.chaos_choices import EVERY_REPLICA, PATRONI, ROLES
 from ops.clustertest.chaos_schedule import draw_cluster_faults
 from ops.clustertest.chaos_targets import hosts_of, is_link, link_ends, resolve_roles
 
@@ -35,7 +35,7 @@ def test_faults_begin_in_order_and_every_target_is_a_known_place(seed: int, prim
         assert not any(role in fault.target for role in ROLES)
         ends = link_ends(fault, HOSTS) if is_link(fault) else []
         assert all(host in HOSTS and other in {*HOSTS, "outside"} and host != other for host, other, _ in ends)
-        assert ends or hosts_of(fault, HOSTS) or fault.target in {PATRONI, "default", "fallback"}
+        assert ends or hosts_of(fault, HOSTS) or fault.target in {PATRONI, EVERY_REPLICA, "default", "fallback"}
 
 
 def test_every_kind_of_fault_comes_within_the_first_hundreds() -> None:
@@ -52,6 +52,7 @@ def test_every_kind_of_fault_comes_within_the_first_hundreds() -> None:
         "promote",
         "skew",
         "fill",
+        "restart",
     }
 
 

@@ -149,6 +149,7 @@ def test_a_wipe_is_left_out_where_copies_are_missing_or_the_journal_is_the_only_
         ("cut", "h1<>outside", "cut_link_to_processors"),
         ("fill", "h1/disk-journal", "fill_disk"),
         ("switchover", "patroni", "switchover_patroni"),
+        ("restart", "every-replica", "restart_every_replica"),
     ],
 )
 def test_faults_are_counted_by_what_they_hit(fault: str, target: str, kind: str) -> None:

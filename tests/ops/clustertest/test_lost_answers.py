@@ -31,6 +31,7 @@ def booked(at_ms: int, *, requested_at_ms: int = 0, answered: bool = True) -> Bo
         ("wipe", "h1"),
         ("kill", "every-host"),
         ("kill", "h2/replica-1"),
+        ("restart", "every-replica"),
     ],
 )
 def test_it_counts_where_an_answer_passes_or_is_waited_for(name: str, target: str) -> None:
