@@ -1,5 +1,6 @@
 """Progress goes to standard error, the result to standard output, and both are plain where there is no terminal."""
 
+import io
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 
 from ops import ExitStatus
-from ops.console import Console, RunVerdict
+from ops.console import Console, RunVerdict, is_terminal
 from ops.environment import ROOT
 
 KEPT = RunVerdict("Kept: all of it.", kept=True)
@@ -54,6 +55,17 @@ def test_an_event_is_a_line_of_words_or_of_json(capsys: pytest.CaptureFixture[st
     words, line = capsys.readouterr().out.splitlines()
     assert words == "ready http://localhost:1"
     assert json.loads(line) == {"event": "ready", "url": "http://localhost:1"}
+
+
+def test_a_terminal_is_written_to_plainly_where_what_draws_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class FakeTerminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    assert is_terminal(FakeTerminal())
+    monkeypatch.setattr("ops.console.find_spec", lambda _: None)
+    assert not is_terminal(FakeTerminal())
 
 
 def test_what_draws_is_imported_on_terminals_alone() -> None:

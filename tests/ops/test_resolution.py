@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ops.resolution import main
+from ops.resolution import main, present_user
 
 ID = "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3"
 AT = "2025-07-15T12:34:56.789Z"
@@ -76,6 +76,13 @@ def test_the_token_is_sent_where_there_is_one(
 def test_that_nobody_charged_it_is_told(replica: Replica) -> None:
     assert main([ID, "--not-charged", "--by", "ana", "--url", replica.url]) == 0
     assert replica.asked == [(f"/payments/{ID}/resolution", {"chargedBy": None, "by": "ana"})]
+
+
+def test_who_has_no_name_is_told_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000)
+    assert present_user() == "user 4000000"
 
 
 def test_why_it_is_refused_is_shown(replica: Replica, capsys: pytest.CaptureFixture[str]) -> None:
