@@ -1,4 +1,4 @@
-# A replica of the gateway; ops.migrate, ops.archiving, ops.roll_call, ops.reconciliation, ops.resolution and
+# A replica of the gateway; ops.migrate, ops.archiving, ops.replicas, ops.reconciliation, ops.resolution and
 # ops.simulator run from the same image.
 FROM python:3.13-slim
 

@@ -202,7 +202,7 @@ def test_the_build_context_holds_only_code_that_exists() -> None:
         "ops.migrate",
         "ops.simulator.__main__",
         "ops.archiving.__main__",
-        "ops.roll_call",
+        "ops.replicas",
         "ops.reconciliation",
         "ops.resolution",
     ],
