@@ -19,6 +19,7 @@ import psycopg
 from actors.adapters.postgres.conninfo import for_writing, named
 from ops import ExitStatus, OpsError
 from ops.arguments import add_json_option, make_parser, read_database_url
+from ops.database import CONNECT_S_MAX, one_line
 from ops.foreground import interrupt_on_end_signals, print_line, run_command
 
 COMMAND = "python -m ops.migrate"
@@ -89,21 +90,22 @@ def migrate(database_url: str, *, directory: Path = MIGRATIONS, wait_s: float = 
             missing = _missing(connection, migrations)
             return [name for name in (_apply(connection, migration) for migration in missing) if name is not None]
         except psycopg.Error as error:
-            raise OpsError(f"migration failed: {_one_line(error)}") from error
+            raise OpsError(f"migration failed: {one_line(error)}") from error
 
 
 def _connect(database_url: str, wait_s: float) -> psycopg.Connection:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            return psycopg.connect(named(for_writing(database_url), SESSION), connect_timeout=5, autocommit=True)
+            conninfo = named(for_writing(database_url), SESSION)
+            return psycopg.connect(conninfo, connect_timeout=CONNECT_S_MAX, autocommit=True)
         except psycopg.OperationalError as error:
             if time.monotonic() >= deadline:
                 raise OpsError(
-                    f"cannot reach PostgreSQL at DATABASE_URL: {_one_line(error)}: start it, or correct DATABASE_URL"
+                    f"cannot reach PostgreSQL at DATABASE_URL: {one_line(error)}: start it, or correct DATABASE_URL"
                 ) from error
         except psycopg.ProgrammingError as error:
-            raise OpsError(f"DATABASE_URL is not a PostgreSQL URL: {_one_line(error)}") from error
+            raise OpsError(f"DATABASE_URL is not a PostgreSQL URL: {one_line(error)}") from error
         time.sleep(RETRY_S)
 
 
@@ -144,12 +146,8 @@ def _apply(connection: psycopg.Connection, migration: Migration) -> str | None:
                 return None
             connection.execute(migration.sql)
     except psycopg.Error as error:
-        raise OpsError(f"migration {name} failed and was taken back: {_one_line(error)}") from error
+        raise OpsError(f"migration {name} failed and was taken back: {one_line(error)}") from error
     return name
-
-
-def _one_line(error: psycopg.Error) -> str:
-    return " ".join(str(error).split())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

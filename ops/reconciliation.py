@@ -18,12 +18,12 @@ import msgspec
 import psycopg
 from psycopg.rows import class_row
 
-from actors.adapters.postgres.conninfo import named
 from actors.domain.instant import Rounding, iso_from_ms, ms_from_iso
 from actors.domain.money import BRL, DECIMALS
 from ops import ExitStatus, OpsError
 from ops.arguments import add_json_option, make_parser, read_database_url
 from ops.console import Console, RunVerdict
+from ops.database import connected
 from ops.foreground import print_line, run_command
 
 COMMAND = "ops/reconcile"
@@ -213,12 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(given: argparse.Namespace) -> ExitStatus:
-    try:
-        # It is one transaction: what was recorded is kept only if everything was read.
-        with psycopg.connect(named(given.database_url, COMMAND), connect_timeout=5) as connection:
-            findings, recorded = reconcile(connection, given)
-    except psycopg.Error as error:
-        raise OpsError(" ".join(str(error).split())) from error
+    # It is one transaction: what was recorded is kept only if everything was read.
+    with connected(given.database_url, COMMAND) as connection:
+        findings, recorded = reconcile(connection, given)
     counts = Counter(each.finding for each in findings)
     agrees = not counts.keys() - {OPEN}
     if not given.json:

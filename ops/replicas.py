@@ -5,14 +5,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import psycopg
 from psycopg.rows import class_row
 
-from actors.adapters.postgres.conninfo import named
 from actors.domain.lease_watch import LEASE_S
-from ops import ExitStatus, OpsError
+from ops import ExitStatus
 from ops.arguments import add_json_option, make_parser, read_database_url
 from ops.console import Console, RunVerdict
+from ops.database import connected
 from ops.foreground import run_command
 
 COMMAND = "ops/replicas"
@@ -76,12 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> ExitStatus:
-    try:
-        with psycopg.connect(named(given.database_url, COMMAND), connect_timeout=5) as connection:
-            noted = given.gone is None or connection.execute(GIVE_UP, {"name": given.gone}).fetchone() is not None
-            replicas = connection.cursor(row_factory=class_row(RegisteredReplica)).execute(LIST).fetchall()
-    except psycopg.Error as error:
-        raise OpsError(" ".join(str(error).split())) from error
+    with connected(given.database_url, COMMAND) as connection:
+        noted = given.gone is None or connection.execute(GIVE_UP, {"name": given.gone}).fetchone() is not None
+        replicas = connection.cursor(row_factory=class_row(RegisteredReplica)).execute(LIST).fetchall()
     gone = [each.name for each in replicas if each.state == "gone"]
     if given.gone is None:
         words = f"{len(gone)} replicas may hold payments that nobody can be asked for." if gone else "None is missing."

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psycopg
 
-from actors.adapters.postgres.conninfo import named
 from actors.domain.instant import iso_from_ms
-from ops import ExitStatus, OpsError
+from ops import ExitStatus
 from ops.archiving.partitions import LOWEST_MS, Partition, close_last, read_partitions
 from ops.archiving.work import detach_old, move_to_files, restore
 from ops.arguments import add_json_option, make_parser, positive_number, read_database_url
 from ops.console import Console, RunVerdict
+from ops.database import connected
 from ops.foreground import interrupt_on_end_signals, run_command
 
 COMMAND = "ops/archive"
@@ -75,15 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> ExitStatus:
     console = Console(as_json=given.json)
-    try:
-        with psycopg.connect(named(given.database_url, COMMAND), connect_timeout=5, autocommit=True) as connection:
-            if given.restore is not None:
-                restored = restore(connection, given.restore)
-                words = f"Restored: {restored.table} is a partition again."
-                return console.conclude(RunVerdict(words, kept=True), (), {"restored": asdict(restored)})
-            return _archive(connection, given, console)
-    except psycopg.Error as error:
-        raise OpsError(" ".join(str(error).split())) from error
+    with connected(given.database_url, COMMAND, autocommit=True) as connection:
+        if given.restore is not None:
+            restored = restore(connection, given.restore)
+            words = f"Restored: {restored.table} is a partition again."
+            return console.conclude(RunVerdict(words, kept=True), (), {"restored": asdict(restored)})
+        return _archive(connection, given, console)
 
 
 def _archive(connection: psycopg.Connection, given: argparse.Namespace, console: Console) -> ExitStatus:

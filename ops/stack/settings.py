@@ -16,6 +16,7 @@ from actors.domain.processors import Processor, parse_processors
 from actors.errors import SettingsError
 from ops import OpsError
 from ops.arguments import PORT_MAX, add_json_option, make_parser, port_number, two_fees, two_ports
+from ops.database import CONNECT_S_MAX, one_line
 from ops.environment import ROOT
 from ops.stack.ping import redis_error
 from ops.stack.ports import reserve_ports
@@ -223,9 +224,8 @@ def _processors(options: StackOptions) -> tuple[Processor, ...]:
 
 def _check_database(url: str) -> None:
     try:
-        psycopg.connect(url, connect_timeout=5).close()
+        psycopg.connect(url, connect_timeout=CONNECT_S_MAX).close()
     except psycopg.Error as error:
-        fault = " ".join(str(error).split())
         raise OpsError(
-            f"cannot reach DATABASE_URL ({fault}): start that PostgreSQL, or unset it for an embedded one"
+            f"cannot reach DATABASE_URL ({one_line(error)}): start that PostgreSQL, or unset it for an embedded one"
         ) from error
