@@ -22,12 +22,6 @@ class HostDisk:
         self._size_mb = size_mb
 
     @property
-    def free_bytes(self) -> int:
-        """How many bytes can still be written."""
-        found = os.statvfs(self.path)
-        return found.f_bavail * found.f_frsize
-
-    @property
     def used_bytes(self) -> int:
         """How many bytes are taken."""
         found = os.statvfs(self.path)

@@ -42,10 +42,7 @@ class Host:
         """The wall clock that this host's processes see: `step` makes it wrong."""
         self.disks = disks
         """The disks by what is on them: `system` (etcd, Redis, Sentinel), `postgres` and `journal`. Each has `fill`,
-        `empty`, `wipe`, `free_bytes` and `used_bytes`."""
-        self._others = tuple(
-            other for other in (*plan.hosts, plan.outside, plan.client) if other.address != place.address
-        )
+        `empty`, `wipe` and `used_bytes`."""
         self._prepare = prepare
         self._is_up = False
 
@@ -128,11 +125,6 @@ class Host:
     def cut(self, other: Place, direction: Direction = Direction.BOTH) -> None:
         """Lose the packets between this host and another place; `heal` of the same host undoes it."""
         self.links.cut(other, direction)
-
-    def isolate(self, direction: Direction = Direction.BOTH) -> None:
-        """Lose the packets between this host and all other places: hosts, processors and clients."""
-        for other in self._others:
-            self.links.cut(other, direction)
 
     def slow(self, other: Place, delay_ms: int) -> None:
         """Delay all that goes over TCP connections that this host makes to another place, both ways."""
