@@ -23,6 +23,15 @@ Rows = Sequence[tuple[str, object]]
 NAME_COLUMNS = 20
 
 
+def rows_of(document: Mapping[str, object]) -> Rows:
+    """Lay out the figures of a document, without those that say nothing."""
+    return [
+        (name, json.dumps(value) if isinstance(value, dict | list) else value)
+        for name, value in document.items()
+        if value not in (None, {}, [])
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class RunVerdict:
     """What came of a command, in words."""

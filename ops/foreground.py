@@ -14,6 +14,10 @@ GONE = {errno.EPIPE, errno.EIO}
 """How writing fails where the reader, or the terminal, has gone away."""
 
 
+class RunInterrupted(Exception):  # noqa: N818 - the person's wish, not an error
+    """The work was abandoned because it was asked to stop."""
+
+
 def on_stop_signal(ask_to_stop: Callable[[], None]) -> None:
     """Call `ask_to_stop` at each Ctrl-C, SIGTERM or hang-up that this process receives from now on."""
     for number in STOP_SIGNALS:
@@ -33,7 +37,7 @@ def run_command(command: str, body: Callable[[], int]) -> int:
     except OpsError as error:
         print_error(f"{command}: {error}")
         return ExitStatus.NOT_RUN
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RunInterrupted):
         print_error(f"{command}: interrupted")
         return ExitStatus.INTERRUPTED
 

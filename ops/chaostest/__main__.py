@@ -1,17 +1,14 @@
 """`python -m ops.chaostest`, which is `ops/chaos`."""
 
-import json
 import sys
 from collections.abc import Sequence
 
 from ops import ExitStatus, OpsError
 from ops.chaostest.options import COMMAND, ChaosOptions, parse_chaos_options
-from ops.chaostest.report import ChaosResult
 from ops.chaostest.runner import ChaosRunner
-from ops.console import Console, Rows
+from ops.console import Console, rows_of
 from ops.foreground import on_stop_signal, run_command
 from ops.report_file import check_report
-from ops.stack.stack import StackInterrupted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,8 +24,6 @@ def _run(options: ChaosOptions) -> ExitStatus:
     on_stop_signal(runner.ask_to_stop)
     try:
         result = runner.run()
-    except StackInterrupted as interruption:
-        raise KeyboardInterrupt from interruption
     except OpsError as error:
         raise OpsError(f"{error}; what is known: {options.out}") from error
     finally:
@@ -39,15 +34,7 @@ def _run(options: ChaosOptions) -> ExitStatus:
         console.say(f"page of the run: {options.report}")
     if not result.ok:
         console.say(f"what is known: {options.out}")
-    return console.conclude(result.verdict, _rows(result), result.to_dict(), json_in_pipes=True)
-
-
-def _rows(result: ChaosResult) -> Rows:
-    return [
-        (name, json.dumps(value) if isinstance(value, dict | list) else value)
-        for name, value in result.to_dict().items()
-        if value not in (None, {}, [])
-    ]
+    return console.conclude(result.verdict, rows_of(result.to_dict()), result.to_dict(), json_in_pipes=True)
 
 
 if __name__ == "__main__":

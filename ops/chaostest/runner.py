@@ -36,8 +36,9 @@ from ops.chaostest.suspects import ask_ways, suspects_of
 from ops.chaostest.threads import Worker
 from ops.chaostest.workload import OfferedPayment
 from ops.console import Console
+from ops.foreground import RunInterrupted
 from ops.report_file import write_report
-from ops.stack.stack import Stack, StackInterrupted
+from ops.stack.stack import Stack
 
 REST_S_MAX = 25.0
 """How long settling everything that was accepted may take after the last fault.
@@ -63,7 +64,7 @@ class ChaosRunner:
         self._stack: Stack | None = None
 
     def ask_to_stop(self) -> None:
-        """Let `run` give up and raise StackInterrupted; may be called by a signal handler."""
+        """Let `run` give up and raise RunInterrupted; may be called by a signal handler."""
         self._stopped.set()
         if self._stack is not None:
             self._stack.ask_to_stop()
@@ -73,7 +74,7 @@ class ChaosRunner:
 
         Raises:
             OpsError: a service did not start, or did not come back; its logs are kept.
-            StackInterrupted: `ask_to_stop` was called.
+            RunInterrupted: `ask_to_stop` was called.
         """
         out = self._options.out
         with tempfile.TemporaryDirectory(prefix="fiel-chaos-") as folder:
@@ -168,7 +169,7 @@ class ChaosRunner:
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
-            raise StackInterrupted
+            raise RunInterrupted
 
     def _wait_for_rest(
         self, stack: Stack, clients: LoadGenerator, left_behind: Sequence[OfferedPayment]

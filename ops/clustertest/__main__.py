@@ -8,13 +8,13 @@ from ops import ExitStatus, OpsError
 from ops.arguments import make_parser
 from ops.clustertest import chaos
 from ops.clustertest.chaos_options import COMMAND as CHAOS
-from ops.clustertest.cluster import ClusterInterrupted, HostCluster
+from ops.clustertest.cluster import HostCluster
 from ops.clustertest.namespaces import pids
 from ops.clustertest.options import ClusterOptions, add_state_option, parse_up_options
 from ops.clustertest.plan import GATEWAY_PORT
 from ops.clustertest.state import ClusterState
 from ops.console import Console
-from ops.foreground import on_stop_signal, print_error, print_line, run_command
+from ops.foreground import RunInterrupted, on_stop_signal, print_error, print_line, run_command
 
 UP, DOWN = "ops/cluster up", "ops/cluster down"
 
@@ -61,9 +61,9 @@ def _run(options: ClusterOptions) -> ExitStatus:
             _tell_ready(console, cluster)
             cluster.watch()
             console.tell("stopping", "stopping")
-    except ClusterInterrupted as interruption:
+    except RunInterrupted:
         status, error = ExitStatus.INTERRUPTED, "stopped before it was ready"
-        raise KeyboardInterrupt from interruption
+        raise
     except OpsError as failure:
         status, error = ExitStatus.NOT_RUN, str(failure)
         raise

@@ -1,14 +1,11 @@
 """`ops/cluster chaos`."""
 
-import json
 from collections.abc import Sequence
 
 from ops import ExitStatus, OpsError
 from ops.clustertest.chaos_options import COMMAND, ClusterChaosOptions, parse_cluster_chaos
-from ops.clustertest.chaos_result import ClusterChaosResult
 from ops.clustertest.chaos_runner import ClusterChaosRunner
-from ops.clustertest.cluster import ClusterInterrupted
-from ops.console import Console, Rows
+from ops.console import Console, rows_of
 from ops.foreground import on_stop_signal, run_command
 from ops.report_file import check_report
 
@@ -26,8 +23,6 @@ def _run(options: ClusterChaosOptions) -> ExitStatus:
     on_stop_signal(runner.ask_to_stop)
     try:
         result = runner.run()
-    except ClusterInterrupted as interruption:
-        raise KeyboardInterrupt from interruption
     except OpsError as error:
         raise OpsError(f"{error}; what is known: {options.out}") from error
     finally:
@@ -36,12 +31,4 @@ def _run(options: ClusterChaosOptions) -> ExitStatus:
         console.say(f"page of the run: {options.report}")
     if options.keeps_all or not result.ok:
         console.say(f"what is known: {options.out}")
-    return console.conclude(result.verdict, _rows(result), result.to_dict(), json_in_pipes=True)
-
-
-def _rows(result: ClusterChaosResult) -> Rows:
-    return [
-        (name, json.dumps(value) if isinstance(value, dict | list) else value)
-        for name, value in result.to_dict().items()
-        if value not in (None, {}, [])
-    ]
+    return console.conclude(result.verdict, rows_of(result.to_dict()), result.to_dict(), json_in_pipes=True)

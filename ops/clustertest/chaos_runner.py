@@ -29,7 +29,7 @@ from ops.clustertest.chaos_figures import gaps_by_replica, gaps_without_202, gap
 from ops.clustertest.chaos_options import ClusterChaosOptions
 from ops.clustertest.chaos_result import ClusterChaosResult, ClusterFigures
 from ops.clustertest.chaos_schedule import draw_cluster_faults
-from ops.clustertest.cluster import ClusterInterrupted, HostCluster
+from ops.clustertest.cluster import HostCluster
 from ops.clustertest.cluster_audit import has_come_to_rest, read_history, replicas_by_url, sources_of
 from ops.clustertest.cluster_faults import ClusterFaults
 from ops.clustertest.cluster_nemesis import ClusterNemesis
@@ -37,6 +37,7 @@ from ops.clustertest.cluster_watch import ClusterWatch
 from ops.clustertest.lost_answers import without_lost_answers
 from ops.clustertest.options import ClusterOptions
 from ops.console import Console
+from ops.foreground import RunInterrupted
 from ops.judge import judge, read_records
 from ops.report_file import write_report
 
@@ -73,7 +74,7 @@ class ClusterChaosRunner:
         """Replicas that ended although nobody killed them, in words."""
 
     def ask_to_stop(self) -> None:
-        """Let `run` give up and raise ClusterInterrupted; may be called by a signal handler."""
+        """Let `run` give up and raise RunInterrupted; may be called by a signal handler."""
         self._stopped.set()
         if self._cluster is not None:
             self._cluster.ask_to_stop()
@@ -83,7 +84,7 @@ class ClusterChaosRunner:
 
         Raises:
             OpsError: the cluster did not start, or did not come back; its logs are kept.
-            ClusterInterrupted: `ask_to_stop` was called.
+            RunInterrupted: `ask_to_stop` was called.
         """
         options = self._options
         with tempfile.TemporaryDirectory(prefix="fiel-cluster-") as folder:
@@ -219,7 +220,7 @@ class ClusterChaosRunner:
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
-            raise ClusterInterrupted
+            raise RunInterrupted
 
     def _wait_for_rest(
         self, cluster: HostCluster, sources: RecordSources, clients: LoadGenerator

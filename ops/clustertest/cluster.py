@@ -16,6 +16,7 @@ from ops.clustertest.patroni import PatroniView
 from ops.clustertest.plan import ClusterPlan
 from ops.clustertest.processes import HostProcess
 from ops.clustertest.state import ClusterState
+from ops.foreground import RunInterrupted
 from ops.migrate import migrate
 from ops.stack.process import POLL_S, Restarter
 
@@ -27,10 +28,6 @@ REPLICA_END_S_MAX = 15.0
 """How long a replica may take to end in good order."""
 REPLICA_BACK_S_MAX = 20.0
 """How long a restarted replica is waited for before the next one is told to end."""
-
-
-class ClusterInterrupted(Exception):  # noqa: N818 - the person's wish, not an error
-    """The work was abandoned because `ask_to_stop` was called."""
 
 
 class HostCluster:
@@ -99,7 +96,7 @@ class HostCluster:
 
         Raises:
             OpsError: something is missing, another one runs on the same state, or something did not start.
-            ClusterInterrupted: `ask_to_stop` was called.
+            RunInterrupted: `ask_to_stop` was called.
         """
         found = find(wrong_clocks=self.options.wrong_clocks)
         self._began = time.monotonic()
@@ -219,7 +216,7 @@ class HostCluster:
                 tails = "".join(process.tail() for process in waiting())
                 raise OpsError(f"{late} not ready after {START_S_MAX} s:{tails}; logs: {self.options.state_dir}/log")
             if self._stopping.wait(POLL_S):
-                raise ClusterInterrupted
+                raise RunInterrupted
 
     def _say(self, name: str, state: str) -> None:
         self._report(f"{name:<18}{state:<16}{time.monotonic() - self._began:6.2f} s")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ops import ExitStatus, OpsError
 from ops.console import Console
-from ops.foreground import on_stop_signal, run_command
+from ops.foreground import RunInterrupted, on_stop_signal, run_command
 from ops.stack.settings import StackOptions, parse_stack_options
-from ops.stack.stack import Stack, StackInterrupted
+from ops.stack.stack import Stack
 from ops.stack.status_line import keep_drawing
 
 COMMAND = "ops/up"
@@ -36,9 +36,9 @@ def _run(options: StackOptions) -> ExitStatus:
             stack.watch()
             console.end()
             console.tell("stopping", "stopping")
-    except StackInterrupted as interruption:
+    except RunInterrupted:
         status, error = ExitStatus.INTERRUPTED, "stopped before it was ready"
-        raise KeyboardInterrupt from interruption
+        raise
     except OpsError as failure:
         status, error = ExitStatus.NOT_RUN, str(failure)
         raise

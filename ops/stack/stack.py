@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from actors.domain.processors import Processor
 from ops import OpsError
+from ops.foreground import RunInterrupted
 from ops.migrate import migrate
 from ops.stack.embedded import PostgresServer, RedisServer
 from ops.stack.hands import HandsProcess
@@ -30,10 +31,6 @@ REPLICAS_STOP_S_MAX = 6.0
 """How long all replicas and the hands together may take to stop."""
 SERVERS_STOP_S_MAX = 1.0
 """How long the simulators, then Redis, then PostgreSQL may take to stop; so a stack stops within 9 s."""
-
-
-class StackInterrupted(Exception):  # noqa: N818 - the person's wish, not an error
-    """The work was abandoned because `ask_to_stop` was called."""
 
 
 class Stack:
@@ -110,7 +107,7 @@ class Stack:
 
         Raises:
             OpsError: something is missing, a port is in use, or a service did not start.
-            StackInterrupted: `ask_to_stop` was called.
+            RunInterrupted: `ask_to_stop` was called.
         """
         state_dir = self.options.state_dir
         self._lock = _lock_state(state_dir)
@@ -186,7 +183,7 @@ class Stack:
                     if spent_s > START_S_MAX:
                         raise OpsError(f"{service.name} is not ready after {START_S_MAX} s:{service.tail()}")
             if self._stopping.wait(POLL_S):
-                raise StackInterrupted
+                raise RunInterrupted
 
     def _stop_all(self, services: Sequence[ManagedProcess], timeout_s: float) -> None:
         began = time.monotonic()
