@@ -80,7 +80,8 @@ def test_nonsense_is_refused(arguments: list[str]) -> None:
 
 
 def test_a_short_run_of_a_real_gateway_gives_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["cost", "--seconds", "1", "--rounds", "1", "--rate", "30"]) == 0
+    # PostgreSQL counts commits up to a second late, and Linux counts CPU time in ticks: one second may show neither.
+    assert bench.main(["cost", "--seconds", "3", "--rounds", "1", "--rate", "30"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     result = json.loads(line)
     figures = result.pop("own")
@@ -90,7 +91,7 @@ def test_a_short_run_of_a_real_gateway_gives_every_figure(capsys: pytest.Capture
         "verdict": f"Kept: {target}.",
         "benchmark": "cost",
         "rate": 30,
-        "seconds": 1,
+        "seconds": 3,
         "rounds": 1,
         "against": None,
         "ratios": {},
@@ -98,5 +99,5 @@ def test_a_short_run_of_a_real_gateway_gives_every_figure(capsys: pytest.Capture
         "ok": True,
     }
     assert list(figures) == list(FIGURES)
-    assert all(figures[name] > 0 for name in FIGURES if name not in {*COUNTS, "redis_cpu_ms"})
-    assert all(figures[name] == 0 for name in COUNTS)
+    assert [name for name in FIGURES if name not in {*COUNTS, "redis_cpu_ms"} and figures[name] <= 0] == []
+    assert [name for name in COUNTS if figures[name]] == []
