@@ -31,7 +31,10 @@ class PurgeStore(Protocol):
         """Open a new generation; replicas see it with their next heartbeat. The purge's instant is `now_ms`."""
 
     def acknowledge_purge(self, generation: int) -> None:
-        """Note that this replica holds nothing older than this generation."""
+        """Note that this replica holds nothing older than this generation, and end its epoch.
+
+        So nothing that it has sent before, and that Postgres executes late, takes effect.
+        """
 
     def repeat_purge(self, purge: LastPurge) -> None:
         """Purge again, at once, a Postgres that has forgotten the purge: no replica holds what is of before it."""

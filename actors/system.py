@@ -168,7 +168,7 @@ def production_parts(settings: Settings) -> Parts:
         leases=PostgresLeases(connections, fence, instance),
         resolutions=PostgresResolutions(connections, fence),
         ends=PostgresFeed(connections),
-        purges=PostgresPurge(connections, settings.replica),
+        purges=PostgresPurge(connections, fence),
         board=RedisHealthBoard(settings.redis_url, hosts, settings.replica, tuple(each.name for each in charging)),
         status_board=RedisStatusBoard(settings.redis_url, hosts, settings.replica),
         usage=lambda: ReplicaUsage(memory_bytes(), limit, folder_bytes(settings.journal_dir / settings.replica)),

@@ -22,6 +22,8 @@ class MemoryPurge(MemoryStore):
         lease = self.tables.leases.get(self.fence.replica)
         if lease is not None:
             lease.generation = generation
+            lease.epoch += 1
+            self.fence.registered_epoch = lease.epoch
 
     def repeat_purge(self, purge: LastPurge) -> None:
         self._answer()

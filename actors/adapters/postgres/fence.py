@@ -26,6 +26,8 @@ class Fence:
     replica: str
     epoch: int = 0
     """0 is never valid: the replica is not registered, or what it holds is older than the last purge."""
+    registered_epoch: int = 0
+    """Of the last registration of this process, or what ended it at a purge; 0 before the first one."""
     since_epoch: int = 0
     """The first epoch of this run of the actors. What rows it has written since, it knows or is about to hear of."""
     store: StoreIdentity | None = None

@@ -48,8 +48,6 @@ class PostgresLeases:
         self._fence = fence
         self._instance = instance
         self._identity: StoreIdentity | None = None
-        self._epoch = 0
-        """Of the last registration of this process; 0 before the first one."""
         self._mark = 0
         """The last one that was sent, or read of an earlier process."""
 
@@ -104,7 +102,7 @@ class PostgresLeases:
         if row["epoch"] is None:
             raise LeaseLostError(NAME_TAKEN)
         registration = Registration(**row, mark=self._mark)
-        self._epoch = registration.epoch
+        self._fence.registered_epoch = registration.epoch
         is_first = not self._fence.epoch
         others_between = not is_first and registration.epoch != self._fence.epoch + 1
         if is_first or others_between:
@@ -168,7 +166,11 @@ class PostgresLeases:
 
     def holder(self) -> ReplicaState | None:
         """Look at another process that has this replica's name."""
-        parameters = {"replica": self._fence.replica, "instance": self._instance(), "epoch": self._epoch}
+        parameters = {
+            "replica": self._fence.replica,
+            "instance": self._instance(),
+            "epoch": self._fence.registered_epoch,
+        }
         with self._connections.leaser.use() as connection:
             cursor = connection.cursor(row_factory=kwargs_row(_replica_state))
             return cursor.execute(QUERIES["holder"], parameters).fetchone()

@@ -5,6 +5,7 @@ from typing import Any
 from psycopg.rows import class_row, scalar_row
 
 from actors.adapters.postgres.connections import Connections
+from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.queries import QUERIES, SCHEMA_VERSION
 from actors.adapters.postgres.session import GeventConnection
 from actors.domain.records import LastPurge
@@ -16,9 +17,9 @@ NO_GATEWAY = "Postgres has no row of the gateway: are the migrations applied?"
 class PostgresPurge:
     """Fulfils `actors.purge.PurgeStore`."""
 
-    def __init__(self, connections: Connections, replica: str) -> None:
+    def __init__(self, connections: Connections, fence: Fence) -> None:
         self._connections = connections
-        self._replica = replica
+        self._fence = fence
 
     def last_purge(self) -> LastPurge:
         """Read the last purge, from a schema that is new enough for this release."""
@@ -36,10 +37,13 @@ class PostgresPurge:
             return _purge(connection, "begin_purge", {"now_ms": now_ms})
 
     def acknowledge_purge(self, generation: int) -> None:
-        """Note that this replica holds nothing older than the generation."""
-        parameters = {"replica": self._replica, "generation": generation}
+        """Note that this replica holds nothing older than the generation, and end its epoch."""
+        parameters = {"replica": self._fence.replica, "generation": generation}
         with self._connections.pool.use() as connection:
-            connection.execute(QUERIES["acknowledge_purge"], parameters)
+            row = connection.execute(QUERIES["acknowledge_purge"], parameters).fetchone()
+        if row is not None:
+            # Else it would take its own row for that of another process which has registered later.
+            self._fence.registered_epoch = row[0]
 
     def finish_purge(self, purge: LastPurge) -> bool:
         """Delete what was accepted up to the instant once no living replica holds any of it."""

@@ -619,8 +619,11 @@ UPDATE gateway SET generation = generation + 1, purged_at_ms = greatest(purged_a
 RETURNING generation, purged_at_ms AS at_ms
 
 -- name: acknowledge_purge
--- Notes that a replica holds nothing older than a generation.
-UPDATE replica SET generation = %(generation)s WHERE name = %(replica)s
+-- Notes that a replica holds nothing older than a generation, and ends its epoch, so that no batch of before, however
+-- late it arrives, writes what is purged. Gives the epoch that nothing is written under.
+UPDATE replica SET generation = %(generation)s, epoch = epoch + 1, partitions_epoch = partitions_epoch + 1
+WHERE name = %(replica)s
+RETURNING epoch
 
 -- name: repeat_purge
 -- Notes a purge that is finished, of which nothing was known.

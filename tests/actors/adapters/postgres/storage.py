@@ -108,7 +108,7 @@ def opened(database_url: str, replica: str = "a", instance: UUID = ONLY) -> Iter
         yield ReplicaStorage(
             PostgresPayments(connections, fence),
             PostgresLeases(connections, fence, lambda: instance),
-            PostgresPurge(connections, replica),
+            PostgresPurge(connections, fence),
             PostgresResolutions(connections, fence),
             PostgresFeed(connections),
             connections.ping,

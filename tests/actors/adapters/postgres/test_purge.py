@@ -25,6 +25,12 @@ from tests.actors.adapters.postgres.storage import (
 from tests.actors.fakes import NOW_MS, READING, both, payment
 
 
+def register_anew(replica: ReplicaStorage, purge: LastPurge) -> None:
+    """Do what actors do that start anew after a purge."""
+    replica.payments.forget_registration()
+    replica.leases.register(purge.generation, READING)
+
+
 def test_a_purge_is_seen_by_everybody_at_once(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     epoch = other.leases.register(0, READING).epoch
     assert mine.purge.last_purge().generation == 0
@@ -53,6 +59,7 @@ def test_a_purge_waits_until_every_living_replica_holds_nothing_older(
     assert mine.purge.finish_purge(purge)
     assert (mine.payments.payment(uid(1)), mine.payments.payment(uid(2)), mine.leases.claims(MANY)) == (None, None, ())
     assert mine.payments.summary(None, None).totals == ()
+    register_anew(mine, purge)
     mine.payments.write([claim(2)], [], [])
     assert record_of(mine, 2).conflicting_amounts == ()
 
@@ -78,18 +85,35 @@ def test_who_slept_through_a_purge_brings_nothing_back(newcomer: ReplicaStorage,
         with pytest.raises(LedgerUnavailableError):
             other.payments.write([], [], settlements, closings)
     assert (newcomer.payments.payment(uid(1)), newcomer.payments.summary(None, None).totals) == (None, ())
-    other.payments.forget_registration()  # As actors that start anew do.
-    other.leases.register(purge.generation, READING)
+    register_anew(other, purge)
     assert other.payments.write([claim(1)], [], []).claimed == (uid(1),)
 
 
-def test_who_acknowledged_a_purge_goes_on_under_its_registration(mine: ReplicaStorage) -> None:
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_what_was_sent_before_a_purge_was_acknowledged_takes_no_effect_after_it(
+    mine: ReplicaStorage, *, is_finished: bool
+) -> None:
     epoch = mine.leases.register(0, READING).epoch
     purge = mine.purge.begin_purge(NOW_MS)
     mine.purge.acknowledge_purge(purge.generation)
-    assert mine.purge.finish_purge(purge)
+    if is_finished:
+        assert mine.purge.finish_purge(purge)
+    for batch in (([claim(1)], [], []), ([], [], [settlement(1)]), ([], [], [], [ended(1)])):
+        with pytest.raises(LedgerUnavailableError):
+            mine.payments.write(*batch)
+    assert not mine.leases.beat(epoch, both(NOW_MS), READING).renewed
+    assert mine.payments.summary(None, None).totals == ()
+
+
+def test_who_acknowledged_a_purge_keeps_its_name(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+    mine.leases.register(0, READING)
+    purge = mine.purge.begin_purge(NOW_MS)
+    for _ in range(2):  # The first answer may have been lost.
+        mine.purge.acknowledge_purge(purge.generation)
+    assert mine.leases.holder() is None
+    assert [each.has_left for each in other.leases.others()] == [False]
+    register_anew(mine, purge)
     assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
-    assert mine.leases.beat(epoch, both(NOW_MS), READING) == Beat(renewed=True, generation=purge.generation)
 
 
 def test_a_purge_waits_for_who_returns_with_something_older(
@@ -142,6 +166,7 @@ def test_what_was_accepted_after_the_instant_of_a_purge_keeps_its_rows(newcomer:
     assert newcomer.leases.claims(MANY) == (Claim(later[1], "fallback"),)
     assert record_of(newcomer, 5).settlement == replace(settlement(5, "fallback"), payment=later[0])
     assert record_of(newcomer, 6).conflicting_amounts == (Money(7, "BRL"),)
+    register_anew(newcomer, purge)
     newcomer.payments.write([claim(1)], [], [])
     assert record_of(newcomer, 1).conflicting_amounts == ()
 
