@@ -125,10 +125,14 @@ class HostCluster:
 
     def watch_once(self) -> None:
         """Restart processes that have ended on hosts that are up, with backoff; call it some times a second."""
-        running = {process for host in self.hosts if host.is_up for process in host.processes.values()}
-        for process, restarter in list(self._restarters.items()):
-            if process in running or process in self.simulators.values():
-                restarter.check(time.monotonic(), self._report)
+        for host in self.hosts:
+            host.watch(self._check)
+        for simulator in self.simulators.values():
+            self._check(simulator)
+
+    def _check(self, process: HostProcess) -> None:
+        if restarter := self._restarters.get(process):
+            restarter.check(time.monotonic(), self._report)
 
     def watch(self) -> None:
         """Restart processes that end, until `ask_to_stop`."""

@@ -1,9 +1,11 @@
 """The hosts of a cluster, as what injects faults handles them: processes, disks, a clock and links.
 
-All of it may be called from any thread, but for one host from one thread at a time, and may be repeated.
+All of it may be called from any thread, but for one host from one thread at a time, and may be repeated. Only
+`watch` may be called beside all else.
 """
 
 import signal
+import threading
 from collections.abc import Callable, Mapping
 
 from ops.clustertest.clock import HostClock
@@ -45,6 +47,8 @@ class Host:
         `empty`, `wipe` and `used_bytes`."""
         self._prepare = prepare
         self._is_up = False
+        self._changing = threading.Lock()
+        """Held while processes are started or killed together, so that `watch` does not start one meanwhile."""
 
     @property
     def name(self) -> str:
@@ -87,11 +91,21 @@ class Host:
         Raises:
             OpsError: the disk of etcd was wiped, and the other hosts have no majority to accept a new member.
         """
-        self._prepare()
-        self._is_up = True
-        for process in self.processes.values():
-            if replicas or process not in self.replicas:
-                process.start()
+        with self._changing:
+            self._prepare()
+            self._is_up = True
+            for process in self.processes.values():
+                if replicas or process not in self.replicas:
+                    process.start()
+
+    def watch(self, check: Callable[[HostProcess], None]) -> None:
+        """Let `check` look after each process, unless the host is dead, or is being started or killed."""
+        if self._changing.acquire(blocking=False):
+            try:
+                for process in self.processes.values() if self._is_up else ():
+                    check(process)
+            finally:
+                self._changing.release()
 
     def ready(self) -> bool:
         """Tell whether every process of the host does its work."""
@@ -99,8 +113,9 @@ class Host:
 
     def kill(self) -> None:
         """End all processes of the host at once, as a power cut does; what they have written stays on its disks."""
-        self._is_up = False
-        kill_all(self.place)
+        with self._changing:
+            self._is_up = False
+            kill_all(self.place)
 
     def stop_postgres(self) -> None:
         """End Patroni, then PostgreSQL such that it gives its shared memory back; `kill` ends the rest."""
