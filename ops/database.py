@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from actors.adapters.postgres.conninfo import named
+from actors.adapters.postgres.conninfo import for_writing, named
 from ops import OpsError
 
 CONNECT_S_MAX = 5
@@ -15,11 +15,13 @@ CONNECT_S_MAX = 5
 def connected(database_url: str, command: str, *, autocommit: bool = False) -> Iterator[psycopg.Connection]:
     """Connect under the name of a command; what is done within is one transaction, unless in autocommit.
 
+    A URL with several hosts leads to the one that accepts writes.
+
     Raises:
         OpsError: PostgreSQL cannot be reached, or refuses what is done within.
     """
     try:
-        conninfo = named(database_url, command)
+        conninfo = named(for_writing(database_url), command)
         with psycopg.connect(conninfo, connect_timeout=CONNECT_S_MAX, autocommit=autocommit) as connection:
             yield connection
     except psycopg.Error as error:
