@@ -145,7 +145,7 @@ class ClusterChaosRunner:
             connections=CONNECTIONS,
             pause_s_max=PAUSE_S_MAX,
         )
-        watch = ClusterWatch(cluster)
+        watch = ClusterWatch(cluster, console.say)
         nemesis = ClusterNemesis(
             ClusterFaults(cluster, sources.administrations),
             watch,

@@ -1,4 +1,4 @@
-"""Watches a cluster while its chaos goes on: who is the primary, and what state faults leave all in."""
+"""Watches a cluster while its chaos goes on: who is the primary, what state faults leave all in, and who needs a hand."""
 
 import threading
 import time
@@ -9,6 +9,7 @@ from ops.chaostest.schedule import ScheduledFault
 from ops.chaostest.threads import ThreadGroup
 from ops.clustertest.cluster import HostCluster
 from ops.clustertest.cluster_snapshot import ClusterSnapshot, MemberState, read_members, read_snapshot
+from ops.clustertest.standby_repair import StuckStandbys
 
 LOOK_STEP_S = 1.0
 
@@ -33,12 +34,21 @@ class StateAfterFault:
 
 
 class ClusterWatch:
-    """A thread that looks once a second, from `start` to `stop`, which are called once each."""
+    """A thread that looks once a second, from `start` to `stop`, which are called once each.
+
+    As an operator does, it copies standbys anew that do not come back by themselves.
+    """
 
     def __init__(
-        self, cluster: HostCluster, read: Callable[[HostCluster], Mapping[str, MemberState]] = read_members
+        self,
+        cluster: HostCluster,
+        report: Callable[[str], None],
+        read: Callable[[HostCluster], Mapping[str, MemberState]] = read_members,
     ) -> None:
+        """`report` hears in a line of each standby that is copied anew."""
         self._cluster = cluster
+        self._report = report
+        self._stuck = StuckStandbys()
         self._read = read
         self._lock = threading.Lock()
         self._changes: list[PrimaryChange] = []
@@ -97,6 +107,11 @@ class ClusterWatch:
 
     def _look(self) -> None:
         members = self._read(self._cluster)
+        for name in self._stuck.observe(members, time.monotonic()):
+            begun = self._cluster.patroni.reinitialize(name)
+            self._report(
+                f"{name} does not follow the primary: {'it is copied anew' if begun else 'it does not answer'}"
+            )
         primary = ClusterSnapshot(members).primary
         timeline = members[primary].timeline if primary is not None else None
         if primary is None or timeline is None:

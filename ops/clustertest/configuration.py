@@ -90,7 +90,7 @@ def patroni_document(plan: ClusterPlan, host: Place, binaries: str, *, synchrono
         "max_connections": 100,
         "shared_buffers": "64MB",
         "wal_log_hints": "on",
-        "wal_keep_size": "128MB",
+        "wal_keep_size": "512MB",
         "max_wal_size": "256MB",
         # A standby that stays away must not fill the primary's disk; it is copied anew.
         "max_slot_wal_keep_size": "256MB",

@@ -7,6 +7,7 @@ from ops.clustertest.probes import ask_http
 
 OK = 200
 SWITCHOVER_S_MAX = 30
+REINITIALIZE_S_MAX = 3
 
 
 class PatroniView:
@@ -50,6 +51,12 @@ class PatroniView:
         body = {"leader": leader} | ({"candidate": to} if to else {})
         host = next(each for each in self._plan.hosts if each.name == leader)
         return ask_http(host.address, PATRONI_PORT, "POST", "/switchover", body, SWITCHOVER_S_MAX)[0] == OK
+
+    def reinitialize(self, name: str) -> bool:
+        """Let a standby delete what it has and copy the primary; return whether its Patroni has begun with it."""
+        host = next(each for each in self._plan.hosts if each.name == name)
+        body = {"force": True}
+        return ask_http(host.address, PATRONI_PORT, "POST", "/reinitialize", body, REINITIALIZE_S_MAX)[0] == OK
 
     def failover(self, to: str) -> bool:
         """Promote a host, whether or not the primary is well; return whether Patroni did it."""
