@@ -1,4 +1,4 @@
-"""Watches a cluster while its chaos goes on: who is the primary, what state faults leave all in, and who needs a hand."""
+"""Watches a cluster while its chaos goes on: who is the primary, what state faults leave, and who needs a hand."""
 
 import threading
 import time
@@ -108,10 +108,8 @@ class ClusterWatch:
     def _look(self) -> None:
         members = self._read(self._cluster)
         for name in self._stuck.observe(members, time.monotonic()):
-            begun = self._cluster.patroni.reinitialize(name)
-            self._report(
-                f"{name} does not follow the primary: {'it is copied anew' if begun else 'it does not answer'}"
-            )
+            outcome = "it is copied anew" if self._cluster.patroni.reinitialize(name) else "it does not answer"
+            self._report(f"{name} does not follow the primary: {outcome}")
         primary = ClusterSnapshot(members).primary
         timeline = members[primary].timeline if primary is not None else None
         if primary is None or timeline is None:

@@ -20,9 +20,10 @@ class StuckStandbys:
         self._since_s: dict[str, float] = {}
 
     def observe(self, members: Mapping[str, MemberState], now_s: float) -> list[str]:
-        """Tell which standbys have not followed for `STUCK_S_MAX`, at `now_s` (monotonic seconds); each once in that time.
+        """Tell which standbys have not followed for `STUCK_S_MAX`, each once in that time.
 
-        Where no primary is known, nothing is known of the standbys either: their times begin anew.
+        `now_s` is in monotonic seconds. Where no primary is known, nothing is known of the standbys either: their times
+        begin anew.
         """
         primary = ClusterSnapshot(members).primary
         timeline = members[primary].timeline if primary is not None else None
