@@ -16,7 +16,7 @@ from actors.errors import GatewayUnavailableError, LeaseLostError, LedgerUnavail
 from actors.fleet import Fleet
 from actors.logs import get_logger
 from actors.messages.intake import FirstAmountsFound, LeaseHeld, RowsDoubted, in_chunks
-from actors.messages.lease import BeatDue, GetLivingCount, LeaseMessage, Leave
+from actors.messages.lease import BeatDue, GetForgotten, GetLivingCount, LeaseMessage, Leave
 from actors.messages.processor import GetUnreported, LeaseRenewed
 from actors.messages.router import GetUncommitted, StoreChanged
 from actors.messages.trouble import GetTrouble
@@ -41,7 +41,7 @@ LATEST_MAX = 20_000
 class LeaseActor(Actor):
     """Owns the lease. Without it nothing is sent; with every renewal it publishes the replica's watermarks."""
 
-    REFUSED_WHEN_FULL = (GetTrouble, GetLivingCount)
+    REFUSED_WHEN_FULL = (GetTrouble, GetForgotten, GetLivingCount)
 
     def __init__(  # noqa: PLR0913  # its neighbours one by one
         self,
@@ -110,7 +110,9 @@ class LeaseActor(Actor):
             case Leave():
                 self._leave()
             case GetTrouble():
-                return self._trouble.describe(self._runtime.now_s()) or self._store.describe()
+                return self._trouble.describe(self._runtime.now_s())
+            case GetForgotten():
+                return self._store.describe()
             case GetLivingCount():
                 return self._fleet.living_count
             case _:

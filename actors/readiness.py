@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from actors.domain.wall_clock import WallClock
 from actors.errors import FielError, GatewayUnavailableError, JournalUnavailableError
+from actors.messages.lease import GetForgotten
 from actors.messages.router import RouterStats
 from actors.messages.trouble import GetTrouble
 from actors.ports import OwnedJournal, Recipient
@@ -51,6 +52,7 @@ def check_readiness(
         "segments": _state_of(lambda: _check_segments(journal)),
         "actors": _state_of(lambda: _check_actors(supervisor)),
         "postgres": _state_of(lambda: _check_store(parts.database.ping, users[:2])),
+        "records": _state_of(lambda: _check_records(users[:1])),
         "redis": _state_of(lambda: _check_store(parts.board.ping, users[2:])),
         "clock": _state_of(lambda: _check_clock(parts.runtime.clock)),
         "payments": _state_of(lambda: _check_payments(stats())),
@@ -98,6 +100,14 @@ def _check_store(ping: Callable[[], None], users: Sequence[Recipient]) -> None:
         trouble: str | None = user.ask(GetTrouble(), ASK_S_MAX)
         if trouble is not None:
             raise GatewayUnavailableError(trouble)
+
+
+def _check_records(users: Sequence[Recipient]) -> None:
+    """Check that Postgres has lately forgotten nothing: payments are taken all the same, and charged with more care."""
+    for user in users:
+        forgotten: str | None = user.ask(GetForgotten(), ASK_S_MAX)
+        if forgotten is not None:
+            raise GatewayUnavailableError(forgotten)
 
 
 def _check_payments(stats: RouterStats) -> None:

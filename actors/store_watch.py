@@ -114,7 +114,7 @@ class StoreWatch:
         if self._forgot_at_ms is None or not self._is_recent(self._forgot_at_ms):
             return None
         ago_s = (self._runtime.now_ms() - self._forgot_at_ms) / 1000
-        return f"it may have forgotten, {ago_s:.0f} s ago, what it had acknowledged: {self._change}"
+        return f"Postgres may have forgotten, {ago_s:.0f} s ago, what it had acknowledged: {self._change}"
 
     def _is_recent(self, at_ms: int | None) -> bool:
         return at_ms is not None and self._runtime.now_ms() - at_ms <= FORGOTTEN_S * 1000

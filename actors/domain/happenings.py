@@ -8,6 +8,7 @@ from actors.domain.replica_status import ReplicaStatus, SeenProcessor
 GOOD, WARN, BAD = "good", "warn", "bad"
 STORES = {
     "postgres": "Postgres",
+    "records": "what Postgres was told",
     "redis": "Redis",
     "clock": "the clock",
     "journal": "the journal",

@@ -20,4 +20,9 @@ class GetLivingCount:
     """A question: how many replicas had a lease when Postgres told last, this one included?"""
 
 
-LeaseMessage = BeatDue | Leave | GetTrouble | GetLivingCount
+@dataclass(frozen=True, slots=True)
+class GetForgotten:
+    """A question: may Postgres have forgotten something lately? Answers a sentence, or None where it has not."""
+
+
+LeaseMessage = BeatDue | Leave | GetTrouble | GetForgotten | GetLivingCount

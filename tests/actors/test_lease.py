@@ -16,7 +16,7 @@ from actors.errors import GatewayUnavailableError, LeaseLostError
 from actors.fleet import CLOCKS_S
 from actors.lease import ADOPT_S, BEAT_S, LeaseActor
 from actors.messages.intake import FirstAmountsFound, GetTakeOverRoom, RowsDoubted, TakeOver
-from actors.messages.lease import GetLivingCount, Leave
+from actors.messages.lease import GetForgotten, GetLivingCount, Leave
 from actors.messages.processor import GetUnreported, LeaseRenewed
 from actors.messages.router import Adopt, BeginAdoption, EndAdoption, GetUncommitted, Resolve, StoreChanged
 from actors.messages.trouble import GetTrouble
@@ -719,7 +719,8 @@ def test_an_epoch_that_went_back_with_postgres_does_not_end_the_actor(joins_befo
     tables.forget(earlier)
     lease.advance(2 * BEAT_S)
     assert tables.leases["1"].epoch == joins_before + 1
-    assert lease.actor.on_receive(GetTrouble()) is not None
+    assert lease.actor.on_receive(GetTrouble()) is None
+    assert "may have forgotten" in str(lease.actor.on_receive(GetForgotten()))
 
 
 def fail_over(lease: Lease) -> None:
@@ -736,7 +737,7 @@ def test_after_a_failover_that_lost_nothing_the_router_is_told_of_nothing_and_th
     assert lease.told == []
     assert tables.leases["1"].epoch == 2
     assert lease.processor.messages[-1] == LeaseRenewed(lease.runtime.now_s() + LEASE_S)
-    assert lease.actor.on_receive(GetTrouble()) is None
+    assert [lease.actor.on_receive(question) for question in (GetTrouble(), GetForgotten())] == [None, None]
 
 
 def test_nothing_is_leased_before_another_replica_has_looked_for_what_it_was_told_of() -> None:

@@ -6,6 +6,7 @@ import pytest
 from actors.domain.records import LastPurge
 from actors.domain.wall_clock import ClockReading, PeerClock
 from actors.errors import GatewayUnavailableError
+from actors.messages.lease import GetForgotten
 from actors.messages.router import RouterStats
 from actors.messages.trouble import GetTrouble
 from actors.readiness import OK, Readiness, check_readiness
@@ -20,7 +21,7 @@ from tests.actors.fakes_system import (
     memory_parts,
 )
 
-PARTS = ("journal", "segments", "actors", "postgres", "redis", "clock", "payments")
+PARTS = ("journal", "segments", "actors", "postgres", "records", "redis", "clock", "payments")
 BUSY = RouterStats(unsettled={"held": 3}, unresolved=0, decisions={})
 
 
@@ -97,6 +98,10 @@ def trouble(name: str) -> Callable[[Started], None]:
     return lambda started: started.system.answer(name, {GetTrouble: f"{name}: planted"})
 
 
+def forget_records(started: Started) -> None:
+    started.system.answer("lease", {GetForgotten: "lease: planted"})
+
+
 def leave_payments_unresolved(started: Started) -> None:
     started.stats = lambda: RouterStats(unsettled={}, unresolved=2, decisions={})
 
@@ -116,6 +121,7 @@ def silence_the_router(started: Started) -> None:
         (lose_redis, "redis", "planted"),
         (step_the_clock, "clock", "the system's clock has stepped and is 3600.0 s behind"),
         (trouble("lease"), "postgres", "lease: planted"),
+        (forget_records, "records", "lease: planted"),
         (trouble("persistence"), "postgres", "persistence: planted"),
         (trouble("health"), "redis", "health: planted"),
         (trouble("gossip"), "redis", "gossip: planted"),
@@ -171,6 +177,13 @@ def test_an_error_without_a_word_is_told_by_its_name() -> None:
 
     started.stats = ask
     assert started.check().parts["payments"] == "SilentError"
+
+
+@pytest.mark.parametrize("durability", Durability)
+def test_a_replica_takes_payments_after_postgres_has_forgotten_something(durability: Durability) -> None:
+    started = Started(replace(SETTINGS, durability=durability))
+    forget_records(started)
+    assert started.check().ready
 
 
 @pytest.mark.parametrize("harm", [lose_postgres, trouble("persistence"), trouble("lease")])

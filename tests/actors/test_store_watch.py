@@ -61,7 +61,9 @@ def test_another_one_may_have_forgotten_something_which_is_told_once_and_said_fo
     assert [watch.has_forgotten(other), watch.has_forgotten(other)] == [True, False]
     watch.runtime.advance(60.0)
     described = watch.watch.describe()
-    assert described == (f"it may have forgotten, 60 s ago, what it had acknowledged: {SEEN} was followed by {other}")
+    assert (
+        described == f"Postgres may have forgotten, 60 s ago, what it had acknowledged: {SEEN} was followed by {other}"
+    )
     watch.runtime.advance(FORGOTTEN_S)
     assert watch.watch.describe() is None
 

@@ -10,7 +10,7 @@ import redis
 from ops.chaostest.client import open_connection
 from tests.end_to_end.cluster import WAIT_S_MAX, Cluster, get, running_cluster, wait_until
 
-OK = dict.fromkeys(("journal", "segments", "actors", "postgres", "redis", "clock", "payments"), "ok")
+OK = dict.fromkeys(("journal", "segments", "actors", "postgres", "records", "redis", "clock", "payments"), "ok")
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def told_after(cluster: Cluster, cursor: str) -> set[str]:
 
 
 def replicas_that_noticed(cluster: Cluster) -> int:
-    told = [json.loads(get(f"{url}/readyz")[1])["parts"]["postgres"] for url in cluster.stack.replica_urls]
+    told = [json.loads(get(f"{url}/readyz")[1])["parts"]["records"] for url in cluster.stack.replica_urls]
     return sum("may have forgotten" in each for each in told)
 
 
