@@ -55,7 +55,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         ("durability", "latency and throughput of the levels of DURABILITY", "5 minutes"),
         ("promises", "what came of the gains that the design promised", "a minute"),
         ("wal", "what Postgres logs for a payment where its tables are large", "half a minute"),
-        ("scaling", "what each part costs by replicas and rate, and whether a model of it holds", "5 minutes"),
+        ("scaling", "what each part costs by replicas and rate, and whether a model of it holds", "8 minutes"),
         ("viewers", "what those who watch the live page cost", "a minute and a quarter"),
     )
 }

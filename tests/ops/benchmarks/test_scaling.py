@@ -84,9 +84,9 @@ def test_one_that_does_not_hold_at_one_size_misses_its_target() -> None:
     assert scaling.conclude(samples)["ok"] is False
 
 
-def test_the_mean_of_measurements_of_one_load_counts() -> None:
-    rounds = [Sample(GatewayLoad(1, 24), {"a": 1.0}), Sample(GatewayLoad(1, 20), {"a": 4.0})]
-    assert scaling.mean(rounds) == Sample(GatewayLoad(1, 22), {"a": 2.5})
+def test_the_median_of_measurements_of_one_load_counts() -> None:
+    rounds = [Sample(GatewayLoad(1, rate), {"a": used}) for rate, used in ((24, 1.0), (20, 400.0), (22, 2.0))]
+    assert scaling.typical(rounds) == Sample(GatewayLoad(1, 22), {"a": 2.0})
 
 
 @pytest.mark.parametrize(
