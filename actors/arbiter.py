@@ -8,13 +8,13 @@ from actors.ports import PaymentStore, Recipient, Runtime
 DECIDED_S_MAX = 0.5
 """How long a client waits for a first amount to be written to Postgres."""
 STEP_S = 0.25
-"""Time between two looks into Postgres."""
+"""Time between two reads from Postgres."""
 READS_MAX = 2
 """Reads under way at once, so that connections are left for other questions; the other clients wait for their turn."""
 
 
 class Arbiter:
-    """Decides about payments that the intake could not judge, beside it: looking into Postgres takes time."""
+    """Decides about payments that the intake could not judge; the intake need not wait for the reads from Postgres."""
 
     def __init__(self, payments: PaymentStore, intake: Recipient, runtime: Runtime) -> None:
         self._payments = payments

@@ -17,16 +17,16 @@ class _Cursor:
     """How far rows are read, the oldest first."""
 
     named: str | None
-    """The processor that they name; None for all rows that no other cursor reads."""
+    """The processor that the rows name; None for all rows that no other cursor reads."""
     after: Position = FIRST
-    """The place of the last one that was read."""
+    """The position of the last row that was read."""
 
 
 class EarlierRows:
     """Reads each row of an earlier run once, and gives it to the router.
 
-    Rows that name a processor which enough payments wait for are read later, by a cursor of their own that begins where
-    they were left out first.
+    Rows that name a processor for which enough payments wait already are read later, by a cursor of their own that
+    begins where they were first left out.
     """
 
     def __init__(self, leases: LeaseStore, router: Recipient, runtime: Runtime) -> None:
@@ -34,30 +34,30 @@ class EarlierRows:
         self._found = TimedOutageReporter(logger, "payments of an earlier run are not settled yet", runtime, "info")
         self._router = router
         self._cursors: list[_Cursor] = []
-        """Those that are not at their end."""
+        """The cursors that are not at their end."""
         self._since_ms: int = 0
 
     @property
     def since_ms(self) -> int | None:
-        """While not all rows are read: no charge of theirs bears an older stamp. None once they are."""
+        """The oldest stamp that a charge of a row may bear, until all rows are read; then None."""
         return self._since_ms if self._cursors else None
 
     def begin(self, since_ms: int) -> None:
-        """Read from the beginning; no charge that a row stands for bears an older stamp than `since_ms`."""
+        """Read from the beginning. The charges of these rows bear the stamp `since_ms` or later ones."""
         self._since_ms = since_ms
         self._cursors = [_Cursor(None)]
 
     def take_up(self, room: AdoptionRoom) -> int:
         """Give the router as many rows as it has room for; tell how many.
 
-        It ignores those that it drives already, and those whose payments have ended there since it had that room.
+        The router ignores rows that it drives already, and those whose payments have ended there since it had room.
 
         Raises:
-            LedgerUnavailableError: those that were not given are read by a later call.
+            LedgerUnavailableError: Postgres does not answer; a later call reads the rows that were not given.
         """
-        self._part(room.full)
+        self._split_off(room.full)
         given = 0
-        # The cursor of all others comes first, and so ends before one of those whose rows it passes over.
+        # The cursor of all other rows comes first, so that it ends before those of the rows that it passes over.
         for cursor in list(self._cursors):
             if given < room.count and cursor.named not in room.full:
                 given += self._read(cursor, room.count - given)
@@ -65,12 +65,12 @@ class EarlierRows:
             self._found.occurred(given)
         return given
 
-    def _part(self, full: frozenset[str]) -> None:
-        """Let rows that are left out be read by cursors of their own from now on."""
-        everything = next((each for each in self._cursors if each.named is None), None)
-        if everything is not None:
-            parted = {each.named for each in self._cursors}
-            self._cursors += [_Cursor(name, everything.after) for name in sorted(full - parted)]
+    def _split_off(self, full: frozenset[str]) -> None:
+        """Let rows that are left out from now on be read by cursors of their own."""
+        others = next((each for each in self._cursors if each.named is None), None)
+        if others is not None:
+            named = {each.named for each in self._cursors}
+            self._cursors += [_Cursor(name, others.after) for name in sorted(full - named)]
 
     def _read(self, cursor: _Cursor, rows_max: int) -> int:
         apart = () if cursor.named else [each.named for each in self._cursors if each.named is not None]

@@ -34,11 +34,11 @@ class LedgerUnavailableError(FielError):
 class FencedError(LedgerUnavailableError):
     """This replica is not registered, or others have taken over from it.
 
-    Of a batch nothing was written; where others took over in the middle of it, all but charges without a claim was.
+    Nothing of the batch was written; or, if others took over in the middle of it, all but charges without a claim.
     """
 
     def __init__(self, disputed: tuple[UUID, ...] = ()) -> None:
-        """`disputed` are payments of the batch that are settled otherwise, as was noted now."""
+        """`disputed` are payments of the batch that another charge has settled, which was not known before."""
         super().__init__("this replica is not registered, or others have taken over from it")
         self.disputed = disputed
 
@@ -48,7 +48,7 @@ class ForeignPlaceError(FielError):
 
 
 class LostPlaceError(FielError):
-    """A place that the feed has not reached: it was given by a history of Postgres that is lost, unnoticed."""
+    """A place that the feed has not reached: it was given in a history of Postgres that was lost unnoticed."""
 
 
 class ArchivedError(FielError):
@@ -64,7 +64,7 @@ class PeersUnavailableError(FielError):
 
 
 class StatusUnavailableError(FielError):
-    """How the replicas are cannot be shared now."""
+    """The states of the replicas cannot be shared now."""
 
 
 class GatewayUnavailableError(FielError):

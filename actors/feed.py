@@ -18,35 +18,35 @@ from actors.summaries import Turns
 CONSUMERS_MAX = 64
 """How many may read the feed of one replica at once; one more is refused."""
 STEP_S = 0.25
-"""Time between two looks at what is new. All that wait share them; while nobody waits there are none."""
+"""Time between two reads of new events, which all that wait share; while nobody waits nothing is read."""
 PAGE_MAX = 500
 """Events that are read from Postgres at once."""
 RECENT_MAX = 2_000
-"""Events that are kept for those that wait; who is further behind reads Postgres."""
+"""Events that are kept for those that wait; a consumer that is further behind reads from Postgres."""
 TURN_S_MAX = 1.0
-"""How long one waits for the readings of others. One at a time asks Postgres, so that others find free connections."""
+"""How long a read waits for others to end. Only one at a time asks Postgres, so that connections are left."""
 
 
 class Feed:
     """Reads the feed for all consumers of a replica. It holds no connection while they wait."""
 
     def __init__(self, store: FeedStore, runtime: Runtime, make_turns: Callable[[int], Turns]) -> None:
-        """`make_turns` makes a semaphore that so many may hold at once."""
+        """`make_turns` makes a semaphore that this many may hold at once."""
         self._store = store
         self._runtime = runtime
         self._turns = make_turns(1)
         self.consumers = 0
-        """How many read now."""
+        """How many consumers read now."""
         self.has_ended = False
-        """Whether nobody is to wait any more."""
+        """Whether the replica is about to end, so that nobody waits any more."""
         self._feed_id: int | None = None
         self._recent: RecentEvents | None = None
-        """None while nobody has seen all."""
+        """The latest events; None until a consumer has seen all events."""
         self._looked_s = float("-inf")
-        """When the latest look at what is new began."""
+        """When the latest read of new events began."""
         self._held_below: int | None = None
         self._held_since_s: float | None = None
-        """Since when the same number bounds what is complete, though later ones were given; None where none does."""
+        """Since when the same number has bounded what is complete, though later ones were given; else None."""
 
     @contextmanager
     def consuming(self) -> Iterator[None]:
@@ -73,12 +73,12 @@ class Feed:
 
     @property
     def level(self) -> Level:
-        """How many read now."""
+        """How many consumers read now."""
         return Level(self.consumers, CONSUMERS_MAX)
 
     @property
     def behind_s(self) -> float:
-        """How long a transaction, of whatever database of that server, has held back what can be read."""
+        """How long an open transaction, in any database of the server, has held back new events."""
         return 0.0 if self._held_since_s is None else self._runtime.now_s() - self._held_since_s
 
     def page(
@@ -98,8 +98,8 @@ class Feed:
             ForeignPlaceError: it is another feed.
             LostPlaceError: the feed has not reached this place yet, and so cannot have given it.
             ArchivedError: events behind it are archived.
-            LedgerUnavailableError: Postgres does not answer, or did not when the time was over.
-            GatewayUnavailableError: the same of others who read and take too long.
+            LedgerUnavailableError: Postgres did not answer when the time was over.
+            GatewayUnavailableError: the reads of others still took too long when the time was over.
         """
         until_s = self._runtime.now_s() + wait_s
 
@@ -142,12 +142,12 @@ class Feed:
         return self._page(events, after, bounds.feed_id)
 
     def _is_due(self, after: FeedPlace) -> bool:
-        """Tell whether the latest look is too old, or has not reached a place, which another replica has given."""
+        """Tell whether the latest read is too old, or has not reached a place that another replica has given."""
         has_reached = self._held_below is not None and after.number < self._held_below
         return not has_reached or self._runtime.now_s() - self._looked_s >= STEP_S
 
     def _refresh(self, recent: RecentEvents, after: FeedPlace, feed_id: int | None) -> None:
-        """Read what is new, also for all others who wait; forget what is recent where Postgres has lost its end."""
+        """Read new events for all that wait; drop the recent ones if Postgres has lost the last of them."""
         self._looked_s = self._runtime.now_s()
         with self._reading():
             events_read = PAGE_MAX
@@ -175,7 +175,7 @@ class Feed:
 
     def _check_place(self, place: FeedPlace, bounds: FeedBounds) -> None:
         if place.number >= bounds.given_below:
-            # What is recent may be of the same history.
+            # The recent events may be of the same lost history.
             self._recent = None
             raise LostPlaceError("the feed has not reached this place")
         if place < bounds.archived:

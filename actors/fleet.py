@@ -13,7 +13,7 @@ from actors.ports import LeaseStore, Runtime
 logger = get_logger(__name__)
 
 CLOCKS_S = 1.0
-"""How long a replica that joins waits for a beat of others, where none of their clocks shows that its own is right."""
+"""How long a replica that joins waits for heartbeats of others, if none of their clocks shows that its own is right."""
 
 
 class Fleet:
@@ -35,7 +35,7 @@ class Fleet:
         """When the clock of another replica that lived differed last."""
 
     def look(self) -> None:
-        """See how the others are now."""
+        """Read the present states of the others."""
         self._others, now_s = self._leases.others(), self._runtime.now_s()
         self._watch.observe(self._others, now_s)
         self._runtime.clock.compare(self._watch.clocks(now_s), now_s)
@@ -43,7 +43,7 @@ class Fleet:
             self._skewed_at_s = now_s
 
     def expel(self) -> None:
-        """End the leases of replicas that stand still."""
+        """End the leases of replicas whose heartbeats have stopped."""
         if still := self._watch.standing_still(self._runtime.now_s()):
             logger.warning("replicas that stand still lose their leases", replicas=[each.name for each in still])
             self._leases.expel(still)
@@ -74,12 +74,12 @@ class Fleet:
             # Postgres may have forgotten who was there: they join again at once, and their clocks may be right.
             return None
         ahead_ms = [each.clock.clock_ms - clock.now_ms(now_s) for each in present if each.clock is not None]
-        # Who has published an earlier instant may be dead. A later one may be that of a replica which lives.
+        # An earlier instant may be of a replica that is dead. A later one may be of a replica that lives.
         agrees = bool(ahead_ms) and -SKEW_MS_MAX <= max(ahead_ms) <= SKEW_MS_MAX
         return True if agrees or not present or self._watch.watched_s(now_s) >= CLOCKS_S else None
 
     def check_clock(self) -> None:
-        """Compare the own clock with the system's, and tell where it begins or ceases to be wrong."""
+        """Compare the own clock with the system's, and log when it begins or ceases to be wrong."""
         self._runtime.sample_clock()
         before, self._trouble = self._trouble, self._runtime.clock.trouble
         if self._trouble is not None and before is None:

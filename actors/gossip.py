@@ -49,7 +49,7 @@ WAYS_MAX = 16
 class GossipActor(Actor):
     """Keeps the accepted payments that the other replicas have not been told of yet, and the questions to them.
 
-    Nobody relies on being told: Postgres refuses a second payment with the same id. Nobody's silence is an answer.
+    No replica relies on being told: Postgres refuses a second payment with the same id. Silence denies nothing.
     """
 
     REFUSED_WHEN_FULL = (AskPeers, GetDenials, AskWay, GetWays, GetGossipStats, GetTrouble)
@@ -131,7 +131,7 @@ class GossipActor(Actor):
 
     def _exchange(self) -> None:
         """Hear what is new, answer what was asked, then tell what is to be told."""
-        # What these replicas accepted before now stands in Postgres, or where somebody else who is asked finds it.
+        # What these replicas accepted before now is in Postgres, or with another replica, which is asked.
         emptied = self._shelf.emptied() if self._questions.has_unsent else ()
         question = self._questions.next_question(emptied)
         try:
@@ -151,7 +151,7 @@ class GossipActor(Actor):
         del self._accepted[: len(accepted)], self._decided[: len(decided)]
 
     def _hear(self) -> tuple[tuple[PeerAnswer, ...], list[Payment], tuple[WayAnswer, ...]]:
-        """Hand on what other replicas told; give the answers to what they asked, the payments that those need, ways."""
+        """Pass on what others told; give the answers to their questions, payments that these tell of, and ways."""
         questions: list[PeerQuestion] = []
         ways_asked: list[WayQuestion] = []
         for news in self._channel.hear():
@@ -199,5 +199,5 @@ class GossipActor(Actor):
         return tuple(answers), [self._payment(each, known[each]) for each in known]
 
     def _payment(self, correlation_id: UUID, known: KnownHere) -> Payment:
-        """Make the payment to be told; who hears of it keeps its amount alone."""
+        """Make the payment to be told; other replicas keep nothing of it but the amount."""
         return Payment(correlation_id, known.money.minor, self._runtime.now_ms(), known.money.currency)

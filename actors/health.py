@@ -67,11 +67,11 @@ ORDER_S = 1.0
 PROBE_S = 0.3
 """All replicas together send one probe in this time to a processor that is down, so at most four in any second."""
 PROBE_SHARE_S = 0.35
-"""One replica sends one probe in this time for each replica that lives, so that all of them keep to the budget even if
-Redis is gone or forgets, and each has its share."""
+"""One replica sends one probe in this time multiplied by the number of replicas that live, so that all of them keep to
+the budget even if Redis is gone or forgets, and each has its share."""
 TOGETHER_MAX = 3
-"""Without Redis no more replicas than this may send their first probes of an outage at once; of more, each waits for a
-moment that is its own."""
+"""Without Redis, up to this many replicas may send their first probes of an outage at once. If there are more, each
+waits for a moment of its own."""
 MOMENT_S = 2 * PROBE_PAUSE_S
 """How long such a moment lasts: whoever wants to probe asks every `PROBE_PAUSE_S`."""
 
@@ -97,7 +97,7 @@ class _View:
     probed_at_s: float | None = None
     """When this replica last allowed a probe."""
     delay_s: float = 0.0
-    """The longest charge of this replica; 0 where the operator allows for as long a delay."""
+    """The longest charge of this replica; 0 if it is within what the operator allows for."""
 
 
 class HealthActor(Actor):
@@ -174,7 +174,7 @@ class HealthActor(Actor):
             shared = self._board.exchange(list(own.values()))
             self._note_read(began_s)
             self._heard = shared.opinions
-            # One that lasts longer was not taken by any replica.
+            # A lease that lasts longer was not taken by any replica.
             leases = {lease.processor: lease for lease in shared.polls if lease.ends_s_in <= LEASE_S}
             for answer in shared.answers:
                 self._report(answer)
@@ -229,7 +229,7 @@ class HealthActor(Actor):
             processor.tell(HoldBreaker(order.state))
         was_turned_away, view.turned_away = view.turned_away, is_turned_away(own, others)
         if view.turned_away and not was_turned_away:
-            # Before it opens: by then the other replica's news is older than this one's own.
+            # Told before this breaker opens: after that, the other replica's news is older than its own change.
             processor.tell(TurnedAwayElsewhere())
         changed_at_s = view.breaker.changed_at_s
         if quorum_found_down(own, others):
@@ -281,7 +281,7 @@ class HealthActor(Actor):
         return granted
 
     def _is_own_moment(self, period_s: float) -> bool:
-        """Tell whether this is the time of a period that the name of this replica gives it."""
+        """Tell whether this moment of the period belongs to this replica, as its name decides."""
         place = crc32(self._replica.encode()) / 2**32
         return (self._runtime.now_s() / period_s + place) % 1.0 * period_s < MOMENT_S
 

@@ -50,12 +50,12 @@ UNREADABLE_S = 1.0
 DELIVERY_MAX = 250
 """Payments that the router is given at once, so that reading them from the disk does not hold up clients."""
 TAKEN_OVER_SHARE = 0.5
-"""Share of the journal beyond which no other journal is taken over: what others have left does not keep new payments
+"""Share of the journal beyond which no other journal is taken over, so that what others have left keeps no new payments
 out."""
 
 
 Reply = tuple[Callable[[AcceptAnswer], None], AcceptAnswer]
-"""How a client is answered, and what."""
+"""The function that answers a client, and the answer."""
 
 
 class IntakeActor(Actor):
@@ -88,7 +88,7 @@ class IntakeActor(Actor):
         self._recent_max = recent_max
         self._amounts = FirstAmounts(recent_max)
         self._decided = 0
-        """Ids that Postgres told of and that may have pushed such out of memory as wait in the journal."""
+        """How many ids Postgres told of while payments waited; these may have displaced ids that wait from memory."""
         self._runtime = runtime
         self._open_max = open_max
         self._wanted = window_max
@@ -96,7 +96,7 @@ class IntakeActor(Actor):
         self._appended = 0
         """How many payments were appended: the place of the next one."""
         self._replayed = JournalRuns()
-        """Those of an earlier run, and of other replicas' journals."""
+        """Payments of an earlier run, and of other replicas' journals."""
         self._taken_over = 0
         self._spacing = BatchSpacing(limits)
         self._delivery_due = False
@@ -119,7 +119,7 @@ class IntakeActor(Actor):
         self._count_appended(found, replayed=True)
         if found:
             logger.info("the journal holds payments of an earlier run", payments=found)
-            self._order_delivery()
+            self._schedule_delivery()
 
     def on_receive(self, message: IntakeMessage) -> object:  # noqa: C901, PLR0912  # one line for each message
         """Handle one message."""
@@ -133,9 +133,9 @@ class IntakeActor(Actor):
             case Want(payments_wanted):
                 self._wanted += payments_wanted
                 if self._journal.waiting:
-                    self._order_delivery()
+                    self._schedule_delivery()
             case AcceptedByPeers(payments):
-                # What is only heard never stands in for the journal: the same amount is made durable here too.
+                # Being told of a payment does not replace the journal: it is made durable here too.
                 for payment in payments:
                     self._amounts.hear(payment)
             case DecidedByPeers(payments):
@@ -146,7 +146,7 @@ class IntakeActor(Actor):
             case RowsCommitted() | RowsDelayed() | RowsOverdue() | RowsDoubted() | LeaseHeld():
                 self._ledger_changed(message)
             case GetTakeOverRoom():
-                # One at a time in the smallest journal.
+                # Even the smallest journal takes one.
                 return max(1, int(TAKEN_OVER_SHARE * self._open_max)) - self._journal.held
             case TakeOver(payments):
                 return self._take_over(payments)
@@ -173,10 +173,10 @@ class IntakeActor(Actor):
         verdict = self._amounts.judge(payment)
         if verdict is not Verdict.NEW:
             if any(each.correlation_id == payment.correlation_id for each in self._group):
-                # Not before the first one is durable.
+                # It is answered once the first post is durable.
                 self._replies.append((message.reply, ANSWERS[verdict]))
             else:
-                # Whatever becomes of the group: who repeats what was kept before is not told that nothing is.
+                # It is answered at once, whatever becomes of the group: what it repeats was kept before.
                 message.reply(ANSWERS[verdict])
         elif self._journal.held + len(self._group) >= self._open_max:
             message.reply(AcceptAnswer.OVERLOADED)
@@ -201,7 +201,7 @@ class IntakeActor(Actor):
         waiting = self._journal.waiting
         return Found(
             {correlation_id: money for correlation_id, money in found.items() if money is not None},
-            # The latest ids are remembered, and those that wait are the latest but for what Postgres told of meanwhile.
+            # The latest ids are remembered: those that wait, and those that Postgres has told of meanwhile.
             # Nobody knows what a segment holds that cannot be read.
             remembers_waiting=not self._journal.unread_segments
             and (not waiting or waiting + self._decided <= self._recent_max),
@@ -218,7 +218,7 @@ class IntakeActor(Actor):
         self._count_appended(len(payments), replayed=True)
         for payment in payments:
             self._amounts.take_over(payment)
-        self._order_delivery()
+        self._schedule_delivery()
         return True
 
     def _flush(self) -> None:
@@ -241,7 +241,7 @@ class IntakeActor(Actor):
             self._untold += group
             # Each payment is written twice: a claim, and a settlement.
             self._spacing.added(2 * len(group), self._runtime.now_s())
-            self._order_delivery()
+            self._schedule_delivery()
 
     def _append(self, group: Sequence[Payment]) -> None:
         """Write a group to the journal.
@@ -252,16 +252,16 @@ class IntakeActor(Actor):
         self._journal.append(group)
 
     def _promise(self, group: Sequence[Payment], replies: Sequence[Reply]) -> None:
-        """Answer clients whose payments stand in the journal; those that are new are this group, in its order."""
+        """Answer clients whose payments stand in the journal; `group` holds the new payments, in the same order."""
         del group
         for reply, answer in replies:
             reply(answer)
 
     def _ledger_changed(self, message: RowsCommitted | RowsDelayed | RowsOverdue | RowsDoubted | LeaseHeld) -> None:
-        """Hear what became of rows that clients wait for: none here, where the journal is what makes durable."""
+        """React to what became of rows that clients wait for. Here they wait for none: the journal is durable."""
 
     def _next_alike(self, place: int, waiting: int) -> tuple[int, bool]:
-        """Tell how many of the payments that wait from a place may be given at once, and whether all have rows."""
+        """Tell how many payments from a place on may go to the router together, and whether all of these have rows."""
         del place
         return waiting, False
 
@@ -270,7 +270,7 @@ class IntakeActor(Actor):
             self._replayed.mark(self._appended, self._appended + count)
         self._appended += count
 
-    def _order_delivery(self, wait_s_min: float = 0.0) -> None:
+    def _schedule_delivery(self, wait_s_min: float = 0.0) -> None:
         if not self._delivery_due:
             self._delivery_due = True
             wait_s = self._spacing.next_at_s - self._runtime.now_s()
@@ -290,11 +290,11 @@ class IntakeActor(Actor):
             payments = self._journal.take(min(self._wanted, DELIVERY_MAX, alike))
         except JournalUnavailableError as error:
             self._unreadable.failed(payments_waiting=self._journal.waiting, reason=str(error))
-            self._order_delivery(UNREADABLE_S)
+            self._schedule_delivery(UNREADABLE_S)
             return
         self._unreadable.succeeded()
         self._wanted -= len(payments)
-        # Where records were damaged, nobody knows which of the others were taken instead.
+        # If records were damaged, nobody knows which others were taken in their place.
         replayed = replayed or waiting - self._journal.waiting > len(payments)
         ids = frozenset(payment.correlation_id for payment in payments) if replayed else frozenset()
         have_rows = have_rows and not replayed
@@ -302,4 +302,4 @@ class IntakeActor(Actor):
         if have_rows:
             self._journal.committed([payment.correlation_id for payment in payments])
         if self._wanted and self._journal.waiting and alike:
-            self._order_delivery()
+            self._schedule_delivery()

@@ -27,7 +27,7 @@ def known_here(intake: Recipient, router: Recipient, correlation_ids: Collection
     """Find the ids that were accepted or heard of here, wherever their payments are on their way.
 
     The intake is asked before the router: a payment goes from one to the other, and so cannot be missed. An id that is
-    missing in the answer has not been accepted here without a row in Postgres.
+    missing in the answer has a row in Postgres, or was not accepted here.
 
     Raises:
         GatewayUnavailableError: an actor does not answer, or some of what was accepted may have been forgotten.

@@ -1,4 +1,4 @@
-"""Keeps libraries from importing what they can do without, where it happens to be installed."""
+"""Keeps libraries from importing optional packages that happen to be installed."""
 
 import sys
 from collections.abc import Iterator

@@ -95,7 +95,7 @@ class LeaseActor(Actor):
         self._published = Watermarks(0, 0)
         """The watermarks that were published last."""
         self._epoch: int | None = None
-        """Of the last registration."""
+        """The epoch of the last registration."""
 
     def on_start(self) -> None:
         """Join at once."""
@@ -161,7 +161,7 @@ class LeaseActor(Actor):
             self._registration = None
             raise
         if adopted is not None:
-            # Also where nobody can tell them, the next heartbeat may not raise the watermarks above theirs.
+            # Even if the router does not answer, the next heartbeat may not raise the watermarks above theirs.
             self._published = _lowest(self._published, Watermarks(adopted.oldest_stamp_ms, adopted.oldest_stamp_ms))
 
     def _take_over_the_rest(self) -> None:
@@ -185,8 +185,8 @@ class LeaseActor(Actor):
     def _leave_changed_store(self) -> bool:
         """Give up the registration where Postgres is another one; return whether that is so.
 
-        Where it may have forgotten something this replica joins anew, under whichever epoch: what it holds in memory
-        may be all that is left. Where nothing is missing it joins as it does after any doubt.
+        If it may have forgotten something, this replica joins anew whatever its epoch is: what it holds in memory may
+        be all that is left. If nothing is missing, it joins as after any interruption.
 
         Raises:
             LedgerUnavailableError: it answers, but nobody knows yet whether anything is missing.
@@ -198,7 +198,7 @@ class LeaseActor(Actor):
         if finding is StoreFinding.UNDECIDED:
             raise LedgerUnavailableError("another one has taken over, and replicas are looking for what they were told")
         if finding is StoreFinding.FORGOTTEN:
-            # What the router was given with a row before this has to be there when it doubts all rows.
+            # Payments that the intake sends with rows have to reach the router before it doubts all rows.
             with suppress(GatewayUnavailableError):
                 self._intake.ask(RowsDoubted(), ASK_S_MAX)
             # Before a registration opens the fence, so that nothing is charged for rows that may be of an earlier time.
@@ -277,7 +277,7 @@ class LeaseActor(Actor):
         return _lowest(Watermarks(rows_since_ms, rows_since_ms), self._uncommitted())
 
     def _uncommitted(self) -> Watermarks:
-        """Ask for the oldest charges; where somebody does not answer, they may be as old as was published last.
+        """Ask for the oldest charges; if an actor does not answer, they may be as old as was published last.
 
         Processors' actors are asked before the router: what they report meanwhile reaches it before the question does.
         """

@@ -32,7 +32,7 @@ class AwaitedRow:
     """Its place in the journal."""
     since_s: float
     replies: list[Reply]
-    """The clients that wait for it; those that were told that it takes long are not among them."""
+    """The clients that wait for it; those that were answered because it takes long are not among them."""
 
 
 class LedgerIntakeActor(IntakeActor):
@@ -51,12 +51,12 @@ class LedgerIntakeActor(IntakeActor):
         self._persistence = persistence
         self._journal_takes_over = journal_takes_over
         self._awaited: dict[UUID, AwaitedRow] = {}
-        """In the order of their places."""
+        """Payments that wait for their rows, in the order of their places."""
         self._with_rows = JournalRuns()
         """Payments of the journal whose rows name nobody."""
         self._relies_on_rows = True
-        """Whether the journal may forget them when they are given: not once Postgres may have forgotten rows, since the
-        router, which claims everything anew then, holds what waits for a processor in memory alone."""
+        """Whether the journal may forget payments with rows when the router has them. It may not once Postgres may have
+        forgotten rows: the router then claims all anew, and holds what waits for a processor in memory alone."""
         self._again: list[Accept] = []
         """Posts of ids that were accepted before, and whose rows are not known to be committed."""
         self._leased_until_s = -inf
@@ -73,7 +73,7 @@ class LedgerIntakeActor(IntakeActor):
             self._flush()
 
     def on_stop(self) -> None:
-        """Answer who still waits: what is left in persistence's mailbox is committed all the same."""
+        """Answer the clients that still wait: what is left in persistence's mailbox is committed all the same."""
         for row in self._awaited.values():
             _answer_all(row, lambda _: AcceptAnswer.IN_DOUBT)
 
@@ -96,8 +96,8 @@ class LedgerIntakeActor(IntakeActor):
                 return
         new = {payment.correlation_id for payment in self._group}
         in_group = set(new)
-        again = [each if each.payment.correlation_id in new else _of_kept(each) for each in again]
-        joining = [each for each in again if not self._keep_again(each, in_group)]
+        again = [each if each.payment.correlation_id in new else _perhaps_kept(each) for each in again]
+        joining = [each for each in again if not self._write_again(each, in_group)]
         once_more = self._group[len(new) :]
         super()._flush()
         for payment in once_more:
@@ -120,14 +120,14 @@ class LedgerIntakeActor(IntakeActor):
         for reply, answer in replies:
             reply(AcceptAnswer.LEDGER_UNAVAILABLE if answer is AcceptAnswer.ACCEPTED else answer)
         for each in again:
-            # Of the first post nobody knows what became, unless it was in this group.
+            # Nobody knows what became of the first post, unless it was in this group.
             is_new = self._amounts.judge(each.payment) is Verdict.NEW
             each.reply(AcceptAnswer.LEDGER_UNAVAILABLE if is_new else AcceptAnswer.IN_DOUBT)
 
-    def _keep_again(self, message: Accept, in_group: set[UUID]) -> bool:
-        """Add an id to the group once more, unless it can wait for a row that is on its way; tell whether that is done.
+    def _write_again(self, message: Accept, in_group: set[UUID]) -> bool:
+        """Add an id to the group once more, or return False if it can wait for a row that is on its way.
 
-        What an earlier group or an earlier run wrote may not be synced, and its row may not be asked for: to write it
+        What an earlier group or an earlier run wrote may not be synced, and its row may not be on its way. Writing it
         once more does no harm.
         """
         key = message.payment.correlation_id
@@ -161,7 +161,7 @@ class LedgerIntakeActor(IntakeActor):
                 reply(answer)
         if group:
             self._persistence.tell(Record(tuple(group)))
-            self._order_check()
+            self._schedule_check()
 
     def _await_row(self, payment: Payment, place: int, reply: Reply) -> None:
         row = self._awaited.get(payment.correlation_id)
@@ -182,7 +182,7 @@ class LedgerIntakeActor(IntakeActor):
                 if oldest is not None and self._runtime.now_s() - oldest.since_s >= ROWS_S_MAX:
                     self._delay()
                 elif oldest is not None:
-                    self._order_check()
+                    self._schedule_check()
             case RowsDoubted():
                 self._with_rows, self._relies_on_rows = JournalRuns(), False
             case LeaseHeld(until_s):
@@ -207,7 +207,7 @@ class LedgerIntakeActor(IntakeActor):
             if (row := self._awaited.pop(key, None)) is not None:
                 _answer_all(row, lambda _: AcceptAnswer.CONFLICT)
         if self._journal.waiting:
-            self._order_delivery()
+            self._schedule_delivery()
 
     def _delay(self) -> None:
         """Let nobody wait for rows any more, until some are committed: Postgres is away."""
@@ -222,7 +222,7 @@ class LedgerIntakeActor(IntakeActor):
         for row in self._awaited.values():
             _answer_all(row, lambda _: answer)
 
-    def _order_check(self) -> None:
+    def _schedule_check(self) -> None:
         if not self._is_check_due:
             self._is_check_due = True
             self._runtime.call_later(ROWS_S_MAX, self.tell_self, RowsOverdue())
@@ -236,8 +236,8 @@ class LedgerIntakeActor(IntakeActor):
         return alike, have_rows
 
 
-def _of_kept(message: Accept) -> Accept:
-    """Let nobody be told that nothing was kept, where it was an earlier post that may be."""
+def _perhaps_kept(message: Accept) -> Accept:
+    """Keep a reply from saying that nothing was kept, since an earlier post of the same id may have been."""
     told = {AcceptAnswer.JOURNAL_UNAVAILABLE: AcceptAnswer.IN_DOUBT}
     return replace(message, reply=lambda answer: message.reply(told.get(answer, answer)))
 

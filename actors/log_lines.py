@@ -15,12 +15,12 @@ SECRET_CHARACTERS_MIN = 8
 """A shorter secret is hidden in addresses and assignments alone: it might be a part of any word."""
 HIDDEN = "***"
 _COLOURS = {"debug": 2, "info": 32, "warning": 33, "error": 31, "critical": 31}
-"""The codes of terminals for them."""
+"""The colours of the levels, as terminals number them."""
 _IN_ADDRESS = re.compile(r"(://[^\s/?#@\"':]*:)[^\s/?#\"']*(?=@)")
 _ASSIGNED = re.compile(r"((?:password|passwd|token|secret)\s*=\s*)('[^']*'|[^\s'\"&,;)]+)", re.IGNORECASE)
 _QUIET = {"pykka": logging.WARNING, "opentelemetry.exporter": logging.CRITICAL, "psycopg.pool": logging.ERROR}
-"""Libraries that tell more than anybody wants to know: each try to connect, each export that failed. What follows from
-those is told once, by whoever needs Postgres, and by `actors.adapters.tracing`."""
+"""The least levels of libraries that log too much, such as each attempt to connect and each export that failed. What
+follows from those is told once, by whoever needs Postgres, and by `actors.adapters.tracing`."""
 
 
 class Secrets:
@@ -33,7 +33,7 @@ class Secrets:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Secrets":
-        """Know those that the settings hold."""
+        """Gather the secrets that the settings hold."""
         addresses = (environment.get("DATABASE_URL", ""), environment.get("REDIS_URL", ""))
         found = [each.partition("://")[2].rpartition("@")[0].partition(":")[2] for each in addresses]
         found += [match[2].strip("'") for each in addresses for match in _ASSIGNED.finditer(each)]
@@ -42,7 +42,7 @@ class Secrets:
         return cls([*found, environment.get("ADMIN_TOKEN", "")])
 
     def hide(self, line: str) -> str:
-        """Write a line without them."""
+        """Give a line without secrets."""
         for form in self._forms:
             if form in line:
                 line = line.replace(form, HIDDEN)
@@ -63,7 +63,7 @@ class LineFormatter(logging.Formatter):
         self._in_colours = in_colours
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record as one line; only for a terminal an error in the code takes several."""
+        """Write a record as one line; in the readable form a traceback takes several more."""
         own = isinstance(record.msg, dict)
         fields: dict[str, Any] = dict(cast("dict[str, Any]", record.msg)) if own else _bound_fields()
         # Some libraries' messages have several lines.

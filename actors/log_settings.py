@@ -1,4 +1,4 @@
-"""The settings of the log. They are read before all others, since what is wrong with those is told in the log."""
+"""The settings of the log. They are read before all others, since errors in those are logged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Loggers, each line of which is an event, a fixed sentence or name, with fields. `actors.log_lines` writes them.
+"""Loggers whose lines are events, each a fixed sentence or name with fields. `actors.log_lines` writes them.
 
-All that is used of structlog is imported from here, so that nobody imports it with what it only decorates with.
+All that is used of structlog is imported from here, so that it is never imported with its optional packages.
 """
 
 import logging

@@ -21,20 +21,20 @@ LOOK_UPS_MAX = 16
 LOOK_UPS_PER_S = 1000.0
 """Look-ups that start in a second, so that thousands of payments that others have left cost new ones little CPU."""
 LOOK_UP_PAUSE_S = 0.25
-"""After look-ups of which none was answered, the processor is asked for nothing until this time has passed."""
+"""How long no look-up is made after some of which none was answered."""
 PROOF_S = 20.0
-"""For so long after an answer that only a processor gives it is believed that it does not know a payment. Something in
+"""How long after an answer that only a processor gives it is believed that it does not know a payment. A gateway in
 front of it may say so too, or a host at a mistyped address."""
 OWN_PROOF_S = 10.0
 """Time between two questions for the processor's health, where nothing else has shown that it is the processor."""
 POLLED_S = 15.0
-"""Where replicas ask for the processor's health together, so much time has to pass at the start before this one asks
-beside them: the health endpoint lets calls hang that follow each other quickly."""
+"""Where replicas share the processor's health, this one waits so long after its start before it asks by itself: the
+health endpoint lets calls hang that follow each other quickly."""
 _NO_ANSWER = LookUpAnswer(LookUpResult.NO_ANSWER)
 
 
-def unless_missing(end: LookUpEnded) -> LookUpEnded:
-    """Give a look-up as one without an answer, where it found nothing and that cannot be believed."""
+def distrust_missing(end: LookUpEnded) -> LookUpEnded:
+    """Turn a look-up that found nothing into one without an answer, because that cannot be believed."""
     return replace(end, result=LookUpResult.NO_ANSWER) if end.result is LookUpResult.MISSING else end
 
 
@@ -64,19 +64,19 @@ class LookUps:
         self._under_way = 0
         self._rate = RateLimiter(RateLimits(per_s_initial=LOOK_UPS_PER_S, burst=LOOK_UPS_MAX))
         self._is_start_due = False
-        """Whether the next ones start when the rate allows it."""
+        """Whether a timer is set for when the rate allows the next ones."""
         self._ends: list[LookUpEnded] = []
         self._answered_s = -inf
         """When the latest look-up was asked that was answered."""
         self._unanswered_until_s = -inf
-        """Until then look-ups end without an answer, and are not made."""
+        """Until then no look-up is made: each ends without an answer."""
         self.unanswered_at_s: tuple[float, ...] = ()
-        """When those were asked that met no answer, among the ends that were taken last."""
+        """When the look-ups were asked that had no answer, of those that were taken last."""
         self._proven_at_s = -inf
-        """When the processor gave an answer last that nothing else gives."""
+        """When the processor last gave an answer that only a processor gives."""
         self._ask_from_s = runtime.now_s() + (POLLED_S if is_polled else 0.0)
         self._is_doubted = False
-        """Whether it was logged that it is not believed, and has not been believed since."""
+        """Whether it was logged that the processor is not believed, and it has not been believed since."""
 
     def add(self, payments: Iterable[Payment]) -> None:
         """Take payments that are to be looked up."""
@@ -94,7 +94,7 @@ class LookUps:
     def start(self) -> tuple[LookUpEnded, ...]:
         """Start as many as may be under way; give those that end at once, because others were not answered just now.
 
-        So whoever waits for an answer is not held up by a processor that gives none, and does not flood it either.
+        So a processor that gives no answer holds nobody up who waits for one, and is not flooded either.
         """
         now_s = self._runtime.now_s()
         if now_s < self._unanswered_until_s:
@@ -121,15 +121,15 @@ class LookUps:
     def take_ends(self) -> tuple[LookUpEnded, ...]:
         """Give those that have ended since the last call."""
         ends, self._ends = tuple(self._ends), []
-        # What is answered and not believed says nothing of whether the processor works.
+        # Answers that are not believed do not say that the processor is down.
         self.unanswered_at_s = tuple(end.asked_at_s for end in ends if end.result is LookUpResult.NO_ANSWER)
         if not self._is_believed():
-            ends = tuple(unless_missing(end) for end in ends)
+            ends = tuple(distrust_missing(end) for end in ends)
         if ends:
             self._under_way -= len(ends)
             answered = (end.asked_at_s for end in ends if end.result is not LookUpResult.NO_ANSWER)
             self._answered_s = max([self._answered_s, *answered])
-            # What was asked before one that was answered tells nothing of now: it may have hung since then.
+            # An unanswered look-up that is older than an answered one tells nothing of now: it may have hung since.
             is_silent = all(end.asked_at_s > self._answered_s for end in ends)
             self._unanswered_until_s = self._runtime.now_s() + LOOK_UP_PAUSE_S if is_silent else -inf
         return ends

@@ -1,7 +1,6 @@
-"""The monitor: notes once a second how its replica is, and shares that with the others for those who watch.
+"""The monitor: notes the state of its replica once a second, and shares it with the others for the live page.
 
-It stands beside the actors, so that it tells of a replica that starts, purges or has lost one, too. Nothing relies on
-it.
+It is no actor, so that it also tells of a replica that starts, purges or has lost an actor. Nothing relies on it.
 """
 
 from collections import deque
@@ -37,7 +36,7 @@ class WatchedReplica(Protocol):
     """What the monitor asks of its replica; each question raises `GatewayUnavailableError` without an answer."""
 
     def readiness(self) -> Readiness:
-        """Ask every part how it is."""
+        """Ask every part for its state."""
 
     def stats(self) -> RouterStats:
         """Tell what this replica is busy with."""
@@ -59,11 +58,11 @@ class PostAnswers:
 
     accepted: int
     durations: tuple[int, ...]
-    """How many took how long, by the buckets of a histogram; estimates."""
+    """How many there are in each bucket of a histogram of their durations; estimates."""
 
 
 class Monitor:
-    """Knows how this replica is, and what it did in the last five minutes."""
+    """Knows the state of this replica, and what it did in the last five minutes."""
 
     def __init__(
         self,
@@ -86,7 +85,7 @@ class Monitor:
         self._settled: Mapping[str, int] = {}
         """Settlements by processor, as they were counted last."""
         self.status: ReplicaStatus | None = None
-        """The last that was noted."""
+        """The state that was noted last."""
         self.seconds: deque[Second] = deque(maxlen=KEPT_S)
         self.happenings: deque[Happening] = deque(maxlen=HAPPENINGS_MAX)
         self._untold_seconds: deque[Second] = deque(maxlen=KEPT_S)
@@ -120,7 +119,7 @@ class Monitor:
             self._runtime.sleep(STEP_S - self._runtime.now_ms() / 1000 % STEP_S)
 
     def begin(self) -> None:
-        """Find out how this replica was when an earlier process of it told last."""
+        """Read the last state that an earlier process of this replica has shared."""
         with suppress(StatusUnavailableError):
             heard = self._board.hear(1).heard
             self.status = next((each.status for each in heard if each.status.replica == self._name), None)
@@ -160,7 +159,7 @@ class Monitor:
             readiness="degraded" if readiness.degraded else "ready" if readiness.ready else "unready",
             parts=readiness.parts,
             waiting=dict(stats.unsettled) if stats else {},
-            # What nobody answers is as it was: else the next answer would be news.
+            # Without an answer a value stays as it was; otherwise the next answer would count as news.
             unresolved=stats.unresolved if stats else before.unresolved if before else 0,
             disputes=incidents.disputes if incidents else before.disputes if before else 0,
             closed=_closed(incidents) if incidents else before.closed if before else {},

@@ -8,17 +8,17 @@ from actors.logs import BoundLogger
 from actors.ports import Runtime
 
 CHECK_S = 5.0
-"""Time between two looks whether an outage is over or has to be told of again."""
+"""Time between two checks whether an outage is over or a reminder is due."""
 
 
 class OutageReporter:
-    """Tells a logger of one kind of trouble, under one event.
+    """Logs one kind of failure, under one event.
 
-    `failed` and `succeeded` are called as often as it happens: the lines bear `outage`, which is "began", "lasts" or
-    "ended", `failures` and `lasted_s`. What has no opposite `occurred`: the first time is a line, and after it another
-    one tells at most once a minute how many times more (`count`) it has occurred.
+    `failed` and `succeeded` are called as often as they happen: the lines bear `outage`, which is "began", "lasts" or
+    "ended", `failures` and `lasted_s`. `occurred` is for an incident that has no opposite: the first one is a line, and
+    after it at most one line a minute tells how many more there were (`count`).
 
-    By itself it looks for an end, or for a reminder that is due, with each of these calls, and when `check` is called.
+    Each of these calls also looks whether the outage is over or a reminder is due. `check` does that alone.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class OutageReporter:
         level: str = "warning",
         **constant: Any,  # noqa: ANN401  # as a logger takes them
     ) -> None:
-        """`level` is that of the lines; ends are no errors. `constant` are fields of all lines."""
+        """`level` is that of the lines, but the end of an outage is no error. `constant` are fields of all lines."""
         self._logger = logger
         self._event = event
         self._now_s = now_s
@@ -37,7 +37,7 @@ class OutageReporter:
         self._constant = constant
         self._log = OutageLog()
         self._fields: dict[str, Any] = {}
-        """Of the latest failure."""
+        """The fields of the latest failure."""
         self._has_opposite = True
 
     @property
@@ -46,7 +46,7 @@ class OutageReporter:
         return self._log.is_open
 
     def failed(self, count: int = 1, *, is_new: bool = False, **fields: Any) -> None:  # noqa: ANN401  # the same
-        """Note a failure; `fields` are those of the line, if there is one, as there is for what `is_new`."""
+        """Note a failure; `fields` are those of the line, if one is due. A failure that `is_new` is told at once."""
         self._fields = fields
         self._tell(self._log.failed(self._now_s(), count, is_new=is_new))
 
@@ -56,7 +56,7 @@ class OutageReporter:
             self._tell(self._log.succeeded(self._now_s()), **fields)
 
     def occurred(self, count: int = 1, **fields: Any) -> None:  # noqa: ANN401  # the same
-        """Note what has no opposite: it is over when it has not occurred for a while."""
+        """Note an incident that has no opposite: it is over when it has not occurred for a while."""
         self._has_opposite = False
         self.failed(count, **fields)
         self._log.succeeded(self._now_s())
@@ -83,7 +83,7 @@ class OutageReporter:
 
 
 class TimedOutageReporter(OutageReporter):
-    """Looks by itself, every `CHECK_S`, whether an outage is over or has to be told of again."""
+    """Checks by itself, every `CHECK_S`, whether an outage is over or a reminder is due."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class TimedOutageReporter(OutageReporter):
 
     def _look(self) -> None:
         self.check()
-        # Whoever noted the last failure may have ended, and nobody tries any more.
+        # The caller may have ended, so that nothing more is noted.
         self._is_watching = self.is_open and self._runtime.now_s() - self._failed_at_s < 2 * REMIND_S
         if self._is_watching:
             self._watch_on()

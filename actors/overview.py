@@ -1,4 +1,4 @@
-"""Gathers how all replicas are and what they did, for whoever watches; many who watch share one reading."""
+"""Gathers the states of all replicas and what they did, for the live page; all its viewers share one reading."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from actors.ports import Runtime, StatusBoard
 from actors.summaries import Turns
 
 SHARED_S = 0.9
-"""How old a reading may be that one more who watches is given."""
+"""How old a reading may be that a further viewer is given."""
 TURN_S_MAX = 1.0
-"""How long one waits for the reading of somebody else; then the one before is told."""
+"""How long a viewer waits for the end of another's reading; then it is given the one before."""
 LATE_S = 5
-"""A replica may share a second so much later than it was."""
+"""How many seconds late a replica may share what it did."""
 
 
 class RecordedTotals(Protocol):
@@ -33,7 +33,7 @@ class RecordedTotals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How the whole gateway was at one look."""
+    """The state of the whole gateway at one reading."""
 
     heard: tuple[HeardStatus, ...]
     """The replicas, this one included, by name."""
@@ -42,11 +42,11 @@ class Look:
     """All that is recorded; None where Postgres does not tell."""
     story: Story
     trouble: str | None
-    """Why only this replica could be looked at; None where all could."""
+    """Why only the state of this replica is known; None where all are."""
 
 
 class Overview:
-    """Looks at all replicas."""
+    """Reads the states of all replicas."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Overview:
         self._look: Look | None = None
 
     def look(self) -> Look:
-        """Tell how all replicas are, by a reading of the last second.
+        """Give the states of all replicas, as they were read within the last second.
 
         Raises:
             GatewayUnavailableError: this replica has only just begun, or the reading of somebody else takes long.
@@ -88,7 +88,7 @@ class Overview:
             self._turns.release()
 
     def series(self, processors: Sequence[str], after_s: int | None) -> Series:
-        """Give the seconds that the last look knew, after one of them or all that are kept."""
+        """Give the seconds that the last reading knew, after `after_s` or all that are kept."""
         return self._seconds.series(processors, after_s, self._now_s())
 
     def _read(self) -> Look:
@@ -96,11 +96,11 @@ class Overview:
         if own is None:
             raise GatewayUnavailableError("this replica has only just begun")
         missed_s = min(self._runtime.now_s() - self._looked_at_s, KEPT_S)
-        # A Postgres that hangs would have everybody who watches wait for it.
+        # All viewers would wait for a Postgres that hangs.
         totals = self._totals() if own.parts.get("postgres") == "ok" else None
         seconds_max = min(int(missed_s) + LATE_S, KEPT_S)
         shared, trouble = self._hear(seconds_max)
-        # What this replica has told may be away again, with Redis; what it knows is not.
+        # Redis may have lost what this replica has shared, but the replica still knows it.
         silent_for_s = max(0.0, (self._runtime.now_ms() - own.at_ms) / 1000)
         others = (each for each in shared.heard if each.status.replica != self._name)
         heard = tuple(sorted((HeardStatus(own, silent_for_s), *others), key=lambda each: each.status.replica))

@@ -11,11 +11,11 @@ TELL_S = 60.0
 
 
 class OwnName:
-    """Looks, before the actors start, who has the name that this replica was given.
+    """Checks before the actors start whether another process has the name that this replica was given.
 
-    A name is another's where another instance has it or, once this process has registered, where somebody has
-    registered later: that may be a copy of this replica, its journal and its instance included. It is free as soon as
-    its replica has left or was seen standing still for as long as a lease lasts.
+    Another process has it if another instance is registered under it or, once this process has registered, if there is
+    a later registration: that may be of a copy of this replica, with its journal and its instance id. The name is free
+    as soon as that process has left, or has not renewed its lease for as long as one lasts.
     """
 
     def __init__(self, leases: LeaseStore, runtime: Runtime) -> None:
@@ -27,7 +27,7 @@ class OwnName:
         """What is wrong with the name; None unless another process had it at the last look."""
 
     def is_free(self) -> bool:
-        """Look who has the name, and end the lease of one that stands still.
+        """Tell whether no other process has the name; end the lease of one whose heartbeats have stopped.
 
         Raises:
             LedgerUnavailableError: Postgres does not answer.

@@ -1,4 +1,4 @@
-"""Finds out whether nobody has accepted a payment that neither Postgres nor this replica knows."""
+"""Finds out whether any replica has accepted a payment that neither Postgres nor this replica knows."""
 
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from actors.ports import Recipient, Runtime
 ANSWERS_S_MAX = 0.5
 """How long the other replicas have to answer."""
 NAMED_MAX = 3
-"""Of more replicas that could not be asked, clients are told as many names."""
+"""How many replicas that could not be asked are named to a client."""
 STEP_S = 0.05
 """Time between two looks at what they have answered."""
 
@@ -28,7 +28,7 @@ class PeerQuestions:
     def deniers(self, correlation_id: UUID) -> frozenset[str]:
         """Wait for the answers of the others; name those that hold nothing of the id.
 
-        What they accepted before this call is certainly found by them, or by Postgres after it. Where one of them knows
+        What they accepted before this call is certainly found by them, or in Postgres after it. If one of them knows
         the id, this replica's intake knows it afterwards.
 
         Raises:

@@ -40,7 +40,7 @@ COMMIT_BACKOFF = Backoff(first_s=0.02, longest_s=0.5)
 RECORDS_MAX = 256
 """Rows that clients wait for in one batch, beside all else: as many as the intake's largest group."""
 FAILURES_MAX = 1
-"""Failures in a row after which those clients are not told yet: the next try comes at once, and mostly succeeds."""
+"""Up to this many failures in a row are not told to those clients: the next try comes at once, and mostly succeeds."""
 
 
 class PersistenceActor(Actor):
@@ -73,7 +73,7 @@ class PersistenceActor(Actor):
         self._settlements: list[Settlement] = []
         self._closings: list[Closing] = []
         self._marks: dict[UUID, Mark] = {}
-        """The latest of each payment."""
+        """The latest mark of each payment."""
         self._counts = WriteCounts()
         self._failures = 0
         self._trouble = Trouble("batches fail")
@@ -86,7 +86,7 @@ class PersistenceActor(Actor):
     def on_start(self) -> None:
         """Make sure that nothing is written under the registration of an earlier run of the actors.
 
-        Else a row that the earlier run has written, and perhaps sent, would be taken for one of an earlier try.
+        Otherwise a row of the earlier run, whose payment was perhaps sent, would be taken for an earlier try of this.
         """
         self._payments.forget_registration()
 
@@ -116,7 +116,7 @@ class PersistenceActor(Actor):
         return None
 
     def on_drained(self) -> None:
-        """Commit what clients wait for, full batches, and what has waited for company for long enough."""
+        """Commit rows that clients wait for, full batches, and what has waited long enough for others to join it."""
         while not self._failures and (self._records or self._waiting >= self._size.items or self._is_due()):
             self._commit()
         if self._waiting and not self._commit_due:
@@ -191,9 +191,9 @@ class PersistenceActor(Actor):
         self._announce(batch, result)
 
     def _next_batch(self, records: Sequence[Claim]) -> Write:
-        """Take the oldest of each kind, as many as a batch may hold: first what ends payments, last what is told.
+        """Take the oldest of each kind, as many as a batch may hold: first what ends payments, last the marks.
 
-        A claim of a payment whose row is among `records` waits for the next one.
+        A claim of a payment whose row is among `records` waits for the next batch.
         """
         room = self._size.items
         settlements = tuple(self._settlements[:room])
@@ -214,7 +214,7 @@ class PersistenceActor(Actor):
             del self._marks[mark.correlation_id]
 
     def _next_claims(self, most: int, left_out: Collection[UUID]) -> tuple[Claim, ...]:
-        """Take the oldest; of an id that waits more than once the first, so that the next batch compares amounts."""
+        """Take the oldest claims, one for each id: its next one waits for a later batch, which compares amounts."""
         chosen: dict[UUID, Claim] = {}
         for claim in self._claims:
             if len(chosen) == most:
@@ -231,9 +231,9 @@ class PersistenceActor(Actor):
         self._claims.extendleft(reversed(repeated))
 
     def _announce_records(self, records: Sequence[Claim], result: WriteResult) -> WriteResult:
-        """Tell the intake what has rows now, and give what the batch changed beside that.
+        """Tell the intake which payments have rows now, and give the rest of what the batch changed.
 
-        Who drives a payment that had a row already has it, or finds it when the journal gives this one.
+        A payment that had a row already is driven by its owner, or taken up from the row once the journal gives it.
         """
         offered = {claim.payment.correlation_id for claim in records}
         found = sort_out(records, [row for row in result.known if row.payment.correlation_id in offered], self._replica)
@@ -263,7 +263,7 @@ class PersistenceActor(Actor):
             )
 
     def _sort_out(self, claims: Sequence[Claim], known: Sequence[KnownPayment]) -> tuple[Payment, ...]:
-        """Tell everybody of ids that had a row, and give the payments that are not this replica's to charge."""
+        """Tell the other actors of ids that had a row; give the payments that this replica may not charge."""
         found = sort_out(claims, known, self._replica)
         if found.ours:
             # Perhaps this replica sent it before the interruption: only its row is known.
@@ -273,7 +273,7 @@ class PersistenceActor(Actor):
         return tuple(found.rejected)
 
     def _refuse(self, found: KnownRows) -> None:
-        """Tell everybody of amounts that did not come first."""
+        """Tell the intake, and record, which amounts did not come first."""
         if found.conflicts:
             self._intake.tell(FirstAmountsFound(tuple(found.first), is_news=True))
             self._report(found.conflicts)

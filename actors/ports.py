@@ -62,7 +62,7 @@ class Runtime(Protocol):
 
     @property
     def clock(self) -> WallClock:
-        """The clock that `now_ms` reads, and what is known of its truth."""
+        """The clock that `now_ms` reads, and whether it is known to be right."""
 
     def now_ms(self) -> int:
         """Wall clock in milliseconds since the epoch, for business instants; never runs backwards."""
@@ -96,7 +96,7 @@ class Journal(Protocol):
         """How many files of it, found by the last rewind, hold payments that cannot be read now or by this release."""
 
     def append(self, payments: Sequence[Payment], *, synced: bool = True) -> None:
-        """Make all of them durable, or none; those that are not `synced` survive the end of the process alone.
+        """Make all of them durable, or none; if they are not `synced`, the loss of power may still lose them.
 
         Raises:
             JournalUnavailableError: it could not be written; nothing of the group is kept.
@@ -117,7 +117,7 @@ class Journal(Protocol):
         """
 
     def committed(self, correlation_ids: Sequence[UUID]) -> None:
-        """Note that Postgres has these; whole segments of them are deleted. Unknown ids are ignored."""
+        """Note that Postgres has these; segments that hold no others are deleted. Unknown ids are ignored."""
 
     def rewind(self) -> Iterator[Payment]:
         """Let all that is not committed wait again, and give all that is on the disk, oldest first.
@@ -133,7 +133,7 @@ class OwnedJournal(Journal, Protocol):
         """Raise JournalUnavailableError where it cannot be written."""
 
     def trouble(self) -> str | None:
-        """Tell what an operator should look at though it can be written; None where there is nothing.
+        """Tell what an operator should look at although it can be written; None where there is nothing.
 
         Raises:
             JournalUnavailableError: it cannot be read.
@@ -153,7 +153,7 @@ class Orphan(Protocol):
         """Give every payment that it holds and that was not taken before, the oldest first."""
 
     def took(self, count: int) -> None:
-        """Give up the next of the payments that were replayed: another journal has them now."""
+        """Note that another journal has the next `count` of the payments that were replayed."""
 
     def close(self) -> None:
         """Release its lock."""
@@ -165,7 +165,7 @@ class JournalShelf(Protocol):
     def orphans(self, gone: Collection[str]) -> Iterator[Orphan]:
         """Open, one after another, the journals that hold something and that no process has.
 
-        Those of replicas that are `gone` are read also where a process has them: it stands still.
+        The journals of replicas that are `gone` are read even if a process has them, which stands still.
         """
 
     def emptied(self) -> Collection[str]:
@@ -179,7 +179,7 @@ class ProcessorClient(Protocol):
         """Send one payment once and tell what came of it, within a deadline over the whole call."""
 
     def look_up(self, payment: Payment) -> LookUpAnswer:
-        """Ask for one payment, within a deadline over the whole call."""
+        """Ask whether one payment was charged, within a deadline over the whole call."""
 
     def knock(self) -> bool:
         """Tell whether the processor accepts a connection, within a second or so; the next charge uses that one."""
@@ -225,15 +225,15 @@ class PaymentStore(Protocol):
         """Read payments in one state that stand behind a position, in the order of their positions."""
 
     def absence(self, correlation_id: UUID) -> Absence:
-        """Look whether a payment still has no row, and who else may have accepted it."""
+        """Read whether a payment still has no row, and which other replicas may have accepted it."""
 
     def watermarks(self) -> Watermarks:
         """Tell how far the charges of all replicas are in Postgres."""
 
     def may_lack_answers(self, to_ms: int) -> bool:
-        """Tell whether an earlier driver of a payment may have had the answer that it was charged, stamped until then.
+        """Tell whether another replica may have had answers to charges with stamps up to `to_ms`, and lost them.
 
-        That answer is lost until its processor is asked for the payment.
+        Such an answer is lost until the processor is asked for the payment.
         """
 
     def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
@@ -247,10 +247,10 @@ class LeaseStore(Protocol):
     """Replicas and their leases in Postgres. Every method raises `LedgerUnavailableError` where it does not answer."""
 
     def identity(self) -> StoreIdentity:
-        """Tell which Postgres answers. Until the next registration nothing is written to another than before."""
+        """Tell which Postgres answers. If it is another one, nothing is written to it before a registration."""
 
     def confirm(self, identity: StoreIdentity) -> None:
-        """Let the other replicas know that this one has found, in a history, all that it was told of."""
+        """Let the other replicas know that this one has found, in a history, every commit that it was told of."""
 
     def establish(self, identity: StoreIdentity, forgot_at_ms: int | None = None) -> None:
         """Let the other replicas know that it is decided whether a history lacks anything.
@@ -259,16 +259,16 @@ class LeaseStore(Protocol):
         """
 
     def holder(self) -> ReplicaState | None:
-        """Look at another process that has this replica's name and has not left; None where there is none.
+        """Read the state of another process that has this replica's name and has not left; None if there is none.
 
-        That is one of another instance or, once this process has registered, whoever has registered later.
+        That is one of another instance or, once this process has registered, one that has registered later.
         """
 
     def register(self, generation: int, clock: ClockReading, *, store_forgot: bool = False) -> Registration:
         """Take this replica's name, with a lease; what it holds is of this generation.
 
-        With `store_forgot` the numbers of the feed begin anew before that: Postgres may have forgotten some. They do in
-        any case where it is another database, or has another timeline, than those that they were given in.
+        With `store_forgot` the feed is numbered anew before that, since Postgres may have forgotten numbers. That is
+        done in any case if they were given in another database, or on another timeline of it.
 
         Raises:
             LeaseLostError: another instance has the name, and has not left.
@@ -291,10 +291,10 @@ class LeaseStore(Protocol):
         """
 
     def others(self) -> tuple[ReplicaState, ...]:
-        """Look at all other replicas that ever registered."""
+        """Read the states of all other replicas that ever registered."""
 
     def expel(self, replicas: Sequence[ReplicaState]) -> None:
-        """End the leases of replicas that were seen standing still, of each unless it has beaten since.
+        """End the leases of replicas whose heartbeats were seen to have stopped, unless they have gone on since.
 
         From then on they can neither renew them, nor write claims.
         """
@@ -317,10 +317,10 @@ class LeaseStore(Protocol):
     ) -> tuple[Claim, ...]:
         """Read unsettled rows of this replica that stand behind a position, the oldest first.
 
-        Only those that name the processor `naming`, where it is given, and none that name one of `leave_out`.
-        With `earlier_run` without those that the present run of the actors has written: they are driven already, or
-        their claims are tried again, since nobody has heard of them. Rows that were taken over are among those given.
-        What is given may be out of date when it arrives: payments that are driven here may have moved and ended.
+        With `naming` only rows that name this processor are read; rows that name one of `leave_out` never are. With
+        `earlier_run` the rows that the present run of the actors has written are left out: they are driven already, or
+        their claims are tried again. Rows that were taken over are among those given. Rows may be out of date when they
+        arrive: payments that are driven here may have moved and ended.
         """
 
 
@@ -344,7 +344,7 @@ class ResolutionStore(Protocol):
 
 
 class FeedStore(Protocol):
-    """What ended, in Postgres."""
+    """The feed of ended payments in Postgres."""
 
     def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...]]:
         """Read the first events behind a place; nothing will be added before one of them.
@@ -364,7 +364,7 @@ class PeerChannel(Protocol):
         """Tell all replicas, after everything that they were told before."""
 
     def hear(self) -> Sequence[PeerNews]:
-        """Give some of what was told since the last call, by whomever, in its order; at first what was told lately."""
+        """Give some of what any replica has told since the last call, in order; at first what was told lately."""
 
     def close(self) -> None:
         """End all connections."""
@@ -389,14 +389,14 @@ class HealthBoard(Protocol):
         """Share this replica's opinions, and read what is shared, in one round trip."""
 
     def ping(self) -> None:
-        """Ask for an answer, whatever it is."""
+        """Check that Redis answers."""
 
     def close(self) -> None:
         """End all connections."""
 
 
 class StatusBoard(Protocol):
-    """Redis: how all replicas are, for those who watch. Any of it may be gone at any time.
+    """Redis: the states of all replicas, for the live page. Any of it may be gone at any time.
 
     Every method raises `StatusUnavailableError` where Redis does not answer.
     """
@@ -405,10 +405,10 @@ class StatusBoard(Protocol):
         """Share this replica's state, and what was not shared yet of its seconds and of what happened to it."""
 
     def leave(self, happening: Happening) -> None:
-        """Tell of this replica's end, after which nothing is heard of it."""
+        """Share that this replica has ended, and take its state away."""
 
     def hear(self, seconds_max: int) -> SharedStatus:
-        """Read what all replicas have told, of each the last seconds."""
+        """Read what all replicas have shared, with up to `seconds_max` of the last seconds of each."""
 
     def close(self) -> None:
         """End all connections."""

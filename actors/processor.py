@@ -15,7 +15,7 @@ from actors.domain.processor_delay import ProcessorDelay
 from actors.domain.records import NEVER_MS, LookUpResult, Watermarks
 from actors.domain.replica_status import HealthTold
 from actors.logs import get_logger
-from actors.look_ups import LookUps, unless_missing
+from actors.look_ups import LookUps, distrust_missing
 from actors.messages.health import BreakerChanged, DelaySeen, ProbeWanted
 from actors.messages.processor import (
     Charge,
@@ -136,7 +136,7 @@ class ProcessorActor(Actor):
                 self._look_ups.proven(now_s - asked_s_ago)
                 in_doubt = gate.breaker.health_answered(failing=failing, asked_s_ago=asked_s_ago, now_s=now_s)
                 if in_doubt and not gate.is_unreachable(now_s):
-                    # Nobody may post for hours, and a charge alone closes the breaker.
+                    # The outage is over, though only a charge closes the breaker, and none may come for hours.
                     self._outage.succeeded()
                 self._delay.told(response_time_s_min, now_s)
                 gate.pace.told(response_time_s_min, now_s - asked_s_ago)
@@ -169,7 +169,7 @@ class ProcessorActor(Actor):
         now_s = self._runtime.now_s()
         self._carry_out(self._gate.decide(now_s, self._runtime.now_ms()), now_s)
         self._timer.set(self._gate.wakes_at_s())
-        # At the latest when the lease is renewed next.
+        # This happens with each renewal of the lease at the latest.
         if self._outage.is_open:
             self._outage.check()
         unasked = () if self._gate.is_draining else self._look_ups.start()
@@ -184,7 +184,7 @@ class ProcessorActor(Actor):
             down, changed_at_s, away = breaker.is_down_by_own_calls, breaker.changed_at_s, breaker.turns_away_here
             self._health.tell(BreakerChanged(self._name, breaker.state(now_s), down, changed_at_s, away))
         if work.availability is not None:
-            # Before the router gets payments back, so that it does not give them here again.
+            # Told before the router gets payments back, so that it does not give them here again.
             self._router.tell(AvailabilityChanged(work.availability))
         if work.not_sent:
             ends = (ChargeEnded(each.correlation_id, Outcome.NOT_SENT, 0) for each in work.not_sent)
@@ -197,7 +197,7 @@ class ProcessorActor(Actor):
             self._runtime.spawn(self._charge, sent)
 
     def _charge(self, sent: Sent) -> None:
-        outcome = Outcome.UNKNOWN  # Also where the client raises what it should not.
+        outcome = Outcome.UNKNOWN  # It stays so if the client raises an error, which it should not.
         try:
             # Asked again, as late as possible: the process may have stood still since the gate decided.
             leased = self._gate.may_send(self._runtime.now_s())
@@ -235,8 +235,8 @@ class ProcessorActor(Actor):
             self._note_delay(now_s)
         if look_ups:
             if self._gate.breaker.turns_away:
-                # What answers 404 to charges answers so to look-ups too, whatever was charged.
-                look_ups = tuple(unless_missing(end) for end in look_ups)
+                # A server that answers 404 to charges does so to look-ups too, whatever was charged.
+                look_ups = tuple(distrust_missing(end) for end in look_ups)
             self._looked_up.update(end.result for end in look_ups)
             for asked_at_s in self._look_ups.unanswered_at_s:
                 self._gate.breaker.look_up_unanswered(asked_at_s=asked_at_s, now_s=now_s)

@@ -37,7 +37,7 @@ class PurgeStore(Protocol):
         """
 
     def repeat_purge(self, purge: LastPurge) -> None:
-        """Purge again, at once, a Postgres that has forgotten the purge: no replica holds what is of before it."""
+        """Purge again, at once, a Postgres that has forgotten the purge: no replica holds anything older than that."""
 
     def finish_purge(self, purge: LastPurge) -> bool:
         """Delete all that was accepted up to the instant, once, when every living replica has acknowledged.
@@ -98,10 +98,10 @@ class Purger:
             raise GatewayUnavailableError("the purge is not over yet; it goes on")
 
     def follow(self) -> None:
-        """Come to the generation that Postgres tells, as soon as it can be asked."""
+        """Follow the last purge that Postgres knows of, as soon as Postgres answers."""
         while not self._replica.is_draining:
             try:
-                self._come_to(self._purges.last_purge())
+                self._carry_out(self._purges.last_purge())
             except (LedgerUnavailableError, JournalUnavailableError) as error:
                 self._waits.failed(reason=str(error))
                 self._runtime.sleep(RETRY_S)
@@ -109,8 +109,8 @@ class Purger:
                 self._waits.succeeded()
                 return
 
-    def _come_to(self, last_purge: LastPurge) -> None:
-        """Drop what it forgets of all that this replica holds, and go on once every living replica has done so."""
+    def _carry_out(self, last_purge: LastPurge) -> None:
+        """Drop what the purge forgets from this replica, and go on once every living replica has done so."""
         with self._lock:
             if last_purge.generation < self.last_purge.generation:
                 self._purges.repeat_purge(self.last_purge)
@@ -133,7 +133,7 @@ class Purger:
             self._replica.start_actors()
 
     def _expel_the_dead(self, watch: LeaseWatch, generation: int) -> None:
-        """End the leases of replicas that hold something older and stand still: nobody else does, with all stopped."""
+        """End the leases of dead replicas that hold something older; no lease actor runs now that could do so."""
         others = self._leases.others()
         watch.observe((each for each in others if each.generation < generation), self._runtime.now_s())
         if gone := watch.standing_still(self._runtime.now_s()):

@@ -1,4 +1,4 @@
-"""Answers what was charged where, and how far a payment is."""
+"""Answers which processor has charged what, and how far a payment is."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class PaymentQueries:
         """Build the queries.
 
         `processors` are the names that a summary shows beside the event's two, and `currency` the one that it shows
-        first; `make_turns` makes a semaphore that so many may hold at once.
+        first; `make_turns` makes a semaphore that this many may hold at once.
         """
         self._payments = payments
         self._intake = intake
@@ -63,16 +63,16 @@ class PaymentQueries:
         self._replica = replica
         self.readers = Readers(make_turns)
         self.feed = Feed(ends, runtime, make_turns)
-        """Tells what has ended."""
+        """The feed of ended payments."""
         self._summaries = Summaries(
             payments=payments, readers=self.readers, runtime=runtime, processors=processors, currency=currency
         )
 
     def payment(self, correlation_id: UUID) -> PaymentStatus | None:
-        """Tell how far a payment is; None where certainly nobody has accepted it.
+        """Tell how far a payment is; None where certainly no replica has accepted it.
 
-        Where Postgres does not answer soon, it is as far as this replica remembers. What is known neither here nor in
-        Postgres the other replicas are asked for.
+        If Postgres does not answer soon, this is what the replica remembers. The other replicas are asked for a payment
+        that neither this one nor Postgres knows.
 
         Raises:
             LedgerUnavailableError: Postgres does not answer, and no replica that can be asked knows the payment.
@@ -143,9 +143,9 @@ class PaymentQueries:
     def summary(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
         """Add up the charges stamped within the bounds, both inclusive, each optional.
 
-        Where the window has ended, those count that a processor had answered by now, whichever replica asked it: this
-        waits until they are committed, or no charge with such a stamp is missing. A window that reaches up to the
-        present has no such moment: this waits for what is under way, and counts all that is committed.
+        If the window has ended, the charges count that a processor had answered by now, on any replica: this waits
+        until they are committed, or no charge with such a stamp is missing. A window that reaches up to the present has
+        no such moment: this waits for what is under way, and counts all that is committed.
 
         Raises:
             LedgerUnavailableError: Postgres does not answer.

@@ -1,4 +1,4 @@
-"""Tells whether a replica takes payments, and how its parts are."""
+"""Tells whether a replica takes payments, and the state of each of its parts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ ASK_S_MAX = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether this replica takes payments, and how its parts are."""
+    """Whether this replica takes payments, and the state of each of its parts."""
 
     ready: bool
     parts: dict[str, str]
@@ -40,12 +40,12 @@ def check_readiness(
     stats: Callable[[], RouterStats],
     obstacle: str | None,
 ) -> Readiness:
-    """Ask every part how it is. `journal` and `supervisor` are None until the replica has started.
+    """Ask every part for its state. `journal` and `supervisor` are None until the replica has started.
 
     `obstacle` is what keeps the whole replica from taking payments, if there is something.
     """
     parts = system.parts
-    # Before the start nobody has used them.
+    # Before the start no actor has used the stores.
     users = (system.lease, system.persistence, system.health, system.gossip) if supervisor else ()
     states = {
         "journal": _state_of(lambda: _check_journal(journal)),
@@ -59,7 +59,7 @@ def check_readiness(
     }
     if obstacle is not None:
         states["gateway"] = obstacle
-    # What a replica accepts that its clock keeps from joining waits for others.
+    # While its clock keeps the replica from joining, what it accepts waits for other replicas.
     is_kept_out = parts.runtime.clock.is_skewed and not parts.runtime.clock.has_joined
     needed = ["journal", "actors"]
     if system.settings.durability is Durability.LEDGER:

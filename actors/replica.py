@@ -50,7 +50,7 @@ DRAIN_STOP_S_MAX = 1.0
 """How long a stop then waits for all actors to end; what one of them is still busy with is found again by others."""
 DRAIN_STEP_S = 0.02
 PURGE_REST_S_MAX = 5.0
-"""How long a purge waits for the same; all replicas wait at once, and the purge's client waits `PURGE_S_MAX`."""
+"""How long a purge waits for the ends of charges and for their commits; its client waits for `PURGE_S_MAX`."""
 START_STEP_S = 0.2
 NOT_AT_WORK = "the gateway is starting, purging or stopping"
 LAME_DUCK = "lame duck: it was told to end, and serves on for a while"
@@ -127,7 +127,7 @@ class Replica:
                 self._journal_waits.failed(reason=str(error))
                 self._parts.runtime.sleep(START_STEP_S)
             except JournalUnavailableError as error:
-                # A process that is started in its place finds the same disk.
+                # Another process in the place of this one would find the same disk.
                 self._journal_trouble = str(error)
                 self._journal_waits.failed(reason=str(error))
                 self._parts.runtime.sleep(JOURNAL_RETRY_S)
@@ -182,7 +182,7 @@ class Replica:
         self._at_work.clear()
         hanging = self._supervisor.stop()
         if hanging:
-            # They would write what is purged beside their successors.
+            # They would go on beside their successors, and write what is purged.
             self._end_process(f"{', '.join(hanging)} did not stop for a purge")
             return None
         return self._journal
@@ -216,7 +216,7 @@ class Replica:
             self._system.close()
 
     def _note_emptied(self) -> None:
-        """Tell the others, where all that was accepted is in Postgres, that nobody has to wait for this replica."""
+        """If all that was accepted is in Postgres, let the others know that they need not wait for this replica."""
         journal = self._journal
         if journal is None or journal.held or journal.unread_segments or journal.trouble() is not None:
             return
@@ -264,7 +264,7 @@ class Replica:
                 runtime.sleep(DRAIN_STEP_S)
 
     def _asker(self, deadline_s: float) -> Callable[[Recipient, object], Any]:
-        """Make what asks actors, and waits for no answer beyond the deadline or `ASK_S_MAX`."""
+        """Make a function that asks an actor, and waits for its answer up to the deadline or `ASK_S_MAX`."""
         now_s = self._parts.runtime.now_s
         return lambda actor, question: actor.ask(question, min(ASK_S_MAX, max(0.0, deadline_s - now_s())))
 
@@ -278,7 +278,7 @@ class Replica:
         return self._parts.runtime.now_ms()
 
     def accept(self, payment: Payment) -> AcceptAnswer:
-        """Make a payment durable; where clients wait for rows, it is in doubt if there is no answer in time.
+        """Make a payment durable. If clients wait for rows, it is `IN_DOUBT` when there is no answer in time.
 
         Raises:
             GatewayUnavailableError: starting, purging, stopping, no answer within `ACCEPT_S_MAX`, or another process
@@ -375,14 +375,14 @@ class Replica:
         living = self._living_count()
         while True:
             reach: OrderReach = system.health.ask(GetOrderReach(processor), ASK_S_MAX)
-            # One that Postgres does not count may be heard through Redis, and the other way about.
+            # A replica that Postgres does not count may be heard through Redis, and the other way round.
             of = max(reach.of, living)
             if reach.replicas >= of or runtime.now_s() >= deadline_s:
                 return OrderReach(reach.replicas, of)
             runtime.sleep(ORDER_STEP_S)
 
     def _living_count(self) -> int:
-        """Count the replicas that had a lease when Postgres told last; 1 where nobody answers."""
+        """Count the replicas that had a lease when Postgres told last; 1 if the lease actor does not answer."""
         with contextlib.suppress(GatewayUnavailableError):
             return int(self._system.lease.ask(GetLivingCount(), ASK_S_MAX))
         return 1
@@ -392,7 +392,7 @@ class Replica:
         return () if self._supervisor is None or not self._at_work.is_set() else self._supervisor.dead
 
     def readiness(self) -> Readiness:
-        """Ask every part how it is."""
+        """Ask every part for its state."""
         obstacle = "draining" if self._draining else LAME_DUCK if self._is_lame_duck() else self._own_name.trouble
         if obstacle is None and not self._at_work.is_set():
             obstacle = self._journal_trouble if self._journal is None and self._journal_trouble else NOT_AT_WORK

@@ -1,4 +1,4 @@
-"""Takes an operator's word on a payment that does not settle by itself, on whichever replica it is told."""
+"""Accepts what an operator has found out about a payment that does not settle by itself, on any replica."""
 
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.errors import GatewayUnavailableError
@@ -25,7 +25,7 @@ class Resolutions:
 
         Raises:
             LedgerUnavailableError: Postgres does not answer. The finding may be kept all the same.
-            GatewayUnavailableError: nobody answers in time; the finding is kept, and is answered later.
+            GatewayUnavailableError: no replica answers in time; the finding is kept, and is answered later.
         """
         number = self._resolutions.ask(finding, asked_by, self._runtime.now_ms())
         deadline_s = self._runtime.now_s() + ANSWER_S_MAX

@@ -1,4 +1,4 @@
-"""Applies what operators have found out: through the payment's own life, so by the same commits as any other change."""
+"""Applies what operators have found out to the lifecycle of the payment, so that it is committed like other changes."""
 
 from actors.domain.lifecycle import WRITING
 from actors.domain.resolution import Resolution, ResolutionAnswer
@@ -18,8 +18,8 @@ ASK_S_MAX = 1.0
 class Resolver:
     """Answers findings on behalf of the lease's actor. Its methods block until all that they ask for is answered.
 
-    The router applies a finding in memory. It is answered in a later round, once what follows from it is committed: a
-    replica that dies before leaves it open.
+    The router applies a finding in memory. The finding is answered in a later round, once what follows from it is
+    committed: a replica that dies before that leaves it open.
     """
 
     def __init__(
@@ -31,16 +31,16 @@ class Resolver:
         self._runtime = runtime
         self._later = OutageReporter(logger, "what operators have found out is answered later", runtime.now_s)
         self._applied: frozenset[int] = frozenset()
-        """Numbers of those that the router has applied, and that are not answered yet."""
+        """Numbers of the findings that the router has applied, and that are not answered yet."""
         self._after = 0
-        """The number of the last one of the round before, where more stood behind it."""
+        """The number of the last finding of the round before if more stood behind it; else 0."""
 
     def answer_round(self) -> None:
         """Answer some findings on payments that this replica drives, or that none drives; the next round goes on.
 
         Raises:
-            LedgerUnavailableError: what was not answered is found again, but a row that no router was told of may be
-                this replica's now.
+            LedgerUnavailableError: Postgres does not answer. A later round finds what was not answered, but this
+                replica may now own a row that its router was not told of.
         """
         found = self._resolutions.unanswered(RESOLUTIONS_MAX, self._after)
         try:
@@ -52,7 +52,7 @@ class Resolver:
             self._later.failed(reason=str(error))
             return
         self._later.succeeded()
-        # Those that nobody can answer now keep nobody from the others behind them.
+        # Findings that cannot be answered now do not hold up those behind them.
         self._after = found[-1].number if len(found) == RESOLUTIONS_MAX else 0
 
     def _answer(self, resolution: Resolution, answer: ResolutionAnswer) -> None:
@@ -73,7 +73,7 @@ class Resolver:
             GatewayUnavailableError: the router does not answer. It may apply the finding all the same, once.
         """
         number, key = resolution.number, resolution.finding.correlation_id
-        # What has ended since it was applied ended by that, and is not taken up again.
+        # A payment that has ended since the finding was applied has ended by it, and is not taken up again.
         taken_up = None if number in self._applied else self._resolutions.reopen(key)
         reopened, ended = taken_up or (None, None)
         try:

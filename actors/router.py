@@ -72,7 +72,7 @@ class RouterActor(Actor):
         self._timer = Timer(runtime, self.tell_self, DecisionDue())
         self._elsewhere = TimedOutageReporter(logger, "payments do not go to the cheapest processor", runtime, "info")
         self._told: set[Choice] = set()
-        """Choices that were told of since payments went to the cheapest processor."""
+        """Choices that were logged since payments last went to the cheapest processor."""
         self._uncharged = TimedOutageReporter(logger, "a payment is not charged", runtime, "error")
         self._unasked = TimedOutageReporter(
             logger, "payments may be charged late, and are not asked for once more", runtime

@@ -15,7 +15,7 @@ DEFAULT_PROCESSORS = "default=http://localhost:8001,0.05 fallback=http://localho
 DEFAULT_BIND = "0.0.0.0:9999,[::]:9999"
 PORT_MAX = 65535
 ADMIN_TOKEN_CHARS_MIN = 16
-"""Nobody guesses as many, however often they try."""
+"""A token of this length cannot be guessed, however often somebody tries."""
 
 
 class Durability(Enum):
@@ -28,7 +28,7 @@ class Durability(Enum):
     LEDGER = "ledger"
     """It survives the loss of the replica's host: its row is committed in Postgres."""
     LEDGER_OR_FSYNC = "ledger,fsync"
-    """The same; while Postgres is away it survives the loss of power alone, and the answer says so."""
+    """As `LEDGER`; while Postgres is away it survives the loss of power alone, and the answer says so."""
 
     @property
     def awaits_rows(self) -> bool:
@@ -77,7 +77,7 @@ class Settings:
     allow_resolve: bool = True
     """Whether an operator may resolve payments over HTTP from this machine, without a token."""
     admin_token: str = field(default="", repr=False)
-    """What a request must carry to do from anywhere what is for operators; empty: nothing helps it."""
+    """The token with which requests from anywhere may do what is for operators; empty: there is none."""
     controls_url: str = ""
     """Address of a server of `ops/up` by which the live page offers a load and disturbs processors; empty: none."""
 

@@ -24,10 +24,10 @@ class StoreWatch:
     """Compares the Postgres that answers with the one that answered before.
 
     A standby that took over, a restore to an earlier point in time, or an old copy of the data has another system
-    identifier or timeline, or a position in the log before one that was seen. Others may have written meanwhile until
-    it is beyond that one, so each heartbeat notes the position, and a mark, in the replica's own row as well. After a
-    restart or a crash of the same Postgres all of it goes on. A standby that took over with all that was acknowledged
-    is told from one that lacks something once every replica has looked for what it was told of.
+    identifier or timeline, or a position in the log before one that was seen. Since others may have written until the
+    position is beyond that again, each heartbeat also notes it, and a mark, in the replica's own row. After a restart
+    or a crash of the same Postgres all of these go on. Whether a standby that took over has all that was acknowledged
+    is known once every replica has looked for the commits that it was told of.
     """
 
     def __init__(self, leases: LeaseStore, memory: StoreMemory, runtime: Runtime) -> None:
@@ -39,19 +39,19 @@ class StoreWatch:
         self._forgot_at_ms = None if seen is None else seen.forgot_at_ms
         self._change = "an earlier process of this replica has found that"
         self._is_told = False
-        """Whether this process knows of the last time."""
+        """Whether this process has returned `FORGOTTEN` for the last change."""
         self._told_of: str | None = None
-        """The history of which this process has told that it lacks something."""
+        """The last history of which this process has told that it lacks something."""
         self._others: OthersFindings | None = None
-        """What they find in a history that is not decided about; this replica has found what it was told of."""
+        """What the others find in a history that is undecided, in which this replica has found its commits."""
         self._undecided: StoreIdentity | None = None
-        """The first answer of that history."""
+        """The first identity that Postgres told in that history."""
 
     def look(self) -> StoreFinding:
-        """Ask Postgres which it is; return what is found: `WHOLE` and `FORGOTTEN` once for each time.
+        """Ask Postgres for its identity, and compare it. `WHOLE` and `FORGOTTEN` are returned once for each change.
 
         What an earlier process, or another replica, has found within `FORGOTTEN_S` is returned once as well. As long as
-        it is undecided nothing may be written.
+        the finding is `UNDECIDED` nothing may be written.
 
         Raises:
             LedgerUnavailableError: it does not answer.
@@ -63,7 +63,7 @@ class StoreWatch:
         if finding is StoreFinding.WHOLE and not identity.is_established:
             self._leases.establish(identity)
         if finding is StoreFinding.FORGOTTEN:
-            # Before this replica forgets the difference.
+            # The others are told before this replica forgets the difference.
             self._change, forgot_at_ms = f"{before} was followed by {identity}", self._runtime.now_ms()
             self._leases.establish(identity, forgot_at_ms)
             self._forgot_at_ms, self._told_of = forgot_at_ms, identity.history
@@ -101,9 +101,9 @@ class StoreWatch:
     def remember(self, mark: int = 0) -> None:
         """Remember, over the end of this process, the Postgres that answered last; called after each heartbeat.
 
-        `mark` is that of the heartbeat. For `FORGOTTEN_S` after a change the one before it stays remembered. A process
-        that starts meanwhile then notices the change as well: else it would rely on old rows of payments for which
-        processors still had to be asked.
+        `mark` is that of the heartbeat. For `FORGOTTEN_S` after a change that is remembered as well, so that a process
+        that starts meanwhile knows of it: otherwise it would rely on old rows of payments for which processors still
+        had to be asked.
         """
         if self._seen is not None:
             self._seen = self._seen.noted(mark)

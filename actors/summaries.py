@@ -1,4 +1,4 @@
-"""Adds up what was charged where, for few at a time."""
+"""Adds up what each processor has charged, for a few clients at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,20 +20,20 @@ SUMMARY_S_MAX = 1.0
 PRESENT_S_MAX = 0.5
 """How long the summary of a window that reaches up to the present waits for what is under way."""
 PRESENT_MS = 500
-"""A window that ends less than this before the question reaches up to the present: who asks for one that ends now has
-named its end a little earlier."""
+"""A window that ends less than this before the question counts as reaching up to the present: a client that asks for
+one that ends now has read its clock a little earlier."""
 STAMPED_MS_MAX = 100
 """Time from the acceptance of a payment to its stamp, where a processor has room: a delivery and a commit."""
 SUMMARY_STEP_S = 0.04
-"""Time between two looks at how far the replicas are; all that wait share them."""
+"""Time between two reads of the watermarks, which all that wait share."""
 ASKERS_MAX = 64
 """How many may wait for summaries and lists at once; one more is refused."""
 AT_ONCE_MAX = 1
-"""How many of them may ask Postgres at once. A look at a payment needs the same connection: it waits for one of them at
-most."""
+"""How many of them may ask Postgres at once. A question for one payment uses the same connection, and so waits for one
+of them at most."""
 TOO_MANY = "too many ask for summaries or lists at once"
 TURN_S_MAX = 2 * PRESENT_S_MAX + SUMMARY_S_MAX
-"""How long one waits for the summary of others who ask for the same window; then one reads it alone."""
+"""How long a client waits for the summary of the same window that another reads; then it is read for that one alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class WindowSummary:
     """Totals of a window by processor; both names of the event are always there."""
 
     totals: dict[str, ProcessorTotal]
-    """Of the charges in the default currency."""
+    """Totals of the charges in the default currency."""
     final: bool
     """False where charges stamped within the window may still be missing."""
     as_of_ms: int | None = None
     """The totals are what processors had answered until then; None where that is not certain, or more is in them."""
     others: dict[str, dict[str, ProcessorTotal]] = field(default_factory=dict)
-    """Of the charges in other currencies, by their codes; only those that were charged in the window."""
+    """Totals of the charges in other currencies, by their codes; only those that were charged in the window."""
 
 
 class Turns(Protocol):
@@ -57,21 +57,21 @@ class Turns(Protocol):
         """Wait for a turn; tell whether it came."""
 
     def release(self) -> object:
-        """End one's turn."""
+        """End the turn."""
 
 
 class Readers:
     """Bounds how many wait for summaries and lists at once, and how many of them ask Postgres."""
 
     def __init__(self, make_turns: Callable[[int], Turns]) -> None:
-        """`make_turns` makes a semaphore that so many may hold at once."""
+        """`make_turns` makes a semaphore that this many may hold at once."""
         self.make_turns = make_turns
         self._turns = make_turns(AT_ONCE_MAX)
         self._askers = 0
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Count one who asks.
+        """Count a client while it asks.
 
         Raises:
             GatewayUnavailableError: too many ask at once.
@@ -86,14 +86,14 @@ class Readers:
 
     @property
     def level(self) -> Level:
-        """How many ask."""
+        """How many clients ask."""
         return Level(self._askers, ASKERS_MAX)
 
     def in_turn(self, question: Callable[[], Answer]) -> Answer:
-        """Ask Postgres when it is one's turn.
+        """Ask Postgres when it is the caller's turn.
 
         Raises:
-            GatewayUnavailableError: it did not come in time.
+            GatewayUnavailableError: the turn did not come in time.
         """
         if not self._turns.acquire(timeout=SUMMARY_S_MAX):
             raise GatewayUnavailableError(TOO_MANY)
@@ -108,7 +108,7 @@ class _Window:
     """A window for whose summary clients ask now."""
 
     turns: Turns
-    """One at a time reads the summary."""
+    """Lets one client at a time read the summary."""
     askers: int = 0
     began_s: float = float("-inf")
     """When the latest reading began."""
@@ -116,7 +116,7 @@ class _Window:
 
 
 class Summaries:
-    """Reads the summaries of windows; who asks for the same one at the same time shares it."""
+    """Reads the summaries of windows. Clients that ask for the same one at the same time share it."""
 
     def __init__(
         self,
@@ -136,10 +136,10 @@ class Summaries:
         self._windows: dict[tuple[int | None, int | None], _Window] = {}
         self._seen = Watermarks(-NEVER_MS, -NEVER_MS)
         self._looked_s = float("-inf")
-        """When the last look at the watermarks began that was answered."""
+        """When the last read of the watermarks that was answered began."""
 
     def read(self, from_ms: int | None, to_ms: int | None) -> WindowSummary:
-        """Read a summary. That of a window that has ended is of the moment of the question, which nobody shares."""
+        """Read a summary. That of a window that has ended is of the moment of the question, and so is not shared."""
         now_ms = self._runtime.now_ms()
         if to_ms is None or to_ms > now_ms - PRESENT_MS:
             return self._read_together(from_ms, to_ms)
@@ -179,7 +179,7 @@ class Summaries:
 
     def _add_up(self, from_ms: int | None, to_ms: int | None, as_of_ms: int | None, now_ms: int) -> WindowSummary:
         found = self._readers.in_turn(lambda: self._payments.summary(from_ms, to_ms, as_of_ms))
-        # What is left out of the totals is no less a charge of the window.
+        # Charges that are left out of the totals belong to the window all the same.
         final = to_ms is not None and to_ms < min(now_ms, found.final_before_ms) and not found.left_out
         return self._by_name(found, final=final, as_of_ms=as_of_ms)
 
@@ -187,7 +187,7 @@ class Summaries:
         """Wait until the replicas have published enough; tell whether they have in time."""
         started_s = self._runtime.now_s()
         while True:
-            # A look counts that began after the question, whoever it was made for.
+            # A read counts if it began after the question, whoever it was made for.
             since_s = max(started_s, self._runtime.now_s() - SUMMARY_STEP_S)
             if is_enough(self._readers.in_turn(partial(self._look, since_s))):
                 return True

@@ -24,7 +24,7 @@ HANG_S_MAX = 20.0
 """How long an actor may be busy with one message.
 
 This is longer than all calls that one message may wait for, if each is answered at the last moment: 15 s for a
-heartbeat of the recovery with two processors (three questions of 1 s, four statements of 3 s), 8 s for a batch (5 s,
+heartbeat of the lease with two processors (three questions of 1 s, four statements of 3 s), 8 s for a batch (5 s,
 and 3 s to report conflicts), 6 s for a round of health calls. A sync of the journal has no other limit than this one.
 """
 STOP_S_MAX = HANG_S_MAX + 5.0
@@ -51,9 +51,9 @@ class RestartLimits:
     """`restarts_max` applies to any period of this length."""
     backoff: Backoff = Backoff(first_s=0.05, longest_s=2.0)  # noqa: RUF009  # frozen, so it can be shared
     stop_s_max: float = STOP_S_MAX
-    """For all actors together."""
+    """How long all actors together may take to stop."""
     hang_s_max: float = HANG_S_MAX
-    """Measured in checks, so that time in which the whole process was suspended does not count."""
+    """How long an actor may be busy with one message, in checks: while the process is suspended, no time counts."""
 
 
 class Supervisor:

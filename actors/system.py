@@ -96,7 +96,7 @@ class Database(Protocol):
         """Begin to connect; returns at once."""
 
     def ping(self) -> None:
-        """Ask for an answer, whatever it is."""
+        """Check that Postgres answers."""
 
     @property
     def lent(self) -> Level:
@@ -123,15 +123,15 @@ class Parts:
     """Tells what this process uses of the machine."""
     probe: HealthProbe
     clients: Mapping[str, ProcessorClient]
-    """By the processors' names."""
+    """The client of each processor, by its name."""
     make_turns: Callable[[int], Turns]
-    """Makes a semaphore that so many may hold at once."""
+    """Makes a semaphore that this many may hold at once."""
     open_journal: Callable[[LastPurge], OwnedJournal]
     """Opens the replica's own journal after a purge."""
     sync_durations: Histogram = field(default_factory=sync_durations)
     """How long the syncs of that journal took."""
     store_memory: StoreMemory
-    """Lies beside the journal."""
+    """Remembers, beside the journal, which Postgres was seen last."""
     open_channel: Callable[[int], PeerChannel]
     """Opens the channel of a generation."""
     open_shelf: Callable[[LastPurge], JournalShelf]
@@ -270,7 +270,7 @@ class System:
     def children(
         self, journal: Journal, last_purge: LastPurge, purged: Callable[[], None], named: Callable[[], None]
     ) -> list[Child]:
-        """List the actors in the order of their start: who is told something starts before who tells it.
+        """List the actors in the order of their start: an actor starts before those that tell it something.
 
         `purged` is called when Postgres shows a later purge than the last one that the replica has followed, `named`
         each time the replica has taken its name, whether it charges or stands aside.

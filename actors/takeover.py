@@ -18,8 +18,8 @@ from actors.ports import JournalShelf, LeaseStore, Orphan, Recipient, Runtime
 logger = get_logger(__name__)
 
 ADOPTED_AT_ONCE_MAX = 100
-"""Rows that are taken up with one search, of which there is one a second: what was left gives way to what comes, since
-each costs as much as a new payment."""
+"""The most rows that are taken up with one search, of which there is one a second. Each costs as much as a new payment,
+and new payments come first."""
 TAKEN_AT_ONCE_MAX = 1000
 """Payments of another journal that are written at once."""
 TAKE_OVER_S_MAX = 2.0
@@ -57,10 +57,10 @@ class Takeover:
 
     @contextmanager
     def adopting(self) -> Iterator[AdoptionRoom]:
-        """Ask for which rows the router has room, and how many at once; for none where it does not answer.
+        """Ask the router for which rows it has room, and for how many; for none if it does not answer.
 
-        What is to be adopted has to be read within this: what ends meanwhile is not begun anew by a row that is out of
-        date. The router has to remember it, so nothing that lasts may be done within.
+        Rows have to be read within this context, in which the router remembers which payments end, so that an outdated
+        row begins none of them anew. Since it has to remember them, nothing that takes long may be done within.
         """
         try:
             yield self._room()
@@ -113,7 +113,7 @@ class Takeover:
             chunk = tuple(islice(payments, min(room, TAKEN_AT_ONCE_MAX)))
             if chunk and not self._take_over(chunk):
                 break
-            # At the end of the journal too: what an earlier call has taken may stand there still.
+            # This is told at the end of the journal too: what an earlier call has taken may still be there.
             orphan.took(len(chunk))
             if not chunk:
                 break

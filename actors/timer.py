@@ -8,7 +8,7 @@ from actors.ports import Runtime
 class Timer:
     """Tells a message at the earliest of the times that it was set to.
 
-    A time cannot be taken back: a later one that was set first comes as well. It is not set a second time meanwhile.
+    A time cannot be taken back: a later one that was set before comes as well, and is not set a second time.
     """
 
     def __init__(self, runtime: Runtime, tell: Callable[[object], None], message: object) -> None:

@@ -1,4 +1,4 @@
-"""What actors need of the outside world; library errors become Fiel's own here."""
+"""Adapters fulfil what actors need of the outside world. Errors of libraries become Fiel's own here."""
 
 from actors.lean_imports import importing_without
 

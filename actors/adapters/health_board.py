@@ -37,7 +37,7 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
-"""Takes a lease unless somebody has it. What never ends, or ends later than a lease can, is none, and is replaced."""
+"""Takes a lease unless somebody has it. A key that never expires, or later than leases do, is replaced: it is none."""
 
 Shared = TypeVar("Shared", ProcessorHealth, Opinion)
 
@@ -156,7 +156,7 @@ def _opinions(
 ) -> Iterator[Opinion]:
     for (name, peer), value, ttl_ms in zip(told_by, values, ttls_ms, strict=True):
         opinion = _decode(value, Opinion)
-        # A key without a time to live was evicted in between; one without or with a longer one is not of Fiel.
+        # A negative time to live: the key was evicted in between, or is not Fiel's. Nor is one that lives longer.
         is_timed = 0 <= ttl_ms <= OPINION_TTL_S * 1000
         if opinion is not None and (opinion.processor, opinion.replica.encode()) == (name, peer) and is_timed:
             shared_s_ago = max(0.0, OPINION_TTL_S - ttl_ms / 1000)

@@ -54,6 +54,6 @@ class HealthEndpoint:
         self._request = f"GET /payments/service-health HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n\r\n".encode()
 
     def ask(self) -> _Health | None:
-        """Make one call. Raise whatever goes wrong; None where the status is not 200."""
+        """Make one call, and raise whatever goes wrong. Give None where the status is not 200."""
         status, body = self.pool.call(self._request)
         return msgspec.json.decode(body, type=_Health) if status == OK else None

@@ -1,4 +1,4 @@
-"""The addresses of hosts, looked up without ever holding up a call that knows one already."""
+"""The addresses of hosts. A call never waits for a look-up if an address is known already."""
 
 import socket
 import time
@@ -32,7 +32,7 @@ class ServerAddress(NamedTuple):
 Resolve = Callable[[str, int], tuple[ServerAddress, ...]]
 _Found = tuple[ServerAddress, ...] | OSError
 
-# gevent's own would take one of the threads that the whole process shares.
+# The function of gevent would use one of the threads that the whole process shares.
 _getaddrinfo = get_original("socket", "getaddrinfo")
 
 

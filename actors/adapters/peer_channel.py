@@ -26,7 +26,7 @@ ENTRIES_MAX = 1000
 ENTRIES_AT_ONCE = 200
 """How many entries one call of `hear` reads."""
 GREATEST_ID = b"%d-%d" % (2**64 - 1, 2**64 - 1)
-"""Nothing can follow an entry with this id, which is not of Fiel."""
+"""Nothing can follow an entry with this id, which Fiel never writes."""
 TTL_S = 3600
 """The stream disappears when nothing has been written to it for this long."""
 
@@ -36,7 +36,7 @@ Decoded = TypeVar("Decoded")
 class RedisPeerChannel:
     """Fulfils `actors.ports.PeerChannel`.
 
-    Payments stand in the field that earlier releases read, and which they alone need; questions and answers in others.
+    Payments stand in the field that earlier releases read, which need no other; questions and answers in other fields.
     """
 
     def __init__(self, redis_url: str, hosts: HostDirectory, generation: int) -> None:

@@ -16,7 +16,7 @@ from actors.errors import SettingsError
 FOREIGN_EVENT = "a key in Redis held what Fiel has not written: it is deleted"
 
 _CONNECTIONS = {"redis": LocatedConnection, "rediss": LocatedTlsConnection}
-"""By the URL's scheme; a socket of the file system has no host."""
+"""The class of connections by the URL's scheme; a Unix socket has no host."""
 
 
 def connect(redis_url: str, hosts: HostDirectory) -> redis.Redis:
@@ -49,7 +49,7 @@ def run(pipeline: Pipeline) -> list[Any]:
     """Run the commands of a pipeline and give their answers.
 
     Raises:
-        redis.RedisError: of the first command that was refused, without the command, which may be long.
+        redis.RedisError: the error of the first command that was refused; it does not repeat the command.
     """
     answers: list[Any] = pipeline.execute(raise_on_error=False)
     for answer in answers:
@@ -59,6 +59,6 @@ def run(pipeline: Pipeline) -> list[Any]:
 
 
 def is_foreign(error: redis.ResponseError) -> bool:
-    """Tell whether a command was refused for what its key holds, which Fiel has not written."""
+    """Tell whether a command was refused because its key holds something that Fiel has not written."""
     # A stream may also have been given the greatest id, behind which there is no room.
     return str(error).startswith("WRONGTYPE") or "exhausted the last possible ID" in str(error)

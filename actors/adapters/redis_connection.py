@@ -9,7 +9,7 @@ import redis
 from actors.adapters.host_addresses import HostDirectory, ServerAddress
 
 TIMEOUT_S = 0.1
-"""For connecting, and for each answer."""
+"""The time limit for connecting, and for each answer."""
 
 
 class LocatedConnection(redis.Connection):
@@ -47,4 +47,4 @@ class LocatedConnection(redis.Connection):
 
 
 class LocatedTlsConnection(redis.SSLConnection, LocatedConnection):
-    """The same with TLS: it is the name, not the address, that the certificate has to fit."""
+    """A `LocatedConnection` with TLS. The certificate has to fit the name of the host, not its address."""

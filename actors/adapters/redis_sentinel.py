@@ -19,7 +19,7 @@ FORM = f"{SCHEME}://[user:password@]host[:port],host[:port],.../service[/databas
 
 
 class MasterConnection(LocatedConnection):
-    """A connection to the master. One whose Redis has become a replica is given up with the first write."""
+    """A connection to the master. It is closed at the first write after its Redis has become a replica."""
 
     def __init__(self, *, sentinel: Sentinel, service: str, **kwargs: Any) -> None:  # noqa: ANN401  # redis-py's own
         super().__init__(**kwargs)
@@ -31,9 +31,9 @@ class MasterConnection(LocatedConnection):
         try:
             self.host, self.port = self._sentinel.discover_master(self._service)  # type: ignore[no-untyped-call]
         finally:
-            # They are seldom asked.
+            # Sentinels are seldom asked.
             self._sentinel.close()
-        # It is no host of the settings, so that it is not remembered for good.
+        # A directory would remember it for good, which is only for hosts of the settings.
         self._addresses = HostAddresses(self.host, self.port)
         return super()._connect()
 

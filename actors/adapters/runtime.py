@@ -26,7 +26,7 @@ class GeventRuntime:
         self.clock = WallClock(system_s() * 1000, time.monotonic())
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._free = 0
-        """How many greenlets wait, beyond those that the jobs in the queue are for."""
+        """How many greenlets wait that no job in the queue is for."""
 
     def now_s(self) -> float:
         return time.monotonic()

@@ -1,4 +1,4 @@
-"""Shares how replicas are, through Redis: MessagePack under `status:…`, each key with a time to live."""
+"""Shares the states of replicas through Redis: MessagePack under `status:…`, each key with a time to live."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from actors.domain.shared_status import SharedStatus
 from actors.errors import StatusUnavailableError
 
 TTL_S = 600
-"""How long what a replica told last is shown after its end."""
+"""How long the last state of a replica is shown after it has ended."""
 HAPPENINGS_MAX = 50
 REPLICAS_KEY, HAPPENINGS_KEY = "status:replicas", "status:happenings"
 
@@ -89,7 +89,7 @@ class RedisStatusBoard:
         *told, happened = self._use(read, keys)
         gone = [name for name, value in zip(names, told[1::3], strict=True) if value is None]
         if gone:
-            # One that lives is among them again when it tells its next second.
+            # A replica that lives is in the set again when it tells its next state.
             self._use(lambda: self._redis.srem(REPLICAS_KEY, *gone), (REPLICAS_KEY,))
         heard = tuple(_heard(replicas, told[::3], told[1::3]))
         seconds = {

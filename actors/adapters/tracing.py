@@ -27,7 +27,7 @@ from actors.ports import ProcessorClient, Runtime
 logger = get_logger(__name__)
 
 REMEMBERED_MAX = 10_000
-"""Payments of which the trace is known that they came with; a charge of any other one begins a new trace."""
+"""The most payments whose traces are remembered; a charge of any other payment begins a new trace."""
 FLUSH_S_MAX = 2.0
 """How long the end of a replica waits for spans that are not exported yet."""
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -137,7 +137,7 @@ class ToldExporter(SpanExporter):
         self._outage = TimedOutageReporter(logger, "traces cannot be exported", runtime)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export spans; those that cannot be are lost."""
+        """Export spans. Spans that cannot be exported are lost."""
         result = self._exporter.export(spans)
         if result is SpanExportResult.SUCCESS:
             self._outage.succeeded()

@@ -69,18 +69,18 @@ class Breaker:
         self._window = SlidingWindow(limits.window_s, limits.window_s_max, limits.calls_min)
         self._opened_by: Cause | None = None
         self.turns_away_here = False
-        """Whether it has opened because all calls were turned away, and has not closed since."""
+        """Whether the breaker has opened because the processor turned away all calls, and has not closed since."""
         self._turns_away_elsewhere = False
-        """Whether another replica has said the same, and no call of this one has succeeded since."""
+        """Whether another replica has reported that all its calls are turned away, and no own call succeeded since."""
         self.changed_at_s: float | None = None
         """When the breaker last closed or opened; None if it never did."""
         self.doubted_from_s = inf
-        """From when on it is in doubt whether the outage goes on: it was not found down for long, or news says that it
-        is over. Infinite while the breaker is closed."""
+        """Time from which the outage may be over: the processor was last found down long before, or news says that it
+        works. Infinite while the breaker is closed."""
         self._news_at_s = -inf
-        """When something else than a call said last that the outage may be over."""
+        """When something other than a call last said that the outage may be over."""
         self.found_down_s = -inf
-        """When the latest call began that has found the processor down."""
+        """Start of the latest call that found the processor down."""
         self._down_since_s: float | None = None
         self._cooldown_s = limits.cooldown_s_initial
         self._cooled_at_s = 0.0
@@ -161,7 +161,7 @@ class Breaker:
                 self._open(Cause.PROBE_FAILED, now_s, call.started_s)
 
     def look_up_unanswered(self, *, asked_at_s: float, now_s: float) -> None:
-        """Count a look-up without an answer as a failed call. One with an answer is no success: charges may fail."""
+        """Count a look-up without an answer as a failed call. An answered one is not a success: charges may fail."""
         if self.state(now_s).is_closed and (self.changed_at_s is None or asked_at_s >= self.changed_at_s):
             self._count(now_s, failed=True, slow=False)
 
@@ -179,7 +179,7 @@ class Breaker:
         self._turns_away_elsewhere = True
 
     def withdrawn(self, call: Call) -> None:
-        """Forget a call that says nothing of the processor: it was not made after all, or it was declined."""
+        """Forget a call that says nothing about the processor: it was not made after all, or was declined."""
         self._give_back(call)
         if not self._probes:
             self._probing_since_s = None
@@ -204,7 +204,7 @@ class Breaker:
         return False
 
     def refused(self, now_s: float) -> None:
-        """Record that the processor has refused a connection: a half-open breaker needs no probe to know it down."""
+        """Record that the processor has refused a connection, which shows a half-open breaker that it is down."""
         if self.state(now_s) is BreakerState.HALF_OPEN:
             self.doubted_from_s, self.found_down_s = now_s + self._limits.certain_s, now_s
 
@@ -266,7 +266,7 @@ class Breaker:
             self._open(Cause.SLOW_CALL_RATE, now_s)
 
     def _open(self, cause: Cause, now_s: float, began_s: float | None = None) -> None:
-        """Open, where it is a call's doing by one that began at `began_s`."""
+        """Open the breaker. `began_s` is the start of the call that caused it; None where no call did."""
         if self._state is BreakerState.CLOSED:
             closed_at_s, recovery_s = self.changed_at_s, self._limits.recovery_s
             if self._down_since_s is None or closed_at_s is None or now_s - closed_at_s >= recovery_s:
@@ -280,7 +280,7 @@ class Breaker:
         self._opened_by = cause
         self.changed_at_s = now_s
         if self._state is BreakerState.CLOSED or began_s is None or began_s >= self._news_at_s:
-            # Else the call tells of an earlier time than the news that put the outage in doubt.
+            # Otherwise the call began before the news that put the outage in doubt.
             self.doubted_from_s = now_s + self._limits.certain_s
         self._transition(BreakerState.OPEN, cause, now_s)
 

@@ -35,5 +35,5 @@ class BreakerLimits:
     recovery_s: float = 2.0
     """An outage is over when the breaker has been closed for this long; if it opens earlier, the outage goes on."""
     certain_s: float = 2.0
-    """An outage is taken to go on for this long after it was last found, if nothing says otherwise: for longer than it
-    takes from one failed probe to the next. After that payments wait for a probe's outcome, see `Patience.probe_s`."""
+    """How long an outage is assumed to go on after the processor was last found down, if nothing says otherwise: longer
+    than from one failed probe to the next. After that payments wait for a probe's outcome, see `Patience.probe_s`."""

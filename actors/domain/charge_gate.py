@@ -1,7 +1,7 @@
-"""Decides which payments that were given to a processor are sent to it, and how many more it takes.
+"""Decides which of the payments given to a processor are sent to it, and how many more it takes.
 
-It alone knows how much room a processor has: by its breaker, the concurrency limit, the rate of starts, the budget of
-probes, the replica's lease, and whether charges still end. It is pure: events and the time go in, `GateWork` comes out.
+Only this module knows how much room a processor has: by its breaker, the concurrency limit, the rate of starts, granted
+probes, the replica's lease, and whether charges end. It is pure: events and the time go in, `GateWork` comes out.
 """
 
 from collections import deque
@@ -45,7 +45,7 @@ class GateWork:
     starts: list[Sent] = field(default_factory=list)
     """Charges to be sent, in this order."""
     not_sent: list[Payment] = field(default_factory=list)
-    """Payments that are given back, in the order in which they were given: the processor takes them no more."""
+    """Payments that go back to the router, in their order, because the processor takes them no more."""
     wants_knock: bool = False
     """Whether to find out if the processor accepts a connection."""
     wants_probe: bool = False
@@ -73,18 +73,18 @@ class ChargeGate:
         self._waiting: deque[Payment] = deque()
         self._in_flight: dict[UUID, Sent] = {}
         self._left_over: set[UUID] = set()
-        """Charges from before the breaker opened that have not ended: they take no room from those after it."""
+        """Charges that began before the breaker opened and have not ended. They do not use up the concurrency limit."""
         self._transitions: list[Transition] = []
         """Changes of the breaker since the last decision."""
         self._lease_until_s = -inf
         self.replicas = 0
-        """How many replicas may send to the processor, as the lease knew last; 0 before the first one."""
+        """How many replicas may send to the processor, as the lease told last; 0 before it has told."""
         self.is_draining = False
         """Whether nothing more is sent, since the replica is about to end."""
         self._ended_at_s = 0.0
         self._probing = Probing()
         self._start_due_s: float | None = None
-        """When the rate limiter allows the next start; how late that comes is the lag of the process."""
+        """When the rate limiter allows the next start. How much later it is noticed is the lag of the process."""
         self._stall_check_at_s: float | None = None
         self._announced: Availability | None = None
 
@@ -95,7 +95,7 @@ class ChargeGate:
         self._waiting.extend(payments)
 
     def ended(self, sent: Sent, outcome: Outcome, *, ended_at_s: float, now_s: float) -> None:
-        """Take in that a charge was over at `ended_at_s`, perhaps a moment ago; if not sent, it tells nothing."""
+        """Record that a charge ended at `ended_at_s`, at or before `now_s`. One that was not sent proves nothing."""
         del self._in_flight[sent.payment.correlation_id]
         self._left_over.discard(sent.payment.correlation_id)
         if outcome.was_sent:
@@ -118,18 +118,18 @@ class ChargeGate:
             self.breaker.refused(now_s)
 
     def probe_answered(self, *, granted: bool, now_s: float) -> None:
-        """Take in whether the budget of probes, when asked, had one for this replica."""
+        """Record whether the shared budget of probes has granted one to this replica."""
         self._probing.answered(granted=granted, now_s=now_s)
 
     def peer_recovered(self, now_s: float) -> None:
-        """Take in that another replica's breaker has closed. That is worth a probe at once, which costs no budget."""
+        """Record that another replica's breaker has closed. That allows a probe at once, which costs no budget."""
         self.breaker.peer_recovered(now_s)
         self._follow_breaker(now_s)
         if self._is_probing(now_s):
             self._probing.hurry()
 
     def leased(self, until_s: float, replicas: int = 1) -> None:
-        """Take in that this replica may send until then, and how many replicas may, itself included."""
+        """Record that this replica may send until `until_s`, and how many replicas may send, itself included."""
         self._lease_until_s = until_s
         if replicas != self.replicas:
             self.replicas = replicas
@@ -178,7 +178,7 @@ class ChargeGate:
         return len(self._in_flight)
 
     def is_unreachable(self, now_s: float) -> bool:
-        """Tell whether the processor would be probed, and has accepted no connection since the breaker changed."""
+        """Tell whether the processor is due for a probe, but has accepted no connection since the breaker changed."""
         return self._is_probing(now_s) and not self._probing.accepts
 
     def _is_probing(self, now_s: float) -> bool:
@@ -200,7 +200,7 @@ class ChargeGate:
         if not self.may_send(now_s):
             return False
         if self._permits(now_s) is not None:
-            return self._may_probe(work)  # No more wait than are permitted.
+            return self._may_probe(work)  # `_refuse` has left no more payments than are permitted.
         if len(self._in_flight) - len(self._left_over) >= self.concurrency.limit:
             return False
         if self.rate.take(now_s):

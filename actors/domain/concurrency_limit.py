@@ -70,7 +70,7 @@ class ConcurrencyLimit:
     def __init__(self, limits: ConcurrencyLimits) -> None:
         self._limits = limits
         self._max = limits.max
-        """What may be under way at most: this replica's share, if that is less than the limits allow."""
+        """The most that may be under way: this replica's share, if that is less than the limits allow."""
         self.reset()
 
     def reset(self) -> None:
@@ -100,9 +100,9 @@ class ConcurrencyLimit:
         return (self._max if self._slow_start_below >= self._max else min(limit, self._max)) / self.latency_s
 
     def share(self, replicas: int) -> None:
-        """Take an equal share of `fleet_max`, since so many replicas send to the processor; it is one charge at least.
+        """Take an equal share of `fleet_max`, one charge at least, because `replicas` send to the processor.
 
-        What is measured stays: where the others have left, the limit grows as it did before.
+        Measurements are kept. When other replicas have left, the limit grows as it did before.
         """
         assert replicas >= 1
         self._max = max(1, min(self._limits.max, self._limits.fleet_max // replicas))
@@ -148,7 +148,7 @@ class ConcurrencyLimit:
         jumped = latency_s >= limits.jump * self._base_s
         pause_rounds = limits.probe_pause_rounds_after_jump if jumped else limits.probe_pause_rounds
         if self._queues and now_s >= self._probed_at_s + pause_rounds * max(limits.round_s_min, self._base_s):
-            # After one round trip as few are under way as the probe allows. Nearly one more, or only the fastest count.
+            # One round trip drains what the probe does not allow. After nearly one more, not only the fastest count.
             self._probe = _Probe(self.limit, in_flight, latency_s, now_s + 1.8 * latency_s)
             self._set(self._limit * limits.probe_share)
 

@@ -45,22 +45,22 @@ from actors.domain.ways import Way, Ways, waits_for
 from actors.domain.work import AdoptionRoom, Driven, Work
 
 WINDOW_MAX = 1000
-"""Payments of the journal that are in memory at once; the others wait on the disk."""
+"""The most payments of the journal that are in memory at once; the others wait on the disk."""
 ADOPTED_MAX = WINDOW_MAX
-"""Payments from rows that are in memory at once and not aside. They have this window of their own, beside that of the
-journal's, so that neither keep the others from being charged."""
+"""The most payments from rows that are in memory at once, without those set aside. Rows and the journal have a window
+each, so that neither keeps the payments of the other from being charged."""
 DRIVEN_MAX = 5 * WINDOW_MAX
-"""Payments in memory at once, with those that wait for a processor's answer and those that few processors take: neither
-may keep others from being charged, as long as there are not so many. Adopted ones leave a window for new ones."""
+"""The most payments in memory at once, including those that wait for a processor's answer and those that only some
+processors take: up to this bound, they keep no others from being charged. Adopted ones leave a window for new ones."""
 ASK_PAUSE_S_MAX = 0.5
-"""A processor is asked for one of the payments that are pinned to it after no longer pause, so that its return is
-noticed as soon as by a probe."""
+"""The longest pause of one of the payments that are pinned to a processor, so that its return is noticed as early as by
+a probe."""
 WANTED_MIN = 100
-"""Fewer new payments are not worth asking the intake for, unless it owes none."""
+"""The fewest new payments that the intake is asked for, unless it owes none from before."""
 
 
 class Dispatcher:
-    """Holds every payment that this replica drives. Ids that it does not drive are ignored."""
+    """Holds every payment that this replica drives. What it is told of other ids is ignored."""
 
     def __init__(self, routes: Routes, retries: RetryLimits, rng: Random, window_max: int = WINDOW_MAX) -> None:
         """`rng` draws the jitter of the pauses; `window_max` payments that are not aside may be in memory at once."""
@@ -69,36 +69,36 @@ class Dispatcher:
         self._window_max = window_max
         self._lives: dict[UUID, Lifecycle] = {}
         self._aside = 0
-        """How many of them wait for a processor's answer, however long."""
+        """How many payments are set aside until a processor answers, however long that takes."""
         self._adopted = 0
-        """How many of them come from rows."""
+        """How many payments come from rows."""
         self.adopted_in_all = 0
-        """How many were ever taken up from rows."""
+        """How many payments were ever taken up from rows."""
         self._adopted_aside = 0
-        """How many are both."""
+        """How many payments come from rows and are set aside."""
         self._ended_meanwhile: set[UUID] | None = None
-        """Payments that have ended here since rows began to be read; None while none are read."""
+        """Payments that have ended here since the current reading of rows began; None while no rows are read."""
         self._store_changed_at_s: float | None = None
-        """When Postgres was last found to have perhaps forgotten something; None where it was not since the start."""
+        """When Postgres was last found to have perhaps forgotten something; None if never since the start."""
         self._store_changed_at_ms = 0
         """The same instant by the wall clock."""
         self._asked = window_max
-        """Payments that the intake was asked for and has not given yet; it begins by owing a whole window."""
+        """How many payments the intake was asked for and still owes; it begins by owing a whole window."""
         self._behind = 0
-        """Payments that wait in the journal for being asked for."""
+        """How many payments wait in the journal until they are asked for."""
         self._held = HeldPayments(routes.cheapest_first)
         """Payments that are free to go to any processor that takes them."""
         self._asides = {name: Asides() for name in routes.views}
-        """Payments that wait for the answer of a processor, or for room where they are pinned."""
+        """Payments by the processor that they wait for: for its answer, or for room where they are pinned to it."""
         self._rivals: dict[UUID, list[tuple[Payment, bool]]] = {}
-        """Payments under an id that is driven here with another amount or currency, until its row is decided, and
-        whether each was replayed."""
+        """By id, the payments with another amount or currency than the one that is driven, until its row is decided.
+        The flag tells whether the payment was replayed."""
         self._pauses = Pauses(retries, rng)
         self._rechecks = Rechecks()
         self._marks = RowMarks()
         self._ways = Ways()
         self._closing: list[Lifecycle] = []
-        """Payments that end without a charge, until that is decided to be written."""
+        """Payments that end without a charge, until the next decision has that written."""
         self._work = Work()
 
     # What has happened.
@@ -112,9 +112,9 @@ class Dispatcher:
         *,
         have_rows: bool = False,
     ) -> None:
-        """Take payments of the journal, in which `behind` more payments wait; some are `replayed`.
+        """Take payments of the journal, in which `behind` more wait. `replayed` are ids of an earlier run or a peer.
 
-        Where they `have_rows`, each is this replica's, was written by this run of it and names nobody.
+        With `have_rows`, each payment has a row that this run of this replica has written, and that names nobody.
         """
         self._behind = behind
         for payment in payments:
@@ -123,9 +123,9 @@ class Dispatcher:
         assert self._asked >= 0, "the intake gives no more than it was asked for"
 
     def adopted(self, claims: Iterable[Claim], oldest_stamp_ms: int, now_s: float) -> None:
-        """Take rows whose payments may have been charged, under no older stamp than this, where they name anybody.
+        """Take rows. A processor that a row names may have charged the payment, under `oldest_stamp_ms` or later.
 
-        Those of payments that have ended here since rows began to be read are gone, and may name who did not charge.
+        Rows of payments that have ended here while rows were read are skipped: they are outdated.
         """
         ended = self._ended_meanwhile or ()
         for claim in claims:
@@ -149,7 +149,7 @@ class Dispatcher:
                 self._accept_rivals(payment.correlation_id, now_s)
 
     def moved(self, ids: Iterable[UUID], now_s: float) -> None:
-        """Note rows that name their new processors; those that name nobody are held before all others, in order."""
+        """Note rows that are changed. Payments whose rows name nobody now are held before all others, in order."""
         lives = [life for key in ids if (life := self._lives.get(key)) is not None]
         for life in lives:
             if life.processor is not None:
@@ -177,8 +177,8 @@ class Dispatcher:
     def store_changed(self, now_s: float, now_ms: int) -> None:
         """Note that Postgres may have forgotten what it had acknowledged: no row can be relied on any more.
 
-        One that never had a row here, or is posted within `FORGOTTEN_S`, may have been charged before by way of another
-        replica, of which nothing is left.
+        A payment that never had a row here, or is posted within `FORGOTTEN_S`, may have been charged before by another
+        replica, without any record of it being left.
         """
         self._store_changed_at_s, self._store_changed_at_ms = now_s, now_ms
         self._held = HeldPayments(self.routes.cheapest_first)
@@ -201,9 +201,9 @@ class Dispatcher:
         now_ms: int,
         number: int = 0,
     ) -> ResolutionAnswer | None:
-        """Apply what an operator has found out, once for each number; None where the payment is not driven here.
+        """Apply what an operator has found out, once for each `number`; None where the payment is not driven here.
 
-        `reopened` is its row, where it had ended as `ended` and was taken up again for this.
+        `reopened` is the row of a payment that had ended, as `ended`, and was taken up again to be resolved.
         """
         if reopened is not None:
             # Whatever has become of its row since: before it is charged, a move has to find the row.
@@ -222,7 +222,7 @@ class Dispatcher:
         return ResolutionAnswer.APPLIED
 
     def charges_ended(self, ends: Iterable[ChargeEnded], now_s: float) -> None:
-        """Note attempts that are over; those that were not sent keep their order before all that are held."""
+        """Note attempts that are over. Payments that were not sent are held before all others, in their order."""
         not_sent: list[ChargeEnded] = []
         for end in ends:
             if end.outcome.was_sent:
@@ -233,7 +233,7 @@ class Dispatcher:
             self._apply_to(end.correlation_id, end, now_s)
 
     def look_ups_ended(self, ends: Iterable[LookUpEnded], now_s: float) -> None:
-        """Note what processors said of payments."""
+        """Note what processors have answered to look-ups."""
         for end in ends:
             answered = end.result is not LookUpResult.NO_ANSWER
             view = self.routes.views[end.processor]
@@ -251,7 +251,7 @@ class Dispatcher:
         was_closed = view.state.is_closed
         view.update(availability, now_s)
         if was_closed and not view.state.is_closed:
-            # Whoever adopted their rows, which name it still, would wait for its return.
+            # Their rows still name the processor, so that a replica which adopted them would wait for its return.
             for life in [each for each in self._lives.values() if each.state is State.PAUSING and each.row == name]:
                 if not life.pinned:
                     self._end_pause(life.payment.correlation_id, now_s)
@@ -314,14 +314,14 @@ class Dispatcher:
         return self.adoption_room()
 
     def end_adoption(self) -> None:
-        """Note that all rows that were read are told."""
+        """Note that all rows that were read have been passed to `adopted`."""
         self._ended_meanwhile = None
 
     def adoption_room(self) -> AdoptionRoom:
         """Tell how many more payments may be adopted: a window stays free for those of the journal.
 
-        Those that wait for one processor take no more than its share: one that is away keeps nobody else's out. All
-        that are not configured have one share together.
+        Payments that wait for one processor take no more than one share, so that a processor that is away keeps no
+        others out. All processors that are not configured have one share together.
         """
         free = ADOPTED_MAX - (self._adopted - self._adopted_aside)
         beside_window = DRIVEN_MAX - self._window_max - self._adopted - (self._aside - self._adopted_aside)
@@ -330,8 +330,8 @@ class Dispatcher:
             return AdoptionRoom(count)
         share = (DRIVEN_MAX - self._window_max - ADOPTED_MAX) // (len(self._names) + 1)
         waiting = Counter(life.row for life in self._lives.values() if life.row is not None and life.is_aside)
-        strangers = sum(each for name, each in waiting.items() if name not in self._asides)
-        full = (name for name, each in waiting.items() if (each if name in self._asides else strangers) >= share)
+        unconfigured = sum(each for name, each in waiting.items() if name not in self._asides)
+        full = (name for name, each in waiting.items() if (each if name in self._asides else unconfigured) >= share)
         return AdoptionRoom(count, frozenset(full))
 
     def counts(self) -> Mapping[str, int]:
@@ -340,7 +340,7 @@ class Dispatcher:
         return {"journalled": self._behind} | {state.value: states[state] for state in State if state not in ENDED}
 
     def unknown_for(self, duration_s: float, now_s: float) -> int:
-        """Count the payments of which it has been unknown for so long whether they were charged."""
+        """Count the payments of which it has been unknown for longer than this whether they were charged."""
         since_s = (life.pinned_since_s for life in self._lives.values())
         return sum(each is not None and each < now_s - duration_s for each in since_s)
 
@@ -387,7 +387,7 @@ class Dispatcher:
         life = self._lives.get(key)
         changed_at_s = self._store_changed_at_s
         if life is None:
-            # A row of before Postgres forgot something may be lost: then a claim finds out.
+            # Postgres may have forgotten the row: a new claim finds out.
             self._lives[key] = life = Lifecycle(payment, has_row=has_row and changed_at_s is None)
             self._held.add(life)
             if changed_at_s is not None and self._may_be_forgotten(payment, changed_at_s, now_s):
@@ -406,7 +406,7 @@ class Dispatcher:
             self._apply(life, Replayed(self._names, must_answer=changed_at_s is not None), now_s)
 
     def _may_be_forgotten(self, payment: Payment, changed_at_s: float, now_s: float) -> bool:
-        """Tell whether it was posted within `FORGOTTEN_S` after a change, however long it was in the journal."""
+        """Tell whether a payment was posted within `FORGOTTEN_S` of the change, however long it was in the journal."""
         posted_after_s = (payment.accepted_at_ms - self._store_changed_at_ms) / 1000
         # The wall clock may have stepped.
         return min(posted_after_s, now_s - changed_at_s) < FORGOTTEN_S
@@ -422,7 +422,7 @@ class Dispatcher:
             self._apply(life, event, now_s)
 
     def _apply(self, life: Lifecycle, event: Event, now_s: float) -> None:
-        """Carry an event through a payment's life: the only place that changes what is counted of it."""
+        """Apply an event to a payment, and keep all counts of payments in step: nothing else changes them."""
         room_before, aside_before, pinned_before = life.taking_room_at, life.is_aside, life.pinned_at
         effect = life.transition(event, now_s)
         self._ways.note(life, event, effect, now_s)
@@ -496,7 +496,7 @@ class Dispatcher:
             view.count_pinned(more)
 
     def _pause(self, life: Lifecycle, now_s: float) -> None:
-        """Let a payment pause; one of those that are pinned to the same processor never for long."""
+        """Let a payment pause. Of the payments that are pinned to one processor, one never pauses for long."""
         key, failures = life.payment.correlation_id, life.failures_in_row
         view = self.routes.views.get(life.pinned_at) if life.pinned_at is not None else None
         if view is not None and now_s >= view.asked_again_at_s:
@@ -510,7 +510,7 @@ class Dispatcher:
         elif life.must_be_looked_up and life.to_ask in self._asides:
             self._asides[life.to_ask].add(life, first=first)
         elif life.row is not None and life.row not in self._asides:
-            # It may have been charged there, or be moved from there, and nobody can ask.
+            # Its row names a processor that is not configured: it may have been charged there, and nobody can ask.
             self._apply(life, Unconfigured(), now_s)
             self._marks.stranded(life, now_s)
         elif life.pinned:
@@ -533,20 +533,20 @@ class Dispatcher:
             self._apply(life, PauseEnded(in_outage), now_s)
 
     def _recheck(self, now_s: float) -> None:
-        """Ask again for payments that have ended, whatever the breaker: without new payments it may never close."""
+        """Look up payments that have ended once more, in any state of the breaker: it may never close by itself."""
         for recheck in self._rechecks.due(now_s):
             self._rechecks.asked(recheck)
             self._work.look_ups.setdefault(recheck.processor, []).append(recheck.payment)
 
     def _release_asides(self, now_s: float) -> None:
-        """Ask for the payments that wait for an answer, or charge them again, as far as their processor has room."""
+        """Look up the payments that wait for an answer, or charge them again, as far as their processor has room."""
         for name, asides in self._asides.items():
             view = self.routes.views[name]
             while asides.only_asked and self._may_ask(name, now_s):
                 self._ask(asides, asides.only_asked.popleft(), now_s)
             while asides.pinned and (view.takes_pinned or not view.state.is_closed):
                 life = asides.pinned[0]
-                # No probe, as long as look-ups may free it: one that fails again and again would put that off for ever.
+                # It is not used as a probe while look-ups may free it: failing probes would put that off for ever.
                 takes = view.state.is_closed or (view.turns_away and view.takes_pinned)
                 may_be_charged = takes and self.routes.takes(name, life.payment.currency)
                 if may_be_charged and not self._is_spent_here(life, name, now_s):
@@ -565,7 +565,7 @@ class Dispatcher:
         self._apply(life, LookUpChosen(), now_s)
 
     def _is_spent_here(self, life: Lifecycle, name: str, now_s: float) -> bool:
-        """Tell whether a pinned payment had all its tries there, so that only a look-up may free it for another one."""
+        """Tell whether a pinned payment has used up its tries there and another processor works: then look it up."""
         views = self.routes.views
         if not (views[name].state.is_closed and self.routes.is_spent(name, life.failures_here, now_s)):
             return False
@@ -595,7 +595,7 @@ class Dispatcher:
         return True
 
     def _unname(self, queue: HeldQueue, now_s: float) -> None:
-        """Let rows name nobody while nobody takes their payments, so that whoever adopts them is free to choose."""
+        """Let rows name nobody while no processor takes their payments: whoever adopts them is then free to choose."""
         for life in queue.take_named():
             self._apply(life, LookUpChosen() if life.unchecked else Chosen(None), now_s)
 
@@ -619,8 +619,8 @@ class Dispatcher:
     def _ask_for_more(self) -> None:
         """Ask for as many payments of the journal as there is room for."""
         expected = len(self._lives) + self._asked
-        # What waits for an answer, or for one of few processors, must not keep others from being charged, nor must what
-        # comes from rows.
+        # Payments that are set aside, that only some processors take, or that come from rows must not keep those of the
+        # journal from being charged.
         beside = self._adopted + self._aside - self._adopted_aside + self._held.restricted
         wanted = min(self._window_max - (expected - beside), DRIVEN_MAX - expected)
         if wanted >= WANTED_MIN or (wanted > 0 and not self._asked):

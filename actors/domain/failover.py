@@ -1,4 +1,4 @@
-"""Decides whether a standby of Postgres that took over has all that any replica was told of."""
+"""Decides whether a standby of Postgres that took over has every commit that any replica was told of."""
 
 from collections.abc import Collection
 from enum import Enum
@@ -7,27 +7,27 @@ from actors.domain.lease_watch import LEASE_S, LeaseWatch
 from actors.domain.records import ReplicaState
 
 WAIT_S_MAX = 2 * LEASE_S
-"""Longest wait for the other replicas to tell what they find."""
+"""The longest wait for the other replicas to tell whether they find their commits."""
 
 
 class StoreFinding(Enum):
-    """What is known of a Postgres in comparison with the one before."""
+    """What is known of the present Postgres server, compared with the one before."""
 
     SAME = "same"
-    """It went on."""
+    """It is the one from before."""
     WHOLE = "whole"
-    """Another one has taken over, with all that was acknowledged."""
+    """Another server has taken over, with all commits that were acknowledged."""
     UNDECIDED = "undecided"
-    """Other replicas have not told yet what they find, each of what it was told of."""
+    """Some replicas have not told yet whether they find all commits that were acknowledged to them."""
     FORGOTTEN = "forgotten"
-    """It may have forgotten something that was acknowledged."""
+    """The server may have forgotten a commit that was acknowledged."""
 
 
 class OthersFindings:
     """Gathers what all other replicas find in one history of the database. `now_s` is monotonic time.
 
-    Each lets the others know that it has found what it was told of. One that is seen standing still cannot be asked:
-    what it was told of is there if its commits waited for a standby, since then only one that has them takes over.
+    Each replica lets the others know once it has found all commits that it was told of. A replica whose heartbeats have
+    stopped cannot be asked: its commits are there if they waited for a standby, as only one that has them takes over.
     """
 
     def __init__(self, now_s: float) -> None:
@@ -35,7 +35,7 @@ class OthersFindings:
         self._since_s = now_s
 
     def decide(self, others: Collection[ReplicaState], now_s: float) -> StoreFinding:
-        """Take in a look at all other replicas."""
+        """Decide by the present states of all other replicas."""
         missing = [each for each in others if not each.has_left and not each.has_confirmed]
         self._watch.observe(missing, now_s)
         still = {each.name for each in self._watch.standing_still(now_s)}

@@ -1,4 +1,4 @@
-"""The feed of what ended: its events, the places between them, and the latest events in memory."""
+"""The feed of ended payments and purges: its events, the places between them, and the latest events in memory."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from uuid import UUID
 from actors.domain.money import Money
 
 PURGE_ID = UUID(int=0)
-"""Stands for the id of a payment in the place of a purge."""
+"""The id in the place of a purge, where that of an ended payment has the payment's id."""
 LAST_ID = UUID(int=2**128 - 1)
 
 
@@ -32,27 +32,27 @@ class FeedPlace:
     """A place in the feed: behind the event that has this number and id, or where it stood."""
 
     number: int
-    """Of the transaction that has written the event, over all histories of the database."""
+    """The number of the transaction that wrote the event; it rises over all histories of the database."""
     correlation_id: UUID
-    """Of the payment; it orders the events of one transaction."""
+    """The id of the payment, by which the events of one transaction are ordered."""
 
 
 BEGINNING = FeedPlace(-1, LAST_ID)
-"""Before all events. Those of what ended before numbers were given have the number 0."""
+"""The place before all events. Events from before transactions were numbered have the number 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """One end."""
+    """The end of a payment, or a purge."""
 
     place: FeedPlace
     kind: EventKind
     at_ms: int
     """When the processor had answered, the end was decided, or the purge was asked for, in ms since the epoch."""
     money: Money | None = None
-    """None of a purge, as all that follows."""
+    """The amount of the payment; None for a purge, as all fields below."""
     processor: str | None = None
-    """Who charged it, or whose answer ended it."""
+    """The processor that charged it, or whose answer ended it."""
     requested_at_ms: int | None = None
     """The instant under which it was charged; None where it was not."""
 
@@ -62,7 +62,7 @@ class FeedBounds:
     """How far the feed can be read."""
 
     feed_id: int
-    """Of this gateway's feed."""
+    """The id of this gateway's feed."""
     complete_below: int
     """No event with a number below this will be added any more."""
     given_below: int
@@ -77,11 +77,11 @@ class FeedPage:
 
     events: tuple[FeedEvent, ...]
     next: FeedPlace
-    """Behind the last event, or where the reading began. It is never behind a number that has no event: a crash of
-    Postgres forgets that it gave such a number, and gives it to an event."""
+    """The place behind the last event, or where the reading began. It never lies behind a number without an event:
+    after a crash, Postgres may give such a number to an event."""
     feed_id: int
     behind_s: float = 0.0
-    """How long a transaction has held back what is complete; 0 where none does."""
+    """How long an open transaction has held back later events; 0 where none does."""
 
 
 class RecentEvents:
@@ -91,7 +91,7 @@ class RecentEvents:
         self._events: deque[FeedEvent] = deque()
         self._events_max = events_max
         self.start = start
-        """The place behind which it holds all events up to `end`."""
+        """All events between this place and `end` are held."""
         self.end = start
         """The place of the latest event."""
 
@@ -107,7 +107,7 @@ class RecentEvents:
     def after(self, place: FeedPlace, events_max: int) -> tuple[FeedEvent, ...]:
         """Give the first events behind a place, which is not before `start`."""
         assert place >= self.start, "what is asked for was dropped"
-        # Nearly all who ask have seen nearly all.
+        # Most readers have seen nearly all events, so that counting from the end is faster.
         unseen = 0
         for event in reversed(self._events):
             if event.place <= place:

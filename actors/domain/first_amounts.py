@@ -32,9 +32,9 @@ class Verdict(Enum):
 
 
 class FirstAmounts:
-    """Remembers the amounts of the latest ids, with what they are known from.
+    """Remembers the amounts of the latest ids, and where each is known from.
 
-    What only was heard never makes a payment a repeated one: it has to stand in this replica's journal, or in Postgres.
+    A payment counts as repeated only if this replica's journal or Postgres has it, not if another replica told of it.
     Each id costs no more than the 24 bytes of `KnownIds`: the marks stand in two bits that no amount needs.
     """
 
@@ -60,7 +60,7 @@ class FirstAmounts:
             return Verdict.CONTESTED
         if is_same:
             return same
-        # Who has heard of one amount alone does not know whether this one came before it, on a third replica.
+        # If an amount is only known from another replica, the posted one may have come first, on a third replica.
         return Verdict.CONTESTED if accepted is None else Verdict.UNCONFIRMED
 
     def accept(self, payment: Payment) -> None:
@@ -84,7 +84,7 @@ class FirstAmounts:
             self._accepted.remember(correlation_id, packed | CONTESTED)
 
     def hear(self, payment: Payment) -> None:
-        """Remember that a replica accepted a payment."""
+        """Remember that another replica accepted a payment."""
         correlation_id, packed = payment.correlation_id, payment.money.packed
         self._contest(self._accepted, correlation_id, packed)
         if self._heard.get(correlation_id) is None:

@@ -34,7 +34,7 @@ class Happening:
 def happenings(before: ReplicaStatus | None, after: ReplicaStatus) -> list[Happening]:
     """Tell what has happened between two states of a replica.
 
-    The first one is None where none is known, or of an earlier process at its start.
+    `before` is None where no earlier state is known; when the replica has started again, it is of the process before.
     """
     if before is None:
         told = [("replica", GOOD, f"replica {after.replica} started")]
@@ -65,7 +65,7 @@ def _parts(before: ReplicaStatus, after: ReplicaStatus) -> Iterator[_Told]:
     if before.readiness == "unready" and after.readiness != "unready":
         yield "replica", GOOD, f"replica {after.replica} takes payments"
     if before.readiness == "unready":
-        return  # Of parts of a replica that only begins nothing has been told.
+        return  # Nothing was told of the parts of a replica that was still starting.
     for part, name in STORES.items():
         was_well, is_well = before.parts.get(part, "ok") == "ok", after.parts.get(part, "ok") == "ok"
         kind = "clock" if part == "clock" else "store"
@@ -91,7 +91,7 @@ def _counts(before: ReplicaStatus, after: ReplicaStatus) -> Iterator[_Told]:
 
 
 def _processor(name: str, before: SeenProcessor, after: SeenProcessor, now_ms: int) -> Iterator[_Told]:
-    """Tell of orders, and of an outage its beginning and its end: what was tried in between is not told."""
+    """Tell of operators' orders, and of the beginning and the end of an outage, without the probes in between."""
     if before.state == after.state:
         return
     if after.state.startswith("forced"):

@@ -14,20 +14,20 @@ class HeldQueue:
     """Payments that the same processors take, in the order of their arrival."""
 
     takers: tuple[Processor, ...]
-    """Those processors, the cheapest first."""
+    """The processors that take them, the cheapest first."""
     lives: deque[Lifecycle] = field(default_factory=deque)
     named: dict[Lifecycle, None] = field(default_factory=dict)
-    """Those whose rows name a processor."""
+    """The payments whose rows name a processor."""
     counted: int = 0
     """How many payments at the head are already counted as waiting."""
     adopted: int = 0
     """How many of the payments come from rows."""
     waits_because: Reason = Reason.WAIT_FOR_ROOM
-    """Why its head had to wait the last time that one had to."""
+    """Why the payment at the head last had to wait."""
 
     @property
     def head_accepted_at_ms(self) -> int:
-        """When the payment at the head was accepted, which must be there."""
+        """When the payment at the head was accepted; the queue must not be empty."""
         return self.lives[0].payment.accepted_at_ms
 
     def add(self, life: Lifecycle, *, first: bool) -> None:
@@ -63,7 +63,7 @@ class HeldQueue:
 
 
 class HeldPayments:
-    """One queue for all payments that the same processors take, so that what waits for some holds up no others.
+    """Queues, one for all payments that the same processors take, so that none waits for processors of another queue.
 
     A processor takes a payment if it takes its currency and has not declined it.
     """
@@ -74,7 +74,7 @@ class HeldPayments:
         self._queue_of_all = HeldQueue(self._cheapest_first)
         self._queues = {self._cheapest_first: self._queue_of_all}
         self._by_kind: dict[tuple[str, frozenset[str]], HeldQueue] = {}
-        """The queue of each currency, by the processors that have declined the payment."""
+        """The queue of each kind of payment: its currency, and the processors that have declined it."""
 
     def __len__(self) -> int:
         """Count the payments in all queues."""
@@ -82,7 +82,7 @@ class HeldPayments:
 
     @property
     def restricted(self) -> int:
-        """How many come from the journal and are not taken by every processor."""
+        """How many payments from the journal are not taken by every processor."""
         return sum(
             len(queue.lives) - queue.adopted for queue in self._queues.values() if queue is not self._queue_of_all
         )

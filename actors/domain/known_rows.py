@@ -1,4 +1,4 @@
-"""Sorts out what rows mean that stood in Postgres already when their payments were to be claimed."""
+"""Sorts the payments whose claims found that their ids had a row in Postgres already."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,24 +9,24 @@ from actors.domain.records import KnownPayment
 
 @dataclass(slots=True)
 class KnownRows:
-    """What was found of payments whose ids had a row."""
+    """The payments whose ids had a row, by what the row means."""
 
     ours: list[KnownPayment] = field(default_factory=list)
-    """Rows of this replica, from before an interruption: it may have sent them."""
+    """Rows of this replica, from before an interruption: it may have sent their payments."""
     first: list[Payment] = field(default_factory=list)
-    """Payments of the rows that have another amount."""
+    """Payments as their rows have them, where the claims had another amount."""
     conflicts: list[Payment] = field(default_factory=list)
-    """What was offered instead, each beside the one that came first."""
+    """The claimed payments with another amount, in the order of `first`."""
     rejected: list[Payment] = field(default_factory=list)
-    """All offered payments that are not this replica's to charge."""
+    """All claimed payments that this replica may not charge."""
 
 
 def sort_out(claims: Sequence[Claim], known: Sequence[KnownPayment], replica: str) -> KnownRows:
-    """Decide about ids that had a row: ours from before an interruption, somebody else's, or another amount."""
-    offered = {claim.payment.correlation_id: claim.payment for claim in claims}
+    """Sort claims whose ids had a row: this replica's own, another replica's, or one with another amount."""
+    claimed = {claim.payment.correlation_id: claim.payment for claim in claims}
     found = KnownRows()
     for row in known:
-        payment = offered[row.payment.correlation_id]
+        payment = claimed[row.payment.correlation_id]
         if payment.money != row.payment.money:
             found.conflicts.append(payment)
             found.first.append(row.payment)

@@ -1,4 +1,4 @@
-"""Tells which replicas live, by watching the counters of their beats: no clock but the observer's own is needed."""
+"""Tells which replicas live by watching the counters of their heartbeats, with no clock but the observer's own."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from actors.domain.wall_clock import PeerClock
 LEASE_S = 5.0
 """How long a lease lasts after each beat, on the monotonic clock of the replica that holds it."""
 UNSEEN_S_MAX = LEASE_S / 2
-"""After a longer pause between two looks the observer knows nothing any more: it may have stood still itself, or
-Postgres was away, and the others need the time to renew their leases."""
+"""The longest pause between two observations. After a longer one the observer begins anew: it may have stood still
+itself, or Postgres was away, and the others need time to renew their leases."""
 FRESH_S = 1.0
 """How long a replica counts as living after it was seen to beat; four times the time between two beats."""
 
@@ -23,11 +23,11 @@ class _Sighting:
     since_s: float
     """When this beat was seen first."""
     before_s: float | None
-    """When it had not come yet; None where it was there at the first look, or has not brought clocks of its own."""
+    """The last observation before this beat; None if there was none, or if the beat brought no new clocks."""
 
 
 class LeaseWatch:
-    """What one observer has seen of other replicas. `now_s` is its own monotonic time, after each look."""
+    """What one observer has seen of other replicas. `now_s` is its own monotonic time, read after each observation."""
 
     def __init__(self) -> None:
         self._seen: dict[str, _Sighting] = {}
@@ -35,7 +35,7 @@ class LeaseWatch:
         self._since_s: float | None = None
 
     def observe(self, replicas: Iterable[ReplicaState], now_s: float) -> None:
-        """Take in a look at all other replicas; those that have left need not be watched."""
+        """Record the present states of all other replicas; those that have left are not watched."""
         before_s = self._looked_at_s
         if before_s is None or now_s - before_s > UNSEEN_S_MAX:
             self._seen.clear()
@@ -46,7 +46,7 @@ class LeaseWatch:
             if not state.has_left:
                 last = self._seen.get(state.name)
                 is_still = last is not None and (last.state.epoch, last.state.beats) == (state.epoch, state.beats)
-                # A release that publishes no clocks leaves those of a later one that it has followed.
+                # An earlier release publishes no clocks, and leaves those that a later one had published before it.
                 is_stale = last is not None and last.state.clock == state.clock
                 sighting = _Sighting(state, now_s, None if is_stale else before_s)
                 seen[state.name] = last if last and is_still else sighting
@@ -61,7 +61,7 @@ class LeaseWatch:
         return tuple(each.state for each in self._seen.values() if now_s - each.since_s >= LEASE_S)
 
     def clocks(self, now_s: float) -> tuple[PeerClock, ...]:
-        """Give the clocks of the replicas that were seen to beat just now."""
+        """Give the clocks of the replicas that were seen to beat within `FRESH_S`."""
         return tuple(
             PeerClock(each.state.name, each.state.clock, (now_s - each.since_s) * 1000, (now_s - each.before_s) * 1000)
             for each in self._seen.values()

@@ -1,11 +1,11 @@
-"""How full something is that is bounded."""
+"""How full a bounded queue or memory is."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How much there is of something, beside the most that there may be."""
+    """How many items there are, and the most that there may be."""
 
     value: int
     max: int

@@ -4,7 +4,7 @@
 
 A payment is *claimed* by a row in Postgres that names the only processor that may have been charged, or nobody where it
 is free. While it is unknown whether that processor charged it, the payment is *pinned* to it: no other processor may
-see it. One that was ever sent there is looked up there before it moves.
+see it. A payment that was ever sent to a processor is looked up there before it moves to another one.
 """
 
 from dataclasses import dataclass
@@ -72,12 +72,12 @@ WRITING = frozenset({State.CLAIMING, State.MOVING, State.SETTLING, State.CLOSING
 IDLE = frozenset({State.HELD, State.PAUSING, State.STRANDED})
 """States in which nothing is under way for a payment."""
 ENDING = frozenset({State.SETTLING, State.CLOSING})
-"""States in which all is decided, and what is written carries the whole payment."""
+"""States in which the payment's end is decided, and is being written together with the whole payment."""
 ENDED = frozenset({State.SETTLED, State.CLOSED, State.RELEASED})
 
 
 STUCK_S = 60.0
-"""An operator's word decides about a payment when its processor has told nothing for as long, and for a horizon."""
+"""An operator may decide about a payment once its processor has told nothing for this time and for its horizon."""
 
 
 class Effect(Enum):
@@ -116,24 +116,24 @@ class Lifecycle:
     failures_in_row: int = 0
     """Attempts and look-ups that failed since it was accepted or adopted; pauses grow with it."""
     failures_here: int = 0
-    """Attempts in a row that failed on this processor while it worked for others."""
+    """Attempts in a row that failed on this processor while it worked for other payments."""
     unproven_since_s: float | None = None
-    """Time of the last attempt of which nothing proves that it did not charge; None unless the payment is pinned."""
+    """Time of the last attempt that may have charged the payment; None unless it is pinned."""
     pinned_since_s: float | None = None
     unchecked: bool = False
-    """Whether it was sent to the processor of its row, and that was not asked for it since."""
+    """Whether it was sent to the processor of its row, and was not looked up there since."""
     said_charged: bool = False
     """Whether that processor said that it charged the payment before."""
     mismatched_at: str | None = None
-    """A processor that holds its id with another amount: it ends so, unless another one says that it charged it."""
+    """A processor that holds its id with another amount. It ends as mismatched, unless another processor charged it."""
     declined_by: frozenset[str] = frozenset()
     """Processors that it is never sent to again."""
     unasked: tuple[str, ...] = ()
-    """Processors that are asked for it before its next charge."""
+    """Processors that still have to be asked for it before its next charge."""
     must_answer: bool = False
-    """Whether each of them has to say that it is missing there; else no answer counts as that."""
+    """Whether each of these has to say that it does not know the payment; otherwise no answer counts as that."""
     doubted_since_s: float = -inf
-    """Time at which they had to be asked: an answer proves nothing before a horizon after it."""
+    """Time from which they have to be asked: an answer proves nothing until a horizon later."""
     horizon_s: float = 0.0
     """How long after an attempt the processor that was asked last may still book it."""
     asked: str | None = None
@@ -141,7 +141,7 @@ class Lifecycle:
     doubted: bool = False
     """Whether its row has to be written anew as soon as nothing is under way for it."""
     left: tuple[tuple[str, float], ...] = ()
-    """Processors from which the horizon freed it, with that horizon in seconds: a late charge may turn up there."""
+    """Processors that it left after their horizon, given in seconds, had passed: a late charge may turn up there."""
     end_state: EndState | None = None
     """How it ends while it is closing."""
     oldest_stamp_ms: int | None = None
@@ -149,22 +149,22 @@ class Lifecycle:
     answered_since_ms: int | None = None
     """The earliest instant at which a processor may have answered that it was charged; None where none has."""
     resolution: int = 0
-    """The number of the operator's word that was applied to it last; 0 where none was."""
+    """The number of the operator's finding that was applied to it last; 0 where none was."""
     claimed_at_s: float | None = None
-    """When its row was committed and it was given to its processor at once; None where that was not so."""
+    """When its row was committed, if it was given to its processor at once; otherwise None."""
     steps: list[tuple[float, Event, bool, str | None]] | None = None
-    """What `actors.domain.ways` has noted of it; None while nothing has happened that is worth it."""
+    """The steps that `actors.domain.ways` has noted; None while it has taken only the usual ones."""
     stamp_ms: int = 0
     """The stamp of the last attempt, or the one to be recorded while it is settling."""
 
     @property
     def pinned(self) -> bool:
-        """Whether only its own processor may see it."""
+        """Whether only the processor of its row may see it, which may have charged it."""
         return self.unproven_since_s is not None
 
     @property
     def pinned_at(self) -> str | None:
-        """The processor that alone may see it; None where it is free."""
+        """The only processor that may see it; None where it is free."""
         return self.row if self.unproven_since_s is not None else None
 
     @property
@@ -332,14 +332,14 @@ class Lifecycle:
             self.unasked = ()  # Its row proves who may have been charged.
         if self.row is not None:
             self.oldest_stamp_ms = event.oldest_stamp_ms
-            # Who drove it before may have had the answer.
+            # The replica that drove it before may have received the answer.
             self.answered_since_ms = event.oldest_stamp_ms
             self._pin(now_s)
         self.state = State.HELD
         return Effect.HOLD
 
     def _row_found(self, event: Adopted) -> Effect:
-        """Take in that its row, which was to be written anew, was still there: what is known here came later."""
+        """Keep what is known here, which is newer than its row: that was to be written anew, but was still there."""
         self.moves = max(self.moves, event.moves)
         self.processor = self.row
         if event.processor != self.row:
@@ -403,9 +403,9 @@ class Lifecycle:
                 self._pin(now_s)
             case Outcome.OVERLOADED | Outcome.FAILED:
                 self.unchecked = True
-                self._unless_pinned_never_charged()
+                self._forget_stamp_unless_pinned()
             case Outcome.REFUSED:
-                self._unless_pinned_never_charged()
+                self._forget_stamp_unless_pinned()
             case _:
                 assert_never(event.outcome)
         self.failures_here += 1
@@ -434,7 +434,7 @@ class Lifecycle:
         self.unproven_since_s = self.pinned_since_s = self.oldest_stamp_ms = self.answered_since_ms = None
         self.said_charged = False
 
-    def _unless_pinned_never_charged(self) -> None:
+    def _forget_stamp_unless_pinned(self) -> None:
         if not self.pinned:
             self.oldest_stamp_ms = None
 
@@ -465,11 +465,11 @@ class Lifecycle:
                 assert_never(event.result)
 
     def _settle_found(self, processor: str, requested_at_ms: int | None) -> Effect:
-        """Settle it by a charge that somebody has found."""
+        """Settle it by a charge that a look-up or an operator has found."""
         assert requested_at_ms is not None, "a charge bears an instant"
         self.processor, self.stamp_ms = processor, requested_at_ms
         self._charged_at(requested_at_ms)
-        # Nobody knows when it was booked. It counts in every summary whose window ended by then.
+        # Nobody knows when it was booked, so that it counts in summaries from its stamp on.
         self.answered_since_ms = requested_at_ms
         self.state = State.SETTLING
         return Effect.SETTLE
@@ -477,13 +477,13 @@ class Lifecycle:
     def _not_found(self, event: LookUpEnded) -> Effect:
         """Take in that a processor did not charge the payment, or did not answer."""
         here = event.processor == self.row
-        # What holds its id with another amount has not charged it, and never will.
+        # A processor that holds its id with another amount has not charged it, and never will.
         mismatched = event.result is LookUpResult.MISMATCHED
         if mismatched:
             self.mismatched_at = event.processor
         is_silent = event.result is LookUpResult.NO_ANSWER
         if here and (event.result is LookUpResult.MISSING or (is_silent and not self.said_charged)):
-            # Who drove it before may have had the answer. That is lost with it, and may not hold every summary up.
+            # The replica that drove it before may have received an answer, which is lost and must not delay summaries.
             self.answered_since_ms = None
         since_s = self._in_doubt_since_s if here else self.doubted_since_s
         is_late = event.asked_at_s - since_s >= event.horizon_s
@@ -507,7 +507,7 @@ class Lifecycle:
         return Effect.HOLD_FIRST
 
     def is_stuck(self, now_s: float) -> bool:
-        """Tell whether no answer of a processor is to be expected any more, so that an operator's word may decide."""
+        """Tell whether no processor can be expected to answer any more, so that an operator may decide."""
         if self.state is State.STRANDED:
             return True
         return self.may_be_resolved and now_s - self._in_doubt_since_s >= max(STUCK_S, self.horizon_s)
@@ -521,7 +521,7 @@ class Lifecycle:
 
     @property
     def may_be_resolved(self) -> bool:
-        """Whether an operator's word contradicts nothing: no answer that could tell otherwise is under way."""
+        """Whether an operator may decide about it: no answer that could contradict is under way."""
         return self.state is State.STRANDED or (self.is_aside and self.state in {State.HELD, State.PAUSING})
 
     def _resolved(self, event: Resolved) -> Effect:
@@ -530,7 +530,7 @@ class Lifecycle:
         if event.charged_by is not None:
             return self._settle_found(event.charged_by, event.requested_at_ms)
         if self.row is not None:
-            # One that was taken up again has no horizon yet.
+            # A payment that was taken up again has no horizon yet.
             self.left = (*self.left, (self.row, max(STUCK_S, self.horizon_s)))
         self._free()
         self.unchecked = self.must_answer = False
@@ -547,7 +547,7 @@ class Lifecycle:
         assert not self.pinned, "a payment that may have been charged is not closed"
         assert self.declined_by, "what nobody has declined is not closed"
         if self.row is None:
-            # By an operator's word it may go to others than the one that holds its id, and there are none.
+            # An operator has ruled out the processor that holds its id, and no other one takes it.
             return self._close(EndState.MISMATCHED, min(self.declined_by))
         return self._close(EndState.DECLINED, self.row)
 

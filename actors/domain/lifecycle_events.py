@@ -42,15 +42,15 @@ class MoveRejected:
     """The row belongs to another replica by now, or Postgres does not have it any more."""
 
     processors: tuple[str, ...]
-    """All that are configured."""
+    """All configured processors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """This replica drives the payment of a row whose past it does not know."""
+    """This replica takes up the payment of a row whose past it does not know."""
 
     processor: str | None
-    """None where the row proves that no processor was sent it."""
+    """The processor that the row names; None where the row proves that the payment was sent to none."""
     attempts: int
     moves: int
     oldest_stamp_ms: int
@@ -62,7 +62,7 @@ class Replayed:
     """The payment comes from the journal of an earlier run or of another replica, and has no row that is known of."""
 
     processors: tuple[str, ...]
-    """All that are configured: each is asked for it before its first charge."""
+    """All configured processors: each is asked for it before its first charge."""
     must_answer: bool
     """Whether Postgres may have forgotten its row, so that a processor without an answer may have charged it."""
 
@@ -72,7 +72,7 @@ class PerhapsForgotten:
     """A client has posted the payment, and Postgres may have forgotten that it was charged long ago."""
 
     processors: tuple[str, ...]
-    """Those that may have charged it: each has to say that it does not know the payment before its first charge."""
+    """Processors that may have charged it: before its first charge each has to say that it does not know it."""
     since_s: float
     """When it was found that Postgres may have forgotten something: nothing that it forgot was sent later."""
 
@@ -82,7 +82,7 @@ class RowDoubted:
     """Postgres may have forgotten the row or what it said last, or that another replica charged the payment."""
 
     processors: tuple[str, ...]
-    """Those that may have charged it: each has to answer before the next charge."""
+    """Processors that may have charged it: each has to answer before the next charge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +117,14 @@ class LookUpEnded:
     requested_at_ms: int | None
     """The instant under which it was charged; None unless it was."""
     asked_at_s: float
-    """Monotonic time at which it was asked. The answer says nothing of what came later, until it was handled."""
+    """Monotonic time at which it was asked. The answer says nothing about what was booked after that."""
     horizon_s: float
-    """How long after an attempt this processor may still book it: a payment that is missing proves nothing before."""
+    """How long after an attempt this processor may still book it. Until then, a missing payment proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """An operator has found out what became of a payment of which nobody else can tell."""
+    """An operator has found out what became of a payment about which no processor tells."""
 
     charged_by: str | None
     """The processor that charged it; None where none did."""

@@ -23,7 +23,7 @@ _CODES_BY_DECIMALS = {
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }
-"""The currencies of ISO 4217 with minor units, by their number of decimals. A withdrawn one stays: it may be stored."""
+"""The currencies of ISO 4217 with minor units, by their number of decimals. Withdrawn ones stay: they may be stored."""
 DECIMALS = {code: decimals for decimals, codes in _CODES_BY_DECIMALS.items() for code in codes.split()}
 """The number of decimals of each currency, by its alphabetic code."""
 

@@ -1,10 +1,10 @@
-"""When a trouble that is met again and again is worth a line in the log: when it begins, now and then, when it ends."""
+"""Decides when a repeated failure is worth a line in the log: when it begins, now and then, and when it ends."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 QUIET_S = 10.0
-"""How long all has to be well until an outage is over: one that returns before that goes on."""
+"""How long all has to be well until an outage is over. A failure before that continues the outage."""
 REMIND_S = 60.0
 """Time between two lines about an outage that lasts."""
 
@@ -13,7 +13,7 @@ class Turn(Enum):
     """What a line about an outage tells."""
 
     BEGAN = "began"
-    """It was met for the first time."""
+    """It has failed for the first time."""
     LASTS = "lasts"
     """It has lasted for another `REMIND_S`."""
     ENDED = "ended"
@@ -26,11 +26,11 @@ class OutageNews:
 
     turn: Turn
     failures: int
-    """How many times it was met, from its beginning."""
+    """The number of failures since its beginning."""
     untold: int
-    """How many of these are in no line yet."""
+    """The number of failures since the last line about it."""
     lasted_s: float
-    """How long it has lasted; of one that has ended, until all was well again."""
+    """How long it has lasted; if it has ended, until all was well again."""
 
 
 class OutageLog:
@@ -52,7 +52,7 @@ class OutageLog:
         return self._began_s is not None
 
     def failed(self, now_s: float, count: int = 1, *, is_new: bool = False) -> OutageNews | None:
-        """Note a failure, or several at once; return what is to be told. What `is_new` in an outage is told at once."""
+        """Note a failure, or several at once; return what is to be told. A failure that `is_new` is told at once."""
         self._untold += count
         if self._began_s is None or self._is_over(now_s):
             self._began_s, self._well_since_s, self._failures = now_s, None, count

@@ -10,23 +10,23 @@ from actors.domain.processor_view import USUAL_SAVING, ProcessorView
 class Patience:
     """How long a cheaper processor is waited for; chosen by simulation, see `docs/decisions/0002-routing.md`.
 
-    What is said of an outage holds where the fees differ by `USUAL_SAVING`; where they differ by more or less, in
-    proportion.
+    Times of waiting in an outage hold for fees that differ by `USUAL_SAVING`. They grow and shrink in proportion to the
+    difference.
     """
 
     outage_s: float = 11.0
-    """From the start of an outage; then payments go to a dearer processor."""
+    """How long an outage is waited out, from its start; then payments go to a dearer processor."""
     backlog_s: float = 5.0
-    """The time in which a processor that works has to be able to charge all that waits."""
+    """Payments wait for a processor that works as long as it can charge all that wait within this time."""
     outage_backlog_s: float = 1.0
-    """The time in which a dearer processor has to be able to charge all that waits for one that is down. What exceeds
-    that goes to the dearer one, the oldest first."""
+    """As many payments may wait for a processor that is down as a dearer one can charge within this time. Those beyond
+    that go to the dearer one, the oldest first."""
     probe_s: float = 5.0
-    """For the outcome of a probe, where that has just become worth it: the outage is old, but in doubt. No longer than
+    """How long the outcome of a probe is waited for, where the outage is old but may be over. No longer than
     `outage_s`."""
     return_s: float = 0.5
-    """From the end of a dearer one's own outage: where both were down, both often come back together. Up to `probe_s`
-    where no call that began since then has found the cheaper one down."""
+    """How long a cheaper processor is waited for after the outage of a dearer one has ended, since both often come back
+    together. Up to `probe_s` while no later call has found the cheaper one down."""
     retries_max: int = 3
     """How many times a payment is tried again on a processor that works, before it goes to another one that works."""
 
@@ -35,7 +35,7 @@ class Patience:
         return inf if view.down_since_s is None else view.down_since_s + self.outage_s * _weight(view)
 
     def outage_backlog_max(self, view: ProcessorView, dearer: ProcessorView) -> float:
-        """Tell how many may wait for one that is down, beside the first: none where the dearer one may be down too."""
+        """Tell how many may wait for one that is down, after the first: none if the dearer one may be down too."""
         return dearer.capacity_per_s * self.outage_backlog_s * _weight(view) if dearer.state.is_closed else 0
 
     def probe_s_max(self, view: ProcessorView) -> float:

@@ -9,7 +9,7 @@ from actors.domain.payment import Payment
 from actors.domain.way_questions import WayAnswer, WayQuestion
 
 ASKED_MAX = 64
-"""Ids that a replica waits for answers about at once."""
+"""The most ids about which a replica waits for answers at once."""
 ASKED_S_MAX = 1.0
 """How long answers are kept for whoever asked for them."""
 
@@ -26,12 +26,12 @@ class PeerQuestion:
 
 @dataclass(frozen=True, slots=True)
 class PeerAnswer:
-    """What a replica says to a question, after it has looked everywhere. Who cannot look everywhere does not answer."""
+    """What a replica answers once it has searched all that it holds. One that cannot search all does not answer."""
 
     asker: str
     number: int
     denied: tuple[UUID, ...]
-    """The ids that it has not accepted; the others it tells of as accepted."""
+    """The ids that it has not accepted. It tells of the others as accepted payments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class Denials:
     """What the other replicas have answered so far to the question for one id."""
 
     replicas: frozenset[str] = frozenset()
-    """Those that certainly hold nothing of it."""
+    """Replicas that certainly hold no payment with this id."""
     is_known: bool = False
-    """Whether another replica has told of it instead."""
+    """Whether another replica knows the id."""
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class OpenQuestions:
         return self._tickets
 
     def level(self, now_s: float) -> Level:
-        """Tell for how many somebody may still wait for answers."""
+        """Tell about how many ids somebody may still wait for answers."""
         return Level(sum(each.until_s > now_s for each in self._asked.values()), ASKED_MAX)
 
     def is_waiting(self, now_s: float) -> bool:
@@ -125,7 +125,7 @@ class OpenQuestions:
         return any(each.question is None for each in self._asked.values())
 
     def answered(self, replica: str, answers: Collection[PeerAnswer]) -> None:
-        """Take in what a replica has answered, to whomever."""
+        """Record a replica's answers; those to other askers are ignored."""
         for answer, asked in self._matching(answers):
             if asked.correlation_id in answer.denied:
                 asked.denied_by.add(replica)

@@ -1,4 +1,4 @@
-"""Decides when a processor that was down may be probed: after it accepts a connection, and with a probe of the budget.
+"""Decides when a processor that was down may be probed: once it accepts a connection and the budget grants a probe.
 
 It is pure: events and the time go in, wishes come out.
 """
@@ -10,7 +10,7 @@ KNOCK_PAUSE_S = 0.25
 
 
 class Probing:
-    """The way to a probe of one processor. `now_s` is monotonic time and never runs backwards."""
+    """The steps towards a probe of one processor. `now_s` is monotonic time and never runs backwards."""
 
     def __init__(self) -> None:
         self.accepts = False
@@ -36,7 +36,7 @@ class Probing:
         return True
 
     def knocked(self, *, accepted: bool, is_probing: bool, now_s: float) -> None:
-        """Take in whether the processor has just accepted a connection, which tells nothing unless it is probed."""
+        """Record whether the processor has just accepted a connection; this is ignored unless it is being probed."""
         self._knocking = False
         if is_probing:
             self.accepts = accepted
@@ -48,7 +48,7 @@ class Probing:
         return wanted
 
     def answered(self, *, granted: bool, now_s: float) -> None:
-        """Take in whether the budget, when asked, had a probe for this replica."""
+        """Record whether the budget has granted this replica a probe."""
         if granted:
             self._asked, self._granted = False, True
         else:

@@ -7,9 +7,9 @@ this time has passed, however short the operator has set it. It is pure: what wa
 from collections import deque
 
 SEEN_S = 3600.0
-"""How long what was seen counts, at least."""
+"""The least time for which an observation counts."""
 BUCKETS = 6
-"""What was seen is forgotten by this share of `SEEN_S` at a time."""
+"""Observations are forgotten in this many steps per `SEEN_S`."""
 REPORTED_S_MAX = 600.0
 """A processor that reports a longer delay than this is not believed: no look-up would ever free a payment."""
 
@@ -19,10 +19,10 @@ class SlidingMaximum:
 
     def __init__(self) -> None:
         self._buckets: deque[tuple[int, float]] = deque()
-        """For each part of the hour in which something was seen its number and the greatest value, oldest first."""
+        """The number and the greatest value of each part of the hour with an observation, the oldest first."""
 
     def record(self, value: float, now_s: float) -> None:
-        """Take in a value."""
+        """Record a value."""
         number = self._forget(now_s)
         if self._buckets and self._buckets[-1][0] == number:
             value = max(value, self._buckets.pop()[1])
@@ -56,15 +56,15 @@ class ProcessorDelay:
         self._told = SlidingMaximum()
 
     def call_ended(self, duration_s: float, now_s: float) -> None:
-        """Take in how long a charge of this replica took; one that was given up counts with its deadline."""
+        """Record how long a charge of this replica took; one that was given up counts with its deadline."""
         self._own.record(min(duration_s, self._timeout_s), now_s)
 
     def told(self, delay_s: float, now_s: float) -> None:
-        """Take in a delay that the processor's health endpoint reports, or that another replica has seen."""
+        """Record a delay that the processor's health endpoint reports, or that another replica has seen."""
         self._told.record(min(delay_s, REPORTED_S_MAX), now_s)
 
     def excess_s(self, now_s: float) -> float:
-        """Tell the longest charge of this replica where it exceeds the setting, so that others must know it; else 0."""
+        """Tell how long the longest charge of this replica took, if that exceeds the setting and others must know."""
         own_s = self._own.at(now_s)
         return own_s if own_s > self.setting_s else 0.0
 

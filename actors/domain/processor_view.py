@@ -6,13 +6,13 @@ from math import inf
 from actors.domain.breaker import BreakerState
 
 SILENT_PROBE_S, SILENT_PROBE_S_MAX = 5.0, 300.0
-"""How long a processor is silent until it may be probed by one more payment, and the longest pause until the next: it
-doubles each time. What turns all away tells of no payment for certain, so that only a charge shows its return."""
+"""How long a processor has to be silent before one more payment may probe it, and the longest pause until the next one:
+pauses double. Look-ups at a processor that turns all away prove nothing, so that only a charge shows its return."""
 
 TRIAL_S, TRIAL_S_MAX = 2.0, 30.0
-"""The pause after the first trial of a slow processor, and the longest: it doubles with each."""
+"""The pause after the first trial of a slow processor, and the longest one: pauses double."""
 USUAL_SAVING = 0.1
-"""The share of an amount that the fees of the event's preview differ by; patience is told for it."""
+"""The difference of the fees in the event's preview, as a share of the amount. `Patience` is given for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Availability:
 
     processor: str
     state: BreakerState
-    """Of its breaker; `OPEN` also while the replica drains."""
+    """The state of its breaker; `OPEN` also while the replica drains."""
     takes: int
     """How many payments may be with it at once, those whose claims are being written included."""
     capacity_per_s: float
@@ -31,13 +31,13 @@ class Availability:
     turns_away: bool = False
     """Whether it turned away all that was sent, and no charge has succeeded since: its look-ups prove nothing."""
     doubted_from_s: float = inf
-    """From when on it is in doubt whether its outage goes on; infinite where there is none."""
+    """Time from which its outage may be over; infinite where there is none."""
     found_down_s: float = -inf
-    """When the latest call began that has found it down."""
+    """Start of the latest call that found it down."""
     is_slow: bool = False
     """Whether its calls take too long for it to be used while another one works."""
     told_fast_s: float = -inf
-    """When its health endpoint was asked last that said that a slow one is not slow any more."""
+    """When its health endpoint was asked that last said that the slow processor is fast again."""
 
 
 @dataclass(slots=True)
@@ -56,17 +56,17 @@ class ProcessorView:
     turns_away: bool = False
     """Whether it turned away all that was sent, and no charge has succeeded since: its look-ups prove nothing."""
     doubted_from_s: float = inf
-    """From when on it is in doubt whether its outage goes on; infinite where there is none."""
+    """Time from which its outage may be over; infinite where there is none."""
     found_down_s: float = -inf
-    """When the latest call or look-up began that has found it down."""
+    """Start of the latest call or look-up that found it down."""
     is_slow: bool = False
     """Whether its calls take too long for it to be used while another one works."""
     told_fast_s: float = -inf
-    """When its health endpoint was asked last that said that a slow one is not slow any more."""
+    """When its health endpoint was asked that last said that the slow processor is fast again."""
     tried_s: float = -inf
-    """When a payment was last given to it to see whether it is slow still; never where it has just become slow."""
+    """When a payment last tried whether it is still slow; -inf where none has since it became slow."""
     trial_pause_s: float = TRIAL_S
-    """How long it will be until the next one, unless its health endpoint says something new."""
+    """The pause between that trial and the next, unless its health endpoint says something new."""
     saving: float = USUAL_SAVING
     """The share of an amount by which the next dearer processor's fee is higher."""
     awaited_from_s: float = -inf
@@ -76,19 +76,19 @@ class ProcessorView:
     given: int = 0
     """Payments that are with it, those whose claims are being written included."""
     pinned: int = 0
-    """Payments that it may have charged, and that nobody else may see meanwhile."""
+    """Payments that it may have charged, and that no other processor may see meanwhile."""
     answered_s: float = -inf
-    """When the latest of the look-ups was asked that it has answered."""
+    """When the latest look-up that it has answered was asked."""
     asked_again_at_s: float = -inf
-    """When the pause ends after which it is asked again for one of the pinned payments, at the latest."""
+    """When it is asked again for one of the pinned payments, at the latest."""
     unanswered: bool = False
     """Whether it has not answered the last look-up."""
     may_probe: bool = False
-    """Whether one more payment may be pinned to it all the same, since it has been silent for long."""
+    """Whether one more payment may probe it although it is silent, because it has been so for long."""
     probe_at_s: float = inf
-    """When that is so for the next time."""
+    """When the next payment may probe it although it is silent."""
     probe_pause_s: float = SILENT_PROBE_S
-    """How long that will take the time after."""
+    """The pause between that probe and the one after it."""
 
     @property
     def is_silent(self) -> bool:
@@ -99,8 +99,8 @@ class ProcessorView:
     def has_room(self) -> bool:
         """Whether it takes another payment now.
 
-        A silent one gets hardly any probe, since each that fails is pinned for as long as nothing is answered: look-ups
-        of what is pinned already tell whether it is there again.
+        A silent processor is rarely probed, since a payment that fails stays pinned until it answers: look-ups of the
+        payments that are pinned already show when it is back.
         """
         if not self.takes_pinned:
             return False
@@ -108,7 +108,7 @@ class ProcessorView:
 
     @property
     def takes_pinned(self) -> bool:
-        """Whether it takes another one of those that are pinned to it: as a probe, none of them pins one more."""
+        """Whether it takes another payment that is pinned to it already, so that a probe adds no pinned payment."""
         return self.given < self.takes
 
     def count_pinned(self, more: int) -> None:
@@ -118,7 +118,7 @@ class ProcessorView:
             self.may_probe = False
 
     def looked_up(self, asked_at_s: float, *, answered: bool) -> None:
-        """Note whether it has answered a look-up; one that was asked before it answered another tells nothing."""
+        """Note whether it has answered a look-up. Silence to one that was asked before its latest answer is ignored."""
         if answered:
             self.answered_s = max(self.answered_s, asked_at_s)
             self.unanswered = self.may_probe = False
@@ -133,7 +133,7 @@ class ProcessorView:
             self.probe_pause_s = min(2 * self.probe_pause_s, SILENT_PROBE_S_MAX)
 
     def update(self, now: Availability, now_s: float) -> None:
-        """Take over what its gate has announced."""
+        """Take over what its charge gate has announced."""
         if self.down_since_s is not None and now.down_since_s is None:
             self.up_since_s = now_s
         self.state, self.takes, self.turns_away = now.state, now.takes, now.turns_away
@@ -146,7 +146,7 @@ class ProcessorView:
             self.awaited_until_s = min(self.awaited_until_s, now_s)
 
     def takes_trial(self, now_s: float) -> bool:
-        """Tell whether to see now if it is slow still; notes that one more payment tries it."""
+        """Tell whether a payment may try now if it is still slow; if so, note that it tries."""
         is_due = now_s >= self.tried_s + self.trial_pause_s or self.told_fast_s > self.tried_s
         if not (is_due and self.has_room):
             return False
@@ -156,9 +156,9 @@ class ProcessorView:
         return True
 
     def is_awaited(self, now_s: float, wait_s: float) -> bool:
-        """Tell whether to wait for the outcome of a probe; begins that wait, of `wait_s` at most, where it is worth it.
+        """Tell whether to wait for the outcome of a probe. Begin such a wait, of up to `wait_s`, where it is worth it.
 
-        After one that brought no outcome another begins only with new doubts, so that no payment waits twice.
+        After a wait without an outcome the next begins only with new doubts, so that no payment waits twice.
         """
         can_be_probed = self.state is BreakerState.HALF_OPEN and (self.may_probe or not self.is_silent)
         if can_be_probed and self.awaited_until_s < self.doubted_from_s <= now_s:

@@ -12,7 +12,7 @@ EVENT_NAMES = ("default", "fallback")
 """The two processors of the event. The summary always names both."""
 
 LOOK_UP_ONLY = "lookup"
-"""What stands instead of currencies where a processor is not charged any more."""
+"""Stands in the place of currencies where a processor is not charged any more."""
 EVERY_CURRENCY = frozenset(DECIMALS)
 
 
@@ -30,7 +30,7 @@ class Processor:
 
     @property
     def charges(self) -> bool:
-        """Whether it is sent payments. Else it is only asked for those that it may have charged before."""
+        """Whether it is sent payments. Otherwise it is only asked for those that it may have charged before."""
         return bool(self.currencies)
 
 
@@ -38,7 +38,7 @@ EVENT_PROCESSORS = tuple(
     Processor(name, f"http://payment-processor-{name}:8080", Decimal(fee))
     for name, fee in zip(EVENT_NAMES, ("0.05", "0.15"), strict=True)
 )
-"""The event's, at the fees of its preview."""
+"""The event's processors, with the fees of its preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ class PostedCurrencies:
     """Which currencies clients may pay in."""
 
     default: str
-    """The one of a payment that names none."""
+    """The currency of a payment that names none."""
     taken: frozenset[str]
-    """Those that some processor takes."""
+    """Currencies that some processor takes."""
 
 
 ALL_CURRENCIES = PostedCurrencies(BRL, EVERY_CURRENCY)
-"""The default: reais where a payment names no currency, and every other one."""
+"""The default: every currency, and reais where a payment names none."""
 
 
 def posted_currencies(default: str, processors: Sequence[Processor]) -> PostedCurrencies:

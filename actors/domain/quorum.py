@@ -13,7 +13,7 @@ from actors.domain.breaker import BreakerState
 QUORUM_MIN = 2
 """Fewer replicas than this never decide for others."""
 TRANSIT_S_MAX = 0.1
-"""How much newer than it is an opinion may look, in seconds."""
+"""By how many seconds an opinion may look newer than it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Opinion:
     turns_away: bool = False
     """Whether the processor has turned away all calls of the replica, whose breaker has not closed since."""
     delay_s: float = 0.0
-    """The longest charge that the replica has seen within an hour; 0 where the operator allows for as long a delay."""
+    """The longest charge that the replica has seen within an hour; 0 if it is within what the operator allows for."""
 
 
 def quorum_found_down(own: Opinion, others: Collection[Opinion]) -> bool:

@@ -1,4 +1,4 @@
-"""Asks once more for payments that have ended, where one that was charged late would not be known of."""
+"""Looks up ended payments once more at processors that may have charged them late."""
 
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -11,11 +11,11 @@ from actors.domain.payment import Payment, Settlement
 from actors.domain.records import LookUpResult
 
 RECHECKS_MAX = 1000
-"""Look-ups that are due or under way at once; beyond that a payment is not asked for again."""
+"""The most look-ups that wait or are under way at once; beyond that payments are dropped."""
 DROPPED_TOLD_S = 10.0
-"""How often that is told at most."""
+"""The shortest time between two reports of dropped payments."""
 POSTPONED_S = 10.0
-"""How much later a payment is asked for whose processor has not answered."""
+"""The pause before a payment is looked up again whose processor has not answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Recheck:
 
 
 class Rechecks:
-    """The payments that are asked for again. Times are monotonic seconds."""
+    """The payments that are looked up once more. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, Recheck]] = []
@@ -37,7 +37,7 @@ class Rechecks:
         self._numbers = count()
         self._asked: dict[tuple[UUID, str], Recheck] = {}
         self._dropped = 0
-        """Payments that are not asked for again, since that was told last."""
+        """Payments that were dropped since the last report."""
         self._told_at_s = -inf
 
     def __len__(self) -> int:
@@ -45,25 +45,25 @@ class Rechecks:
         return len(self._due) + len(self._asked)
 
     def add(self, recheck: Recheck, now_s: float) -> None:
-        """Let a payment be asked for a horizon from now on."""
+        """Let a payment be looked up a horizon from now, or drop it where too many wait."""
         if len(self) < RECHECKS_MAX:
             self._wait(recheck, now_s + recheck.horizon_s)
         else:
             self._dropped += 1
 
     def take_dropped(self, now_s: float) -> int:
-        """Tell how many payments are not asked for again because too many wait, each once, and not often."""
+        """Tell how many payments were dropped since the last report; 0 where that is too recent."""
         if not self._dropped or now_s - self._told_at_s < DROPPED_TOLD_S:
             return 0
         dropped, self._dropped, self._told_at_s = self._dropped, 0, now_s
         return dropped
 
     def postpone(self, recheck: Recheck, now_s: float) -> None:
-        """Let a payment that was due be asked for later."""
+        """Let a payment that was due be looked up later."""
         self._wait(recheck, now_s + POSTPONED_S)
 
     def due(self, now_s: float) -> list[Recheck]:
-        """Take out those that are due; each has to be asked for."""
+        """Take out the payments that are due; each has to be looked up."""
         due = []
         while self._due and self._due[0][0] <= now_s:
             due.append(heappop(self._due)[2])
@@ -74,7 +74,7 @@ class Rechecks:
         self._asked[recheck.payment.correlation_id, recheck.processor] = recheck
 
     def answered(self, end: LookUpEnded, now_s: float) -> Settlement | None:
-        """Take in an answer; give the late charge where there was one."""
+        """Record an answer; return the late charge where it tells of one."""
         recheck = self._asked.pop((end.correlation_id, end.processor), None)
         if recheck is None:
             return None
@@ -90,5 +90,5 @@ class Rechecks:
 
     @property
     def next_s(self) -> float | None:
-        """When the next one is due; None where none waits."""
+        """When the next look-up is due; None where none waits."""
         return self._due[0][0] if self._due else None

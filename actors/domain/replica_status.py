@@ -1,4 +1,4 @@
-"""How one replica is at a moment, as all replicas share it for those who watch."""
+"""The state of one replica at a moment. Replicas share theirs, so that each can show all of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class SeenProcessor:
     charges: bool
     """False where it is only asked for payments that it may have charged before."""
     state: str
-    """Of its breaker: `closed`, `open`, `half-open`, `forced-open` or `forced-closed`."""
+    """The state of its breaker: `closed`, `open`, `half-open`, `forced-open` or `forced-closed`."""
     since_ms: int | None
-    """When the breaker came into its state, or an outage began that lasts; None where it never changed."""
+    """When the breaker entered its state, or when the present outage began; None where it never changed."""
     cause: str | None
     under_way: int
     limit: int
@@ -40,7 +40,7 @@ class SeenProcessor:
 
     @property
     def is_down(self) -> bool:
-        """Whether payments are not simply sent there; one that is only to be tried after an order is not down."""
+        """Whether payments are held back from it. A processor that an operator has just released is not down."""
         is_tried = self.state == "half-open" and self.cause == Cause.OPERATOR.value
         return self.charges and self.state in {"open", "half-open", "forced-open"} and not is_tried
 
@@ -57,7 +57,7 @@ class ReplicaUsage:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """How one replica is."""
+    """The state of one replica."""
 
     replica: str
     at_ms: int
@@ -75,9 +75,9 @@ class ReplicaStatus:
     unresolved: int
     """Payments of which it has been unknown for long whether they were charged."""
     disputes: int
-    """Charges of payments that are settled otherwise, that it has found since its start."""
+    """Charges that it has found since its start of payments that another charge had settled."""
     closed: Mapping[str, int]
-    """Payments that it has ended without a charge since its start, by how."""
+    """Payments that it has ended without a charge since its start, by their end state."""
     adopted: int
     """Payments that it has taken over from rows since its start."""
     answers_per_s: float
@@ -100,7 +100,7 @@ class ReplicaStatus:
 
 @dataclass(frozen=True, slots=True)
 class HeardStatus:
-    """The last that is known of a replica."""
+    """The latest state that a replica has told."""
 
     status: ReplicaStatus
     silent_for_s: float
@@ -108,7 +108,7 @@ class HeardStatus:
 
     @property
     def is_silent(self) -> bool:
-        """Whether it should have told more since."""
+        """Whether it should have told a newer state by now."""
         return self.silent_for_s > SILENT_S
 
 

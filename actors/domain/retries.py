@@ -1,4 +1,4 @@
-"""How failures are tried again: after pauses that grow, and are drawn so that payments do not come back in step."""
+"""Retries after failures: pauses grow, and have a random length so that payments do not come back in step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class RetryLimits:
 
     failures: Backoff = field(default_factory=lambda: Backoff(first_s=0.1, longest_s=5.0))
     jitter: float = 0.25
-    """Each pause is drawn from within this share around its length."""
+    """Each pause is longer or shorter by a random share up to this."""
 
 
 class Pauses:

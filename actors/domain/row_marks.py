@@ -1,4 +1,4 @@
-"""Tells which rows have to say to readers that their payments do not settle by themselves."""
+"""Decides which rows are marked, so that readers see which payments do not settle by themselves."""
 
 from collections import deque
 from uuid import UUID
@@ -7,7 +7,7 @@ from actors.domain.lifecycle import ENDED, ENDING, Lifecycle, State
 from actors.domain.payment import Mark
 
 UNKNOWN_TOLD_S = 1.0
-"""A payment that has been pinned for as long is marked as unknown; most are resolved before, and cost no write."""
+"""A payment that has been pinned for this long is marked as unknown; most are resolved before, and cost no write."""
 
 
 class RowMarks:
@@ -25,7 +25,7 @@ class RowMarks:
         self._pins.append((now_s, life))
 
     def stranded(self, life: Lifecycle, now_s: float) -> None:
-        """Note a payment that nobody can resolve but an operator."""
+        """Note a payment that only an operator can resolve."""
         self._stranded.append((now_s, life))
 
     def freed(self, life: Lifecycle, _now_s: float) -> None:
@@ -35,7 +35,7 @@ class RowMarks:
             self._freed.append(life)
 
     def take(self, now_s: float, now_ms: int) -> list[Mark]:
-        """Give what rows have to say from now on, each once; `now_ms` is the same instant on the wall clock."""
+        """Give the marks that rows bear from now on, each once; `now_ms` is the same instant on the wall clock."""
 
         def wall_ms(since_s: float) -> int:
             return now_ms - round((now_s - since_s) * 1000)
@@ -43,7 +43,7 @@ class RowMarks:
         marks = [
             Mark(life.payment.correlation_id, None, now_ms)
             for life in self._freed
-            # What is written for the others clears the mark, or deletes the row.
+            # For the others, what is written clears the mark or deletes the row.
             if life.state not in {State.MOVING, *ENDING, *ENDED}
         ]
         self._freed = []

@@ -1,4 +1,4 @@
-"""Five minutes in steps of a second: what each replica did, added up over all of them."""
+"""What all replicas together did in each second of the last five minutes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ class Second:
     """What one replica did within one second."""
 
     at_s: int
-    """The second that began then, since the epoch, by the replica's clock."""
+    """When the second began, in seconds since the epoch by the replica's clock."""
     accepted: int
     waiting: int | None
     """Unsettled payments at its end; None where that was not known."""
     settled: Mapping[str, int]
-    """By processor."""
+    """Settled payments, by processor."""
     latency_ms: Mapping[str, float | None]
     """Smoothed duration of a charge, by processor."""
     down: tuple[str, ...]
     """Processors whose breakers were not closed."""
     answers: tuple[int, ...]
-    """Answers to posted payments by how long they took, as many as there are bounds and one more."""
+    """Answers to posted payments by how long they took: one number for each bound, and one for those beyond."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Seconds:
         self._told: dict[int, dict[str, Second]] = {}
 
     def add(self, replica: str, seconds: Iterable[Second], now_s: int) -> None:
-        """Take what a replica has told; what is too old, or still to come by this replica's clock, is left out."""
+        """Add what a replica has told, without seconds that are too old or in the future by this replica's clock."""
         for second in seconds:
             if now_s - KEPT_S < second.at_s <= now_s + 1:
                 self._told.setdefault(second.at_s, {})[replica] = second
@@ -58,7 +58,7 @@ class Seconds:
             del self._told[at_s]
 
     def series(self, processors: Sequence[str], after_s: int | None, now_s: int) -> Series:
-        """Give the seconds after one of them, or all that are kept, up to the last that is over everywhere."""
+        """Give the seconds after `after_s`, or all that are kept, up to the latest that a replica has told."""
         begin_s = now_s - KEPT_S + 1 if after_s is None else max(after_s, now_s - KEPT_S) + 1
         known = [at_s for at_s in self._told if at_s >= begin_s]
         series = Series(min(known) if known and after_s is None else begin_s)
@@ -84,9 +84,9 @@ class Seconds:
 
 
 def quantile_ms(bounds_s: Sequence[float], counts: Sequence[int], share: float) -> float | None:
-    """Estimate a quantile from the counts of a histogram, evenly within its bucket, in milliseconds; None of nothing.
+    """Estimate a quantile in milliseconds from the counts of a histogram, evenly within its bucket.
 
-    Beyond the last bound it is that bound.
+    It is None where nothing was counted, and the last bound where it lies beyond that.
     """
     wanted, below = share * sum(counts), 0
     if not wanted:

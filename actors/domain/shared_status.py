@@ -13,8 +13,8 @@ class SharedStatus:
     """What the replicas have told of themselves."""
 
     heard: tuple[HeardStatus, ...]
-    """The last state of each, of those that are gone for some minutes as well."""
+    """The latest state of each replica, also of those that have been gone for some minutes."""
     seconds: Mapping[str, tuple[Second, ...]]
-    """By replica, the oldest first."""
+    """The seconds of each replica, the oldest first."""
     happenings: tuple[Happening, ...]
-    """The last ones of all of them, in the order in which they were told."""
+    """The latest happenings of all replicas, in the order in which they were told."""

@@ -1,4 +1,4 @@
-"""Parts a window of time into spans whose sums are kept and edges whose charges are read one by one."""
+"""Splits a window of time into spans whose sums are stored and edges whose charges are read one by one."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Spans:
 
 
 def part_window(from_ms: int, to_ms: int) -> tuple[Spans, ...]:
-    """Part a window, both bounds inclusive, into the widest spans that begin at multiples of their widths.
+    """Split a window, both bounds inclusive, into the widest spans that begin at multiples of their widths.
 
     Towards the bounds they are narrower. A year has some 600 of the widest and up to 200 of each other width, and
     each of the two edges is shorter than the narrowest span.

@@ -1,4 +1,4 @@
-"""Says in one line how the gateway is: what is worst first."""
+"""Describes the state of the gateway in one line, the worst first."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,9 @@ CLAUSES_MAX = 2
 TOLD_PARTS = frozenset({"postgres", "redis", "clock", "payments"})
 """Parts of replicas whose troubles have clauses of their own."""
 FOR_A_PROCESSOR = ("held", "journalled", "pausing")
-"""What payments wait for that no processor takes now."""
+"""The states of payments that wait until a processor takes them."""
 FEW_PER_REPLICA = 1000
-"""So many payments may be under way without a word about them."""
+"""Up to this many payments for each replica are not worth a clause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Story:
 
 
 def tell(heard: Sequence[HeardStatus], settled_per_s: float | None) -> Story:
-    """Tell how all replicas together are; `settled_per_s` is None where that is not known."""
+    """Describe the state of all replicas together; `settled_per_s` is None where that is not known."""
     living = [each.status for each in heard if not each.is_silent]
     if not living:
         return Story(BAD, "no replica has told anything lately")
@@ -77,7 +77,7 @@ def _processors(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
     down = [name for name in names if _is_down(living, name)]
     works = [name for name in names if name not in down]
     if down and not works:
-        # Since the last of them failed.
+        # No processor has worked since the last of them failed.
         lasted_s = [each_s for name in down if (each_s := _lasted_s(living, name)) is not None]
         since = f" for {min(lasted_s):.1f} s" if lasted_s else ""
         yield BAD, f"no processor works{since}: {_wait(_held(living))} for one"
@@ -112,7 +112,7 @@ def _is_down(living: Sequence[ReplicaStatus], name: str) -> bool:
 
 
 def _lasted_s(living: Sequence[ReplicaStatus], name: str) -> float | None:
-    """Tell for how long it has been down, by the clocks of those that tell it; None where none does."""
+    """Tell for how long a processor has been down, by the clocks of the replicas that find it so; None if none does."""
     lasted_ms = [
         each.at_ms - seen.since_ms
         for each in living
@@ -134,7 +134,7 @@ def _replicas(heard: Sequence[HeardStatus]) -> Iterator[_Clause]:
 
 
 def _parts(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
-    """Tell of what is wrong with a replica that no other clause tells of."""
+    """Tell of the troubles of replicas that no other clause mentions."""
     for each in living:
         wrong = [state for part, state in each.parts.items() if state != "ok" and part not in TOLD_PARTS]
         if wrong:

@@ -11,7 +11,7 @@ class Trouble:
         self._reason = ""
 
     def failed(self, reason: object, now_s: float) -> bool:
-        """Note a failure, of which the latest reason counts; return whether it is the first one."""
+        """Note a failure and its reason; return whether it is the first one."""
         is_first = self._since_s is None
         if is_first:
             self._since_s = now_s

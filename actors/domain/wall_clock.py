@@ -1,7 +1,7 @@
 """The wall clock of a replica, by which charges are stamped.
 
-It carries on what the system's clock once showed by monotonic time, so that no step of the system's clock gets into
-stamps before it is known to be right.
+It begins with what the system's clock shows and goes on by monotonic time, so that no step of the system's clock gets
+into stamps before it is known to be right.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ SLEW_RATE = 0.5
 FOLLOW_S = 60.0
 """How long a step must last before it is followed, where the clock of no other replica confirms or contradicts it."""
 SAMPLE_S_MAX = 1.0
-"""After a longer pause between two samples no more is slewed than after this one."""
+"""A longer pause between two samples counts as this long: the clock is slewed no further for it."""
 SKEW_MS_MAX = 1000
 """By how much clocks of replicas may differ. A replica whose clock differs by more does not join."""
 
@@ -37,7 +37,7 @@ class PeerClock:
     reading: ClockReading
     age_ms_min: float
     age_ms_max: float
-    """The reading is no younger and no older than that."""
+    """The reading is between `age_ms_min` and `age_ms_max` old."""
 
     def ahead_ms(self, published_ms: int, own_ms: float) -> float:
         """Tell how far one of its clocks is ahead of an own one at least; negative where it is behind."""
@@ -63,16 +63,16 @@ class WallClock:
         """How far the clock is ahead of monotonic time."""
         self._last_ms = 0
         self._stands_ms = 0.0
-        """How far the instant that it told last was ahead of it at the last sample: for so long it stands still."""
+        """How far the last instant that it told was ahead of it at the last sample. For this long it stands still."""
         self.has_joined = False
         """Whether charges may have been stamped by it."""
         self._gap_ms = 0.0
         """How far the system's clock was ahead at the last sample."""
         self._sampled_at_s = now_s
         self._stepped_at_s: float | None = None
-        """When the system's clock was first seen where it stands now; None where it has not stepped."""
+        """When the present step of the system's clock was first seen; None where it has not stepped."""
         self._confirmed = self._contradicted = False
-        """What the clocks of other replicas say to the step."""
+        """Whether clocks of other replicas confirm the step, or contradict it."""
         self._skew: tuple[str, float] | None = None
         """The other replica whose clock differs by more than it may, and by how much it is ahead."""
 
@@ -85,7 +85,7 @@ class WallClock:
         return now_ms
 
     def join(self, published_ms: int) -> None:
-        """Tell no time before this one from now on, nor before any that was told."""
+        """Let charges be stamped: from now on tell no time before `published_ms`, or before any that was told."""
         self.has_joined = True
         self._last_ms = max(self._last_ms, published_ms)
 
@@ -94,7 +94,7 @@ class WallClock:
         return ClockReading(self.now_ms(now_s), int(now_s * 1000 + self._offset_ms + self._gap_ms))
 
     def sample(self, system_ms: float, now_s: float) -> None:
-        """Take in what the system's clock shows now."""
+        """Record what the system's clock shows now, and slew towards it or follow its step."""
         if not self.has_joined:
             self._offset_ms, self._last_ms = system_ms - now_s * 1000, 0
         self.now_ms(now_s)  # So that it stands still where it is slewed backwards.
@@ -117,7 +117,7 @@ class WallClock:
         self._stands_ms = self._last_ms - (now_s * 1000 + self._offset_ms)
 
     def compare(self, peers: Iterable[PeerClock], now_s: float) -> None:
-        """Take in the clocks of all other replicas that live."""
+        """Compare with the clocks of all other replicas that live."""
         own_ms = now_s * 1000 + self._offset_ms
         system_ms = own_ms + self._gap_ms
         self._confirmed = self._contradicted = False

@@ -1,4 +1,4 @@
-"""What replicas ask and tell each other of the way of one payment."""
+"""The questions and answers of replicas about the way of one payment, which is the steps that it has taken."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from actors.domain.level import Level
 from actors.domain.ways import Way
 
 ASKED_MAX = 16
-"""Payments that a replica waits for answers about at once."""
+"""The most payments about which a replica waits for answers at once."""
 ASKED_S_MAX = 1.0
 """How long answers are kept for whoever asked for them."""
 
@@ -45,7 +45,7 @@ class WayQuestion:
 
 @dataclass(frozen=True, slots=True)
 class WayAnswer:
-    """What a replica tells whoever asked. One that knows nothing of the payment says so with no steps."""
+    """What a replica tells the one that asked; without steps if it knows nothing of the payment."""
 
     asker: str
     number: int
@@ -53,7 +53,7 @@ class WayAnswer:
 
 
 def told_way(way: Way, replica: str, now_s: float, now_ms: int) -> ToldWay:
-    """Put a way into words for others, whose monotonic clocks differ."""
+    """Give a way with wall-clock times for other replicas, whose monotonic clocks differ."""
     steps = (ToldStep(now_ms - round((now_s - each.at_s) * 1000), each.what, each.processor) for each in way.steps)
     return ToldWay(replica, tuple(steps), way.waits_for)
 
@@ -64,7 +64,7 @@ class _AskedWay:
     until_s: float
     is_sent: bool = False
     told: dict[str, ToldWay] = field(default_factory=dict)
-    """By the replica that tells it."""
+    """The answers, by the replica that gave them."""
 
 
 class WayQuestions:
@@ -86,7 +86,7 @@ class WayQuestions:
         return self._number
 
     def level(self, now_s: float) -> Level:
-        """Tell for how many somebody may still wait for answers."""
+        """Tell about how many payments somebody may still wait for answers."""
         return Level(sum(each.until_s > now_s for each in self._asked.values()), ASKED_MAX)
 
     def is_waiting(self, now_s: float) -> bool:
@@ -101,12 +101,12 @@ class WayQuestions:
         return tuple(WayQuestion(self._replica, number, each.correlation_id) for number, each in unsent.items())
 
     def answered(self, answers: Collection[WayAnswer]) -> None:
-        """Take in what a replica has answered, to whomever."""
+        """Record a replica's answers; those to other askers are ignored."""
         for answer in answers:
             if answer.asker == self._replica and (asked := self._asked.get(answer.number)) is not None:
                 asked.told[answer.way.replica] = answer.way
 
     def told(self, number: int) -> tuple[ToldWay, ...]:
-        """Tell what was answered so far, by replicas that know nothing as well; nothing after `ASKED_S_MAX`."""
+        """Tell the answers so far, also those of replicas that know nothing; none after `ASKED_S_MAX`."""
         asked = self._asked.get(number)
         return () if asked is None else tuple(asked.told.values())

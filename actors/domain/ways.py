@@ -1,4 +1,4 @@
-"""The way of each payment through a replica, step by step, kept for a while for whoever asks for one."""
+"""The way of each payment through a replica: its steps, which are kept for a while for whoever asks for them."""
 
 from dataclasses import dataclass
 from typing import assert_never
@@ -30,7 +30,7 @@ from actors.domain.lifecycle_events import (
 STEPS_MAX = 20
 """Steps that are kept of one payment: its first ones and its latest."""
 ENDED_MAX = 500
-"""Payments that are remembered after they have ended, of those to which something happened."""
+"""The most ended payments that are remembered, of those that have taken more than the usual steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Step:
     """Monotonic time."""
     what: str
     processor: str | None
-    """The one that it is about; None where it is about none."""
+    """The processor that it is about; None where it is about none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Way:
     """The way of a payment through one replica."""
 
     steps: tuple[Step, ...] = ()
-    """As far as they are remembered, the first one first."""
+    """The steps that are remembered, the first one first."""
     waits_for: str | None = None
     """What it waits for now; None where this replica does not drive it."""
 
@@ -59,16 +59,16 @@ class Way:
 
 
 _Noted = tuple[float, Event, bool, str | None]
-"""When, what, whether the payment was sent to a processor at once, and the processor that its row named then."""
+"""The time, the event, whether the payment was sent to a processor at once, and the processor that its row named."""
 _USUAL = (Chosen, Claimed, LookUpChosen, PauseEnded, Settled)
-"""What happens to every payment, or is no step of its own."""
+"""Events that happen to every payment, or that are no steps of their own."""
 
 
 class Ways:
-    """The steps of all payments to which something happens, and of the last of them that have ended.
+    """The steps of all payments that have taken more than the usual ones, including the latest that have ended.
 
-    Most payments are claimed, charged and settled at once: of them nothing is noted beside the instant of their claim,
-    since Postgres has the others. Words are made when somebody asks.
+    Most payments are claimed, charged and settled at once. Of those only the instant of the claim is noted here, since
+    Postgres has the others. Steps are put into words when somebody asks.
     """
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Ways:
                 del self._ended[next(iter(self._ended))]
 
     def steps(self, key: UUID, life: Lifecycle | None) -> tuple[Step, ...]:
-        """Tell the way of a payment, the first step first; `life` is its own, where it is driven."""
+        """Tell the way of a payment, the first step first; `life` is None where it is not driven."""
         driven = [] if life is None else _begun(life) if life.steps is None else life.steps
         return tuple(step for each in (*self._ended.get(key, ()), *driven) for step in _told(each))
 

@@ -14,7 +14,7 @@ class AdoptionRoom:
 
     count: int
     full: frozenset[str] = frozenset()
-    """Processors that were given their share: no more rows that name them may be taken up now."""
+    """Processors whose share is used up: no more rows that name them may be taken up now."""
 
 
 @dataclass(slots=True)
@@ -27,24 +27,24 @@ class Work:
     settlements: list[Settlement] = field(default_factory=list)
     closings: list[Closing] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    """What rows tell readers from now on."""
+    """Marks that rows bear from now on, for their readers."""
     charges: dict[str, list[Payment]] = field(default_factory=dict)
     """Payments to be charged, by processor."""
     look_ups: dict[str, list[Payment]] = field(default_factory=dict)
-    """Payments that a processor is to be asked for."""
+    """Payments to be looked up, by processor."""
     recorded: list[UUID] = field(default_factory=list)
-    """Ids that came from the journal though their rows are committed."""
+    """Ids of payments that came from the journal although their rows are committed."""
     wanted: int = 0
     """How many more payments of the journal are wanted."""
     choices: list[Choice] = field(default_factory=list)
     """The choices for payments that every processor takes, without repetitions, for the log."""
     rechecks_dropped: int = 0
-    """How many payments are not asked for again though they may be charged late, for the log."""
+    """How many ended payments are not looked up again although they may be charged late, for the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """How far a payment is that this replica drives."""
+    """The progress of a payment that this replica drives."""
 
     payment: Payment
     state: State

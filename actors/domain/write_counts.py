@@ -24,11 +24,11 @@ class SettledTotal:
 
 
 class WriteCounts:
-    """Everything since the start of the actor; what is written again counts again, but for disputed settlements."""
+    """Counts since the start of the actor. What is written again counts again, except for disputed settlements."""
 
     def __init__(self) -> None:
         self.disputes = 0
-        """Charges of payments that are settled otherwise."""
+        """Charges of payments that another charge had settled."""
         self.closed = Counter(dict.fromkeys(EndState, 0))
         """Payments that ended without a charge."""
         self.settled: dict[tuple[str, str], SettledTotal] = {}
@@ -58,7 +58,7 @@ class WriteCounts:
         took_s: float,
         now_ms: int,
     ) -> None:
-        """Count a batch that was committed at `now_ms`: of its moves those that applied, no disputed settlements."""
+        """Count a batch that was committed at `now_ms`, without moves that did not apply and disputed settlements."""
         self.commits.observe(took_s)
         for settlement in settlements:
             payment = settlement.payment

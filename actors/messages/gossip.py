@@ -1,4 +1,4 @@
-"""What gossip is told and asked."""
+"""The messages to the gossip actor, and its answers."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,14 +13,14 @@ class Spread:
     """Tell the other replicas of these payments."""
 
     accepted: tuple[Payment, ...]
-    """Those that were accepted here."""
+    """Payments that were accepted here."""
     decided: tuple[Payment, ...] = ()
-    """Those whose amounts Postgres has, where others may have been accepted."""
+    """Payments whose amounts Postgres has, where other amounts may have been accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpreadDue:
-    """The actor tells itself: what was gathered is to be told, and what others told to be heard."""
+    """The actor tells itself: it is time to tell the other replicas what was gathered, and to hear what they tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class GossipStats:
     untold: Level
     """Payments that they have not been told of."""
     ids_asked: Level
-    """Ids that they are asked for."""
+    """Ids about which they are asked."""
     ways_asked: Level
-    """Payments whose ways they are asked for."""
+    """Payments about whose ways they are asked."""
 
 
 GossipMessage = Spread | SpreadDue | AskPeers | AnswersDue | GetDenials | AskWay | GetWays | GetGossipStats | GetTrouble

@@ -1,4 +1,4 @@
-"""What health is told and asked."""
+"""The messages to the health actor, and its answers."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class BreakerChanged:
     processor: str
     state: BreakerState
     down: bool
-    """Whether it is open or half open by what this replica's own calls met."""
+    """Whether it is open or half open because of this replica's own calls."""
     changed_at_s: float | None
     """Monotonic time at which it last closed or opened."""
     turns_away: bool = False
@@ -71,9 +71,9 @@ class OrderReach:
     """How many replicas hold an operator's order."""
 
     replicas: int
-    """Those that say so, the one that was given the order included."""
+    """Replicas that say so, the one that was given the order included."""
     of: int
-    """Those that live."""
+    """Replicas that live."""
 
 
 HealthMessage = (

@@ -1,4 +1,4 @@
-"""What the intake is told and asked."""
+"""The messages to the intake actor, and its answers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class GetTakeOverRoom:
-    """Asks how many payments of other journals there is room for."""
+    """A question: how many payments of other replicas' journals is there room for?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +83,14 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class RowsCommitted:
-    """Postgres has rows for payments of groups that are answered after that."""
+    """Postgres has rows for payments whose clients are answered only after that."""
 
     unnamed: tuple[UUID, ...]
-    """Those whose rows were written for it: they are this replica's, and name nobody."""
+    """Payments whose rows were written now: they belong to this replica, and name nobody."""
     known: tuple[UUID, ...]
-    """Those that had a row with the same amount, whoever drives it."""
+    """Payments that had a row with the same amount, whoever drives it."""
     refused: tuple[UUID, ...]
-    """Those that had a row with another amount, which came first."""
+    """Payments that had a row with another amount, which came first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +100,12 @@ class RowsDelayed:
 
 @dataclass(frozen=True, slots=True)
 class RowsDoubted:
-    """Postgres may have forgotten rows: what waits here has none, as far as is known. Answers once that is noted."""
+    """Postgres may have forgotten rows: no payment that waits here counts as having one. Answers once that is noted."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseHeld:
-    """This replica has a lease until then, so that its rows can be committed."""
+    """This replica has a lease until `until_s`, so that its rows can be committed."""
 
     until_s: float
     """On the monotonic clock."""
@@ -158,7 +158,7 @@ class Found:
     money: Mapping[UUID, Money]
     """Amounts by the ids that are remembered."""
     remembers_waiting: bool
-    """Whether every payment that waits in the journal is remembered, so that one that is missing is not there."""
+    """Whether all payments that wait in the journal are remembered, so that an id that is not does not wait there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +180,17 @@ class IntakeStats:
     accepted_ids: Level
     """Ids that were accepted here or decided by Postgres, as far as they are remembered."""
     heard_ids: Level
-    """Those that other replicas told of."""
+    """Ids that other replicas told of."""
     taken_over: int
     """Payments of other replicas' journals that were made durable here, since the start."""
 
 
 TOLD_AT_ONCE_MAX = 250
-"""Payments of one message that only tells of them, so that handling it takes about a millisecond at most."""
+"""The most payments in one message that only tells of them, so that handling it takes about a millisecond at most."""
 
 
 def in_chunks(payments: Sequence[Payment]) -> Iterator[tuple[Payment, ...]]:
-    """Part payments for messages that only tell of them."""
+    """Split payments into chunks for messages that only tell of them."""
     for start in range(0, len(payments), TOLD_AT_ONCE_MAX):
         yield tuple(payments[start : start + TOLD_AT_ONCE_MAX])
 

@@ -1,4 +1,4 @@
-"""What the lease's actor is told and asked."""
+"""The messages to the lease actor."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What persistence is told and asked."""
+"""The messages to the persistence actor, and its answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ class Incidents:
     """What has ended on this replica, since its start."""
 
     disputes: int
-    """Charges of payments that are settled otherwise."""
+    """Charges of payments that another charge had settled."""
     closed: Mapping[EndState, int]
     """Payments that ended without a charge."""
     settled: Mapping[str, int] = field(default_factory=dict)

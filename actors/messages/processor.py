@@ -1,4 +1,4 @@
-"""What a processor's actor is told and asked."""
+"""The messages to a processor's actor, and its answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class StartDue:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRenewed:
-    """This replica may send until then."""
+    """This replica may send until `until_s`."""
 
     until_s: float
     """On the monotonic clock."""

@@ -1,4 +1,4 @@
-"""What the router is told and asked."""
+"""The messages to the router, and its answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Route:
     """Ids of those that come from an earlier run or from another replica's journal: if they have no row, either nothing
     was sent, or Postgres has forgotten them."""
     have_rows: bool = False
-    """Whether all have rows of this replica that name nobody, and that this run has written."""
+    """Whether this run of this replica has written a row for each of them, which names nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Adopt:
 
     claims: tuple[Claim, ...]
     oldest_stamp_ms: int
-    """No charge of theirs bears an older stamp."""
+    """Their charges bear this stamp or later ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class BeginAdoption:
 
 @dataclass(frozen=True, slots=True)
 class EndAdoption:
-    """All rows that were read since `BeginAdoption` are told: what has ended need not be remembered any more."""
+    """All rows that were read since `BeginAdoption` have been sent: what has ended need not be remembered any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Resolve:
 
     resolution: Resolution
     reopened: Claim | None = None
-    """Its row, where it had ended without a charge and was taken up again for this."""
+    """The payment's row, if it had ended without a charge and was taken up again to be resolved."""
     ended: EndState | None = None
     """How it had ended."""
 

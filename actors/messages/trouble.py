@@ -1,4 +1,4 @@
-"""What several actors are asked by readiness."""
+"""A question that readiness asks several actors."""
 
 from dataclasses import dataclass
 

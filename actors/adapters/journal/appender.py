@@ -1,4 +1,4 @@
-"""The segment that is written: records are appended to it, and a new one is begun where it is full or has failed."""
+"""Appends records to the current segment, and begins a new one when that is full or has failed."""
 
 import contextlib
 import errno
@@ -11,9 +11,9 @@ from actors.adapters.journal.segment import VERSION, encode_header
 
 
 class Appender:
-    """Writes groups of records, each of which is durable whole or was promised to nobody.
+    """Writes groups of records. Each group is durable as a whole, unless an error says that it is not.
 
-    Segments are numbered. An empty file bears the highest number that was given, so that numbers rise also where all
+    Segments are numbered. An empty file bears the highest number that was given, so that numbers rise even after all
     segments were deleted.
     """
 
@@ -31,7 +31,7 @@ class Appender:
         self._is_unsynced = False
         """Whether something was written to that segment that is not synced."""
         self._has_lost = False
-        """Whether the sync of such has failed, and nobody was told yet."""
+        """Whether a sync of unsynced records has failed, and no caller was told yet."""
         self._last_number = folder.last_number()
         self._number_file: Path | None = next(reversed(folder.files(".number")), None)
 
@@ -42,7 +42,8 @@ class Appender:
     def append(self, data: bytes, records: int, generation: int, *, synced: bool = True) -> Segment:
         """Write and sync these records, or keep none of them. A new segment is of the generation given.
 
-        Those that are not `synced` are so by the next `sync`, by a later group that is, or at the segment's end.
+        Records that are not `synced` become durable by the next `sync`, a later group that is synced, or the end of the
+        segment.
 
         After an error a new segment is begun: nobody knows what a file holds whose sync has failed.
 
@@ -55,9 +56,9 @@ class Appender:
             self._folder.write(fd, data, synced=synced)
             self._is_unsynced = not synced
         except BaseException:
-            # Of what was written before, a sync that failed may have told for the last time.
+            # The failed sync may have been of earlier records too, and the system tells of a failure only once.
             self._has_lost |= synced and self._is_unsynced
-            # Whoever is stopped while it waits for the sync leaves records that nobody was promised, too.
+            # A caller that is stopped while it waits for the sync also leaves records that nobody was promised.
             self._abandon()
             raise
         segment.size_bytes += len(data)

@@ -37,7 +37,7 @@ class Disk:
             os.close(fd)
 
     def rename(self, path: Path, to: Path) -> None:
-        """Give a file another name in one step, in the place of what bears that name."""
+        """Give a file another name in one step, replacing any file of that name."""
         path.replace(to)
 
     def unlink(self, path: Path) -> None:

@@ -16,7 +16,7 @@ from actors.logs import get_logger
 logger = get_logger(__name__)
 
 UNDELETED_MAX = 256
-"""Files of a journal that could not be deleted and hold nothing; with as many of them no further segment is begun."""
+"""With this many files that are not needed and could not be deleted, no further segment is begun."""
 PARENTS_SYNCED = 3
 """How many folders above the journal are synced at a start: they may have been made a moment ago."""
 PROBE_BYTES = 64 * 1024
@@ -75,7 +75,7 @@ class JournalFolder:
             if self._sync:
                 self.disk.sync_folder(self.path.parent)
                 for parent in self.path.parent.parents[: PARENTS_SYNCED - 1]:
-                    with contextlib.suppress(OSError):  # Who may not read it has not made what is in it.
+                    with contextlib.suppress(OSError):  # A folder that it may not read was not made by this process.
                         self.disk.sync_folder(parent)
             fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -90,14 +90,14 @@ class JournalFolder:
         return sorted(path for path in self.path.iterdir() if path.suffix == suffix and path.stem.isdecimal())
 
     def last_number(self) -> int:
-        """Find the highest number that a file of the journal bears, whatever it is; 0 where there is none."""
+        """Find the highest number that any file of the journal bears; 0 where there is none."""
         return max((int(path.stem) for path in self.path.iterdir() if path.stem.isdecimal()), default=0)
 
     def clear_away(self, path: Path, *, is_damaged: bool) -> bool:
         """Delete a segment that holds nothing that is needed, or set a damaged one aside. Raises nothing.
 
         Returns:
-            Whether it is no segment any more.
+            Whether the segment is gone.
         """
         if not is_damaged:
             return self.delete(path)
@@ -105,7 +105,7 @@ class JournalFolder:
         try:
             self.disk.rename(path, aside)
         except OSError as error:
-            logger.error(  # noqa: TRY400  # as above
+            logger.error(  # noqa: TRY400  # the cause is in the message
                 "a file is damaged and cannot be set aside", path=str(path), reason=error.strerror
             )
             return False
@@ -151,7 +151,7 @@ class JournalFolder:
             self.delete(path)
 
     def trouble(self) -> str | None:
-        """Tell what an operator should look at though payments are taken; None where there is nothing."""
+        """Tell what an operator should look at although payments are accepted; None where there is nothing."""
         told = {
             "damaged files were set aside": sum(path.suffix == ".damaged" for path in self.path.iterdir()),
             "segments cannot be read by this release or now": len(self.unread),
@@ -160,7 +160,7 @@ class JournalFolder:
         return ", ".join(f"{number} {what}" for what, number in told.items() if number) or None
 
     def write(self, fd: int, data: bytes, *, synced: bool = True) -> None:
-        """Write all of it, and sync it, unless it may stay unsynced or that is left to the operating system."""
+        """Write all of it, and sync it if it is to be `synced` and that is not left to the operating system."""
         view = memoryview(data)
         while view:
             view = view[self.disk.write(fd, view) :]
@@ -173,7 +173,7 @@ class JournalFolder:
             self._sync(fd)
 
     def close(self, fd: int) -> None:
-        """Close a file that was synced, or that nobody was promised anything of. Raises nothing."""
+        """Close a file that was synced, or whose content nobody was promised. Raises nothing."""
         with contextlib.suppress(OSError):
             self.disk.close(fd)
 
@@ -183,7 +183,7 @@ class JournalFolder:
             self.disk.sync_folder(self.path)
 
     def put(self, path: Path, data: bytes) -> None:
-        """Write and sync a file so that it appears whole, in the place of what bears its name."""
+        """Write and sync a file so that it appears as a whole, replacing any file of its name."""
         unfinished = path.with_suffix(".unfinished")
         fd = self.disk.create(unfinished, anew=False)
         try:

@@ -1,4 +1,4 @@
-"""The journals of other replicas that share the volume, as far as nobody drives what they hold."""
+"""The journals of other replicas on the shared volume whose payments nobody drives."""
 
 import os
 from collections import deque
@@ -20,7 +20,7 @@ LOOK_AGAIN_S = 60.0
 
 
 class _Taking:
-    """Follows how much of a journal stands in another one, over all the times that it is opened."""
+    """Tracks how much of a journal was taken over into another one, across all the times that it is opened."""
 
     def __init__(self, taken: dict[Path, int]) -> None:
         """`taken` tells how many payments of a segment were taken before, and is changed."""
@@ -39,7 +39,7 @@ class _Taking:
         self._is_whole = True
 
     def took(self, count: int) -> Iterator[Path]:
-        """Note that the next `count` payments are taken; give the segments of which that was the rest."""
+        """Note that the next `count` payments are taken; give the segments that are taken as a whole now."""
         while self._given and self._given[0][1] <= count:
             path, whole = self._given.popleft()
             self._taken[path] = self._taken.get(path, 0) + whole
@@ -68,8 +68,8 @@ class OrphanJournal:
     ) -> None:
         """Lock the folder.
 
-        `taken` tells how many payments of each segment were taken before, and is changed. `left` is called where all
-        that could be read is taken and something stands there still.
+        `taken` tells how many payments of each segment were taken before, and is changed. `left` is called when all
+        that can be read is taken and some files are still there.
 
         Raises:
             JournalLockedError: a living process has it.
@@ -81,7 +81,7 @@ class OrphanJournal:
         self._taking = _Taking(self._taken)
         self._left = left
         self._is_damaged: dict[Path, bool] = {}
-        """The segments that were replayed and stand there still, and whether each of them is damaged."""
+        """The segments that were replayed and are still there, and whether each of them is damaged."""
         self._lock_fd = self._folder.lock()
 
     def replay(self) -> Iterator[Payment]:
@@ -100,7 +100,7 @@ class OrphanJournal:
             yield path, content.payments
 
     def took(self, count: int) -> None:
-        """Clear the segments away of which that was the rest: another journal has their payments now."""
+        """Note that another journal has the next `count` payments; clear away segments that are taken as a whole."""
         for path in self._taking.took(count):
             if self._folder.clear_away(path, is_damaged=self._is_damaged[path]):
                 del self._taken[path], self._is_damaged[path]
@@ -116,7 +116,7 @@ class FrozenJournal:
     """The journal of a process that lives but has lost its lease: it is read, and left as it is."""
 
     def __init__(self, folder: Path, last_purge: LastPurge, read: Callable[[], None], taken: dict[Path, int]) -> None:
-        """`read` is called when what it holds stands in another journal; for `taken` see `OrphanJournal`."""
+        """`read` is called when another journal has all that it holds; for `taken` see `OrphanJournal`."""
         self._folder = JournalFolder(folder, None, Disk())
         self._last_purge = last_purge
         self._read = read
@@ -132,7 +132,7 @@ class FrozenJournal:
             yield from self._taking.replay(peek(self._folder, self._last_purge))
 
     def took(self, count: int) -> None:
-        """Remember what need not be read again before it changes."""
+        """Note that another journal has the next `count` payments, which are not read again before they change."""
         for _ in self._taking.took(count):
             pass
         if self._taking.is_done():
@@ -152,15 +152,15 @@ class FileJournalShelf:
         self._last_purge = last_purge
         self._now_ms = now_ms
         self._taken: dict[Path, int] = {}
-        """Segments that stand elsewhere too, in part or whole, and how many of their payments do."""
+        """How many payments of each segment were taken over into another journal."""
         self._read: dict[Path, float] = {}
-        """Journals of living processes that stand elsewhere too, and when they had been written last."""
+        """Journals of living processes that were taken over, and when they had been written last."""
         self._left: dict[Path, tuple[float, float]] = {}
         """Journals in which something could not be read or cleared away: when they had been written last, and when that
         was found; seconds by the wall clock."""
 
     def orphans(self, gone: Collection[str]) -> Iterator[OrphanJournal | FrozenJournal]:
-        """Open those that nobody holds and, to be read, those whose replica is `gone` though its process lives.
+        """Open the journals that no process holds, and to be read those of `gone` replicas whose process lives.
 
         Raises:
             JournalUnavailableError: the folder of all journals could not be read.
@@ -171,8 +171,8 @@ class FileJournalShelf:
             del self._taken[path]
         for folder in folders:
             written_s = self._written_s(folder)
-            # One that was written just now: its owner may be about to come back. One that was written later than now
-            # bears the time of a clock that was set back since.
+            # The owner of a journal that was written just now may be about to come back. A time in the future is of a
+            # clock that was set back since.
             if folder.name == self._own or written_s is None:
                 continue
             if abs(self._now_s() - written_s) < ORPHAN_AFTER_S or self._is_left(folder, written_s):

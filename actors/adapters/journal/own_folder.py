@@ -1,4 +1,4 @@
-"""Finds the folder of its own for a replica that was given no name: the name is that of the folder."""
+"""Finds a journal folder for a replica that was given no name, and gives it the name of that folder."""
 
 import errno
 import fcntl
@@ -14,15 +14,15 @@ MARK = "own"
 """The file that is locked for as long as the process lives."""
 
 _held: list[int] = []
-"""Descriptors of such files: closed when the process ends, however it ends."""
+"""Descriptors of the locked files: closed when the process ends, however it ends."""
 
 
 def take_own_name(journal_dir: Path, host: str) -> str:
-    """Give a name that no other process of this host has, the same one as before a restart where there is one.
+    """Give a name that no other process of this host has; if there is one from before a restart, that.
 
-    It is the host's name alone where a folder is called so already, and else ends in an id: so it differs from those of
-    other hosts that bear the same name, wherever their journals are. It is held until this process and those that it
-    forks have ended.
+    It is the host's name alone if a folder is called so already. Otherwise it ends in an id, so that it differs from
+    the names on other hosts of the same name, wherever their journals are. It is held until this process and those that
+    it forks have ended.
 
     Raises:
         SettingsError: the folder of all journals cannot be read or written.

@@ -1,4 +1,4 @@
-"""The backlog: what stands in segments and not in memory, read forward a chunk at a time."""
+"""The backlog: payments that are in segments but not in memory, read in order, one chunk at a time."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Segment:
     path: Path
     version: int
     size_bytes: int = HEADER.size
-    """Where the next record is written; what may stand behind it does not count."""
+    """Where the next record is written; anything behind that is ignored."""
     read_bytes: int = HEADER.size
     """Where the next record is read; every record before it is in memory, or was."""
     unread: int = 0

@@ -1,4 +1,4 @@
-"""What a scan of a journal's folder finds: what can be read is given, and what cannot is kept."""
+"""Scans the folder of a journal: gives what can be read, and keeps what cannot."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -53,9 +53,9 @@ def scan(folder: JournalFolder, last_purge: LastPurge, *, own: bool) -> Iterator
 
 
 def peek(folder: JournalFolder, last_purge: LastPurge) -> Iterator[tuple[Path, Sequence[Payment]]]:
-    """Give, by segment, what the last purge has left, oldest first, and change nothing: another process has it.
+    """Give what the last purge has left of each segment, oldest first; change nothing, as another process owns them.
 
-    Those of a later generation are left out, because this replica has yet to hear of it.
+    Segments of a later generation are left out, because this replica has yet to hear of it.
     """
     for path in folder.files(".journal"):
         try:
@@ -75,10 +75,10 @@ def peek(folder: JournalFolder, last_purge: LastPurge) -> Iterator[tuple[Path, S
 
 
 def purge_segment(folder: JournalFolder, path: Path, last_purge: LastPurge) -> None:
-    """Delete what was accepted up to the purge's instant; the rest is of the new generation then.
+    """Delete what was accepted up to the purge's instant; the rest then belongs to the new generation.
 
-    The generation that the segment is of does not matter: the purge found it in its replica's own journal. One that
-    cannot be read or deleted stays under its earlier generation, so that later readers leave out what was purged.
+    The segment's generation does not matter: the purge found it in its replica's own journal. A segment that cannot be
+    read or deleted stays under its earlier generation, so that later readers leave out what was purged.
 
     Raises:
         OSError: what is kept could not be written. May be called again.
@@ -90,7 +90,7 @@ def purge_segment(folder: JournalFolder, path: Path, last_purge: LastPurge) -> N
         return
     content = decode_segment(data)
     if content is None and is_newer(data):
-        # The release that can read it finds what was purged of it.
+        # The release that can read it will leave out what was purged.
         _tell_of_newer(path)
         return
     kept = [each for each in content.payments if each.accepted_at_ms > last_purge.at_ms] if content else []
@@ -128,7 +128,7 @@ def _recover(folder: JournalFolder, path: Path, last_purge: LastPurge, *, own: b
 def _rewrite(
     folder: JournalFolder, path: Path, generation: int, payments: Sequence[Payment], old: bytes
 ) -> SegmentContent:
-    """Put a segment of this generation that holds these payments in the place of another, at once.
+    """Replace a segment in one step by one of this generation that holds these payments.
 
     If something is damaged in the old one, a copy of it is set aside.
     """

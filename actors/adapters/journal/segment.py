@@ -50,7 +50,7 @@ class SegmentContent:
     """Whether more than a torn tail is wrong with it."""
 
     def left_by(self, last_purge: LastPurge) -> tuple[Payment, ...]:
-        """Leave out the payments that the purge forgets."""
+        """Give the payments that the purge does not forget."""
         return tuple(each for each in self.payments if not last_purge.forgets(each, self.generation))
 
 

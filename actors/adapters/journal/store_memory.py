@@ -1,4 +1,4 @@
-"""The Postgres that a replica has seen, in a file beside its journal."""
+"""Remembers which Postgres a replica has seen last, in a file beside its journal."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ FILE_NAME = "postgres.json"
 
 
 class FileStoreMemory:
-    """Fulfils `actors.store_watch.StoreMemory` with a file in the folder of the journal, which locks it."""
+    """Fulfils `actors.store_watch.StoreMemory` with a file in the folder of the journal, whose lock guards it."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
@@ -40,7 +40,7 @@ class FileStoreMemory:
             return None
 
     def remember(self, seen: SeenStore) -> None:
-        """Write it, unless it stands there. A disk that fails leaves what was written before, which is told once."""
+        """Write it, unless that is what was written last. If the disk fails, the file stays, and one line tells so."""
         if seen == self._written:
             return
         unfinished = self._path.with_suffix(".unfinished")

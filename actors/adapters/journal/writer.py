@@ -1,4 +1,4 @@
-"""The journal of this replica: what is accepted is appended, and taken in the order of its arrival."""
+"""The journal of this replica: accepted payments are appended, and taken in the order of their arrival."""
 
 import os
 from collections import deque
@@ -28,8 +28,8 @@ READ_AHEAD_MAX = 256
 class FileJournal:
     """Fulfils `actors.ports.Journal` with files in a folder that one process owns at a time.
 
-    Payments wait in memory up to `memory_max`, and behind them on the disk alone. The ids of those that were taken and
-    are not committed are the only others in memory, so that it does not grow with what waits.
+    Up to `memory_max` payments wait in memory, and all behind them on the disk alone. Beside them only the ids of
+    payments that were taken and are not committed are in memory, so that it does not grow with the backlog.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class FileJournal:
             last_purge: what it forgets is deleted.
             sync: makes what was written to a file descriptor survive the loss of power; None leaves it to the system.
             memory_max: payments that wait in memory.
-            segment_bytes_max: a segment that is as large is followed by a new one.
+            segment_bytes_max: size of a segment after which a new one is begun.
             disk: the system calls; the operating system's own if none are given.
 
         Raises:
@@ -64,7 +64,7 @@ class FileJournal:
         self._backlog = Backlog(self._folder.disk)
         """The payments behind the window."""
         self._taken: dict[UUID, list[Segment]] = {}
-        """Where the records of the ids stand that were taken and are not committed."""
+        """The segments with the records of each id that was taken and is not committed."""
         self._taken_records = 0
         self._failure: str | None = None
         """Why the last append was refused; None where it was not, or a write has succeeded since."""
@@ -154,7 +154,7 @@ class FileJournal:
     def rewind(self) -> Iterator[Payment]:
         """Let every payment on the disk wait again from the beginning, and give each of them once, oldest first.
 
-        Committed ones are among them where their segment holds others. Nothing else may be called before the iterator
+        Committed payments are among them if their segment holds others. Nothing else may be called before the iterator
         has ended; after an error, rewind again.
 
         Segments that cannot be read, and those of a newer format, are left as they are: see `unread_segments`.
@@ -193,7 +193,7 @@ class FileJournal:
             raise JournalUnavailableError(self._failure)
 
     def trouble(self) -> str | None:
-        """Tell what an operator should look at though payments are taken; None where there is nothing.
+        """Tell what an operator should look at although payments are accepted; None where there is nothing.
 
         Raises:
             JournalUnavailableError: the folder cannot be read.

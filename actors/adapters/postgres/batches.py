@@ -31,13 +31,13 @@ class WrittenBatch:
     """What a batch has changed."""
 
     fenced: FencedWrite | None
-    """What it has left in the row of its replica; None where that has a later registration: nothing was changed."""
+    """What it noted in its replica's row; None if the replica has a later registration, and nothing was changed."""
     known: list[UUID]
     """Payments that were to be claimed and had a row already."""
     moved: list[UUID]
     """Payments whose moves hold now."""
     booked: int
-    """How many settlements were booked by the right of a claim."""
+    """How many settlements were booked in exchange for a claim."""
 
 
 def write_batch(
@@ -85,9 +85,9 @@ def settle_unclaimed(
 ) -> tuple[FencedWrite | None, list[UUID]]:
     """Book charges whose payments had no claim: Postgres has lost it, or they were settled or ended before.
 
-    Gives what it has left in the row of its replica, None where that has a later registration: nothing is booked then.
-    Gives the payments that are settled otherwise, as was not known before. Each statement sees what those were waiting
-    for that came before it: whoever settles by a claim holds that, and whoever does without it holds the payment.
+    Gives what it noted in its replica's row, or None if the replica has a later registration and nothing is booked; and
+    the payments that are newly in dispute, because another charge has settled them. Each statement sees all commits
+    that those before it have waited for: settling with a claim locks the claim, settling without one the payment.
     """
     charges = _charges(settlements)
     by_id = fence | {"correlation_ids": [settlement.correlation_id for settlement in settlements]}
@@ -104,7 +104,7 @@ def settle_unclaimed(
 
 
 def compare(connection: GeventConnection, settlements: Sequence[Settlement]) -> list[UUID]:
-    """Compare charges with what is booked, for a replica that may not write; give those that are a dispute anew."""
+    """Compare charges with what is booked, for a replica that may not write; give the payments newly in dispute."""
     with connection.transaction():
         connection.execute(QUERIES["hold_off_purge"])
         return _disputes(connection, _charges(settlements), _archived(connection, settlements))

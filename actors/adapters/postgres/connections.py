@@ -22,7 +22,7 @@ PING_S_MAX = 0.5
 READ_S_MAX = 3.0
 """Longest time for a question or a lease's renewal, including the wait for a connection."""
 READER_S_MAX = 1.5
-"""Longest time for a summary or a list: shorter than others wait for the connection that answers all of them."""
+"""Longest time for a summary or a list: shorter than the time for which others wait for the pool's connection."""
 WRITE_S_MAX = 5.0
 """Longest time for one batch. A batch that is given up may be committed all the same; writing it again is harmless."""
 LOCK_MS_MAX = 2000
@@ -131,7 +131,7 @@ class Pool:
             LedgerUnavailableError: Postgres refused, failed, or took longer than the limit.
         """
         limit_s = limit_s or self._limit_s
-        # Who waits for a connection has to give up before the limit: the pool would give one to a waiter that was
+        # A caller has to stop waiting for a connection before the limit: the pool would give one to a waiter that was
         # interrupted, and never get it back.
         wait_s_max = min(CONNECT_S_MAX, WAIT_SHARE * limit_s)
         with _limited(limit_s), self._pool.connection(wait_s_max) as connection, connection.bounded():
@@ -169,7 +169,7 @@ class Connections:
         self.pool.open()
 
     def ping(self) -> None:
-        """Check within `PING_S_MAX` that Postgres answers; where somebody asks it already, that one finds out.
+        """Check within `PING_S_MAX` that Postgres answers, unless the pool is busy: those who use it will find out.
 
         Raises:
             LedgerUnavailableError: it does not.

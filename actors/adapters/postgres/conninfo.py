@@ -1,4 +1,4 @@
-"""Where Postgres is: what psycopg connects by, with the addresses of its hosts, so that nobody looks them up again."""
+"""Connection strings for psycopg with the addresses of Postgres's hosts, so that libpq need not look them up."""
 
 import time
 from itertools import repeat
@@ -58,20 +58,20 @@ def for_writing(database_url: str) -> str:
 def named(database_url: str, name: str) -> str:
     """Let the server know its sessions by a name, which `pg_stat_activity` shows as `application_name`.
 
-    A name in the URL, or in `PGAPPNAME`, goes before it.
+    A name in the URL, or in `PGAPPNAME`, takes precedence.
     """
     short = name.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
     return make_conninfo(database_url, fallback_application_name=short)
 
 
 def locate(database_url: str, hosts: HostDirectory, first: int = 0) -> str:
-    """Add the addresses of all its hosts to a URL: each of several is an attempt of its own, tried in order.
+    """Add the addresses of all its hosts to a URL. Each address is one attempt to connect, in this order.
 
-    They lead to one that accepts writes. `first` is the place in that order where the attempts begin; whoever failed
-    begins with the next, since those that do not answer may take all the time that there is.
+    The URL leads to a server that accepts writes. `first` is the place in that order where the attempts begin: after a
+    failure the caller begins with the next address, since one that does not answer may take all the time that there is.
 
-    Sockets of the file system stay as they are, and so does what names addresses itself. A host without an address is
-    left out where another one has some.
+    Unix sockets stay as they are, and so does a URL that gives addresses itself. A host without an address is left out
+    where another one has some.
 
     Raises:
         psycopg.OperationalError: no host has an address after `LOOK_UP_S_MAX`.

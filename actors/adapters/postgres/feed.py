@@ -1,4 +1,4 @@
-"""What ended, in Postgres, in an order that never skips an end whose transaction commits late."""
+"""The feed of ended payments in Postgres, in an order that never skips an end whose transaction commits late."""
 
 from uuid import UUID
 
@@ -24,7 +24,7 @@ class PostgresFeed:
             bounds = _bounds(connection)
             if after.number >= bounds.complete_below:
                 return bounds, ()
-            # A later snapshot than that of the bounds: whatever had ended then is seen.
+            # This snapshot is later than that of the bounds, so that it has every event below them.
             parameters = {
                 "after_number": after.number,
                 "after_id": after.correlation_id,
@@ -45,15 +45,15 @@ class PostgresFeed:
 
 
 def renumber_feed(connection: GeventConnection, *, anyway: bool) -> None:
-    """Begin the numbers of ends anew where the database has another history than they are of, or `anyway`.
+    """Begin the numbers of the feed anew if they are of another history of the database than the present, or `anyway`.
 
-    Called before each registration: nothing is written to another Postgres than before without one.
+    It is called before each registration. Without one nothing is written to a Postgres that has changed.
     """
     cursor = connection.cursor(row_factory=scalar_row)
     if cursor.execute(QUERIES["is_feed_noted"]).fetchone() and not anyway:
         return
     with connection.transaction():
-        # In the order of a purge. Another replica may have renumbered meanwhile.
+        # Locks are taken in the order of a purge. Another replica may have renumbered meanwhile.
         cursor.execute(QUERIES["lock_purges"])
         if anyway or not cursor.execute(QUERIES["is_feed_noted"]).fetchone():
             cursor.execute(QUERIES["lock_replicas"])

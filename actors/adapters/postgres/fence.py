@@ -1,4 +1,4 @@
-"""The fencing token of a replica, and what it was told of the writes that were admitted."""
+"""The fencing token of a replica, and the last write that Postgres has acknowledged under it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from actors.domain.records import StoreIdentity
 
 @dataclass(frozen=True, slots=True)
 class FencedWrite:
-    """A write that Postgres has acknowledged, by what it has left in the row of its replica."""
+    """A write that Postgres has acknowledged, identified by what it noted in its replica's row."""
 
     mark: int
     """The mark under which it was admitted."""
@@ -29,7 +29,7 @@ class Fence:
     registered_epoch: int = 0
     """Of the last registration of this process, or what ended it at a purge; 0 before the first one."""
     since_epoch: int = 0
-    """The first epoch of this run of the actors. What rows it has written since, it knows or is about to hear of."""
+    """The first epoch of this run of the actors. It knows all rows that it has written since, or will soon be told."""
     store: StoreIdentity | None = None
     """The Postgres of the last registration, as it answered last; nothing is written to one that does not follow it."""
     last_write: FencedWrite | None = None
@@ -37,10 +37,10 @@ class Fence:
     is_shut: bool = False
     """Whether another Postgres has answered since the last registration: nothing is written before the next one."""
     shut_count: int = 0
-    """How often that was so. What was begun before it counts as not acknowledged."""
+    """How often it was shut. Writes that were begun before count as not acknowledged."""
 
     @property
     def parameters(self) -> dict[str, str | int]:
-        """What each batch gives Postgres, with the only timeline on which it may be written, if that is known."""
+        """The parameters of each batch, with the only timeline on which it may be written, if that is known."""
         timeline = "" if self.store is None else f"{self.store.timeline:08X}"
         return {"replica": self.replica, "epoch": self.epoch, "timeline": timeline}

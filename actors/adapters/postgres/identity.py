@@ -1,4 +1,4 @@
-"""Which Postgres a connection leads to, and what it holds of what a replica was told."""
+"""Which Postgres a connection leads to, and whether it has the commits that a replica was told of."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from actors.errors import LedgerUnavailableError
 
 NOT_REGISTERED = "Postgres may have forgotten what it had acknowledged: not registered there"
 NUMBERS = 2**32
-"""After so many transactions Postgres begins anew with the numbers that stand in rows."""
+"""The transaction numbers that stand in rows begin anew after this many."""
 
 
 def read_identity(connection: GeventConnection, replica: str, last_write: FencedWrite | None = None) -> StoreIdentity:
@@ -39,22 +39,22 @@ def read_identity(connection: GeventConnection, replica: str, last_write: Fenced
 
 
 def _is_named(write: FencedWrite, locked_by: int, found: StoreIdentity) -> bool:
-    """Tell whether the row names a write, so that its number is not that of another transaction of a later history.
+    """Tell whether the row's transaction is this write, so that its number is not reused by a later history.
 
-    A later number does as well: that of a write which was sent after this one was acknowledged, and was under way at
-    the end. Once a history is established, it may also be that of who tried there to end this replica's epoch.
+    A later number counts as well: that of a write which was sent after this one was acknowledged, and was under way at
+    the end. Once a history is established, it may also be of a replica that tried there to end this one's epoch.
     """
     later_by = (locked_by - write.transaction) % NUMBERS
     return later_by == 0 or (locked_by != 0 and later_by < NUMBERS // 2 and not found.is_established)
 
 
 class FencedWrites:
-    """Keeps writes from another Postgres than that of the registration, and notes which were acknowledged."""
+    """Prevents writes to another Postgres than that of the registration, and notes which were acknowledged."""
 
     def __init__(self, fence: Fence) -> None:
         self._fence = fence
         self._verified: tuple[GeventConnection, int] | None = None
-        """The connection of which it is known where it leads, and the registration that this was compared with."""
+        """The connection that leads to the Postgres of a registration, and the epoch of that registration."""
 
     def verify(self, connection: GeventConnection) -> None:
         """Refuse to write to another Postgres than that of the registration: the lease finds out about it first.

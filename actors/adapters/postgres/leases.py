@@ -31,12 +31,12 @@ NAME_TAKEN = "another instance has this replica's name"
 
 EPOCH_MAX = 2**63 - 1
 MARK_BITS = 20
-"""Marks that are to be had in one millisecond, as a power of two."""
+"""The number of different marks in one millisecond, as a power of two."""
 CLOCK_MS_MAX = 2**42
 """The latest time that marks follow, in the year 2109."""
 FORGET_AFTER_MS = 3_600_000
-"""How long ago a replica that has left and holds nothing has to have published last, to be forgotten when another one
-registers; by the clocks of the two."""
+"""A replica that has left and holds nothing is forgotten when another one registers, if it last published longer ago
+than this by the clocks of the two."""
 
 
 class PostgresLeases:
@@ -49,16 +49,16 @@ class PostgresLeases:
         self._instance = instance
         self._identity: StoreIdentity | None = None
         self._mark = 0
-        """The last one that was sent, or read of an earlier process."""
+        """The last mark that this process has sent, or read as the last one of an earlier process."""
 
     def identity(self) -> StoreIdentity:
-        """Tell which Postgres answers; one that may have forgotten something is written to after a registration."""
+        """Tell which Postgres answers. If it may have forgotten something, nothing is written before a registration."""
         fence = self._fence
         with self._connections.leaser.use() as connection:
             identity = read_identity(connection, fence.replica, last_write := fence.last_write)
             if fence.store is not None:
                 is_shut, fence.is_shut = fence.is_shut, not identity.follows(fence.store)
-                # What the one before acknowledges from now on counts as not acknowledged.
+                # What the Postgres before this one acknowledges from now on counts as not acknowledged.
                 fence.shut_count += fence.is_shut and not is_shut
                 if fence.is_shut and fence.last_write is not last_write:
                     identity = read_identity(connection, fence.replica, fence.last_write)
@@ -68,12 +68,12 @@ class PostgresLeases:
         return identity
 
     def confirm(self, identity: StoreIdentity) -> None:
-        """Note that all that this replica was told of is there."""
+        """Note in Postgres that it has every commit that this replica was told of."""
         with self._connections.leaser.use() as connection:
             connection.execute(QUERIES["confirm"], {"replica": self._fence.replica, "history": identity.history})
 
     def establish(self, identity: StoreIdentity, forgot_at_ms: int | None = None) -> None:
-        """Note what was decided about this history."""
+        """Note what was decided about this history of the database."""
         parameters = {"history": identity.history, "forgot_at_ms": forgot_at_ms}
         with self._connections.leaser.use() as connection:
             connection.execute(QUERIES["establish"], parameters)

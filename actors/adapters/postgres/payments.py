@@ -94,7 +94,7 @@ class PostgresPayments:
                 disputed = compare(connection, settlements)
             elif written.booked < len(settlements):
                 fenced, disputed = settle_unclaimed(connection, fence, settlements)
-        # Not before: through a pooler all of it is committed at the end, and a standby may not have confirmed it.
+        # Only now: through a pooler all of it is committed at the end, and before that a standby may lack it.
         self._writes.acknowledged(fenced, shut_count)
         if fenced is None:
             raise FencedError(tuple(disputed))
@@ -106,18 +106,18 @@ class PostgresPayments:
         return WriteResult(tuple(claimed), others, tuple(written.moved), tuple(disputed))
 
     def _earlier_tries(self, claims: Sequence[Claim], rows: Sequence[_KnownRow]) -> set[UUID]:
-        """Find the rows that this run has written as they are offered: nobody has heard of them, and sent anything."""
-        offered = {(claim.payment, claim.processor) for claim in claims}
+        """Find the rows that this run wrote in an earlier try of the same claims, so that nothing was sent for them."""
+        claimed = {(claim.payment, claim.processor) for claim in claims}
         mine, since_epoch = (self._fence.replica, 0), self._fence.since_epoch
         return {
             known.payment.correlation_id
             for known, epoch in ((row.known, row.epoch or 0) for row in rows)
             if (known.owner, known.moves) == mine and epoch >= since_epoch > 0
-            if (known.payment, known.processor) in offered
+            if (known.payment, known.processor) in claimed
         }
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
-        """Keep other amounts beside the first."""
+        """Record payments whose amounts differ from the first one under their ids."""
         with self._connections.pool.use() as connection, connection.transaction():
             connection.execute(QUERIES["hold_off_purge"])
             connection.execute(QUERIES["report_conflicts"], {"payments": to_json(payments)})
@@ -169,7 +169,7 @@ class PostgresPayments:
         return Watermarks(*(NEVER_MS if row[name] is None else row[name] for name in ("stamp_ms", "answer_ms")))
 
     def may_lack_answers(self, to_ms: int) -> bool:
-        """Tell whether answers to charges that are stamped until then may be lost with who had them."""
+        """Tell whether answers to charges with stamps up to `to_ms` may be lost with the replicas that had them."""
         with self._connections.pool.use() as connection:
             return connection.execute(QUERIES["lost_answers"], {"to_ms": to_ms}).fetchone() == (True,)
 

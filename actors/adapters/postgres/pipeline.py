@@ -1,4 +1,4 @@
-"""Statements that go to Postgres in one piece, and whose results are read after that."""
+"""Sends several statements to Postgres in one piece, and reads their results after that."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class PipelineStep:
     """One statement with the values of its parameters."""
 
     name: bytes
-    """Under which it is prepared."""
+    """The name under which it is prepared."""
     sql: bytes
     values: list[bytes] = field(default_factory=list)
 
@@ -65,8 +65,8 @@ def transact(connection: psycopg.Connection[Any], steps: Sequence[PipelineStep])
 def _run(pgconn: PGconn, steps: Sequence[PipelineStep], prepared: set[bytes] | None) -> PQGen[list[PGresult]]:
     """Send statements, and give the result of each; a generator as psycopg's own, which waits for the connection.
 
-    `prepared` has the names of those that this connection has prepared, and gets others; None prepares nothing. Where
-    one fails, the server has skipped those behind it.
+    `prepared` has the names of the statements that this connection has prepared, and new ones are added; None prepares
+    nothing. The server skips all statements behind one that fails.
     """
     pgconn.enter_pipeline_mode()
     is_answer = _send(pgconn, steps, prepared)
@@ -87,7 +87,7 @@ def _run(pgconn: PGconn, steps: Sequence[PipelineStep], prepared: set[bytes] | N
 
 
 def _send(pgconn: PGconn, steps: Sequence[PipelineStep], prepared: set[bytes] | None) -> list[bool]:
-    """Hand statements to libpq; tell of each result that will come whether it is that of a statement."""
+    """Hand statements to libpq; tell for each result that will come whether it is a statement's own."""
     is_answer = []
     for step in steps:
         if prepared is None:
@@ -110,7 +110,7 @@ def _next_result(pgconn: PGconn) -> PQGen[PGresult]:
         result = pgconn.get_result()
         if result is not None:
             return result
-        # There is nothing more of one statement.
+        # A statement has no further results.
         if pgconn.status == ConnStatus.BAD:
             raise psycopg.OperationalError("the connection is lost")
 

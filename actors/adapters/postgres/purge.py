@@ -58,7 +58,7 @@ class PostgresPurge:
         return True
 
     def repeat_purge(self, purge: LastPurge) -> None:
-        """Purge again what was restored from before the purge."""
+        """Purge again after a backup from before the purge was restored."""
         with self._connections.pool.use() as connection, connection.transaction():
             _one(connection, "lock_purges")
             if _purge(connection, "last_purge").generation < purge.generation:
@@ -70,7 +70,7 @@ class PostgresPurge:
     def _forget(connection: GeventConnection, purge: LastPurge) -> None:
         connection.execute(QUERIES["lock_replicas"])
         connection.execute(QUERIES["fence_sleepers"], {"generation": purge.generation})
-        # A table is emptied faster than many rows are deleted, and few payments come during a purge.
+        # Emptying a table is faster than deleting many rows, and few payments come during a purge.
         later = connection.execute(QUERIES["find_later"], {"at_ms": purge.at_ms}).rowcount
         if later:
             connection.execute(QUERIES["set_later_aside"])

@@ -27,7 +27,7 @@ class GeventConnection(psycopg.Connection[TupleRow]):
     There, settings are brought along by each transaction, and no statement is prepared.
     """
     opening = b""
-    """What begins such a transaction: one message to the server."""
+    """The statements that begin a transaction on a shared connection, as one message to the server."""
 
     @classmethod
     def connect(  # type: ignore[override]  # the pool calls it as well, with what it was given
