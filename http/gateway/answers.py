@@ -92,10 +92,10 @@ class PaymentHistory(TypedDict):
 
 
 class ResolutionResult(TypedDict):
-    """What became of an operator's word."""
+    """What became of what an operator has found out."""
 
     correlationId: Id
-    resolution: Annotated[str, told("Always the same: what is refused is a problem.", "applied")]
+    resolution: Annotated[str, told("Always `applied`: a refusal is a problem.", "applied")]
 
 
 class ChargedTotals(TypedDict):
@@ -138,7 +138,7 @@ class OrderReached(TypedDict):
     """How far an order for a breaker has come."""
 
     replicas: Annotated[int, told("How many replicas say that they hold the order.", 3)]
-    of: Annotated[int, told("How many live.", 3)]
+    of: Annotated[int, told("How many replicas live.", 3)]
 
 
 class LivenessAnswer(TypedDict):
@@ -156,7 +156,7 @@ class ReadinessAnswer(TypedDict):
 
 
 class PaymentEvent(TypedDict):
-    """What ended; of a purge there are `type`, `at` and `cursor` alone."""
+    """The end of a payment, or a purge, which has `type`, `at` and `cursor` alone."""
 
     type: Annotated[str, one_of("What happened.", [kind.value for kind in EventKind])]
     at: Annotated[str, instant("When the processor had answered, the end was decided, or the purge was asked for.")]
@@ -164,7 +164,7 @@ class PaymentEvent(TypedDict):
     correlationId: NotRequired[Id]
     amount: NotRequired[Annotated[Decimal, told("The amount, in the currency's major unit.", 19.9)]]
     currency: NotRequired[Currency]
-    processor: NotRequired[Annotated[str | None, told("Who charged it, or whose answer ended it.", "default")]]
+    processor: NotRequired[Annotated[str | None, told("It charged the payment, or its answer ended it.", "default")]]
     requestedAt: NotRequired[Annotated[str | None, instant("The instant under which it was charged.")]]
 
 
@@ -173,4 +173,4 @@ class PaymentEvents(TypedDict):
 
     events: list[PaymentEvent]
     next: Annotated[str, told("The `after` of the next question, also where there was no event.")]
-    behindMs: Annotated[int, told("For how long a transaction has held the feed back.", 0)]
+    behindMs: Annotated[int, told("For how long an open transaction has held the feed back.", 0)]

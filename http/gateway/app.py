@@ -41,11 +41,11 @@ class Queries(WayLookUp, PaymentLister, SummaryQueries, Protocol):
 
     @property
     def feed(self) -> EventFeed:
-        """What tells of payments that have ended."""
+        """The feed of ended payments."""
 
 
 class MethodsRouter(CompiledRouter):
-    """Answers HEAD wherever there is an answer to GET, and OPTIONS with what a path takes, as 405 tells it too.
+    """Answers HEAD wherever GET is answered, and OPTIONS with the methods that a path takes, as 405 does.
 
     Falcon leaves out the body of an answer to HEAD, and keeps its length.
     """

@@ -14,7 +14,7 @@ _SUM = struct.Struct(">I")
 
 
 def write_cursor(feed_id: int, place: FeedPlace) -> str:
-    """Write a place of a feed as text that means nothing to others, of 44 characters."""
+    """Write a place of a feed as opaque text of 44 characters."""
     body = _BODY.pack(FORMAT, feed_id, place.number, place.correlation_id.bytes)
     return urlsafe_b64encode(body + _checksum(body)).decode()
 
@@ -23,7 +23,7 @@ def read_cursor(cursor: str) -> tuple[int, FeedPlace]:
     """Read the feed and the place.
 
     Raises:
-        ValueError: no gateway has written it so.
+        ValueError: no gateway can have written it.
     """
     try:
         data = urlsafe_b64decode(cursor.encode("ascii"))

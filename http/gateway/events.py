@@ -1,4 +1,4 @@
-"""`GET /payments/events`: what ended, one event after another, to be waited for."""
+"""`GET /payments/events`: ended payments, one event after another, for which clients may wait."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -22,10 +22,10 @@ WAIT_S_MAX = 25
 HEARTBEAT_S = 15.0
 """Longest silence of a stream."""
 RETRY_MS = 1000
-"""When a client of a stream that has ended is to connect again."""
+"""How long after the end of its stream a client is to connect again."""
 SERVER_SENT = "text/event-stream"
 NEWEST = ("now", "latest")
-"""What stands for the place behind all that has ended."""
+"""Values of `after` that stand for the place behind all events."""
 
 
 class EventFeed(Protocol):
@@ -33,10 +33,10 @@ class EventFeed(Protocol):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nobody is to wait any more."""
+        """Whether the replica is about to end, so that nobody waits any more."""
 
     def consuming(self) -> AbstractContextManager[None]:
-        """Count a consumer, who may be one too many."""
+        """Count a consumer; refuse it where there are too many."""
 
     def page(
         self,
@@ -50,7 +50,7 @@ class EventFeed(Protocol):
 
 
 class EventsResource:
-    """Tells what has ended."""
+    """Answers the events of the feed."""
 
     def __init__(self, feed: EventFeed) -> None:
         self._feed = feed
@@ -69,16 +69,16 @@ class EventsResource:
         resp.cache_control = ["no-store"]
         has_left = _departure(req)
         is_head = req.method == "HEAD"
-        with ExitStack() as place:
-            place.enter_context(self._feed.consuming())
+        with ExitStack() as seat:
+            seat.enter_context(self._feed.consuming())
             page = self._page(field, after, limit, 0 if is_head or is_stream else wait_s, has_left)
             if not is_stream:
                 write_body(req, resp, _describe_page(page))
             elif is_head:
-                # Of no length, as that of the stream is.
+                # Without a length, as the stream has none.
                 _write_stream(resp, iter(()))
             else:
-                _write_stream(resp, _EventStream(self._feed, page, limit, has_left, place.pop_all()))
+                _write_stream(resp, _EventStream(self._feed, page, limit, has_left, seat.pop_all()))
 
     def _page(self, field: str, after: str | None, limit: int, wait_s: float, has_left: Callable[[], bool]) -> FeedPage:
         try:
@@ -101,21 +101,21 @@ class _EventStream:
     """The body of a stream: events as they come, and a comment where none has for a while."""
 
     def __init__(
-        self, feed: EventFeed, page: FeedPage, limit: int, has_left: Callable[[], bool], place: ExitStack
+        self, feed: EventFeed, page: FeedPage, limit: int, has_left: Callable[[], bool], seat: ExitStack
     ) -> None:
-        """`place` is the consumer's, and is given to others at the end."""
+        """`seat` counts the consumer until the end of the stream."""
         self._feed = feed
         self._has_left = has_left
         self._pieces = self._stream(page, limit)
-        self._place = place
+        self._seat = seat
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
 
     def close(self) -> None:
-        """Give the consumer's place to others; also called where nothing was streamed."""
+        """Count the consumer no more; also called where nothing was streamed."""
         self._pieces.close()
-        self._place.close()
+        self._seat.close()
 
     def _stream(self, page: FeedPage, limit: int) -> Generator[bytes]:
         # An id without data is remembered by the client, and tells it of no event.
@@ -133,7 +133,7 @@ class _EventStream:
             except UNAVAILABLE_ERRORS:
                 page = FeedPage((), page.next, page.feed_id)
             except (LostPlaceError, ArchivedError):
-                # It is told why when it connects again.
+                # The client is told why when it connects again.
                 return
 
 
@@ -145,7 +145,7 @@ def _write_stream(resp: falcon.Response, stream: Iterable[bytes]) -> None:
 
 
 def _departure(req: falcon.Request) -> Callable[[], bool]:
-    """Give what tells whether the client has left, which only a connection of the gateway's own worker can."""
+    """Give a function that tells whether the client has left; only connections of the gateway's worker know that."""
     has_left: Callable[[], bool] | None = getattr(req.env.get("gunicorn.socket"), "has_left", None)
     return has_left or (lambda: False)
 

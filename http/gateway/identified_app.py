@@ -13,7 +13,7 @@ from gateway.request_ids import request_id_of, trace_id_of
 class GatewayApp(falcon.App[falcon.Request, falcon.Response]):
     """Falcon's application, which lets lines of the log bear the ids of the request that they are about.
 
-    `X-Request-ID` goes back with the answer. None is made where none was sent: that would cost each payment.
+    `X-Request-ID` goes back with the answer. No id is made if none was sent: that would cost time for each payment.
     """
 
     def __call__(self, env: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -38,18 +38,18 @@ class Closable(Protocol):
 _replicas: list[Replica] = []
 """The one replica of this process, once it is started."""
 _monitors: list[Monitor] = []
-"""What watches it."""
+"""The monitor of that replica."""
 _clients: list[Callable[[], ClientLevels]] = []
 """Tells how many clients the worker of this process has, once it serves them."""
 _tracings: list[Closable] = []
-"""What exports its traces, if anything does."""
+"""The exporter of its traces, if there is one."""
 
 
 def application(make_parts: Callable[[Settings], Parts] = production_parts) -> WSGIApplication:
     """Read the environment, start the actors of these parts, and build the application.
 
     Raises:
-        SystemExit: the environment is not usable, which stands in the log; gunicorn ends.
+        SystemExit: the environment is not usable; the log says why, and gunicorn ends.
     """
     try:
         settings = Settings.from_environment(os.environ)

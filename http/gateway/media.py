@@ -32,7 +32,7 @@ def write_body(req: falcon.Request, resp: falcon.Response, body: Any, kind: str 
 
 
 def _packable(value: object) -> float | str:
-    """Make a double of a decimal where its shortest form is that decimal, and text of what a double would falsify."""
+    """Give a decimal as the double whose shortest form it is; as text if there is none, as a double would change it."""
     if isinstance(value, Decimal) and Decimal(repr(number := float(value))) == value:
         return number
     return str(value)

@@ -1,8 +1,8 @@
 """Decides which requests may do what is for operators alone: resolve payments, force breakers, purge.
 
 A request with the token (`Authorization: Bearer`, `ADMIN_TOKEN`) may do all three, from anywhere. The settings
-`ALLOW_RESOLVE`, `ALLOW_FORCE` and `ALLOW_PURGE` say what goes without it: the first two from this machine alone, a
-purge from everywhere. Browsers' requests are refused where another page than the gateway's own makes them.
+`ALLOW_RESOLVE`, `ALLOW_FORCE` and `ALLOW_PURGE` say what is allowed without it: the first two from this machine alone,
+a purge from everywhere. A browser's request is refused if another page than the gateway's own makes it.
 """
 
 import time
@@ -44,7 +44,7 @@ class Operators:
         allow_purge: bool = False,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the token, which is empty where there is none, and what goes without it."""
+        """Take the token, which is empty where there is none, and what is allowed without it."""
         self._token = token.encode()
         self._local_rights = {
             right
@@ -55,7 +55,7 @@ class Operators:
         self._wrong_tokens = OutageReporter(logger, "a request came with a wrong ADMIN_TOKEN", now_s)
 
     def check(self, req: falcon.Request, right: OperatorRight) -> None:
-        """Let a request pass that has the right.
+        """Check that a request has the right.
 
         Raises:
             ProblemError: it has not (401 where a token would help, else 403), or another page makes it (403).
@@ -74,7 +74,7 @@ class Operators:
             raise ProblemError(ProblemType.NOT_PERMITTED, right.value)
 
     def may_without_token(self, req: falcon.Request, right: OperatorRight) -> bool:
-        """Tell whether a request from where this one comes has the right as it is."""
+        """Tell whether a request has the right without a token, because of where it comes from."""
         return right in self._public_rights or (right in self._local_rights and is_local(req))
 
 

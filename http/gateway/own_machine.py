@@ -9,14 +9,14 @@ _HOST = re.compile(r"(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?")
 
 
 def is_local(req: falcon.Request) -> bool:
-    """Tell whether a request comes from this machine, and not through a proxy on it, as far as that says so.
+    """Tell whether a request comes from this machine, and not through a proxy on it that names itself.
 
-    It has to name this machine `localhost` or by an address: any other name might be that of a page whose owner lets it
-    lead here (DNS rebinding), and a browser sends that page's requests from this machine.
+    Its `Host` has to be `localhost` or an address. Any other name may be of a foreign page whose owner lets the name
+    lead here (DNS rebinding), so that a browser on this machine sends that page's requests.
     """
     if req.forwarded or req.get_header("X-Forwarded-For"):
         return False
-    return _is_loopback(req.remote_addr) and _is_no_foreign_name(req.get_header("Host"))
+    return _is_loopback(req.remote_addr) and _names_this_machine(req.get_header("Host"))
 
 
 def _is_loopback(address: str) -> bool:
@@ -26,9 +26,9 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def _is_no_foreign_name(host: str | None) -> bool:
+def _names_this_machine(host: str | None) -> bool:
     if host is None:
-        return True  # No browser leaves it out.
+        return True  # The client is no browser, since these always send it.
     parts = _HOST.fullmatch(host)
     name = (parts[1] or parts[2] or "") if parts else ""
     try:

@@ -1,4 +1,4 @@
-"""Reads amounts in MessagePack: integers, and floats as far as they can tell an amount from its neighbours."""
+"""Reads amounts in MessagePack: integers, and floats that are precise enough to tell an amount from its neighbours."""
 
 import struct
 from decimal import Decimal

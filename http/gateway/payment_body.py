@@ -82,7 +82,7 @@ _HALF_PAIR = re.compile(
 )
 """An escape for half of a surrogate pair without its other half, which is no text."""
 _QUOTES, _QUOTES_WITH_CURRENCY = 6, 10
-"""How many quotation marks a JSON payment has that holds nothing but its own members, each once."""
+"""The number of quotation marks in a JSON payment that holds its own members alone, each once."""
 
 
 def read_payment(req: falcon.Request, currencies: PostedCurrencies) -> tuple[UUID, Money]:
@@ -142,7 +142,7 @@ def is_msgpack_body(req: falcon.Request) -> bool:
 
 
 def read_body(req: falcon.Request) -> bytes:
-    """Read the whole body; of one that is too large, the rest is left."""
+    """Read the whole body; one that is too large is not read to its end."""
     try:
         if (req.content_length or 0) <= BODY_BYTES_MAX:
             body: bytes = req.stream.read(BODY_BYTES_MAX + 1)

@@ -39,7 +39,7 @@ def read_page(req: falcon.Request) -> tuple[PaymentState, Position, int]:
 
 
 def cursor_of(position: Position) -> str:
-    """Write a position as a client is given it, and gives it back."""
+    """Write a position as the cursor that a client is given, and gives back."""
     return f"{position.at_ms}.{position.correlation_id}"
 
 

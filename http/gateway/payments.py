@@ -27,9 +27,9 @@ UNAVAILABLE = "unavailable"
 ACCEPTED = "accepted"
 JOURNALLED = "journalled"
 DURABILITY_HEADER = "durability"
-"""Tells of a 202 what the payment survives, where that is more than the loss of the replica's memory or of power."""
+"""The field of a 202 that tells what the payment survives, if clients wait for rows in Postgres."""
 LEDGER, JOURNAL = "ledger", "fsync"
-"""Its values, which are those of the setting."""
+"""The values of that field, which are those of the setting."""
 _KINDS = {answer: answer.name.lower() for answer in AcceptAnswer}
 ANSWER_KINDS = (*_KINDS.values(), REFUSED, UNAVAILABLE)
 """The kinds by which the answers to `POST /payments` are counted."""
@@ -103,7 +103,7 @@ class PaymentsResource:
             raise
         if sample:
             self._acceptance.end(sample)
-        # The hash of an enum's member is code in Python: the usual answer goes without it.
+        # To hash an enum's member runs Python code, which the usual answer does without.
         self._answers[ACCEPTED if answer is AcceptAnswer.ACCEPTED else _KINDS[answer]] += 1
         match answer:
             case AcceptAnswer.ACCEPTED | AcceptAnswer.REPEATED | AcceptAnswer.JOURNALLED:
@@ -117,7 +117,7 @@ class PaymentsResource:
 
 
 def _refusal(correlation_id: UUID, answer: AcceptAnswer) -> ProblemError:
-    """Make what is answered to a payment that was not accepted."""
+    """Make the answer to a payment that was not accepted."""
     match answer:
         case AcceptAnswer.CONFLICT | AcceptAnswer.UNCONFIRMED:
             detail = f"{correlation_id} was accepted with another amount or currency before"
@@ -193,7 +193,7 @@ def describe(status: PaymentStatus) -> PaymentAnswer:
 
 
 def _state(status: PaymentStatus) -> str:
-    """Tell how far a payment is: as Postgres says of its end, else as the replica that drives it knows or has told."""
+    """Tell how far a payment is: its end by Postgres, otherwise what its replica knows or has noted in the row."""
     record, driven = status.record, status.driven
     if record and (record.settlement or record.archived):
         return "settled"

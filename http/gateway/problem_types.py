@@ -233,7 +233,7 @@ class ProblemType(Enum):
 
 
 _BY_STATUS = {kind.value.status: kind for kind in reversed(ProblemType)}
-"""Of several with one status, the first one is what an error of a library can mean."""
+"""The kinds by status; of several with one status the first, which is the only one that a library can mean."""
 
 
 def problem_of_status(status: int) -> ProblemType | None:

@@ -8,7 +8,7 @@ import msgpack
 from gateway.problems import InvalidFieldError
 
 KEY_CHARS_MAX = 40
-"""How many characters of a repeated key are told."""
+"""How many characters of a repeated key the answer shows."""
 
 
 def refuse_repeated_keys(body: bytes, *, is_msgpack: bool) -> None:

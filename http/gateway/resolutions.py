@@ -1,4 +1,4 @@
-"""`POST /payments/{correlationId}/resolution`: an operator's word on a payment that does not settle by itself."""
+"""`POST /payments/{correlationId}/resolution`: what an operator has found out about a payment that does not settle."""
 
 from collections.abc import Collection
 from typing import Annotated, Protocol
@@ -19,7 +19,7 @@ from gateway.problems import InvalidFieldError, ProblemError
 from gateway.repeated_keys import refuse_repeated_keys
 
 ASKED_BY_MAX = 100
-"""Characters of an operator's name."""
+"""The most characters of an operator's name."""
 
 
 class ResolvingGateway(Protocol):
@@ -40,16 +40,16 @@ class ResolutionOrder(msgspec.Struct):
     requestedAt: Annotated[  # noqa: N815
         str | None, told("The instant of the charge, where there was one.", INSTANT_EXAMPLE, format="date-time")
     ] = None
-    by: Annotated[str, told("Who says so.", "an auditor", minLength=1, maxLength=ASKED_BY_MAX)] = "an operator"
+    by: Annotated[str, told("Who found it out.", "an auditor", minLength=1, maxLength=ASKED_BY_MAX)] = "an operator"
 
 
 class ResolutionResource:
-    """Takes an operator's word."""
+    """Accepts what operators have found out."""
 
     def __init__(
         self, resolutions: ResolvingGateway, queries: PaymentLookUp, processors: Collection[str], operators: Operators
     ) -> None:
-        """`processors` are the names of those that are configured; a payment may know another one."""
+        """`processors` are the names of the configured ones; the row of a payment may name another one."""
         self._operators = operators
         self._resolutions = resolutions
         self._queries = queries

@@ -10,11 +10,11 @@ from actors.domain.histogram import HistogramCounts
 BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the buckets; beyond the last one there is one more."""
 OBSERVED_PER_S = 20
-"""Up to this rate every request is observed; beyond it about so many a second, until `ONE_OF_MAX` bounds the share."""
+"""Up to this rate every request is observed; beyond it about this many a second, unless `ONE_OF_MAX` wants more."""
 ONE_OF_MAX = 10
-"""Of so many requests one at least is observed, on average."""
+"""At least one of this many requests is observed, on average."""
 STEP_S = 1.0
-"""For how long requests are counted at least, before the share follows their rate."""
+"""The least time for which requests are counted before the observed share follows their rate."""
 
 Sample = tuple[float, int]
 """When a request that is observed began, and how many requests it stands for."""

@@ -1,4 +1,4 @@
-"""`GET /status`: how all replicas are and what they did in the last five minutes; the data of the live page."""
+"""`GET /status`: the states of all replicas and what they did in the last five minutes; the data of the live page."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,14 +38,14 @@ class StatusOverview(Protocol):
     """What the status needs of the overview."""
 
     def look(self) -> Look:
-        """Tell how all replicas are."""
+        """Give the states of all replicas."""
 
     def series(self, processors: Sequence[str], after_s: int | None) -> Series:
-        """Give the seconds after one of them, or all that are kept."""
+        """Give the seconds after `after_s`, or all that are kept."""
 
 
 class StatusResource:
-    """Tells how the whole gateway is."""
+    """Answers the state of the whole gateway."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ def _event(happening: Happening) -> EventAnswer:
 
 
 def _processor(processor: Processor, living: Sequence[ReplicaStatus]) -> SharedProcessor:
-    """Join what the replicas know of one processor; its breaker is told as most of them have it."""
+    """Join what the replicas know of one processor, with its breaker as most of them have it."""
     seen = [(each.replica, known) for each in living if (known := each.processors.get(processor.name)) is not None]
     states = Counter(each.state for _, each in seen)
     state = states.most_common(1)[0][0] if states else None

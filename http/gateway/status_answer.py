@@ -6,12 +6,12 @@ from typing import Annotated, TypedDict
 from gateway.answers import instant, one_of, told
 
 Column = list[int | None]
-Tone = Annotated[str, one_of("How it is meant.", ["good", "warn", "bad"])]
+Tone = Annotated[str, one_of("How serious it is.", ["good", "warn", "bad"])]
 BY_PROCESSOR = "By the processor's name."
 
 
 class StoryAnswer(TypedDict):
-    """One line on how the gateway is."""
+    """The state of the gateway in one line."""
 
     tone: Tone
     text: str
@@ -21,7 +21,7 @@ class SharedBreaker(TypedDict):
     """A breaker as most replicas have it."""
 
     state: str | None
-    since: Annotated[str | None, instant("Since when.")]
+    since: Annotated[str | None, instant("When it entered this state.")]
     cause: str | None
     byReplica: dict[str, str]
 
@@ -61,11 +61,11 @@ class MoneyAnswer(TypedDict):
 
     money: Annotated[dict[str, dict[str, ChargedMoney]] | None, told("By currency and processor.")]
     feesPaid: Annotated[dict[str, Decimal] | None, told("What processors kept.")]
-    feesCheapest: Annotated[dict[str, Decimal] | None, told("What the cheapest would have kept of the same.")]
+    feesCheapest: Annotated[dict[str, Decimal] | None, told("What the cheapest processor would have kept.")]
 
 
 class ReplicaAnswer(TypedDict):
-    """How one replica is."""
+    """The state of one replica."""
 
     silentForS: Annotated[float, told("Seconds since it told of itself last.")]
     upS: float
@@ -105,20 +105,20 @@ class EventAnswer(TypedDict):
 
 
 class AllowedOrders(TypedDict):
-    """What whoever asks may do without a token."""
+    """What the client may do without a token."""
 
     resolve: bool
     force: bool
 
 
 class StatusAnswer(MoneyAnswer):
-    """How all replicas are, and what they did in the last five minutes."""
+    """The states of all replicas, and what they did in the last five minutes."""
 
     at: Annotated[str, instant("The clock of the replica that answers.")]
     replica: Annotated[str, told("The replica that answers.", "1")]
     version: str
     generation: Annotated[int, told("The number of the last purge.")]
-    controls: Annotated[str | None, told("Where the hands of ops/up are, for viewers on this machine.")]
+    controls: Annotated[str | None, told("Where `ops/up` takes loads and faults, for viewers on this machine.")]
     allowed: AllowedOrders
     story: StoryAnswer
     parts: dict[str, str]

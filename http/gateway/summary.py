@@ -1,4 +1,4 @@
-"""`GET /payments-summary`: what was charged where."""
+"""`GET /payments-summary`: what each processor has charged."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -29,7 +29,7 @@ class SummaryQueries(Protocol):
 
 
 class SummaryResource:
-    """Tells what was charged where."""
+    """Answers what each processor has charged."""
 
     def __init__(self, queries: SummaryQueries) -> None:
         self._queries = queries
@@ -57,7 +57,7 @@ class SummaryResource:
 
 
 Totals = dict[str, ChargedTotals]
-"""By the processor's name."""
+"""Totals by the processor's name."""
 
 
 def _describe(totals: Mapping[str, ProcessorTotal]) -> Totals:

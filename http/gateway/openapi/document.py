@@ -126,7 +126,7 @@ def _operation(operation: Operation, types: _Types) -> Schema:
     if operation.request:
         described["requestBody"] = {"required": True, "content": _content(operation.request, types)}
     if operation.is_for_operators:
-        # Whoever is allowed to do without the token, by the settings, needs none.
+        # The second, empty alternative: settings may allow requests without the token.
         described["security"] = [{TOKEN: []}, {}]
     return described
 

@@ -1,4 +1,4 @@
-"""What the description of one operation consists of, before it is written as OpenAPI has it."""
+"""The parts of an operation's description, before they are written in OpenAPI's form."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class DescribedAnswer:
     description: str
     content: Content | None = None
     headers: tuple[str, ...] = ()
-    """Names of those in `HEADERS`."""
+    """Names of fields in `HEADERS`."""
 
 
 def negotiated(

@@ -122,10 +122,10 @@ PAYMENTS = (
         path="/payments/{correlationId}/history",
         name="getPaymentHistory",
         tag="Payments",
-        summary="Tell the way of a payment",
+        summary="Tell the history of a payment",
         description="Step by step, as far as replicas remember it, and what it waits for now.",
         parameters=(CORRELATION_ID,),
-        answers=(negotiated("Its way.", PaymentHistory),),
+        answers=(negotiated("Its history.", PaymentHistory),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNKNOWN_PAYMENT, ProblemType.UNAVAILABLE),
     ),
     Operation(

@@ -51,7 +51,7 @@ DASHBOARD_FILE, REFERENCE_FILE, PROBLEM = (
     )
 )
 EMPTY: Schema = {"type": "string", "maxLength": 0}
-"""What forms send where nothing was filled in counts as missing."""
+"""An empty value, which forms send where nothing was filled in, counts as missing."""
 FROM, TO = (
     Parameter(
         name=name,

@@ -12,7 +12,7 @@ class OpenApiResource:
 
     def __init__(self) -> None:
         self._document = b""
-        """Empty until somebody asks."""
+        """The description as JSON; empty until somebody asks for it."""
         self._tag = falcon.ETag()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:

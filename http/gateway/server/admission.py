@@ -7,7 +7,7 @@ from actors.domain.level import Level
 from gateway.server.connection import Connection, Phase
 
 UNFINISHED_BYTES_MAX = 1024 * 1024
-"""What has been received of all requests that are not whole yet; heads and bodies."""
+"""The most bytes of heads and bodies that may have been received of all requests that are not whole yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,25 +16,25 @@ class ClientLevels:
 
     connections: Level
     unfinished_bytes: Level
-    """What has been received of requests that are not whole."""
+    """Bytes that have been received of requests that are not whole."""
 
 
 class ClientAdmission:
     """Bounds the connections of a worker, and the bytes of unfinished requests over all of them.
 
-    Whoever keeps the worker waiting longest leaves first: an idle client, or one that sends its request, takes its
-    answer or ends its connection slowly. A connection whose request the application has is never cut.
+    The connection that keeps the worker waiting longest is cut first: its client is idle, or sends its request, takes
+    its answer or ends its connection slowly. A connection whose request the application has is never cut.
     """
 
     def __init__(self, connections_max: int, unfinished_bytes_max: int = UNFINISHED_BYTES_MAX) -> None:
         self._connections_max = connections_max
         self._unfinished_bytes_max = unfinished_bytes_max
         self._connections: OrderedDict[Connection, None] = OrderedDict()
-        """All connections, the one first whose last request, or its own begin, is longest ago."""
+        """All connections, by when their last request, or else the connection, began; the earliest comes first."""
         self._living = 0
         """How many of them have not been cut."""
         self._unfinished: dict[Connection, None] = {}
-        """Those of which a part of a request has been received."""
+        """Connections of which a part of a request has been received."""
         self._unfinished_bytes = 0
 
     def levels(self) -> ClientLevels:
@@ -60,12 +60,12 @@ class ClientAdmission:
         """Let a connection wait for the first byte of a request."""
         connection.phase = Phase.IDLE
         self._connections.move_to_end(connection)
-        # While the application had the requests of all, nobody could be cut for those who are new.
+        # While the application had the requests of all connections, none could be cut for new ones.
         if self._living > self._connections_max and connection.is_served:
             self.make_room()
 
     def make_room(self) -> None:
-        """Cut who has waited longest until there are no more connections than allowed."""
+        """Cut the connections that have waited longest until there are no more than allowed."""
         while self._living > self._connections_max:
             waiting = (each for each in self._connections if each.phase is not Phase.ANSWERING and not each.is_cut)
             longest = next(waiting, None)

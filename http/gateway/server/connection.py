@@ -21,7 +21,7 @@ from gateway.server.refusals import refusal
 Address = tuple[str, int]
 RECV_BYTES = 16 * 1024
 UNFINISHED_HEAD_BYTES_MAX = 48 * 1024
-"""What may have come of one request while nobody has seen its whole head, or of a plain one in all."""
+"""The most bytes that may come of one request before its head is whole; of a plain request, the most in all."""
 LINGER_S = 1.0
 LINGER_BYTES_MAX = 1024 * 1024
 
@@ -59,7 +59,7 @@ class Connection:
     """
 
     def __init__(self, sock: socket.socket, received: Callable[["Connection", int], None]) -> None:
-        """`received` is told how many bytes more have come of a request that was not whole."""
+        """`received` is called with the number of further bytes that have come of a request that was not whole."""
         self.sock = sock
         self.phase = Phase.IDLE
         self.deadline = inf
@@ -85,7 +85,7 @@ class Connection:
 
         Raises:
             ConnectionResetError: the client ended, or was cut, so that half a body never passes for a whole one.
-            LimitRequestHeaders: the head is too long; bodies are bounded by who reads them.
+            LimitRequestHeaders: the head is too long; bodies are bounded by their readers.
         """
         if self._unread:
             again, self._unread = self._unread[:size], self._unread[size:]
@@ -114,7 +114,7 @@ class Connection:
         self.deadline = deadline
 
     def has_left(self) -> bool:
-        """Tell at once whether the client has closed, or half closed; what it has sent before that hides it."""
+        """Tell at once whether the client has closed, or half closed; unread data from before hides that."""
         timeout = self.sock.gettimeout()
         # gevent waits for data, whatever the flags, unless there is no time for it.
         self.sock.settimeout(0.0)
@@ -128,7 +128,7 @@ class Connection:
             self.sock.settimeout(timeout)
 
     def cut(self) -> None:
-        """End it for want of time or room, which wakes whoever waits.
+        """End the connection for want of time or room, which wakes greenlets that wait for it.
 
         What has already arrived on an idle connection is still answered. Half a request is answered with 408.
         """
@@ -144,7 +144,7 @@ class Connection:
 
     @contextlib.contextmanager
     def _end_if_cut(self) -> Iterator[None]:
-        """Let who waits for the client know of a cut; gevent would tell of a bad descriptor, which is logged at length.
+        """Let greenlets that wait for the client know of a cut; gevent's own error would be logged at length.
 
         Raises:
             ConnectionResetError: the connection was cut meanwhile.
@@ -157,7 +157,7 @@ class Connection:
             raise ConnectionResetError(errno.ECONNRESET, "the connection was cut") from error
 
     def shut(self, how: int) -> None:
-        """Shut one or both directions down, which wakes whoever waits; harmless when the client has gone."""
+        """Shut one or both directions down, which wakes greenlets that wait; harmless when the client has gone."""
         try:
             self.sock.shutdown(how)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The lame duck: a replica that is told to end serves on, until whoever sends it clients has heard of that."""
+"""The lame duck: a replica that is told to end serves on until load balancers send it no more clients."""
 
 import mmap
 import os
@@ -27,7 +27,7 @@ class LameDuck:
     def put_off_end(self, arbiter: Arbiter, lame_duck_s: float) -> None:
         """Let SIGTERM begin the lame duck; the end begins after `lame_duck_s`, or at once with another SIGTERM.
 
-        Where it takes 0 s there is none. SIGINT and SIGQUIT end gunicorn as always.
+        With 0 s the end is not put off. SIGINT and SIGQUIT end gunicorn as always.
         """
         master = os.getpid()
 
@@ -50,4 +50,4 @@ class LameDuck:
 
 
 LAME_DUCK = LameDuck()
-"""The one of this process and of the master that it was forked from."""
+"""The state that this process shares with the master that it was forked from."""

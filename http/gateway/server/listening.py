@@ -27,7 +27,7 @@ def start_server(
 
 
 def stop_servers(servers: Iterable[StreamServer]) -> None:
-    """Accept what has come, and close the listeners; a worker that is replaced does so once the new one listens."""
+    """Accept the connections that wait, and close the listeners; a worker that is replaced waits for the new one."""
     SUCCESSION.wait()
     for server in servers:
         # Closing the listener would reset the connections that wait to be accepted.

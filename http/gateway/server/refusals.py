@@ -23,8 +23,8 @@ _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
 
 
 def status_of(error: BaseException) -> HTTPStatus:
-    """Tell with which status a request is refused that cannot be parsed; 500 for what the application raised."""
-    # A version that is written well, and that nobody speaks here, is given as numbers.
+    """Tell the status that refuses a request which cannot be parsed; 500 for what the application raised."""
+    # gunicorn gives a version as numbers if it is well-formed and not supported.
     if isinstance(error, errors.InvalidHTTPVersion) and isinstance(error.version, tuple):
         return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
     fitting = (status for kind, status in _STATUSES if isinstance(error, kind))

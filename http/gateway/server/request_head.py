@@ -1,7 +1,7 @@
 """The head of a plain request: which heads are plain, and the WSGI environ that they mean.
 
-A head is plain by positive lists alone. Any other head is left to gunicorn's own parser, whose strictness then decides
-whether it is refused and with which status.
+Only a head that matches positive lists is plain. Any other one is left to gunicorn's own parser, whose strictness then
+decides whether it is refused and with which status.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What the server tells of requests: each one as a line where that is wanted, and what was wrong with one."""
+"""Logs requests: each of them where that is wanted, and those that were refused or have failed."""
 
 import time
 from http import HTTPStatus
@@ -17,7 +17,7 @@ _access = get_logger("gateway.access")
 def tell_request(
     method: str, uri: str, status: int, size: int, duration_s: float, remote: str, request_id: str | None = None
 ) -> None:
-    """Tell of one request that was answered. What follows its path may be secret, and is left out."""
+    """Log one request that was answered, without what follows its path, which may be secret."""
     ids = {} if request_id is None else {"request_id": request_id}
     _access.info(
         "request",
@@ -32,7 +32,7 @@ def tell_request(
 
 
 class RequestLog:
-    """Tells of a worker's requests."""
+    """Logs the requests of a worker."""
 
     def __init__(self) -> None:
         self._refused = OutageReporter(logger, "a request is refused that cannot be parsed", time.monotonic)
@@ -41,18 +41,18 @@ class RequestLog:
 
     @staticmethod
     def answered(head: PlainHead, response: PlainResponse, began_s: float, environ: dict[str, Any]) -> None:
-        """Tell of a plain request that was answered; `began_s` is when the application got it, by monotonic time."""
+        """Log a plain request that was answered; `began_s` is when the application got it, by monotonic time."""
         size = 0 if head.method == "HEAD" else response.response_length or response.sent
         duration_s, remote = time.monotonic() - began_s, environ.get("REMOTE_ADDR", "")
         tell_request(head.method, head.uri, response.status_code, size, duration_s, remote, request_id_of(environ))
 
     @staticmethod
     def failed(method: str, uri: str, error: BaseException) -> None:
-        """Tell of a request at which the application failed."""
+        """Log a request at which the application failed."""
         logger.error("a request failed", method=method, path=_path(uri), exc_info=error)
 
     def refused(self, method: str, uri: str, remote: str, error: BaseException, status: HTTPStatus) -> bool:
-        """Tell of a request that has no other answer; return whether the application failed, and no client did."""
+        """Log a request that cannot be answered; return whether that is the application's fault, not the client's."""
         is_own = status is HTTPStatus.INTERNAL_SERVER_ERROR
         if is_own:
             self.failed(method, uri, error)
@@ -61,7 +61,7 @@ class RequestLog:
         return is_own
 
     def check(self) -> None:
-        """Tell what is to be told by now."""
+        """Log what is due by now."""
         self._refused.check()
 
 

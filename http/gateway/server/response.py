@@ -18,7 +18,7 @@ _PLAIN_STATUSES = {
 _PLAIN_FIELDS = frozenset(
     {"cache-control", "content-length", "content-type", "location", "retry-after", "vary", "x-request-id"}
 )
-"""Names of fields that go to the client as they are; of others gunicorn judges."""
+"""Names of fields that go to the client as they are; gunicorn checks all others."""
 _HTTP_1_0 = (1, 0)
 
 
@@ -48,10 +48,10 @@ class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
         return self.write  # type: ignore[no-any-return]  # gunicorn ships no types
 
     def process_headers(self, headers: Sequence[tuple[str, str]]) -> None:
-        """Take the fields; where one is not plain, gunicorn judges all of them."""
+        """Take the fields; if one is not plain, gunicorn checks all of them."""
         fields = dict(headers)
         plain = len(fields) == len(headers) and fields.keys() <= _PLAIN_FIELDS
-        # Together, as no value can hide a control character from the others.
+        # All values are checked as one text: a control character is found in whichever it is.
         if not plain or HEADER_VALUE_RE.fullmatch("".join(fields.values())) is None:
             super().process_headers(headers)
             return

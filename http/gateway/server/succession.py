@@ -36,4 +36,4 @@ class Succession:
 
 
 SUCCESSION = Succession()
-"""The one of the workers of this process' master."""
+"""The state that all workers of this process' master share."""

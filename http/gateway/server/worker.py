@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _HEAD_END, _CLIENT_GONE = b"\r\n\r\n", (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 _SWEEP_INTERVAL_S, _STOP_POLL_S = 0.25, 0.05
 _NEWCOMERS_MAX = 16
-"""Connections beyond the limit, whose clients are new while others leave."""
+"""Connections beyond the limit, for new clients while others leave."""
 _READABLE = 1
 """What libev calls the event that a socket has something to read."""
 
@@ -125,7 +125,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     def handle_request(
         self, listener_name: Address, req: Request, sock: socket.socket | Connection, addr: Address
     ) -> None:
-        """Answer a request of the gunicorn path; beside the fast path it is its connection's last."""
+        """Answer a request of the gunicorn path; where there is a fast path too, it is the last of its connection."""
         if isinstance(sock, Connection):
             req.force_close()
             sock.phase = Phase.ANSWERING
