@@ -325,7 +325,7 @@ class LeaseStore(Protocol):
 
 
 class ResolutionStore(Protocol):
-    """What operators say of payments, in Postgres. Every method raises `LedgerUnavailableError` where it fails."""
+    """Operators' findings on payments, in Postgres. Every method raises `LedgerUnavailableError` where it fails."""
 
     def ask(self, finding: Finding, asked_by: str, asked_at_ms: int) -> int:
         """Keep a finding for the replica that drives its payment, and give its number."""

@@ -33,7 +33,7 @@ class PurgeStore(Protocol):
     def acknowledge_purge(self, generation: int) -> None:
         """Note that this replica holds nothing older than this generation, and end its epoch.
 
-        So nothing that it has sent before, and that Postgres executes late, takes effect.
+        So nothing takes effect that it has sent before and that Postgres executes late.
         """
 
     def repeat_purge(self, purge: LastPurge) -> None:

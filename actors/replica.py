@@ -92,7 +92,7 @@ class Replica:
         self._supervisor: Supervisor | None = None
         self._draining = False
         self._at_work = Event()
-        """Not set while the replica starts or purges, or has not got its name: those who post meanwhile wait."""
+        """Not set while the replica starts or purges, or does not have its name: clients that post meanwhile wait."""
         self._own_name = OwnName(self._parts.leases, self._parts.runtime)
         self._had_name = False
         """Whether this process has had its name, and nobody else was seen to have it since."""

@@ -11,7 +11,7 @@ logger = get_logger(__name__)
 
 
 class StoreMemory(Protocol):
-    """What a replica remembers of Postgres beside its journal, over the end of its process."""
+    """What a replica remembers of Postgres beside its journal, for the processes after its own."""
 
     def seen(self) -> SeenStore | None:
         """Read what was remembered last; None where nothing can be read."""
@@ -99,7 +99,7 @@ class StoreWatch:
         return self._others.decide(self._leases.others(), self._runtime.now_s())
 
     def remember(self, mark: int = 0) -> None:
-        """Remember, over the end of this process, the Postgres that answered last; called after each heartbeat.
+        """Remember, for the processes after this one, the Postgres that answered last; called after each heartbeat.
 
         `mark` is that of the heartbeat. For `FORGOTTEN_S` after a change that is remembered as well, so that a process
         that starts meanwhile knows of it: otherwise it would rely on old rows of payments for which processors still

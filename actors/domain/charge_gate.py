@@ -112,7 +112,7 @@ class ChargeGate:
             self.concurrency.ended(in_flight=sent.in_flight, latency_s=latency_s, overloaded=overloaded, now_s=now_s)
 
     def knocked(self, *, accepted: bool, now_s: float) -> None:
-        """Take in whether the processor has just accepted a connection."""
+        """Record whether the processor has just accepted a connection."""
         self._probing.knocked(accepted=accepted, is_probing=self._is_probing(now_s), now_s=now_s)
         if not accepted:
             self.breaker.refused(now_s)

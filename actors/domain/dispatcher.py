@@ -81,7 +81,7 @@ class Dispatcher:
         self._store_changed_at_s: float | None = None
         """When Postgres was last found to have perhaps forgotten something; None if never since the start."""
         self._store_changed_at_ms = 0
-        """The same instant by the wall clock."""
+        """That instant by the wall clock."""
         self._asked = window_max
         """How many payments the intake was asked for and still owes; it begins by owing a whole window."""
         self._behind = 0

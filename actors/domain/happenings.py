@@ -1,4 +1,4 @@
-"""What happened to a replica, in words: found by comparing its state with the one of a second before."""
+"""Tells in words what happened to a replica, by comparing its state with the one of a second before."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

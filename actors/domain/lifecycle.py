@@ -475,7 +475,7 @@ class Lifecycle:
         return Effect.SETTLE
 
     def _not_found(self, event: LookUpEnded) -> Effect:
-        """Take in that a processor did not charge the payment, or did not answer."""
+        """Follow a look-up in which a processor did not charge the payment, or did not answer."""
         here = event.processor == self.row
         # A processor that holds its id with another amount has not charged it, and never will.
         mismatched = event.result is LookUpResult.MISMATCHED

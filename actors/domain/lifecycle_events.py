@@ -29,7 +29,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRejected:
-    """Its id has a row already, of another replica or with another amount."""
+    """The payment's id has a row already, of another replica or with another amount."""
 
 
 @dataclass(frozen=True, slots=True)

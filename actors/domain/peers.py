@@ -1,4 +1,4 @@
-"""What replicas tell and ask each other: accepted payments, first amounts, who knows an id, and ways of payments."""
+"""What replicas tell and ask each other: accepted payments, first amounts, ids, and ways of payments."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field

@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What an operator says of one payment, after a look into the processors' own books."""
+    """What an operator has found out about one payment in the processors' own books."""
 
     correlation_id: UUID
     charged_by: str | None
@@ -31,8 +31,8 @@ class ResolutionAnswer(Enum):
     APPLIED = "applied"
     """The charge is being recorded, or the payment is charged anew."""
     MAY_SETTLE = "may settle by itself"
-    """Its processor may still tell what became of it, so an operator's word could contradict it."""
+    """The payment's processor may still tell what became of it, and could contradict the finding."""
     SETTLED = "settled"
-    """Its charge is recorded already."""
+    """The payment's charge is recorded already."""
     NOT_FOUND = "not found"
     """Postgres has no payment with this id."""

@@ -15,7 +15,7 @@ class Spans:
     width_ms: int
     from_ms: int
     to_ms: int
-    """Their last millisecond."""
+    """The last millisecond of the last span."""
 
 
 def part_window(from_ms: int, to_ms: int) -> tuple[Spans, ...]:

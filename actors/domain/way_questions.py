@@ -30,7 +30,7 @@ class ToldWay:
     replica: str
     steps: tuple[ToldStep, ...]
     waits_for: str | None
-    """None where that replica does not drive it."""
+    """What the payment waits for; None where that replica does not drive it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Way:
     steps: tuple[Step, ...] = ()
     """The steps that are remembered, the first one first."""
     waits_for: str | None = None
-    """What it waits for now; None where this replica does not drive it."""
+    """What the payment waits for now; None where this replica does not drive it."""
 
     def __bool__(self) -> bool:
         """Whether the replica has anything to tell."""

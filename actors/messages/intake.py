@@ -108,7 +108,7 @@ class LeaseHeld:
     """This replica has a lease until `until_s`, so that its rows can be committed."""
 
     until_s: float
-    """On the monotonic clock."""
+    """Monotonic time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class LeaseRenewed:
     """This replica may send until `until_s`."""
 
     until_s: float
-    """On the monotonic clock."""
+    """Monotonic time."""
     replicas: int = 1
     """How many replicas may send, this one included."""
 

@@ -29,7 +29,7 @@ NEWEST = ("now", "latest")
 
 
 class EventFeed(Protocol):
-    """What this needs of the feed; `actors.feed.Feed` fulfils it."""
+    """What the resource needs of the feed; `actors.feed.Feed` fulfils it."""
 
     @property
     def has_ended(self) -> bool:

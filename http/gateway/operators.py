@@ -25,7 +25,7 @@ FROM_OTHER_PAGES = ("cross-site", "same-site")
 
 
 class OperatorRight(Enum):
-    """What is for operators alone, with what is answered to others."""
+    """What is for operators alone. The values are the answers to others."""
 
     RESOLVE = "payments are resolved from the machine of a replica, with ALLOW_RESOLVE=1, or with ADMIN_TOKEN"
     FORCE = "breakers are forced from the machine of a replica, with ALLOW_FORCE=1, or with ADMIN_TOKEN"

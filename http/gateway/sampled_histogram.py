@@ -35,7 +35,7 @@ class SampledHistogram:
     ) -> None:
         """Take a clock, and a source of random numbers from 0 to less than 1; `one_of_max` 1 observes everything."""
         self.one_of = 1
-        """Of how many requests one is observed at present."""
+        """At present, one of this many requests is observed."""
         self.sum_s = 0.0
         """The estimated sum of all durations."""
         self._counts = [0] * (len(BOUNDS_S) + 1)

@@ -26,7 +26,7 @@ class Segment:
     read_bytes: int = HEADER.size
     """Where the next record is read; every record before it is in memory, or was."""
     unread: int = 0
-    """Whole records behind `read_bytes`."""
+    """The number of whole records behind `read_bytes`."""
     uncommitted: int = 0
     """Records that were not both taken and committed."""
     is_damaged: bool = False

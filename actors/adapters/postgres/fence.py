@@ -27,7 +27,7 @@ class Fence:
     epoch: int = 0
     """0 is never valid: the replica is not registered, or what it holds is older than the last purge."""
     registered_epoch: int = 0
-    """Of the last registration of this process, or what ended it at a purge; 0 before the first one."""
+    """The epoch of the last registration of this process, or the one that ended it at a purge; 0 before the first."""
     since_epoch: int = 0
     """The first epoch of this run of the actors. It knows all rows that it has written since, or will soon be told."""
     store: StoreIdentity | None = None

@@ -42,7 +42,7 @@ class PostgresPurge:
         with self._connections.pool.use() as connection:
             row = connection.execute(QUERIES["acknowledge_purge"], parameters).fetchone()
         if row is not None:
-            # Else it would take its own row for that of another process which has registered later.
+            # Otherwise it would take its own row for that of another process which has registered later.
             self._fence.registered_epoch = row[0]
 
     def finish_purge(self, purge: LastPurge) -> bool:

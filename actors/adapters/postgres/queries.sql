@@ -1,25 +1,25 @@
--- Every statement by which a replica uses Postgres. Tables are described in ops/migrations.
--- Parameters that hold several rows are JSON arrays of objects whose keys are columns. An amount is in whole minor units
--- of its currency; its columns are called amount_cents since all currencies had cents, and answer as amount_minor.
--- No statement writes a table twice, locks a table or takes an advisory lock, so that tables can be distributed by the
--- id; docs/portability.md tells what else other servers lack. Arrays of ids make sure that rows are found by them,
--- however few the tables held when the plan was made; an owner that is compared as one that may be NULL is looked up in
--- no index instead. What several replicas may write is sorted by id, so that they wait
--- for each other in one order.
+-- Every statement by which a replica uses Postgres. Tables are described in ops/migrations. Parameters that hold
+-- several rows are JSON arrays of objects whose keys are columns. An amount is in whole minor units of its currency.
+-- Its columns are called amount_cents from the time when all currencies had cents; statements give them as
+-- amount_minor. No statement writes a table twice, locks a table or takes an advisory lock, so that tables can be
+-- distributed by the id; docs/portability.md tells what else other servers lack. Arrays of ids make sure that rows are
+-- found by their ids, however few rows the tables held when the plan was made. An owner that is compared as one that
+-- may be NULL keeps the planner from the index of owners. What several replicas may write is sorted by id, so that they
+-- lock it in one order.
 
 -- name: fence
 -- Gives a row where the latest registration under a name has this epoch, and keeps it the latest until the transaction
--- ends. Each batch begins so, and the statements behind it look again, which see what whoever was waited for committed.
--- A later registration, a purge or a feed that is renumbered waits for the batch, or the batch for it. Fails on another
--- timeline than that of the registration. Gives the mark under which the batch is written, and the number of its
--- transaction, which the lock leaves in the row, where `identity` finds it.
+-- ends. Each batch begins so. The statements behind it check the epoch again, and see what was committed while this one
+-- waited. A later registration, a purge or a renumbering of the feed waits for the batch, or the batch for it. Fails on
+-- another timeline than that of the registration. Gives the mark under which the batch is written, and the number of
+-- its transaction, which the lock leaves in the row, where `identity` finds it.
 SELECT epoch, mark, pg_current_xact_id()::text::bigint AS transaction FROM replica
 WHERE name = %(replica)s AND epoch = %(epoch)s AND CASE
     WHEN %(timeline)s IN ('', left(pg_walfile_name(pg_current_wal_flush_lsn()), 8)) THEN true ELSE refuse_timeline()
 END FOR SHARE
 
 -- name: write_moves
--- Changes which processors claims name. A move applies only forwards, and once more where an earlier try of it has
+-- Changes which processors claims name. A move applies only forwards; one whose earlier try has applied counts as
 -- applied. Gives the payments whose moves hold now.
 WITH moving AS (
     SELECT m.* FROM replica AS r CROSS JOIN json_to_recordset(%(moves)s::json)
@@ -51,9 +51,9 @@ WITH offered AS (
 SELECT correlation_id FROM offered WHERE correlation_id NOT IN (SELECT correlation_id FROM inserted)
 
 -- name: settle
--- Books charges by the right that their claims are: whoever deletes a claim settles its payment, and nobody else can
--- (docs/decisions/0006-partitions.md). Its number in the feed is what `next_end_number` gives, found once for all. Gives
--- how many were booked; the others are left to `book_unclaimed`.
+-- Books charges of payments that have a claim, and deletes it: only the transaction that deletes a claim can settle its
+-- payment (docs/decisions/0006-partitions.md). All get one number in the feed, that of `next_end_number`. Gives how
+-- many were booked; the others are left to `book_unclaimed`.
 WITH settled AS (
     SELECT DISTINCT ON (correlation_id) s.* FROM replica AS r CROSS JOIN json_to_recordset(%(settlements)s::json) AS s (
         correlation_id uuid, amount_minor bigint, currency text,
@@ -73,12 +73,12 @@ WITH settled AS (
 SELECT count(*) FROM booked
 
 -- name: archived_payments
--- Finds the payments that are settled and archived. None is archived any more until the transaction ends.
+-- Finds the payments that are settled and archived. No other one is archived before the transaction ends.
 SELECT correlation_id FROM payment
 WHERE correlation_id = ANY (%(correlation_ids)s) AND is_archived(correlation_id, accepted_at_ms)
 
 -- name: restore_payments
--- Writes payments whose rows Postgres has lost, of charges and ends that have no claim.
+-- Writes the payments of charges and ends without a claim anew, if Postgres has lost their rows.
 INSERT INTO payment (correlation_id, amount_cents, currency, accepted_at_ms)
 SELECT DISTINCT ON (correlation_id) correlation_id, amount_minor, currency, accepted_at_ms
 FROM replica AS r CROSS JOIN json_to_recordset(%(payments)s::json)
@@ -91,7 +91,7 @@ ON CONFLICT DO NOTHING
 SELECT correlation_id FROM payment WHERE correlation_id = ANY (%(correlation_ids)s) ORDER BY correlation_id FOR UPDATE
 
 -- name: release_claims
--- Ends claims, whoever has them, and so waits for whoever settles by one of them now.
+-- Deletes claims of any replica, and so waits for transactions that settle payments with them now.
 DELETE FROM claim USING replica AS r
 WHERE correlation_id = ANY (%(correlation_ids)s) AND r.name = %(replica)s AND r.epoch = %(epoch)s
 
@@ -116,13 +116,13 @@ WITH settled AS (
 DELETE FROM closed WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM booked))
 
 -- name: hold_off_purge
--- Lets no purge begin to forget until the transaction ends: for what is written without a fence.
+-- Keeps purges from forgetting anything until the transaction ends; for transactions that have no fence.
 SELECT generation FROM gateway FOR SHARE
 
 -- name: compare_settlements
--- Compares charges with those that are booked under their ids by now. Keeps those that differ, or cannot be compared since
--- their payments are archived, as disputes, each once, and gives the ids of those that were not kept before. It needs no fence: a second charge has to be known of, whoever
--- has found it.
+-- Compares charges with those that are booked under their ids by now. Keeps those that differ, or that cannot be
+-- compared since their payments are archived, as disputes, each once, and gives the ids of the new ones. It needs no
+-- fence: a second charge has to be recorded, whichever replica has found it.
 WITH found AS (
     SELECT o.* FROM json_to_recordset(%(settlements)s::json) AS o (
         correlation_id uuid, amount_minor bigint, currency text, processor text, requested_at_ms bigint
@@ -140,7 +140,7 @@ WITH found AS (
 SELECT DISTINCT correlation_id FROM kept
 
 -- name: release_own_claims
--- Ends claims of this replica.
+-- Deletes claims of this replica.
 DELETE FROM claim USING replica AS r
 WHERE correlation_id = ANY (%(correlation_ids)s) AND owner IS NOT DISTINCT FROM r.name AND r.name = %(replica)s AND r.epoch = %(epoch)s
 
@@ -156,7 +156,7 @@ ORDER BY e.correlation_id
 ON CONFLICT DO NOTHING
 
 -- name: write_marks
--- Writes what readers are told of payments that go on.
+-- Writes the marks by which readers learn about payments that are not settled yet.
 WITH marking AS (
     SELECT m.* FROM replica AS r CROSS JOIN json_to_recordset(%(marks)s::json)
         AS m (correlation_id uuid, state text, since_ms bigint)
@@ -205,8 +205,8 @@ FROM payment AS p LEFT JOIN claim AS c USING (correlation_id) LEFT JOIN settleme
 LEFT JOIN closed AS d USING (correlation_id) WHERE p.correlation_id = %(correlation_id)s
 
 -- name: absence
--- Tells whether a payment has a row, and names all other replicas that may hold what has none: those that were ever
--- registered, but for those that have left and hold nothing.
+-- Tells whether a payment has a row, and names all other replicas that may hold a payment without one: those that were
+-- ever registered, except those that have left and hold nothing.
 SELECT EXISTS (SELECT FROM payment WHERE correlation_id = %(correlation_id)s) AS recorded, ARRAY(
     SELECT name FROM replica
     WHERE name <> %(replica)s AND (left_epoch >= epoch AND emptied_beats = beats) IS NOT TRUE
@@ -223,9 +223,9 @@ WHERE (s.requested_at_ms, s.correlation_id) > (%(after_ms)s, %(after_id)s)
 ORDER BY s.requested_at_ms, s.correlation_id LIMIT %(payments_max)s
 
 -- name: open_payments
--- Reads payments that some replica drives, behind a position, by the instant at which they were accepted: those that
--- their rows mark with a state, or with none. Payments are found by key: what it costs depends on the work that is left,
--- however long the history.
+-- Reads payments that some replica drives, behind a position, by the instant at which they were accepted: those whose
+-- rows are marked with the given state, or with none. Payments are found by key, so that the cost depends on the work
+-- that is left, and not on the length of the history.
 SELECT
     p.correlation_id, p.amount_cents AS amount_minor, p.currency, p.accepted_at_ms, c.owner, c.state AS marked,
     c.processor, NULL AS attempts, NULL AS requested_at_ms, NULL AS answered_at_ms, NULL AS settled_minor, NULL AS settled_currency,
@@ -249,14 +249,14 @@ ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
 
 -- name: summary
 -- Adds up, by processor and currency, the charges stamped in the spans of a window and answered until an instant, and
--- counts those that were answered later. Wide spans have sums; where one of them holds a later answer, the settlements of
--- the narrowest spans that do are read, and what is later is taken off. Spans of one millisecond are edges of the window,
--- whose settlements are read. Each part is found by its index, whatever the planner thinks of the numbers of rows.
--- One more row, without a processor, tells how far the charges are complete: the lowest watermark of the replicas that
--- have not left, or that have left claims, but no more than was ever published: a replica that joins stamps nothing below
--- that, and whether an edge of the window lies in a span that is archived, whose settlements cannot be read: its sums
--- stay. Claims that name nobody count too: a Postgres that was restored from an earlier state may show so what named a
--- processor, and whoever adopts them has the watermark of their owner for a moment.
+-- counts those that were answered later. Wide spans have sums. Where one of them holds a later answer, the settlements
+-- of its narrowest spans with such answers are read, and the later ones are subtracted. Spans of one millisecond are
+-- edges of the window, whose settlements are read. Each part is found by its index, whatever the planner thinks of the
+-- numbers of rows. One more row, without a processor, tells two things. First, how far the charges are complete: the
+-- lowest watermark of the replicas that have not left, or that have left claims, but no more than was ever published,
+-- since a replica that joins stamps nothing below that. Second, whether an edge of the window lies in an archived span,
+-- which has sums and no settlements any more. Claims that name nobody count too: in a Postgres that was restored from
+-- an earlier state they may have named a processor, and their adopter has the watermark of their owner for a moment.
 WITH RECURSIVE final AS (
     SELECT least(
         min(watermark_ms) FILTER (WHERE left_epoch < epoch OR EXISTS (SELECT FROM claim WHERE owner = r.name)),
@@ -309,9 +309,9 @@ SELECT NULL, NULL, NULL, NULL, NULL, before_ms, EXISTS (
 ) FROM final
 
 -- name: watermarks
--- Tells how far the charges of all replicas are complete, by their stamps and by their answers. What was answered and
--- is missing has a claim, since nothing is sent without one and it is deleted with the settlement: a replica without
--- claims need not be waited for. Claims that name nobody count as in `summary`.
+-- Tells how far the charges of all replicas are complete, by their stamps and by their answers. A charge that was
+-- answered and is not recorded still has its claim, since nothing is sent without one and it is deleted with the
+-- settlement: a replica without claims need not be waited for. Claims that name nobody count as in `summary`.
 SELECT
     min(watermark_ms) AS stamp_ms,
     min(answered_ms) FILTER (WHERE EXISTS (SELECT FROM claim WHERE owner = r.name)) AS answer_ms
@@ -319,8 +319,8 @@ FROM replica AS r
 WHERE left_epoch < epoch OR EXISTS (SELECT FROM claim WHERE owner = r.name)
 
 -- name: lost_answers
--- Tells whether a claim that names a processor was written by another registration than the one that drives it, where a
--- charge of its owner may be stamped by an instant: who wrote it may have had the answer.
+-- Tells whether a claim that names a processor was written by another registration than the one that drives it, and its
+-- owner may have a charge stamped up to an instant: the replica that wrote the claim may have had the answer.
 SELECT EXISTS (
     SELECT FROM replica AS r JOIN claim AS c ON c.owner = r.name
     WHERE r.watermark_ms <= %(to_ms)s AND c.epoch < r.epoch AND c.processor IS NOT NULL
@@ -328,7 +328,7 @@ SELECT EXISTS (
 
 -- name: feed_bounds
 -- Tells how far the feed can be read: ends below a number are complete, since no transaction that writes one of them
--- still runs. No number up to another one was given yet. Both count only in the history that the feed is noted for.
+-- still runs. Numbers from another one on were not given yet. Both hold only in the history that the feed is noted for.
 SELECT
     feed_id, feed_history = database_history() AS is_noted,
     feed_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS complete_below,
@@ -338,7 +338,7 @@ FROM gateway
 
 -- name: feed
 -- Reads ends from behind a place up to a number, in the order of their numbers, and the last purge among them. An end
--- without a charge is none any more where the payment is settled. Each part reads no more of its index than it gives.
+-- without a charge is left out if the payment is settled by now. Each part reads no more of its index than it gives.
 (
     SELECT
         end_number AS number, correlation_id, 'settled' AS kind, amount_cents AS amount_minor, currency, processor,
@@ -379,7 +379,7 @@ ORDER BY number DESC, correlation_id DESC LIMIT 1
 SELECT feed_history = database_history() FROM gateway
 
 -- name: renumber_feed
--- Begins the numbers anew, above all that were given in whatever history of the database.
+-- Begins the numbers anew, above all that were given in any history of the database.
 UPDATE gateway SET
     feed_history = database_history(),
     feed_offset = greatest(
@@ -389,9 +389,9 @@ UPDATE gateway SET
 
 -- name: identity
 -- Tells which Postgres this is: the identifier of its data, its timeline, how far its log was ever made durable. Tells
--- what the row of the replica has of what it was told: the position and the mark that it noted last, which transaction
--- wrote last under that mark, whether the one that is asked for was committed, and whether replication was synchronous.
--- Tells what is known of this history.
+-- what the row of the replica shows: the position and the mark that the replica noted last, which transaction wrote
+-- last under that mark, whether the given transaction was committed, and whether replication was synchronous. Tells
+-- what is known of this history.
 SELECT
     system_identifier::text AS system_id,
     ('x' || left(pg_walfile_name(flushed), 8))::bit(32)::integer AS timeline,
@@ -407,13 +407,13 @@ FROM pg_control_system() CROSS JOIN pg_current_wal_flush_lsn() AS flushed
 LEFT JOIN gateway ON true LEFT JOIN replica AS r ON name = %(replica)s
 
 -- name: confirm
--- Notes that a replica has found all that it had been told of. This is a sign of life as well. The mark stays.
+-- Notes that a replica has found all commits that it had been told of. This counts as a heartbeat. The mark stays.
 UPDATE replica SET confirmed_history = database_history(), beats = beats + 1,
     locked_by = coalesce(nullif(xmax::text::bigint, 0), locked_by)
 WHERE name = %(replica)s AND database_history() = %(history)s
 
 -- name: establish
--- Notes that it is decided whether this history lacks anything and, where it does, since when that is known.
+-- Notes that it is decided whether this history lacks anything, and if it does, since when that is known.
 UPDATE gateway SET established_history = database_history(),
     forgot_history = CASE WHEN %(forgot_at_ms)s::bigint IS NULL THEN forgot_history ELSE database_history() END,
     forgot_at_ms = greatest(forgot_at_ms, %(forgot_at_ms)s::bigint)
@@ -456,9 +456,9 @@ FROM replica WHERE name = %(replica)s AND left_epoch < epoch
     AND CASE %(epoch)s WHEN 0 THEN instance <> %(instance)s ELSE epoch > %(epoch)s END
 
 -- name: beat
--- Renews the lease of a registration by one more beat, and publishes its watermarks and clocks. Gives the generation
--- of the gateway, or no row where the epoch is over, or this is
--- another history than is expected. One that is executed late, after a later one, changes nothing.
+-- Renews the lease of a registration by one more beat, and publishes its watermarks and clocks. Gives the generation of
+-- the gateway, or no row where the epoch is over, or this is another history than is expected. A beat that is executed
+-- late, after a later one, changes nothing.
 UPDATE replica SET beats = beats + 1, watermark_ms = %(stamp_ms)s, answered_ms = %(answer_ms)s,
     published_ms = greatest(published_ms, %(stamp_ms)s), clock_ms = %(clock_ms)s, system_clock_ms = %(system_ms)s,
     log_position = pg_current_wal_flush_lsn() - '0/0', mark = %(mark)s, locked_by = 0, is_synchronous = is_commit_synchronous()
@@ -472,13 +472,13 @@ UPDATE replica SET left_epoch = epoch, lease_until = '-infinity', watermark_ms =
 WHERE name = %(replica)s AND epoch = %(epoch)s
 
 -- name: note_emptied
--- Notes that an instance which has left holds nothing that is not here.
+-- Notes that an instance which has left holds no payment that Postgres does not have.
 UPDATE replica SET emptied_beats = beats, locked_by = coalesce(nullif(xmax::text::bigint, 0), locked_by)
 WHERE name = %(replica)s AND left_epoch >= epoch AND (instance IS NULL OR instance = %(instance)s)
 
 -- name: forget_replicas
--- Forgets replicas that have left and hold nothing, nor have claims, once they have not published for a while. What they
--- had published, one that lives has passed, so that nothing which was called final changes. Their epochs stay used.
+-- Forgets replicas that have left, hold nothing and have no claims, once they have not published for a while. A living
+-- replica has passed what they published, so that nothing which was called final changes. Their epochs stay used.
 WITH forgotten AS (
     DELETE FROM replica AS r
     WHERE name <> %(replica)s AND left_epoch >= epoch AND emptied_beats = beats
@@ -505,27 +505,27 @@ WHERE r.instance IS NULL OR r.instance = %(instance)s OR r.left_epoch >= r.epoch
 RETURNING epoch
 
 -- name: others
--- Reads what is published of all other replicas. Those of the release before change lease_until with each beat.
+-- Reads what all other replicas have published. Those of the release before change lease_until with each beat.
 SELECT name, epoch, concat_ws(' ', beats, lease_until) AS beats, generation, left_epoch >= epoch AS has_left,
     published_ms, clock_ms, system_clock_ms AS system_ms,
     is_synchronous, coalesce(confirmed_history = database_history(), false) AS has_confirmed
 FROM replica WHERE name <> %(replica)s
 
 -- name: expel
--- Ends the leases, and with them the epochs, of replicas that have not beaten since they were looked at.
+-- Ends the leases, and with them the epochs, of replicas that have not beaten since their states were read.
 UPDATE replica AS r SET epoch = r.epoch + 1, left_epoch = r.epoch + 1, lease_until = '-infinity',
     locked_by = coalesce(nullif(r.xmax::text::bigint, 0), r.locked_by)
 FROM json_to_recordset(%(replicas)s::json) AS seen (name text, epoch bigint, beats text)
 WHERE r.name = seen.name AND r.epoch = seen.epoch AND concat_ws(' ', r.beats, r.lease_until) = seen.beats
 
 -- name: fence_adopter
--- Gives a row where the latest registration under a name has this epoch, and lets nobody change it until the transaction
--- ends.
+-- Gives a row where the latest registration under a name has this epoch, and lets nobody change it until the
+-- transaction ends.
 SELECT epoch FROM replica WHERE name = %(replica)s AND epoch = %(epoch)s FOR UPDATE
 
 -- name: fence_left
--- Ends the epochs of replicas that have left claims, so that what they sent before takes no effect any more. Gives their
--- names. Claims that name processors which are left out do not count.
+-- Ends the epochs of replicas that have left claims, so that what they sent before takes no effect any more. Gives
+-- their names. Claims that name processors which are left out do not count.
 UPDATE replica AS r SET epoch = epoch + 1, left_epoch = epoch + 1,
     locked_by = coalesce(nullif(r.xmax::text::bigint, 0), r.locked_by)
 WHERE r.name <> %(replica)s AND left_epoch >= epoch AND EXISTS (
@@ -534,15 +534,15 @@ WHERE r.name <> %(replica)s AND left_epoch >= epoch AND EXISTS (
 RETURNING r.name
 
 -- name: adopt
--- Takes over a page of the claims of replicas that have left, whichever are found first, behind `fence_left`. Where all
--- that they have left names processors which are left out, all of it is looked through.
+-- Takes over some claims of replicas that have left, whichever are found first, after `fence_left`. If all of their
+-- claims name processors which are left out, all of them are read.
 WITH taken AS (
     SELECT c.correlation_id, r.watermark_ms
     FROM claim AS c JOIN replica AS r ON c.owner = r.name
     WHERE r.name = ANY (%(left)s) AND (c.processor = ANY (%(leave_out)s::text[])) IS NOT TRUE
     LIMIT %(claims_max)s FOR UPDATE OF c SKIP LOCKED
 ), mine AS (
-    -- No registration of the new owner has written it.
+    -- The claim was written by no registration of the new owner.
     UPDATE claim SET owner = %(replica)s, epoch = 0 FROM taken
     WHERE claim.correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken))
         AND claim.correlation_id = taken.correlation_id
@@ -553,15 +553,15 @@ FROM mine JOIN payment USING (correlation_id)
 WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken)) ORDER BY accepted_at_ms, correlation_id
 
 -- name: lower_watermarks
--- Lets the watermarks of an adopter fall to those of whom it has adopted from, before anybody sees what it adopted.
+-- Lowers the watermarks of an adopter to those of the former owners, before the adopted claims are visible as its own.
 UPDATE replica SET
     watermark_ms = least(watermark_ms, %(watermark_ms)s), answered_ms = least(answered_ms, %(watermark_ms)s)
 WHERE name = %(replica)s
 
 -- name: claims
--- Reads unsettled payments of a replica that stand behind a position, the oldest first. They were claimed before an epoch.
--- Where a processor is given, only those that name it; none that name a processor which is left out. Each page joins and
--- sorts all that the replica has.
+-- Reads unsettled payments of a replica that stand behind a position, the oldest first, if they were claimed before an
+-- epoch. Where a processor is given, only those that name it are read; those that name a processor which is left out
+-- never are. Each page joins and sorts all claims of the replica.
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves
 FROM claim JOIN payment USING (correlation_id)
 WHERE owner = %(replica)s AND epoch < %(before_epoch)s
@@ -570,16 +570,16 @@ WHERE owner = %(replica)s AND epoch < %(before_epoch)s
 ORDER BY accepted_at_ms, correlation_id LIMIT %(claims_max)s
 
 -- name: ask_resolution
--- Keeps what an operator says of a payment, for the replica that drives it.
+-- Keeps what an operator has found out about a payment, for the replica that drives it.
 INSERT INTO resolution (correlation_id, processor, requested_at_ms, asked_at_ms, asked_by)
 VALUES (%(correlation_id)s, %(processor)s, %(requested_at_ms)s, %(asked_at_ms)s, %(asked_by)s) RETURNING number
 
 -- name: resolution_answer
--- Reads what became of what an operator said.
+-- Reads what became of an operator's finding.
 SELECT answer FROM resolution WHERE number = %(number)s
 
 -- name: unanswered_resolutions
--- Reads what operators say of payments that this replica drives, or that none drives, in their order, behind a number.
+-- Reads operators' findings on payments that this replica drives, or that none drives, in their order, behind a number.
 SELECT number, correlation_id, r.processor, requested_at_ms
 FROM resolution AS r LEFT JOIN claim AS c USING (correlation_id)
 WHERE answer IS NULL AND number > %(after)s AND (c.owner IS NULL OR c.owner = %(replica)s)
@@ -594,14 +594,14 @@ WITH reopened AS (
     RETURNING correlation_id, processor, attempts, state
 ), claimed AS (
     INSERT INTO claim (correlation_id, processor, owner, attempts, epoch)
-    -- Of no registration: it is no claim of a payment that was never sent.
+    -- Written by no registration, so that it does not pass for the claim of a payment that was never sent.
     SELECT correlation_id, processor, %(replica)s, attempts, 0 FROM reopened
 )
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, 0 AS moves, state
 FROM reopened JOIN payment USING (correlation_id)
 
 -- name: answer_resolution
--- Keeps what became of what an operator said.
+-- Keeps what became of an operator's finding.
 UPDATE resolution SET answer = %(answer)s, answered_at_ms = %(answered_at_ms)s, answered_by = %(replica)s
 WHERE number = %(number)s
 
@@ -619,19 +619,19 @@ UPDATE gateway SET generation = generation + 1, purged_at_ms = greatest(purged_a
 RETURNING generation, purged_at_ms AS at_ms
 
 -- name: acknowledge_purge
--- Notes that a replica holds nothing older than a generation, and ends its epoch, so that no batch of before, however
--- late it arrives, writes what is purged. Gives the epoch that nothing is written under.
+-- Notes that a replica holds nothing older than a generation, and ends its epoch, so that no earlier batch, however
+-- late it arrives, writes what is purged. Gives the new epoch, under which nothing is written.
 UPDATE replica SET generation = %(generation)s, epoch = epoch + 1, partitions_epoch = partitions_epoch + 1
 WHERE name = %(replica)s
 RETURNING epoch
 
 -- name: repeat_purge
--- Notes a purge that is finished, of which nothing was known.
+-- Notes a finished purge that this Postgres did not know of.
 UPDATE gateway SET generation = %(generation)s, purged_generation = %(generation)s, purge_number = next_end_number(),
     purged_at_ms = greatest(purged_at_ms, %(at_ms)s)
 
 -- name: lock_purges
--- Reads the last purge that is finished, keeping others from finishing one until the transaction ends.
+-- Reads the last purge that is finished, and keeps others from finishing one until the transaction ends.
 SELECT purged_generation FROM gateway FOR UPDATE
 
 -- name: is_purge_pending
@@ -640,11 +640,11 @@ SELECT EXISTS (SELECT FROM replica WHERE generation < %(generation)s AND left_ep
 
 -- name: lock_replicas
 -- Keeps every batch out until the transaction ends, since each begins with `fence`; a batch that waits sees what it
--- commits. Who locks them has locked the row of `gateway` before, which a registration under a new name waits for.
+-- commits. The row of `gateway` has to be locked before, for which a registration under a new name waits.
 SELECT name FROM replica ORDER BY name FOR UPDATE
 
 -- name: fence_sleepers
--- Ends the epochs of replicas that have left: they may wake up with batches of what is purged now.
+-- Ends the epochs of replicas that have left: they may wake up and write batches of payments that are purged now.
 UPDATE replica SET epoch = epoch + 1, left_epoch = epoch + 1 WHERE generation < %(generation)s
 
 -- name: find_later
@@ -652,7 +652,7 @@ UPDATE replica SET epoch = epoch + 1, left_epoch = epoch + 1 WHERE generation < 
 CREATE TEMPORARY TABLE later ON COMMIT DROP AS SELECT correlation_id FROM payment WHERE accepted_at_ms > %(at_ms)s
 
 -- name: set_later_aside
--- Copies the payments that are listed, with all that belongs to them.
+-- Copies the listed payments, with all that belongs to them.
 CREATE TEMPORARY TABLE later_payment ON COMMIT DROP AS SELECT payment.* FROM payment JOIN later USING (correlation_id);
 CREATE TEMPORARY TABLE later_claim ON COMMIT DROP AS SELECT claim.* FROM claim JOIN later USING (correlation_id);
 CREATE TEMPORARY TABLE later_settlement ON COMMIT DROP AS
@@ -675,5 +675,5 @@ INSERT INTO dispute SELECT * FROM later_dispute;
 INSERT INTO conflict SELECT * FROM later_conflict
 
 -- name: finish_purge
--- Notes that a purge is finished, so that nobody empties the tables for it again.
+-- Notes that a purge is finished, so that no replica empties the tables for it again.
 UPDATE gateway SET purged_generation = %(generation)s, purge_number = next_end_number()

@@ -1,4 +1,4 @@
-"""What operators have found out about payments, in Postgres."""
+"""Operators' findings on payments, in Postgres."""
 
 from typing import Any
 from uuid import UUID
@@ -57,7 +57,7 @@ class PostgresResolutions:
             "correlation_id": correlation_id,
         }
         with self._connections.leaser.use() as connection, connection.transaction():
-            # Alone: two locks that share the row would leave another number in it than that of a batch.
+            # This lock excludes others: a shared one would leave a number in the row that is not that of a batch.
             connection.execute(QUERIES["fence_adopter"], parameters)
             connection.execute(QUERIES["lock_payments"], {"correlation_ids": [correlation_id]})
             cursor = connection.cursor(row_factory=kwargs_row(_reopened))

@@ -1,4 +1,4 @@
-// Questions to the gateway, and to the hands of ops/up.
+// Asks the gateway, and the controls that ops/up offers.
 
 const ANSWER_MS_MAX = 4000;
 

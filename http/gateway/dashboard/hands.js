@@ -1,4 +1,4 @@
-// Hands on: load, faults and orders that a visitor gives to the hands of ops/up. Loaded only where there are any.
+// The controls: load, faults and orders that a viewer gives through ops/up. Loaded only where it offers them.
 
 import { make, pill, show, titled } from "./dom.js";
 import * as format from "./format.js";
@@ -15,7 +15,7 @@ let address = "";
 let askedAt = -Infinity;
 let latest = null;  // what the gateway has told
 
-/** Show the hands, and ask them for their state where that is old. */
+/** Show the controls, and ask ops/up for their state where that is old. */
 export function update(parent, status) {
   latest = status;
   address = status.controls.replace(/\/$/, "");

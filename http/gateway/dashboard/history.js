@@ -1,4 +1,4 @@
-// What each second was like, for the last five minutes.
+// What replicas did in each second of the last five minutes.
 
 export const WINDOW_S = 300;
 const OVERLAP_S = 3;  // these are asked for again: a replica may tell of them late

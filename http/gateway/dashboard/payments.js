@@ -1,4 +1,4 @@
-// One payment's way, and the lists of payments that do not settle by themselves.
+// The history of one payment, and the lists of payments that do not settle by themselves.
 
 import { $, make, pill, terms } from "./dom.js";
 import * as format from "./format.js";
@@ -58,7 +58,7 @@ async function find() {
   }
 }
 
-/** Add the way of a payment, where it is not told with the payment itself. */
+/** Add the history of a payment, which the answer about the payment itself does not hold. */
 async function withItsWay(payment) {
   if (payment.history) return payment;
   try {

@@ -29,7 +29,7 @@ class Content:
     """A body in one or several media types."""
 
     types: Mapping[str, Any]
-    """By media type, the Python type or the schema."""
+    """The Python type or the schema of each media type."""
     example: object = None
 
 

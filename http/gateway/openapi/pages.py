@@ -1,4 +1,4 @@
-"""What the API tells of itself: health, metrics, pages and its own description."""
+"""The operations by which the API describes itself: health, metrics, pages and its own description."""
 
 from gateway.answers import LivenessAnswer, ReadinessAnswer
 from gateway.media import JSON

@@ -21,14 +21,14 @@ PAGE = "index.html"
 
 
 class ReferenceFile(NamedTuple):
-    """One of the files, as it lies on the disk and as what it is served."""
+    """One of the files: where it is on the disk, and the media type that it is served as."""
 
     path: Path
     media_type: str
 
     @property
     def is_compressed(self) -> bool:
-        """Whether it lies there in gzip's format."""
+        """Whether the file on the disk is in gzip's format."""
         return self.path.suffix == ".gz"
 
 

@@ -48,7 +48,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     """Serves a WSGI app; `worker_class = "gateway.server.worker.GatewayWorker"`."""
 
     REQUEST_DEADLINE_S = 10.0
-    """From a request's first byte to its last; on the gunicorn path, where it has a body, to the end of its answer."""
+    """Time from a request's first byte to its last; on the gunicorn path, if there is a body, to the answer's end."""
     IDLE_GRACE_S = 1.0
     """How long after a stop begins requests on idle connections are still answered, with `Connection: close`."""
     REQUESTS_S_MAX = 2.5
