@@ -8,14 +8,14 @@ class OpsError(Exception):
 
 
 class ExitStatus(IntEnum):
-    """What a command tells by its exit status; docs/operations.md lists what that is for each."""
+    """The meanings of exit statuses; docs/operations.md lists what they are for each command."""
 
     KEPT = 0
     """It did what it was asked for, and every promise was kept or every target reached."""
     BROKEN = 1
     """A promise broke, a target was missed, or the gateway refused."""
     WRONG_USAGE = 2
-    """The command line, or a variable that stands for an option, cannot be meant."""
+    """The command line, or a variable that stands for an option, makes no sense."""
     NOT_RUN = 3
     """It could not be run or finished: a port, a server or a file is missing. Nothing is known of the promises."""
     INTERRUPTED = 130

@@ -1,4 +1,4 @@
-"""Makes the parsers of command lines, whose --help has the same parts for every command, and reads what many have."""
+"""Makes parsers of command lines, whose --help has the same parts for every command, and reads common arguments."""
 
 import argparse
 import math
@@ -15,7 +15,7 @@ EXIT_STATUSES = {
     3: "it could not be run or finished, and one line says why",
     130: "interrupted by Ctrl-C or a signal",
 }
-"""What every command means by these; each says itself what it means by 0 and 1."""
+"""The exit statuses that mean the same for every command; 0 and 1 have a meaning for each."""
 
 
 def make_parser(
@@ -53,7 +53,7 @@ def add_json_option(parser: argparse.ArgumentParser, what: str = "the result as 
 
 
 def _lay_out(examples: Mapping[str, str]) -> list[str]:
-    """Write what each example is for behind it, or above it where one of the lines would be too long."""
+    """Write the purpose of each example behind it, or above it if one of the lines would be too long."""
     width = max(map(len, examples))
     beside = [f"  {line:{width}}  # {why}" for line, why in examples.items()]
     if max(map(len, beside)) <= HELP_COLUMNS:

@@ -1,7 +1,7 @@
-"""How every command speaks: progress to standard error, its result to standard output, a verdict in words at the end.
+"""Prints what commands tell: progress to standard error, the result to standard output, at the end a verdict in words.
 
-On a terminal there is a line of progress that is drawn over itself, and a table; elsewhere there are plain lines. What
-draws is imported on terminals alone; the image does not have it.
+On a terminal there is a line of progress that is drawn over itself, and a table; elsewhere there are plain lines. The
+library that draws is imported on terminals alone; the image does not have it.
 """
 
 import json
@@ -24,7 +24,7 @@ NAME_COLUMNS = 20
 
 
 def rows_of(document: Mapping[str, object]) -> Rows:
-    """Lay out the figures of a document, without those that say nothing."""
+    """Lay out the figures of a document, without empty ones."""
     return [
         (name, json.dumps(value) if isinstance(value, dict | list) else value)
         for name, value in document.items()
@@ -34,7 +34,7 @@ def rows_of(document: Mapping[str, object]) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class RunVerdict:
-    """What came of a command, in words."""
+    """The result of a command in words."""
 
     words: str
     """One sentence; its first word tells whether it is good news."""
@@ -42,12 +42,12 @@ class RunVerdict:
 
     @property
     def status(self) -> ExitStatus:
-        """The exit status that says the same."""
+        """The exit status that goes with the words."""
         return ExitStatus.KEPT if self.kept else ExitStatus.BROKEN
 
 
 class Console:
-    """Speaks for one run of a command. Any thread may call it; `end` is called before the process ends."""
+    """Prints for one run of a command. Any thread may call it; `end` is called before the process ends."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         """With `as_json`, the result is one line of JSON, and nothing else is on standard output."""
@@ -71,7 +71,7 @@ class Console:
             self._live.say(line)
 
     def draw(self, text: str, share: float | None = None) -> None:
-        """Replace the last line of the terminal, with a bar where the share is told that is done."""
+        """Replace the last line of the terminal, with a bar if the share that is done is given."""
         if self._live is not None:
             self._live.draw(text, share)
 
@@ -89,9 +89,9 @@ class Console:
     ) -> ExitStatus:
         """Show the result, and return the exit status.
 
-        It is a table and the verdict, or `document` with the verdict as one line of JSON: where that was asked for, and
-        with `json_in_pipes` wherever standard output is no terminal. The verdict then is said on standard error, unless
-        JSON was asked for.
+        It is a table and the verdict, or one line of JSON with `document` and the verdict: if that was asked for, and
+        with `json_in_pipes` whenever standard output is no terminal. In the latter case the verdict is also printed
+        on standard error.
         """
         self.end()
         in_colour = is_terminal(sys.stdout)
@@ -111,5 +111,5 @@ class Console:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal that moves its cursor as it is told, and what draws on it is installed."""
+    """Tell whether a stream is a terminal with a movable cursor, and the library that draws on it is installed."""
     return stream.isatty() and os.getenv("TERM") not in {"dumb", "unknown"} and find_spec("rich") is not None

@@ -17,7 +17,7 @@ KEPT_STYLE, BROKEN_STYLE = "bold green", "bold red"
 
 
 class Terminal:
-    """A terminal that may go away, for what writes text to a file; then nothing is written any more."""
+    """A terminal that can be written to like a text file; once it has gone away, nothing is written any more."""
 
     encoding = "utf-8"
 
@@ -26,7 +26,7 @@ class Terminal:
         self._is_gone = False
 
     def write(self, text: str) -> int:
-        """Write text at once; what the terminal does not take at once follows."""
+        """Write text without a buffer, in as many pieces as the terminal takes."""
         rest = text.encode(errors="replace")
         while rest and not self._is_gone:
             try:
@@ -54,7 +54,7 @@ class LiveLine:
 
     def __init__(self, stream: TextIO) -> None:
         self._console = _console(stream)
-        # Nothing is drawn in between: a command that waits uses no CPU.
+        # The line is drawn only when it changes, so that a command that waits uses no CPU.
         self._live = Live(
             console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
@@ -62,7 +62,7 @@ class LiveLine:
         self._has_ended = False
 
     def draw(self, text: str, share: float | None = None) -> None:
-        """Replace the line; what does not fit is cut off. The bar before it tells the share that is done."""
+        """Replace the line, cut to the width of the terminal. The bar before it shows the share that is done."""
         line: RenderableType = Text(_printable(text), no_wrap=True, overflow="ellipsis")
         if share is not None:
             grid = Table.grid(padding=(0, 1, 0, 0))
@@ -100,5 +100,5 @@ def _console(stream: TextIO) -> RichConsole:
 
 
 def _printable(text: str) -> str:
-    """Replace what would move the cursor."""
+    """Replace characters that would move the cursor."""
     return "".join(character if character.isprintable() else "?" for character in text)

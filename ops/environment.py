@@ -18,7 +18,7 @@ from pathlib import Path
 from ops import ExitStatus
 
 ROOT = Path(__file__).resolve().parent.parent
-"""The checkout."""
+"""The folder of the checkout."""
 
 PYTHON_PATH = f"{ROOT}{os.pathsep}{ROOT / 'http'}"
 """The folders in which Python has to look for the project's packages."""

@@ -1,4 +1,4 @@
-"""What every command in the foreground needs: to be asked to stop by a signal, to print lines, and to end in one."""
+"""What every command in the foreground needs: stopping at a signal, printing lines, and ending with an error line."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from ops import ExitStatus, OpsError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GONE = {errno.EPIPE, errno.EIO}
-"""How writing fails where the reader, or the terminal, has gone away."""
+"""The errors of writing when the reader, or the terminal, has gone away."""
 
 
 class RunInterrupted(Exception):  # noqa: N818 - the person's wish, not an error
@@ -52,7 +52,7 @@ def print_line(line: str) -> None:
 
 
 def print_error(line: str) -> None:
-    """Print a line for the person who ran the command on standard error, in the same way."""
+    """Print a line on standard error, as `print_line` does on standard output."""
     _print(line, sys.stderr, "standard error")
 
 

@@ -27,10 +27,10 @@ from gateway.server.lame_duck import LAME_DUCK  # noqa: E402
 from gateway.server.succession import SUCCESSION  # noqa: E402
 
 OLDEST_AFTER = 100
-"""After how many collections of the middle generation the oldest one is collected as well. That takes up to 60 ms, in
-which nobody is answered, and frees next to nothing: what is garbage here dies young."""
+"""After this many collections of the middle generation the oldest one is collected as well. That takes up to 60 ms, in
+which no client is answered, and frees next to nothing, since most garbage dies young."""
 END_S_MAX = 9
-"""How long the end may take beside a lame duck and `SETTLE_MS`: the last requests (gateway/server/worker.py), then the
+"""How long the end may take besides a lame duck and `SETTLE_MS`: the last requests (gateway/server/worker.py), then the
 actors (actors/replica.py)."""
 FILES_BESIDE_CLIENTS = 1024
 """Descriptors for processors, Postgres, Redis, the journal and the process itself."""
@@ -42,9 +42,9 @@ def _refuse(reason: str) -> NoReturn:
 
 
 def _addresses(given: list[str]) -> list[str]:
-    """Leave `[::]` out, which is every address of IPv6, where this machine has none."""
+    """Leave out `[::]`, which means every IPv6 address, if this machine has no IPv6."""
     try:
-        # Not gevent's, which would make a hub in the master.
+        # gevent's own socket would make a hub in the master.
         with monkey.get_original("socket", "socket")(socket.AF_INET6, socket.SOCK_STREAM) as probe:
             probe.bind(("::", 0))
     except OSError:
@@ -68,7 +68,7 @@ def _connections_max(given: str) -> int:
 configure(LogSettings("", LogFormat.AUTO, "INFO", access=False), os.environ)
 try:
     if "REPLICA" not in os.environ and host_name():
-        # Once for the master and every worker that it forks; lines of the log bear it as well.
+        # The name is chosen once for the master and all its workers; lines of the log bear it as well.
         os.environ["REPLICA"] = take_own_name(journal_dir(os.environ), host_name())
     configure(LogSettings.from_environment(os.environ), os.environ)
     bind = _addresses(bind_addresses(os.environ))
@@ -90,7 +90,7 @@ loglevel = "warning"
 
 
 def when_ready(server: Arbiter) -> None:
-    """Let SIGTERM begin a lame duck, where there is one."""
+    """Let SIGTERM begin a lame duck, if the settings ask for one."""
     LAME_DUCK.put_off_end(server, LAME_DUCK_S)
 
 
@@ -101,14 +101,14 @@ def pre_exec(server: Arbiter) -> None:
 
 
 def pre_fork(_server: object, _worker: Worker) -> None:
-    """Keep what the master has made out of garbage collection, which would write to pages that the worker shares."""
+    """Exempt the master's objects from garbage collection, which would write to pages that the worker shares."""
     gc.collect()
     gc.freeze()
     SUCCESSION.begin()
 
 
 def post_fork(_server: object, _worker: Worker) -> None:
-    """Let the worker that this one replaces, after SIGHUP, know that it listens."""
+    """After SIGHUP, let the worker that this one replaces know that this one listens."""
     SUCCESSION.end()
 
 
@@ -136,7 +136,7 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def worker_exit(_server: object, _worker: Worker) -> None:
-    """Stop the actors, which gunicorn knows nothing of."""
+    """Stop the actors, of which gunicorn does not know."""
     from gateway import main  # noqa: PLC0415  # it may be imported in the worker only
 
     main.drain()

@@ -17,7 +17,7 @@ from typing import Any
 
 FORMAT = 1
 OVERLAP_MS = 150
-"""How far apart questions arrive that were sent together, and how long a processor's answer is on its way."""
+"""Time by which questions sent together may arrive apart, and which a processor's answer may take to arrive."""
 EXAMPLES_MAX = 5
 """How many broken payments or summaries of each kind are named."""
 
@@ -145,9 +145,9 @@ class Book:
         return last - first, self._sums[last] - self._sums[first]
 
     def limits(self, window: Window, before_ms: int, after_ms: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Count and add up the charges of a window that were known by `before_ms`, and all that were until `after_ms`.
+        """Count and add up the charges of a window that were known by `before_ms`, and those known by `after_ms`.
 
-        What was booked without an answer only the processor knows; where it is not recorded when, both is possible.
+        Only the second count includes charges that were booked without an answer at a time that is not recorded.
         """
         first, last = self._bounds(window)
         least, most = [], []
@@ -178,7 +178,7 @@ def _totals(rows: Iterable[Sequence[Any]]) -> Totals:
 
 
 def judge_finals(history: RecordedHistory, books: Mapping[Key, Book]) -> tuple[list[Record], list[Record]]:
-    """Find the summaries that were called final and are untrue at the end, and those that changed after they were."""
+    """Find the summaries that were called final and are untrue at the end, and final ones that changed later."""
     untrue, changed, first = [], [], dict[Window, Totals]()
     for summary in sorted(history.finals, key=lambda each: int(each["asked_ms"])):
         window, told = (summary["from_ms"], summary["to_ms"]), _totals(summary["totals"])
@@ -192,7 +192,7 @@ def judge_finals(history: RecordedHistory, books: Mapping[Key, Book]) -> tuple[l
 def judge_moments(history: RecordedHistory, books: Mapping[Key, Book]) -> tuple[int, list[Record]]:
     """Compare summaries with what the processors answered at the same moment, where that was recorded.
 
-    Return how many were compared, and those of which one differs by more than was booked while they were given.
+    Return how many were compared, and those that differ by more than was booked while they were given.
     """
     together = [each for each in history.summaries if "processors" in each]
     return len(together), [each for each in together if not _is_true_at_the_moment(each, books)]

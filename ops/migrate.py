@@ -24,7 +24,7 @@ from ops.foreground import interrupt_on_end_signals, print_line, run_command
 
 COMMAND = "python -m ops.migrate"
 SESSION = "ops.migrate"
-"""The name under which the server shows its session."""
+"""The name under which the server shows the session of this command."""
 MIGRATIONS = Path(__file__).with_name("migrations")
 FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 LOCK_WAIT = "60s"
@@ -113,7 +113,7 @@ def _create_table(connection: psycopg.Connection) -> None:
     try:
         connection.execute(CREATE_TABLE)
     except psycopg.errors.UniqueViolation:
-        # Another one has made it at the same moment, which the server does not take for its existence.
+        # Another process has made the table at the same moment, which IF NOT EXISTS does not notice.
         connection.execute(CREATE_TABLE)
 
 
@@ -121,7 +121,7 @@ def _missing(connection: psycopg.Connection, migrations: list[Migration]) -> lis
     rows = connection.execute("SELECT version, name, checksum FROM schema_migration ORDER BY version").fetchall()
     known = {migration.version: migration for migration in migrations}
     for version, name, checksum in rows:
-        # A later release has migrated it already, and this one runs beside it, or in its place again.
+        # A later release has migrated the database already, and this one runs beside it, or replaces it again.
         is_later = version > len(migrations)
         if not is_later and known[version].checksum != checksum:
             raise OpsError(
@@ -133,7 +133,7 @@ def _missing(connection: psycopg.Connection, migrations: list[Migration]) -> lis
 def _apply(connection: psycopg.Connection, migration: Migration) -> str | None:
     """Apply a migration, and give its name; None where another process has applied it meanwhile.
 
-    Its row is written first: whoever writes the same one waits until this transaction ends.
+    The migration's row is written first: a process that writes the same one waits until this transaction ends.
     """
     name = f"{migration.version:04}_{migration.name}"
     try:

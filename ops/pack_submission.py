@@ -12,14 +12,14 @@ import yaml
 from ops.environment import ROOT
 
 SUBMISSION = ROOT / "ops" / "submission"
-"""The folder that is copied into the event's repository, under the name of who takes part."""
+"""The folder that is copied into the event's repository, under the participant's name."""
 IMAGE = "docker.io/fielgateway/fiel:0.1.0"
-"""Where the image has to be published before the event pulls it."""
+"""The name under which the image has to be published before the event pulls it."""
 HEAD = "# Made by `python -m ops.pack_submission` from the docker-compose.yml of the project, which gives reasons.\n"
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Writes everything out, with no names for what is there more than once."""
+    """Writes repeated values in full, without YAML's anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002  # as YAML declares it
         return True

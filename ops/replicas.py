@@ -26,7 +26,7 @@ SELECT
     END AS state
 FROM replica, LATERAL (SELECT count(*) AS claims FROM claim WHERE owner = replica.name) AS its ORDER BY name
 """
-# One that lives does not leave so: the others have to see it standing still before.
+# A living replica is not given up by this: others have to have ended its lease before.
 GIVE_UP = "UPDATE replica SET emptied_beats = beats WHERE name = %(name)s AND left_epoch >= epoch RETURNING name"
 UNSEEN = f"lives, or no other replica has seen it standing still for {LEASE_S:.0f} s yet: try again in {LEASE_S:.0f} s"
 MEANINGS = {

@@ -6,7 +6,7 @@ from ops import OpsError
 
 
 def check_report(report: Path | None) -> None:
-    """Do nothing where the file can be written, and leave what is in it; else only the end of a run would show that.
+    """Check before a run, rather than at its end, that the file can be written; its content stays.
 
     Raises:
         OpsError: it cannot be written.

@@ -23,7 +23,7 @@ EXAMPLE_ID = "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3"
 
 
 def present_user() -> str:
-    """Name who runs this; by number where the system has no name, as in a container."""
+    """Name the user who runs this; by number where the system has no name for it, as in a container."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

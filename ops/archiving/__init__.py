@@ -1,1 +1,1 @@
-"""What ops/archive does: settlements that are old enough leave their table, partition by partition, for files."""
+"""The parts of `ops/archive`, which moves old settlements from their table to files, partition by partition."""

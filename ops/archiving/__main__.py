@@ -68,7 +68,7 @@ def parse_archiving(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Archive, and tell what was."""
+    """Archive, and tell what was archived."""
     given = parse_archiving(sys.argv[1:] if arguments is None else arguments)
     return run_command(COMMAND, lambda: _run(given))
 

@@ -1,4 +1,4 @@
-"""Files of archived settlements: compressed CSV with a header, each with a manifest beside it of what it holds."""
+"""Files of archived settlements: compressed CSV with a header, each beside a manifest that tells its content."""
 
 import csv
 import gzip
@@ -30,9 +30,9 @@ COLUMNS = (
     "end_number",
 )
 FORMAT = 1
-"""Of files and manifests."""
+"""The version of the format of files and manifests."""
 COMPRESSION = 1
-"""Payments hardly get smaller with more, and take several times as long."""
+"""The level of compression. A higher one saves hardly any bytes, and takes several times as long."""
 CHUNK_BYTES = 1 << 20
 ROWS_AT_ONCE = 50_000
 """Rows that are put back in one transaction: a longer one would hold back the feed."""
@@ -55,11 +55,11 @@ class Manifest:
     file: str
     from_ms: int
     to_ms: int
-    """The first instant behind it."""
+    """The first instant behind the span of the file."""
     rows: int
     totals: tuple[Total, ...]
     sha256: str
-    """Of the compressed file."""
+    """The checksum of the compressed file."""
     columns: tuple[str, ...] = COLUMNS
     format: int = FORMAT
 
@@ -87,7 +87,7 @@ def read_manifest(file: Path) -> Manifest:
 
 
 def write_file(connection: psycopg.Connection, archive: Archive, folder: Path) -> Manifest:
-    """Copy a detached table into a file, and write its manifest; either is there whole, or not at all."""
+    """Copy a detached table into a file, and write its manifest; each of them appears as a whole or not at all."""
     file = folder / f"settlements-{archive.from_ms}-{archive.to_ms}.csv.gz"
     copy_out = sql.SQL("COPY {} ({}) TO STDOUT WITH (FORMAT csv, HEADER)").format(
         sql.Identifier(archive.table_name), sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
@@ -170,7 +170,7 @@ def _sha256(file: Path) -> str:
 
 @contextmanager
 def _replacing(file: Path) -> Iterator[IO[bytes]]:
-    """Write a file under another name, and give it its own once all of it is on the disk."""
+    """Write a file under a temporary name, and rename it once all of it is on the disk."""
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.unfinished")
     try:
         with unfinished.open("wb") as target:

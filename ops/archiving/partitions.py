@@ -1,7 +1,7 @@
 """The partitions of the settlements: the last one is closed, old ones are detached, archived ones are attached again.
 
-The partitions always cover every instant, so that no batch ever finds none for its charges: the last one has no upper
-bound, and what is archived lies in the span of one without a lower bound, which holds the charges that are found late.
+The partitions always cover every instant, so that each charge of a batch has one: the last partition has no upper
+bound, and the spans that are archived belong to one without a lower bound, which holds charges that are found late.
 """
 
 import re
@@ -20,11 +20,11 @@ from ops import OpsError
 Result = TypeVar("Result")
 
 LOCK_MS_MAX = 100
-"""How long batches wait at most behind a change of the partitions that does not get its locks."""
+"""The longest time for which batches wait behind a change of the partitions that does not get its locks."""
 TRIES_MAX = 600
 PAUSE_S = 0.25
 BORDER_MS = WIDTHS_MS[-1]
-"""Partitions begin at multiples of the width of the widest sums, so that each sum is of one partition."""
+"""Partitions begin at multiples of the width of the widest sums, so that each sum belongs to one partition."""
 LOWEST_MS = -(2**63 // BORDER_MS) * BORDER_MS
 """Stands for the lower bound of the first partition, which has none."""
 HIGHEST_MS = 2**63 - 1
@@ -72,7 +72,7 @@ class Partition:
     table: str
     from_ms: int
     to_ms: int
-    """The first instant behind it."""
+    """The first instant behind the partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +106,16 @@ def read_archives(connection: psycopg.Connection) -> list[Archive]:
 
 
 def briefly(connection: psycopg.Connection, change: Callable[[], Result]) -> Result:
-    """Make a change in a transaction that waits for its locks but for a moment, and again where it does not get them.
+    """Make a change in a transaction that waits for its locks for a moment only; try again where it does not get them.
 
     Raises:
-        OpsError: it got none for minutes.
+        OpsError: it did not get them for minutes.
     """
     for number in range(TRIES_MAX):
         try:
             with connection.transaction():
                 connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_MS_MAX)))
-                # In the order of a purge, which may empty the tables meanwhile.
+                # Locks are taken in the order of a purge, which may empty the tables meanwhile.
                 connection.execute("SELECT generation FROM gateway FOR UPDATE")
                 return change()
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
@@ -142,15 +142,15 @@ def close_last(connection: psycopg.Connection, now_ms: int, span_ms: int) -> Par
     ).fetchone()
     top_ms = max(now_ms, (newest and newest[0]) or now_ms) + span_ms
     closed = Partition(last.table, last.from_ms, -(-top_ms // BORDER_MS) * BORDER_MS)
-    # With a constraint that is known to hold, nothing is read while batches wait. Should this end in between, batches
-    # would fail for charges behind the bound, a span from now, until this is run again.
+    # With a constraint that is known to hold, nothing is read while batches wait. If this ends in between, batches fail
+    # for charges behind the bound, which is a span from now, until this is run again.
     check_bounds(connection, closed)
     briefly(connection, lambda: _part(connection, closed))
     return closed
 
 
 def check_bounds(connection: psycopg.Connection, partition: Partition) -> None:
-    """Let a table hold nothing but the charges within the bounds, and know that it does."""
+    """Add a constraint that a table holds only charges within its bounds, and have Postgres validate it."""
     table = sql.Identifier(partition.table)
     check = sql.SQL(
         "ALTER TABLE {} DROP CONSTRAINT IF EXISTS bounds,"
@@ -194,7 +194,7 @@ def detach(connection: psycopg.Connection, table: str) -> None:
 
 
 def attach(connection: psycopg.Connection, partition: Partition) -> None:
-    """Make a table one of the settlements, without a constraint of its own: its bounds are one."""
+    """Make a table a partition of the settlements, and drop its own constraint, which the bounds replace."""
     table = sql.Identifier(partition.table)
     lower, upper = sql.Literal(partition.from_ms), sql.Literal(partition.to_ms)
     connection.execute(
@@ -208,7 +208,7 @@ def attach(connection: psycopg.Connection, partition: Partition) -> None:
 
 
 def late_partition(connection: psycopg.Connection) -> Partition | None:
-    """Find the one that holds what was found late of archived spans."""
+    """Find the partition that holds charges of archived spans that were found late."""
     lowest = read_partitions(connection)[0]
     archives = read_archives(connection)
     return lowest if archives and lowest.to_ms == archives[-1].to_ms else None
@@ -233,7 +233,7 @@ def _archive(connection: psycopg.Connection, oldest: Partition, late: Partition 
     else:
         detach(connection, late.table)
     attach(connection, Partition(late.table, LOWEST_MS, oldest.to_ms))
-    # The release before could leave an end beside a settlement, which counts alone: so no longer.
+    # The release before could leave an end without a charge beside a settlement, which alone counts.
     ended = sql.SQL("DELETE FROM closed USING {} AS s WHERE s.correlation_id = closed.correlation_id")
     connection.execute(ended.format(sql.Identifier(oldest.table)))
     query = sql.SQL("SELECT end_number, correlation_id FROM {} ORDER BY 1 DESC, 2 DESC LIMIT 1")

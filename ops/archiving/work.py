@@ -1,4 +1,4 @@
-"""The steps of ops/archive, each of which finds out from the database what is left to do, so that any may be killed."""
+"""The steps of ops/archive. Each reads from the database what is left to do, so that it may be killed at any time."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +39,7 @@ NOTE_DROP = "UPDATE archive SET dropped_at_ms = %s WHERE from_ms = %s"
 
 
 def detach_old(connection: psycopg.Connection, before_ms: int, now_ms: int) -> list[Partition]:
-    """Detach every partition all of which lies before an instant."""
+    """Detach every partition that lies before an instant as a whole."""
     detached: list[Partition] = []
     while (partition := detach_oldest(connection, before_ms, now_ms)) is not None:
         detached.append(partition)
@@ -49,7 +49,7 @@ def detach_old(connection: psycopg.Connection, before_ms: int, now_ms: int) -> l
 def move_to_files(
     connection: psycopg.Connection, folder: Path, now_ms: int, say: Callable[[str], None]
 ) -> list[Manifest]:
-    """Write what is detached into files, and drop its tables once a file was read again and found right.
+    """Write detached tables into files, and drop each once its file was read again and found right.
 
     Raises:
         OpsError: a file does not hold what the gateway has summed up; its table stays.
@@ -84,7 +84,7 @@ def _written(connection: psycopg.Connection, archive: Archive, folder: Path) -> 
 
 
 def _compare(connection: psycopg.Connection, archive: Archive, manifest: Manifest) -> None:
-    """Compare a file with what triggers have summed up when its settlements were written."""
+    """Compare a file with the sums that triggers kept when its settlements were written."""
     kept = tuple(
         Total(name, code, int(requests), int(amount))
         for name, code, requests, amount in connection.execute(SUMS, [archive.from_ms]).fetchall()
@@ -96,10 +96,10 @@ def _compare(connection: psycopg.Connection, archive: Archive, manifest: Manifes
 
 
 def restore(connection: psycopg.Connection, given: Path) -> Partition:
-    """Make an archive a partition again: a file, or the table of one that was kept. The latest one is the first.
+    """Make an archive a partition again, from its file or from its table if that was kept; the latest one comes first.
 
     Raises:
-        OpsError: there is no such file, it is none of this database, not the latest one, or damaged.
+        OpsError: there is no such file, or it is of another database, not the latest one, or damaged.
     """
     archives = read_archives(connection)
     latest = next(reversed(archives), None)

@@ -20,14 +20,14 @@ Figures = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One of the benchmarks that can be run by name."""
+    """A benchmark that can be run by its name."""
 
     what: str
-    """What it measures."""
+    """What the benchmark measures."""
     takes: str
     """How long it takes with its defaults."""
     run: Callable[[Sequence[str]], Figures]
-    """Runs with the rest of the command line."""
+    """Runs the benchmark with the rest of the command line."""
 
 
 def _run_module(name: str, arguments: Sequence[str]) -> Figures:
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None, benchmarks: Mapping[str, Benchm
 
 
 def _run(given: argparse.Namespace, benchmark: Benchmark) -> ExitStatus:
-    # There is no line that is drawn again and again: drawing uses the CPU that is measured.
+    # No line of progress is drawn, since drawing would use the CPU that is measured.
     console = Console(as_json=given.json)
     figures = benchmark.run(given.arguments)
     return console.conclude(
@@ -123,7 +123,7 @@ def _parse(arguments: Sequence[str], benchmarks: Mapping[str, Benchmark]) -> arg
     rest.required = False  # Python 3.11 would name it beside a NAME that is missing.
     add_json_option(parser)
     given = parser.parse_args(arguments)
-    # It may stand behind the name as well.
+    # --json may stand behind the name as well.
     given.json = given.json or "--json" in given.arguments
     given.arguments = [each for each in given.arguments if each != "--json"]
     return given

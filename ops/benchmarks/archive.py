@@ -1,4 +1,4 @@
-"""What many settlements cost in partitions: batches, questions, the migration, and an archiving beside batches."""
+"""Measures the cost of many settlements in partitions: batches, questions, the migration, archiving beside batches."""
 
 import argparse
 import tempfile
@@ -38,7 +38,7 @@ DAY_MS = 86_400_000
 END_MS = 1_752_582_896_700 // BORDER_MS * BORDER_MS
 """When the history ends."""
 BATCH_PAYMENTS, BATCH_S, STALL_MS_MAX = 20, 0.02, 1_000
-"""What is written, how often, and the target for the longest batch while partitions are detached and dropped."""
+"""The size of batches, the time between two, and the target for the longest one while partitions are archived."""
 FILL_ROWS = 1_000_000
 FILL = """
 INSERT INTO {} (correlation_id, processor, amount_cents, requested_at_ms, attempts, answered_at_ms, end_number)
@@ -115,7 +115,7 @@ def _fill(connection: psycopg.Connection, table: str, rows: int, span: tuple[int
 
 
 class _Work(Protocol):
-    """What goes on elsewhere; greenlets and tasks of gevent's threads fulfil it."""
+    """Work in the background; greenlets and tasks of gevent's threads fulfil it."""
 
     def ready(self) -> bool:
         """Tell whether it is over."""
@@ -176,7 +176,7 @@ class _Bench:
             return {name: round(int(size) / 1e6, 1) for name, size in connection.execute(query).fetchall()}
 
     def ask(self, times: int) -> dict[str, tuple[float, float]]:
-        """Measure batches and questions: the time that a tenth and that half of them take at most, in milliseconds."""
+        """Measure batches and questions: the 10th percentile and the median of their durations, in milliseconds."""
         begin_ms = END_MS - 20 * DAY_MS
 
         def place() -> FeedPlace:
@@ -212,7 +212,7 @@ class _Bench:
         self._payments.write([Claim(payment, "default") for payment in claimed], [], charged)
 
     def archive(self, before_ms: int) -> tuple[dict[str, object], float]:
-        """Archive what is older, while batches are written; give the figures, and how long the longest batch took."""
+        """Archive older settlements while batches are written; give the figures, and the time of the longest batch."""
         worker = gevent.get_hub().threadpool
         with tempfile.TemporaryDirectory(prefix="fiel-bench-") as folder:
             longest_alone_ms = self._write_until(gevent.spawn(gevent.sleep, 5.0))

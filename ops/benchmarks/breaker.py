@@ -1,4 +1,4 @@
-"""How rarely the breaker opens without an outage, and how soon it notices one and its end.
+"""Measures how rarely the breaker opens without an outage, and how soon it notices one and its end.
 
 The product's breaker is called directly, in virtual time, as one replica calls it: without health answers and other
 replicas, so that it goes by its own calls alone.
@@ -19,31 +19,31 @@ from actors.health import PROBE_SHARE_S
 from ops.foreground import print_error
 
 FAILURE_RATES = (0.01, 0.05, 0.1, 0.4)
-"""Of calls while there is no outage."""
+"""Shares of calls that fail while there is no outage."""
 TARGET_FAILURE_RATE = 0.01
-"""At this one it may not open at all."""
+"""At this failure rate the breaker may not open at all."""
 CALL_RATES_PER_S = (2, 20, 60, 180)
-"""Of one replica; at the event's end each has some 180 new payments a second."""
+"""Calls a second of one replica; at the event's end each has some 180 new payments a second."""
 LATENCY_S_MIN, LATENCY_S_MAX = 0.005, 0.1
 CALLS = 1_000_000
 OUTAGES = 200
 REPLICAS = 3
-"""They share the budget of probes."""
+"""Replicas that share the budget of probes."""
 CALM_S = 10.0
-"""Before an outage."""
+"""Time without failures before an outage."""
 OUTAGE_S_MIN, OUTAGE_S_MAX = 5.0, 15.0
 UNNOTICED_S = 60.0
-"""An outage that is not noticed for so long never is."""
+"""An outage that is not noticed within this time counts as never noticed."""
 
 
 class Switch(Protocol):
-    """What is compared: lets calls through, and opens."""
+    """A circuit breaker that is compared: lets calls through, and opens."""
 
     def start(self, now_s: float) -> Call | None:
         """Start a call; None where it lets none through."""
 
     def end(self, call: Call, *, succeeded: bool, now_s: float) -> bool:
-        """Take in what became of a call; tells whether this opened it."""
+        """Record how a call ended; tell whether that opened the breaker."""
 
 
 class ProductSwitch:
@@ -107,12 +107,12 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
 
 
 def count_opens(switch: Switch, failure_rate: float, calls_per_s: float, calls: int, chance: Random) -> int:
-    """Count how often it opens over so many calls, which begin at random at a steady rate."""
+    """Count how often it opens over a number of calls, which begin at random at a steady rate."""
     return sum(1 for _ in _openings(switch, lambda _: failure_rate, calls_per_s, calls, chance))
 
 
 def time_to_open(switch: Switch, began_s: float, calls_per_s: float, chance: Random) -> float | None:
-    """Tell how long after its beginning an outage is noticed, in which all calls fail that end; None: never."""
+    """Tell how long after its beginning an outage, in which all calls fail, is noticed; None if it never is."""
     calls = int((began_s + UNNOTICED_S) * calls_per_s)
     opened = _openings(switch, lambda now_s: float(now_s >= began_s), calls_per_s, calls, chance)
     return next((at_s - began_s for at_s in opened), None)
@@ -200,7 +200,7 @@ def _one_outage(calls_per_s: float, chance: Random) -> tuple[float | None, float
     baseline_s = time_to_open(FiveInRow(chance), began_s, calls_per_s, chance)
     opened_s = began_s + (UNNOTICED_S if open_s is None else open_s)
     if open_s is None:
-        # As a health answer does in the product.
+        # The product's health answers do this.
         product.breaker.health_answered(failing=True, asked_s_ago=0.0, now_s=opened_s)
     close_s, _, probes = time_to_close(product.breaker, opened_s, opened_s + length_s, chance)
     return open_s, baseline_s, close_s, probes

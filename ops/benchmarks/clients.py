@@ -12,7 +12,7 @@ from ops.benchmarks.connection import LoadConnection, open_load_connection
 
 CONNECTIONS_PER_REPLICA = 20
 ANSWER_S_MAX = 10.0
-"""What has no answer that long after the last post has failed."""
+"""A post without an answer this long after the last post has failed."""
 REQUEST = (
     b"POST /payments HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 71\r\n\r\n"
     b'{"correlationId":"%s","amount":19.90}'
@@ -27,7 +27,7 @@ class Answers:
     accepted: list[str] = field(default_factory=list)
     """Correlation ids of the payments that were answered with 202."""
     latencies_s: list[float] = field(default_factory=list)
-    """From the post to its answer, waiting for a free connection included; of every answer, whatever it says."""
+    """Time from each post to its answer, of whatever status, including the wait for a free connection."""
 
     @property
     def failed(self) -> int:

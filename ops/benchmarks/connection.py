@@ -35,7 +35,7 @@ class LoadConnection(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         """Tell whether another request can be sent on it: its last one is answered, and the server has not hung up."""
-        # The loop may not have noticed yet that the server hung up; while nothing is asked nothing else arrives.
+        # The loop may not have noticed yet that the server hung up; between requests nothing else can arrive.
         return self._transport is not None and not self._transport.is_closing() and not self._arrivals.poll(0)
 
     async def ask(self, request: bytes) -> LoadAnswer:
@@ -59,7 +59,7 @@ class LoadConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; the loop calls it once connected."""
-        # uvloop's transports are none of asyncio's classes, though they do all that those do.
+        # uvloop's transports are not subclasses of asyncio's, but behave alike.
         self._transport = cast("asyncio.WriteTransport", transport)
         self._arrivals.register(transport.get_extra_info("socket"), select.POLLIN)
 
@@ -75,7 +75,7 @@ class LoadConnection(asyncio.Protocol):
         self._body.append(part)
 
     def on_message_complete(self) -> None:
-        """Answer who asks; the parser calls it at the end of each response."""
+        """Give the answer to the caller of `ask`; the parser calls it at the end of each response."""
         if self._answer is not None and not self._answer.done():
             status, body = self._parser.get_status_code(), b"".join(self._body)
             self._answer.set_result(LoadAnswer(status, body, self._sent_s, time.monotonic()))
@@ -83,7 +83,7 @@ class LoadConnection(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell who asks that there will be no answer; the loop calls it."""
+        """Let the caller of `ask` know that there will be no answer; the loop calls it."""
         self._transport = None
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionError(str(exc)))

@@ -13,9 +13,9 @@ PEAK_FILES = ("memory.peak", "memory.max_usage_in_bytes")
 
 
 class ControlGroup:
-    """A group below one that the caller may make groups in; it exists within a `with` statement.
+    """A group below one in which the caller may make groups; it exists within a `with` statement.
 
-    Processes that they start afterwards join by themselves. What a process used before it was added counts elsewhere.
+    Processes that its members start join by themselves. What a process used before it was added is not counted here.
     """
 
     def __init__(self, parent: Path) -> None:

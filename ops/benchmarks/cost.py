@@ -1,4 +1,4 @@
-"""What one payment costs a whole gateway under steady load, beside an earlier revision in the same minutes."""
+"""Measures what one payment costs a whole gateway under steady load, beside an earlier revision in the same minutes."""
 
 import argparse
 from collections import Counter
@@ -32,7 +32,7 @@ class Observation:
     after: Mapping[str, Usage]
     """What each part had used when every measured post was answered."""
     commits: int
-    """Transactions that were committed between the two."""
+    """Transactions that were committed between these two readings."""
     warm_up: Answers
     measured: Answers
     charges: Counter[str]
@@ -47,7 +47,7 @@ class Cost:
     """The figures of one run of one gateway; the names are those of the result."""
 
     replicas_cpu_ms: float
-    """CPU time per payment, in milliseconds, of all replicas; so of the other parts, and of all three."""
+    """CPU time per payment, in milliseconds, of all replicas; the next figures are of the other parts, and of all."""
     postgres_cpu_ms: float
     redis_cpu_ms: float
     all_cpu_ms: float
@@ -65,7 +65,7 @@ class Cost:
     failed: int
     """Posts that were not answered with 202."""
     lost: int
-    """Payments that were answered with 202 and stand in no processor's ledger at the end."""
+    """Payments that were answered with 202 and are in no processor's ledger at the end."""
     charged_twice: int
     unsettled: int
     """Payments that were answered with 202 and are missing in the gateway's own summary at the end."""
@@ -100,7 +100,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
         parser.error(str(error))
     costs: dict[str, list[Cost]] = {side: [] for side in sides}
     for number in range(given.rounds):
-        # Who runs first changes from round to round, so that neither always has the warmer machine.
+        # The order changes from round to round, so that neither side always runs first.
         for side in sorted(sides, reverse=number % 2 == 0):
             costs[side].append(measure(sides[side], given.rate, given.seconds))
             print_error(f"round {number + 1} of {given.rounds}, {side}: {costs[side][-1]}")
@@ -164,7 +164,7 @@ def cost_of(seen: Observation) -> Cost:
 
 
 def summarise(costs: Sequence[Cost]) -> dict[str, float]:
-    """Return the median of each figure over the rounds, and the sum of each that counts what went wrong."""
+    """Return the median of each figure over the rounds; of figures that count errors, the sum."""
     return {
         name: sum(values) if name in COUNTS else round(median(values), 4)
         for name, values in ((name, [getattr(cost, name) for cost in costs]) for name in FIGURES)

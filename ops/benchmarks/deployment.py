@@ -1,4 +1,4 @@
-"""A whole gateway that a checkout's own `ops/up` runs, measured from outside: its addresses, processes and database."""
+"""Runs a whole gateway by a checkout's own `ops/up`, and measures its processes and its database from outside."""
 
 import json
 import os
@@ -36,7 +36,7 @@ ANSWER_S_MAX = 30
 SETTLED_S_MAX = 60
 POLL_S = 0.1
 TOKEN = {"X-Rinha-Token": "123"}
-"""What the simulated processors' administration asks for."""
+"""The header that the administration of simulated processors requires."""
 REPLACEMENTS = ("DATABASE_URL", "REDIS_URL", "PROCESSORS", "PYTHONPATH")
 """Variables that would lead `ops/up` to servers, or to modules, that are not its own."""
 SERVERS = {"postgres": "postgres", "redis-server": "redis", "valkey-server": "redis"}
@@ -93,7 +93,7 @@ class Deployment(ManagedProcess):
 
     def ready(self) -> bool:
         """Tell whether `ops/up` has announced that every replica serves."""
-        # It is asked every few milliseconds until then: early enough to see a replica before it has loaded much.
+        # This is called every few milliseconds until then: early enough to see a replica before it has loaded much.
         if self._group is not None:
             self._group.add(each for pid in self._find_parts().get("replicas", ()) for each in process_tree(pid))
         return self.pid is not None and "ready http" in self.output()
@@ -113,7 +113,7 @@ class Deployment(ManagedProcess):
         return self._find_parts().get("replicas", [])
 
     def check_unchanged(self) -> None:
-        """Do nothing where every part is still the process that was started.
+        """Check that every part is still the process that was started.
 
         Raises:
             OpsError: a part ended meanwhile, so that figures of its processes mean nothing.
@@ -177,7 +177,7 @@ class Deployment(ManagedProcess):
         return answer.text
 
     def _find_parts(self) -> dict[str, list[int]]:
-        """List the processes that `ops/up` started itself, by part; simulated processors are none of the gateway's."""
+        """List the processes that `ops/up` started itself, by part, without the simulated processors."""
         parts: dict[str, list[int]] = {}
         for pid in sorted(children(self.pid or 0)):
             part = "replicas" if "gunicorn" in command_line(pid) else SERVERS.get(executable(pid))

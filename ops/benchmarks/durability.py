@@ -1,4 +1,4 @@
-"""What each level of `DURABILITY` costs those who post: latency at a steady rate, and the most that are answered."""
+"""Measures what each level of `DURABILITY` costs clients: latency at a steady rate, and the highest throughput."""
 
 import argparse
 import tempfile
@@ -27,7 +27,7 @@ AT_ONCE = 1e6
 
 @dataclass(frozen=True, slots=True)
 class MeasuredLevel:
-    """A setting, and what there is of Postgres."""
+    """A level of durability, and the state of Postgres."""
 
     durability: Durability
     replicated: bool = False
@@ -102,7 +102,7 @@ async def _measure(stack: Stack, level: MeasuredLevel, rate: float, seconds: flo
         await clients.offer(rate * len(ports), round(rate * len(ports) * WARM_UP_S))
         if level.away and stack.postgres is not None:
             stack.postgres.kill()
-            # The first of these wait until that is known.
+            # The first payments wait until the replicas know that Postgres is away.
             await clients.offer(rate * len(ports), round(rate * len(ports) * WARM_UP_S))
         steady = await clients.offer(rate * len(ports), round(rate * len(ports) * seconds))
         began_s = time.monotonic()

@@ -1,7 +1,7 @@
-"""The CPU of `POST /payments` in the gateway's worker, beside gunicorn's own gevent worker over the same application.
+"""Measures the CPU of `POST /payments` in the gateway's worker, beside gunicorn's own gevent worker.
 
-Nothing stands behind the application: each payment is accepted at once, so that what is measured is reading a request,
-Falcon, the resource, and writing the answer.
+Both serve the same application, which accepts each payment at once: what is measured is reading a request, Falcon, the
+resource, and writing the answer.
 """
 
 import argparse
@@ -141,7 +141,7 @@ def _histogram_us(rounds: int) -> dict[str, float]:
     every, sampled = SampledHistogram(1), SampledHistogram()
     while sampled.one_of < ONE_OF_MAX:
         _observe(sampled, CONNECTIONS)
-    # The sampled one first: after a pause it would observe every request again.
+    # The sampled histogram comes first: after a pause it would observe every request again.
     measured: dict[str, Callable[[int], None]] = {
         f"one in {ONE_OF_MAX}": lambda requests: _observe(sampled, requests),
         "prometheus_client": lambda requests: _observe_all(library, requests),

@@ -1,4 +1,4 @@
-"""The most memory that one replica needs: after many payments, while many wait, and both."""
+"""Measures the peak memory of one replica: after many payments, while many wait, and both."""
 
 import argparse
 from collections.abc import Iterator, Sequence

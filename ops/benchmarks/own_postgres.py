@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a benchmark's own, with the gateway's tables, that leaves nothing behind."""
+"""Runs a PostgreSQL server for one benchmark, with the gateway's tables; it leaves nothing behind."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ def _running() -> Iterator[PostgresServer]:
 
 def _copy(server: PostgresServer) -> PostgresServer:
     """Make a standby of the server, which is not started."""
-    # Whichever account both run as.
+    # Replication is allowed for any account, whichever both servers run as.
     access = server.data / "pg_hba.conf"
     access.write_text(f"local replication all trust\n{access.read_text()}")
     with psycopg.connect(server.url, autocommit=True) as connection:

@@ -15,17 +15,17 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What differs between the gateways that are compared; by default nothing from the product."""
+    """The settings in which compared gateways differ; the defaults are those of the product."""
 
     name: str = "fiel"
     patience: Patience = field(default_factory=Patience)
     slow_s: float = 1.5
     """A processor whose calls take at least this long is not used while another one works."""
     breaker: BreakerLimits | None = field(default_factory=BreakerLimits)
-    """None: its breakers are forced closed."""
+    """The limits of breakers; None forces them closed."""
     concurrency: ConcurrencyLimits = field(default_factory=ConcurrencyLimits)
     weighs_fees: bool = True
-    """Whether its choices depend on how far the fees differ; else one run tells for all fees."""
+    """Whether its choices depend on how far the fees differ; if not, one run stands for all fees."""
     make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
 
 
@@ -64,7 +64,7 @@ class ThreeTries(DefaultOnly):
         spent: str | None,
         now_s: float,  # noqa: ARG002  # the same
     ) -> Choice:
-        """Choose the other one where the payment has used up its tries on the cheapest."""
+        """Choose the other processor once the payment has used up its tries on the cheapest."""
         return self._unless_full(takers[0 if spent is None else 1])
 
     def is_spent(self, processor: str, failures: int, now_s: float) -> bool:  # noqa: ARG002  # as in the product
@@ -73,17 +73,17 @@ class ThreeTries(DefaultOnly):
 
 
 def fallback_at_once(fiel: Policy) -> Policy:
-    """Make the one that neither waits nor avoids what is slow: while default is down all goes to fallback."""
+    """Make a policy that neither waits nor avoids slow processors: while default is down all goes to fallback."""
     return replace(
         fiel, name="fallback at once", patience=replace(fiel.patience, outage_s=0.0), slow_s=inf, weighs_fees=False
     )
 
 
 def default_only() -> Policy:
-    """Make the one that tries default for ever, without a breaker."""
+    """Make a policy that tries default for ever, without a breaker."""
     return Policy("default only", breaker=None, weighs_fees=False, make_routes=DefaultOnly)
 
 
 def three_tries() -> Policy:
-    """Make the one that tries default three times, then fallback for ever, without a breaker."""
+    """Make a policy that tries default three times, then fallback for ever, without a breaker."""
     return Policy("three tries then fallback", breaker=None, weighs_fees=False, make_routes=ThreeTries)

@@ -1,4 +1,4 @@
-"""What the first payments after an outage cost that has ended, or not, while nobody posted."""
+"""Simulates what the first payments after a quiet time cost, in which an outage has or has not ended unseen."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -41,11 +41,11 @@ class Quiet:
     """The replicas that get payments during the outage."""
     quiet_s: float = QUIET_S
     recovers_s: float = 2.0
-    """When default works again, from the last payment of the outage on."""
+    """How long after the last payment of the outage default works again."""
     recovers: bool = True
-    """Whether default works again at all; else only its health endpoint says so."""
+    """Whether default works again at all; if not, only its health endpoint says so."""
     delay_s: float = 0.0
-    """What a charge takes on default when the burst comes."""
+    """How long a charge takes on default when the burst comes."""
     redis_gone: bool = False
     is_forced: bool = False
     """Whether an operator forces default's breakers open during the outage, and releases them when it ends."""
@@ -76,11 +76,11 @@ class BurstFigures:
     """What became of the burst."""
 
     settled: Mapping[str, int]
-    """Its payments by the processor that charged them."""
+    """Payments of the burst by the processor that charged them."""
     calls: int
-    """Charges that default was asked for from the burst on, those that failed included."""
+    """Charges that default was asked for since the burst began, including those that failed."""
     settled_s: float
-    """When the last one was charged, from the beginning of the burst on."""
+    """Time from the beginning of the burst until its last payment was charged."""
 
     def row(self, name: str) -> str:
         """Give a line of a markdown table with `QUIET_COLUMNS`."""

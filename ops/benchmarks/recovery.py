@@ -1,4 +1,4 @@
-"""How soon a running gateway charges on a processor again after an outage, and how gently it probes meanwhile."""
+"""Measures how soon a running gateway charges on a processor after an outage, and how rarely it probes before."""
 
 import argparse
 import json
@@ -30,16 +30,16 @@ OUTAGES: Mapping[str, Mapping[str, object]] = {
     "drops answers": {"commitThenDropRate": 1},
     "hangs": {"commitThenHangRate": 1},
 }
-"""What the simulator is told, by kind of outage."""
+"""The faults that the simulator is set to, by kind of outage."""
 LENGTHS_S = (2, 4, 7, 11, 7, 20, 5, 5, 9, 14, 60)
 CALM_S = 6.0
-"""Between two outages; longer than an outage needs to be over for the breaker."""
+"""Time between two outages; long enough for the breaker to regard an outage as over."""
 OPENED_S = 2.0
-"""So long after the first answers of an outage the breakers are open; requests from then on are probes."""
+"""This long after the first answers of an outage the breakers are open; later requests are probes."""
 STEP_S = 0.1
 BIN_MS = 250
 FULL = 0.9
-"""Share of the offered rate at which the rate is full."""
+"""Share of the offered rate at which the gateway counts as recovered."""
 PROBES_PER_S_MAX = 4
 MEDIAN_S_MAX, WORST_S_MAX = 0.5, 1.5
 
@@ -51,11 +51,11 @@ class Recovery:
     kind: str
     length_s: float
     first_s: float | None
-    """From the moment that it worked again to the first charge that was sent; None: not within `CALM_S`."""
+    """Time from the end of the outage to the first charge that was sent; None if not within `CALM_S`."""
     full_s: float | None
-    """The same to the first quarter of a second with nine tenths of the offered rate."""
+    """Time from the end of the outage to the first quarter of a second with nine tenths of the offered rate."""
     probes_per_s_max: int
-    """The most requests that it met in any second while the breakers were open."""
+    """The most requests that the processor met in any second while the breakers were open."""
 
 
 def run(arguments: Sequence[str]) -> dict[str, object]:
@@ -150,7 +150,7 @@ def _set_faults(url: str, faults: Mapping[str, object]) -> None:
 
 
 def _met(url: str) -> int:
-    """Count the requests that met a fault so far; a delay comes on top of another, a closed port counts none."""
+    """Count the requests that met a fault so far: delays beside other faults count, a closed port counts none."""
     injected: dict[str, int] = json.loads(administer(url, "GET", "/admin/faults"))["injected"]
     return sum(count for name, count in injected.items() if name != "delay")
 

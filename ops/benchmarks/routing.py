@@ -1,4 +1,4 @@
-"""What routing earns: Fiel's policy against three others, over the event's two games and random ones."""
+"""Simulates what routing earns: Fiel's policy against three others, over the event's two games and random ones."""
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,18 +16,18 @@ from ops.foreground import print_error
 
 TABLES = 100
 RUNS = 3
-"""Runs of each of the event's games, of which the middle one counts: chance decides which replica's probe is first."""
+"""Runs of each of the event's games. The middle one counts, since chance decides which replica's probe is first."""
 CHOOSING_SEED, REPORTING_SEED = 1, 2
-"""Parameters are chosen by other random tables than those that the policies are compared on."""
+"""Seeds of random tables: those by which parameters are chosen, and those on which policies are compared."""
 FEES = {"5/15 %": PREVIEW_FEES, "7/10 %": FINAL_FEES}
-"""What the random tables are played with."""
+"""The fees that the random tables are played with."""
 
 COLUMNS = " | ".join(
     [f"{name}: profit | of the best | on default" for name in GAMES]
     + [f"random at {fees}: mean | worst" for fees in FEES]
     + ["mean where default recovers | where it does not"]
 )
-"""The last two part the random tables at the first fees by whether default works at the end."""
+"""The last two are of the random tables at the first fees, by whether default works at the end."""
 
 PATIENCE_GRID: Mapping[str, Sequence[Any]] = {
     "outage_s": (0, 5, 10, 11, 12, 15, 20, 25, 30),
@@ -40,18 +40,18 @@ BREAKER_GRID: Mapping[str, Sequence[Any]] = {
     "calls_min": (10, 20, 50),
     "slow_call_s": (2, 5, 8),
 }
-"""Values of each parameter; whole numbers where it is one."""
+"""The values of each parameter that are tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What each policy is run through."""
+    """The games that each policy plays."""
 
     games: Mapping[str, SimulatedGame]
-    """The event's own, by name."""
+    """The event's own games, by name."""
     random: Sequence[SimulatedGame]
     runs: int
-    """Over each of the event's games."""
+    """The number of runs of each of the event's games."""
     replica_count: int
 
 
@@ -63,9 +63,9 @@ class Result:
     played: Mapping[str, tuple[SimulatedGame, Figures]]
     """The event's games, each with its middle run."""
     shares: Mapping[str, Sequence[float]]
-    """Profit as share of `best_cents` for each random table, by fees."""
+    """Profit as a share of `best_cents` for each random table, by fees."""
     lasting: Sequence[bool]
-    """Whether default is down at the end of each random table: who waits for it then loses all that waits."""
+    """Whether default is down at the end of each random table: payments that wait for it then are lost."""
 
     @property
     def profit_cents(self) -> float:
@@ -96,8 +96,8 @@ class Result:
 def run(arguments: Sequence[str]) -> dict[str, object]:
     """Simulate the event's two games in virtual time, and random ones at both pairs of fees; also quiet outages.
 
-    Shares are of a bound: each payment at the low fee where default works at any moment that is left to it, else at the
-    high one where fallback does, as if any number of charges could be made at once.
+    Shares are of an upper bound: each payment is charged at the low fee if default works at any moment before the end,
+    otherwise at the high one if fallback does, as if any number of charges could be made at once.
     """
     parser = argparse.ArgumentParser(prog="ops/bench routing", description=run.__doc__)
     parser.add_argument(
@@ -181,7 +181,7 @@ def _sweep(fiel: Policy, load: Load, parameters: Sequence[str]) -> dict[str, obj
 
 
 def _grid(fiel: Policy) -> Iterator[tuple[str, dict[float, Policy]]]:
-    """Give for each parameter the policies that differ from the product's in it alone, by its value."""
+    """Give for each parameter the policies that differ from the product's in this parameter alone, by its value."""
     patience, breaker = fiel.patience, BreakerLimits()
     for name, values in PATIENCE_GRID.items():
         yield name, {value: replace(fiel, patience=replace(patience, **{name: value})) for value in values}

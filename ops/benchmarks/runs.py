@@ -1,4 +1,4 @@
-"""One policy through one stage table, and the most that any could have made of it."""
+"""Plays one game with one policy, and tells the most that any policy could have earned in it."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -24,16 +24,16 @@ REPLICAS = 3
 STARTS_PER_S = 350.0
 """Charges that the CPU of one replica allows on each processor."""
 SERVICE_S = 0.003
-"""What a charge takes without a delay: the network and the processor's INSERT."""
+"""Duration of a charge without a delay: the network and the processor's INSERT."""
 COUNTED_S = 0.25
-"""When the totals are asked for, after the end: the last payment has to be committed twice and charged."""
+"""How long after the end totals are asked for: the last payment has to be committed twice and charged."""
 COMMIT_S = 0.005
-"""What a commit to Postgres takes."""
+"""Duration of a commit to Postgres."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What came of one run."""
+    """The result of one run."""
 
     offered: int
     settled: Mapping[str, int]
@@ -44,7 +44,7 @@ class Figures:
     calls: Mapping[str, int]
 
     def profit_cents(self, game: SimulatedGame) -> float:
-        """Tell what is left of the settled amounts after the fees."""
+        """Tell how much of the settled amounts is left after the fees."""
         return sum(count * game.left_cents(name) for name, count in self.settled.items())
 
     @property
@@ -64,7 +64,7 @@ def simulate(
             clock.call_later(from_s, behave, processor, condition, seed)
     offered = 0
     for offered, (at_s, user) in enumerate(game.arrivals(), start=1):
-        # A user keeps its connection, so its replica.
+        # A user keeps its connection, and so its replica.
         payment = Payment(UUID(int=offered), game.amount_cents, clock.now_ms() + round(at_s * 1000))
         clock.call_later(at_s, replicas[user % replica_count].accept, payment, lambda _: None)
     clock.run(clock.time_s + (_end_s(game) if until_s is None else until_s))
@@ -108,7 +108,7 @@ def start_gateway(policy: Policy, rng: Random, game: SimulatedGame = PREVIEW, re
 
 
 def behave(processor: PaymentProcessor, condition: Condition, seed: int) -> None:
-    """Let a processor delay and fail from now on. Its health does not tell of failures of a part of the charges."""
+    """Let a processor delay and fail from now on. Its health endpoint tells only of failures of all charges."""
     processor.delay_ms = round(condition.delay_s * 1000)
     processor.failing = condition.failure_rate >= 1
     processor.faults = Faults(seed=seed, failure_rate=0.0 if processor.failing else condition.failure_rate)
@@ -130,7 +130,7 @@ def best_cents(game: SimulatedGame) -> float:
 
 
 def conditions(table: Table, processor: str) -> list[tuple[float, Condition]]:
-    """Give how one processor behaves from which moment on."""
+    """Give the conditions of one processor, each with the moment at which it begins."""
     return [(stage.from_s, getattr(stage, processor)) for stage in table]
 
 

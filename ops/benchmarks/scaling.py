@@ -1,4 +1,4 @@
-"""What each part of a gateway costs by the number of its replicas and the rate, and whether a model of it holds."""
+"""Measures what each part of a gateway costs by the number of replicas and the rate, and checks a model of it."""
 
 import argparse
 import os
@@ -30,7 +30,7 @@ SETTLE_S = 4.0
 FEW = 3
 """So many replicas can take the last rate on two cores beside the clients and the processors."""
 TOLD_PER_S = 4000
-"""Ids that replicas are told of by peers that are none, to find what hearing costs."""
+"""Ids that replicas are told of by a simulated peer, to find out what hearing of them costs."""
 EVENT_PER_S = 603
 """Payments a second at the end of the event's final."""
 TIMES = (1, 10, 30, 50, 100, 1000)

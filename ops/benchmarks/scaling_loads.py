@@ -29,7 +29,7 @@ from ops.benchmarks.scaling_readings import (
 
 WARM_UP_S = 2.0
 PEER = "benchmark"
-"""Who tells replicas of payments, as far as they know."""
+"""The name of the simulated replica that tells others of payments."""
 
 
 def measure(deployment: Deployment, load: GatewayLoad, seconds: float) -> Sample:
@@ -39,7 +39,7 @@ def measure(deployment: Deployment, load: GatewayLoad, seconds: float) -> Sample
         OpsError: a payment was not accepted.
     """
     observed = uvloop.run(_observe(deployment, load, seconds))
-    # Who offers payments may be late on a busy machine: what was offered counts.
+    # On a busy machine clients may be late: the payments that were really offered count.
     load = GatewayLoad(load.replicas, observed.payments_per_s, load.told_per_s)
     used = {
         **cpu_used(*observed.cpu, connection_kinds(deployment.database_url)),
@@ -61,7 +61,7 @@ async def _observe(deployment: Deployment, load: GatewayLoad, seconds: float) ->
     clients = Clients(deployment.ports, seed=time.time_ns())
     try:
         await _offer(clients, deployment, load, WARM_UP_S)
-        # Asking for counts costs CPU, which is not to be measured.
+        # Asking for counts costs CPU, and so is done outside of the measured time.
         counts = read_counts(deployment)
         cpu = read_cpu(deployment)
         payments = await _offer(clients, deployment, load, seconds)

@@ -1,4 +1,4 @@
-"""A model of what a gateway uses: which numbers drive each part's use, what each of them costs, and what follows."""
+"""A model of what a gateway uses: the numbers that drive the use of each part, what each costs, and predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ CPU_MS_NEGLIGIBLE = 5.0
 """Half a hundredth of a core."""
 PAGE_BYTES = 8192
 SINGULAR = 1e-9
-"""A pivot below this, where the largest is about 1, is none."""
+"""A pivot below this counts as zero; the largest is about 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class GatewayLoad:
 
     replicas: int
     payments_per_s: float
-    """Accepted, charged and settled by all replicas together."""
+    """Payments that all replicas together accept, charge and settle."""
     told_per_s: float = 0.0
-    """Ids of payments that each replica hears of from others than these replicas."""
+    """Ids of payments that each replica hears of from a simulated peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something that a gateway uses, and the numbers that its use is a sum of."""
+    """Something that a gateway uses, and the numbers that its use depends on."""
 
     drivers: tuple[str, ...]
     negligible: float
@@ -67,7 +67,7 @@ JUDGED: Mapping[str, float] = {
     "postgres_cpu_ms": CPU_MS_NEGLIGIBLE,
     **{name: resource.negligible for name, resource in RESOURCES.items() if name not in KINDS},
 }
-"""What has to be predicted well, and which error of each counts for nothing."""
+"""The resources that have to be predicted well, and the error of each that counts for nothing."""
 
 Costs = Mapping[str, Mapping[str, float]]
 """What one unit of each driver costs, by resource."""
@@ -82,12 +82,12 @@ def batches_per_s(payments_per_s: float, limits: BatchLimits | None = None) -> f
     spacing = BatchSpacing(limits)
     spacing.added(0, 0.0)
     spacing.added(round(1000 * items_per_s), 1000.0)
-    # What comes while a batch waits for its time goes with it; what is more than a batch holds needs another one.
+    # Items that come while a batch waits for its time join it; those beyond its size need another one.
     return max(min(items_per_s, 1 / spacing.spacing_s), items_per_s / limits.items_max)
 
 
 def drivers(load: GatewayLoad) -> dict[str, float]:
-    """Give the numbers that uses are sums of, each in a second or as a count."""
+    """Give the numbers that uses depend on, each per second or as a count."""
     replicas, payments_per_s = load.replicas, load.payments_per_s
     of_each_per_s = payments_per_s / replicas
     tellings = replicas * min(1 / EXCHANGE_S, of_each_per_s) + (1 / EXCHANGE_S if load.told_per_s else 0.0)
@@ -140,9 +140,9 @@ def error(name: str, predicted: float, measured: float) -> float:
 
 
 def replicas_needed(costs: Costs, payments_per_s: float, share_max: float, replicas_max: int = 10_000) -> int | None:
-    """Tell how many replicas keep each below a share of its core; None where no number does.
+    """Tell how many replicas are needed to keep each below a share of its core; None where no number is enough.
 
-    More replicas share the payments, but each hears of all of them, and looks at all others.
+    More replicas share the payments, but each hears of all payments, and reads the states of all others.
     """
     for replicas in range(1, replicas_max + 1):
         if predict(costs, GatewayLoad(replicas, payments_per_s))["replicas_cpu_ms"] <= 1000 * share_max * replicas:
@@ -151,7 +151,7 @@ def replicas_needed(costs: Costs, payments_per_s: float, share_max: float, repli
 
 
 def payments_per_s_max(commit_s: float, limits: BatchLimits | None = None) -> float:
-    """Tell how many payments one replica's writer commits in a second, where each commit takes so long.
+    """Tell how many payments one replica's writer commits in a second, if each commit takes `commit_s`.
 
     It commits one batch after the other. While commits take longer than `BatchSize` aims at, batches shrink to the
     least; one that takes longer than persistence waits is given up.
@@ -195,7 +195,7 @@ def _fit_one(name: str, resource: Resource, samples: Sequence[Sample]) -> dict[s
 
 
 def _least_squares(rows: Sequence[Sequence[float]], wanted: Sequence[float]) -> list[float]:
-    """Solve the normal equations by elimination; a column that others explain whole gets 0."""
+    """Solve the normal equations by elimination; a column that depends on others gets 0."""
     size = len(rows[0])
     scales = [max(abs(row[column]) for row in rows) or 1.0 for column in range(size)]
     scaled = [[value / scale for value, scale in zip(row, scales, strict=True)] for row in rows]

@@ -18,7 +18,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "leases": ("beats", "log_position"),
     "batches": ("FOR SHARE", "claim", "COMMIT"),
 }
-"""What a connection is for, by what stands in one of its statements. A lease's connection adopts claims as well."""
+"""The purpose of a connection, by a text in one of its statements. A lease's connection adopts claims as well."""
 LOOKS = 6
 LOOK_S = 0.15
 """Time between two looks at what connections have executed last."""
@@ -32,7 +32,7 @@ class CpuReading:
     at_s: float
     replicas_ms: float
     postgres_ms: Mapping[int, float]
-    """By process."""
+    """The CPU time of each process of Postgres."""
     redis_ms: float
 
 

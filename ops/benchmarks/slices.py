@@ -1,4 +1,4 @@
-"""Where the time of a payment goes inside a replica: each slice of the event loop, and what payments waited for."""
+"""Shows where the time of a payment goes inside a replica: slices of the event loop, and what payments waited for."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ from ops.stack.stack import Stack
 WARM_UP_S = 3.0
 ANSWER_S_MAX = 30
 SHOWN = 15
-"""How many functions are told, those with the most wall time first."""
+"""How many functions are shown, those with the most wall time first."""
 
 
 @dataclass(slots=True)

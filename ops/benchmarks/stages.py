@@ -8,7 +8,7 @@ USER_PERIOD_S = 1.003
 """A user pays, waits for the answer, and sleeps for a second."""
 PREVIEW_FEES = {"default": 5, "fallback": 15}
 FINAL_FEES = {"default": 7, "fallback": 10}
-"""What each processor keeps, in percent."""
+"""The fee of each processor, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class SimulatedGame:
 
     table: Table
     users: int = 550
-    """Users ramp from 1 to so many over the whole run."""
+    """Users ramp from 1 to this number over the whole run."""
     duration_s: float = 60.0
     amount_cents: int = 1990
     fees_percent: Mapping[str, int] = field(default_factory=lambda: PREVIEW_FEES)
@@ -55,7 +55,7 @@ class SimulatedGame:
                 moment_s += USER_PERIOD_S
 
     def left_cents(self, processor: str) -> float:
-        """Tell what is left of one amount after the fee of a processor."""
+        """Tell how much of one amount is left after the fee of a processor."""
         return self.amount_cents * (100 - self.fees_percent[processor]) / 100
 
 
@@ -90,15 +90,15 @@ FINAL = SimulatedGame(
 GAMES = {"preview": PREVIEW, "final": FINAL}
 
 DURATION_S, STAGE_S = PREVIEW.duration_s, 10.0
-"""Of a random table, and of each of its stages."""
+"""The duration of a random table, and of each of its stages."""
 DELAYS_S = tuple(each.delay_s for stage in PREVIEW.table for each in (stage.default, stage.fallback))
-"""Drawn from for each processor and stage: half of them are 0, as in the event."""
+"""Delays from which one is drawn for each processor and stage: half of them are 0, as in the event."""
 PARTIAL_RATE = 0.4
 FAILURE_RATES = (0.0, 0.0, 0.0, 0.0, PARTIAL_RATE, 1.0)
-"""Drawn from for each stage of the fallback; the default's share of 1 comes from its outages."""
+"""Rates from which one is drawn for each stage of fallback; default has a rate of 1 in its outages."""
 OUTAGES_MAX = 2
 OUTAGE_FIRST_S, OUTAGE_LAST_S = 5.0, 50.0
-"""An outage of the default begins between these."""
+"""An outage of default begins between these moments."""
 OUTAGE_S_MIN, OUTAGE_S_MAX = 1.0, 30.0
 LASTING_SHARE = 0.25
 """Share of tables whose last outage goes on to the end; all other outages end before."""

@@ -1,4 +1,4 @@
-"""How long a summary takes over many settlements, by the windows that are asked for and how many ask at once."""
+"""Measures how long a summary of many settlements takes, by the window and by how many clients ask at once."""
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ ASKERS = 8
 END_MS = 1_752_582_896_700
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 STEPS_MS = {"dense": (5, 3), "sparse": (3_154, 1)}
-"""Time between charges, as a fraction: 600 a second, and one in some 3 s, which 10⁷ take a year for."""
+"""Time between charges, as a fraction: 600 a second, and one in some 3 s, at which 10⁷ charges take a year."""
 FILL_ROWS = 1_000_000
 """Settlements that are written with one statement."""
 FILL = """
@@ -45,7 +45,7 @@ FROM (SELECT n, %s - n * %s / %s AS stamp_ms FROM generate_series(%s::bigint, %s
 BATCH_PAYMENTS, BATCH_S = 20, 0.04
 
 Bounds = tuple[int | None, int | None]
-"""Of a window; None leaves one open."""
+"""The bounds of a window; None leaves one open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _measure(url: str, window: Callable[[], Bounds], askers: int, questions: int
                 with turns:
                     payments.summary(from_ms, to_ms, END_MS if to_ms is not None else None)
                 taken_ms.append((perf_counter() - started_s) * 1000)
-                gevent.sleep(0)  # As a client does, let those who wait have their turn.
+                gevent.sleep(0)  # Let other askers have their turn, as clients do.
 
         ask(ASKERS)
         taken_ms.clear()

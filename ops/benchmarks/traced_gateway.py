@@ -32,7 +32,7 @@ from ops.environment import ROOT
 APPLICATION = "ops.benchmarks.traced_gateway:application()"
 """What gunicorn is told to serve."""
 OVER_MS = "TRACED_OVER_MS"
-"""The environment variable that says from how many milliseconds of wall time on a slice is told by its function."""
+"""The environment variable with the milliseconds of wall time from which on slices are told by their functions."""
 TIMER_S = 0.010
 """Interval of the timer whose delay tells how long what is ready waits for the loop."""
 HUB, OTHER = "event loop", "other"
@@ -46,7 +46,7 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class Totals:
-    """Of some slices; times are seconds."""
+    """The sums of some slices; times are seconds."""
 
     count: int = 0
     wall_s: float = 0.0
@@ -82,11 +82,11 @@ class Observer:
     def forget(self) -> None:
         """Begin anew."""
         self.durations_s: dict[str, list[float]] = defaultdict(list)
-        """By what took them."""
+        """Durations by what took them."""
         self.by_kind: dict[str, Totals] = defaultdict(Totals)
-        """Of all slices, by kind of greenlet."""
+        """Totals of all slices, by kind of greenlet."""
         self.long: dict[tuple[str, str], Totals] = defaultdict(Totals)
-        """Of the long ones, by kind and function."""
+        """Totals of the long slices, by kind and function."""
 
     def switched(self, _event: str, greenlets: "tuple[greenlet.greenlet, greenlet.greenlet]") -> None:
         """Note that a slice has ended; `greenlet.settrace` calls this."""
@@ -97,11 +97,11 @@ class Observer:
             kind = kind_of(ended)
             if ended.gr_frame is not None:
                 self._kinds[ended] = kind
-        # The loop's own slice is for the most part its wait for something to do.
+        # Most of the loop's own slice is its wait for something to do.
         if (cpu_s if kind == HUB else wall_s) >= self._over_s:
             self.long[kind, place_of(ended.gr_frame)].add(wall_s, cpu_s)
         self.by_kind[kind].add(wall_s, cpu_s)
-        # Read again: what this took belongs to nobody.
+        # The clocks are read again, so that the time of this function belongs to no slice.
         self._slice_began = (self._now_s(), self._cpu_s())
 
     def collected(self, phase: str, about: dict[str, int]) -> None:
@@ -131,7 +131,7 @@ class Observer:
 
         def fired() -> None:
             now_s = self._now_s()
-            # The loop's own clock stands still while it computes, so that it may seem to be a little early.
+            # The loop's own clock stands still while it computes, so that a timer may seem to be a little early.
             self.durations_s["timer late"].append(max(0.0, now_s - due_s[0]))
             due_s[0] = now_s + TIMER_S
             runtime.call_later(TIMER_S, fired)

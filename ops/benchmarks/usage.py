@@ -82,7 +82,7 @@ def read_usage(pids: Iterable[int]) -> Usage:
 
 
 def peak_pss_bytes(pid: int) -> int:
-    """Estimate the peak memory of a process and its descendants, shared pages divided among those who share them.
+    """Estimate the peak memory of a process and its descendants, shared pages divided among their users.
 
     The kernel keeps the peak of the resident size alone. What is added to today's proportional size (PSS) is how far
     the resident size has fallen since, so the sum is exact where the shared part has not changed, and an upper bound
@@ -92,12 +92,12 @@ def peak_pss_bytes(pid: int) -> int:
 
 
 def pss_bytes(pid: int) -> int:
-    """Read the memory of a process and its descendants now, shared pages divided among those who share them."""
+    """Read the memory of a process and its descendants now, shared pages divided among their users."""
     return sum(_rollup_bytes(each, "Pss") for each in process_tree(pid))
 
 
 def private_bytes(pid: int) -> int:
-    """Read the memory that a process and its descendants share with nobody now."""
+    """Read the memory that a process and its descendants share with no other process now."""
     return sum(_rollup_bytes(each, "Private_Clean", "Private_Dirty") for each in process_tree(pid))
 
 

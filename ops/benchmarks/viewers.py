@@ -1,4 +1,4 @@
-"""What those who watch the live page cost: CPU of the whole gateway, and the bytes that they are sent."""
+"""Measures what viewers of the live page cost: CPU of the whole gateway, and the bytes that they are sent."""
 
 import argparse
 import threading
@@ -15,7 +15,7 @@ VIEWERS = (0, 1, 20)
 SECONDS = 20.0
 POLL_S = 1.0
 OVERLAP_S = 4
-"""The page asks again for so many seconds that it knows."""
+"""The page asks again for this many of the seconds that it knows."""
 SETTLE_S = 3.0
 ANSWER_S_MAX = 5.0
 

@@ -1,4 +1,4 @@
-"""How much Postgres logs for a payment where its tables are large: pages that change first after a checkpoint."""
+"""Measures how much Postgres logs for a payment in large tables, whose pages are logged whole after a checkpoint."""
 
 import argparse
 from collections.abc import Iterator, Sequence

@@ -38,14 +38,14 @@ class CheckResult:
     accepted: int
     """How many offered payments were answered 202."""
     refused: int
-    """How many got no other answers than those which promise that nothing is kept."""
+    """How many got only answers that promise that nothing is kept."""
     settled: int
     closed: Mapping[str, int]
     """How many payments ended without a charge, by their state."""
     in_doubt: frozenset[UUID]
     """Payments that a processor which never came back may have charged, shown as unknown; no promise is broken."""
     in_doubt_charged: int
-    """How many of those it has charged, as its own records say."""
+    """How many of these payments that processor has charged, as its own records say."""
     unknown: frozenset[UUID]
     """Other accepted payments that a replica still has a claim on, so that their outcome is not known yet."""
     lost: frozenset[UUID]
@@ -55,16 +55,16 @@ class CheckResult:
     mismatched: frozenset[UUID]
     """Payments whose amount, processor or instant differs between the records, or that were refused without reason.
 
-    Those count too of which a replica does not know at rest which one of two amounts was first.
+    A payment also counts if a replica does not know at rest which one of two amounts was first.
     """
     phantom: frozenset[UUID]
-    """Payments that were charged or recorded but never offered, although they were refused, or by one side alone."""
+    """Payments charged or recorded without having been offered, in spite of a refusal, or by one side alone."""
     misstated: frozenset[UUID]
-    """Payments that ended without a charge and of which a replica tells another state."""
+    """Payments that ended without a charge, and for which a replica tells another state."""
     wrong_totals: tuple[str, ...]
     """Processors whose own totals or fees differ from the settlements in Postgres."""
     wrong_sums: int
-    """Sums in Postgres that differ from the settlements that they are of."""
+    """Sums in Postgres that differ from their settlements."""
     summaries: Mapping[str, int]
     """How many summaries were final, open (not final), unavailable (503) or wrong (another status)."""
     untrue_summaries: tuple[UntrueSummary, ...]
@@ -84,7 +84,7 @@ class CheckResult:
 
     @property
     def unanswered(self) -> int:
-        """How many payments got an answer from which their clients cannot know whether they are kept, or none."""
+        """How many payments got no answer, or only answers that do not tell whether they are kept."""
         return self.offered - self.accepted - self.refused
 
     @property
@@ -224,7 +224,7 @@ def _untrue_summaries(history: History, doubtful: AbstractSet[UUID]) -> Iterator
     state = history.final_state
     final = [answer for answer in history.answers if _kind(answer) == "final"]
     yield from _differences(final, state, state.charges)
-    # At rest the gateway cannot know of what a processor has charged that is gone, and says that it is not final.
+    # At rest the gateway cannot know what a processor that is gone has charged, and says that its summary is not final.
     known = [charge for charge in state.charges if charge.correlation_id not in doubtful]
     yield from _differences(history.final_answers, state, known)
 

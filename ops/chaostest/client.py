@@ -68,7 +68,7 @@ class HttpClient:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection that the server has not closed; else the next request opens a new one."""
+        """Whether there is a connection that the server has not closed; if not, the next request opens a new one."""
         kept: socket.socket | None = self._connection.sock
         return kept is not None and not select.select([kept], [], [], 0)[0]
 

@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 CONNECTS_PER_S_MAX = 50
-"""How many connections a crowd opens in a second, so that those who are turned away cannot come in a tight loop."""
+"""How many connections a crowd opens in a second, so that clients that are turned away do not come in a tight loop."""
 CONNECT_S_MAX = 5.0
 GIVES_UP_S = 0.05
 """How long a heavy reader waits for its summary."""
 BODY_BYTES = 16_000
-"""What a half-sent body announces: nearly as much as a body may have. All but its last byte is sent."""
+"""The announced length of a half-sent body, which is nearly the longest allowed. All but its last byte is sent."""
 HEAD_BYTES_OVERSIZED = 64 * 1024
 UNREAD_REQUESTS = 50
 """Requests that are sent at once by a client that never reads."""
@@ -77,7 +77,7 @@ async def heavy_reader(client: socket.socket, _rng: Random) -> None:
 
 
 async def nuisance(client: socket.socket, rng: Random) -> None:
-    """Ask for a list, for a payment that there is not, or for something senseless; half a second later, come again."""
+    """Ask for a list, for an unknown payment, or for something senseless; come again half a second later."""
     garbage = rng.randbytes(200)
     request = rng.choice(
         (
@@ -102,7 +102,7 @@ KINDS: Mapping[str, Visit] = {
 
 
 class Crowd:
-    """Members of one kind, who share a bound on how often they come."""
+    """Members of one kind, which share a bound on how often they come."""
 
     def __init__(self, visit: Visit, addresses: Sequence[tuple[str, int]], count: int, seed: int) -> None:
         self.open = 0
@@ -141,7 +141,7 @@ class Crowd:
                     self.open -= 1
 
     async def _turn(self) -> None:
-        """Wait until one more connection may be opened; turns that nobody took are lost."""
+        """Wait until one more connection may be opened; turns that were not used are lost."""
         now_s = asyncio.get_running_loop().time()
         turn_s = self._began_s + next(self._turns) / CONNECTS_PER_S_MAX
         if turn_s < now_s:
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
     addresses = [(parts.hostname or "", parts.port or 80) for parts in map(urlsplit, given.url)]
-    # It stands for clients on other machines, whose processors they would use.
+    # The crowd stands for clients on other machines, which would use CPUs of their own.
     os.nice(NICE)
     asyncio.run(_stay(Crowd(KINDS[given.kind], addresses, given.count, given.seed)))
 

@@ -33,7 +33,7 @@ class DeadReplica:
     def __init__(self, database_url: str, seed: int, scale: float) -> None:
         """`scale` is the share of the scheduled rows that is really written."""
         self.offers: list[OfferedPayment] = []
-        """The payments whose rows were left, which have to be settled like all others."""
+        """The payments of the rows that were left; they have to be settled like all others."""
         self._database_url = database_url
         self._rng = Random(f"{seed} dead replica")  # noqa: S311 - no secret
         self._scale = scale

@@ -1,4 +1,4 @@
-"""The ends of a payment beside its settlement, and which of them the records of the processors justify. It is pure."""
+"""The ends of a payment other than its settlement, and which of them the processors' records justify. It is pure."""
 
 from collections.abc import Collection, Mapping
 from uuid import UUID
@@ -7,22 +7,21 @@ from ops.chaostest.history import FinalState, History
 from ops.simulator.faults import Fault
 
 DECLINED, MISMATCHED, UNKNOWN = "declined", "mismatched", "unknown"
-"""The states that `GET /payments/{id}` tells of payments that nobody settles."""
+"""The states that `GET /payments/{id}` tells of payments that are not settled."""
 MISMATCHING = frozenset({Fault.OTHER_AMOUNT.value, Fault.FALSE_DUPLICATE.value})
 """The faults of an id after which a payment is rightly called mismatched."""
 UNASKED_MAX = 20
 """How many payments may be in doubt although the processor that is gone was never asked for them.
 
-They are those whose rows named it, or whose requests were on their way, in the moment in which its port was closed or
-their replica was killed.
+Their rows named it, or their requests were on their way, when its port was closed or their replica was killed.
 """
 
 
 def justified_closures(state: FinalState) -> set[UUID]:
     """Find the closed payments that ended rightly.
 
-    Those are the ones that every processor has declined, and those under whose id a processor holds another amount or
-    calls a charge known that it does not hold. None of them was charged at the request of the run.
+    Every processor has declined them, or one of them holds another amount under their id or says that it has charged an
+    id that it does not hold. None of them was charged at the request of the run.
     """
     charged = {charge.correlation_id for charge in state.charges}
     return {
@@ -46,7 +45,7 @@ def in_doubt(history: History) -> set[UUID]:
     """Find the payments that only a processor which never came back can tell of, and that are shown as unknown.
 
     None of them was charged by a processor that works.
-    Where it was never asked for more than `UNASKED_MAX` of them, these are left out: they were held back for nothing.
+    If it was never asked for more than `UNASKED_MAX` of them, these are left out: they were held back for no reason.
     """
     state = history.final_state
     claimed = {row.correlation_id for row in state.claims if row.processor in history.lost_processors}
@@ -62,5 +61,5 @@ def asked_of(requests: Mapping[str, Mapping[UUID, str | None]], processors: Coll
 
 
 def misstated(state: FinalState) -> set[UUID]:
-    """Find the closed payments of which a replica tells anything else than their state."""
+    """Find the closed payments for which a replica tells another state than theirs."""
     return {row.correlation_id for row in state.closed if set(state.told.get(row.correlation_id, ())) != {row.state}}

@@ -192,8 +192,8 @@ class ProcessorTarget:
 def merge(faults: list[ScheduledFault]) -> Mapping[str, object]:
     """Merge active faults into the one set that a simulator takes.
 
-    Rates are added up, and scaled down where their sum exceeds 1; of any other parameter the largest value counts. So
-    ids are declined at the same rate whatever else is active.
+    Rates are added up, and scaled down where their sum exceeds 1. Of any other parameter the largest value counts, so
+    that ids are declined at the same rate whatever else is active.
     """
     rates: dict[str, float] = {}
     others: dict[str, float] = {}

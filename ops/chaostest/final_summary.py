@@ -16,7 +16,7 @@ def ask_final_summary(url: str, wait: Callable[[float], None], *, may_stay_open:
     Args:
         url: the address of the replica.
         wait: lets some seconds pass.
-        may_stay_open: whether once is enough, as where a processor is gone and no summary may ever be final.
+        may_stay_open: whether to ask only once, because a processor is gone and no summary may ever be final.
 
     Raises:
         OpsError: the replica does not answer.

@@ -27,7 +27,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = {"amount_minor": "amount_cents"}
 """Columns whose names differ from those of the fields."""
 OTHER_AMOUNT = Fault.OTHER_AMOUNT.value
-"""The fault of an id under which a processor holds a charge that nobody in the run has asked for."""
+"""The fault of an id under which a processor holds a charge that no client of the run has asked for."""
 READS_MAX = 40
 """How often the state is read before it is taken as it is, although payments still move."""
 READ_STEP_S = 0.25
@@ -46,7 +46,7 @@ class BookedCharge:
     booked_at_ms: int = 0
     """Wall clock at which it was booked, milliseconds since the epoch; 0 where the processor does not know it."""
     answered: bool = True
-    """Whether whoever asked for the charge was told, when it was booked, that it was made."""
+    """Whether the request for the charge was answered when it was booked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class ClaimRow:
 
     correlation_id: UUID
     processor: str | None
-    """None where the payment was certainly not sent to any."""
+    """The processor that the row names; None where the payment was certainly sent to none."""
     owner: str
     attempts: int
 
@@ -95,7 +95,7 @@ class ClosedRow:
 
 @dataclass(frozen=True, slots=True)
 class DisputeRow:
-    """One row of the table `dispute`: a charge of a payment that is settled otherwise."""
+    """One row of the table `dispute`: a charge of a payment that another charge had settled."""
 
     correlation_id: UUID
     processor: str
@@ -123,9 +123,9 @@ class FinalState:
 
     charges: Sequence[BookedCharge] = ()
     foreign: Sequence[BookedCharge] = ()
-    """Charges of other amounts that others made under ids of the run before, as a simulator was told to."""
+    """Charges of other amounts that a simulator had booked under ids of the run before they came."""
     requests: Mapping[str, Mapping[UUID, str | None]] = field(default_factory=dict)
-    """For each processor the payments that it was asked for, with the fault that the id brought."""
+    """For each processor, the payments that it was asked for, each with the fault that its id causes."""
     totals: Sequence[ProcessorTotals] = ()
     payments: Sequence[PaymentRow] = ()
     claims: Sequence[ClaimRow] = ()
@@ -134,7 +134,7 @@ class FinalState:
     closed: Sequence[ClosedRow] = ()
     disputes: Sequence[DisputeRow] = ()
     wrong_sums: int = 0
-    """How many sums of settlements differ from the settlements that they are of."""
+    """How many sums differ from their settlements."""
     told: Mapping[UUID, Collection[str]] = field(default_factory=dict)
     """The states that live replicas told of each payment that has not been settled."""
 
@@ -150,11 +150,11 @@ class History:
     final_answers: Sequence[SummaryAnswer] = ()
     """The summary over all time that each live replica gave after everything was settled."""
     moments: Sequence[MomentAnswers] = ()
-    """What gateway and processors said of the same windows at the same moments."""
+    """The summaries that gateway and processors gave of the same windows at the same moments."""
     unexpected_ends: Sequence[str] = ()
     """Names of the services that ended although no fault was injected into them."""
     lost_processors: Collection[str] = ()
-    """Names of the processors that did not come back, so that what they may have charged cannot be known."""
+    """Names of the processors that did not come back, so that the gateway cannot know what they have charged."""
     rival_answers: Sequence[RivalAnswer] = ()
     """What each live replica answered at rest to amounts that had been posted under one id at once."""
 

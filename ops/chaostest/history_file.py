@@ -12,7 +12,7 @@ from ops.simulator.faults import Fault
 
 FORMAT = 1
 REASONS = {Fault.DECLINE.value: "declined", Fault.FALSE_DUPLICATE.value: "duplicate"}
-"""What a processor said of a payment that it did not charge, by the fault of its id."""
+"""The reason that a processor gave for not charging a payment, by the fault of its id."""
 Record = dict[str, object]
 
 

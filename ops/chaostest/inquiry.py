@@ -1,4 +1,4 @@
-"""What a chaos run asks of simulators and replicas when the load is over."""
+"""The questions of a chaos run to simulators and replicas when the load is over."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from ops.chaostest.client import NoAnswerError, administer, open_connection
 
 
 def read_requests(admin_url: str) -> dict[UUID, str | None]:
-    """Ask a simulator which payments it was asked for, and which fault each id brought.
+    """Ask a simulator which payments it was asked for, and which fault each id causes.
 
     Raises:
         OpsError: it does not answer.

@@ -14,13 +14,13 @@ NOTHING = ChargeTotals(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class UntrueMoment:
-    """Answers of which one is not what had been booked when it was given."""
+    """Answers of which one differs from what had been booked when it was given."""
 
     answers: MomentAnswers
     least: Mapping[str, ChargeTotals]
-    """Of the charges that were booked before all questions and were answered."""
+    """Totals of the charges that were booked before all questions and were answered."""
     most: Mapping[str, ChargeTotals]
-    """Of the charges that were booked before the last answer."""
+    """Totals of the charges that were booked before the last answer."""
 
 
 def untrue_moments(moments: Sequence[MomentAnswers], charges: Sequence[BookedCharge]) -> list[UntrueMoment]:

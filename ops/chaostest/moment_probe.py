@@ -34,7 +34,7 @@ Meanwhile answers of processors may wait unread.
 
 @dataclass(frozen=True, slots=True)
 class MomentAnswers:
-    """What the gateway and the processors said of one window at the same moment."""
+    """The summaries that the gateway and the processors gave of one window at the same moment."""
 
     from_ms: int
     to_ms: int
@@ -99,7 +99,7 @@ class MomentProbe:
 
 
 def ask_at_once(replica: HttpClient, processors: Mapping[str, HttpClient], ended_ms_ago: int) -> MomentAnswers | None:
-    """Send a question to a replica and to each processor before any of them is read; None where one is not answered."""
+    """Send a question to a replica and to each processor before any answer is read; None where one is missing."""
     sent_ms = now_ms()
     to_ms = sent_ms - ended_ms_ago
     from_ms = to_ms - WINDOW_MS

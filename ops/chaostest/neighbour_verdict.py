@@ -1,4 +1,4 @@
-"""Whether bad neighbours cost others more than their share: answers, their times, and memory. It is pure."""
+"""Judges whether bad neighbours cost others more than their share: answers, their times, and memory. It is pure."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,17 +44,17 @@ class NeighbourFigures:
     requests: int
     """How many requests posted a payment."""
     unanswered: int
-    """How many of them got no answer: their connection was refused or closed, or their client gave up."""
+    """How many requests got no answer: their connection was refused or closed, or their client gave up."""
     late: int
-    """How many were answered, but not refused, after more than `ANSWER_S_MAX`."""
+    """How many requests were answered, but not refused, after more than `ANSWER_S_MAX`."""
     refused: int
-    """How many were refused with 503 or 429."""
+    """How many requests were refused with 503 or 429."""
     refused_without_time: int
-    """How many of those were not told when to come again."""
+    """How many refusals did not say when to come again."""
     slowest_s: float
     """The longest time until an answer that was no refusal, beside neighbours."""
     quiet_p99_s: float
-    """Of the accepted answers; nan where there were none."""
+    """The 99th percentile of accepted answers in the quiet part; nan where there were none."""
     neighbours_p99_s: float
     peaks_bytes: Mapping[str, int]
     """The most memory of each service at any second."""
@@ -73,7 +73,7 @@ class NeighbourFigures:
             yield f"{self.late} requests were answered after more than {ANSWER_S_MAX:g} s"
         if self.refused_without_time:
             yield f"{self.refused_without_time} of {self.refused} refusals had no Retry-After"
-        # Nothing that was accepted is no proof: a comparison with nan is false.
+        # If nothing was accepted, nothing is proven: a comparison with nan is false.
         if not self.neighbours_p99_s <= P99_RATIO_MAX * self.quiet_p99_s:
             quiet_ms, beside_ms = 1000 * self.quiet_p99_s, 1000 * self.neighbours_p99_s
             yield f"the p99 is {beside_ms:.1f} ms beside neighbours and {quiet_ms:.1f} ms without"

@@ -91,7 +91,7 @@ class TwinTarget:
         """Runs while the fault is active."""
 
     def begin(self, _fault: ScheduledFault) -> None:
-        """Start the twin, with the priority of a crowd: it stands for one on another machine."""
+        """Start the twin, with the priority of a crowd, since it stands for a replica on another machine."""
         self.process.start()
         if self.process.pid is not None:
             os.setpriority(os.PRIO_PROCESS, self.process.pid, NICE)
@@ -130,7 +130,7 @@ class PlantedTarget:
                 raise OpsError(f"{self.name} knows no fault {other}")
 
     def end(self, fault: ScheduledFault) -> None:
-        """End a fault; a sync that has to fail fails all the same."""
+        """End a fault; syncs that are yet to fail still do."""
         match fault.fault:
             case "slow":
                 for each in self._planted:
@@ -155,7 +155,7 @@ class Neighbours:
     """All bad neighbours of one run."""
 
     def __init__(self, stack: Stack, planted_dir: Path, seed: int, scale: float) -> None:
-        """`scale` is the share of the scheduled members and rows that there really are."""
+        """`scale` is the share of the scheduled members and rows that really exist."""
         planted = [PlantedFaults(planted_dir / each.name) for each in stack.replicas]
         self.crowds = [CrowdTarget(stack, kind, seed, scale) for kind in KINDS]
         self.dead = DeadReplica(stack.database_url, seed, scale)
@@ -169,11 +169,11 @@ class Neighbours:
         )
 
     def start(self) -> None:
-        """Start to read the memory of those whom they disturb."""
+        """Start to read the memory of the services that they disturb."""
         self._memory.start()
 
     def measure(self, offers: Sequence[OfferedPayment], spans: RunSpans, expected: int) -> NeighbourFigures:
-        """Make the figures of the run from the payments of the clients that they disturbed, and how many there were."""
+        """Make the figures of the run from the payments of disturbed clients, and how many of them were expected."""
         attempts = [attempt for offer in offers for attempt in offer.attempts]
         crowds = {each.name: (each.open_max, each.opened) for each in self.crowds}
         return measure(attempts, spans, self._memory.peaks, crowds, offered=len(offers), expected=expected)

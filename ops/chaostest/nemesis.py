@@ -65,7 +65,7 @@ class Nemesis:
             self._threads.add(name, self._run, name)
         self._began_s = 0.0
         self._disturbed_at_s = -math.inf
-        """When the last fault began or ended that was none of a processor."""
+        """When the last fault in anything but a processor began or ended."""
 
     @property
     def counts(self) -> Counter[str]:
@@ -86,7 +86,7 @@ class Nemesis:
             return list(self._injected)
 
     def quiet_s(self) -> float:
-        """Tell the seconds since the last fault ended that was none of a processor; 0 while there is one."""
+        """Tell the seconds since the last fault in anything but a processor ended; 0 while there is one."""
         with self._lock:
             if any(not isinstance(self._targets[fault.target], ProcessorTarget) for fault in self._current):
                 return 0.0
@@ -99,7 +99,7 @@ class Nemesis:
             return list(self._ends)
 
     def live_urls(self) -> list[str]:
-        """Return the addresses of the replicas that no fault is active on, except one that leaves them at work."""
+        """Return the addresses of the replicas without a fault, or with one that leaves them at work."""
         faulty = {fault.target for fault in self.current if fault.fault != "step"}
         return [url for name, url in self._replicas.items() if name not in faulty]
 

@@ -30,4 +30,4 @@ class ObservedRun:
     neighbours: NeighbourFigures | None = None
     """What bad neighbours cost others; None where there were none."""
     ways: Mapping[UUID, Sequence[Any]] = field(default_factory=dict)
-    """What the gateway told of the way of suspicious payments."""
+    """The histories that the gateway told of suspicious payments."""

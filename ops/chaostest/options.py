@@ -25,7 +25,7 @@ class ChaosOptions:
     rate: float
     """New payments per second."""
     crowd: float
-    """Share of the profile's bad neighbours that there are, such as connections and rows."""
+    """The share of the profile's bad neighbours, such as connections and rows, that there really are."""
     history: Path | None
     """The file to which the history of the run is written, for `ops/judge`."""
     report: Path | None = None

@@ -1,4 +1,4 @@
-"""Makes the page of a chaos run: one HTML file that needs no other and asks for nothing."""
+"""Makes the page of a chaos run: one HTML file that needs no other file and no network."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ def make_page(result: RunResult, run: ObservedRun) -> str:
 
 
 def in_words(value: object) -> str:
-    """Write a figure for people: what is inside of it stands in one line, nested figures in brackets."""
+    """Write a figure for people, in one line, with nested figures in brackets."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_within(each)}" for name, each in value.items()) or "none"
     if isinstance(value, list | tuple):
@@ -64,7 +64,7 @@ def _within(value: object) -> str:
 
 
 def _others(result: RunResult) -> Iterator[str]:
-    """Tell what else is wrong than single payments."""
+    """Tell what is wrong besides single payments."""
     check = result.check
     yield from (f"The totals of {name} differ from the settlements in Postgres." for name in check.wrong_totals)
     counts = {

@@ -22,7 +22,7 @@ PLANTED_DIR = "PLANTED_DIR"
 LOOK_UP_S = 10.0
 """How long a look-up of a name takes before it fails, while names are slow."""
 JOURNAL_SUFFIX = ".journal"
-"""What the name of a file ends with that has no room, or cannot be synced."""
+"""The end of the names of files that are out of room, or cannot be synced."""
 _NUMBER = struct.Struct("<q")
 
 
@@ -76,7 +76,7 @@ def application() -> object:
 
 
 def shift_clock(faults: PlantedFaults) -> None:
-    """Let the wall clock of the module `time` be wrong by what the file says; monotonic time stays true."""
+    """Let the wall clock of the module `time` be wrong by what the file says; monotonic time stays right."""
     true_ns, true_s = time.time_ns, time.time
     time.time_ns = lambda: true_ns() + faults.clock_offset_ms * 1_000_000
     time.time = lambda: true_s() + faults.clock_offset_ms / 1000
@@ -102,7 +102,7 @@ def slow_down_names(faults: PlantedFaults) -> None:
 
 
 def is_name(host: object) -> bool:
-    """Tell whether a host has to be looked up: whether it is neither an address, nor a socket's folder, nor nothing."""
+    """Tell whether a host has to be looked up, so is not an address, a socket's folder or empty."""
     text = host.decode() if isinstance(host, bytes) else str(host or "")
     if not text or text.startswith("/"):
         return False

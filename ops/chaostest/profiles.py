@@ -19,7 +19,7 @@ class FaultChoice:
     durations_s: tuple[Range, ...] = ((0, 0),)
     """Ranges of seconds; one of them is drawn, then a value in it."""
     parameters: Mapping[str, Range] = field(default_factory=dict)
-    """For processors: what the simulator is told to inject, each drawn from a range. For clocks: how wrong they are."""
+    """Ranges from which parameters are drawn: of the simulator's faults, or of how wrong clocks are."""
     weight: float = 1
     """How often it is drawn, in proportion to the weights of the others."""
     together: bool = False
@@ -33,9 +33,9 @@ class Profile:
     rate: float = 150
     """New payments per second, unless the command line says otherwise."""
     fixed_faults: tuple[tuple[Range, FaultChoice], ...] = ()
-    """Faults with the time in which they are active, as two shares of the length of the run."""
+    """Faults with the span in which they are active, as two shares of the length of the run."""
     random_faults: tuple[tuple[Range, tuple[FaultChoice, ...]], ...] = ()
-    """Independent series of faults: the range of seconds between two starts, and what is drawn from."""
+    """Independent series of faults: the range of seconds between two starts, and the faults that are drawn from."""
     charge_timeout_ms: int = 1_000
     """How long the replicas wait for the end of a charge: short, for many faults in little time."""
     lasting_faults: tuple[FaultChoice, ...] = ()
@@ -98,7 +98,7 @@ CLOCKS = (
 """A replica's clock steps an hour ahead and back, or a little back and ahead, or is behind when the replica joins."""
 
 STATUSES = (400, 404, 409, 500, 502, 503)
-"""What the edge in front of a processor answers, whatever the processor has done."""
+"""Statuses that a gateway in front of a processor answers, whatever the processor has done."""
 
 
 def _edges(target: str) -> tuple[FaultChoice, ...]:
@@ -191,7 +191,7 @@ NEIGHBOURS = (
     *_neighbour("postgres", "pause", (0.475, 0.48), (0.715, 0.72)),
     *_neighbour("redis", "pause", (0.47, 0.49), (0.71, 0.73)),
 )
-"""What tries the patience of all others at once, in two spans after a quiet part and before another one."""
+"""All bad neighbours at once, in two spans after a quiet part and before another one."""
 COMPOSE = {"IN_FLIGHT_MAX": "100", "CONNECTIONS_MAX": "384", "MALLOC_ARENA_MAX": "1"}
 """Settings of the replicas in docker-compose.yml."""
 
@@ -203,7 +203,7 @@ PROFILES: Mapping[str, Profile] = {
     "moments": Profile(fixed_faults=MOMENTS, charge_timeout_ms=10_000),
     "gone": Profile(random_faults=(((3, 6), PROCESS_FAULTS), ((1.5, 4.5), PROCESSOR_FAULTS)), lasting_faults=(GONE,)),
     "never_back": Profile(
-        # What default books in the moments before it goes cannot be known any more.
+        # What default books in the moments before it is gone cannot be known any more.
         fixed_faults=(((0.2, 0.34), LATE),),
         random_faults=(((2, 5), PROCESS_FAULTS), ((1.5, 4.5), MILD)),
         lasting_faults=(NEVER_BACK,),

@@ -23,7 +23,7 @@ HEAD = f"{'elapsed':>9}{'offered':>9}{'accepted':>9}{'settled':>9}{'claimed':>9}
 
 
 class FaultCounts(Protocol):
-    """What the table tells of the faults of a run."""
+    """The faults of a run, as the table shows them."""
 
     @property
     def counts(self) -> Counter[str]:

@@ -59,11 +59,11 @@ class RunResult(Protocol):
 
     @property
     def verdict(self) -> RunVerdict:
-        """What came of the run in words."""
+        """The result of the run in words."""
 
     @property
     def further_violations(self) -> Sequence[str]:
-        """What else broke than the checker looks at, each without a full stop."""
+        """What broke besides what the checker looks at, each without a full stop."""
 
     def to_dict(self) -> dict[str, object]:
         """Lay out all figures."""
@@ -193,8 +193,8 @@ def keep_findings(
 ) -> None:
     """Write which payments are broken, and for each of them its rows, its charges and what its client saw.
 
-    The first `SUSPECTS_MAX` get a file of their own; `broken.json` names all of them. Beside bad neighbours, write also
-    for which requests a bound was broken. `ways` are what `ask_ways` was told.
+    The first `SUSPECTS_MAX` get a file of their own; `broken.json` names all of them. With bad neighbours, also write
+    for which requests a bound was broken. `ways` are the answers to `ask_ways`.
     """
     _write(out / "broken.json", {kind: sorted(map(str, getattr(found, kind))) for kind in KINDS})
     _write(out / "untrue-summaries.json", found.untrue_summaries)

@@ -1,4 +1,4 @@
-"""Whether a gateway has come to rest after a chaos run: whether nothing that was accepted can still move."""
+"""Tells whether a gateway has come to rest after a chaos run, so that no accepted payment can still move."""
 
 from collections.abc import Collection
 from collections.abc import Set as AbstractSet
@@ -25,7 +25,7 @@ def is_at_rest(sources: RecordSources, accepted: AbstractSet[UUID], lost_process
     try:
         with psycopg.connect(sources.database_url, connect_timeout=5) as connection:
             claims, ended = connection.execute(COUNTS).fetchall()[0]
-            # On the way to rest this is asked often, and the ids are many.
+            # Counts are compared first, since this is asked often until then, and there are many ids.
             if claims + ended < len(accepted) or (claims and not lost_processors):
                 return False
             rows = connection.execute("SELECT correlation_id, processor FROM claim")

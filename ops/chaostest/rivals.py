@@ -39,7 +39,7 @@ def ask_rivals(
     Args:
         offers: all offered payments; those without rivals and those without a row are left out.
         recorded: minor units and currency of each row in Postgres.
-        urls: of the replicas that live.
+        urls: the addresses of the replicas that live.
     """
     rivals = [offer for offer in offers if offer.is_rival and offer.correlation_id in recorded][-RIVALS_MAX:]
     answers = []
@@ -61,9 +61,9 @@ def _is_recorded(offer: OfferedPayment, amount: OfferedAmount, recorded: Mapping
 def _settle_on(
     connection: HttpClient, offer: OfferedPayment, amount: OfferedAmount, expected: HTTPStatus
 ) -> int | None:
-    """Post an amount until the answer is the expected one, or will not become it any more.
+    """Post an amount until the answer is the expected one, or cannot become it any more.
 
-    A replica that has heard nothing of an id, since Redis was gone, may accept the other amount until Postgres refuses
+    A replica that has not heard of an id, because Redis was gone, may accept the other amount until Postgres refuses
     it. It never has a reason to refuse the amount that Postgres has.
     """
     status: int | None = None

@@ -1,4 +1,4 @@
-"""How well the payments of a run were routed: the fees that were paid, and how fast breakers followed outages."""
+"""Works out how well the payments of a run were routed: the fees paid, and how fast breakers followed outages."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ops.chaostest.history import ProcessorTotals
 from ops.chaostest.schedule import ScheduledFault
 
 LATE_S = 5.0
-"""A breaker that changes later than this after the start or end of an outage is taken to have another reason."""
+"""A breaker that changes later than this after the start or end of an outage is assumed to have another reason."""
 
 
 @dataclass(frozen=True, slots=True)

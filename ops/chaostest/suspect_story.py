@@ -12,10 +12,10 @@ from ops.chaostest.workload import DECIMALS
 
 @dataclass(frozen=True, slots=True)
 class StoryStep:
-    """One thing that happened to a payment, or that is known of it at the end."""
+    """One event in the history of a payment, or something that is known of it at the end."""
 
     at_ms: float | None
-    """In milliseconds since the epoch; None for what is known at the end."""
+    """The instant in milliseconds since the epoch; None for what is known at the end."""
     who: str
     what: str
 
@@ -26,7 +26,7 @@ class SuspectStory:
 
     correlation_id: UUID
     kinds: list[str]
-    """What is wrong with it."""
+    """The promises that were broken for it."""
     steps: list[StoryStep]
     records: str
     """The records themselves, as JSON."""

@@ -1,4 +1,4 @@
-"""The suspicious payments of a run, with all records of each and what the gateway itself tells of their way."""
+"""The suspicious payments of a run, with all records of each and the history that the gateway itself tells."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ def kinds_of(found: CheckResult, correlation_id: UUID) -> list[str]:
 def records_of_suspects(
     history: History, suspects: Collection[UUID], ways: Mapping[UUID, Sequence[Any]]
 ) -> dict[UUID, Records]:
-    """Collect all records of each suspicious payment, among them its way as `ask_ways` was told it."""
+    """Collect all records of each suspicious payment, including the answers to `ask_ways`."""
     state = history.final_state
     tables: dict[str, Iterable[_HasId]] = {
         "offers": history.offers,
@@ -77,9 +77,9 @@ def records_of_suspects(
 
 
 def ask_ways(urls: Sequence[str], suspects: Sequence[UUID]) -> dict[UUID, list[Any]]:
-    """Ask the gateway for `GET /payments/{id}/history` of suspicious payments, any replica that answers.
+    """Ask for `GET /payments/{id}/history` of suspicious payments, at any replica that answers.
 
-    Each way is a list of one answer, or of why each replica gave none.
+    Each value is a list with one answer, or with the reasons why no replica gave one.
     """
     ways: dict[UUID, list[Any]] = {}
     for correlation_id in suspects[:WAYS_MAX]:

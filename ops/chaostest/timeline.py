@@ -15,7 +15,7 @@ LANE_HEIGHT = 22
 SPAN_WIDTH_MIN = 2.0
 """How wide a fault without a duration is drawn, in units of the picture."""
 LETTER_WIDTH, LABEL_MARGIN = 6.5, 4.0
-"""How much room a letter of a fault's label takes at most, and what is left free on both sides, in the same units."""
+"""The most room that a letter of a fault's label takes, and the margin on both sides, in units of the picture."""
 
 
 def draw_timeline(run: ObservedRun, seconds: float) -> list[str]:
@@ -38,7 +38,7 @@ def draw_timeline(run: ObservedRun, seconds: float) -> list[str]:
 
 
 def _answers(history: History, began_ms: int) -> tuple[Counter[int], Counter[int]]:
-    """Count payments by the second of their first 202, and requests by that of any other end."""
+    """Count payments by the second of their first 202, and requests by the second of any other end."""
     accepted_ms, failed_ms = [], []
     for offer in history.offers:
         ends = [(each.answered_at_ms or each.at_ms, each.status == HTTPStatus.ACCEPTED) for each in offer.attempts]

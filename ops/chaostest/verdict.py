@@ -1,4 +1,4 @@
-"""What came of a chaos run, in one sentence. It is pure."""
+"""Tells the result of a chaos run in one sentence. It is pure."""
 
 from collections.abc import Iterator, Sequence
 

@@ -14,21 +14,21 @@ AMOUNT_MINOR_MAX = 1_000_000
 REPEAT_SHARE = 1 / 20
 """Share of the payments that are posted once more."""
 REPEAT_AT_ONCE_SHARE = 0.4
-"""Share of those that are posted twice at the same time."""
+"""Share of these repeated payments that are posted twice at the same time."""
 REPEAT_AFTER_S_MAX = 20.0
 OTHER_AMOUNT_SHARE = 1 / 100
 """Share of the payments whose id is posted with another amount or currency too."""
 OTHER_CURRENCY_SHARE = 1 / 2
-"""Share of those that are posted with the first amount in another currency."""
+"""Share of these payments that are posted with the first amount in another currency."""
 DEFAULT_CURRENCY = "BRL"
 """The default of the gateway, which clients may leave out, and which it does not name to processors."""
 CURRENCY_SHARES = {"": 0.90, DEFAULT_CURRENCY: 0.04, "JPY": 0.03, "KWD": 0.03}
 """Share of the payments in each currency; the empty code stands for the default where it is left out."""
 DECIMALS = {"": 2, DEFAULT_CURRENCY: 2, "JPY": 0, "KWD": 3, "CLF": 4}
 PERHAPS_KEPT = "the journal does not answer"
-"""What the only 503 says after which a payment may be kept all the same."""
+"""The detail of the only 503 after which a payment may be kept all the same."""
 RIVAL_SHARE = 1 / 2
-"""Share of those whose other amount is posted at the same time, so that either of the two may count."""
+"""Share of payments with another amount that is posted at the same time, so that either of the two may count."""
 HUGE_UNITS = 10**12
 """The largest amount that a payment may have, in units of its currency."""
 GIVES_UP_SHARE = 1 / 10
@@ -40,9 +40,9 @@ class OfferedAmount:
     """An amount as a client posts it."""
 
     minor: int
-    """In minor units of the currency."""
+    """The amount in minor units of the currency."""
     currency: str = ""
-    """Alphabetic code; empty where the client leaves it out."""
+    """The alphabetic code; empty where the client leaves it out."""
 
     @property
     def code(self) -> str:
@@ -123,7 +123,7 @@ class OfferedPayment:
 
     @property
     def amounts(self) -> tuple[OfferedAmount, ...]:
-        """The amounts of which one may be charged."""
+        """The amounts of which one, and only one, may be charged."""
         return (self.amount, self.other_amount) if self.is_rival and self.other_amount else (self.amount,)
 
     @property

@@ -1,1 +1,1 @@
-"""What ops/cluster runs: three hosts as network namespaces of this machine, and what happens to them."""
+"""The parts of `ops/cluster`: three hosts as network namespaces of this machine, and the faults of their chaos run."""

@@ -43,7 +43,7 @@ from ops.environment import PYTHON_PATH
 from ops.stack.embedded import redis_binary
 
 DISKS_MB = {"system": 512, "postgres": 2048, "journal": 256}
-"""The disks of a host, and how large they are; memory is taken for what is written alone."""
+"""The disks of a host, and their sizes; they take memory only for what is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Assembly:
             log_dir=self.plan.log_dir(place),
             probe=answers_http(place.address, GATEWAY_PORT + number, "/readyz"),
             env=env,
-            # Python looks for modules where it is started, before all else.
+            # Python looks for modules first in the folder where it is started.
             prefix=("env", f"--chdir={options.checkout}", *clock.prefix),
         )
 
@@ -166,7 +166,7 @@ class Assembly:
         return self.plan.state_dir / place.name / "config"
 
     def _prepare(self, place: Place, *, is_first: bool) -> None:
-        """Write what the programs of a host read when they start; what they change themselves only on an empty disk."""
+        """Write the files that programs read at their start; on a used disk, not those that they change themselves."""
         plan, config, system = self.plan, self._config_dir(place), self.plan.disk_dir(place, "system")
         config.mkdir(parents=True, exist_ok=True)
         for folder in (system / "etcd", system / "redis", system / "sentinel", plan.disk_dir(place, "journal")):

@@ -1,4 +1,4 @@
-"""How long a cluster was of no use to its clients: the times without a 202, and without a charge. It is pure."""
+"""Tells how long a cluster was unavailable to clients: the times without a 202, and without a charge. It is pure."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 GAP_MS_MIN = 1_000
-"""Shorter times without an answer are no outage: new payments come some times a second at each replica."""
+"""Shorter times without an answer are no outage: each replica gets only some new payments a second."""
 Span = tuple[int, int]
-"""From one instant to a later one, in milliseconds since the epoch."""
+"""Two instants, the earlier one first, in milliseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Gaps:
 
     longest_s: float
     total_s: float
-    """The sum of all that are longer than `GAP_MS_MIN`."""
+    """The sum of all gaps that are longer than `GAP_MS_MIN`."""
 
     def to_dict(self) -> dict[str, float]:
         """Lay out the figures."""
@@ -44,8 +44,8 @@ def reachable_spans(whole: Span, away: Iterable[Span], answered_ms: Iterable[int
 
     Args:
         whole: the span.
-        away: when a fault kept clients from it, in any order; they may overlap.
-        answered_ms: when it gave any answer: after a fault it counts as reachable again from the first one on.
+        away: spans in which a fault kept clients from it, in any order; they may overlap.
+        answered_ms: instants of any answers: after a fault it counts as reachable again from the first answer on.
     """
     ordered = sorted(answered_ms)
     spans, begin = [], whole[0]

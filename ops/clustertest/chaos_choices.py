@@ -1,4 +1,4 @@
-"""What the chaos of a cluster can draw: faults of hosts, processes, links, clocks, disks and of who is the primary.
+"""The faults that the chaos of a cluster draws from: of hosts, processes, links, clocks, disks and the primary's role.
 
 Targets are named by roles, since what matters is where the primary is: `primary`, `standby-1` and `standby-2` are
 resolved when a fault begins. A part of a host stands behind a slash. A link is written `A<>B`, or `A>B` where only what
@@ -15,19 +15,19 @@ PEERS = "peers"
 OUTSIDE = "outside"
 EVERY_HOST = "every-host"
 EVERY_REPLICA = "every-replica"
-"""The target of a rolling restart, which concerns no host as a whole."""
+"""The target of a rolling restart, which is not of one host."""
 PATRONI = "patroni"
 """The target of orders to Patroni."""
 PROCESSES = ("postgres", "patroni", "etcd", "redis", "sentinel", "haproxy", "replica-1", "replica-2")
 DISKS = ("disk-postgres", "disk-journal", "disk-system")
 PRIMARY_SHARE = 3
-"""How often the primary is drawn for each time that one of the standbys is."""
+"""The primary is drawn this many times as often as each standby."""
 BOTH_WAYS, ONE_WAY = "<>", ">"
 
 
 @dataclass(frozen=True, slots=True)
 class ChaosSeries:
-    """Faults of which one begins after the other, independent of other series."""
+    """Faults that begin one after the other, independent of other series."""
 
     gaps_s: tuple[Range, ...]
     """Ranges of the seconds between two starts; one of them is drawn, then a value in it."""
@@ -47,7 +47,7 @@ def _skew(seconds: Range, weight: float) -> FaultChoice:
 
 
 CUT_S = ((4, 9), (10, 28))
-"""Shorter than a failover takes, and longer."""
+"""Ranges of durations: shorter than a failover takes, and longer."""
 
 PARTITIONS = (
     FaultChoice(
@@ -76,7 +76,7 @@ FAILOVERS = (
     FaultChoice(fault="failover", targets=(PATRONI,), weight=1),
     FaultChoice(fault="promote", targets=ROLES[1:], weight=1),
 )
-"""What usually makes another host the primary."""
+"""Faults that usually make another host the primary."""
 
 MINOR = (
     FaultChoice(
@@ -103,7 +103,7 @@ MINOR = (
     _skew((3600, 3600), 0.4),
     _skew((-3600, -3600), 0.4),
 )
-"""What a cluster should hardly notice, also while something larger goes on."""
+"""Faults that a cluster should hardly notice, even during larger ones."""
 
 LINKS = (
     FaultChoice(
@@ -120,7 +120,7 @@ LINKS = (
         weight=2,
     ),
 )
-"""Links on which all comes late, or on which what is sent goes nowhere while connections stay open."""
+"""Links on which everything arrives late, or nothing arrives while connections stay open."""
 
 
 def _processor(fault: str, weight: float = 1, **parameters: Range) -> FaultChoice:
@@ -134,7 +134,7 @@ PROCESSORS = (
     _processor("drops", commitThenDropRate=(0.02, 0.2)),
     _processor("delays", delayMs=(50, 800)),
 )
-"""What makes outcomes unknown, so that a failover finds payments in each of their states."""
+"""Faults that make outcomes unknown, so that a failover finds payments in each of their states."""
 
 ROLLING = (FaultChoice(fault="restart", targets=(EVERY_REPLICA,)),)
 """All replicas end in good order and are started again, one after another, as an upgrade does it."""
@@ -159,4 +159,4 @@ LOSING = (
     _lag("standby-2", 5.5),
     ChaosSeries(((45, 45),), (FaultChoice(fault="wipe", targets=("primary",), durations_s=((12, 12),)),), 15.0),
 )
-"""What loses answered payments wherever a standby need not have them: the primary is lost while both lag behind."""
+"""Faults that lose answered payments if a standby need not have them: the primary is lost while both lag behind."""

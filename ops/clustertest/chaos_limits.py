@@ -1,8 +1,8 @@
-"""What the chaos of a cluster leaves out: faults that no cluster of three with one synchronous copy survives.
+"""Tells which faults a cluster's chaos leaves out: those that three hosts with one synchronous copy do not survive.
 
-An answered payment stands on the disks of two hosts. So everything may fail at once but disks: a host is wiped only
-while both others have all that was answered, and while nothing else keeps them from taking it in again. All else may
-overlap, and costs time at most. It is pure.
+An answered payment stands on the disks of two hosts. So everything but disks may fail at once: a host is wiped only
+while both others have all that was answered, and while nothing else keeps them from copying it again. All other faults
+may overlap, and cost time at most. It is pure.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,19 +12,19 @@ from ops.clustertest.chaos_choices import DISKS, EVERY_HOST, EVERY_REPLICA, OUTS
 from ops.clustertest.chaos_targets import hosts_of, is_link, link_ends
 
 ACTIVE_MAX = 5
-"""How many faults may be active at once, so that some time is left in which payments are accepted."""
+"""The most faults that may be active at once, so that payments are accepted some of the time."""
 WIPE = "wipe"
 _PARTS_OF_COPIES = frozenset({"postgres", "patroni", "etcd", "disk-postgres", "disk-system"})
-"""The parts without which a host does not take in what the primary writes."""
+"""The parts without which a host does not copy what the primary writes."""
 _BEARS_ALL = frozenset({"clock", *DISKS})
 """The parts of a host whose faults go on while it is dead."""
 _IN_THE_PROCESSORS = frozenset({"default", "fallback"})
 _BESIDE_COPIES = _IN_THE_PROCESSORS | {EVERY_REPLICA}
-"""Targets that are no host, and hold no copy."""
+"""Targets that are not hosts, and hold no copy."""
 
 
 def endangers_copies(fault: ScheduledFault) -> bool:
-    """Tell whether a fault may keep a host from having, or from taking in, what was answered."""
+    """Tell whether a fault may keep a host from having, or from copying, what was answered."""
     if is_link(fault):
         return OUTSIDE not in fault.target
     if fault.target in {EVERY_HOST, PATRONI}:
@@ -48,7 +48,7 @@ def why_left_out(
         active: the faults that have begun and not ended.
         hosts: the names of all hosts.
         copies_are_whole: whether both standbys have all that the primary has, one of them synchronously.
-        spare_copies: whether all copies must not be taken away; without it, something that was answered is lost.
+        spare_copies: whether one copy of everything must stay; without it, something that was answered is lost.
     """
     if len(active) >= ACTIVE_MAX:
         return "enough is broken already"
@@ -64,7 +64,7 @@ def why_left_out(
 
 
 def _concern_the_same(fault: ScheduledFault, other: ScheduledFault, hosts: Sequence[str]) -> bool:
-    """Tell whether the end of one of two faults would end the other, or one is none beside the other."""
+    """Tell whether the end of one of two faults would end the other, or one has no effect during the other."""
     if is_link(fault) and is_link(other):
         return bool(_sides(fault, hosts) & _sides(other, hosts))
     if is_link(fault) or is_link(other) or fault.target in _IN_THE_PROCESSORS:

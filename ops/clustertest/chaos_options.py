@@ -14,7 +14,7 @@ SECONDS = 300.0
 RATE = 67.0
 DURABILITY = "ledger"
 STRETCH_MAX = 1.5
-"""By how much longer than planned a run may take until it has what was asked for."""
+"""How many times as long as planned a run may take until it has what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class ClusterChaosOptions:
     """The options of one chaos run of a cluster."""
 
     seconds: float
-    """How long payments are offered at least."""
+    """The least time for which payments are offered."""
     payments: int
-    """How many payments have to be accepted at least."""
+    """The least number of payments that have to be accepted."""
     faults: int
-    """How many failovers and partitions there have to be at least."""
+    """The least number of failovers and partitions that there have to be."""
     rate: float
     """New payments per second."""
     seed: int
@@ -35,22 +35,22 @@ class ClusterChaosOptions:
     replicas_per_host: int = 2
     durability: str = DURABILITY
     is_asynchronous: bool = False
-    """Whether PostgreSQL answers before a standby has what it answers for."""
+    """Whether PostgreSQL acknowledges a commit before a standby has it."""
     keeps_all: bool = False
-    """Whether a run that broke nothing leaves them too."""
+    """Whether a run that broke nothing leaves its findings too."""
     history: Path | None = None
     report: Path | None = None
     as_json: bool = False
 
     @property
     def seconds_max(self) -> float:
-        """How long payments are offered at most."""
+        """The longest time for which payments are offered."""
         return STRETCH_MAX * max(self.seconds, self.payments / self.rate, self.faults * SECONDS_PER_DISRUPTION)
 
 
 OUT_HELP = "the folder that the run leaves; without it, a failing one leaves var/cluster-chaos/SEED"
 SECONDS_PER_DISRUPTION = 25.0
-"""About how often the drawn faults bring a failover or a partition."""
+"""The drawn faults bring a failover or a partition about once in this time."""
 
 
 def parse_cluster_chaos(arguments: Sequence[str]) -> ClusterChaosOptions:

@@ -1,4 +1,4 @@
-"""The result of a chaos run of a cluster: what broke, and how long it was of no use. It is pure."""
+"""The result of a chaos run of a cluster: what broke, and how long the cluster was unavailable. It is pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from ops.console import RunVerdict
 
 @dataclass(frozen=True, slots=True)
 class ClusterFigures:
-    """How a cluster came through a run, beside what was kept."""
+    """The figures of a cluster's run, besides those of its promises."""
 
     faults: Mapping[str, int]
     """How many faults of each kind were injected."""
@@ -28,7 +28,7 @@ class ClusterFigures:
     without_202: Gaps
     """Times in which no replica accepted a payment."""
     without_202_by_replica: Mapping[str, Gaps]
-    """The same for each replica, while a client could reach it."""
+    """Times in which each replica accepted nothing although a client could reach it."""
     without_charge: Gaps
     """Times in which no processor booked a charge."""
     ready_s: float | None
@@ -39,7 +39,7 @@ class ClusterFigures:
 
 @dataclass(frozen=True, slots=True)
 class ClusterChaosResult:
-    """What the audit, the judge and the watch found."""
+    """The findings of the audit, the judge and the watch."""
 
     options: ClusterChaosOptions
     check: CheckResult
@@ -78,7 +78,7 @@ class ClusterChaosResult:
 
     @property
     def further_violations(self) -> Sequence[str]:
-        """What broke beside what the checker looks at."""
+        """What broke besides what the checker looks at."""
         found = list(self.unhealed)
         if not self.judged["ok"] and not self.judged["proves_nothing"]:
             kinds = ", ".join(f"{self.judged[kind]} {kind}" for kind in self.judged["examples"])
@@ -102,7 +102,7 @@ class ClusterChaosResult:
 
     @property
     def verdict(self) -> RunVerdict:
-        """What came of the run in words."""
+        """The result of the run in words."""
         figures = self.figures
         verdict = judge_run(self.check, sum(figures.faults.values()), figures.rest_s, self.further_violations)
         if not verdict.kept:

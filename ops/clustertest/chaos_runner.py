@@ -42,12 +42,12 @@ from ops.judge import judge, read_records
 from ops.report_file import write_report
 
 CONNECTIONS = 120
-"""Clients: each that asks a host which does not answer waits for three seconds."""
+"""The number of clients: each waits for three seconds when it asks a host that does not answer."""
 PAUSE_S_MAX = 4.0
 """The longest backoff of a client: there may be a minute without a 202, and a thousand payments that wait for one."""
 SUMMARY_ASKERS = 10
 LEDGER = "ledger"
-"""The durability with which what was answered is in PostgreSQL, so that the loss of a journal loses nothing."""
+"""The durability with which every accepted payment is in PostgreSQL, so that the loss of a journal loses nothing."""
 REST_S_MAX = 180.0
 """How long it may take after the last fault until every host was ready and all that was accepted has ended."""
 STEP_S = 0.5
@@ -71,7 +71,7 @@ class ClusterChaosRunner:
         self._stopped = threading.Event()
         self._cluster: HostCluster | None = None
         self._ends: list[str] = []
-        """Replicas that ended although nobody killed them, in words."""
+        """Replicas that ended without a fault, in words."""
 
     def ask_to_stop(self) -> None:
         """Let `run` give up and raise RunInterrupted; may be called by a signal handler."""
@@ -202,7 +202,7 @@ class ClusterChaosRunner:
         pending = list(clients.offers[:0])
         while (elapsed_s := time.monotonic() - began_s) < options.seconds_max:
             self._wait(STEP_S)
-            # Each is looked at again only until it is accepted, because there are very many.
+            # Accepted payments are not looked at again, because there are very many.
             offered = len(clients.offers)
             pending += clients.offers[seen:offered]
             left = [each for each in pending if not each.accepted]
@@ -232,7 +232,7 @@ class ClusterChaosRunner:
         began_s = time.monotonic()
         unready, ready_s, rest_s = set(cluster.hosts), None, None
         while (spent_s := time.monotonic() - began_s) < REST_S_MAX and (ready_s is None or rest_s is None):
-            # On a machine that is busy they are not all ready in the same moment.
+            # On a busy machine the hosts are not all ready at the same moment.
             unready -= {host for host in unready if host.ready()}
             if ready_s is None and not unready:
                 ready_s = round(spent_s, 1)
@@ -243,6 +243,6 @@ class ClusterChaosRunner:
 
 
 def is_own_end(line: str) -> bool:
-    """Tell whether a line reports that a replica has ended, other than by a fault: by SIGKILL, or in good order."""
+    """Tell whether a line reports the end of a replica that no fault explains: neither by SIGKILL nor in good order."""
     name, ended, status = line.partition(" ended with exit status ")
     return bool(ended) and "replica-" in name and not status.startswith(("-9,", "0,"))

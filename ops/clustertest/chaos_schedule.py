@@ -9,7 +9,7 @@ from ops.clustertest.chaos_choices import SERIES, ChaosSeries
 
 
 def draw_cluster_faults(seed: int, series: Sequence[ChaosSeries] = SERIES) -> Iterator[ScheduledFault]:
-    """Draw faults in the order of their starts, without an end; targets name roles, which the moment resolves."""
+    """Draw faults endlessly, in the order of their starts; targets name roles, which are resolved at the start."""
     parts = (_draw_series(Random(f"{seed} cluster {number}"), each) for number, each in enumerate(series))  # noqa: S311 - it has to repeat
     yield from heapq.merge(*parts, key=lambda fault: fault.at_s)
 

@@ -11,7 +11,7 @@ _ROLE = re.compile("|".join(ROLES))
 
 
 def resolve_roles(fault: ScheduledFault, primary: str, hosts: Sequence[str]) -> ScheduledFault:
-    """Put the names of hosts in the place of roles: the standbys are the other hosts in their order."""
+    """Replace roles by the names of hosts: the standbys are the other hosts in their order."""
     names = dict(zip(ROLES, (primary, *(host for host in hosts if host != primary)), strict=True))
     return replace(fault, target=_ROLE.sub(lambda found: names[found.group()], fault.target))
 

@@ -10,9 +10,9 @@ LIBRARIES = (
     Path("/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"),
     Path("/usr/lib/faketime/libfaketime.so.1"),
 )
-"""Where Debian's package `libfaketime` puts it."""
+"""The paths at which Debian's package `libfaketime` installs the library."""
 PYTHON_CLOCK = Path(__file__).with_name("python_clock")
-"""What every Python that sees a wrong clock has to import first."""
+"""The folder of the module that every Python with a wrong clock has to import first."""
 SEEN_AFTER_S = 1
 """A process sees a change of its host's clock after this time at the latest."""
 
@@ -23,7 +23,7 @@ def library() -> Path | None:
 
 
 class HostClock:
-    """How wrong the wall clock is that the processes of one host see.
+    """The wall clock that the processes of one host see, and how wrong it is.
 
     Monotonic time stays right. etcd is written in Go and asks the kernel itself, so that it sees no change.
     """
@@ -52,7 +52,7 @@ class HostClock:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment variables that a process needs besides."""
+        """The environment variables that a process needs besides `prefix`."""
         if self._library is None:
             return {}
         return {

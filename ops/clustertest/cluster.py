@@ -33,8 +33,8 @@ REPLICA_BACK_S_MAX = 20.0
 class HostCluster:
     """All of one cluster, from `start` to `stop`, which are called once each; also a context manager.
 
-    `watch_once` restarts single processes that end, on hosts that are up. Whoever injects faults calls it, or starts
-    what was killed itself.
+    `watch_once` restarts single processes that end, on hosts that are up. A caller that injects faults calls it, or
+    starts what was killed itself.
     """
 
     def __init__(self, options: ClusterOptions, report: Callable[[str], None] = lambda _: None) -> None:
@@ -51,7 +51,7 @@ class HostCluster:
 
     @property
     def plan(self) -> ClusterPlan:
-        """Where everything is; known once the cluster was started."""
+        """The addresses and folders of all parts; known once the cluster was started."""
         return self._state.plan
 
     @property
@@ -61,12 +61,12 @@ class HostCluster:
 
     @property
     def database_url(self) -> str:
-        """The primary, as this machine reaches it."""
+        """The URL of the primary, as this machine reaches it."""
         return self.plan.direct_database_url
 
     @property
     def patroni(self) -> PatroniView:
-        """What the Patronis say, and what they can be asked for."""
+        """The Patronis of all hosts, which can be asked for states and given orders."""
         return PatroniView(self.plan)
 
     def host(self, name: str) -> Host:
@@ -148,8 +148,8 @@ class HostCluster:
     def restart_replicas(self) -> None:
         """Let all replicas end in good order, one after another, each when the one before is ready again.
 
-        It is `watch_once` that starts them again. One that is not ready in time, or whose host is dead, is not waited
-        for.
+        `watch_once` starts them again. A replica that is not ready in time, or whose host is dead, is waited for no
+        longer.
         """
         for host in self.hosts:
             for replica in host.replicas:

@@ -15,7 +15,7 @@ from ops.clustertest.cluster import HostCluster
 from ops.clustertest.plan import ADMIN_PORT_OFFSET, SIMULATOR_PORTS
 
 MOMENT_MS_AGO = 1_500
-"""How long before the question the windows have ended that all replicas are asked for at rest."""
+"""At rest all replicas are asked for windows that ended this long before the question."""
 
 
 def read_history(

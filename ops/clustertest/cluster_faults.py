@@ -25,7 +25,7 @@ DISK_LEFT_BYTES = 0
 
 
 class ClusterFaults:
-    """Does to a running cluster what faults say. Any thread may call it; a host is touched by one at a time."""
+    """Injects faults into a running cluster. Any thread may call it; one at a time changes a host."""
 
     def __init__(self, cluster: HostCluster, administrations: Mapping[str, str]) -> None:
         """`administrations` holds the addresses of the processors' administrations by the processors' names."""
@@ -168,7 +168,7 @@ def _end_on(host: Host, fault: ScheduledFault) -> None:
         case "fill":
             host.disks[part.removeprefix("disk-")].empty()
         case _:
-            # A killed process is restarted by whoever watches it; Patroni makes a promoted standby one again.
+            # `watch` restarts a killed process; Patroni makes a promoted standby one again.
             pass
 
 

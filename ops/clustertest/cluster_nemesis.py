@@ -47,11 +47,11 @@ class ClusterNemesis:
 
         Args:
             faults: begins and ends each of them.
-            watch: knows who is the primary.
+            watch: knows which host is the primary.
             drawn: the faults, in the order of their starts.
             hosts: the names of all hosts.
-            say: is told what fails.
-            wipes: whether disks may be wiped at all; not where a journal on one is the only copy.
+            say: is called with what fails.
+            wipes: whether disks may be wiped at all; not if the only copy of payments is in a journal on one of them.
             spare_copies: whether a disk is wiped only while all copies are whole.
         """
         self._faults = faults
@@ -98,7 +98,7 @@ class ClusterNemesis:
 
     @property
     def partitions(self) -> int:
-        """How many links between hosts were cut so far; one fault may cut several of one host and counts once."""
+        """How many faults have cut links between hosts so far; a fault that cuts several links counts once."""
         return sum(each.fault.fault == "cut" and "outside" not in each.fault.target for each in self.injected)
 
     def quiet_s(self) -> float:
@@ -107,13 +107,13 @@ class ClusterNemesis:
             return 0.0 if self._current else time.monotonic() - self._disturbed_at_s
 
     def start(self) -> None:
-        """Start the clock of the faults, and restart from now on what has ended."""
+        """Start the clock of the faults, and from now on restart what has ended."""
         self._began_s = time.monotonic()
         self._service.start()
         self._threads.start()
 
     def stop(self) -> None:
-        """Begin no more faults and end none; what ends is restarted no more; may be called again."""
+        """Begin and end no more faults, and restart nothing more; may be called again."""
         self._threads.stop()
         for carrier in self._carriers:
             carrier.join()

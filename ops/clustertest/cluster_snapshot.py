@@ -1,4 +1,4 @@
-"""What state a cluster is in: as each host's Patroni, replicas and processes tell it."""
+"""The state of a cluster, as each host's Patroni, replicas and processes tell it."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ class MemberState:
     state: str
     timeline: int | None = None
     lag_bytes: int | None = None
-    """None where it is not known."""
+    """How far it is behind the primary; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class HostSnapshot:
     replicas: Mapping[str, int | None] = field(default_factory=dict)
     """The status of each replica's `/readyz`; None where it does not answer."""
     links: Mapping[str, str] = field(default_factory=dict)
-    """What is wrong with the links that it has a fault in."""
+    """What is wrong with those of its links that have a fault."""
     clock_offset_s: float = 0.0
 
 
@@ -69,7 +69,7 @@ class ClusterSnapshot:
 
 
 def read_members(cluster: HostCluster) -> dict[str, MemberState]:
-    """Ask the Patroni of one host after the other for what all know; nothing where none answers."""
+    """Ask the Patronis, one host after the other, for the state of all; nothing where none answers."""
     return parse_members(cluster.patroni.members())
 
 

@@ -1,4 +1,4 @@
-"""Watches a cluster while its chaos goes on: who is the primary, what state faults leave, and who needs a hand."""
+"""Watches a cluster during its chaos run: which host is the primary, what state faults leave, and who needs help."""
 
 import threading
 import time
@@ -16,17 +16,17 @@ LOOK_STEP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PrimaryChange:
-    """Another primary, or another timeline of the same, and when it was seen."""
+    """A new primary, or a new timeline of the same one, and when it was seen."""
 
     at_s: float
-    """In seconds since the start of the load."""
+    """Seconds since the start of the load."""
     host: str
     timeline: int
 
 
 @dataclass(frozen=True, slots=True)
 class StateAfterFault:
-    """What state the cluster was in when a fault had ended."""
+    """The state of the cluster when a fault had ended."""
 
     at_s: float
     fault: ScheduledFault
@@ -69,7 +69,7 @@ class ClusterWatch:
 
     @property
     def primary(self) -> str:
-        """The host that was the primary when that was known last."""
+        """The host that was last known to be the primary."""
         with self._lock:
             return self._changes[-1].host if self._changes else self._cluster.hosts[0].name
 

@@ -33,9 +33,9 @@ CHECK_MS = 500
 QUORUM = 2
 """Sentinels that have to agree that the Redis master is gone."""
 REDIS_DOWN_MS = 2000
-"""How long the Redis master has to be silent."""
+"""How long the Redis master has to be silent until it counts as gone."""
 LAME_DUCK_MS = "1000"
-"""How long replicas that end still serve; clients hear of it by their answers here, and from no load balancer."""
+"""How long replicas that end still serve; here answers tell clients of it, since there is no load balancer."""
 REDIS_MEMORY = "50mb"
 
 Document = dict[str, Any]
@@ -46,7 +46,7 @@ def etcd_document(plan: ClusterPlan, host: Place, members: Mapping[str, str], *,
 
     Args:
         plan: the cluster.
-        host: whose it is.
+        host: the host of this etcd.
         members: the URLs by which members reach each other, by the names of their hosts.
         joins: whether it is a new member of a cluster that runs, and not one of the first.
     """
@@ -61,7 +61,7 @@ def etcd_document(plan: ClusterPlan, host: Place, members: Mapping[str, str], *,
         "initial-cluster": ",".join(f"{name}={url}" for name, url in members.items()),
         "initial-cluster-state": "existing" if joins else "new",
         "initial-cluster-token": plan.prefix,
-        # Hosts that have lost their disks are put back through it; it is off unless it is asked for.
+        # Hosts that have lost their disks are put back through this; it is off by default.
         "enable-grpc-gateway": True,
         # Patroni speaks through it, see `patroni_document`.
         "enable-v2": True,
@@ -100,7 +100,7 @@ def patroni_document(plan: ClusterPlan, host: Place, binaries: str, *, synchrono
         # Commits wait for a standby of the new primary; each asks for it this often.
         "wal_retrieve_retry_interval": "500ms",
         "unix_socket_directories": "",
-        # What a killed server leaves is then on the host's own disk.
+        # The shared memory that a killed server leaves is then on the host's own disk.
         "dynamic_shared_memory_type": "mmap",
         "timezone": "UTC",
         "log_checkpoints": "off",

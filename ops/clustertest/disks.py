@@ -35,12 +35,12 @@ class HostDisk:
             run(program("mount"), "-t", "tmpfs", "-o", options, "fiel-cluster", str(self.path))
 
     def unmount(self) -> None:
-        """Give the disk and all that is on it up, where it is mounted; no process may use it."""
+        """Unmount the disk, if it is mounted, and lose all that is on it; no process may use it."""
         if self.path.is_mount():
             run(program("umount"), str(self.path))
 
     def fill(self, left_bytes: int = 0) -> None:
-        """Leave room for `left_bytes` more alone, so that writes fail with ENOSPC beyond them.
+        """Leave room for only `left_bytes` more, so that further writes fail with ENOSPC.
 
         The disk is made smaller rather than written to, which would take as much memory.
 

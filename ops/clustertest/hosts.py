@@ -1,4 +1,4 @@
-"""The hosts of a cluster, as what injects faults handles them: processes, disks, a clock and links.
+"""The hosts of a cluster, as fault injection sees them: processes, disks, a clock and links.
 
 All of it may be called from any thread, but for one host from one thread at a time, and may be repeated. Only
 `watch` may be called beside all else.
@@ -154,7 +154,7 @@ class Host:
         self.links.heal(other)
 
     def heal_all(self) -> None:
-        """Make the host whole but for its processes: links healed, disks of their full size, clock right, unfrozen."""
+        """Undo all faults but dead processes: heal links, give disks their size, set the clock right, unfreeze."""
         self.links.heal()
         for disk in self.disks.values():
             disk.empty()

@@ -31,7 +31,7 @@ LOOK_S = 0.05
 
 
 class Delays:
-    """What the file says, read anew when it was replaced."""
+    """The content of the file, read anew when it was replaced."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -39,7 +39,7 @@ class Delays:
         self._delays: Mapping[str, int | str] = {}
 
     def look(self) -> None:
-        """Read the file where it is another one."""
+        """Read the file if it was replaced."""
         with contextlib.suppress(OSError, ValueError):
             version = self._file.stat().st_mtime_ns
             if version != self._version:
@@ -98,7 +98,7 @@ class LinkProxy:
             except OSError:
                 data = b""
             with contextlib.suppress(Full):
-                # Where the writer has failed meanwhile, nobody makes room any more.
+                # If the writer has failed meanwhile, room is never made.
                 while not writer.dead:
                     under_way.put((time.monotonic(), data), timeout=1)
                     break

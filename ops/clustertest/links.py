@@ -1,8 +1,8 @@
 """The links of one host to the others: cut in one direction or both, slowed down, stalled and healed.
 
-What is lost is dropped in the host's own namespace by iptables, so that nobody gets an answer: neither a reset nor
-"unreachable". The kernel's own delays (`netem`) are not everywhere. So a slow link is one whose connections are taken
-up by a proxy on the host (`ops.clustertest.link_proxy`), which passes on what it gets some time later.
+Lost packets are dropped in the host's own namespace by iptables, so that the sender gets no answer: neither a reset nor
+"unreachable". The kernel's own delays (`netem`) are not available everywhere. So the connections of a slow link go
+through a proxy on the host (`ops.clustertest.link_proxy`), which passes everything on some time later.
 """
 
 import json
@@ -13,9 +13,9 @@ from ops.clustertest.namespaces import inside, program, run
 from ops.clustertest.plan import LINK_PROXY_PORT, Place
 
 PROXY_MARK = "0x46"
-"""What the proxy marks its own connections with, so that they are not taken up again."""
+"""The mark of the proxy's own connections, so that they are not redirected to it again."""
 STALLED = "stalled"
-"""Instead of a delay: nothing is passed on until the link is healed."""
+"""Stands in the place of a delay: nothing is passed on until the link is healed."""
 
 
 class Direction(Enum):
@@ -23,9 +23,9 @@ class Direction(Enum):
 
     BOTH = "both"
     OUT = "out"
-    """What the host sends; it still hears the other."""
+    """Packets that the host sends are lost; it still hears the other."""
     IN = "in"
-    """What the other sends to the host; the other still hears the host."""
+    """Packets that the other sends to the host are lost; the other still hears the host."""
 
 
 class Links:
@@ -40,12 +40,12 @@ class Links:
 
     @property
     def state_file(self) -> Path:
-        """Where the proxy reads the delay in milliseconds for each address, or `STALLED`."""
+        """The file in which the proxy reads the delay in milliseconds for each address, or `STALLED`."""
         return self._state
 
     @property
     def disturbed(self) -> dict[str, str]:
-        """What is wrong with the link to each address where something is, in words."""
+        """What is wrong with links, in words, by the address that each leads to."""
         return {
             **{address: f"cut {direction.value}" for address, direction in self._cut.items()},
             **{address: f"slow {delay}" for address, delay in self._delays.items()},
@@ -57,8 +57,8 @@ class Links:
         for direction in ("INPUT", "OUTPUT"):
             self._iptables("-N", f"FIEL-{direction}")
             self._iptables("-A", direction, "-j", f"FIEL-{direction}")
-        # A rule without an effect. With the last one that needs connections to be tracked, as those of a slow link do,
-        # the kernel stops tracking: connections that go through the proxy would lose their way when the link is healed.
+        # This rule has no effect of its own. The kernel stops tracking connections with the last rule that needs that,
+        # such as those of a slow link: connections through the proxy would then break when the link is healed.
         self._iptables("-A", "OUTPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED")
         self._iptables("-t", "nat", "-N", "FIEL-SLOW")
         not_the_proxy = ("-m", "mark", "!", "--mark", PROXY_MARK)
@@ -120,7 +120,7 @@ class Links:
             self._iptables("-t", "nat", "-A", "FIEL-SLOW", "-p", "tcp", "-d", address, *to_proxy)
 
     def _reset(self, other: Place) -> None:
-        """End the TCP connections to another place that stand, whoever made them."""
+        """End all established TCP connections to another place, whichever side made them."""
         # A kernel without CONFIG_INET_DIAG_DESTROY ends none and says nothing: then only new connections are slow.
         run(*inside(self._host), program("ss"), "--kill", "--tcp", "dst", other.address)
 

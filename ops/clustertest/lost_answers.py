@@ -1,7 +1,7 @@
 """Tells which charges were booked while a fault could keep their answer from the replica that asked for it. It is pure.
 
 A summary may lack such charges until they are looked up, since only the processor knows of them (docs/reliability.md).
-A processor takes its answer for given, where a link, a host or a replica has failed behind it.
+A processor assumes that its answer has arrived, even if a link, a host or a replica has failed on the way.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,18 +13,18 @@ from ops.chaostest.schedule import ScheduledFault
 from ops.clustertest.chaos_choices import OUTSIDE
 
 ANSWER_MS_MAX = 2_000
-"""How long after its end a fault still counts: a link passes on then what it has held, and an answer is under way."""
+"""How long after its end a fault still counts: a link then passes on what it has held, and answers are under way."""
 CUT = "cut"
-"""The fault after whose end TCP may wait once more for as long as the link was cut, since it doubles its pauses: only
-then does a request arrive whose sender has long given it up."""
+"""The kind of fault after which TCP may wait once more for as long as the link was cut, since it doubles its pauses.
+Only then does a request arrive whose sender has long given it up."""
 SKEW_MS_MAX = 1_000
-"""By how much the clock that stamps a charge may be ahead. One that is asked for after the end of a fault misses no
+"""By how much the clock that stamps a charge may be ahead. A charge that is sent after the end of a fault loses no
 answer."""
 OF_PROCESSES = {"kill", "pause", "wipe", "restart"}
 
 
 def may_lose_answers(fault: ScheduledFault) -> bool:
-    """Tell whether it disturbs a link to the processors, or what waits for their answers: a host, or a replica."""
+    """Tell whether a fault disturbs a link to the processors, or a host or replica that waits for their answers."""
     _, _, part = fault.target.partition("/")
     is_of_replica = fault.fault in OF_PROCESSES and (not part or part.startswith("replica-"))
     return OUTSIDE in fault.target or is_of_replica
@@ -33,10 +33,10 @@ def may_lose_answers(fault: ScheduledFault) -> bool:
 def without_lost_answers(
     charges: Iterable[BookedCharge], injected: Sequence[InjectedFault], began_ms: int
 ) -> tuple[BookedCharge, ...]:
-    """Call those charges unanswered that were booked during such a fault.
+    """Mark as unanswered the charges that were booked during such a fault.
 
     Args:
-        charges: what the processors have booked.
+        charges: the charges that processors have booked.
         injected: all faults of the run.
         began_ms: the start of the load, from which the times of faults count; milliseconds since the epoch.
     """

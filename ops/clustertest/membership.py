@@ -33,7 +33,7 @@ def replace_member(plan: ClusterPlan, host: Place) -> dict[str, str]:
             if members is None:
                 continue
             old = [each for each in members["members"] if own_url in each["peerURLs"]]
-            # A member without a name has been added and was never started; its disk is as empty as this one's.
+            # A member without a name was added and never started; its disk is as empty as this one's.
             if old and "name" in old[0]:
                 _ask_etcd(other, "remove", {"ID": old[0]["ID"]})
                 old = []
@@ -50,7 +50,7 @@ def _ask_etcd(host: Place, operation: str, body: dict[str, object]) -> dict[str,
 
 
 def redis_master(plan: ClusterPlan, asked: Sequence[Place]) -> Place | None:
-    """Ask the Sentinels of some hosts who the Redis master is; None where none knows."""
+    """Ask the Sentinels of some hosts for the Redis master; None where none knows it."""
     for host in asked:
         with (
             contextlib.suppress(redis.RedisError, OSError),

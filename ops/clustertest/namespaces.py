@@ -1,6 +1,6 @@
 """Network namespaces of Linux: made, joined by a bridge, entered, searched for processes, and removed.
 
-A namespace is a machine here: whatever process is in one of a cluster's is the cluster's own.
+A namespace stands for a machine: every process in a namespace of a cluster belongs to the cluster.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from ops import OpsError
 from ops.clustertest.plan import ClusterPlan, Place
 
 NAMESPACES = Path("/run/netns")
-"""Where `ip netns` keeps the names."""
+"""The folder in which `ip netns` keeps the names."""
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 COMMAND_S_MAX = 10
 KILL_S_MAX = 10
@@ -60,7 +60,7 @@ def inside(place: Place) -> list[str]:
 
 
 def claim_switch(plan: ClusterPlan) -> bool:
-    """Make the namespace of a plan's bridge, which reserves the plan's block; return False where it is taken."""
+    """Make the namespace of a plan's bridge, which reserves the plan's block; return False where that is taken."""
     if (NAMESPACES / plan.switch).exists():
         return False
     try:
@@ -115,7 +115,7 @@ def remove_network(plan: ClusterPlan) -> None:
         _remove(place.namespace)
     with contextlib.suppress(OpsError):
         run("ip", "link", "del", plan.prefix)
-    # The last one, since it reserves the block.
+    # The switch is removed last, since it reserves the block.
     _remove(plan.switch)
 
 

@@ -1,4 +1,4 @@
-"""What a cluster needs of the machine, and what of it is missing."""
+"""Tells what a cluster needs of the machine, and what is missing."""
 
 import os
 import pwd
@@ -26,7 +26,7 @@ PACKAGES = {
 POSTGRES_PACKAGE = "postgresql"
 CLOCK_PACKAGE = "libfaketime"
 POSTGRES_ACCOUNT = "postgres"
-"""Who PostgreSQL runs as, since it refuses root; Debian's package makes the account."""
+"""The account under which PostgreSQL runs, since it refuses root; Debian's package makes it."""
 
 
 @dataclass(frozen=True, slots=True)

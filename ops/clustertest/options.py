@@ -1,4 +1,4 @@
-"""What a cluster is made of, and the command line that says so."""
+"""The options of a cluster, and the command line that sets them."""
 
 import argparse
 import os
@@ -18,24 +18,24 @@ DURABILITY = "ledger"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterOptions:
-    """What a cluster is made of."""
+    """The options of a cluster."""
 
     state_dir: Path = ROOT / "var" / "cluster"
     replicas_per_host: int = 2
     durability: str = DURABILITY
     """The setting `DURABILITY` of all replicas."""
     wrong_clocks: bool = False
-    """Whether the clocks of hosts can be made wrong; all that asks for the time is then somewhat slower."""
+    """Whether the clocks of hosts can be made wrong; reading the time is then somewhat slower."""
     synchronous: bool = True
-    """Whether PostgreSQL commits only when a standby has it as well; without it a failover loses what it has not."""
+    """Whether PostgreSQL commits only what a standby has too; without this, a failover loses what no standby has."""
     as_json: bool = False
     """Whether `ops/cluster up` tells what happens as lines of JSON."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    """The environment variables of replicas and simulated processors, but for what the cluster sets."""
+    """The environment variables of replicas and simulated processors, except those that the cluster sets."""
     checkout: Path = ROOT
-    """Where the gateway's code is; another release has another checkout."""
+    """The folder of the gateway's code; another release has another checkout."""
     overrides: Callable[[ClusterPlan], Mapping[str, str]] = lambda _: {}
-    """Makes the settings of replicas that go before the cluster's own, such as those that another release needs."""
+    """Makes settings of replicas that replace the cluster's own, such as those that another release needs."""
     application: str = "gateway.main:application()"
     """What gunicorn serves in each replica; tests name an application with planted faults here."""
 
@@ -88,7 +88,7 @@ def add_state_option(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_fault(options: ClusterOptions) -> str | None:
-    """Return what the gateway has against its settings, or None where it can start with them."""
+    """Return why the gateway refuses its settings, or None where it can start with them."""
     plan = ClusterPlan(0, options.state_dir, options.replicas_per_host)
     settings = replica_environment(plan, plan.hosts[0], 1, options.durability)
     try:

@@ -1,4 +1,4 @@
-"""What the Patronis of a cluster say of it, and what they can be asked for."""
+"""Asks the Patronis of a cluster for its state, and for switchovers and failovers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ REINITIALIZE_S_MAX = 3
 
 
 class PatroniView:
-    """Patroni's REST interface, asked on whichever host answers."""
+    """Patroni's REST interface, on the first host that answers."""
 
     def __init__(self, plan: ClusterPlan) -> None:
         self._plan = plan

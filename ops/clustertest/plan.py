@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOSTS = 3
-"""Hosts of the cluster. Three is the fewest of which one may fail while a majority is left."""
+"""Hosts of the cluster. With three, the fewest for it, one may fail while a majority is left."""
 REPLICAS_PER_HOST_MAX = 8
 BLOCKS = range(256)
 """The third numbers of the networks 10.77.N.0/24, of which each cluster on this machine has one."""
 
 GATEWAY_PORT = 9999
-"""Shared by all replicas of one host; replica N of a host also listens on `GATEWAY_PORT` + N."""
+"""The port that all replicas of one host share; replica N of a host also listens on `GATEWAY_PORT` + N."""
 PRIMARY_PORT = 5000
-"""Where HAProxy of each host, on its loopback address, leads to the primary PostgreSQL."""
+"""The port at which HAProxy of each host, on its loopback address, leads to the primary PostgreSQL."""
 POSTGRES_PORT = 5432
 PATRONI_PORT = 8008
 ETCD_CLIENT_PORT = 2379
@@ -20,7 +20,7 @@ ETCD_PEER_PORT = 2380
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
 LINK_PROXY_PORT = 15000
-"""Where the proxy that slows links down listens on each host's loopback address."""
+"""The port of the proxy that slows links down, on each host's loopback address."""
 SIMULATOR_PORTS = {"default": 8001, "fallback": 8002}
 ADMIN_PORT_OFFSET = 1000
 FEES = {"default": "0.05", "fallback": "0.15"}
@@ -36,12 +36,12 @@ class Place:
     name: str
     address: str
     namespace: str
-    """Name of its network namespace; empty: that of whoever started the cluster."""
+    """The name of its network namespace; empty for the namespace in which the cluster was started."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """Where everything of one cluster is."""
+    """The addresses, ports and folders of one cluster."""
 
     block: int
     """The third number of its network, one of `BLOCKS`."""
@@ -50,7 +50,7 @@ class ClusterPlan:
 
     @property
     def prefix(self) -> str:
-        """What all names of its namespaces and links begin with."""
+        """The prefix of all names of its namespaces and links."""
         return f"fiel{self.block}"
 
     @property
@@ -86,7 +86,7 @@ class ClusterPlan:
         return self.state_dir / host.name / disk
 
     def log_dir(self, place: Place) -> Path:
-        """Return where the logs of a place are; that is on no disk that fills up."""
+        """Return the folder of a place's logs, which is on no disk of the hosts."""
         return self.state_dir / "log" / place.name
 
     @property

@@ -32,9 +32,9 @@ def accepts(address: str, port: int) -> Probe:
 def ask_http(
     address: str, port: int, method: str, path: str, body: object = None, timeout_s: float = ANSWER_S_MAX
 ) -> tuple[int | None, Any]:
-    """Send a request, with JSON where there is a body; return the status, None where nobody answers, and what it says.
+    """Send a request, with JSON if there is a body; return the status, None without an answer, and the answer's body.
 
-    What is no JSON is returned as text.
+    A body that is not JSON is returned as text.
     """
     connection = HTTPConnection(address, port, timeout=timeout_s)
     try:

@@ -34,7 +34,7 @@ class HostProcess(ManagedProcess):
 
         `prefix` is run on the place before the account is changed.
         """
-        # The account is changed inside: only root may enter a namespace.
+        # The account is changed inside the namespace, since only root may enter one.
         whole = [*inside(place), *prefix, *(launcher(signal.SIGTERM, uid) if uid != -1 else ()), *command]
         super().__init__(f"{place.name} {role}", whole, log=log_dir / f"{role}.log", env=env)
         self.role = role

@@ -60,7 +60,7 @@ class ClusterState:
             self.release()
 
     def release(self) -> None:
-        """Give the folder back as it is, as the end of this process does."""
+        """Unlock the folder and leave it as it is, as the end of this process does."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -102,7 +102,7 @@ class ClusterState:
         return True
 
     def _ask_owner(self) -> bool:
-        """Send SIGTERM to whoever holds the lock."""
+        """Send SIGTERM to the process that holds the lock."""
         with contextlib.suppress(OSError, ValueError):
             os.kill(int((self._folder / "cluster.lock").read_text()), signal.SIGTERM)
             return True

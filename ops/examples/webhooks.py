@@ -1,9 +1,9 @@
-"""Posts what ended to a URL, in order and at least once: a consumer of the gateway's feed.
+"""Posts the events of ended payments to a URL, in order and at least once: a consumer of the gateway's feed.
 
     WEBHOOK_SECRET=… python ops/examples/webhooks.py http://localhost:9999 https://shop.example/payments cursor.txt
 
-The receiver answers 2xx once it has kept an event. What it answers otherwise is posted again, after a growing pause.
-Two events are the same where their `cursor` is. The signature is the HMAC-SHA256 of "TIMESTAMP.BODY" under the secret.
+The receiver answers 2xx once it has kept an event. After any other answer the event is posted again, after a growing
+pause. Events with an equal `cursor` are the same. The signature is the HMAC-SHA256 of "TIMESTAMP.BODY" by the secret.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ WAIT_S, PAUSE_S_MAX = 25, 60.0
 
 
 def signed(secret: bytes, body: bytes) -> dict[str, str]:
-    """Make the headers by which a receiver knows who has sent a body, and when."""
+    """Make the headers by which a receiver verifies the sender of a body, and when it was sent."""
     timestamp = str(int(time.time()))
     signature = hmac.new(secret, f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
     return {"Content-Type": "application/json", "Fiel-Signature": f"t={timestamp},v1={signature}"}
 
 
 def keep(cursor_file: Path, cursor: str) -> None:
-    """Replace the cursor as a whole, so that it survives whatever ends this program."""
+    """Replace the cursor in one step, so that the file is whole however this program ends."""
     beside = cursor_file.with_name(f"{cursor_file.name}.new")
     with beside.open("w") as file:
         file.write(cursor)

@@ -1,4 +1,4 @@
-"""`python -m ops.hands`, which `ops/up` starts: serve the hands on a socket that it has opened, until SIGTERM."""
+"""`python -m ops.hands`, which `ops/up` starts: serves the hands on a socket that it has opened, until SIGTERM."""
 
 import argparse
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     hands = Hands(PaymentLoad(given.port), simulators, given.processors, LocalServer("the gateway", given.port), link)
     origins = [f"http://{name}:{given.port}" for name in NAMES]
     app = create_hands_app(hands, origins, [f"{name}:{port}" for name in NAMES])
-    # A name that is given is not looked up.
+    # Without this the server's name would be looked up.
     environ = {"SERVER_NAME": HOST}
     server = WSGIServer(listener, app, log=None, spawn=Pool(CONNECTIONS_MAX), environ=environ)
     for forever in (link.listen, hands.load.run):

@@ -28,7 +28,7 @@ class _Rate(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What the hands hold."""
+    """The processors, the load and the replicas that the hands control."""
 
     load: PaymentLoad
     processors: Mapping[str, SimulatedProcessor]
@@ -36,11 +36,11 @@ class Hands:
     breakers: Collection[str]
     """The names of all processors."""
     gateway: LocalServer
-    """Whichever replica answers."""
+    """The port that all replicas share."""
     link: StackLink
 
     def state(self) -> dict[str, Any]:
-        """Tell how everything is that can be changed."""
+        """Tell the state of everything that can be changed."""
         load = self.load
         return {
             "load": {"rate": load.rate, "sent": load.sent, "accepted": load.accepted, "failed": load.failed},
@@ -71,13 +71,13 @@ def create_hands_app(
 
 
 class StateResource:
-    """Tells how everything is that can be changed."""
+    """Answers the state of everything that can be changed."""
 
     def __init__(self, hands: Hands) -> None:
         self._hands = hands
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer the state, as changes do too; the load goes on for as long as somebody asks."""
+        """Answer the state, as changes do too; the load goes on as long as a viewer asks."""
         self._hands.load.note_viewer()
         write_body(req, resp, self._hands.state())
 
@@ -89,7 +89,7 @@ class LoadResource:
         self._hands = hands
 
     def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Offer so many payments a second from now on."""
+        """Offer the given number of payments a second from now on."""
         self._hands.load.set_rate(_read(req, _Rate).rate)
         write_body(req, resp, self._hands.state())
 

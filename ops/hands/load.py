@@ -17,18 +17,18 @@ RATE_MAX = 500
 CLIENTS = 24
 """Clients that take turns, each with a connection of its own: the kernel gives each connection to one replica."""
 PAYMENTS_PER_CONNECTION = 50
-"""After so many payments a client connects anew, so that replicas that were restarted get their share again."""
+"""After this many payments a client connects anew, so that replicas that were restarted get their share again."""
 UNDER_WAY_MAX = 256
-"""Payments that may wait for their answers; what is due beyond it fails at once."""
+"""The most payments that may wait for their answers; further ones fail at once."""
 ANSWER_S_MAX = 5.0
 LAG_S_MAX = 1.0
 """Payments that are late by more than this, because the process stood still, are left out."""
 UNWATCHED_S_MAX = 600.0
-"""How long a load goes on that nobody looks at."""
+"""How long a load goes on without a viewer."""
 
 
 class PaymentLoad:
-    """Posts payments at a rate that may change at any time, until nobody looks any more."""
+    """Posts payments at a rate that may change at any time, as long as there is a viewer."""
 
     def __init__(
         self, port: int, now_s: Callable[[], float] = time.monotonic, unwatched_s_max: float = UNWATCHED_S_MAX
@@ -49,14 +49,14 @@ class PaymentLoad:
         self._posts = Pool(UNDER_WAY_MAX)
 
     def set_rate(self, rate: int) -> None:
-        """Offer so many payments a second from now on; 0 stops the load."""
+        """Offer `rate` payments a second from now on; 0 stops the load."""
         assert 0 <= rate <= RATE_MAX  # noqa: S101 - whoever asks for it is answered before
         self.rate = rate
         self.note_viewer()
         self._changed.set()
 
     def note_viewer(self) -> None:
-        """Note that somebody looks."""
+        """Note that there is a viewer."""
         self._watched_at_s = self._now_s()
 
     def run(self) -> None:
@@ -67,7 +67,7 @@ class PaymentLoad:
             self._offer()
 
     def _offer(self) -> None:
-        """Post at the present rate until it changes, or until nobody looks."""
+        """Post at the present rate until it changes, or until there is no viewer any more."""
         due_s = self._now_s()
         while self.rate:
             if self._now_s() - self._watched_at_s > self._unwatched_s_max:

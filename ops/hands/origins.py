@@ -9,7 +9,7 @@ FROM_OTHER_PAGES = ("cross-site", "same-site")
 
 
 class OwnPages:
-    """Refuses what comes from other pages, or under another name of this machine (DNS rebinding)."""
+    """Refuses requests of other pages, or under another name of this machine (DNS rebinding)."""
 
     def __init__(self, origins: Collection[str], hosts: Collection[str]) -> None:
         """`origins` are the live page's, `hosts` the names and ports under which the hands are known."""
@@ -17,7 +17,7 @@ class OwnPages:
         self._hosts = hosts
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
-        """Answer 403 to what does not come from the live page, or from no page at all, such as curl."""
+        """Answer 403 to requests of other pages; the live page and clients without a page, such as curl, may go on."""
         if req.get_header("Host") not in self._hosts:
             raise falcon.HTTPForbidden(title="Unknown host", description=f"this is {' or '.join(sorted(self._hosts))}")
         origin = req.get_header("Origin")
@@ -29,6 +29,6 @@ class OwnPages:
             raise falcon.HTTPForbidden(title="Unknown origin", description="this is for the gateway's own page alone")
 
     def process_response(self, _req: falcon.Request, resp: falcon.Response, *_: object) -> None:
-        """Let nobody keep the answer, and end the connection: idle ones would take the room of others."""
+        """Forbid caching, and end the connection, since idle ones would take the room of others."""
         resp.set_header("Cache-Control", "no-store")
         resp.set_header("Connection", "close")

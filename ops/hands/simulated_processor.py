@@ -12,7 +12,7 @@ from ops.hands.local_server import LocalServer, ServerAwayError
 from ops.simulator.faults import Rate
 
 DELAY_MS_MAX = 10_000
-"""Longest delay that may be asked for; the gateway takes an answer for lost after as long."""
+"""Longest delay that may be asked for; after this time the gateway regards an answer as lost."""
 TOKEN_FIELD = "X-Rinha-Token: 123\r\n"  # noqa: S105 - the event's public default
 _FAULTS, _SETTINGS = "/admin/faults", "/admin/configurations"
 
@@ -22,7 +22,7 @@ class ProcessorRefusedError(Exception):
 
 
 class ProcessorChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What may be changed of a processor; what is left out stays."""
+    """The settings of a processor that may be changed; those that are left out stay."""
 
     plug: bool | msgspec.UnsetType = msgspec.UNSET
     delay_ms: Annotated[int, msgspec.Meta(ge=0, le=DELAY_MS_MAX)] | msgspec.UnsetType = msgspec.UNSET
@@ -30,7 +30,7 @@ class ProcessorChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, r
 
 
 class ProcessorCondition(msgspec.Struct, frozen=True, rename="camel"):
-    """How a processor does its work."""
+    """The present settings of a processor."""
 
     plug: bool = True
     """Whether it takes connections."""
@@ -51,9 +51,9 @@ class SimulatedProcessor:
         """Changes are made one at a time, because faults are read and replaced as a whole."""
 
     def condition(self) -> ProcessorCondition:
-        """Ask the processor for its condition; one that is gone has no plug in.
+        """Ask the processor for its condition; the plug of one that is gone is out.
 
-        While it asks for another token, it is told as it was known before.
+        While it requires another token, its last known condition is given.
         """
         try:
             faults, settings = self._ask("GET", _FAULTS), self._ask("GET", _SETTINGS)
@@ -66,7 +66,7 @@ class SimulatedProcessor:
         return self._known
 
     def change(self, change: ProcessorChange) -> None:
-        """Change what is given.
+        """Change the settings that are given.
 
         Raises:
             ServerAwayError: the processor is gone; a part may be changed already.
@@ -87,7 +87,7 @@ class SimulatedProcessor:
         if change.plug is not msgspec.UNSET:
             faults["refuse"] = not change.plug
         if change.failure_share is not msgspec.UNSET:
-            # With the seed of before, the same requests would fail again.
+            # With the same seed as before, the same requests would fail again.
             faults |= {"failureRate": change.failure_share, "seed": randbits(32)}
         self._ask("PUT", _FAULTS, faults)
 

@@ -1,7 +1,7 @@
 """The hands' end of their link to `ops/up`, which owns the replicas' processes.
 
-The link is a pair of datagram sockets. The hands send the name of a replica to kill. `ops/up` tells several times a
-second in which state each replica is, as a JSON map; so what is lost because nobody reads is told again.
+The link is a pair of datagram sockets. The hands send the name of a replica to kill. Several times a second `ops/up`
+sends the state of each replica, as a JSON map, so that a datagram that was not read in time is soon replaced.
 """
 
 import json
@@ -34,7 +34,7 @@ class StackLink:
         """Set when states are told, and replaced by a new one."""
 
     def listen(self) -> None:
-        """Take in the states that are told; never returns."""
+        """Receive the states of replicas; never returns."""
         while True:
             told = json.loads(self._end.recv(DATAGRAM_BYTES_MAX))
             self.states = {name: told[name] for name in self.states}

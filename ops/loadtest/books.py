@@ -1,4 +1,4 @@
-"""Summaries of a moment, asked of the gateway and of the processors, and the processors' administration."""
+"""Asks the gateway and the processors for summaries, and uses the processors' administration."""
 
 import asyncio
 import json
@@ -25,13 +25,13 @@ class ProcessorAdmin:
     def __init__(self, name: str, client: LoadClient, token: str) -> None:
         self.name = name
         self.token = token
-        """What the processor asks for at the moment, as far as it has answered."""
+        """The token that the processor requires at present, as far as it has answered."""
         self._client = client
         self._unconfirmed: list[str] = []
-        """Tokens that it may ask for instead: it was told them, and did not answer."""
+        """Tokens that it may require instead: it was told them, and did not answer."""
 
     async def change_token(self, token: str) -> None:
-        """Let the processor ask for another token from now on, whichever of those told before it asks for.
+        """Let the processor require another token from now on, whichever of the earlier ones it requires now.
 
         Raises:
             OpsError: it refuses or does not answer, as do all other changes here.
@@ -81,7 +81,7 @@ class ProcessorAdmin:
         self._expect(await self._client.ask("POST", "/admin/purge-payments", token=self.token), "purge-payments")
 
     async def total(self, window: str = "") -> PaidTotal | None:
-        """Return what is booked in a window written as by `query_of`; None where the processor does not tell."""
+        """Return the total of a window, which `query_of` has written; None where the processor does not tell."""
         answer = await self._client.ask("GET", f"/admin/payments-summary{window}", token=self.token)
         if answer.status != HTTPStatus.OK:
             return None
@@ -99,7 +99,7 @@ class ProcessorAdmin:
 
 
 async def ask_gateway(client: LoadClient, window: str) -> tuple[int, dict[str, PaidTotal]]:
-    """Ask the gateway for its summary; returns the status, and nothing paid where that is not 200."""
+    """Ask the gateway for its summary; return the status, and the totals, which are empty if that is not 200."""
     answer = await client.ask("GET", f"/payments-summary{window}")
     if answer.status != HTTPStatus.OK:
         return answer.status, dict.fromkeys(NAMES, NOTHING)

@@ -1,4 +1,4 @@
-"""The games: who pays when, how the processors behave meanwhile, and by which rules the outcome is scored."""
+"""The games: when users pay, how the processors behave meanwhile, and by which rules the outcome is scored."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ FAILS = Condition(failure_rate=1)
 
 @dataclass(frozen=True, slots=True)
 class UserSpan:
-    """When one user pays: at the begin and then once a period, but no more from the end on."""
+    """When one user pays: at the beginning of the span and then once a period, until its end."""
 
     begin_s: float
     end_s: float
@@ -44,7 +44,7 @@ class Game:
     duration_s: float
     users: int
     load: Callable[[int, float], UserSpans]
-    """Makes the spans of so many users in so many seconds."""
+    """Makes the spans of a number of users within a number of seconds."""
     amount: Decimal
     fees: Mapping[str, Decimal]
     """The share of each amount that a processor keeps, by its name."""
@@ -53,9 +53,9 @@ class Game:
     check_step_s: float = 10.0
     """How long after the answers to a check the next one comes."""
     differences_by_processor: bool
-    """Whether differences of the two processors are added; else one can make up for the other."""
+    """Whether differences of the two processors are added; if not, one can make up for the other."""
     paid_by_ledgers: bool
-    """Whether the processors' books say what was paid; else the gateway's own summary."""
+    """Whether the processors' books say what was paid; if not, the gateway's own summary does."""
     summary_s: float
     """How long before the end the last summary begins."""
 
@@ -67,8 +67,8 @@ class Game:
     def resized(self, users: int | None, seconds: float | None) -> "Game":
         """Make the same game with other users or with another duration, over which its stages are spread alike.
 
-        The last summary reaches back as far before the begin as in the game itself: what it has to reach over beside
-        the game, last answers and pauses, takes as long in a short one.
+        The last summary reaches back as far before the beginning as in the game itself: last answers and pauses, over
+        which it has to reach as well, take as long in a short game.
         """
         duration_s = self.duration_s if seconds is None else seconds
         scale = duration_s / self.duration_s
@@ -90,7 +90,7 @@ def ramp(users: int, seconds: float) -> UserSpans:
 def spike(users: int, seconds: float) -> UserSpans:
     """Begin with a fiftieth of the users; all others come at once after a third of the time, and leave after two.
 
-    Those that come at once also pay at the same moments, as clients do that were started by one event.
+    The users that come at once also pay at the same moments, as clients do that were started by one event.
     """
     steady = max(users // 50, 1)
     few = [UserSpan(seconds / 3 * number / steady, seconds) for number in range(steady)]
@@ -98,7 +98,7 @@ def spike(users: int, seconds: float) -> UserSpans:
 
 
 def arrivals(spans: UserSpans) -> list[Arrival]:
-    """List the payments of all users in the order of time, whatever becomes of them."""
+    """List the intended payments of all users in the order of time."""
     found = []
     for user, span in enumerate(spans):
         number = 0
@@ -137,7 +137,7 @@ def _of_the_event(name: str, *, check_until_s: float, summary_s: float, is_stric
 
 PREVIEW = _of_the_event("preview", check_until_s=1.5, summary_s=70.0, is_strict=False)
 FINAL = _of_the_event("final", check_until_s=2.0, summary_s=360.0, is_strict=True)
-"""The event's final: the one that decided."""
+"""The event's final, which decided the contest."""
 CALM = replace(PREVIEW, name="calm", stages=(Stage(0, WORKS, WORKS),), differences_by_processor=True)
 """The preview's load while both processors work; as in all of the following, differences are counted strictly."""
 GAMES: Mapping[str, Game] = {
@@ -152,4 +152,4 @@ GAMES: Mapping[str, Game] = {
         replace(CALM, name="spike", users=500, load=spike),
     )
 }
-"""All games by their names. In `edge` the delay of default is as long as checks reach back, so charges end at edges."""
+"""All games by their names. In `edge` the delay of default is as long as checks reach back: charges end at edges."""

@@ -15,11 +15,11 @@ class PostedPayment:
     intended_s: float
     """When it was to be sent."""
     sent_s: float
-    """When it was sent: later where its connection had to be made first, or the player was late."""
+    """When it was sent: later than intended if its connection had to be made first, or the player was late."""
     ended_s: float
     """When its answer had come, or the client gave it up."""
     status: int
-    """That of its answer; 0 where there is none."""
+    """The status of its answer; 0 where there is none."""
 
     @property
     def is_accepted(self) -> bool:
@@ -40,7 +40,7 @@ class PostedPayment:
 
 @dataclass(frozen=True, slots=True)
 class LatencyFigures:
-    """What one number cannot tell of latencies, in milliseconds."""
+    """Percentiles and other figures of latencies, in milliseconds."""
 
     count: int
     p50: float
@@ -50,7 +50,7 @@ class LatencyFigures:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Interpolate between the two neighbours of a rank, as k6 does; 0 of nothing."""
+    """Interpolate between the two neighbours of a rank, as k6 does; 0 if there are no values."""
     if not ordered:
         return 0.0
     rank = share * (len(ordered) - 1)

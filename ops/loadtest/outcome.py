@@ -1,4 +1,4 @@
-"""What came of a game, as figures: the score and all that explains it."""
+"""The result of a game as figures: the score and all that explains it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -26,7 +26,7 @@ def score_of(game: Game, record: GameRecord) -> Score | None:
 
 
 def paid(game: Game, record: GameRecord) -> Mapping[str, PaidTotal | None]:
-    """Return what counts as paid in this game, by processor; None for one that did not tell it."""
+    """Return what counts as paid in this game, by processor; None for a processor that did not tell it."""
     return record.ledgers if game.paid_by_ledgers else record.summary
 
 

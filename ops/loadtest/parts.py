@@ -11,7 +11,7 @@ from ops.benchmarks.usage import PROC, children, command_line, environment, exec
 LISTENS = "0A"
 """The state of a listening socket in /proc/net/tcp."""
 SERVERS = {"postgres": "postgres", "redis-server": "redis", "valkey-server": "redis"}
-"""What the executables of servers are called in figures."""
+"""The names of servers in figures, by their executables."""
 DOCKER_S_MAX = 5.0
 GROUPS = Path("/sys/fs/cgroup")
 
@@ -27,18 +27,18 @@ class WatchedPart:
     bytes_max: int | None = None
     cpus_max: float | None = None
     periods: Callable[[], tuple[int, int]] = lambda: (0, 0)
-    """Reads in how many periods of its CPU limit it has run so far, and in how many of them it was made to wait."""
+    """Reads in how many periods of its CPU limit it has run so far, and in how many of them it was throttled."""
 
 
 def find_parts(port: int, player_pid: int) -> dict[str, WatchedPart]:
-    """Find the parts of the gateway that listens on a port, by name, and the player; less where they cannot be seen."""
+    """Find the parts of the gateway that listens on a port, by name, and the player, as far as they can be seen."""
     pids = stack_pids(port)
     parts = {name: _process(pid) for name, pid in pids.items()} if pids else _containers()
     return {**parts, "player": _process(player_pid)}
 
 
 def stack_pids(port: int) -> dict[str, int]:
-    """Find the processes that the `ops/up` behind a port has started, by name; none where there is no such port."""
+    """Find the processes of the `ops/up` that listens on a port, by name; none if nothing of it listens there."""
     for owner in _listening(port):
         above = _parent(owner)
         while above > 1 and "ops.stack" not in command_line(above):
@@ -100,7 +100,7 @@ def _containers() -> dict[str, WatchedPart]:
 
 
 def container(inspected: Mapping[str, object]) -> WatchedPart:
-    """Read where a container's figures and limits stand from what `docker inspect` says of it."""
+    """Find the files of a container's figures and limits from the output of `docker inspect`."""
     state, limits = inspected["State"], inspected["HostConfig"]
     assert isinstance(state, Mapping)  # noqa: S101 - Docker's format
     assert isinstance(limits, Mapping)  # noqa: S101 - the same
@@ -131,7 +131,7 @@ def _group_cpu_s(folders: Mapping[str, Path]) -> float:
 
 
 def group_periods(folders: Mapping[str, Path]) -> tuple[int, int]:
-    """Read in how many periods of its CPU limit a group has run, and in how many of them it was made to wait."""
+    """Read in how many periods of its CPU limit a group has run, and in how many of them it was throttled."""
     fields = _cpu_stat(folders)
     return fields.get("nr_periods", 0), fields.get("nr_throttled", 0)
 

@@ -20,11 +20,11 @@ from ops.loadtest.latencies import PostedPayment
 from ops.loadtest.score import PaidTotal, count_differences
 
 FIRST_STAGE_S = 1.0
-"""When the first stage is set, though it counts from the begin."""
+"""When the first stage is set, although it counts from the beginning."""
 SLEEP_S = 1.0
-"""How long a user sleeps after an answer; so long after the last one the last summary is asked."""
+"""How long a user sleeps after an answer, and how long after the last answer the last summary is asked for."""
 REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-"""What a gateway says that may not be purged; one that knows no purge says something else, and is played against."""
+"""Answers of a gateway that refuses to be purged. One without a purge answers otherwise, and is played against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,56 +33,56 @@ class ConsistencyCheck:
 
     at_s: float
     status: int
-    """That of the gateway's answer."""
+    """The status of the gateway's answer."""
     took_ms: float
     ours: Mapping[str, int]
     theirs: Mapping[str, int | None]
-    """None for a processor that did not answer."""
+    """Payments in the processors' own summaries; None for a processor that did not answer."""
     differences: int | None
-    """None where a processor did not answer, so that it is unknown whether the gateway was right."""
+    """How many payments differ; None if a processor did not answer, so that this is unknown."""
 
 
 @dataclass(slots=True)
 class GameRecord:
-    """What happened in a game; moments are in seconds from its begin."""
+    """What happened in a game; moments are in seconds from its beginning."""
 
     began_ms: int = 0
-    """The begin, in milliseconds since the epoch."""
+    """When it began, in milliseconds since the epoch."""
     posts: list[PostedPayment] = field(default_factory=list)
     """Posts in the order in which they ended."""
     latencies_ms: list[float] = field(default_factory=list)
-    """Those that count for the score: of all requests that succeeded, whatever they asked and whom."""
+    """The latencies that count for the score: of all requests that succeeded, also those to processors."""
     checks: list[ConsistencyCheck] = field(default_factory=list)
     accepted: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
-    """How many posts had which answer."""
+    """The number of posts by the status of their answer."""
     summary: Mapping[str, PaidTotal] = field(default_factory=dict)
     """The gateway's own last summary, with the processors' fees."""
     ledgers: Mapping[str, PaidTotal | None] = field(default_factory=dict)
     """The processors' own last summaries; None for one that did not answer."""
     is_purged: bool = False
-    """Whether the gateway took the purge before the begin."""
+    """Whether the gateway was purged before the game."""
 
 
 class Player:
     """Plays one game once."""
 
     def __init__(self, game: Game, gateway_url: str, processor_urls: Mapping[str, str], token: str) -> None:
-        """Prepare a game; `token` is what the processors ask for before it.
+        """Prepare a game; `token` is the one that the processors require before it.
 
         Raises:
             OpsError: an address cannot be used.
         """
         self.game = game
         self.record = GameRecord()
-        """Grows while the game is played."""
+        """The record of the game, which grows while it is played."""
         self.began_s = 0.0
-        """The begin on the monotonic clock."""
+        """When the game began, on the monotonic clock."""
         self._token = token
         self._gateway = LoadClient(gateway_url, self.record.latencies_ms)
         clients = {name: LoadClient(processor_urls[name], self.record.latencies_ms) for name in NAMES}
         self.admins = {name: ProcessorAdmin(name, client, token) for name, client in clients.items()}
-        """The processors by their names."""
+        """The administrations of the processors by their names."""
         self.not_restored: list[str] = []
         """What could not be restored at the processors after the game, and why."""
         self._users = [LoadClient(gateway_url, self.record.latencies_ms) for _ in game.spans]
@@ -97,7 +97,7 @@ class Player:
     async def play(self) -> None:
         """Play from the purge to the last summary; leave the processors working, with the token and fee of before.
 
-        What of the latter fails is found in `not_restored`.
+        Failures of the latter are noted in `not_restored`.
 
         Raises:
             OpsError: the gateway is away or may not be purged, and nothing was changed; or a processor does not do what
@@ -105,7 +105,7 @@ class Player:
         """
         try:
             await self._find_gateway()
-            # Nothing is deleted where a processor is away, and no processor is changed where nothing may be deleted.
+            # Fees first: nothing is deleted if a processor is away, and no processor is changed if no purge is allowed.
             fees = {name: await admin.fee() for name, admin in self.admins.items()}
             await self._purge_gateway()
             await self._play_with(fees)
@@ -146,7 +146,7 @@ class Player:
 
     async def _set_up(self) -> None:
         counted = self.record.latencies_ms.copy()
-        # They are as simulated processors are when they start; the event starts new ones for each gateway.
+        # The processors are set as simulated ones are when they start; the event starts new ones for each gateway.
         for admin in self.admins.values():
             await admin.set_fee(self.game.fees[admin.name])
             await admin.set_delay(WORKS)
@@ -159,7 +159,7 @@ class Player:
             await admin.purge()
 
     async def _restore(self, admin: ProcessorAdmin, fee: Decimal) -> None:
-        # The token first: nobody else knows that of the game, and all else can be put right by hand with it.
+        # The token comes first: only this program knows the game's, and all else can be restored by hand with it.
         await self._attempt(admin.change_token(self._token))
         await self._attempt(admin.set_delay(WORKS))
         await self._attempt(admin.set_failure(WORKS))
@@ -232,5 +232,5 @@ class Player:
         self.record.summary = {
             name: PaidTotal(total.requests, total.amount, self.game.fees[name]) for name, total in summary.items()
         }
-        # What is asked from now on, to leave the processors working, is no part of the game.
+        # Requests from now on, which leave the processors working, are not part of the game.
         self.record.latencies_ms = list(self.record.latencies_ms)

@@ -1,4 +1,4 @@
-"""What can be seen of a game while it is played: once a second for the report, every two seconds as a line."""
+"""Watches a game while it is played: once a second for the report, every two seconds for a line of progress."""
 
 import asyncio
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class _ToldProcessor(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class GameMoment:
-    """What was seen at one moment of a game."""
+    """The figures of one moment of a game."""
 
     at_s: float
     accepted: int
@@ -45,11 +45,11 @@ class GameMoment:
 
 
 class GameWatch:
-    """Looks on while a game is played. What it asks does not count for the score."""
+    """Reads figures while a game is played. Its requests do not count for the score."""
 
     def __init__(self, player: Player, gateway_url: str, processor_urls: Mapping[str, str], console: Console) -> None:
         self.moments: list[GameMoment] = []
-        """What was seen so far."""
+        """The figures that were read so far."""
         self._player = player
         self._page = f"{gateway_url.rstrip('/')}/"
         self._gateway = LoadClient(gateway_url)
@@ -57,7 +57,7 @@ class GameWatch:
         self._console = console
 
     async def watch(self) -> NoReturn:
-        """Look on until cancelled."""
+        """Read figures until cancelled."""
         before_s, posts_before = 0.0, 0
         while True:
             await asyncio.sleep(LOOK_STEP_S)

@@ -1,4 +1,4 @@
-"""Writes what came of a game as one HTML page that needs no other file, or its pictures alone as one SVG file."""
+"""Writes the result of a game as one HTML page that needs no other file, or its pictures alone as one SVG file."""
 
 import json
 import math
@@ -88,7 +88,7 @@ def _charts(game: Game, record: GameRecord, moments: Sequence[GameMoment], usage
 
 
 def _until(points: Sequence[Point], game: Game) -> list[Point]:
-    """Leave out what came after the last payment, for which the pictures have no room."""
+    """Leave out points after the last payment, which lie outside of the pictures."""
     return [point for point in points if point[0] <= game.duration_s]
 
 

@@ -1,7 +1,7 @@
 """`python -m ops.loadtest.sampler PORT FILE`: notes what the gateway on a port of this machine uses, every two seconds.
 
-It runs beside the player, so that reading memory delays no payment, and ends with the process that started it. A line
-of FILE is JSON: by the name of a process or container its CPU time so far and its memory now.
+It is a process of its own, so that reading memory delays no payment, and ends with the process that started it. Each
+line of FILE is JSON with the CPU time so far and the memory now of each process or container, by its name.
 """
 
 import json

@@ -13,12 +13,12 @@ _HUNDREDTH = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class PaidTotal:
-    """What was paid through one processor, and what it keeps of it."""
+    """What was paid through one processor, and its fee."""
 
     requests: int
     amount: Decimal
     fee: Decimal
-    """The share of each amount."""
+    """The share of each amount that the processor keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Score:
 
     @property
     def rounded_points(self) -> Decimal:
-        """The score in hundredths, as it is told everywhere."""
+        """The score rounded to hundredths, as it is shown everywhere."""
         return self.points.quantize(_HUNDREDTH, ROUND_HALF_UP)
 
     @property
@@ -54,8 +54,8 @@ def score(paid: Mapping[str, PaidTotal], p99_ms: float, differences: int, accept
 
     Args:
         paid: what was paid, by processor.
-        p99_ms: of the latency of all requests that succeeded.
-        differences: their number over all checks.
+        p99_ms: the 99th percentile of the latency of all requests that succeeded.
+        differences: the number of differences over all checks.
         accepted: how many payments the gateway was asked for successfully.
     """
     profit = sum((total.amount - total.amount * total.fee for total in paid.values()), Decimal(0))
@@ -80,8 +80,8 @@ def count_differences(ours: Mapping[str, int], theirs: Mapping[str, int], *, by_
 
     Args:
         ours: the number of payments in the gateway's summary, by processor.
-        theirs: the same of the processors' own summaries.
-        by_processor: whether the differences of the processors are added; else one can make up for the other.
+        theirs: the number of payments in the processors' own summaries.
+        by_processor: whether the differences of the processors are added; if not, one can make up for the other.
     """
     by_name = [ours[name] - theirs[name] for name in theirs]
     return sum(map(abs, by_name)) if by_processor else abs(sum(by_name))

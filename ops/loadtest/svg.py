@@ -18,13 +18,13 @@ IN_THE_DARK = {
     **dict(zip(SHADES, ("#161b22", "#21262d"), strict=True)),
     GRID: "#30363d",
 }
-"""What replaces a colour on a dark page."""
+"""The colours that replace others on a dark page."""
 CHART_STYLE = ".title{font:600 13px system-ui}.tick{font:10px system-ui;fill:#57606a}.legend{font:12px system-ui}"
-"""For the page or the file in which pictures stand."""
+"""The styles for the page or the file that holds the pictures."""
 DARK_CHART_STYLE = ".tick{fill:#9198a1}" + "".join(
     f'svg [fill="{light}"]{{fill:{dark}}}svg [stroke="{light}"]{{stroke:{dark}}}' for light, dark in IN_THE_DARK.items()
 )
-"""The same for a dark page, as an addition."""
+"""Further styles for a dark page."""
 Point = tuple[float, float]
 """A moment in seconds, and the value then."""
 
@@ -36,12 +36,12 @@ class Line:
     name: str
     points: Sequence[Point]
     limit: float | None = None
-    """Drawn dashed in the line's colour, where there is one."""
+    """A value that is drawn as a dashed line in the same colour, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """A span of time with a background of its own, and what is written over it."""
+    """A span of time with a background of its own, and its label."""
 
     from_s: float
     to_s: float

@@ -1,4 +1,4 @@
-"""What the processes or containers of a gateway used during a game, from the file that the sampler wrote."""
+"""Reads what the processes or containers of a gateway used during a game from the file that the sampler wrote."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,18 @@ MB = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class PartUsage:
-    """What one process or container used; moments are in seconds from the begin of the game."""
+    """What one process or container used; moments are in seconds from the beginning of the game."""
 
     memory_mb: Sequence[tuple[float, float]]
     cpus: Sequence[tuple[float, float]]
     """CPU time a second, between two moments."""
     cpu_s: float
-    """CPU time over the whole game; of a process that replaced another only what it used after it was first seen."""
+    """CPU time over the whole game; of a process that replaced another, only after it was first seen."""
     mb_max: float | None
-    """Its limit, where it has one; so is the next."""
+    """The memory limit, and next the CPU limit; None where there is none."""
     cpus_max: float | None
     throttled_share: float | None = None
-    """Of the periods of its CPU limit in which it ran, the share in which it was made to wait; None without a limit."""
+    """The share of the periods of its CPU limit in which it was throttled; None without a limit."""
 
     @property
     def peak_mb(self) -> float:
@@ -30,11 +30,11 @@ class PartUsage:
         return max(mb for _, mb in self.memory_mb)
 
     def cpu_ms_each(self, payments: int) -> float:
-        """Tell how much CPU time, in milliseconds, went into each of so many payments."""
+        """Tell how much CPU time, in milliseconds, went into each of a number of payments."""
         return self.cpu_s * 1000 / max(payments, 1)
 
     def in_words(self, payments: int) -> str:
-        """Say in a short line what it used for so many payments."""
+        """Say in a short line what it used for a number of payments."""
         memory_max = "" if self.mb_max is None else f" of {self.mb_max:.0f}"
         cpus_max = "" if self.cpus_max is None else f", limit {self.cpus_max:g} cores"
         waits = "" if self.throttled_share is None else f", throttled {self.throttled_share:.1%}"
@@ -55,7 +55,7 @@ def _part(notes: Sequence[Mapping[str, float | None]], began_s: float) -> PartUs
     samples = [(note["at_s"] or 0.0, note["cpu_s"] or 0.0, note["bytes"] or 0.0) for note in notes]
     limits = notes[-1]["bytes_max"], notes[-1]["cpus_max"]
     within = [each for each in samples if each[0] >= began_s] or samples[-1:]
-    # The time of a new process begins again at nothing.
+    # The CPU time of a new process begins at 0 again.
     used = [(before[0], after[0], max(0.0, after[1] - before[1])) for before, after in pairwise(within)]
     return PartUsage(
         [(at_s - began_s, held / MB) for at_s, _, held in within],

@@ -1,1 +1,1 @@
-"""What watches the gateway: configuration, alerts and a dashboard for Prometheus and Grafana."""
+"""Monitoring of the gateway: configuration, alerts and a dashboard for Prometheus and Grafana."""

@@ -10,7 +10,7 @@ from ops.environment import ROOT
 FILE = ROOT / "ops" / "observability" / "dashboard.json"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS, WIDTH, HEIGHT = 24, 8, 8
-"""Of Grafana's grid, and of one panel in it."""
+"""The width of Grafana's grid, and the size of one panel in it."""
 REPLICA = "{{instance}}"
 PROCESSOR = "{{processor}}"
 
@@ -29,12 +29,12 @@ class Panel:
 
     title: str
     unit: str
-    """As Grafana names it."""
+    """The unit as Grafana names it."""
     queries: tuple[Query, ...]
 
 
 def quantiles(histogram: str, by: str = "", legend: str = "") -> tuple[Query, ...]:
-    """Ask for the median and the slowest one in a hundred of a histogram, by one label or over all."""
+    """Ask for the median and the 99th percentile of a histogram, by one label or over all."""
     labels = f"{by}, le" if by else "le"
     rates = f"sum by ({labels}) (rate({histogram}_bucket[$__rate_interval]))"
     return tuple(Query(f"histogram_quantile({q}, {rates})", f"p{round(q * 100)} {legend}".strip()) for q in (0.5, 0.99))

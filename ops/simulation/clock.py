@@ -1,4 +1,4 @@
-"""Virtual time: what is due happens in its order, and whoever waits costs no real time."""
+"""Virtual time: due calls happen in order, and waiting takes no real time."""
 
 from collections import deque
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class Clock:
         self._workers: list[greenlet] = []
         """All greenlets that were made for calls; each is used again when its call has ended."""
         self._idle: list[greenlet] = []
-        """Those that have ended a call; making one for each call would cost several times as much."""
+        """Greenlets that have ended a call; making one for each call would cost several times as much."""
 
     def time(self) -> float:
         """Return the monotonic time in seconds."""
@@ -63,9 +63,9 @@ class Clock:
         worker.switch(job)
 
     def close(self) -> None:
-        """End every call that waits, and forget what is due; whoever has a clock made calls this once, at the end.
+        """End every call that waits, and forget what is due; the clock's owner calls this once, at the end.
 
-        Else a greenlet that is suspended would keep all that its frames refer to in memory for ever.
+        Otherwise a suspended greenlet would keep all that its frames refer to in memory for ever.
         """
         for worker in self._workers:
             worker.parent = getcurrent()
@@ -89,7 +89,7 @@ class Clock:
 class SimulatedRuntime:
     """Fulfils `actors.ports.Runtime` for one process, which may stand still or end.
 
-    Where steps are taken by hand, what is spawned waits in `under_way` until it is run; else it runs at once.
+    If steps are taken by hand, spawned functions wait in `under_way` until they are run; otherwise they run at once.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Reply(Generic[Value]):
         self._is_over = False
 
     def give(self, value: Value | None) -> None:
-        """Give the value, or None to those who need not wait any longer."""
+        """Give the value, or None if there will be none."""
         if not self._is_over:
             self._value, self._is_over = value, True
             if self._waiter is not None:
@@ -189,7 +189,7 @@ class Reply(Generic[Value]):
 
 
 def _wait() -> Any:  # noqa: ANN401  # whatever it is resumed with
-    """Let whoever has started or resumed this greenlet go on, until somebody resumes it."""
+    """Return control to the greenlet that has started or resumed this one, until this one is resumed."""
     parent = getcurrent().parent
     if parent is None:
         raise RuntimeError("only what the clock has called can wait")

@@ -31,15 +31,15 @@ from ops.simulator.processor import PaymentProcessor
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What the replicas are built with; by default as in production, and in no time."""
+    """The conditions under which replicas run; by default as in production, with everything taking no time."""
 
     processors: tuple[Processor, ...]
     by_hand: bool = False
-    """Whether a test takes each step of an actor and of a call; else all happens in the order of time."""
+    """Whether a test takes each step of an actor and of a call; if not, all happens in the order of time."""
     commit_s: float = 0.0
-    """What a commit takes."""
+    """How long a commit takes."""
     network_s: float = 0.0
-    """What the way to a processor and back takes."""
+    """How long the way to a processor and back takes."""
     charge_timeout_s: float = 10.0
     processor_delay_max_s: float = 15.0
     outage_patience_s: float = Patience().outage_s
@@ -57,7 +57,7 @@ class Conditions:
 
 
 class Cluster:
-    """What outlives a replica, and the replicas by name. A subclass may change their parts and mailboxes."""
+    """The replicas by name, and all that outlives them. A subclass may change their parts and mailboxes."""
 
     def __init__(self, conditions: Conditions, names: Sequence[str], rng: Random) -> None:
         """Make the replicas, which are not started."""
@@ -78,7 +78,7 @@ class Cluster:
         self.replicas = {name: SimulatedReplica(self, name) for name in names}
 
     def make_parts(self, settings: Settings, runtime: SimulatedRuntime) -> Parts:
-        """Build what a replica is built of beside its actors."""
+        """Build the parts of a replica besides its actors."""
         conditions, name = self.conditions, settings.replica
         fence = MemoryFence(name)
         return Parts(
@@ -154,7 +154,7 @@ class Cluster:
 
 
 class FreeDatabase:
-    """Fulfils `actors.system.Database` where there is nothing to connect to."""
+    """Fulfils `actors.system.Database` without anything to connect to."""
 
     def open(self) -> None:
         """Do nothing."""
@@ -172,7 +172,7 @@ class FreeDatabase:
 
 
 class FreeTurns:
-    """Fulfils `actors.summaries.Turns`: everybody's turn comes at once."""
+    """Fulfils `actors.summaries.Turns`: every turn comes at once."""
 
     def acquire(self, *, timeout: float) -> bool:  # noqa: ARG002  # nobody waits
         return True

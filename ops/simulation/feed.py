@@ -1,4 +1,4 @@
-"""What ended, in memory."""
+"""The feed of ended payments in memory."""
 
 from uuid import UUID
 

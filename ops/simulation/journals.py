@@ -18,22 +18,22 @@ class MemoryJournal:
         self.broken = False
         """Whether nothing can be written."""
         self._unsynced: list[Payment] = []
-        """What a loss of power would take."""
+        """Payments that a loss of power would lose."""
         self.unread_segments = 0
         """How many segments could not be read."""
         self.last_purge = LastPurge(0, 0)
-        """What it holds is of this purge's generation."""
+        """The payments that it holds are of this purge's generation."""
         self._waiting = deque(kept)
         self._taken: list[Payment] = []
 
     @property
     def kept(self) -> dict[UUID, Payment]:
-        """What is not committed, in the order of its arrival."""
+        """Payments that are not committed, in the order of their arrival."""
         return {payment.correlation_id: payment for payment in (*self._taken, *self._waiting)}
 
     @property
     def taken(self) -> set[UUID]:
-        """The ids of what was taken and is not committed."""
+        """The ids of payments that were taken and are not committed."""
         return {payment.correlation_id for payment in self._taken}
 
     @property
@@ -88,7 +88,7 @@ class MemoryJournal:
         self._taken = [each for each in self._taken if each.accepted_at_ms > last_purge.at_ms]
 
     def lose_power(self) -> None:
-        """Drop what is not synced."""
+        """Drop payments that are not synced."""
         lost = {id(payment) for payment in self._unsynced}
         self._waiting = deque(payment for payment in self._waiting if id(payment) not in lost)
         self._taken = [payment for payment in self._taken if id(payment) not in lost]

@@ -1,4 +1,4 @@
-"""What replicas share without Postgres, in memory: health, how they are, and the stream of accepted payments."""
+"""What replicas share without Postgres, in memory: health, their states, and the stream of accepted payments."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,11 +23,11 @@ class MemoryBoard:
         self.taken = 0
         """How many leases were taken."""
         self.leases: dict[str, tuple[float, str]] = {}
-        """When it ends, and its token, by key."""
+        """The end and the token of each lease, by its key."""
         self.answers: dict[str, tuple[float, ProcessorHealth]] = {}
-        """When it ends, and the answer, by processor."""
+        """The health answer of each processor, and when it expires."""
         self.opinions: dict[tuple[str, str], tuple[float, Opinion]] = {}
-        """When it ends, and the opinion, by processor and replica."""
+        """The opinions by processor and replica, and when each expires."""
         self.gone = False
         """Whether every call fails."""
 
@@ -96,7 +96,7 @@ class MemoryChannel:
         self.told: list[PeerNews] = []
         self.unheard: list[PeerNews] = []
         self.error: Exception | None = None
-        """Raised by every call."""
+        """The error that every call raises, if there is one."""
         self._connected = {} if connected is None else connected
         self._connected[replica] = self
 
@@ -121,14 +121,14 @@ class MemoryChannel:
 
 
 class MemoryStatusBoard:
-    """How replicas are, as they told last."""
+    """The states that replicas have told last."""
 
     def __init__(self) -> None:
         self.statuses: dict[str, ReplicaStatus] = {}
         self.seconds: dict[str, list[Second]] = {}
         self.happenings: list[Happening] = []
         self.error: StatusUnavailableError | None = None
-        """Raised instead of every answer."""
+        """The error that every call raises, if there is one."""
 
     def tell(self, status: ReplicaStatus, seconds: Sequence[Second], happenings: Sequence[Happening]) -> None:
         if self.error is not None:

@@ -52,7 +52,7 @@ class SimulatedClient:
     def __init__(
         self, processor: PaymentProcessor, runtime: SimulatedRuntime, *, timeout_s: float, network_s: float
     ) -> None:
-        """`timeout_s` bounds a whole call, `network_s` is what its way costs; with 0 a request costs no time."""
+        """`timeout_s` bounds a whole call, `network_s` is the time of its way; with 0 a request takes no time."""
         self._processor = processor
         self._runtime = runtime
         self._timeout_s = timeout_s
@@ -123,7 +123,7 @@ def _ask_for_health(processor: PaymentProcessor, runtime: SimulatedRuntime) -> t
     processor.answer_health(call)
     answer = call.wait(HEALTH_S_MAX)
     if answer is None and call.on_lost is not None:
-        call.on_lost()  # Else it would be answered in the place of somebody who still waits.
+        call.on_lost()  # Otherwise it would be answered in the place of a call that still waits.
     return answer
 
 

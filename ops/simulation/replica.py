@@ -27,12 +27,12 @@ class Mailbox(Address):
         self.wake: Callable[[], None] = lambda: None
         """Called after each message."""
         self.is_woken = False
-        """Whether the actor is about to handle its messages, or is at it."""
+        """Whether the actor is about to handle its messages, or is handling them."""
         self.is_handling = False
-        """Whether the actor handles messages, also while it waits for something in the midst of one."""
+        """Whether the actor is handling messages, also while it waits for something within one."""
 
     def put_in(self, actor: Actor) -> None:
-        """Put in the actor that lives behind this address."""
+        """Set the actor behind this address."""
         self.actor = actor
         self.bind(actor.actor_ref)
 
@@ -131,7 +131,7 @@ class SimulatedReplica:
             self.start()
 
     def handle_or_wait(self, mailbox: Mailbox) -> None:
-        """Let an actor handle what waits for it, which goes on later where it has to wait for something."""
+        """Let an actor handle what waits for it; if it has to wait for something, it goes on later."""
         self._cluster.clock.start(partial(self.handle, mailbox))
 
     def _make_mailbox(self, name: str) -> Mailbox:

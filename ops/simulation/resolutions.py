@@ -1,4 +1,4 @@
-"""What operators have found out about payments, in memory."""
+"""Operators' findings on payments, in memory."""
 
 from uuid import UUID
 

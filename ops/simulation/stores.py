@@ -48,7 +48,7 @@ class MemoryStore:
         self.failures = 0
         """How many of the next calls fail without an effect."""
         self.lost_answers = 0
-        """How many of the next writes and adoptions take effect, and fail all the same."""
+        """How many of the next writes and adoptions take effect, but look as if they had failed."""
 
     def _answer(self) -> None:
         if self.failures:
@@ -200,7 +200,7 @@ class MemoryLeases(MemoryStore):
     """Fulfils `actors.ports.LeaseStore`."""
 
     renumbered = 0
-    """How often the feed's numbers were to begin anew, which never repeat in memory."""
+    """How often the feed was to be numbered anew; in memory its numbers never repeat."""
 
     def identity(self) -> StoreIdentity:
         self._answer()

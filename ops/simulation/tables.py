@@ -18,7 +18,7 @@ class OwnedClaim:
     owner: str
     claim: Claim
     epoch: int = 0
-    """Of the registration that wrote it; 0 where the owner has adopted it."""
+    """The epoch of the registration that wrote it; 0 where the owner has adopted it."""
     marked: str | None = None
 
 
@@ -35,7 +35,7 @@ class Lease:
     left_epoch: int = 0
     clock: ClockReading | None = None
     instance: UUID | None = None
-    """Of who took the name last."""
+    """The instance that has last taken the name."""
     mark: int = 0
     is_synchronous: bool = False
     writes: int = 0
@@ -73,20 +73,20 @@ class MemoryTables:
     """Other payments that were offered under an id, by their amounts."""
     closings: dict[UUID, Closing] = field(default_factory=dict)
     disputes: set[Settlement] = field(default_factory=set)
-    """Charges of payments that are settled otherwise."""
+    """Charges of payments that another charge had settled."""
     leases: dict[str, Lease] = field(default_factory=dict)
     resolutions: dict[int, KeptResolution] = field(default_factory=dict)
     """What operators have found out, by its number."""
     end_numbers: dict[UUID, int] = field(default_factory=dict)
     """The number, in the feed, of the end of a payment."""
     last_number: int = 0
-    """The last one that was given; it never falls."""
+    """The last number that was given; it never falls."""
     purge_number: int | None = None
     generation: int = 0
     purged_at_ms: int = 0
     purged_generation: int = 0
     timeline: int = 1
-    """Rises when the tables forget, and when a standby takes over that has all of them."""
+    """Rises when the tables forget something, and when a standby takes over that has everything."""
     is_synchronous: bool = False
     """Whether a standby has what is acknowledged."""
     established_timeline: int = 1
@@ -136,9 +136,9 @@ class MemoryTables:
         return {owned.owner for owned in self.claims.values()}
 
     def claim(self, claim: Claim, owner: str, epoch: int, since_epoch: int) -> KnownPayment | None:
-        """Insert a payment with its claim; where it had a row that no registration of this run has written, give that.
+        """Insert a payment with its claim; if it had a row that no registration of this run has written, give that.
 
-        `since_epoch` is the first one of the run.
+        `since_epoch` is the first epoch of the run.
         """
         key = claim.payment.correlation_id
         if key not in self.payments:
@@ -192,7 +192,7 @@ class MemoryTables:
         self.claims.pop(key, None)
 
     def dispute(self, settlements: Iterable[Settlement]) -> tuple[UUID, ...]:
-        """Keep the charges of payments that are settled otherwise, and give the ids of those that are news."""
+        """Keep the charges of payments that another charge had settled, and give the ids of the new ones."""
         disputed: dict[UUID, None] = {}
         for settlement in settlements:
             booked = self.settlements.get(settlement.correlation_id)
@@ -214,7 +214,7 @@ class MemoryTables:
             self.end_numbers[key] = self.next_number()
 
     def mark(self, mark: Mark, owner: str) -> None:
-        """Note what readers are told of a claim."""
+        """Note the mark of a claim for its readers."""
         owned = self._owned(mark.correlation_id, owner)
         if owned is not None:
             owned.marked = mark.state
@@ -239,12 +239,12 @@ class MemoryFence:
     replica: str = "1"
     epoch: int = 0
     instance: UUID = UUID(int=0)  # noqa: RUF009  # immutable, so one for all is harmless
-    """What stands beside its journal."""
+    """The id beside its journal."""
     registered_epoch: int = 0
-    """Of its last registration, whatever came of it; 0 before the first one."""
+    """The epoch of its last registration, whether it was admitted or not; 0 before the first one."""
     since_epoch: int = 0
     """The first epoch of this run of the actors."""
     timeline: int | None = None
-    """That of the tables at the registration."""
+    """The timeline of the tables at the registration."""
     writes: int = 0
     """How many writes its replica's row has counted by the last one that was acknowledged."""

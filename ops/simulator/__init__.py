@@ -1,1 +1,1 @@
-"""A payment processor that behaves as those of the event do, and injects faults on request."""
+"""A payment processor that behaves like those of the event, and injects faults on request."""

@@ -1,4 +1,4 @@
-"""A client's HTTP/1.1 connection with keep-alive and pipelining, and with every way of answering wrongly."""
+"""A client's HTTP/1.1 connection with keep-alive and pipelining, and with all the wrong answers of faults."""
 
 import asyncio
 from collections import deque

@@ -47,9 +47,9 @@ class Fault(Enum):
     DELAY = "delay"
     """Take longer than the configured delay, of which `service-health` says nothing."""
     EDGE = "edge"
-    """Book the charge, and let something in front of the processor answer with a status and a body of its own."""
+    """Book the charge, and let a gateway in front of the processor answer with a status and a body of its own."""
     LATE_EDGE = "lateEdge"
-    """Let something in front of the processor answer at once, and book the charge some time later."""
+    """Let a gateway in front of the processor answer at once, and book the charge some time later."""
     DECLINE = "decline"
     """Decline the payment whenever it is asked for: answer another status and book nothing."""
     OTHER_AMOUNT = "otherAmount"
@@ -180,7 +180,7 @@ class InjectionPlan:
         return Injection(fault, delay_ms, garbage)
 
     def fault_of_id(self, correlation_id: UUID) -> Fault | None:
-        """Tell which fault a payment's id brings; it depends on the id and the rates, not on the seed.
+        """Return the fault that a payment's id causes; it depends on the id and the rates, not on the seed.
 
         So a payment is declined every time, and by each processor whose rate is not lower, whatever else changes.
         """

@@ -31,7 +31,7 @@ class LedgerEntry:
     booked_at_ms: int = field(default=0, compare=False)
     """Wall clock at which it was booked, milliseconds since the epoch; 0 where that is not known any more."""
     answered: bool = field(default=False, compare=False)
-    """Whether the request that was booked was told so; without that, only a look-up can find it."""
+    """Whether the request was answered after it was booked; if not, only a look-up can find the charge."""
 
 
 @dataclass(frozen=True, slots=True)

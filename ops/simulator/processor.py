@@ -26,7 +26,7 @@ _BEFORE = timedelta(days=1)
 
 
 class Client(Hashable, Protocol):
-    """Who has made one request, and how it may be answered. Each request is ended with one of these calls."""
+    """The sender of a request, and the ways to answer it. Each request is ended with one of these calls."""
 
     on_lost: Callable[[], None] | None
     """Called when the client leaves before the current request is answered."""
@@ -181,7 +181,7 @@ class PaymentProcessor:
                 client.answer(status, body)
 
     def _book(self, payment: LedgerEntry, *, answered: bool = False) -> tuple[int, bytes]:
-        """Book a payment, unless its id is known or brings a fault; return the answer that says so."""
+        """Book a payment, unless its id is known or causes a fault; return the answer that says so."""
         known = self.ledger.find(payment.correlation_id) is not None
         fault = None if known else self._plan.fault_of_id(payment.correlation_id)
         if fault:

@@ -85,7 +85,7 @@ def encode_health(*, failing: bool, delay_ms: int) -> bytes:
 
 
 def encode_configurations(delay_ms: int, fee: Decimal, *, failing: bool) -> bytes:
-    """Encode the answer to `GET /admin/configurations`: what was configured last, but for the token."""
+    """Encode the answer to `GET /admin/configurations`: what was configured last, except the token."""
     return _encode({"delay": delay_ms, "failure": failing, "fee": fee})
 
 
@@ -137,7 +137,7 @@ def encode_charges(payments: Iterable[LedgerEntry]) -> bytes:
 
 
 def encode_requests(asked: Mapping[UUID, Fault | None]) -> bytes:
-    """Encode which payments were asked for, and the fault that each id brought, one JSON object per line."""
+    """Encode which payments were asked for, and the fault that each id caused, one JSON object per line."""
     return b"".join(
         _encode({"correlationId": correlation_id, "fault": fault.value if fault else None}) + b"\n"
         for correlation_id, fault in asked.items()

@@ -1,1 +1,1 @@
-"""A whole gateway on one machine: PostgresServer, Redis, simulated processors and replicas, each a process."""
+"""A whole gateway on one machine: PostgreSQL, Redis, simulated processors and replicas, each a process."""

@@ -61,6 +61,6 @@ class HandsProcess(AnnouncedProcess):
 
     def tell(self, states: Mapping[int, ProcessState]) -> None:
         """Tell the hands in which state each replica is, by its number."""
-        # Where they do not read, they are told again.
+        # If they do not read now, they are told again later.
         with suppress(BlockingIOError):
             self._link.send(json.dumps({number: state.value for number, state in states.items()}).encode())

@@ -1,7 +1,7 @@
 """Reserves TCP ports for tests and benchmarks, so that two processes on one machine never get the same ones.
 
-The ports are divided into fixed blocks. The first port of a block is its guard: whoever reserves the block binds the
-guard, without listening, and keeps it bound until the process ends. Nobody can bind it a second time, and the kernel
+The ports are divided into fixed blocks. The first port of a block is its guard: a process reserves the block by
+binding the guard, without listening, until it ends. No other process can bind the guard meanwhile, and the kernel
 frees it with the process, however that ends. The other ports stay unbound for the servers that the process starts.
 """
 
@@ -56,7 +56,7 @@ def _is_free(port: int) -> bool:
 
 
 def _bind(port: int, owner: ExitStack) -> bool:
-    """Bind a port until `owner` ends; return False where somebody else has it."""
+    """Bind a port until `owner` ends; return False if another process has it."""
     bound = owner.enter_context(socket.socket())
     try:
         bound.bind(("0.0.0.0", port))  # noqa: S104 - on every address, so that nobody else can have it on one

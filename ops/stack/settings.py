@@ -29,7 +29,7 @@ class StackOptions:
     """Where a stack listens and keeps its state, and which of its services are provided by others."""
 
     port: int = 9999
-    """Shared by all replicas; replica N also listens on `port` + N of the loopback address."""
+    """The port that all replicas share; replica N also listens on `port` + N of the loopback address."""
     replicas: int = 3
     separate_journals: bool = False
     """Whether no replica reaches the journal of another, as on hosts of their own."""
@@ -43,18 +43,18 @@ class StackOptions:
     processors: str | None = None
     """The payment processors to use, written as `parse_processors` reads them; None starts two simulated ones."""
     processor_ports: tuple[int, int] = (8001, 8002)
-    """Where the simulated processors take payments."""
+    """The ports at which the simulated processors take payments."""
     fees: tuple[Decimal, Decimal] = (Decimal("0.05"), Decimal("0.15"))
     """The share of each amount that the simulated processors keep, and that replicas reckon with."""
     admin_ports: tuple[int, int] = (9001, 9002)
-    """Where the simulated processors can still be administered while they refuse connections."""
+    """The ports at which the simulated processors can be administered even while they refuse connections."""
     server_ports: tuple[int, int] | None = None
     """Where embedded PostgreSQL and Redis listen on the loopback address too, so that replicas know both, and the
     simulated processors, by the name `localhost`, which has to be looked up; None: on sockets in files alone."""
     controls: bool = False
     """Whether the live page gets hands (see `ops.hands`), and replicas allow breakers to be forced."""
     controls_port: int = 0
-    """Where the hands listen on the loopback address; 0 takes any free port."""
+    """The port at which the hands listen on the loopback address; 0 takes any free one."""
     as_json: bool = False
     """Whether `ops/up` tells what happens as lines of JSON."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))

@@ -14,9 +14,9 @@ from ops.stack.process import ProcessState
 DRAW_STEP_S = 1.0
 ANSWER_S_MAX = 2.0
 HISTORY_S = 5
-"""How many seconds of the past the rate is taken from."""
+"""The number of past seconds that are asked for."""
 RATE_S = 3
-"""How many of these the rate is the mean of."""
+"""The rate is the mean of this many of them."""
 
 
 def keep_drawing(console: Console, port: int, states: Callable[[], Mapping[int, ProcessState]]) -> None:

@@ -1,7 +1,7 @@
-"""Python imports this at its start where the folder is in PYTHONPATH: lets it sleep under libfaketime.
+"""Lets Python sleep under libfaketime; Python imports this module at its start if the folder is in PYTHONPATH.
 
 From 3.11 on, `time.sleep` sleeps until an instant of the monotonic clock, which libfaketime 0.9.10 takes for one of the
-wall clock: every sleep fails (EINVAL), or lasts for years.
+wall clock: without this, every sleep fails (EINVAL), or lasts for years.
 """
 
 import select
