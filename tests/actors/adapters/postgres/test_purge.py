@@ -98,9 +98,12 @@ def test_what_was_sent_before_a_purge_was_acknowledged_takes_no_effect_after_it(
     mine.purge.acknowledge_purge(purge.generation)
     if is_finished:
         assert mine.purge.finish_purge(purge)
-    for batch in (([claim(1)], [], []), ([], [], [settlement(1)]), ([], [], [], [ended(1)])):
-        with pytest.raises(LedgerUnavailableError):
-            mine.payments.write(*batch)
+    with pytest.raises(LedgerUnavailableError):
+        mine.payments.write([claim(1)], [], [])
+    with pytest.raises(LedgerUnavailableError):
+        mine.payments.write([], [], [settlement(1)])
+    with pytest.raises(LedgerUnavailableError):
+        mine.payments.write([], [], [], [ended(1)])
     assert not mine.leases.beat(epoch, both(NOW_MS), READING).renewed
     assert mine.payments.summary(None, None).totals == ()
 
