@@ -118,7 +118,7 @@ class StatusAnswer(MoneyAnswer):
     replica: Annotated[str, told("The replica that answers.", "1")]
     version: str
     generation: Annotated[int, told("The number of the last purge.")]
-    controls: Annotated[str | None, told("Where `ops/up` takes loads and faults, for viewers on this machine.")]
+    controls: Annotated[str | None, told("The address of the controls of `ops/up`, for viewers on this machine.")]
     allowed: AllowedOrders
     story: StoryAnswer
     parts: dict[str, str]
