@@ -58,7 +58,7 @@ class Feed:
         if self.has_ended:
             raise GatewayUnavailableError("the gateway is stopping")
         if self.consumers >= CONSUMERS_MAX:
-            raise GatewayUnavailableError("too many read the feed at once")
+            raise GatewayUnavailableError("too many clients read the feed at once")
         self.consumers += 1
         try:
             yield

@@ -143,7 +143,7 @@ class GossipActor(Actor):
                 self._channel.tell(news)
         except PeersUnavailableError as error:
             logger.debug(
-                "payments wait to be told to the other replicas", payments=len(self._accepted), reason=str(error)
+                "accepted payments are not announced to others yet", payments=len(self._accepted), reason=str(error)
             )
             self._trouble.failed(error, self._runtime.now_s())
             return

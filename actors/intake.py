@@ -106,7 +106,7 @@ class IntakeActor(Actor):
         """Payments that the other replicas have not been told of."""
         self._refused = TimedOutageReporter(logger, "payments are refused: the journal fails", runtime, "error")
         self._unreadable = TimedOutageReporter(logger, "payments wait: the journal cannot be read", runtime)
-        self._left_there = TimedOutageReporter(logger, "payments of another journal stay there", runtime)
+        self._left_there = TimedOutageReporter(logger, "payments of another journal cannot be taken over", runtime)
 
     def on_start(self) -> None:
         """Let everything that the journal of an earlier run holds wait for the router."""

@@ -179,7 +179,7 @@ class LeaseActor(Actor):
         self.progressed()
         if self._registration is not None and self._runtime.now_s() - self._renewed_at_s >= BEAT_S:
             if self._leave_changed_store():
-                raise LedgerUnavailableError("it is another one than before")
+                raise LedgerUnavailableError("it is not the same Postgres as before")
             self._beat(self._registration)
 
     def _leave_changed_store(self) -> bool:
@@ -196,7 +196,7 @@ class LeaseActor(Actor):
             return False
         self._registration = self._leased_since_s = None
         if finding is StoreFinding.UNDECIDED:
-            raise LedgerUnavailableError("another one has taken over, and replicas are looking for what they were told")
+            raise LedgerUnavailableError("another Postgres took over: replicas check whether it lacks anything")
         if finding is StoreFinding.FORGOTTEN:
             # Payments that the intake sends with rows have to reach the router before it doubts all rows.
             with suppress(GatewayUnavailableError):
@@ -216,7 +216,7 @@ class LeaseActor(Actor):
         try:
             self._leases.retire(self._registration.epoch, self._uncommitted())
         except LedgerUnavailableError as error:
-            logger.warning("the lease ends by itself", reason=str(error))
+            logger.warning("the lease could not be given up: it runs out", reason=str(error))
 
     def _join(self) -> int:
         self._fleet.look()

@@ -65,7 +65,7 @@ class LedgerIntakeActor(IntakeActor):
         self._is_away = True
         """Whether Postgres was away when the last group was made durable."""
         self._is_check_due = False
-        self._away = TimedOutageReporter(logger, "clients are answered without rows: Postgres is away", self._runtime)
+        self._away = TimedOutageReporter(logger, "clients are answered before commits: Postgres is away", self._runtime)
 
     def on_drained(self) -> None:
         """Make durable what came meanwhile."""

@@ -41,9 +41,9 @@ class LogSettings:
         chosen, level = environment.get("LOG_FORMAT", LogFormat.AUTO.value), environment.get("LOG_LEVEL", "INFO")
         access = environment.get("ACCESS_LOG", "0")
         if chosen not in {each.value for each in LogFormat}:
-            raise SettingsError(f"LOG_FORMAT={chosen!r} is none of {', '.join(each.value for each in LogFormat)}")
+            raise SettingsError(f"LOG_FORMAT={chosen!r} is not one of {', '.join(each.value for each in LogFormat)}")
         if level.upper() not in LOG_LEVELS:
-            raise SettingsError(f"LOG_LEVEL={level!r} is none of {', '.join(LOG_LEVELS)}")
+            raise SettingsError(f"LOG_LEVEL={level!r} is not one of {', '.join(LOG_LEVELS)}")
         if access not in {"", "0", "1"}:
             raise SettingsError(f"ACCESS_LOG={access!r} is neither 0 nor 1")
         return cls(environment.get("REPLICA", host_name()), LogFormat(chosen), level.upper(), access == "1")

@@ -109,7 +109,7 @@ class Monitor:
         try:
             self.begin()
         except Exception:
-            logger.exception("what an earlier process told could not be read")
+            logger.exception("the status of an earlier process could not be read")
         while not self._is_stopped:
             try:
                 self.step()

@@ -74,7 +74,7 @@ class Overview:
         """Give the states of all replicas, as they were read within the last second.
 
         Raises:
-            GatewayUnavailableError: this replica has only just begun, or the reading of somebody else takes long.
+            GatewayUnavailableError: this replica has only just started, or the reading of somebody else takes long.
         """
         if not self._turns.acquire(timeout=TURN_S_MAX):
             if self._look is not None:
@@ -94,7 +94,7 @@ class Overview:
     def _read(self) -> Look:
         own = self._monitor.status
         if own is None:
-            raise GatewayUnavailableError("this replica has only just begun")
+            raise GatewayUnavailableError("this replica has only just started")
         missed_s = min(self._runtime.now_s() - self._looked_at_s, KEPT_S)
         # All viewers would wait for a Postgres that hangs.
         totals = self._totals() if own.parts.get("postgres") == "ok" else None

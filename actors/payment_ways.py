@@ -35,7 +35,7 @@ class WaysOfPayments:
         others: int = self._lease.ask(GetLivingCount(), ASK_S_MAX) - 1
         number: int | None = self._gossip.ask(AskWay(correlation_id), ASK_S_MAX)
         if number is None:
-            raise GatewayUnavailableError("the ways of too many payments are asked for at once")
+            raise GatewayUnavailableError("the histories of too many payments are asked for at once")
         deadline_s = self._runtime.now_s() + ANSWERS_S_MAX
         while True:
             told: tuple[ToldWay, ...] = self._gossip.ask(GetWays(number), ASK_S_MAX)

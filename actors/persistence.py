@@ -287,7 +287,7 @@ class PersistenceActor(Actor):
             self._payments.report_conflicts(conflicts)
         except LedgerUnavailableError as error:
             logger.warning(
-                "amounts that were refused stand in the log alone",
+                "refused amounts are in the log alone",
                 refused=[f"{each.correlation_id}: {each.money.decimal} {each.currency}" for each in conflicts],
                 reason=str(error),
             )

@@ -251,7 +251,7 @@ class ProcessorActor(Actor):
         if longest_s > self._delay.setting_s and not self._is_delay_logged:
             self._is_delay_logged = True
             logger.warning(
-                "a charge may take longer than PROCESSOR_DELAY_MAX_MS, which is not relied upon",
+                "a charge may take longer than PROCESSOR_DELAY_MAX_MS: the longer time counts",
                 processor=self._name,
                 longest_s=round(longest_s, 1),
             )

@@ -95,7 +95,7 @@ class Purger:
         follower = gevent.spawn(self.follow)
         follower.join(self._purge_s_max)
         if self.last_purge.generation < begun.generation:
-            raise GatewayUnavailableError("the purge is not over yet; it goes on")
+            raise GatewayUnavailableError("the purge has not ended yet; it goes on")
 
     def follow(self) -> None:
         """Follow the last purge that Postgres knows of, as soon as Postgres answers."""
@@ -115,7 +115,7 @@ class Purger:
             if last_purge.generation < self.last_purge.generation:
                 self._purges.repeat_purge(self.last_purge)
                 logger.error(
-                    "Postgres had forgotten a purge: it is purged again", generation=self.last_purge.generation
+                    "Postgres had forgotten a purge: the purge is repeated", generation=self.last_purge.generation
                 )
             if last_purge.generation <= self.last_purge.generation:
                 return

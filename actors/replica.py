@@ -165,7 +165,7 @@ class Replica:
             self._at_work.set()
             self._postgres_waits.succeeded()
             self._journal_waits.succeeded()
-            logger.info("the replica is at work")
+            logger.info("the replica is running")
 
     def stop_actors(self) -> OwnedJournal | None:
         """Stop all actors, so that their journal can be purged, after what is under way has ended and is committed.
@@ -211,7 +211,7 @@ class Replica:
         finally:
             if self._journal is not None:
                 if self._journal.held:
-                    logger.warning("payments may stand in this journal alone", payments=self._journal.held)
+                    logger.warning("payments may be in this journal alone", payments=self._journal.held)
                 self._journal.close()
             self._system.close()
 
@@ -223,7 +223,7 @@ class Replica:
         try:
             self._parts.leases.note_emptied()
         except (LedgerUnavailableError, JournalUnavailableError) as error:
-            logger.warning("others take this replica for one that holds payments", reason=str(error))
+            logger.warning("other replicas believe that this replica still has payments", reason=str(error))
 
     def _come_to_rest(self) -> None:
         """Settle what can be settled soon, send nothing more, wait for what is under way, and give up the lease."""
@@ -232,7 +232,7 @@ class Replica:
         try:
             self._system.lease.ask(Leave(), LEAVE_S_MAX)
         except GatewayUnavailableError as error:
-            logger.warning("the lease ends by itself", reason=str(error))
+            logger.warning("the lease could not be given up: it runs out", reason=str(error))
 
     def _rest(self, rest_s_max: float) -> None:
         """Send nothing more, and wait until every charge under way has ended and is committed."""
@@ -248,9 +248,9 @@ class Replica:
                 if all(each == NOTHING_MISSING for each in unreported) and not any(waiting):
                     return
                 runtime.sleep(DRAIN_STEP_S)
-            logger.warning("not all that is under way ended in time", waited_s=rest_s_max)
+            logger.warning("some charges under way did not end in time", waited_s=rest_s_max)
         except GatewayUnavailableError as error:
-            logger.warning("not all that is under way is known to have ended", reason=str(error))
+            logger.warning("it is not known whether all charges under way have ended", reason=str(error))
 
     def _settle(self) -> None:
         """Let accepted payments be settled as usual, for a while: what is left then waits for another replica."""

@@ -34,4 +34,4 @@ class Resolutions:
             if answer is not None:
                 return answer
             self._runtime.sleep(STEP_S)
-        raise GatewayUnavailableError(f"resolution {number} is kept, and no replica has answered it yet")
+        raise GatewayUnavailableError(f"resolution {number} is stored, but no replica has answered it yet")

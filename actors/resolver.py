@@ -29,7 +29,7 @@ class Resolver:
         self._payments = payments
         self._router = router
         self._runtime = runtime
-        self._later = OutageReporter(logger, "what operators have found out is answered later", runtime.now_s)
+        self._later = OutageReporter(logger, "operators' decisions are answered later", runtime.now_s)
         self._applied: frozenset[int] = frozenset()
         """Numbers of the findings that the router has applied, and that are not answered yet."""
         self._after = 0
@@ -58,7 +58,7 @@ class Resolver:
     def _answer(self, resolution: Resolution, answer: ResolutionAnswer) -> None:
         finding = resolution.finding
         logger.warning(
-            "an operator tells what became of a payment",
+            "an operator's decision on a payment is answered",
             correlation_id=finding.correlation_id,
             charged_by=finding.charged_by,
             answer=answer.value,

@@ -75,7 +75,7 @@ class RouterActor(Actor):
         """Choices that were logged since payments last went to the cheapest processor."""
         self._uncharged = TimedOutageReporter(logger, "a payment is not charged", runtime, "error")
         self._unasked = TimedOutageReporter(
-            logger, "payments may be charged late, and are not asked for once more", runtime
+            logger, "payments may be charged late, and are not looked up again", runtime
         )
 
     def on_receive(self, message: RouterMessage) -> object:  # noqa: C901, PLR0911, PLR0912  # a line for each message

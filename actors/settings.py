@@ -178,7 +178,7 @@ def _admin_token(value: str) -> str:
 
 def _name(value: str) -> str:
     if not value.replace("-", "").replace("_", "").isalnum():
-        raise SettingsError(f"REPLICA={value!r} may hold letters, digits, - and _ alone")
+        raise SettingsError(f"REPLICA={value!r} may only contain letters, digits, - and _")
     return value
 
 
@@ -187,7 +187,7 @@ def _durability(value: str) -> Durability:
         return Durability(value)
     except ValueError:
         known = ", ".join(repr(each.value) for each in Durability)
-        raise SettingsError(f"DURABILITY={value!r} is none of {known}") from None
+        raise SettingsError(f"DURABILITY={value!r} is not one of {known}") from None
 
 
 def _flag(environment: Mapping[str, str], name: str, default: str = "0") -> bool:
@@ -200,5 +200,5 @@ def _flag(environment: Mapping[str, str], name: str, default: str = "0") -> bool
 def _int(environment: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
     value = environment.get(name, str(default))
     if not value.isdecimal() or int(value) < least:
-        raise SettingsError(f"{name}={value!r} is no whole number from {least} on")
+        raise SettingsError(f"{name}={value!r} is not a whole number of at least {least}")
     return int(value)

@@ -124,7 +124,7 @@ class HttpProcessorClient:
         try:
             return self._health.ask() is not None
         except Exception as error:  # noqa: BLE001  # whatever went wrong, there is no usable answer
-            logger.debug("the processor does not tell its health", reason=repr(error))
+            logger.debug("the processor does not report its health", reason=repr(error))
             return False
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ def connect(redis_url: str, hosts: HostDirectory) -> redis.Redis:
             **located,
         )
     except ValueError as error:
-        raise SettingsError(f"REDIS_URL is no address of a Redis: {error}") from error
+        raise SettingsError(f"REDIS_URL is no Redis address: {error}") from error
 
 
 def run(pipeline: Pipeline) -> list[Any]:

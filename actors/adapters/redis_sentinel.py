@@ -63,7 +63,7 @@ def connect_by_sentinels(redis_url: str, hosts: HostDirectory) -> redis.Redis:
     user, _, password = account.partition(":")
     service, _, database = parts.path.removeprefix("/").partition("/")
     if not service or not (database or "0").isdecimal() or parts.query or parts.fragment:
-        raise ValueError(f"it has not the form {FORM}")
+        raise ValueError(f"it does not have the form {FORM}")
     limits: dict[str, Any] = {
         "protocol": 2,
         "socket_timeout": TIMEOUT_S,
@@ -92,5 +92,5 @@ def _host_and_port(text: str) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     port = parts.port if parts.port is not None else SENTINEL_PORT
     if not parts.hostname or not 0 < port <= PORT_MAX:
-        raise ValueError(f"{text!r} is no Sentinel: it has not the form {FORM}")
+        raise ValueError(f"{text!r} is not a Sentinel: it does not have the form {FORM}")
     return parts.hostname, port

@@ -40,7 +40,7 @@ def happenings(before: ReplicaStatus | None, after: ReplicaStatus) -> list[Happe
         told = [("replica", GOOD, f"replica {after.replica} started")]
     elif before.started_at_ms != after.started_at_ms:
         lasted_s = (after.at_ms - before.at_ms) / 1000
-        told = [("replica", WARN, f"replica {after.replica} started again, {lasted_s:.1f} s after it had told last")]
+        told = [("replica", WARN, f"replica {after.replica} started again, {lasted_s:.1f} s after its last report")]
     else:
         told = [
             *_parts(before, after),
@@ -72,7 +72,7 @@ def _parts(before: ReplicaStatus, after: ReplicaStatus) -> Iterator[_Told]:
         if was_well and not is_well:
             yield kind, BAD, f"{name} of replica {after.replica}: {after.parts[part]}"
         elif is_well and not was_well:
-            yield kind, GOOD, f"{name} of replica {after.replica} is well again"
+            yield kind, GOOD, f"{name} of replica {after.replica} works again"
 
 
 def _counts(before: ReplicaStatus, after: ReplicaStatus) -> Iterator[_Told]:

@@ -64,9 +64,9 @@ def posted_currencies(default: str, processors: Sequence[Processor]) -> PostedCu
     code = currency_code(default)
     taken = frozenset[str]().union(*(processor.currencies for processor in processors))
     if code is None:
-        raise SettingsError(f"CURRENCY={default!r} is no alphabetic code of a currency in ISO 4217")
+        raise SettingsError(f"CURRENCY={default!r} is not an alphabetic currency code of ISO 4217")
     if code not in taken:
-        raise SettingsError(f"CURRENCY={default!r} is taken by no processor in PROCESSORS")
+        raise SettingsError(f"CURRENCY={default!r} is a currency that no processor in PROCESSORS takes")
     return PostedCurrencies(code, taken)
 
 
@@ -107,5 +107,5 @@ def _parse_one(item: str) -> Processor:
     currencies = {code: currency_code(code) for code in codes.split("|")}
     unknown = [code for code, known in currencies.items() if known is None]
     if unknown:
-        raise SettingsError(f"PROCESSORS: {item!r} names {unknown[0]!r}, which is no currency in ISO 4217")
+        raise SettingsError(f"PROCESSORS: {item!r} names {unknown[0]!r}, which is not a currency of ISO 4217")
     return Processor(name, url.rstrip("/"), fee, frozenset(filter(None, currencies.values())))

@@ -30,7 +30,7 @@ def tell(heard: Sequence[HeardStatus], settled_per_s: float | None) -> Story:
     """Describe the state of all replicas together; `settled_per_s` is None where that is not known."""
     living = [each.status for each in heard if not each.is_silent]
     if not living:
-        return Story(BAD, "no replica has told anything lately")
+        return Story(BAD, "no replica has reported lately")
     clauses = sorted(_clauses(heard, living), key=lambda clause: (clause[0] != BAD, clause[0] != WARN))
     if not clauses:
         return Story(GOOD, _calm(living, settled_per_s))
@@ -55,7 +55,7 @@ def _payments_in_doubt(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
     if disputes := sum(each.disputes for each in living):
         yield BAD, f"{_payments(disputes)} charged more than once: see the table dispute"
     if unresolved := sum(each.unresolved for each in living):
-        yield BAD, f"{_payments(unresolved)} perhaps charged: no processor tells"
+        yield BAD, f"{_payments(unresolved)} perhaps charged: no processor says whether"
     if stranded := sum(each.waiting.get("stranded", 0) for each in living):
         yield BAD, f"{_payments(stranded)} stranded: an operator has to say what became of {_them(stranded)}"
 

@@ -59,7 +59,7 @@ def application(make_parts: Callable[[Settings], Parts] = production_parts) -> W
         logger.critical("the settings are not usable", reason=str(error))
         sys.exit(Arbiter.APP_LOAD_ERROR)
     if settings.allow_purge:
-        logger.warning("ALLOW_PURGE=1: whoever reaches this gateway can delete all payments, without a token")
+        logger.warning("ALLOW_PURGE=1: anyone who reaches this gateway can delete all payments, without a token")
     if tracing is not None:
         parts = replace(parts, clients=tracing.clients(parts.clients))
         _tracings.append(tracing)

@@ -171,7 +171,7 @@ def _json_amount(raw: bytes) -> Decimal:
     try:
         return Decimal(raw.decode())
     except InvalidOperation:
-        raise InvalidAmountError("must not have such an exponent") from None
+        raise InvalidAmountError("must not have so large an exponent") from None
 
 
 def _problem(error: Exception, body: bytes, *, is_msgpack: bool) -> InvalidFieldError:

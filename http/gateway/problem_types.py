@@ -54,7 +54,7 @@ class ProblemType(Enum):
         "malformed-http",
         HTTPStatus.BAD_REQUEST,
         "Malformed HTTP",
-        "What came is no HTTP/1 request, or its method is unknown; the connection may have ended.",
+        "The bytes are not an HTTP/1 request, or its method is unknown; the connection may have been closed.",
         "Use an HTTP client that keeps to RFC 9112.",
     )
     INVALID_REQUEST = ProblemText(
@@ -68,22 +68,22 @@ class ProblemType(Enum):
         "token-required",
         HTTPStatus.UNAUTHORIZED,
         "Token required",
-        "This is for operators, and the request carries no token or a wrong one.",
+        "Only operators may do this, and the request has no token or a wrong one.",
         "Send Authorization: Bearer with the value of ADMIN_TOKEN.",
     )
     NOT_PERMITTED = ProblemText(
         "not-permitted",
         HTTPStatus.FORBIDDEN,
         "Not permitted",
-        "This is for operators, and the gateway has no ADMIN_TOKEN by which it could know one.",
-        "Ask from the replica's own machine if its settings allow that, or start the gateway with ADMIN_TOKEN.",
+        "Only operators may do this, and the gateway has no ADMIN_TOKEN to recognise them by.",
+        "Send it from the replica's own machine if its settings allow that, or start the gateway with ADMIN_TOKEN.",
     )
     FOREIGN_PAGE = ProblemText(
         "foreign-page",
         HTTPStatus.FORBIDDEN,
         "Foreign page",
-        "A browser sent this for a page that is not the gateway's own: its Origin is another than the Host.",
-        "Use the gateway's own pages, or a client that is no browser; a proxy in between has to pass Host on.",
+        "A browser sent this for a page of another site: its Origin differs from the Host.",
+        "Use the gateway's own pages, or a client that is not a browser; a proxy in between has to pass Host on.",
     )
     NOT_FOUND = ProblemText(
         "not-found",
@@ -110,50 +110,50 @@ class ProblemType(Enum):
         "method-not-allowed",
         HTTPStatus.METHOD_NOT_ALLOWED,
         "Method not allowed",
-        "The path exists, and does not take this method.",
+        "The path exists, but does not accept this method.",
         "Use one of the methods in Allow.",
     )
     REQUEST_TIMEOUT = ProblemText(
         "request-timeout",
         HTTPStatus.REQUEST_TIMEOUT,
         "Request timeout",
-        "The request did not arrive in time, or it was the largest of too many that were half sent.",
+        "The request did not arrive in time, or it was the largest of too many unfinished ones.",
         "Send it again on a new connection, in one go.",
     )
     ANOTHER_AMOUNT = ProblemText(
         "another-amount",
         HTTPStatus.CONFLICT,
         "Another amount",
-        "The id was accepted before with another amount or currency; this one is not kept, and never charged.",
-        "Use a new id for a new payment; ask for the id to see what was accepted.",
+        "The id was accepted before with another amount or currency; this payment is not kept, and never charged.",
+        "Use a new id for a new payment; get the id to see what was accepted.",
     )
     ALREADY_SETTLED = ProblemText(
         "already-settled",
         HTTPStatus.CONFLICT,
         "Settled",
         "The charge of this payment is recorded, so there is nothing to resolve.",
-        "Compare the record with the processor's books; do not resolve it.",
+        "Compare it with the processor's own records; do not resolve it.",
     )
     MAY_SETTLE = ProblemText(
         "may-settle",
         HTTPStatus.CONFLICT,
         "May settle by itself",
-        "The payment was sent or doubted so lately that its processor may still tell what became of it.",
+        "The payment was sent or doubted so recently that its processor may still say whether it charged it.",
         "Ask again when it has been listed as unknown for a minute, or as stranded, declined or mismatched.",
     )
     LOST_PLACE = ProblemText(
         "lost-place",
         HTTPStatus.GONE,
         "Lost place",
-        "The cursor is one that Postgres never gave: it has lost the history that did, and nothing told of that.",
+        "This Postgres never gave the cursor: the history that did is lost, and the loss was not noticed.",
         "Read the feed from its beginning, without a cursor, or from now on.",
     )
     ARCHIVED = ProblemText(
         "archived",
         HTTPStatus.GONE,
         "Archived",
-        "What this needs was archived: events behind the cursor, or charges within a bound of the summary.",
-        "Begin the feed at now; let the bounds of the summary be those of whole spans of 5 s.",
+        "This needs data that was archived: events after the cursor, or charges in the span of a summary's bound.",
+        "Start the feed at now; choose bounds of the summary between whole spans of 5 s.",
     )
     BODY_TOO_LARGE = ProblemText(
         "body-too-large",
@@ -166,7 +166,7 @@ class ProblemType(Enum):
         "target-too-long",
         HTTPStatus.REQUEST_URI_TOO_LONG,
         "Target too long",
-        "The line with the path and the query is longer than the server reads.",
+        "The line with the path and the query is longer than the server accepts.",
         "Send the parameters that are documented, and no others.",
     )
     UNSUPPORTED_MEDIA_TYPE = ProblemText(
@@ -194,8 +194,8 @@ class ProblemType(Enum):
         "internal-error",
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "Internal error",
-        "The gateway failed at this request; its log says how.",
-        "Send it again: to post the same payment again is safe. Report it.",
+        "The gateway failed to handle this request; its log has the error.",
+        "Send it again: posting the same payment again is safe. Report the error.",
     )
     NOT_IMPLEMENTED = ProblemText(
         "not-implemented",
@@ -208,21 +208,21 @@ class ProblemType(Enum):
         "unavailable",
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Try again",
-        "The gateway cannot serve this now; detail says why.",
-        "Send it again after Retry-After seconds: to post the same payment again is safe.",
+        "The gateway cannot serve this request now; detail says why.",
+        "Send it again after Retry-After seconds: posting the same payment again is safe.",
     )
     IN_DOUBT = ProblemText(
         "in-doubt",
         HTTPStatus.GATEWAY_TIMEOUT,
         "In doubt",
         "It is not known whether Postgres has the payment: it may be kept, and then it is charged once.",
-        "Post it again after Retry-After seconds, under the same id: that is safe. Or ask for its id.",
+        "Post it again after Retry-After seconds, under the same id: that is safe. Or get its id.",
     )
     HTTP_VERSION = ProblemText(
         "http-version",
         HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
         "HTTP version not supported",
-        "The request is in a version of HTTP that the server does not speak.",
+        "The request uses a version of HTTP that the server does not support.",
         "Use HTTP/1.1.",
     )
 

@@ -146,7 +146,7 @@ def test_a_replica_that_starts_again_says_so() -> None:
     again.step()
     assert [each.text for each in bench.board.happenings] == [
         "replica 1 started",
-        "replica 1 started again, 30.0 s after it had told last",
+        "replica 1 started again, 30.0 s after its last report",
     ]
 
 

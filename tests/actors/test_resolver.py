@@ -65,7 +65,7 @@ def test_the_router_decides_about_what_it_drives(answer: ResolutionAnswer, caplo
     desk.payments.write([claim(1)], [], [])
     assert desk.answer() is answer
     assert desk.router.asked == [Resolve(Resolution(1, FINDING))]
-    event = "an operator tells what became of a payment"
+    event = "an operator's decision on a payment is answered"
     told = lines(caplog, "correlation_id", "charged_by", "answer")
     assert told == [(event, FINDING.correlation_id, "default", answer.value)]
 

@@ -262,7 +262,7 @@ def test_payments_that_are_not_asked_for_once_more_are_counted_in_the_log(
     router.tell(LookUpsEnded((LookUpEnded(ONE, "default", LookUpResult.MISSING, None, asked_at_s, HORIZON_S),)))
     router.tell(Written((), (), (ONE,), (), ()))
     router.tell(router.ended(1, Outcome.SETTLED), written(settled=(ONE,)))
-    assert lines(caplog) == ["payments may be charged late, and are not asked for once more"]
+    assert lines(caplog) == ["payments may be charged late, and are not looked up again"]
 
 
 def test_a_choice_that_changes_all_the_time_is_logged_once_and_when_it_has_settled(

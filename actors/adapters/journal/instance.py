@@ -29,7 +29,7 @@ def own_instance(folder: Path) -> UUID:
             pass
         except ValueError:
             # The lease that was taken with the old id is waited for, as if it were another instance's.
-            logger.error("a file cannot be read: it is written anew", path=str(path))  # noqa: TRY400  # there is no more to say
+            logger.error("a file cannot be read: it is written again", path=str(path))  # noqa: TRY400  # there is no more to say
         instance = uuid4()
         JournalFolder(folder, os.fsync, Disk()).put(path, str(instance).encode())
     return instance

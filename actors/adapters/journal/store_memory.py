@@ -33,7 +33,7 @@ class FileStoreMemory:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
             logger.error(  # noqa: TRY400  # the cause is in the message
-                "a file cannot be read, so nobody knows whether Postgres is the same",
+                "a file cannot be read: it is not known whether Postgres is the same",
                 path=str(self._path),
                 reason=str(error),
             )

@@ -31,7 +31,7 @@ def check_database_url(database_url: str) -> None:
         given = conninfo_to_dict(database_url)
         hosts, ports = (str(given.get(key) or "").split(",") for key in ("host", "port"))
         if len(ports) not in {1, len(hosts)} or not all(_is_port(port or POSTGRES_PORT) for port in ports):
-            raise SettingsError(f"DATABASE_URL: port {','.join(ports)!r} is no number from 1 to 65535 for each host")
+            raise SettingsError(f"DATABASE_URL: port {','.join(ports)!r} is not a number from 1 to 65535 for each host")
         wanted = given.get("target_session_attrs", WRITABLE)
         if len(hosts) > 1 and wanted not in {WRITABLE, "primary"}:
             raise SettingsError(
@@ -39,7 +39,7 @@ def check_database_url(database_url: str) -> None:
                 f"{WRITABLE}, or left out"
             )
     except psycopg.Error as error:
-        raise SettingsError(f"DATABASE_URL is no address of a PostgreSQL: {' '.join(str(error).split())}") from error
+        raise SettingsError(f"DATABASE_URL is no PostgreSQL address: {' '.join(str(error).split())}") from error
 
 
 def _is_port(text: str) -> bool:

@@ -63,7 +63,7 @@ def renumber_feed(connection: GeventConnection, *, anyway: bool) -> None:
 def _bounds(connection: GeventConnection) -> FeedBounds:
     row = connection.cursor(row_factory=dict_row).execute(QUERIES["feed_bounds"]).fetchone()
     if row is None or not row.pop("is_noted"):
-        raise LedgerUnavailableError("no replica has registered in this Postgres since it has another history")
+        raise LedgerUnavailableError("no replica has registered in this Postgres since its history changed")
     archived = FeedPlace(row.pop("archived_number"), row.pop("archived_id"))
     return FeedBounds(**row, archived=archived)
 

@@ -130,7 +130,7 @@ class PostgresLeases:
             generation = cursor.execute(QUERIES["beat"], parameters).fetchone()
             store = self._fence.store
             if generation is None and store and not read_identity(connection, self._fence.replica).follows(store):
-                raise LedgerUnavailableError("Postgres is another one now")
+                raise LedgerUnavailableError("this is not the Postgres with which the replica registered")
         if generation is None:
             return Beat(renewed=False, generation=0)
         if store is not None:

@@ -21,7 +21,7 @@ def test_the_first_state_is_a_start_and_an_equal_one_nothing() -> None:
 
 def test_a_start_after_an_earlier_process_tells_for_how_long_nothing_was_told() -> None:
     again = changed(started_at_ms=NOW_MS + 2000, at_ms=NOW_MS + 2500, disputes=1)
-    assert told(CALM, again) == [("replica", "warn", "replica 1 started again, 2.5 s after it had told last")]
+    assert told(CALM, again) == [("replica", "warn", "replica 1 started again, 2.5 s after its last report")]
 
 
 def test_parts_of_a_replica_that_only_begins_are_not_told() -> None:
@@ -62,7 +62,7 @@ def test_counts_and_parts_are_told_when_they_change(changes: dict[str, object], 
 
 
 def test_what_is_well_again_is_told() -> None:
-    assert told(changed(parts={"postgres": "gone"}), CALM) == [("store", "good", "Postgres of replica 1 is well again")]
+    assert told(changed(parts={"postgres": "gone"}), CALM) == [("store", "good", "Postgres of replica 1 works again")]
 
 
 def test_a_replica_that_stops_taking_payments_says_why_and_when_it_takes_them_again() -> None:

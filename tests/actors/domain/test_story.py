@@ -66,7 +66,7 @@ def test_where_both_are_down_the_shorter_outage_counts() -> None:
 def test_a_silent_replica_is_told_and_what_it_said_does_not_count() -> None:
     gone = heard("3", silent_for_s=12.4, processors={"default": DOWN, "fallback": DOWN}, unresolved=5)
     assert tell([*heard("1", "2"), *gone], 50.0) == Story("warn", "replica 3 silent for 12 s")
-    assert tell(gone, None) == Story("bad", "no replica has told anything lately")
+    assert tell(gone, None) == Story("bad", "no replica has reported lately")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_silent_replica_is_told_and_what_it_said_does_not_count() -> None:
             "Postgres is away: payments are accepted, and charged when it is back",
         ),
         ({"parts": {"redis": "gone"}}, "warn", "Redis is away: each replica relies on what it sees itself"),
-        ({"unresolved": 1}, "bad", "2 payments are perhaps charged: no processor tells"),
+        ({"unresolved": 1}, "bad", "2 payments are perhaps charged: no processor says whether"),
         ({"disputes": 1}, "bad", "2 payments are charged more than once: see the table dispute"),
         ({"waiting": {"stranded": 1}}, "bad", "2 payments are stranded: an operator has to say what became of them"),
         ({"readiness": "unready"}, "bad", "replicas 1 and 2 not taking payments"),
