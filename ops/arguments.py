@@ -12,7 +12,7 @@ HELP_COLUMNS = 110
 PORT_MAX = 65535
 EXIT_STATUSES = {
     2: "wrong usage: nothing was done",
-    3: "it could not be run or finished, and one line says why",
+    3: "it could not run or finish, and one line says why",
     130: "interrupted by Ctrl-C or a signal",
 }
 """The exit statuses that mean the same for every command; 0 and 1 have a meaning for each."""

@@ -135,7 +135,7 @@ def parse_reconciliation(arguments: Sequence[str]) -> argparse.Namespace:
     parser = make_parser(
         COMMAND,
         "Compare processors' books with the settlements in the database at DATABASE_URL, and list each difference. "
-        "With --record, charges of which Postgres knows nothing are recorded, as after a restore.",
+        "With --record, charges that Postgres does not have are recorded, as after a restore.",
         kept="all agree, or what was missing is recorded",
         broken="there are differences",
         takes="some 20 s for a million charges",

@@ -31,8 +31,8 @@ GIVE_UP = "UPDATE replica SET emptied_beats = beats WHERE name = %(name)s AND le
 UNSEEN = f"lives, or no other replica has seen it standing still for {LEASE_S:.0f} s yet: try again in {LEASE_S:.0f} s"
 MEANINGS = {
     "lives": "it has a lease",
-    "left with nothing": "nobody waits for it",
-    "gone": "its journal may hold payments: ids that nobody knows are answered 503 until it is back",
+    "left with nothing": "no replica waits for it",
+    "gone": "its journal may have payments: unknown ids are answered 503 until it is back",
 }
 
 
@@ -49,19 +49,19 @@ def parse_replicas(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(
         COMMAND,
-        "List the replicas: which live, which have left with nothing, and which are gone, so that their journals may "
-        "hold payments. Where a journal is lost for good, say so with --gone: what it held alone is lost.",
-        kept="they are listed, or it is noted",
-        broken="the replica lives, or is not known",
+        "List the replicas: which are alive, which have left with an empty journal, and which are gone and may have "
+        "payments in their journals. If a journal is lost for good, record that with --gone.",
+        kept="they are listed, or the loss is recorded",
+        broken="the replica is alive, or unknown",
         takes="less than a second",
         examples={
             COMMAND: "lists them",
             f"{COMMAND} --gone fiel-3-0a1b2c3d": "its host, or its disk, never comes back",
         },
-        notes="DATABASE_URL names the database. Payments that have a row are taken over by others, whatever this says. "
-        "A replica that comes back all the same brings its journal, and is waited for again.",
+        notes="DATABASE_URL names the database. Payments that have a row are taken over by others in any case. "
+        "A replica that comes back after all brings its journal, and is waited for again.",
     )
-    parser.add_argument("--gone", metavar="NAME", help="note that the journal of this replica is lost for good")
+    parser.add_argument("--gone", metavar="NAME", help="record that the journal of this replica is lost for good")
     add_json_option(parser)
     given = parser.parse_args(arguments)
     given.database_url = read_database_url(parser)
@@ -80,9 +80,9 @@ def _run(given: argparse.Namespace) -> ExitStatus:
         replicas = connection.cursor(row_factory=class_row(RegisteredReplica)).execute(LIST).fetchall()
     gone = [each.name for each in replicas if each.state == "gone"]
     if given.gone is None:
-        words = f"{len(gone)} replicas may hold payments that nobody can be asked for." if gone else "None is missing."
+        words = f"{len(gone)} gone replicas may have payments in their journals." if gone else "None is missing."
     elif noted:
-        words = f"Noted: nobody waits for {given.gone}."
+        words = f"Recorded: no replica waits for {given.gone} any more."
     else:
         is_known = any(each.name == given.gone for each in replicas)
         reason = UNSEEN if is_known else "is not known"

@@ -34,10 +34,10 @@ def parse_resolution(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(
         COMMAND,
-        "Tell the gateway what became of a payment that does not settle by itself, after a look into the processors' "
-        "own books. A payment that was not charged is charged anew.",
-        kept="it is applied",
-        broken="it is refused: the payment may still settle by itself, or is settled, or is not known",
+        "Record what became of a payment that does not settle by itself, after you looked into the processors' own "
+        "books. A payment that was not charged is charged again.",
+        kept="the decision is applied",
+        broken="it is refused: the payment may still settle by itself, or is settled, or is unknown",
         takes="up to 8 s, at most 30 s",
         examples={
             f"{COMMAND} {EXAMPLE_ID} --not-charged": "no processor has it",
@@ -50,15 +50,15 @@ def parse_resolution(arguments: Sequence[str]) -> argparse.Namespace:
     finding.add_argument("--charged-by", metavar="PROCESSOR", help="the processor that charged it; needs --at")
     finding.add_argument("--not-charged", action="store_true", help="no processor charged it")
     parser.add_argument("--at", metavar="INSTANT", help="its requestedAt, as in 2025-07-15T12:34:56.789Z")
-    parser.add_argument("--by", default=present_user(), help="who says so; default: the user")
+    parser.add_argument("--by", default=present_user(), help="who decided; default: the user")
     parser.add_argument(
         "--url", type=http_address, default="http://localhost:9999", help="a replica; default: %(default)s"
     )
     parser.add_argument(
         "--token",
         default=os.environ.get("ADMIN_TOKEN", ""),
-        help="the gateway's ADMIN_TOKEN, which it wants where this is another machine; default: the variable of that "
-        "name, which other users of this machine cannot read off the command line",
+        help="the gateway's ADMIN_TOKEN, needed from another machine; default: the environment variable of that name, "
+        "which other users of this machine cannot see, unlike the command line",
     )
     add_json_option(parser)
     given = parser.parse_args(arguments)
@@ -86,7 +86,7 @@ def _judge(given: argparse.Namespace, status: int, answer: Mapping[str, Any]) ->
     if status != HTTPStatus.OK:
         reason = f"{answer.get('title', status)}: {answer.get('detail', 'no reason is told')}"
         return RunVerdict(f"Refused: {given.id}: {reason}", kept=False)
-    became = f"charged by {given.charged_by} at {given.at}" if given.charged_by else "not charged, and is charged anew"
+    became = f"charged by {given.charged_by} at {given.at}" if given.charged_by else "not charged, and is charged again"
     return RunVerdict(f"Applied: {given.id} was {became} ({answer.get('resolution')}).", kept=True)
 
 

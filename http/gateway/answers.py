@@ -88,7 +88,7 @@ class PaymentHistory(TypedDict):
 
     correlationId: Id
     steps: list[HistoryStep]
-    waitsFor: Annotated[str | None, told("What it waits for; null where it has ended.", "waits: the outage is young")]
+    waitsFor: Annotated[str | None, told("What it waits for; null if it has ended.", "waits: the outage is young")]
 
 
 class ResolutionResult(TypedDict):
@@ -137,8 +137,8 @@ class ProcessorAnswer(TypedDict):
 class OrderReached(TypedDict):
     """How far an order for a breaker has come."""
 
-    replicas: Annotated[int, told("How many replicas say that they hold the order.", 3)]
-    of: Annotated[int, told("How many replicas live.", 3)]
+    replicas: Annotated[int, told("How many replicas report that they apply the order.", 3)]
+    of: Annotated[int, told("How many replicas are alive.", 3)]
 
 
 class LivenessAnswer(TypedDict):
@@ -160,11 +160,11 @@ class PaymentEvent(TypedDict):
 
     type: Annotated[str, one_of("What happened.", [kind.value for kind in EventKind])]
     at: Annotated[str, instant("When the processor had answered, the end was decided, or the purge was asked for.")]
-    cursor: Annotated[str, told("The place behind this event; two events with the same one are the same.")]
+    cursor: Annotated[str, told("The place after this event; events with the same cursor are the same event.")]
     correlationId: NotRequired[Id]
     amount: NotRequired[Annotated[Decimal, told("The amount, in the currency's major unit.", 19.9)]]
     currency: NotRequired[Currency]
-    processor: NotRequired[Annotated[str | None, told("It charged the payment, or its answer ended it.", "default")]]
+    processor: NotRequired[Annotated[str | None, told("The processor that charged or ended it.", "default")]]
     requestedAt: NotRequired[Annotated[str | None, instant("The instant under which it was charged.")]]
 
 
@@ -172,5 +172,5 @@ class PaymentEvents(TypedDict):
     """Events that follow each other."""
 
     events: list[PaymentEvent]
-    next: Annotated[str, told("The `after` of the next question, also where there was no event.")]
+    next: Annotated[str, told("The `after` of the next request, also if there was no event.")]
     behindMs: Annotated[int, told("For how long an open transaction has held the feed back.", 0)]

@@ -16,15 +16,15 @@ class ProblemDetails(TypedDict):
     type: Annotated[
         str,
         Meta(
-            description="Its kind, as a reference that leads to a description.",
+            description="Its type, as a reference that leads to a description.",
             extra_json_schema={"format": "uri-reference"},
         ),
     ]
-    title: Annotated[str, Meta(description="Its kind in words.")]
+    title: Annotated[str, Meta(description="Its type in words.")]
     status: Annotated[int, Meta(description="The status of the answer.")]
     detail: NotRequired[Annotated[str, Meta(description="What is wrong this time.")]]
     field: NotRequired[Annotated[str, Meta(description="The part of the request that is wrong.")]]
-    requestId: NotRequired[Annotated[str, Meta(description="The request's `X-Request-ID`; of a 500 one is made.")]]
+    requestId: NotRequired[Annotated[str, Meta(description="The request's `X-Request-ID`; a 500 gets one.")]]
     traceId: NotRequired[Annotated[str, Meta(description="The trace that the request's `traceparent` names.")]]
 
 

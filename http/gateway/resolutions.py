@@ -40,7 +40,7 @@ class ResolutionOrder(msgspec.Struct):
     requestedAt: Annotated[  # noqa: N815
         str | None, told("The instant of the charge, where there was one.", INSTANT_EXAMPLE, format="date-time")
     ] = None
-    by: Annotated[str, told("Who found it out.", "an auditor", minLength=1, maxLength=ASKED_BY_MAX)] = "an operator"
+    by: Annotated[str, told("The operator's name.", "an auditor", minLength=1, maxLength=ASKED_BY_MAX)] = "an operator"
 
 
 class ResolutionResource:

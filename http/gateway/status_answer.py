@@ -67,7 +67,7 @@ class MoneyAnswer(TypedDict):
 class ReplicaAnswer(TypedDict):
     """The state of one replica."""
 
-    silentForS: Annotated[float, told("Seconds since it told of itself last.")]
+    silentForS: Annotated[float, told("Seconds since its last report.")]
     upS: float
     leased: bool
     waiting: Annotated[int, told("Its unsettled payments.")]

@@ -41,20 +41,20 @@ def parse_chaos_options(arguments: Sequence[str]) -> ChaosOptions:
         "Put a whole gateway under load and a seeded schedule of faults, then check every payment. It starts its own "
         "gateway on free ports. Where standard output is no terminal, the result is one line of JSON there.",
         kept="every promise was kept, and everything was at rest in time",
-        broken="a promise broke, or the run proves nothing; --out holds what is known",
+        broken="a promise broke, or the run proves nothing; the folder --out has the details",
         takes="--seconds, and some 10 s to start, come to rest and check; a minute and a quarter with the defaults",
         examples={
             "ops/chaos": "a minute of everything",
             "ops/chaos --profile crashes --seed 7 --report run.html": "a page with the timeline, to open in a browser",
             "ops/chaos --seconds 600 --json > result.json": "for scripts",
-            "ops/chaos --history h.jsonl && ops/judge h.jsonl": "checked once more by a program that shares nothing",
+            "ops/chaos --history h.jsonl && ops/judge h.jsonl": "judged once more by an independent program",
         },
     )
     parser.add_argument("--seconds", type=float, default=60, help="how long payments are offered; default: 60")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same faults; default: 1")
     parser.add_argument("--profile", choices=PROFILES, default="mix", help="default: mix")
     parser.add_argument("--rate", type=float, help="new payments a second; default: the profile's")
-    parser.add_argument("--crowd", type=float, default=1.0, help="share of the bad neighbours that come; default: 1")
+    parser.add_argument("--crowd", type=float, default=1.0, help="share of the bad clients in `neighbours`; default: 1")
     parser.add_argument(
         "--out", type=Path, help="the folder that a failing run leaves; default: var/chaos/PROFILE-SEED"
     )

@@ -53,10 +53,10 @@ def parse_up_options(arguments: Sequence[str], environment: Mapping[str, str]) -
         takes="some 15 s until it is ready; at most 10 s to stop",
         examples={
             "ops/cluster up": "three hosts with two replicas each",
-            "ops/cluster up --json | head -1": "for scripts: waits for the line that tells the addresses",
+            "ops/cluster up --json | head -1": "for scripts: waits for the line with the addresses",
         },
         notes="It needs Linux, root and packages of Debian, and says which are missing. Disks are in memory: each "
-        "start begins with empty ones. docs/cluster.md tells what runs where.",
+        "start begins with empty ones. docs/cluster.md describes what runs where.",
     )
     parser.add_argument("--replicas-per-host", type=_replicas, default=2, metavar="N", help="default: 2")
     what = f"the setting DURABILITY of all replicas; default: {DURABILITY}"

@@ -103,11 +103,11 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
         examples={
             "ops/up": "the gateway on port 9999",
             "ALLOW_PURGE=1 ops/up --fresh": "for ops/load: without the payments of earlier starts",
-            "ops/up --json | head -1": "for scripts: waits for the line that tells the addresses",
+            "ops/up --json | head -1": "for scripts: waits for the line with the addresses",
         },
         notes="DATABASE_URL, REDIS_URL and PROCESSORS (name=url,fee ...) replace the embedded services. CONTROLS=0 "
-        "leaves out what lets the live page offer a load, disturb processors and kill replicas. The lines of --json "
-        "are the events ready, stopping and ended. The DATABASE_URL that is told after `ready` lets ops/replicas, "
+        "removes the controls of the live page (load, faults of processors, killing replicas). The lines of --json "
+        "are the events ready, stopping and ended. The DATABASE_URL that is printed after `ready` lets ops/replicas, "
         "ops/archive and psql reach the embedded PostgreSQL; one that was given is not repeated.",
     )
     its_own = "shared by the replicas, of which each has PORT + its number for itself: 10000, 10001, ...; default: 9999"

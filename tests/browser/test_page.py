@@ -210,7 +210,7 @@ def test_a_hidden_page_asks_nothing_and_asks_at_once_when_it_is_shown(
     page.clock.install(time=NOW)
     page.clock.pause_at(NOW + timedelta(seconds=1))
     page.goto(site)
-    expect(page.locator("#footer")).to_contain_text("Told by replica 1")
+    expect(page.locator("#footer")).to_contain_text("Reported by replica 1")
     page.evaluate(HIDE, arg=True)
     page.clock.run_for(60_000)
     assert len(gateway.asked.like("GET /status")) == 1
@@ -226,7 +226,7 @@ def test_a_gateway_that_does_not_answer_leaves_what_was_known_greyed(
     expected.append("503")
     gateway.failing = True
     expect(page.get_by_role("alert")).to_contain_text("503: too many payments are waiting")
-    expect(page.get_by_role("alert")).to_contain_text("What stands below is from then")
+    expect(page.get_by_role("alert")).to_contain_text("The figures below are from then")
     expect(page.locator("#header")).to_have_class("bad")
     expect(page.locator("#story")).to_contain_text("does not answer since")
     expect(page.locator("main")).to_have_class("stale")
@@ -281,7 +281,7 @@ def test_a_list_is_asked_for_only_when_it_is_opened_and_page_by_page(
 ) -> None:
     gateway.lists["declined"] = payments_listed(45)
     page.goto(site)
-    expect(page.locator("#footer")).to_contain_text("Told by replica 1")
+    expect(page.locator("#footer")).to_contain_text("Reported by replica 1")
     assert gateway.asked.like("GET /payments") == []
     page.get_by_text("Declined by all processors").click()
     items = page.locator("details[data-state=declined] details")
@@ -311,7 +311,7 @@ def test_an_operator_resolves_a_payment(
 ) -> None:
     gateway.lists["declined"] = payments_listed(1)
     page.goto(site)
-    expect(page.locator("#footer")).to_contain_text("Told by replica 1")
+    expect(page.locator("#footer")).to_contain_text("Reported by replica 1")
     page.get_by_text("Declined by all processors").click()
     page.locator("details[data-state=declined] details summary").click()
     page.get_by_label("Charged by").select_option(choice)
@@ -330,7 +330,7 @@ def test_nothing_is_offered_to_be_resolved_where_that_is_not_allowed(
     gateway.status["allowed"]["resolve"] = False
     gateway.lists["declined"] = payments_listed(1)
     page.goto(site)
-    expect(page.locator("#footer")).to_contain_text("Told by replica 1")
+    expect(page.locator("#footer")).to_contain_text("Reported by replica 1")
     page.get_by_text("Declined by all processors").click()
     page.locator("details[data-state=declined] details summary").click()
     expect(page.get_by_text("driven by replica")).to_be_visible()
@@ -357,7 +357,7 @@ def test_what_is_not_known_is_told_to_be_so(page: Page, site: str, gateway: Scri
     status["processors"]["default"] |= {"latencyMs": None, "health": None, "underWay": None, "failureRate": None}
     status["processors"]["default"]["breaker"] = dict.fromkeys(status["processors"]["default"]["breaker"])
     page.goto(site)
-    expect(page.locator("#money")).to_have_text("not known while Postgres does not answer")
+    expect(page.locator("#money")).to_have_text("unknown while Postgres does not answer")
     expect(page.locator("#waiting .big")).to_have_text("not known")
     expect(page.locator("#replicas article").nth(1)).to_contain_text("memorynot known")
     expect(page.locator("#processors article").first).to_contain_text("breaker not known")
@@ -399,5 +399,5 @@ def test_a_payment_is_shown_without_its_way_where_that_is_not_known(
     gateway.payments[UNKNOWN_ID] = unknown_payment()
     del gateway.payments[UNKNOWN_ID]["history"]
     page.goto(f"{site}/#{UNKNOWN_ID}")
-    expect(page.locator("#found .waits")).to_contain_text("Its way is not known: 404")
+    expect(page.locator("#found .waits")).to_contain_text("Its history is not known: 404")
     expect(page.locator("#found")).to_contain_text("sent to processors2 times")

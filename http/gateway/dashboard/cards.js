@@ -84,7 +84,7 @@ export function replicaCards({ replicas }) {
 
 /** Describe what was charged and what it cost, currency by currency. */
 export function moneyTables({ money, feesPaid, feesCheapest }) {
-  if (!money) return [make("p", { className: "soft" }, "not known while Postgres does not answer")];
+  if (!money) return [make("p", { className: "soft" }, "unknown while Postgres does not answer")];
   const tables = Object.entries(money).map(([currency, totals]) => make("table", {},
     make("caption", {}, currency),
     make("thead", {}, row("th", "", "payments", "amount", "fees")),

@@ -62,7 +62,7 @@ async function showStatus(status) {
   show($("events"), ...eventItems(status));
   payments.update(status);
   $("footer").textContent =
-    `Told by replica ${status.replica}, version ${status.version}, for all replicas, at ${format.clock(status.at)}.`;
+    `Reported by replica ${status.replica}, version ${status.version}, for all replicas, at ${format.clock(status.at)}.`;
   if (!status.controls) return;
   hands ??= await import("./hands.js");
   hands.update($("hands"), status);
@@ -80,7 +80,7 @@ function showFailure(error) {
   const since = answeredAt ? `since ${format.clock(answeredAt)}` : "yet";
   const reason = error.name === "TimeoutError" ? "no answer in time" : error.message;
   tell("bad", `The gateway does not answer ${since}`);
-  const text = `No answer ${since} (${reason}).${answeredAt ? " What stands below is from then." : ""}`;
+  const text = `No answer ${since} (${reason}).${answeredAt ? " The figures below are from then." : ""}`;
   if ($("alarm").textContent !== text) $("alarm").textContent = text;
   $("alarm").hidden = false;
   $("main").classList.add("stale");

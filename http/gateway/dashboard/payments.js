@@ -65,7 +65,7 @@ async function withItsWay(payment) {
     const { steps, waitsFor } = await ask(`payments/${payment.correlationId}/history`);
     return { ...payment, history: steps, waitsFor };
   } catch (error) {
-    return { ...payment, waitsFor: `Its way is not known: ${error.message}` };
+    return { ...payment, waitsFor: `Its history is not known: ${error.message}` };
   }
 }
 

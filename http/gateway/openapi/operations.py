@@ -61,7 +61,7 @@ PAYMENTS = (
         tag="Payments",
         summary="Post a payment",
         description="Answers 202 once the payment is durable: it will be charged once. `correlationId` is the "
-        "idempotency key: to post the same again is safe after any answer, and after none.",
+        "idempotency key: posting the same payment again is safe after any answer, and after none.",
         request=Content(
             types={JSON: PaymentBody, MSGPACK: {"anyOf": [PaymentBody, PaymentArray]}},
             example={"correlationId": ID_EXAMPLE, "amount": 19.9},
@@ -69,7 +69,7 @@ PAYMENTS = (
         answers=(
             DescribedAnswer(
                 status=202,
-                description="It is durable, or was accepted before as it is.",
+                description="It is durable, or was accepted before with the same amount.",
                 headers=("Location", "Durability"),
             ),
         ),
@@ -81,7 +81,7 @@ PAYMENTS = (
         name="listPayments",
         tag="Payments",
         summary="List the payments in one state",
-        description="By the instant at which they were accepted (`settled` ones by `requestedAt`), the oldest first, "
+        description="Sorted by the instant of their acceptance (`settled` ones by `requestedAt`), the oldest first, "
         "from Postgres: a payment that waits in a journal alone is in no list.",
         parameters=(STATE, LIMIT, CURSOR),
         answers=(negotiated("A page.", PaymentsPage),),
@@ -92,8 +92,8 @@ PAYMENTS = (
         path="/payments/events",
         name="listEvents",
         tag="Payments",
-        summary="Tell what ended, or wait for it",
-        description="Each end once, in an order to which nothing is ever added before a cursor that was given. With "
+        summary="List which payments ended, or wait for the next one",
+        description="Each end once, in an order in which nothing is ever added before a cursor that was given. With "
         "`Accept: text/event-stream` the same is streamed, as server-sent events whose `data` is one event.",
         parameters=(EVENTS_AFTER, EVENTS_LIMIT, EVENTS_WAIT, LAST_EVENT_ID),
         answers=(
@@ -111,8 +111,8 @@ PAYMENTS = (
         path="/payments/{correlationId}",
         name="getPayment",
         tag="Payments",
-        summary="Tell how far a payment is",
-        description="404 only where all replicas deny the id; where nobody can know, the answer is 503.",
+        summary="Get the state of a payment",
+        description="404 only if all replicas deny the id; if that is unknown, the answer is 503.",
         parameters=(CORRELATION_ID,),
         answers=(negotiated("The payment.", PaymentAnswer),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNKNOWN_PAYMENT, ProblemType.UNAVAILABLE),
@@ -122,10 +122,10 @@ PAYMENTS = (
         path="/payments/{correlationId}/history",
         name="getPaymentHistory",
         tag="Payments",
-        summary="Tell the history of a payment",
+        summary="Get the history of a payment",
         description="Step by step, as far as replicas remember it, and what it waits for now.",
         parameters=(CORRELATION_ID,),
-        answers=(negotiated("Its history.", PaymentHistory),),
+        answers=(negotiated("The history.", PaymentHistory),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNKNOWN_PAYMENT, ProblemType.UNAVAILABLE),
     ),
     Operation(
@@ -133,11 +133,11 @@ PAYMENTS = (
         path="/payments/{correlationId}/resolution",
         name="resolvePayment",
         tag="Payments",
-        summary="Tell what became of a payment that does not settle by itself",
+        summary="Record what became of a payment that does not settle by itself",
         description="For operators, after a look into the processors' own books.",
         parameters=(CORRELATION_ID,),
         request=both(ResolutionOrder, {"chargedBy": None, "by": "an auditor"}),
-        answers=(negotiated("The charge is recorded, or the payment is charged anew.", ResolutionResult),),
+        answers=(negotiated("The charge is recorded, or the payment is charged again.", ResolutionResult),),
         problems=(
             *IN_BODY,
             ProblemType.UNKNOWN_PAYMENT,
@@ -152,10 +152,10 @@ PAYMENTS = (
         path="/purge-payments",
         name="purgePayments",
         tag="Payments",
-        summary="Forget every payment",
-        description="For operators, or for everybody with `ALLOW_PURGE=1`: 204 when every payment is forgotten on all "
+        summary="Delete every payment",
+        description="For operators, or for everybody with `ALLOW_PURGE=1`: 204 when every payment is deleted on all "
         "replicas, and no earlier charge is under way. A body is not read.",
-        answers=(DescribedAnswer(status=204, description="Every payment is forgotten."),),
+        answers=(DescribedAnswer(status=204, description="Every payment is deleted."),),
         problems=(ProblemType.UNAVAILABLE,),
         is_for_operators=True,
     ),
@@ -168,8 +168,8 @@ SUMMARIES = (
         name="getSummary",
         tag="Summaries",
         summary="Add up what was charged within a window",
-        description="Counts the charges whose `requestedAt` lies within the bounds. That of a window that has ended "
-        "tells what was booked when it was asked.",
+        description="Counts the charges whose `requestedAt` lies within the bounds. For a window that has ended it "
+        "states what was booked when it was asked.",
         parameters=(FROM, TO),
         answers=(negotiated("The totals.", SUMMARY, example=SUMMARY_EXAMPLE, headers=(FINAL_HEADER, AS_OF_HEADER)),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.ARCHIVED, ProblemType.UNAVAILABLE),
@@ -182,7 +182,7 @@ PROCESSORS = (
         path="/processors",
         name="listProcessors",
         tag="Processors",
-        summary="Tell what this replica knows of each processor",
+        summary="List what this replica knows of each processor",
         answers=(negotiated("By the processor's name.", {"type": "object", "additionalProperties": ProcessorAnswer}),),
         problems=(ProblemType.UNAVAILABLE,),
     ),
@@ -195,7 +195,7 @@ PROCESSORS = (
         description="For operators. Reaches all replicas through Redis within half a second.",
         parameters=(PROCESSOR,),
         request=both(BreakerOrder, {"state": "forced-open"}),
-        answers=(negotiated("How many replicas hold it.", OrderReached),),
+        answers=(negotiated("How many replicas apply it.", OrderReached),),
         problems=(*IN_BODY, ProblemType.UNKNOWN_PROCESSOR, ProblemType.UNAVAILABLE),
         is_for_operators=True,
     ),

@@ -10,7 +10,7 @@ from gateway.status_answer import StatusAnswer
 TEXT = {"type": "string"}
 HTML = "text/html; charset=utf-8"
 PLAIN = "text/plain; charset=utf-8"
-UNCHANGED = DescribedAnswer(status=304, description="What the client has is up to date.", headers=("ETag",))
+UNCHANGED = DescribedAnswer(status=304, description="The client's copy is up to date.", headers=("ETag",))
 
 
 def _served(description: str, *types: str, schema: Schema = TEXT, headers: tuple[str, ...] = ()) -> DescribedAnswer:
@@ -25,8 +25,8 @@ OPERATIONS = (
         path="/status",
         name="getStatus",
         tag="Operations",
-        summary="Tell the state of all replicas",
-        description="And what they did in the last five minutes: the data of the live page.",
+        summary="Get the state of all replicas",
+        description="With their last five minutes: the data of the live page.",
         parameters=(AFTER,),
         answers=(negotiated("The state of all.", StatusAnswer),),
         problems=(ProblemType.INVALID_REQUEST, ProblemType.UNAVAILABLE),

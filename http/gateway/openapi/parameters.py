@@ -15,7 +15,7 @@ from gateway.summary import AS_OF_HEADER, FINAL_HEADER
 REQUEST_ID = Parameter(
     name="X-Request-ID",
     place="header",
-    description="A name for this request, which is answered back, and stands in log lines and problems that are of it: "
+    description="A name for this request, which is sent back, and is in log lines and problems that concern it: "
     "1 to 128 visible characters of ASCII. Any other is ignored.",
     schema={"type": "string"},
 )
@@ -90,7 +90,7 @@ CURSOR = Parameter(
 AFTER = Parameter(
     name="after",
     place="query",
-    description="Leaves out what is known of the seconds up to this one, since the epoch.",
+    description="Leaves out the seconds up to this one, since the epoch.",
     schema={"anyOf": [{"type": "integer", "minimum": 0, "maximum": 10**AFTER_DIGITS_MAX - 1}, EMPTY]},
     example=1764144000,
 )
@@ -99,8 +99,8 @@ _PLACE = r"[A-Za-z0-9_-]{44}"
 EVENTS_AFTER = Parameter(
     name="after",
     place="query",
-    description="`next` of an earlier answer or `cursor` of an event; `now`, or `latest`: what ends from now on; "
-    "missing: all that is kept.",
+    description="`next` of an earlier answer or `cursor` of an event; `now`, or `latest`: starts now; "
+    "missing: the beginning of what is kept.",
     schema={"anyOf": [{"type": "string", "pattern": f"^(now|latest|{_PLACE})$"}, EMPTY]},
 )
 EVENTS_LIMIT, EVENTS_WAIT = (
@@ -118,7 +118,7 @@ EVENTS_LIMIT, EVENTS_WAIT = (
 LAST_EVENT_ID = Parameter(
     name="Last-Event-ID",
     place="header",
-    description="The `id` of the last event of a stream that a client has seen; of streams alone, and before `after`.",
+    description="The `id` of the last event of a stream that a client has seen; for streams only, before `after`.",
     schema={"type": "string"},
 )
 
