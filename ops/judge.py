@@ -46,7 +46,7 @@ class RecordedHistory:
         for record in records:
             kinds[record["kind"]].append(record)
         if [run.get("format") for run in kinds["run"]] != [FORMAT]:
-            raise HistoryError(f"there has to be one record of the kind run, with the format {FORMAT}")
+            raise HistoryError(f"there has to be exactly one record of the kind run, with the format {FORMAT}")
         (run,) = kinds["run"]
         self.processors = frozenset(run["processors"])
         self.lost_processors = frozenset(run.get("lost_processors", ()))
@@ -259,7 +259,7 @@ def read_records(lines: Iterable[str]) -> Iterator[Record]:
             except ValueError as error:
                 raise HistoryError(f"line {number}: {error}") from error
             if not (isinstance(record, dict) and isinstance(record.get("kind"), str)):
-                raise HistoryError(f"line {number} is no object with a kind")
+                raise HistoryError(f"line {number} is not an object with a kind")
             yield record
 
 

@@ -17,7 +17,7 @@ def judge_run(check: CheckResult, faults: int, rest_s: float | None, unfair: Seq
     """
     broken = [*_broken_promises(check), *unfair]
     if rest_s is None:
-        broken.append("not all was settled in time after the last fault")
+        broken.append("some payments were not settled in time after the last fault")
     if broken:
         return RunVerdict(f"Broken: {'; '.join(broken)}; {check.accepted:,} payments were accepted.", kept=False)
     if check.inconclusive:
@@ -40,7 +40,7 @@ def _broken_promises(check: CheckResult) -> Iterator[str]:
         "of unknown outcome": len(check.unknown),
         "not recorded as posted and charged": len(check.mismatched),
         "charged though refused or never posted": len(check.phantom),
-        "told otherwise than they ended": len(check.misstated),
+        "reported in another state than they ended": len(check.misstated),
     }
     yield from (f"{count:,} {what}" for what, count in counts.items() if count)
     yield from (f"the totals of {name} are wrong" for name in check.wrong_totals)
