@@ -67,7 +67,7 @@ class Watching:
 
 
 def test_a_replica_that_has_only_just_begun_tells_nothing() -> None:
-    with pytest.raises(GatewayUnavailableError, match="only just begun"):
+    with pytest.raises(GatewayUnavailableError, match="only just started"):
         Watching().overview.look()
 
 

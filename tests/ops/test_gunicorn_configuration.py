@@ -64,4 +64,4 @@ def test_more_connections_than_there_may_be_descriptors_are_refused_in_one_line(
 def test_a_limit_that_is_no_number_is_told_in_one_line(value: str) -> None:
     done = read(CONNECTIONS_MAX=value)
     assert done.returncode == 1
-    assert json.loads(done.stderr)["reason"] == f"CONNECTIONS_MAX={value!r} is no whole number from 1 on"
+    assert json.loads(done.stderr)["reason"] == f"CONNECTIONS_MAX={value!r} is not a whole number of at least 1"
