@@ -55,7 +55,7 @@ def _addresses(given: list[str]) -> list[str]:
 def _connections_max(given: str) -> int:
     """Read `CONNECTIONS_MAX`, and let the process have as many descriptors."""
     if not given.isdecimal() or int(given) < 1:
-        _refuse(f"CONNECTIONS_MAX={given!r} is no whole number from 1 on")
+        _refuse(f"CONNECTIONS_MAX={given!r} is not a whole number of at least 1")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = int(given) + FILES_BESIDE_CLIENTS
     if hard != resource.RLIM_INFINITY and hard < wanted:
