@@ -14,7 +14,7 @@ from actors.adapters.http_connection import UnsentError
 from actors.adapters.http_pool import HttpPool, host_of_url
 from actors.domain.instant import ms_from_iso
 from actors.domain.money import BRL
-from actors.domain.outcome import Outcome, outcome_of_status
+from actors.domain.outcome import Outcome, outcome_of_answer
 from actors.domain.payment import Payment, to_processor
 from actors.domain.records import LookUpAnswer, LookUpResult
 from actors.logs import get_logger
@@ -86,7 +86,7 @@ class HttpProcessorClient:
         except Exception as error:  # noqa: BLE001  # after any other error the payment may have arrived
             logger.debug("a charge has no answer", correlation_id=payment.correlation_id, reason=repr(error))
             return Outcome.UNKNOWN
-        return outcome_of_status(status, body_is_empty=not answered)
+        return outcome_of_answer(status, answered)
 
     def knock(self) -> bool:
         try:

@@ -51,8 +51,8 @@ class Outcome(Enum):
         return self is Outcome.SETTLED or self is Outcome.ALREADY_CHARGED or self is Outcome.OVERLOADED
 
 
-def outcome_of_status(status: int, *, body_is_empty: bool) -> Outcome:  # noqa: PLR0911  # a line for each meaning
-    """Return what a complete, well-formed answer to `POST /payments` means.
+def outcome_of_answer(status: int, body: bytes) -> Outcome:  # noqa: PLR0911  # a line for each meaning
+    """Return what a complete, well-formed answer to `POST /payments` means; `body` is as it came.
 
     A status that the contract does not name, and a 500 with a body, may come from something in front of the processor,
     which does not know what the processor did.
@@ -64,7 +64,7 @@ def outcome_of_status(status: int, *, body_is_empty: bool) -> Outcome:  # noqa: 
             return Outcome.ALREADY_CHARGED
         case 429:
             return Outcome.OVERLOADED
-        case 500 if body_is_empty:
+        case 500 if not body:
             return Outcome.FAILED
         case 400 | 402 | 409 | 413 | 415:
             return Outcome.DECLINED

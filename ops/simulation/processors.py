@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from actors.domain.money import BRL
-from actors.domain.outcome import Outcome, outcome_of_status
+from actors.domain.outcome import Outcome, outcome_of_answer
 from actors.domain.payment import Payment
 from actors.domain.records import LookUpAnswer, LookUpResult, ProcessorHealth
 from ops.simulation.clock import Reply, SimulatedRuntime
@@ -66,7 +66,7 @@ class SimulatedClient:
         requested_at = EPOCH + timedelta(milliseconds=requested_at_ms)
         self._processor.pay(_entry(payment, requested_at), call)
         answer = call.wait(self._timeout_s)
-        return Outcome.UNKNOWN if answer is None else outcome_of_status(answer[0], body_is_empty=not answer[1])
+        return Outcome.UNKNOWN if answer is None else outcome_of_answer(*answer)
 
     def look_up(self, payment: Payment) -> LookUpAnswer:
         self._travel()

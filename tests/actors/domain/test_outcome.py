@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from actors.domain.outcome import Outcome, outcome_of_status
+from actors.domain.outcome import Outcome, outcome_of_answer
 
 DECLINED, MISCONFIGURED = (400, 402, 409, 413, 415), (401, 403, 404, 405)
 
@@ -23,15 +23,15 @@ DECLINED, MISCONFIGURED = (400, 402, 409, 413, 415), (401, 403, 404, 405)
         ([0, 99, *range(600, 1000)], Outcome.UNKNOWN),
     ],
 )
-@pytest.mark.parametrize("body_is_empty", [True, False])
-def test_a_status_means_what_the_table_says(statuses: Sequence[int], outcome: Outcome, *, body_is_empty: bool) -> None:
-    found = {status: outcome_of_status(status, body_is_empty=body_is_empty) for status in statuses}
+@pytest.mark.parametrize("body", [b"", b"{}", b"<html>"])
+def test_a_status_means_what_the_table_says(statuses: Sequence[int], outcome: Outcome, body: bytes) -> None:
+    found = {status: outcome_of_answer(status, body) for status in statuses}
     assert found == dict.fromkeys(statuses, outcome)
 
 
 def test_only_a_failure_without_a_body_is_the_processors_own() -> None:
-    assert outcome_of_status(500, body_is_empty=True) is Outcome.FAILED
-    assert outcome_of_status(500, body_is_empty=False) is Outcome.UNKNOWN
+    assert outcome_of_answer(500, b"") is Outcome.FAILED
+    assert outcome_of_answer(500, b"{}") is Outcome.UNKNOWN
 
 
 def test_only_a_processor_that_charges_certainly_works() -> None:
