@@ -6,7 +6,7 @@ from typing import assert_never
 from actors.actor import Actor
 from actors.domain.dispatcher import Dispatcher
 from actors.domain.resolution import Resolution
-from actors.domain.routing import Choice, Reason
+from actors.domain.routing import UNLOGGED, USUAL, Choice
 from actors.domain.way_questions import told_way
 from actors.domain.work import Work
 from actors.logs import get_logger
@@ -42,8 +42,6 @@ logger = get_logger(__name__)
 
 UNRESOLVED_S = 60.0
 """After this time an unknown outcome is reported, and still tried."""
-UNLOGGED = frozenset({Reason.PROBE, Reason.RETRIES_SPENT, Reason.WAIT_FOR_ROOM})
-"""Reasons that say nothing about where most payments go."""
 
 
 class RouterActor(Actor):
@@ -70,9 +68,9 @@ class RouterActor(Actor):
         self._persistence = persistence
         self._runtime = runtime
         self._timer = Timer(runtime, self.tell_self, DecisionDue())
-        self._elsewhere = TimedOutageReporter(logger, "payments do not go to the cheapest processor", runtime, "info")
+        self._elsewhere = TimedOutageReporter(logger, "payments do not go where they usually do", runtime, "info")
         self._told: set[Choice] = set()
-        """Choices that were logged since payments last went to the cheapest processor."""
+        """Choices that were logged since payments last went where they usually do."""
         self._uncharged = TimedOutageReporter(logger, "a payment is not charged", runtime, "error")
         self._unasked = TimedOutageReporter(
             logger, "payments may be charged late, and are not looked up again", runtime
@@ -163,7 +161,7 @@ class RouterActor(Actor):
         if work.rechecks_dropped:
             self._unasked.occurred(work.rechecks_dropped)
         for choice in work.choices:
-            if choice.reason is Reason.CHEAPEST:
+            if choice.reason in USUAL:
                 self._elsewhere.succeeded()
             elif choice.reason not in UNLOGGED:
                 if not self._elsewhere.is_open:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from actors.domain.money import BRL
 from actors.domain.processors import ALL_CURRENCIES, PostedCurrencies, Processor, parse_processors, posted_currencies
+from actors.domain.routing_policies import POLICIES
 from actors.errors import SettingsError
 
 DEFAULT_PROCESSORS = "default=http://localhost:8001,0.05 fallback=http://localhost:8002,0.15"
+DEFAULT_ROUTING = "cheapest"
 DEFAULT_BIND = "0.0.0.0:9999,[::]:9999"
 PORT_MAX = 65535
 ADMIN_TOKEN_CHARS_MIN = 16
@@ -70,6 +72,8 @@ class Settings:
     """How many charges of all replicas together may be under way on one processor; each has an equal share."""
     slow_s: float = 1.5
     """A processor whose calls take at least this long is not used while another one works."""
+    routing: str = DEFAULT_ROUTING
+    """The policy that chooses a processor for each payment; one of `POLICIES`."""
     currencies: PostedCurrencies = ALL_CURRENCIES
     """Which currencies clients may pay in."""
     settle_s: float = 1.0
@@ -108,6 +112,7 @@ class Settings:
             backlog_patience_s=_int(environment, "BACKLOG_PATIENCE_MS", 5_000, least=0) / 1000,
             outage_backlog_s=_int(environment, "OUTAGE_BACKLOG_MS", 1_000, least=0) / 1000,
             slow_s=_int(environment, "SLOW_MS", 1_500) / 1000,
+            routing=_routing(environment.get("ROUTING", DEFAULT_ROUTING)),
             currencies=posted_currencies(environment.get("CURRENCY", BRL), processors),
             settle_s=settle_s(environment),
             allow_resolve=_flag(environment, "ALLOW_RESOLVE", default="1"),
@@ -188,6 +193,12 @@ def _durability(value: str) -> Durability:
     except ValueError:
         known = ", ".join(repr(each.value) for each in Durability)
         raise SettingsError(f"DURABILITY={value!r} is not one of {known}") from None
+
+
+def _routing(value: str) -> str:
+    if value not in POLICIES:
+        raise SettingsError(f"ROUTING={value!r} is none of {', '.join(map(repr, POLICIES))}")
+    return value
 
 
 def _flag(environment: Mapping[str, str], name: str, default: str = "0") -> bool:

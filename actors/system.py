@@ -50,6 +50,7 @@ from actors.domain.records import LastPurge
 from actors.domain.replica_status import ReplicaUsage
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Routes
+from actors.domain.routing_policies import POLICIES, CheapestFirst
 from actors.errors import SettingsError
 from actors.gossip import GossipActor
 from actors.health import HealthActor
@@ -140,7 +141,7 @@ class Parts:
     rate_limits: RateLimits = RateLimits()  # noqa: RUF009  # the same
     batch_limits: BatchLimits = BatchLimits()  # noqa: RUF009  # the same
     restart_limits: RestartLimits = RestartLimits()  # noqa: RUF009  # the same
-    make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
+    make_routes: Callable[[Sequence[Processor], Patience], Routes] = CheapestFirst
     """Makes what chooses the processors; a benchmark compares the product's with others."""
     window_max: int = WINDOW_MAX
     """How many payments that are not pinned may be in memory at once."""
@@ -193,6 +194,7 @@ def production_parts(settings: Settings) -> Parts:
             settings.journal_dir, settings.replica, last_purge, runtime.now_ms
         ),
         concurrency_limits=ConcurrencyLimits(max=settings.in_flight_max, fleet_max=settings.processor_in_flight_max),
+        make_routes=POLICIES[settings.routing],
         rng=Random(),  # noqa: S311  # jitter is no secret
     )
 

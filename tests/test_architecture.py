@@ -19,6 +19,7 @@ DRIVERS = ("gevent", "psycopg", "psycopg_pool", "redis", "requests", "socket", "
 """What actors have adapters for."""
 
 PURE = (
+    "abc",
     "array",
     "bisect",
     "collections",
@@ -32,6 +33,7 @@ PURE = (
     "http.HTTPStatus",
     "itertools",
     "math",
+    "operator",
     "random.Random",
     "re",
     "statistics",
@@ -106,7 +108,8 @@ RULES = {
     "actors.summaries": Rule(DOWN_TO_PORTS, never=DRIVERS),
     # It measures its own slices, and gives other greenlets their turn.
     "actors.actor": Rule(
-        ("actors.errors", "actors.domain.level", "actors.inbox", "actors.logs"), never=drivers_except("time")
+        ("actors.errors", "actors.domain.counted", "actors.domain.level", "actors.inbox", "actors.logs"),
+        never=drivers_except("time"),
     ),
     "actors.look_ups": Rule(DOWN_TO_PORTS, never=DRIVERS),
     "actors.processor": Rule((*SHARED_BY_ACTORS, "actors.look_ups"), never=DRIVERS),

@@ -12,7 +12,7 @@ import yaml
 from actors.domain.dispatcher import Dispatcher
 from actors.domain.patience import Patience
 from actors.domain.retries import RetryLimits
-from actors.domain.routing import Routes
+from actors.domain.routing_policies import CheapestFirst
 from actors.log_settings import LogSettings
 from actors.settings import DEFAULT_PROCESSORS, Settings, bind_addresses, host_name, lame_duck_s
 from actors.trace_settings import exports_traces
@@ -122,7 +122,7 @@ def test_the_documented_metric_tells_what_payments_wait_for() -> None:
     metrics = API.partition("## Metrics")[2].partition("\n## ")[0]
     table = metrics.partition("| `waiting_for` | waits for |\n")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
-    dispatcher = Dispatcher(Routes((), Patience()), RetryLimits(), Random(1))
+    dispatcher = Dispatcher(CheapestFirst((), Patience()), RetryLimits(), Random(1))
     assert {value for row in rows for value in QUOTED.findall(row)} == {
         waiting_for.replace(" ", "_") for waiting_for in dispatcher.counts()
     }

@@ -9,6 +9,7 @@ from actors.domain.concurrency_limit import ConcurrencyLimits
 from actors.domain.patience import Patience
 from actors.domain.processors import Processor
 from actors.domain.routing import Choice, Reason, Routes
+from actors.domain.routing_policies import CheapestFirst
 
 TRIES = 3
 
@@ -26,10 +27,10 @@ class Policy:
     concurrency: ConcurrencyLimits = field(default_factory=ConcurrencyLimits)
     weighs_fees: bool = True
     """Whether its choices depend on how far the fees differ; if not, one run stands for all fees."""
-    make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
+    make_routes: Callable[[Sequence[Processor], Patience], Routes] = CheapestFirst
 
 
-class DefaultOnly(Routes):
+class DefaultOnly(CheapestFirst):
     """Chooses the cheapest processor for ever."""
 
     def choose(

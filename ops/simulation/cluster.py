@@ -14,6 +14,7 @@ from actors.domain.processors import Processor
 from actors.domain.rate_limiter import RateLimits
 from actors.domain.replica_status import ReplicaUsage
 from actors.domain.routing import Routes
+from actors.domain.routing_policies import CheapestFirst
 from actors.settings import Durability, Settings
 from actors.system import Parts
 from ops.simulation.clock import Clock, SimulatedRuntime
@@ -49,7 +50,7 @@ class Conditions:
     breaker_limits: BreakerLimits = BreakerLimits()  # noqa: RUF009  # frozen, so one for all is harmless
     concurrency_limits: ConcurrencyLimits = ConcurrencyLimits()  # noqa: RUF009  # the same
     rate_limits: RateLimits = RateLimits()  # noqa: RUF009  # the same
-    make_routes: Callable[[Sequence[Processor], Patience], Routes] = Routes
+    make_routes: Callable[[Sequence[Processor], Patience], Routes] = CheapestFirst
     window_max: int = WINDOW_MAX
     durability: Durability = Durability.FSYNC
     separate_journals: bool = False

@@ -18,7 +18,8 @@ from actors.domain.payment import Claim, Move, Settlement
 from actors.domain.processor_view import Availability
 from actors.domain.records import NOTHING_MISSING, LookUpResult
 from actors.domain.retries import RetryLimits
-from actors.domain.routing import Reason, Routes
+from actors.domain.routing import Reason
+from actors.domain.routing_policies import CheapestFirst
 from actors.domain.work import Driven
 from actors.messages.intake import Recorded, Want
 from actors.messages.persistence import Write
@@ -59,7 +60,7 @@ class Router:
         self.runtime = VirtualRuntime()
         retries = RetryLimits(jitter=0.0)
         self.actor = RouterActor(
-            dispatcher=Dispatcher(Routes(PROCESSORS, Patience(outage_s, backlog_s=5.0)), retries, Random(1)),
+            dispatcher=Dispatcher(CheapestFirst(PROCESSORS, Patience(outage_s, backlog_s=5.0)), retries, Random(1)),
             processors={"default": self.default, "fallback": self.fallback},
             intake=self.intake,
             persistence=self.persistence,
@@ -244,7 +245,7 @@ def test_a_change_of_the_choice_is_logged_with_its_reason(caplog: pytest.LogCapt
     router.tell(router.availability("default", BreakerState.OPEN), Route((payment(2),), 0))
     router.tell(Route((payment(3),), 0))
     router.advance(20)
-    event = "payments do not go to the cheapest processor"
+    event = "payments do not go where they usually do"
     assert lines(caplog, "outage", "processor", "reason") == [
         (event, "began", None, "waits: the outage is young"),
         (event, "lasts", "fallback", "cheaper ones have been down for too long"),
@@ -276,7 +277,7 @@ def test_a_choice_that_changes_all_the_time_is_logged_once_and_when_it_has_settl
         router.advance(0.12)
     router.advance(QUIET_S + CHECK_S)
     router.runtime.run_spawned()
-    event = "payments do not go to the cheapest processor"
+    event = "payments do not go where they usually do"
     assert lines(caplog, "outage", "failures", "processor") == [
         (event, "began", None, "fallback"),
         (event, "ended", 6, None),

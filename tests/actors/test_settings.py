@@ -104,6 +104,7 @@ def test_a_host_without_a_name_needs_a_replica_with_one(monkeypatch: pytest.Monk
         ("SLOW_MS", "250", replace(DEFAULTS, slow_s=0.25)),
         ("CURRENCY", "jpy", replace(DEFAULTS, currencies=PostedCurrencies("JPY", frozenset(DECIMALS)))),
         ("BACKLOG_PATIENCE_MS", "0", replace(DEFAULTS, backlog_patience_s=0.0)),
+        ("ROUTING", "cheapest", DEFAULTS),
     ],
 )
 def test_each_variable_sets_one_thing(variable: str, value: str, expected: Settings) -> None:
@@ -131,9 +132,10 @@ def test_what_is_required_is_missed(variable: str) -> None:
     [
         *(
             (variable, "")
-            for variable in ("REPLICA", "DATABASE_URL", "REDIS_URL", "PROCESSORS", "DURABILITY", "CURRENCY")
+            for variable in ("REPLICA", "DATABASE_URL", "REDIS_URL", "PROCESSORS", "DURABILITY", "CURRENCY", "ROUTING")
         ),
         ("CURRENCY", "reais"),
+        ("ROUTING", "dearest"),
         ("PROCESSORS", "a=http://h:1,0.05,reais"),
         *(("REPLICA", value) for value in ("-", "a b", "a/b", "..", "a\n", "a'b")),
         ("PROCESSORS", "default"),

@@ -17,7 +17,7 @@ from actors.domain.processor_view import Availability
 from actors.domain.processors import Processor
 from actors.domain.records import LookUpResult
 from actors.domain.retries import RetryLimits
-from actors.domain.routing import Routes
+from actors.domain.routing_policies import CheapestFirst
 from actors.domain.work import Work
 
 NOW_MS = 1_750_000_000_000
@@ -46,7 +46,7 @@ class Dispatching:
     def __init__(
         self, outage_s: float = 0.0, jitter: float = 0.0, processors: Sequence[Processor] = PROCESSORS
     ) -> None:
-        routes = Routes(processors, Patience(outage_s, backlog_s=5.0))
+        routes = CheapestFirst(processors, Patience(outage_s, backlog_s=5.0))
         self.dispatcher = Dispatcher(routes, RetryLimits(jitter=jitter), Random(1))
         self.now_s = 1000.0
         self.announce("default")
