@@ -4,13 +4,15 @@ import abc
 import contextlib
 import sys
 import time
+from collections import Counter
 from math import inf
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import pykka
 from greenlet import GreenletExit
 from pykka import messages
 
+from actors.domain.counted import Counted
 from actors.domain.level import Level
 from actors.errors import GatewayUnavailableError, MailboxFullError
 from actors.inbox import BoundedInbox
@@ -47,6 +49,8 @@ class Actor(pykka.ThreadingActor):
 
     def __init__(self) -> None:
         super().__init__()
+        self.counts: Counter[Counted] = Counter()
+        """What has happened since the start, each kind of it as often as the actor has added to it."""
         self._reply_to: pykka.Future[Any] | None = None
         """Where the answer to the message that is being handled goes; None if nobody waits for one."""
         self._is_drained = True
@@ -149,11 +153,13 @@ class Address:
         self.name = name
         self._ref: pykka.ActorRef[Any] | None = None
         self._inbox: BoundedInbox | None = None
+        self._counts: Counter[Counted] = Counter()
 
-    def bind(self, ref: pykka.ActorRef[Any]) -> None:
+    def bind(self, actor: Actor) -> None:
         """Send to this actor from now on."""
-        self._ref = ref
-        self._inbox = cast("BoundedInbox", ref.actor_inbox)
+        self._ref = actor.actor_ref
+        self._inbox = actor.actor_inbox
+        self._counts = actor.counts
 
     @property
     def is_alive(self) -> bool:
@@ -164,6 +170,11 @@ class Address:
     def mailbox(self) -> Level | None:
         """How many messages wait, and from how many on some are refused; None before the first start of an actor."""
         return None if self._inbox is None else self._inbox.level
+
+    @property
+    def counts(self) -> Counter[Counted]:
+        """What the actor has counted; nothing before the first start of one."""
+        return self._counts
 
     @property
     def busy_with(self) -> object:

@@ -1,10 +1,12 @@
 """Gathers what a replica has counted and measured, and how full it is, whenever its metrics are asked for."""
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from actors.domain.counted import Counted
 from actors.domain.histogram import HistogramCounts
 from actors.domain.level import Level
 from actors.domain.replica_status import ReplicaUsage
@@ -23,6 +25,8 @@ ASK_S_MAX = 1.0
 class Measurements:
     """What one replica has counted since its start, and how full it is; None where an actor does not answer."""
 
+    counts: Counter[Counted]
+    """What actors have counted."""
     writes: WriteStats | None
     intake: IntakeStats | None
     gossip: GossipStats | None
@@ -45,12 +49,9 @@ class Measurements:
 
 def measure(system: System, supervisor: Supervisor | None) -> Measurements:
     """Ask every part; `supervisor` is None until the replica has started."""
-    parts = system.parts
-    actors = {each.name: each for each in (system.intake, system.router, system.persistence)}
-    actors |= {each.name: each for each in (system.lease, system.health, system.gossip)}
-    # A processor may bear the name of an actor.
-    actors |= {f"processor_{name}": each for name, each in system.processors.items()}
+    parts, actors = system.parts, system.actors
     return Measurements(
+        counts=sum((each.counts for each in actors.values()), Counter()),
         writes=_ask(system.persistence, GetWriteStats()),
         intake=_ask(system.intake, GetIntakeStats()),
         gossip=_ask(system.gossip, GetGossipStats()),

@@ -10,6 +10,7 @@ from uuid import UUID
 from actors.actor import Actor
 from actors.domain.backoff import Backoff
 from actors.domain.batching import BatchLimits, BatchSize, BatchSpacing
+from actors.domain.counted import Counted
 from actors.domain.known_rows import KnownRows, sort_out
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import KnownPayment, WriteResult
@@ -166,7 +167,7 @@ class PersistenceActor(Actor):
             result = self._payments.write(claims, batch.moves, batch.settlements, batch.closings, batch.marks)
         except LedgerUnavailableError as error:
             self._failures += 1
-            self._counts.failures += 1
+            self.counts[Counted.FAILED_COMMIT] += 1
             self._trouble.failed(error, self._runtime.now_s())
             self._size.failed()
             self._outage.failed(writes_waiting=self._waiting, reason=str(error))

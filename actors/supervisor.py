@@ -90,7 +90,9 @@ class Supervisor:
             return
         for child in self._children:
             try:
-                child.address.bind(child.make().launch())
+                actor = child.make()
+                actor.launch()
+                child.address.bind(actor)
             except Exception:
                 # The next check finds that the actor is not alive, as after an error in `on_start`.
                 logger.exception("an actor cannot be created", actor=child.address.name)

@@ -244,6 +244,11 @@ class System:
         )
         self.lease, self.health, self.gossip = (make_address(each) for each in ("lease", "health", "gossip"))
         self.processors = {processor.name: make_address(processor.name) for processor in settings.processors}
+        # A processor may bear the name of another actor.
+        self.actors = {f"processor_{name}": each for name, each in self.processors.items()}
+        """The address of each actor, by the name that metrics give it."""
+        for each in (self.intake, self.router, self.persistence, self.lease, self.health, self.gossip):
+            self.actors[each.name] = each
         self.queries = PaymentQueries(
             payments=parts.payments,
             ends=parts.ends,

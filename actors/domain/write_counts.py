@@ -37,8 +37,6 @@ class WriteCounts:
         """Rows that have changed their processor, by the new one; None where they name nobody any more."""
         self.commits = Histogram(*COMMIT_BOUNDS_S)
         """How long commits took."""
-        self.failures = 0
-        """Commits that failed; what they held was tried again."""
         self.settling = Histogram(*SETTLING_BOUNDS_S)
         """How long it took from the acceptance of a payment until its settlement was committed."""
 

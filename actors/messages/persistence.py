@@ -69,7 +69,6 @@ class WriteStats:
     """Rows that have changed their processor, by the new one; None where they name nobody any more."""
     commits: HistogramCounts
     """How long commits took."""
-    commit_failures: int
     settling: HistogramCounts
     """How long it took from the acceptance of a payment until its settlement was committed."""
 
@@ -77,7 +76,7 @@ class WriteStats:
 def write_stats(counts: WriteCounts) -> WriteStats:
     """Copy what was counted, for whoever asked."""
     settled = {kind: (total.payments, total.amount_minor) for kind, total in counts.settled.items()}
-    return WriteStats(settled, dict(counts.moved), counts.commits.counted(), counts.failures, counts.settling.counted())
+    return WriteStats(settled, dict(counts.moved), counts.commits.counted(), counts.settling.counted())
 
 
 PersistenceMessage = Write | Record | CommitDue | GetUnwritten | GetIncidents | GetWriteStats | GetTrouble

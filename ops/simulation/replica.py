@@ -34,7 +34,7 @@ class Mailbox(Address):
     def put_in(self, actor: Actor) -> None:
         """Set the actor behind this address."""
         self.actor = actor
-        self.bind(actor.actor_ref)
+        self.bind(actor)
 
     @property
     def is_empty(self) -> bool:

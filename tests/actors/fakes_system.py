@@ -132,8 +132,8 @@ class ScriptedAddress(Address):
     def is_alive(self) -> bool:
         return self.alive
 
-    def bind(self, ref: "pykka.ActorRef[Any]") -> None:
-        super().bind(ref)
+    def bind(self, actor: Actor) -> None:
+        super().bind(actor)
         self.on_bind()
         self.alive = True
         self.log.append((self.name, "start"))

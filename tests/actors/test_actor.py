@@ -69,7 +69,8 @@ def no_actor_outlives_its_test() -> Iterator[None]:
 def start(actor_class: type[Notebook]) -> tuple[Notebook, Address]:
     made: list[Notebook] = []
     address = Address("notebook")
-    address.bind(actor_class.start(made.append))
+    actor_class.start(made.append)
+    address.bind(made[0])
     return made[0], address
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from actors.actor import Actor
+from actors.domain.counted import Counted
 from actors.domain.histogram import Histogram
 from actors.domain.level import Level
 from actors.domain.outcome import Outcome
@@ -27,7 +28,7 @@ from tests.actors.test_gossip import ONE, TWO, Gossip
 from tests.actors.test_processor import Processor
 
 NOTHING = Histogram(1.0).counted()
-WRITES = WriteStats({("default", "BRL"): (3, 300)}, {}, NOTHING, 0, NOTHING)
+WRITES = WriteStats({("default", "BRL"): (3, 300)}, {}, NOTHING, NOTHING)
 INTAKE = IntakeStats(Level(1, 10), Level(2, 20), Level(3, 20), taken_over=0)
 GOSSIP = GossipStats(Level(0, 20_000), Level(1, 64), Level(0, 16))
 
@@ -62,6 +63,13 @@ def test_messages_that_wait_are_told_by_actor_and_a_processor_may_bear_an_actors
     assert mailboxes == dict.fromkeys((*others, "processor_default", "processor_fallback"), Level(0, 4096))
 
 
+def test_what_several_actors_have_counted_is_added_up() -> None:
+    system = answering().system
+    for each in (system.persistence, system.router):
+        each.counts[Counted.FAILED_COMMIT] += 2
+    assert measure(system, None).counts == {Counted.FAILED_COMMIT: 4}
+
+
 def told(actor: Actor, question: object) -> Any:  # noqa: ANN401  # the answer's type depends on the question
     return actor.on_receive(question)
 
@@ -81,8 +89,9 @@ def test_persistence_tells_of_what_it_committed_and_of_what_failed() -> None:
     persistence.write(moves=(Move(ids(1)[0], "fallback", 1, 1),), settlements=(settlement(2),))
     persistence.advance(0.01)
     failed = told(persistence.actor, GetWriteStats())
-    assert (failed.commit_failures, failed.settled, failed.moved) == (1, {}, {})
+    assert (failed.settled, failed.moved) == ({}, {})
     persistence.advance(1.0)
+    assert persistence.actor.counts == {Counted.FAILED_COMMIT: 1}
     stats = told(persistence.actor, GetWriteStats())
     assert (stats.settled, stats.moved) == ({("default", "BRL"): (1, 1990)}, {"fallback": 1})
     assert (sum(stats.commits.counts), sum(stats.settling.counts)) == (2, 1)

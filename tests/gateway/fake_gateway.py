@@ -1,5 +1,6 @@
 """A gateway in memory, for the tests of its HTTP side."""
 
+from collections import Counter
 from collections.abc import Sequence
 from threading import Semaphore
 from uuid import UUID
@@ -9,6 +10,7 @@ import falcon.testing
 
 from actors.domain.breaker import BreakerState, Transition
 from actors.domain.breaker_causes import Cause
+from actors.domain.counted import Counted
 from actors.domain.histogram import Histogram, HistogramCounts
 from actors.domain.level import Level
 from actors.domain.money import Money
@@ -77,11 +79,11 @@ OPENED = ProcessorStatus(
     look_ups=Level(2, 16),
 )
 MEASURED = Measurements(
+    counts=Counter(dict.fromkeys(Counted, 1)),
     writes=WriteStats(
         settled={("default", "BRL"): (5, 12_345), ("gone", "JPY"): (1, 700)},
         moved={"fallback": 3, None: 2},
         commits=durations(0.004),
-        commit_failures=1,
         settling=durations(0.08, 12.0),
     ),
     intake=IntakeStats(journal=Level(7, 1000), accepted_ids=Level(8, 20), heard_ids=Level(9, 20), taken_over=6),

@@ -173,7 +173,9 @@ def start_actors(system: System) -> None:
     wanted = (system.health, *system.processors.values())
     for child in system.children(MemoryOwnedJournal(), LastPurge(0, 0), lambda: None, lambda: None):
         if child.address in wanted:
-            child.address.bind(child.make().launch())
+            actor = child.make()
+            actor.launch()
+            child.address.bind(actor)
 
 
 def states(replica: falcon.testing.TestClient) -> dict[str, str]:

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from actors.domain.counted import Counted
 from actors.domain.processors import Processor
 from actors.errors import GatewayUnavailableError
 from actors.measurements import Measurements
@@ -108,6 +109,8 @@ class MetricsResource(Collector):
         )
         yield from _readiness(self._gateway.readiness())
         measured = self._gateway.measurements()
+        for each in Counted:
+            yield CounterMetricFamily(each.metric, each.text, value=measured.counts[each])
         stats: RouterStats | None = None
         # Absent says that it is not known; zero would say that nothing waits.
         with suppress(GatewayUnavailableError):

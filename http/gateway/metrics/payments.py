@@ -86,9 +86,6 @@ def written(writes: WriteStats, configured: Sequence[Processor], currency: str) 
     yield histogram(
         "fiel_postgres_commit_seconds", "Duration of commits of claims, moves and settlements", {(): writes.commits}
     )
-    yield CounterMetricFamily(
-        "fiel_postgres_commit_failures", "Commits that failed and were tried again", value=writes.commit_failures
-    )
 
 
 def _named(processor: Processor, currency: str) -> Iterable[str]:

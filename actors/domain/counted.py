@@ -1,0 +1,18 @@
+"""What actors count for `/metrics` and nobody else asks for."""
+
+from enum import Enum
+
+
+class Counted(Enum):
+    """What has happened: the actor that sees it happen counts it in `Actor.counts`, and `/metrics` tells the sum.
+
+    Counts begin anew when the actors do.
+    """
+
+    FAILED_COMMIT = "fiel_postgres_commit_failures", "Commits that failed and were tried again"
+
+    def __init__(self, metric: str, text: str) -> None:
+        self.metric = metric
+        """The name of the metric, without the `_total` that the format adds."""
+        self.text = text
+        """What the metric says of itself."""
