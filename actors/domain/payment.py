@@ -1,8 +1,10 @@
 """What a payment is, and how it is written down: in the journal, in rows, for peers and for processors."""
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -204,6 +206,14 @@ def _payment_to_row(payment: Payment) -> dict[str, object]:
         "currency": payment.currency,
         "accepted_at_ms": payment.accepted_at_ms,
     }
+
+
+_payment_columns = itemgetter("correlation_id", "amount_minor", "accepted_at_ms", "currency")
+
+
+def payment_from_row(row: Mapping[str, Any]) -> Payment:
+    """Make the payment of a row that has more columns than its own."""
+    return Payment(*_payment_columns(row))
 
 
 def claim_from_row(processor: str | None, attempts: int, moves: int, **payment: Any) -> Claim:  # noqa: ANN401  # the payment's columns

@@ -1,14 +1,12 @@
 """What the API answers, as types: the resources build these, and `/openapi.json` is made from them."""
 
 from decimal import Decimal
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, TypedDict
 from uuid import UUID
 
 from msgspec import Meta
 
 from actors.domain.breaker import BreakerState
-from actors.domain.feed import EventKind
-from actors.domain.records import PaymentState
 
 INSTANT_EXAMPLE = "2025-07-15T12:34:56.789Z"
 ID_EXAMPLE = "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3"
@@ -31,47 +29,8 @@ def one_of(description: str, values: list[str]) -> Meta:
 
 Id = Annotated[UUID, told("The id that the client gave the payment, which is its idempotency key.", ID_EXAMPLE)]
 Currency = Annotated[str, told("Alphabetic code of ISO 4217.", "BRL")]
-_PAYMENT_STATES = [state.value for state in PaymentState]
 _BREAKER_STATES = [state.value for state in BreakerState]
-State = Annotated[str, one_of("How far a payment is.", _PAYMENT_STATES)]
 BreakerStateText = Annotated[str, one_of("The state of the breaker.", _BREAKER_STATES)]
-
-
-class RefusedAmount(TypedDict):
-    """Another amount under an id, in another currency than the payment's."""
-
-    amount: Decimal
-    currency: Currency
-
-
-class PaymentAnswer(TypedDict):
-    """How far one payment is; what is not known is null."""
-
-    correlationId: Id
-    amount: Annotated[Decimal, told("The amount, in the currency's major unit.", 19.9)]
-    currency: Currency
-    state: State
-    processor: Annotated[str | None, told("The only processor that may have charged it.", "default")]
-    acceptedAt: Annotated[str | None, instant("When it was accepted.")]
-    requestedAt: Annotated[str | None, instant("The instant under which it was charged.")]
-    attempts: Annotated[int | None, told("How many times it was sent to a processor.", 1)]
-    replica: Annotated[str | None, told("The replica that drives it.", "1")]
-    archived: NotRequired[
-        Annotated[bool, told("Whether its settlement is archived, with its processor, instant and attempts.")]
-    ]
-    refusedAmounts: NotRequired[
-        Annotated[
-            list[Decimal | RefusedAmount],
-            told("Other amounts that were posted under this id, and not charged; those in its currency are numbers."),
-        ]
-    ]
-
-
-class PaymentsPage(TypedDict):
-    """Some of the payments in one state."""
-
-    payments: list[PaymentAnswer]
-    next: Annotated[str | None, told("The cursor of the next page; null on the last one.")]
 
 
 class HistoryStep(TypedDict):
@@ -153,24 +112,3 @@ class ReadinessAnswer(TypedDict):
 
     status: Annotated[str, one_of("`degraded` where a part is missing.", ["ready", "degraded", "unready"])]
     parts: Annotated[dict[str, str], told("Each part: `ok`, or what is wrong with it.", {"journal": "ok"})]
-
-
-class PaymentEvent(TypedDict):
-    """The end of a payment, or a purge, which has `type`, `at` and `cursor` alone."""
-
-    type: Annotated[str, one_of("What happened.", [kind.value for kind in EventKind])]
-    at: Annotated[str, instant("When the processor had answered, the end was decided, or the purge was asked for.")]
-    cursor: Annotated[str, told("The place after this event; events with the same cursor are the same event.")]
-    correlationId: NotRequired[Id]
-    amount: NotRequired[Annotated[Decimal, told("The amount, in the currency's major unit.", 19.9)]]
-    currency: NotRequired[Currency]
-    processor: NotRequired[Annotated[str | None, told("The processor that charged or ended it.", "default")]]
-    requestedAt: NotRequired[Annotated[str | None, instant("The instant under which it was charged.")]]
-
-
-class PaymentEvents(TypedDict):
-    """Events that follow each other."""
-
-    events: list[PaymentEvent]
-    next: Annotated[str, told("The `after` of the next request, also if there was no event.")]
-    behindMs: Annotated[int, told("For how long an open transaction has held the feed back.", 0)]

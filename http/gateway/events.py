@@ -6,12 +6,11 @@ from typing import Protocol
 
 import falcon
 
-from actors.domain.feed import BEGINNING, FeedEvent, FeedPage, FeedPlace
-from actors.domain.instant import iso_from_ms
+from actors.domain.feed import BEGINNING, FeedPage, FeedPlace
 from actors.errors import ArchivedError, ForeignPlaceError, LostPlaceError
-from gateway.answers import PaymentEvent, PaymentEvents
 from gateway.event_cursor import read_cursor, write_cursor
 from gateway.media import JSON, MSGPACK, to_json, write_body
+from gateway.payment_answer import PaymentEvent, PaymentEvents, describe_event
 from gateway.problem_types import ProblemType
 from gateway.problems import UNAVAILABLE_ERRORS, InvalidFieldError
 from gateway.query import query_value, whole_number
@@ -152,28 +151,9 @@ def _departure(req: falcon.Request) -> Callable[[], bool]:
 
 def _describe_page(page: FeedPage) -> PaymentEvents:
     return {
-        "events": [_describe(event, page.feed_id) for event in page.events],
+        "events": [describe_event(event, page.feed_id) for event in page.events],
         "next": write_cursor(page.feed_id, page.next),
         "behindMs": round(page.behind_s * 1000),
-    }
-
-
-def _describe(event: FeedEvent, feed_id: int) -> PaymentEvent:
-    body: PaymentEvent = {
-        "type": event.kind.value,
-        "at": iso_from_ms(event.at_ms),
-        "cursor": write_cursor(feed_id, event.place),
-    }
-    if event.money is None:
-        return body
-    requested_at = None if event.requested_at_ms is None else iso_from_ms(event.requested_at_ms)
-    return {
-        **body,
-        "correlationId": event.place.correlation_id,
-        "amount": event.money.decimal,
-        "currency": event.money.currency,
-        "processor": event.processor,
-        "requestedAt": requested_at,
     }
 
 

@@ -4,6 +4,7 @@ The compact form is `[16 bytes of UUID, amount]` or `[16 bytes of UUID, amount, 
 """
 
 import re
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 from uuid import UUID
@@ -12,7 +13,8 @@ import falcon
 import msgspec
 from gunicorn.http.errors import ParseException
 
-from actors.domain.money import AMOUNT_MAX, DECIMALS, Money, currency_code, minor_units
+from actors.domain.money import AMOUNT_MAX, DECIMALS, currency_code, minor_units
+from actors.domain.payment import Payment
 from actors.domain.processors import PostedCurrencies
 from actors.errors import InvalidAmountError
 from gateway.answers import Id, told
@@ -65,7 +67,7 @@ _json_decoder = msgspec.json.Decoder(PaymentBody)
 _msgpack_decoder = msgspec.msgpack.Decoder(PaymentBody)
 _compact_decoder = msgspec.msgpack.Decoder(PaymentArray)
 
-_FIELDS = ("correlationId", "amount", "currency")
+_FIELDS = PaymentBody.__struct_fields__
 _ARRAY_TYPES = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
 """First bytes of MessagePack arrays."""
 _MAP_OF_TWO = 0x82
@@ -85,19 +87,20 @@ _QUOTES, _QUOTES_WITH_CURRENCY = 6, 10
 """The number of quotation marks in a JSON payment that holds its own members alone, each once."""
 
 
-def read_payment(req: falcon.Request, currencies: PostedCurrencies) -> tuple[UUID, Money]:
-    """Read the id and the amount of the payment that a request carries.
+def read_payment(req: falcon.Request, currencies: PostedCurrencies, now_ms: Callable[[], int]) -> Payment:
+    """Read the payment that a request carries; it is accepted once its last byte has come.
 
     Raises:
         InvalidFieldError: naming `correlationId`, `amount` or `currency`, `body` where the whole cannot be read or is
             over 16 KiB (413), `Content-Type` where it is neither JSON nor MessagePack (415).
     """
     is_msgpack = is_msgpack_body(req)
-    return parse_payment(read_body(req), currencies, is_msgpack=is_msgpack)
+    body = read_body(req)
+    return parse_payment(body, currencies, now_ms(), is_msgpack=is_msgpack)
 
 
-def parse_payment(body: bytes, currencies: PostedCurrencies, *, is_msgpack: bool) -> tuple[UUID, Money]:
-    """Read the id and the amount from a body.
+def parse_payment(body: bytes, currencies: PostedCurrencies, accepted_at_ms: int, *, is_msgpack: bool) -> Payment:
+    """Read a payment from a body.
 
     Raises:
         InvalidFieldError: naming `correlationId`, `amount`, `currency`, or `body` where the whole cannot be read.
@@ -105,23 +108,10 @@ def parse_payment(body: bytes, currencies: PostedCurrencies, *, is_msgpack: bool
     if not body:
         raise InvalidFieldError("body", "is empty")
     try:
-        if not is_msgpack:
-            # As text, so that all of it must be UTF-8, members included that nobody reads.
-            posted = _json_decoder.decode(body.decode())
-            if body.count(b'"') != (_QUOTES if posted.currency is msgspec.UNSET else _QUOTES_WITH_CURRENCY):
-                refuse_repeated_keys(body, is_msgpack=False)
-            currency = _currency(posted.currency, currencies)
-            raw = bytes(posted.amount)
-            # Nearly all amounts are written like 19.90, and need no decimal arithmetic.
-            if DECIMALS[currency] == _PLAIN_DECIMALS and (plain := _PLAIN_AMOUNT.fullmatch(raw)) is not None:
-                return posted.correlationId, Money(int(b"".join(plain.groups())), currency)
-            return posted.correlationId, Money(minor_units(_json_amount(raw), currency), currency)
-        is_compact = body[0] in _ARRAY_TYPES
-        packed: PaymentBody | PaymentArray = (_compact_decoder if is_compact else _msgpack_decoder).decode(body)
-        if not is_compact and body[0] != _MAP_OF_TWO + (packed.currency is not msgspec.UNSET):
-            refuse_repeated_keys(body, is_msgpack=True)
-        currency = _currency(packed.currency, currencies)
-        return packed.correlationId, Money(packed_minor_units(bytes(packed.amount), currency), currency)
+        posted = _unpack(body) if is_msgpack else _parse_json(body)
+        currency = _currency(posted.currency, currencies)
+        to_minor_units = packed_minor_units if is_msgpack else _written_minor_units
+        return Payment(posted.correlationId, to_minor_units(bytes(posted.amount), currency), accepted_at_ms, currency)
     except InvalidAmountError as error:
         raise InvalidFieldError("amount", str(error)) from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -154,6 +144,23 @@ def read_body(req: falcon.Request) -> bytes:
     raise InvalidFieldError("body", f"must have at most {BODY_BYTES_MAX} bytes", ProblemType.BODY_TOO_LARGE)
 
 
+def _parse_json(body: bytes) -> PaymentBody:
+    # As text, so that all of it must be UTF-8, members included that nobody reads.
+    posted = _json_decoder.decode(body.decode())
+    if body.count(b'"') != (_QUOTES if posted.currency is msgspec.UNSET else _QUOTES_WITH_CURRENCY):
+        refuse_repeated_keys(body, is_msgpack=False)
+    return posted
+
+
+def _unpack(body: bytes) -> PaymentBody | PaymentArray:
+    if body[0] in _ARRAY_TYPES:
+        return _compact_decoder.decode(body)
+    posted = _msgpack_decoder.decode(body)
+    if body[0] != _MAP_OF_TWO + (posted.currency is not msgspec.UNSET):
+        refuse_repeated_keys(body, is_msgpack=True)
+    return posted
+
+
 def _currency(text: str | msgspec.UnsetType, currencies: PostedCurrencies) -> str:
     if text is msgspec.UNSET:
         return currencies.default
@@ -163,6 +170,13 @@ def _currency(text: str | msgspec.UnsetType, currencies: PostedCurrencies) -> st
     if code not in currencies.taken:
         raise InvalidFieldError("currency", f"no processor takes {code}")
     return code
+
+
+def _written_minor_units(raw: bytes, currency: str) -> int:
+    # Nearly all amounts are written like 19.90, and need no decimal arithmetic.
+    if DECIMALS[currency] == _PLAIN_DECIMALS and (plain := _PLAIN_AMOUNT.fullmatch(raw)) is not None:
+        return int(b"".join(plain.groups()))
+    return minor_units(_json_amount(raw), currency)
 
 
 def _json_amount(raw: bytes) -> Decimal:

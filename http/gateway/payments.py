@@ -7,15 +7,13 @@ from uuid import UUID
 import falcon
 import msgspec
 
-from actors.domain.instant import iso_from_ms
-from actors.domain.lifecycle import State
 from actors.domain.payment import Payment
 from actors.domain.processors import ALL_CURRENCIES, PostedCurrencies
 from actors.errors import GatewayUnavailableError
 from actors.messages.intake import AcceptAnswer
 from actors.queries import PaymentStatus
-from gateway.answers import PaymentAnswer, PaymentsPage
 from gateway.media import write_body
+from gateway.payment_answer import PaymentsPage, describe_payment
 from gateway.payment_body import read_payment
 from gateway.payment_list import PaymentLister, cursor_of, read_page
 from gateway.problem_types import ProblemType
@@ -82,7 +80,7 @@ class PaymentsResource:
         state, after, limit = read_page(req)
         # One more than is asked for tells whether there is a next page.
         found = self._queries.payments(state, after, limit + 1)
-        page = [describe(status) for status in found[:limit]]
+        page = [describe_payment(status) for status in found[:limit]]
         last = found[limit - 1].record if len(found) > limit else None
         answer: PaymentsPage = {"payments": page, "next": cursor_of(last.position) if last else None}
         write_body(req, resp, answer)
@@ -90,12 +88,11 @@ class PaymentsResource:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 202 once the payment is durable."""
         try:
-            correlation_id, money = read_payment(req, self._currencies)
+            payment = read_payment(req, self._currencies, self._gateway.now_ms)
         except falcon.HTTPError:
             self._answers[REFUSED] += 1
             raise
         try:
-            payment = Payment(correlation_id, money.minor, self._gateway.now_ms(), money.currency)
             sample = self._acceptance.begin()
             answer = self._gateway.accept(payment)
         except GatewayUnavailableError:
@@ -111,9 +108,9 @@ class PaymentsResource:
                     resp.set_header(DURABILITY_HEADER, JOURNAL if answer is AcceptAnswer.JOURNALLED else LEDGER)
                 resp.status = falcon.HTTP_202
                 # msgspec writes an id several times faster than `str`.
-                resp.set_header("location", f"/payments/{msgspec.to_builtins(correlation_id)}")
+                resp.set_header("location", f"/payments/{msgspec.to_builtins(payment.correlation_id)}")
             case _:
-                raise _refusal(correlation_id, answer)
+                raise _refusal(payment.correlation_id, answer)
 
 
 def _refusal(correlation_id: UUID, answer: AcceptAnswer) -> ProblemError:
@@ -142,7 +139,7 @@ class PaymentResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
         """Answer the payment's state, processor, instants and attempts."""
-        write_body(req, resp, describe(find_payment(self._queries, correlation_id)))
+        write_body(req, resp, describe_payment(find_payment(self._queries, correlation_id)))
 
 
 def find_payment(queries: PaymentLookUp, correlation_id: str) -> PaymentStatus:
@@ -161,46 +158,3 @@ def find_payment(queries: PaymentLookUp, correlation_id: str) -> PaymentStatus:
     if status is None:
         raise ProblemError(ProblemType.UNKNOWN_PAYMENT, f"no payment was accepted under {parsed}")
     return status
-
-
-def describe(status: PaymentStatus) -> PaymentAnswer:
-    """Make the map that `GET /payments/{correlationId}` answers; what nobody knows yet is null."""
-    record, driven = status.record, status.driven
-    payment = record.payment if record else driven.payment if driven else None
-    settlement = record.settlement if record else None
-    end = record.settlement or record.closing if record else None
-    answer: PaymentAnswer = {
-        "correlationId": status.correlation_id,
-        "amount": status.money.decimal,
-        "currency": status.money.currency,
-        "state": _state(status),
-        "processor": record.processor if record else None,
-        "acceptedAt": iso_from_ms(payment.accepted_at_ms) if payment else None,
-        "requestedAt": iso_from_ms(settlement.requested_at_ms) if settlement else None,
-        "attempts": end.attempts if end else driven.attempts if driven else None,
-        "replica": record.owner if record else None,
-    }
-    if record and record.archived:
-        answer["archived"] = True
-    if record and record.conflicting_amounts:
-        answer["refusedAmounts"] = [
-            refused.decimal
-            if refused.currency == status.money.currency
-            else {"amount": refused.decimal, "currency": refused.currency}
-            for refused in record.conflicting_amounts
-        ]
-    return answer
-
-
-def _state(status: PaymentStatus) -> str:
-    """Tell how far a payment is: its end by Postgres, otherwise what its replica knows or has noted in the row."""
-    record, driven = status.record, status.driven
-    if record and (record.settlement or record.archived):
-        return "settled"
-    if record and record.closing:
-        return record.closing.state.value
-    if driven and driven.state is State.STRANDED:
-        return "stranded"
-    if driven:
-        return "unknown" if driven.pinned else "accepted"
-    return (record and record.marked) or "accepted"

@@ -70,7 +70,7 @@ def bodies() -> dict[str, bytes]:
 def _parse_us(body: bytes, *, is_msgpack: bool) -> float:
     began_ns = time.process_time_ns()
     for _ in range(PARSED):
-        parse_payment(body, ALL_CURRENCIES, is_msgpack=is_msgpack)
+        parse_payment(body, ALL_CURRENCIES, NOW_MS, is_msgpack=is_msgpack)
     return (time.process_time_ns() - began_ns) / PARSED / 1000
 
 

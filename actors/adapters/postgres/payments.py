@@ -1,7 +1,7 @@
 """Payments in Postgres: what is claimed, moved and settled, and what readers ask about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -15,15 +15,7 @@ from actors.adapters.postgres.identity import FencedWrites
 from actors.adapters.postgres.queries import QUERIES
 from actors.adapters.postgres.summary import read_summary
 from actors.domain.money import Money
-from actors.domain.payment import (
-    Claim,
-    Closing,
-    EndState,
-    Mark,
-    Move,
-    Payment,
-    Settlement,
-)
+from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment, Settlement, payment_from_row
 from actors.domain.records import (
     NEVER_MS,
     Absence,
@@ -194,11 +186,10 @@ def _known_row(  # columns
 
 
 def _payment_record(row: dict[str, Any]) -> PaymentRecord:
-    key = row["correlation_id"]
-    payment = Payment(key, row["amount_minor"], row["accepted_at_ms"], row["currency"])
+    payment = payment_from_row(row)
     settlement = closing = None
     if row["requested_at_ms"] is not None:
-        charged = Payment(key, row["settled_minor"], row["accepted_at_ms"], row["settled_currency"])
+        charged = replace(payment, amount_minor=row["settled_minor"], currency=row["settled_currency"])
         settlement = Settlement(
             charged, row["processor"], row["requested_at_ms"], row["attempts"], row["answered_at_ms"]
         )

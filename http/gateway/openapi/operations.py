@@ -6,10 +6,7 @@ from gateway.answers import (
     ID_EXAMPLE,
     ChargedTotals,
     OrderReached,
-    PaymentAnswer,
-    PaymentEvents,
     PaymentHistory,
-    PaymentsPage,
     ProcessorAnswer,
     ResolutionResult,
 )
@@ -29,6 +26,7 @@ from gateway.openapi.parameters import (
     STATE,
     TO,
 )
+from gateway.payment_answer import PaymentAnswer, PaymentEvents, PaymentsPage
 from gateway.payment_body import PaymentArray, PaymentBody
 from gateway.problem_types import ProblemType
 from gateway.processors import BreakerOrder

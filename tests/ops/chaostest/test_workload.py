@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from actors.domain.money import Money
+from actors.domain.payment import Payment
 from actors.domain.processors import ALL_CURRENCIES
 from gateway.payment_body import parse_payment
 from ops.chaostest.workload import DECIMALS, HUGE_UNITS, Attempt, BodyFormat, OfferedPayment, draw_workload
@@ -68,8 +68,8 @@ def test_the_gateway_reads_each_format(body_format: BodyFormat) -> None:
     for offer in draw(1, 500):
         body = body_format.encode(offer.correlation_id, offer.amount)
         is_msgpack = body_format.content_type == "application/msgpack"
-        money = Money(offer.amount.minor, offer.amount.code)
-        assert parse_payment(body, ALL_CURRENCIES, is_msgpack=is_msgpack) == (offer.correlation_id, money)
+        expected = Payment(offer.correlation_id, offer.amount.minor, 1, offer.amount.code)
+        assert parse_payment(body, ALL_CURRENCIES, 1, is_msgpack=is_msgpack) == expected
 
 
 def test_a_payment_is_accepted_when_any_post_of_its_own_amount_was() -> None:
