@@ -24,6 +24,7 @@ COMMANDS = {
     "ops/archive": ["-m", "ops.archiving"],
     "ops/reconcile": ["-m", "ops.reconciliation"],
     "ops/replicas": ["-m", "ops.replicas"],
+    "ops/bare": ["-m", "ops.baretest"],
     "ops/judge": ["ops/judge"],
     "ops/test": ["ops/test"],
     "python -m ops.migrate": ["-m", "ops.migrate"],
