@@ -45,7 +45,9 @@ def parse_bare_options(arguments: Sequence[str]) -> BareOptions:
     )
     names = ", ".join(MACHINES)
     parser.add_argument("machines", nargs="*", type=_machine, metavar="MACHINE", help=f"{names}; default: all")
-    parser.add_argument("--whole", action="store_true", help="run all tests, not only those of actors, gateway and stack")
+    parser.add_argument(
+        "--whole", action="store_true", help="run all tests, not only those of actors, gateway and stack"
+    )
     passed_on = "an option that docker run is given as it is; may be repeated"
     parser.add_argument("--run-option", action="append", default=[], metavar="OPTION", help=passed_on)
     add_json_option(parser)
