@@ -8,8 +8,8 @@ from ops.arguments import add_json_option, make_parser
 from ops.baretest.machines import MACHINES, Machine
 
 COMMAND = "ops/bare"
-QUICK_TESTS = ("--numprocesses=2", "--dist=loadfile", "tests/actors", "tests/gateway", "tests/ops/stack")
-"""What ops/test is given by default: the product's own parts, over the embedded PostgreSQL and Redis."""
+QUICK_TESTS = ("--numprocesses=2", "--dist=loadfile", "tests/actors/adapters", "tests/gateway", "tests/ops/stack")
+"""What ops/test is given by default: the parts that touch the machine, over the embedded PostgreSQL and Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def parse_bare_options(arguments: Sequence[str]) -> BareOptions:
     names = ", ".join(MACHINES)
     parser.add_argument("machines", nargs="*", type=_machine, metavar="MACHINE", help=f"{names}; default: all")
     parser.add_argument(
-        "--whole", action="store_true", help="run all tests, not only those of actors, gateway and stack"
+        "--whole", action="store_true", help="run all tests, not only those of adapters, gateway and stack"
     )
     passed_on = "an option that docker run is given as it is; may be repeated"
     parser.add_argument("--run-option", action="append", default=[], metavar="OPTION", help=passed_on)
