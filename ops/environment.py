@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -23,9 +24,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON_PATH = f"{ROOT}{os.pathsep}{ROOT / 'http'}"
 """The folders in which Python has to look for the project's packages."""
 
+PYTHON_MIN = (3, 11)
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
 NEEDED_MODULES = ("venv", "ensurepip")
 OUTPUT_LINES_MAX = 20
+HELP_OPTIONS = frozenset(("-h", "--help"))
 
 
 class EnvironmentSetupError(Exception):
@@ -39,7 +42,7 @@ def check_python(version: "tuple[int, ...]" = sys.version_info[:2]) -> None:
         EnvironmentSetupError: Python is too old, or lacks a module for it.
     """
     found = f"{version[0]}.{version[1]}"
-    if version < (3, 11):
+    if version < PYTHON_MIN:
         raise EnvironmentSetupError(
             f"Python {found} is too old: run this with 3.11 or newer, as in `python3.12 {sys.argv[0]}`"
         )
@@ -84,8 +87,11 @@ def environment_variables() -> "dict[str, str]":
 def run_module(command: str, module: str, *arguments: str) -> None:
     """Replace this process by `python -m module arguments`, run in the environment and in the checkout.
 
-    `command` is what the person typed; error messages begin with it.
+    `command` is what the person typed; error messages begin with it. A --help that needs no package is printed by this
+    process, without an environment.
     """
+    if module.startswith("ops.") and sys.version_info >= PYTHON_MIN and not HELP_OPTIONS.isdisjoint(arguments):
+        _print_help(module)
     # subprocess.run ends its child on any exception, SystemExit included: an installation ends with this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitStatus.INTERRUPTED))
     try:
@@ -98,6 +104,12 @@ def run_module(command: str, module: str, *arguments: str) -> None:
         sys.exit(ExitStatus.INTERRUPTED)
     os.chdir(ROOT)
     os.execve(python, [python, "-m", module, *arguments], environment_variables())  # noqa: S606 - no shell is wanted
+
+
+def _print_help(module: str) -> None:
+    """Let a module of the project print its help and end this process; return where it needs a package for that."""
+    with contextlib.suppress(ModuleNotFoundError):
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 @contextlib.contextmanager

@@ -5,13 +5,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from psycopg.rows import class_row
-
 from actors.domain.lease_watch import LEASE_S
 from ops import ExitStatus
 from ops.arguments import add_json_option, make_parser, read_database_url
 from ops.console import Console, RunVerdict
-from ops.database import connected
 from ops.foreground import run_command
 
 COMMAND = "ops/replicas"
@@ -75,6 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> ExitStatus:
+    # Imported here, so that --help is answered before any package is installed.
+    from psycopg.rows import class_row  # noqa: PLC0415
+
+    from ops.database import connected  # noqa: PLC0415
+
     with connected(given.database_url, COMMAND) as connection:
         noted = given.gone is None or connection.execute(GIVE_UP, {"name": given.gone}).fetchone() is not None
         replicas = connection.cursor(row_factory=class_row(RegisteredReplica)).execute(LIST).fetchall()

@@ -202,8 +202,11 @@ def test_the_build_context_holds_only_code_that_exists() -> None:
         "ops.migrate",
         "ops.simulator.__main__",
         "ops.archiving.__main__",
+        "ops.archiving.run",
         "ops.replicas",
+        "ops.database",
         "ops.reconciliation",
+        "ops.book_comparison",
         "ops.resolution",
     ],
 )

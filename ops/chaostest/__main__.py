@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from ops import ExitStatus, OpsError
 from ops.chaostest.options import COMMAND, ChaosOptions, parse_chaos_options
-from ops.chaostest.runner import ChaosRunner
 from ops.console import Console, rows_of
 from ops.foreground import on_stop_signal, run_command
 from ops.report_file import check_report
@@ -18,6 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: ChaosOptions) -> ExitStatus:
+    # Imported here, so that --help is answered before any package is installed.
+    from ops.chaostest.runner import ChaosRunner  # noqa: PLC0415
+
     check_report(options.report)
     console = Console(as_json=options.as_json)
     runner = ChaosRunner(options, console)

@@ -3,18 +3,20 @@
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ops import ExitStatus, OpsError
 from ops.arguments import make_parser
 from ops.clustertest import chaos
 from ops.clustertest.chaos_options import COMMAND as CHAOS
-from ops.clustertest.cluster import HostCluster
 from ops.clustertest.namespaces import pids
 from ops.clustertest.options import ClusterOptions, add_state_option, parse_up_options
 from ops.clustertest.plan import GATEWAY_PORT
-from ops.clustertest.state import ClusterState
 from ops.console import Console
 from ops.foreground import RunInterrupted, on_stop_signal, print_error, print_line, run_command
+
+if TYPE_CHECKING:
+    from ops.clustertest.cluster import HostCluster
 
 UP, DOWN = "ops/cluster up", "ops/cluster down"
 
@@ -52,6 +54,9 @@ def up(arguments: Sequence[str]) -> int:
 
 
 def _run(options: ClusterOptions) -> ExitStatus:
+    # Imported here, so that --help is answered before any package is installed.
+    from ops.clustertest.cluster import HostCluster  # noqa: PLC0415
+
     console = Console(as_json=options.as_json)
     cluster = HostCluster(options, console.say)
     on_stop_signal(cluster.ask_to_stop)
@@ -74,7 +79,7 @@ def _run(options: ClusterOptions) -> ExitStatus:
     return status
 
 
-def _tell_ready(console: Console, cluster: HostCluster) -> None:
+def _tell_ready(console: Console, cluster: "HostCluster") -> None:
     plan = cluster.plan
     primary = cluster.primary()
     if not console.as_json:
@@ -108,9 +113,13 @@ def down(arguments: Sequence[str]) -> int:
         examples={DOWN: "what was started without --state-dir"},
     )
     add_state_option(parser)
-    state = ClusterState(parser.parse_args(arguments).state_dir.absolute())
+    state_dir = parser.parse_args(arguments).state_dir.absolute()
 
     def stop() -> ExitStatus:
+        # Imported here, so that --help is answered before any package is installed.
+        from ops.clustertest.state import ClusterState  # noqa: PLC0415
+
+        state = ClusterState(state_dir)
         print_error("the cluster is down" if state.stop_running() else "there was no cluster")
         return ExitStatus.KEPT
 

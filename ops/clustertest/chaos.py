@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from ops import ExitStatus, OpsError
 from ops.clustertest.chaos_options import COMMAND, ClusterChaosOptions, parse_cluster_chaos
-from ops.clustertest.chaos_runner import ClusterChaosRunner
 from ops.console import Console, rows_of
 from ops.foreground import on_stop_signal, run_command
 from ops.report_file import check_report
@@ -17,6 +16,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(options: ClusterChaosOptions) -> ExitStatus:
+    # Imported here, so that --help is answered before any package is installed.
+    from ops.clustertest.chaos_runner import ClusterChaosRunner  # noqa: PLC0415
+
     check_report(options.report)
     console = Console(as_json=options.as_json)
     runner = ClusterChaosRunner(options, console)

@@ -14,7 +14,6 @@ from ops.loadtest.client import LoadClient
 from ops.loadtest.score import PaidTotal
 
 NAMES = ("default", "fallback")
-PUBLIC_TOKEN = "123"  # noqa: S105 - the event's public default
 NOTHING = PaidTotal(0, Decimal(0), Decimal(0))
 _DONE = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
 

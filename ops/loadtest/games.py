@@ -14,6 +14,8 @@ CHECK_FROM_S = 15.0
 FLAP_S = 3.0
 """How long one of the processors fails in the game `flap`, before the other does."""
 FAILS = Condition(failure_rate=1)
+PUBLIC_TOKEN = "123"  # noqa: S105 - the event's public default
+"""What the processors ask for before a game."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ops import ExitStatus, OpsError
 from ops.console import Console
 from ops.foreground import RunInterrupted, on_stop_signal, run_command
 from ops.stack.settings import StackOptions, parse_stack_options
-from ops.stack.stack import Stack
-from ops.stack.status_line import keep_drawing
+
+if TYPE_CHECKING:
+    from ops.stack.stack import Stack
 
 COMMAND = "ops/up"
 
@@ -21,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: StackOptions) -> ExitStatus:
+    # Imported here, so that --help is answered before any package is installed.
+    from ops.stack.stack import Stack  # noqa: PLC0415
+    from ops.stack.status_line import keep_drawing  # noqa: PLC0415
+
     console = Console(as_json=options.as_json)
     stack = Stack(options, console.say)
     on_stop_signal(stack.ask_to_stop)
@@ -49,7 +55,7 @@ def _run(options: StackOptions) -> ExitStatus:
     return status
 
 
-def _tell_ready(console: Console, stack: Stack, page: str) -> None:
+def _tell_ready(console: Console, stack: "Stack", page: str) -> None:
     options = stack.options
     processors = {each.name: each.url for each in stack.processors}
     urls = {"url": page.rstrip("/"), "page": page, "replicas": stack.replica_urls, "processors": processors}

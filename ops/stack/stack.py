@@ -16,11 +16,12 @@ from actors.domain.processors import Processor
 from ops import OpsError
 from ops.foreground import RunInterrupted
 from ops.migrate import migrate
+from ops.stack.checks import check_stack_options
 from ops.stack.embedded import PostgresServer, RedisServer
 from ops.stack.hands import HandsProcess
 from ops.stack.process import POLL_S, ManagedProcess, ProcessState, Restarter
 from ops.stack.services import ReplicaProcess, SimulatorProcess, service_environment
-from ops.stack.settings import StackOptions, check_stack_options
+from ops.stack.settings import StackOptions
 
 START_S_MAX = 60
 """How long each service may take until it is ready."""

@@ -1,6 +1,7 @@
 """Every command has the same kind of --help, and the same exit status where it is used wrongly."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,26 @@ def test_help_tells_the_purpose_examples_how_long_it_takes_and_exit_statuses(com
     assert "TAKES" not in done.stdout
     assert command in done.stdout[parts[0] : parts[1]]
     assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+@pytest.fixture(scope="module")
+def fresh_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project's code without an environment, and without the files that say what to install in one."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    for folder in ("actors", "ops"):
+        shutil.copytree(ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return checkout
+
+
+@pytest.mark.parametrize(
+    "line", [*(line for line in COMMANDS if " " not in line), "ops/cluster up", "ops/cluster chaos", "ops/cluster down"]
+)
+def test_help_needs_no_package(fresh_checkout: Path, line: str) -> None:
+    file, *arguments = line.split()
+    # With -S, Python finds no package but its own.
+    told = subprocess.check_output([sys.executable, "-S", fresh_checkout / file, *arguments, "--help"], text=True)  # noqa: S603 - ours
+    assert told.startswith(f"usage: {line} ")
+    assert {path.name for path in fresh_checkout.iterdir()} == {"actors", "ops"}
 
 
 @pytest.mark.parametrize(
