@@ -66,7 +66,7 @@ SELECT * FROM (
         )
 ) AS compared WHERE finding IS NOT NULL ORDER BY requested_at_ms, correlation_id, processor
 """
-# As the gateway does it: whoever else writes the payment at the same time, one of both finds it there.
+# As in the gateway: if both write the payment at the same time, one of them finds it there.
 RECORD = """
 WITH lost AS (
     SELECT DISTINCT ON (correlation_id) b.* FROM book AS b
@@ -111,7 +111,7 @@ class BookLine(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One charge, or one settlement, that the other side does not have or has otherwise."""
+    """One charge, or one settlement, that the other side lacks or has with other values."""
 
     correlation_id: UUID
     processor: str

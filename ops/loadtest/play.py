@@ -82,9 +82,9 @@ async def _play_watched(player: Player, watch: GameWatch, console: Console) -> N
 
 @contextlib.contextmanager
 def _sampling(url: str, notes: Path) -> Iterator[None]:
-    """Note in a process of its own what the gateway uses, where it runs on this machine."""
+    """Note in a separate process what the gateway uses, if it runs on this machine."""
     command = [sys.executable, "-m", "ops.loadtest.sampler", str(urlsplit(url).port or 80), str(notes)]
-    # A group of its own: Ctrl-C interrupts the player alone, which then ends it.
+    # The sampler has a process group of its own: Ctrl-C interrupts the player alone, which then ends the sampler.
     sampler = subprocess.Popen(command, process_group=0)  # noqa: S603 - our own
     try:
         yield

@@ -13,10 +13,10 @@ import pytest
 
 from ops import OpsError
 from ops.environment import ROOT
+from ops.stack.checks import check_ports, check_stack_options
 from ops.stack.hands import HandsProcess
 from ops.stack.ports import reserve_ports
 from ops.stack.process import ManagedProcess
-from ops.stack.checks import check_ports, check_stack_options
 from ops.stack.settings import StackOptions, parse_stack_options
 from ops.stack.stack import Stack
 
