@@ -25,7 +25,8 @@ PYTHON_PATH = f"{ROOT}{os.pathsep}{ROOT / 'http'}"
 """The folders in which Python has to look for the project's packages."""
 
 PYTHON_MIN = (3, 11)
-REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
+REQUIREMENTS = "requirements-dev.txt"
+"""What is installed: every package in one version, with the hashes of its files (`ops/pins.py`)."""
 NEEDED_MODULES = ("venv", "ensurepip")
 OUTPUT_LINES_MAX = 20
 HELP_OPTIONS = frozenset(("-h", "--help"))
@@ -52,7 +53,7 @@ def check_python(version: "tuple[int, ...]" = sys.version_info[:2]) -> None:
 
 
 def ensure_environment(root: Path = ROOT) -> Path:
-    """Return the Python of an environment in which the requirement files are installed, making it where needed.
+    """Return the Python of an environment in which the requirements are installed, making it where needed.
 
     Several processes may call this at the same time: one installs, the others wait.
 
@@ -72,11 +73,8 @@ def ensure_environment(root: Path = ROOT) -> Path:
 
 
 def current_stamp(root: Path, python: str = sys.version) -> str:
-    """Return a hash of all that an environment depends on: requirement files, interpreter, place of the checkout."""
-    digest = hashlib.sha256(f"{python}\n{root}\n".encode())
-    for name in REQUIREMENTS:
-        digest.update((root / name).read_bytes())
-    return digest.hexdigest()
+    """Return a hash of all that an environment depends on: requirements, interpreter, place of the checkout."""
+    return hashlib.sha256(f"{python}\n{root}\n".encode() + (root / REQUIREMENTS).read_bytes()).hexdigest()
 
 
 def environment_variables() -> "dict[str, str]":
@@ -131,7 +129,7 @@ def _install(root: Path, python: Path) -> None:
     pip = [str(python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
     _run([sys.executable, "-m", "venv", "--clear", str(root / ".venv")], variables, "cannot make .venv, see above")
     _run(
-        [*pip, "-r", str(root / REQUIREMENTS[-1])],
+        [*pip, "--require-hashes", "-r", str(root / REQUIREMENTS)],
         variables,
         "cannot install the requirements, see above: check the connection to the package index, then run it again",
     )

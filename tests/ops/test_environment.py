@@ -13,11 +13,10 @@ from ops.environment import ROOT
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Requirement files that ask for nothing, so that pip needs no network."""
+    """Requirements that ask for nothing, so that pip needs no network."""
     root = tmp_path / "a checkout"
     root.mkdir()
-    for name in environment.REQUIREMENTS:
-        (root / name).write_text("")
+    (root / environment.REQUIREMENTS).touch()
     return root
 
 
@@ -32,9 +31,9 @@ def test_the_stamp_tells_requirements_interpreters_and_places_apart(checkout: Pa
     stamp = environment.current_stamp(checkout)
     assert environment.current_stamp(checkout) == stamp
     assert environment.current_stamp(checkout, python="3.99") != stamp
-    (checkout / "requirements.txt").write_text("falcon==1.0")
+    (checkout / environment.REQUIREMENTS).write_text("falcon==1.0")
     assert environment.current_stamp(checkout) != stamp
-    (checkout / "requirements.txt").write_text("")
+    (checkout / environment.REQUIREMENTS).write_text("")
     assert environment.current_stamp(checkout) == stamp
     assert environment.current_stamp(checkout.rename(tmp_path / "moved")) != stamp
 
@@ -45,7 +44,7 @@ def test_an_environment_is_made_once_and_again_after_a_change_or_an_interruption
     mark = marked(checkout)
     assert environment.ensure_environment(checkout) == python
     assert mark.exists()
-    (checkout / "requirements.txt").write_text("# changed")
+    (checkout / environment.REQUIREMENTS).write_text("# changed")
     environment.ensure_environment(checkout)
     assert not mark.exists()
     mark = marked(checkout)
@@ -57,8 +56,7 @@ def test_an_environment_is_made_once_and_again_after_a_change_or_an_interruption
 def test_a_failing_installation_is_reported_and_tried_again_next_time(
     checkout: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (checkout / "requirements.txt").write_text("")
-    (checkout / "requirements-dev.txt").write_text("./no-such-package")
+    (checkout / environment.REQUIREMENTS).write_text("./no-such-package")
     with pytest.raises(environment.EnvironmentSetupError, match="cannot install the requirements"):
         environment.ensure_environment(checkout)
     assert "no-such-package" in capfd.readouterr().err
