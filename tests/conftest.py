@@ -17,6 +17,21 @@ from ops.stack.embedded import PostgresServer, RedisServer
 from ops.stack.ports import reserve_ports
 from tests.pooler import PgBouncer
 
+LONG_FILES = (
+    "tests/chaos/test_short_runs.py",
+    "tests/chaos/test_model.py",
+    "tests/chaos/test_ledger_model.py",
+    "tests/chaos/test_neighbours.py",
+    "tests/end_to_end/test_hosts.py",
+    "tests/chaos/test_planted_bugs.py",
+)
+"""The files that take longest. They are run first, so that none is left over for one process alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {file: place for place, file in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from actors.domain.outcome import Outcome
@@ -77,16 +77,16 @@ class PassedPayments:
         self.in_state, self.may_lack_answers = payments.in_state, payments.may_lack_answers
 
 
-def find_by_search(gateway: type[Gateway], promise: str) -> None:
-    """Check that some order of events breaks one of these promises."""
+def find_by_search(gateway: type[Gateway], promise: str, seed_of_search: int = 1) -> None:
+    """Check that some order of events breaks one of these promises. Another seed may find it sooner."""
     with pytest.raises(AssertionError, match=promise):
         run_state_machine_as_test(
-            gateway,
+            seed(seed_of_search)(gateway),
             settings=settings(
-                max_examples=2000,
+                max_examples=100,
                 stateful_step_count=60,
                 deadline=None,
-                derandomize=True,
+                database=None,
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             ),

@@ -1,5 +1,6 @@
 """The promises, over arbitrary orders of answers, timeouts, crashes, pauses, adoptions and losses."""
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -370,7 +371,10 @@ class Gateway(RuleBasedStateMachine):
         raise AssertionError("the actors keep each other busy without end")
 
 
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "150"))
+"""How many orders of events a search tries; each run of the tests tries others."""
+
 TestGateway = Gateway.TestCase
 TestGateway.settings = settings(
-    max_examples=300, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=EXAMPLES, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
 )
