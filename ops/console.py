@@ -7,13 +7,14 @@ library that draws is imported on terminals alone; the image does not have it.
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
-from ops import ExitStatus
-from ops.foreground import print_error, print_line
+from ops import ExitStatus, OpsError
+from ops.foreground import RunInterrupted, print_error, print_line
 
 if TYPE_CHECKING:
     from ops.drawing import LiveLine
@@ -113,3 +114,21 @@ class Console:
 def is_terminal(stream: TextIO) -> bool:
     """Tell whether a stream is a terminal with a movable cursor, and the library that draws on it is installed."""
     return stream.isatty() and os.getenv("TERM") not in {"dumb", "unknown"} and find_spec("rich") is not None
+
+
+@contextmanager
+def told_end(console: Console) -> Iterator[None]:
+    """Erase the line of progress after the block, and tell scripts that read JSON how the command has ended."""
+    status, error = ExitStatus.KEPT, None
+    try:
+        yield
+    except RunInterrupted:
+        status, error = ExitStatus.INTERRUPTED, "stopped before it was ready"
+        raise
+    except OpsError as failure:
+        status, error = ExitStatus.NOT_RUN, str(failure)
+        raise
+    finally:
+        console.end()
+        if console.as_json:
+            console.tell("ended", "", status=status, error=error)

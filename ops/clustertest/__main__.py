@@ -5,15 +5,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ops import ExitStatus, OpsError
+from ops import ExitStatus
 from ops.arguments import make_parser
 from ops.clustertest import chaos
 from ops.clustertest.chaos_options import COMMAND as CHAOS
 from ops.clustertest.namespaces import pids
 from ops.clustertest.options import ClusterOptions, add_state_option, parse_up_options
 from ops.clustertest.plan import GATEWAY_PORT
-from ops.console import Console
-from ops.foreground import RunInterrupted, on_stop_signal, print_error, print_line, run_command
+from ops.console import Console, told_end
+from ops.foreground import on_stop_signal, print_error, print_line, run_command
 
 if TYPE_CHECKING:
     from ops.clustertest.cluster import HostCluster
@@ -60,23 +60,11 @@ def _run(options: ClusterOptions) -> ExitStatus:
     console = Console(as_json=options.as_json)
     cluster = HostCluster(options, console.say)
     on_stop_signal(cluster.ask_to_stop)
-    status, error = ExitStatus.KEPT, None
-    try:
-        with cluster:
-            _tell_ready(console, cluster)
-            cluster.watch()
-            console.tell("stopping", "stopping")
-    except RunInterrupted:
-        status, error = ExitStatus.INTERRUPTED, "stopped before it was ready"
-        raise
-    except OpsError as failure:
-        status, error = ExitStatus.NOT_RUN, str(failure)
-        raise
-    finally:
-        console.end()
-        if options.as_json:
-            console.tell("ended", "", status=status, error=error)
-    return status
+    with told_end(console), cluster:
+        _tell_ready(console, cluster)
+        cluster.watch()
+        console.tell("stopping", "stopping")
+    return ExitStatus.KEPT
 
 
 def _tell_ready(console: Console, cluster: "HostCluster") -> None:

@@ -48,7 +48,6 @@ class ClusterChaosOptions:
         return STRETCH_MAX * max(self.seconds, self.payments / self.rate, self.faults * SECONDS_PER_DISRUPTION)
 
 
-OUT_HELP = "the folder that the run leaves; without it, a failing one leaves var/cluster-chaos/SEED"
 SECONDS_PER_DISRUPTION = 25.0
 """The drawn faults bring a failover or a partition about once in this time."""
 

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ops import ExitStatus, OpsError
-from ops.console import Console
-from ops.foreground import RunInterrupted, on_stop_signal, run_command
+from ops import ExitStatus
+from ops.console import Console, told_end
+from ops.foreground import on_stop_signal, run_command
 from ops.stack.settings import StackOptions, parse_stack_options
 
 if TYPE_CHECKING:
@@ -33,26 +33,14 @@ def _run(options: StackOptions) -> ExitStatus:
     page = f"http://localhost:{options.port}/"
     if console.draws:
         console.say(f"live page   {page}")
-    status, error = ExitStatus.KEPT, None
-    try:
-        with stack:
-            _tell_ready(console, stack, page)
-            if console.draws:
-                keep_drawing(console, options.port, lambda: stack.replica_states)
-            stack.watch()
-            console.end()
-            console.tell("stopping", "stopping")
-    except RunInterrupted:
-        status, error = ExitStatus.INTERRUPTED, "stopped before it was ready"
-        raise
-    except OpsError as failure:
-        status, error = ExitStatus.NOT_RUN, str(failure)
-        raise
-    finally:
+    with told_end(console), stack:
+        _tell_ready(console, stack, page)
+        if console.draws:
+            keep_drawing(console, options.port, lambda: stack.replica_states)
+        stack.watch()
         console.end()
-        if options.as_json:
-            console.tell("ended", "", status=status, error=error)
-    return status
+        console.tell("stopping", "stopping")
+    return ExitStatus.KEPT
 
 
 def _tell_ready(console: Console, stack: "Stack", page: str) -> None:

@@ -94,7 +94,6 @@ class AnyOrder(RuleBasedStateMachine):
         """What the dispatcher wants to be written, in its order."""
         self.charges: list[tuple[str, Payment]] = []
         self.look_ups: list[tuple[str, Payment]] = []
-        self.answered_by_rows: set[UUID] = set()
         self.decided = True
         self.events = 0
         self.tell_all()

@@ -75,7 +75,6 @@ def life(*events: Event) -> Lifecycle:
 
 
 AFTER_S = NOW_S + HORIZON_S
-LATER_S = AFTER_S + HORIZON_S
 CHARGING = (Chosen("default"), Claimed())
 FREE = (*CHARGING, ended(Outcome.REFUSED), RESUMED)
 FAILED = (*CHARGING, ended(Outcome.FAILED), RESUMED)

@@ -9,7 +9,6 @@ import pytest
 from tests.gateway.server.serving import FAST, HOST, post, serving
 
 LOGGER = 'logger_class = "gateway.server.gunicorn_log.GatewayLogger"\n'
-END = "the end"
 
 
 def told(folder: Path, requests: list[bytes]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from ops.loadtest.parts import stack_pids
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 
-Play = Callable[..., subprocess.CompletedProcess[str]]
 USERS, SECONDS = 12, 4.0
 
 

@@ -56,9 +56,7 @@ def test_whatever_becomes_of_ten_hosts_each_payment_is_charged_once(seed: int) -
             accepted += 1
         cluster.clock.run(rng.random())
         for processor in cluster.processors.values():
-            processor.faults = rng.choice(
-                [Faults(), Faults(failure_rate=0.4), Faults(refuse=True), Faults(commit_then_drop_rate=0.3)]
-            )
+            processor.faults = rng.choice(TROUBLES)
         victim = rng.choice(list(cluster.replicas.values()))
         if not victim.is_running:
             victim.start()
