@@ -1,4 +1,4 @@
-"""What actors count for `/metrics` and nobody else asks for."""
+"""What actors count for `/metrics` alone."""
 
 from enum import Enum
 
