@@ -40,6 +40,8 @@ class HostSnapshot:
     """The status of each replica's `/readyz`; None where it does not answer."""
     links: Mapping[str, str] = field(default_factory=dict)
     """What is wrong with those of its links that have a fault."""
+    clock_offset_s: float = 0.0
+    """How far its clock is ahead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from tests.actors.adapters.postgres.storage import (
     claim,
     opened,
     record_of,
+    register_anew,
     settlement,
     uid,
     wait_until_blocked,
@@ -241,6 +242,7 @@ def test_a_purge_forgets_what_was_archived(server: psycopg.Connection, mine: Rep
     mine.purge.acknowledge_purge(purge.generation)
     assert mine.purge.finish_purge(purge)
     assert (requests(mine), wrong_sums(server), read_archives(server)) == (0, [], [])
+    register_anew(mine, purge)
     assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
     with pytest.raises(OpsError, match="a purge forgets"):
         restore(server, file)

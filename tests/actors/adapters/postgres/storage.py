@@ -162,6 +162,12 @@ def record_of(storage: ReplicaStorage, number: int) -> PaymentRecord:
     return record
 
 
+def register_anew(replica: ReplicaStorage, purge: LastPurge) -> None:
+    """Do what actors do that start anew after a purge."""
+    replica.payments.forget_registration()
+    replica.leases.register(purge.generation, READING)
+
+
 def charge(storage: ReplicaStorage, number: int, requested_at_ms: int = NOW_MS, processor: str = "default") -> None:
     storage.payments.write([claim(number, processor)], [], [])
     storage.payments.write([], [], [settlement(number, processor, requested_at_ms)])

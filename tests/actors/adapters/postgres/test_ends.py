@@ -16,6 +16,7 @@ from tests.actors.adapters.postgres.storage import (
     ended,
     on_postgres,
     record_of,
+    register_anew,
     settlement,
     uid,
 )
@@ -117,6 +118,7 @@ def test_a_purge_empties_what_was_closed_too(mine: ReplicaStorage) -> None:
     purge = mine.purge.begin_purge(NOW_MS)
     mine.purge.acknowledge_purge(purge.generation)
     assert mine.purge.finish_purge(purge)
+    register_anew(mine, purge)
     assert mine.payments.write([claim(1)], [], []).claimed == (uid(1),)
     assert record_of(mine, 1) == PaymentRecord(payment(1), "default", "a", None, ())
 

@@ -32,6 +32,7 @@ from tests.actors.adapters.postgres.storage import (
     ended,
     on_postgres,
     opened,
+    register_anew,
     rows_read,
     settlement,
     uid,
@@ -127,7 +128,7 @@ def test_a_purge_is_told_in_its_place_and_what_came_later_stays(newcomer: Replic
     purge = newcomer.purge.begin_purge(NOW_MS)
     newcomer.purge.acknowledge_purge(purge.generation)
     assert newcomer.purge.finish_purge(purge)
-    newcomer.leases.register(purge.generation, READING)
+    register_anew(newcomer, purge)
     charge(newcomer, 3)
     assert (consumer.read(), Consumer(newcomer).read()) == ([PURGE_ID, uid(3)], [uid(2), PURGE_ID, uid(3)])
     assert (consumer.seen[2].kind, consumer.seen[2].at_ms) == (EventKind.PURGED, NOW_MS)

@@ -19,16 +19,11 @@ from tests.actors.adapters.postgres.storage import (
     expel,
     opened,
     record_of,
+    register_anew,
     settlement,
     uid,
 )
 from tests.actors.fakes import NOW_MS, READING, both, payment
-
-
-def register_anew(replica: ReplicaStorage, purge: LastPurge) -> None:
-    """Do what actors do that start anew after a purge."""
-    replica.payments.forget_registration()
-    replica.leases.register(purge.generation, READING)
 
 
 def test_a_purge_is_seen_by_everybody_at_once(mine: ReplicaStorage, other: ReplicaStorage) -> None:
