@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,12 @@ def test_every_command_of_a_step_exists() -> None:
         assert command in OTHERS_COMMANDS or os.access(ROOT / command, os.X_OK), script
 
 
-def test_the_audit_reads_all_that_a_checkout_installs() -> None:
+def test_the_audit_reads_all_that_a_checkout_and_its_checks_install() -> None:
     (job,) = WORKFLOWS["audit"]["jobs"].values()
-    assert job["steps"][-1]["run"].split()[-1] == REQUIREMENTS[-1]
+    words = shlex.split(job["steps"][-1]["run"])
+    read = {after for word, after in pairwise(words) if word == "--requirement"}
+    assert read == {REQUIREMENTS, "requirements-checks.txt"}
+    assert all((ROOT / name).is_file() for name in read)
 
 
 def test_the_image_is_published_for_a_tag_alone_with_its_packages_its_provenance_and_its_commit() -> None:
