@@ -118,6 +118,7 @@ def test_a_tag_that_is_not_the_version_publishes_nothing(tag: str, tmp_path: Pat
         "GITHUB_REF_TYPE": "tag" if tag else "branch",
         "GITHUB_REF_NAME": tag.format(version=version) or "main",
         "GITHUB_REPOSITORY": "FielGateway/fiel",
+        "REGISTRY": "registry.example",
         "GITHUB_OUTPUT": str(output),
     }
     done = subprocess.run(  # noqa: S603 - ours
@@ -129,7 +130,7 @@ def test_a_tag_that_is_not_the_version_publishes_nothing(tag: str, tmp_path: Pat
         env={**os.environ, **given},
     )
     if tag in {"", "v{version}"}:
-        assert (done.returncode, output.read_text()) == (0, f"image=ghcr.io/fielgateway/fiel:{version}\n")
+        assert (done.returncode, output.read_text()) == (0, f"image=registry.example/fielgateway/fiel:{version}\n")
     else:
         assert (done.returncode, output.exists()) == (1, False)
         assert f"is not v{version}" in done.stderr
