@@ -14,6 +14,8 @@ WITHIN = 0.15
 """Largest error of a prediction, as a share of what was measured."""
 CPU_MS_NEGLIGIBLE = 5.0
 """Half a hundredth of a core."""
+WAKE_UP_S = 0.010
+"""Payments that come to one replica within this time share its wake-ups: found by measurements, as costs are."""
 PAGE_BYTES = 8192
 SINGULAR = 1e-9
 """A pivot below this counts as zero; the largest is about 1."""
@@ -48,7 +50,9 @@ class Resource:
 
 
 RESOURCES: Mapping[str, Resource] = {
-    "replicas_cpu_ms": Resource(("replicas", "pairs", "payments", "deliveries", "heard"), CPU_MS_NEGLIGIBLE),
+    "replicas_cpu_ms": Resource(
+        ("replicas", "pairs", "payments", "deliveries", "wake_ups", "heard"), CPU_MS_NEGLIGIBLE
+    ),
     "postgres_leases_cpu_ms": Resource(("replicas",), CPU_MS_NEGLIGIBLE),
     "postgres_batches_cpu_ms": Resource(("payments", "deliveries", "batches"), CPU_MS_NEGLIGIBLE),
     "postgres_other_cpu_ms": Resource(("servers", "replicas", "batches"), CPU_MS_NEGLIGIBLE),
@@ -99,6 +103,7 @@ def drivers(load: GatewayLoad) -> dict[str, float]:
         "payments": payments_per_s,
         "deliveries": replicas * min(of_each_per_s, batches),
         "batches": replicas * batches,
+        "wake_ups": replicas * -expm1(-of_each_per_s * WAKE_UP_S) / WAKE_UP_S,
         "tellings": tellings,
         "entries": tellings * replicas,
         # A replica reads what it has told itself, too.

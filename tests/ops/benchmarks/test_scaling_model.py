@@ -6,6 +6,7 @@ from actors.domain.batching import BatchLimits
 from ops.benchmarks.scaling_model import (
     JUDGED,
     RESOURCES,
+    WAKE_UP_S,
     GatewayLoad,
     Sample,
     batches_per_s,
@@ -91,6 +92,12 @@ def test_a_replica_hears_of_all_payments_its_own_included() -> None:
     assert numbers["tellings"] == 10 * 4 + 4
     assert numbers["entries"] == 440
     assert (numbers["deliveries"], numbers["batches"]) == pytest.approx((60, 120))
+
+
+def test_payments_that_come_close_together_share_wake_ups() -> None:
+    few, many = (drivers(GatewayLoad(1, rate))["wake_ups"] for rate in (1, 1000))
+    assert few == pytest.approx(1, rel=0.01)
+    assert many == pytest.approx(1 / WAKE_UP_S, rel=0.01)
 
 
 def test_errors_are_shares_of_what_was_measured_unless_they_are_negligible() -> None:
