@@ -45,5 +45,5 @@ def test_an_actor_that_dies_while_others_sit_in_statements_ends_no_process(tmp_p
             cluster.wait_for_settled(20)
             assert '"event":"actors died: all are restarted"' in replica.output()
             assert '"actors":["health"]' in replica.output()
-            assert replica.output().count("is at work") == 1, "the same process goes on"
+            assert replica.output().count("the replica is running") == 1, "the same process goes on"
             assert Counter(cluster.charged_ids()) == Counter(payment.correlation_id for payment in payments)

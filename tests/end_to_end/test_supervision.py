@@ -88,7 +88,7 @@ def wait_for_log(replica: ReplicaProcess, text: str) -> None:
 
 
 def starts(replica: ReplicaProcess) -> int:
-    return replica.output().count("is at work")
+    return replica.output().count("the replica is running")
 
 
 def wait_for_new_process(replica: ReplicaProcess, starts_before: int) -> None:

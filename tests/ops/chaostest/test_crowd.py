@@ -168,4 +168,6 @@ def test_a_crowd_tells_its_figures_and_ends_with_the_process_that_started_it(tmp
 
 def is_over(pidfd: int) -> bool:
     """Wait until the process of a pidfd has ended."""
-    return bool(select.select([pidfd], [], [], DEADLINE_S)[0])
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(1000 * DEADLINE_S))

@@ -151,6 +151,8 @@ class Screen:
 
     def __init__(self, terminal: int) -> None:
         self._terminal = terminal
+        self._readable = select.poll()  # Where a test's process has over a thousand files open, `select` fails.
+        self._readable.register(terminal, select.POLLIN)
         self._unread = ""
 
     def wait_for(self, text: str, meanwhile: Callable[[], object] = lambda: None) -> str:
@@ -159,7 +161,7 @@ class Screen:
         while text not in self._unread:
             assert time.monotonic() < deadline_s, self._unread
             meanwhile()
-            if select.select([self._terminal], [], [], 1.0)[0]:
+            if self._readable.poll(1000):
                 self._unread += os.read(self._terminal, 4096).decode()
         before, _, self._unread = self._unread.partition(text)
         return before
