@@ -52,7 +52,8 @@ def check_readiness(
         "segments": _state_of(lambda: _check_segments(journal)),
         "actors": _state_of(lambda: _check_actors(supervisor)),
         "postgres": _state_of(lambda: _check_store(parts.database.ping, users[:2])),
-        "records": _state_of(lambda: _check_records(users[:1])),
+        # Payments are taken all the same, and charged with more care.
+        "records": _state_of(lambda: _check_answers(users[:1], GetForgotten())),
         "redis": _state_of(lambda: _check_store(parts.board.ping, users[2:])),
         "clock": _state_of(lambda: _check_clock(parts.runtime.clock)),
         "payments": _state_of(lambda: _check_payments(stats())),
@@ -96,18 +97,15 @@ def _check_clock(clock: WallClock) -> None:
 def _check_store(ping: Callable[[], None], users: Sequence[Recipient]) -> None:
     """Check that a store answers, and then that the actors that use it can do so: it may refuse to be written."""
     ping()
-    for user in users:
-        trouble: str | None = user.ask(GetTrouble(), ASK_S_MAX)
+    _check_answers(users, GetTrouble())
+
+
+def _check_answers(actors: Sequence[Recipient], question: GetTrouble | GetForgotten) -> None:
+    """Check that no actor has anything to say to a question for what is wrong."""
+    for actor in actors:
+        trouble: str | None = actor.ask(question, ASK_S_MAX)
         if trouble is not None:
             raise GatewayUnavailableError(trouble)
-
-
-def _check_records(users: Sequence[Recipient]) -> None:
-    """Check that Postgres has lately forgotten nothing: payments are taken all the same, and charged with more care."""
-    for user in users:
-        forgotten: str | None = user.ask(GetForgotten(), ASK_S_MAX)
-        if forgotten is not None:
-            raise GatewayUnavailableError(forgotten)
 
 
 def _check_payments(stats: RouterStats) -> None:
