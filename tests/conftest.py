@@ -46,6 +46,10 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         server.start()
         server.wait_ready()
+        # No test of this server lets its machine lose power, and many make a database.
+        _administer(server.url, "ALTER SYSTEM SET fsync = off")
+        _administer(server.url, "ALTER SYSTEM SET full_page_writes = off")
+        _administer(server.url, "SELECT pg_reload_conf()")
         yield server.url
     finally:
         server.erase()
@@ -88,7 +92,9 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
         return
     postgres_url = request.getfixturevalue("postgres_url")
     name = f"fiel_test_{secrets.token_hex(4)}"
-    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('template_database')}")
+    template = request.getfixturevalue("template_database")
+    # Copying files takes a third of the time that copying through the log takes.
+    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield _with_database(postgres_url, name)
     _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 

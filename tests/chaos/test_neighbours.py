@@ -26,8 +26,8 @@ from ops.simulator.faults import Faults
 from tests.actors.fakes import READING, both
 
 PROCESSORS = (Processor("default", "http://d", Decimal("0.05")), Processor("fallback", "http://f", Decimal("0.15")))
-ROWS = 10_000
-OPEN_MAX = 5_000
+ROWS = 4_000
+OPEN_MAX = 2_000
 
 
 class CountingClient:
@@ -105,7 +105,7 @@ def left(number: int) -> Payment:
     return Payment(UUID(int=number + 1), 1990, NOW_MS - 60_000)
 
 
-def test_ten_thousand_rows_that_name_a_dead_processor_cost_bounded_memory_few_look_ups_and_no_new_payment() -> None:
+def test_thousands_of_rows_that_name_a_dead_processor_cost_bounded_memory_few_look_ups_and_no_new_payment() -> None:
     cluster = Neighbours()
     cluster.leave_rows("dead")
     cluster.processors["default"].faults = Faults(refuse=True)
@@ -141,7 +141,7 @@ def test_rows_that_name_a_dead_processor_keep_no_others_from_being_settled(owner
     cluster.clock.close()
 
 
-def test_a_replica_that_starts_with_ten_thousand_rows_of_its_own_serves_new_payments() -> None:
+def test_a_replica_that_starts_with_thousands_of_rows_of_its_own_serves_new_payments() -> None:
     cluster = Neighbours()
     cluster.leave_rows("1")
     cluster.processors["default"].faults = Faults(refuse=True)
@@ -157,7 +157,7 @@ def test_a_replica_that_starts_with_ten_thousand_rows_of_its_own_serves_new_paym
     cluster.clock.close()
 
 
-def test_a_journal_of_a_hundred_thousand_records_takes_up_half_of_the_journals_of_the_others_and_no_more() -> None:
+def test_a_journal_of_many_records_takes_up_half_of_the_journals_of_the_others_and_no_more() -> None:
     cluster = Neighbours()
     cluster.journals["dead"].append([left(number) for number in range(10 * ROWS)])
     for name in ("1", "2"):
@@ -168,5 +168,5 @@ def test_a_journal_of_a_hundred_thousand_records_takes_up_half_of_the_journals_o
     assert set(cluster.answers) == {AcceptAnswer.ACCEPTED}
     new_ones = [each for each in cluster.tables.settlements if each.int > 10 * ROWS]
     assert new_ones, "they are charged beside what was left"
-    assert len(cluster.tables.settlements) >= 5000, "and what was left beside them"
+    assert len(cluster.tables.settlements) >= OPEN_MAX, "and what was left beside them"
     cluster.clock.close()

@@ -81,8 +81,7 @@ class Cluster:
         query = f"?from={quote(window[0])}&to={quote(window[1])}" if window else ""
         status, body = get(f"{base_url}/payments-summary{query}")
         assert status == 200, body
-        summary: Summary = json.loads(body)
-        return summary
+        return _read_summary(body)
 
     def processors_summary(self, window: tuple[str, str] | None = None) -> Summary:
         """Ask the simulated processors for the summary of what they have booked."""
@@ -124,10 +123,27 @@ class Cluster:
         return int(count)
 
     def settled(self) -> int:
-        """Return how many payments are settled, according to the last replica, which no test harms."""
-        summary = self.summary(self.stack.replica_urls[-1])
+        """Return how many payments are settled, according to the last replica, which no test harms.
+
+        A replica that just found no Postgres asks its clients to come again, and is asked again.
+        """
+        answers: list[tuple[int, bytes]] = []
+
+        def is_told() -> bool:
+            answers.append(get(f"{self.stack.replica_urls[-1]}/payments-summary"))
+            return answers[-1][0] != 503
+
+        wait_until(is_told, lambda: str(answers[-1]))
+        status, body = answers[-1]
+        assert status == 200, body
+        summary = _read_summary(body)
         in_each = [summary, *summary.pop("currencies", {}).values()]
         return int(sum(total["totalRequests"] for totals in in_each for total in totals.values()))
+
+
+def _read_summary(body: bytes) -> Summary:
+    summary: Summary = json.loads(body)
+    return summary
 
 
 def wait_until(

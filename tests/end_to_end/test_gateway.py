@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from ops.chaostest.client import NoAnswerError
 from ops.chaostest.workload import BodyFormat, OfferedAmount, OfferedPayment
 from tests.end_to_end.cluster import Cluster, GatewayClient, get, post, running_cluster, wait_until
 
@@ -22,18 +23,32 @@ CONNECTIONS = 50
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One gateway for the tests that leave its processes as they are."""
+    """One gateway for the tests that need no settings of their own."""
     with running_cluster(tmp_path_factory.mktemp("cluster"), ALLOW_PURGE="1") as cluster:
         yield cluster
 
 
 @pytest.fixture
 def emptied(shared: Cluster) -> Cluster:
-    """The shared gateway without any payment."""
+    """The shared gateway without any payment, with whatever an earlier test has stopped."""
+    assert shared.stack.redis is not None
+    for process in (shared.stack.redis, *shared.stack.replicas):
+        process.start()
+    wait_until(lambda: all(is_ready(url) for url in shared.stack.replica_urls))
     assert post(f"{shared.stack.url}/purge-payments")[0] == 204
     for simulator in shared.stack.simulators:
         assert post(f"{simulator.admin_url}/admin/purge-payments")[0] == 200
+    # The other replicas learn of the purge's end from Postgres, which a test may take away.
+    wait_until(lambda: all(is_ready(url) for url in shared.stack.replica_urls))
     return shared
+
+
+def is_ready(replica_url: str) -> bool:
+    """Tell whether a replica misses nothing, the other replicas included."""
+    try:
+        return bool(json.loads(get(f"{replica_url}/readyz")[1])["status"] == "ready")
+    except NoAnswerError:  # It is just being started.
+        return False
 
 
 def make_payments(rng: random.Random, count: int) -> list[OfferedPayment]:
@@ -93,18 +108,17 @@ def check_charges(cluster: Cluster, payments: list[OfferedPayment], asked: list[
     return [sorted(charges), summaries]
 
 
-def test_a_replica_killed_right_after_its_answers_loses_nothing(tmp_path: Path) -> None:
+def test_a_replica_killed_right_after_its_answers_loses_nothing(emptied: Cluster) -> None:
     payments = make_payments(random.Random(SEED), 200)
-    with running_cluster(tmp_path) as cluster:
-        client = GatewayClient(cluster.stack.replica_urls[0])
-        client.post(payments, connections=10)
-        cluster.stack.replica(1).kill()
-        assert Counter(client.statuses) == {202: 200}
-        cluster.stack.replica(1).start()
-        cluster.wait_for_settled(200)
-        assert Counter(correlation_id for correlation_id, *_ in cluster.charges()) == {
-            payment.correlation_id: 1 for payment in payments
-        }
+    client = GatewayClient(emptied.stack.replica_urls[0])
+    client.post(payments, connections=10)
+    emptied.stack.replica(1).kill()
+    assert Counter(client.statuses) == {202: 200}
+    emptied.stack.replica(1).start()
+    emptied.wait_for_settled(200)
+    assert Counter(correlation_id for correlation_id, *_ in emptied.charges()) == {
+        payment.correlation_id: 1 for payment in payments
+    }
 
 
 def test_without_postgres_payments_are_accepted_and_the_summary_is_answered_503(tmp_path: Path) -> None:
@@ -125,30 +139,26 @@ def test_without_postgres_payments_are_accepted_and_the_summary_is_answered_503(
         cluster.wait_for_settled(100)
 
 
-def test_without_redis_payments_are_settled(tmp_path: Path) -> None:
-    with running_cluster(tmp_path) as cluster:
-        assert cluster.stack.redis is not None
-        cluster.stack.redis.kill()
-        client = GatewayClient(cluster.stack.url)
-        client.post(make_payments(random.Random(SEED), 50), connections=5)
-        assert Counter(client.statuses) == {202: 50}
-        cluster.wait_for_settled(50)
-        assert json.loads(get(f"{cluster.stack.url}/readyz")[1])["status"] == "degraded"
+def test_without_redis_payments_are_settled(emptied: Cluster) -> None:
+    assert emptied.stack.redis is not None
+    emptied.stack.redis.kill()
+    client = GatewayClient(emptied.stack.url)
+    client.post(make_payments(random.Random(SEED), 50), connections=5)
+    assert Counter(client.statuses) == {202: 50}
+    emptied.wait_for_settled(50)
+    assert json.loads(get(f"{emptied.stack.url}/readyz")[1])["status"] == "degraded"
 
 
-def test_a_graceful_stop_settles_what_can_be_settled_and_empties_the_journal(
-    tmp_path: Path,
-) -> None:
+def test_a_graceful_stop_settles_what_can_be_settled_and_empties_the_journal(emptied: Cluster) -> None:
     payments = make_payments(random.Random(SEED), 300)
-    with running_cluster(tmp_path) as cluster:
-        client = GatewayClient(cluster.stack.replica_urls[0])
-        client.post(payments, connections=10)
-        cluster.stack.replica(1).stop()
-        assert Counter(client.statuses) == {202: 300}
-        # What was not settled in time is in Postgres, and others settle it.
-        assert list((tmp_path / "journal" / "1").glob("*.journal")) == []
-        wait_until(lambda: cluster.settled() == 300)
-        assert len(cluster.charges()) == 300
+    client = GatewayClient(emptied.stack.replica_urls[0])
+    client.post(payments, connections=10)
+    emptied.stack.replica(1).stop()
+    assert Counter(client.statuses) == {202: 300}
+    # What was not settled in time is in Postgres, and others settle it.
+    assert list((emptied.stack.options.state_dir / "journal" / "1").glob("*.journal")) == []
+    wait_until(lambda: emptied.settled() == 300)
+    assert len(emptied.charges()) == 300
 
 
 def test_a_purge_on_one_replica_empties_all_of_them(emptied: Cluster) -> None:
@@ -269,15 +279,14 @@ def test_the_bounds_of_a_summary_are_inclusive(emptied: Cluster) -> None:
     assert counted == [1, 0, 0]
 
 
-def test_what_a_replica_that_never_returns_had_accepted_is_settled_by_the_others(tmp_path: Path) -> None:
+def test_what_a_replica_that_never_returns_had_accepted_is_settled_by_the_others(emptied: Cluster) -> None:
     payments = make_payments(random.Random(SEED), 200)
-    with running_cluster(tmp_path) as cluster:
-        client = GatewayClient(cluster.stack.replica_urls[0])
-        client.post(payments, connections=10)
-        cluster.stack.replica(1).kill()
-        assert Counter(client.statuses) == {202: 200}
-        cluster.wait_for_settled(200)
-        assert len(cluster.charges()) == 200
+    client = GatewayClient(emptied.stack.replica_urls[0])
+    client.post(payments, connections=10)
+    emptied.stack.replica(1).kill()
+    assert Counter(client.statuses) == {202: 200}
+    emptied.wait_for_settled(200)
+    assert len(emptied.charges()) == 200
 
 
 def test_a_full_replica_without_postgres_refuses_payments_and_keeps_nothing_of_them(tmp_path: Path) -> None:
@@ -295,30 +304,28 @@ def test_a_full_replica_without_postgres_refuses_payments_and_keeps_nothing_of_t
         assert sorted(cluster.charged_ids()) == sorted(payment.correlation_id for payment in payments[:50])
 
 
-def test_while_postgres_is_paused_payments_are_accepted_and_the_summary_is_refused(tmp_path: Path) -> None:
-    with running_cluster(tmp_path) as cluster:
-        assert cluster.stack.postgres is not None
-        cluster.stack.postgres.pause()
-        client = GatewayClient(cluster.stack.replica_urls[0])
-        client.post(make_payments(random.Random(SEED), 20), connections=4)
-        assert Counter(client.statuses) == {202: 20}
-        assert get(f"{cluster.stack.replica_urls[0]}/payments-summary")[0] == 503
-        cluster.stack.postgres.resume()
-        wait_until(lambda: get(f"{cluster.stack.replica_urls[-1]}/payments-summary")[0] == 200)
-        cluster.wait_for_settled(20)
+def test_while_postgres_is_paused_payments_are_accepted_and_the_summary_is_refused(emptied: Cluster) -> None:
+    assert emptied.stack.postgres is not None
+    emptied.stack.postgres.pause()
+    client = GatewayClient(emptied.stack.replica_urls[0])
+    client.post(make_payments(random.Random(SEED), 20), connections=4)
+    assert Counter(client.statuses) == {202: 20}
+    assert get(f"{emptied.stack.replica_urls[0]}/payments-summary")[0] == 503
+    emptied.stack.postgres.resume()
+    wait_until(lambda: get(f"{emptied.stack.replica_urls[-1]}/payments-summary")[0] == 200)
+    emptied.wait_for_settled(20)
 
 
-def test_a_replica_that_was_paused_while_others_took_over_does_no_harm_when_it_continues(tmp_path: Path) -> None:
+def test_a_replica_that_was_paused_while_others_took_over_does_no_harm_when_it_continues(emptied: Cluster) -> None:
     payments = make_payments(random.Random(SEED), 200)
-    with running_cluster(tmp_path) as cluster:
-        client = GatewayClient(cluster.stack.replica_urls[0])
-        client.post(payments, connections=10)
-        cluster.stack.replica(1).pause()
-        cluster.wait_for_settled(200)
-        cluster.stack.replica(1).resume()
-        assert Counter(client.statuses) == {202: 200}
-        for payment in payments[:20]:
-            # Until it has noticed that it lost its lease and started again, the replica may refuse payments.
-            wait_until(partial(is_accepted, client, payment))
-        cluster.wait_for_settled(200)
-        assert sorted(cluster.charged_ids()) == sorted(payment.correlation_id for payment in payments)
+    client = GatewayClient(emptied.stack.replica_urls[0])
+    client.post(payments, connections=10)
+    emptied.stack.replica(1).pause()
+    emptied.wait_for_settled(200)
+    emptied.stack.replica(1).resume()
+    assert Counter(client.statuses) == {202: 200}
+    for payment in payments[:20]:
+        # Until it has noticed that it lost its lease and started again, the replica may refuse payments.
+        wait_until(partial(is_accepted, client, payment))
+    emptied.wait_for_settled(200)
+    assert sorted(emptied.charged_ids()) == sorted(payment.correlation_id for payment in payments)
