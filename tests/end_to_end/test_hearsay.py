@@ -19,7 +19,7 @@ POSTS = 60
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One gateway for the tests that leave its processes as they are."""
+    """One gateway for the tests after which all its processes are there again."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
@@ -78,9 +78,11 @@ def statuses(urls: Sequence[str], correlation_id: UUID) -> list[int]:
 
 def test_a_payment_is_found_on_every_replica_as_soon_as_one_has_accepted_it(shared: Cluster) -> None:
     urls = shared.stack.replica_urls
+    before = shared.settled()
     for number in range(1000, 1000 + POSTS):
         assert post(urls[number % 3], offer(number)) == 202
         assert statuses(urls, offer(number).correlation_id) == [200, 200, 200]
+    shared.wait_for_settled(before + POSTS)
 
 
 def test_an_id_that_nobody_has_accepted_is_not_found_on_any_replica(shared: Cluster) -> None:
@@ -88,36 +90,37 @@ def test_an_id_that_nobody_has_accepted_is_not_found_on_any_replica(shared: Clus
 
 
 def test_while_postgres_stands_still_every_replica_finds_what_one_has_accepted_and_denies_nothing(
-    tmp_path: Path,
+    shared: Cluster,
 ) -> None:
-    with running_cluster(tmp_path) as cluster:
-        urls = cluster.stack.replica_urls
-        assert post(urls[0], offer(1)) == 202
-        cluster.wait_for_settled(1)
-        assert cluster.stack.postgres is not None
-        cluster.stack.postgres.pause()
-        try:
-            for number in range(2, 8):
-                assert post(urls[number % 3], offer(number)) == 202
-                status, body = get(f"{urls[number % 3]}/payments/{offer(number).correlation_id}")
-                assert (status, json.loads(body)["state"]) == (200, "accepted")
-                assert statuses(urls, offer(number).correlation_id) == [200, 200, 200]
-            assert statuses(urls, uuid4()) == [503, 503, 503]
-        finally:
-            cluster.stack.postgres.resume()
-        wait_until(lambda: get(f"{urls[-1]}/payments-summary")[0] == 200)
-        cluster.wait_for_settled(7)
+    urls = shared.stack.replica_urls
+    before = shared.settled()
+    assert post(urls[0], offer(2001)) == 202
+    shared.wait_for_settled(before + 1)
+    assert shared.stack.postgres is not None
+    shared.stack.postgres.pause()
+    try:
+        for number in range(2002, 2008):
+            assert post(urls[number % 3], offer(number)) == 202
+            status, body = get(f"{urls[number % 3]}/payments/{offer(number).correlation_id}")
+            assert (status, json.loads(body)["state"]) == (200, "accepted")
+            assert statuses(urls, offer(number).correlation_id) == [200, 200, 200]
+        assert statuses(urls, uuid4()) == [503, 503, 503]
+    finally:
+        shared.stack.postgres.resume()
+    shared.wait_for_settled(before + 7)
 
 
-def test_while_redis_is_gone_no_replica_denies_what_another_has_accepted(tmp_path: Path) -> None:
-    with running_cluster(tmp_path) as cluster:
-        urls = cluster.stack.replica_urls
-        assert cluster.stack.redis is not None
-        cluster.stack.redis.kill()
-        for number in range(1, POSTS + 1):
+def test_while_redis_is_gone_no_replica_denies_what_another_has_accepted(shared: Cluster) -> None:
+    urls = shared.stack.replica_urls
+    assert shared.stack.redis is not None
+    shared.stack.redis.kill()
+    try:
+        for number in range(3001, 3001 + POSTS):
             assert post(urls[number % 3], offer(number)) == 202
             assert set(statuses(urls, offer(number).correlation_id)) <= {200, 503}
         assert statuses(urls, uuid4()) == [503, 503, 503]
+    finally:
+        shared.stack.redis.start()
 
 
 def test_what_a_killed_replica_has_accepted_is_denied_by_nobody_before_it_is_found(tmp_path: Path) -> None:

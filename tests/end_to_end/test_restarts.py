@@ -4,11 +4,14 @@ import os
 import signal
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from random import Random
 from uuid import UUID
+
+import pytest
 
 from ops.chaostest.client import open_connection
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
@@ -61,29 +64,38 @@ def restart(cluster: Cluster, number: int, load: Load) -> None:
     replica.wait_ready()
 
 
-def test_no_request_fails_while_replicas_are_restarted_one_after_another(tmp_path: Path) -> None:
-    with running_cluster(tmp_path) as cluster, ThreadPoolExecutor(CLIENTS) as pool:
-        load = Load(cluster.stack.url)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One gateway: all tests leave its replicas running."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+def test_no_request_fails_while_replicas_are_restarted_one_after_another(shared: Cluster) -> None:
+    settled_before = shared.settled()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        load = Load(shared.stack.url)
         try:
             ends = [pool.submit(load.post, SEED + number) for number in range(CLIENTS)]
             for number in (1, 2, 3):
-                restart(cluster, number, load)
+                restart(shared, number, load)
         finally:
             load.end()
         for end in ends:
             end.result()
         assert load.failures == []
         assert load.statuses.keys() == {202}
-        cluster.wait_for_settled(load.statuses[202])
+        shared.wait_for_settled(settled_before + load.statuses[202])
 
 
-def test_a_hang_up_starts_the_worker_of_a_replica_anew_and_fails_no_request(tmp_path: Path) -> None:
-    with running_cluster(tmp_path) as cluster, ThreadPoolExecutor(CLIENTS) as pool:
-        replica = cluster.stack.replica(1)
+def test_a_hang_up_starts_the_worker_of_a_replica_anew_and_fails_no_request(shared: Cluster) -> None:
+    settled_before = shared.settled()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        replica = shared.stack.replica(1)
         before = workers_of(replica)
         load = Load(replica.url)
         try:
-            ends = [pool.submit(load.post, SEED + number) for number in range(CLIENTS)]
+            ends = [pool.submit(load.post, 2 * SEED + number) for number in range(CLIENTS)]
             wait_until(lambda: load.statuses[202] > CLIENTS)
             signal_to(replica, signal.SIGHUP)
             wait_until(lambda: len(workers_of(replica)) == 1 and workers_of(replica) != before)
@@ -95,19 +107,18 @@ def test_a_hang_up_starts_the_worker_of_a_replica_anew_and_fails_no_request(tmp_
             end.result()
         assert load.failures == []
         assert load.statuses.keys() == {202}
-        cluster.wait_for_settled(load.statuses[202])
+        shared.wait_for_settled(settled_before + load.statuses[202])
 
 
-def test_a_hot_upgrade_is_refused_and_leaves_the_replica_unharmed(tmp_path: Path) -> None:
-    with running_cluster(tmp_path) as cluster:
-        replica = cluster.stack.replica(1)
-        before = workers_of(replica)
-        for count in (1, 2):
-            signal_to(replica, signal.SIGUSR2)
-            wait_until(partial(has_refused, replica, count), replica.output)
-            wait_until(lambda: workers_of(replica) == before)
-        GatewayClient(replica.url).post([OfferedPayment(UUID(int=1, version=4), OfferedAmount(1990))])
-        cluster.wait_for_settled(1)
+def test_a_hot_upgrade_is_refused_and_leaves_the_replica_unharmed(shared: Cluster) -> None:
+    replica = shared.stack.replica(1)
+    before, settled_before = workers_of(replica), shared.settled()
+    for count in (1, 2):
+        signal_to(replica, signal.SIGUSR2)
+        wait_until(partial(has_refused, replica, count), replica.output)
+        wait_until(lambda: workers_of(replica) == before)
+    GatewayClient(replica.url).post([OfferedPayment(UUID(int=1, version=4), OfferedAmount(1990))])
+    shared.wait_for_settled(settled_before + 1)
 
 
 def has_refused(replica: ManagedProcess, count: int) -> bool:
