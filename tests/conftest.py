@@ -19,11 +19,12 @@ from tests.pooler import PgBouncer
 
 LONG_FILES = (
     "tests/chaos/test_short_runs.py",
-    "tests/chaos/test_model.py",
-    "tests/chaos/test_ledger_model.py",
-    "tests/chaos/test_neighbours.py",
+    "tests/browser/test_appearance.py",
+    "tests/browser/test_page.py",
+    "tests/end_to_end/test_gateway.py",
+    "tests/end_to_end/test_twins.py",
     "tests/end_to_end/test_hosts.py",
-    "tests/chaos/test_planted_bugs.py",
+    "tests/end_to_end/test_upgrades.py",
 )
 """The files that take longest. They are run first, so that none is left over for one process alone."""
 
