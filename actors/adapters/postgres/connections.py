@@ -138,6 +138,10 @@ class Pool:
             self._lent += 1
             try:
                 yield connection
+            except gevent.Timeout:
+                # The server is still at work on the statement. psycopg would try to roll back, and log that it cannot.
+                connection.close()
+                raise
             finally:
                 self._lent -= 1
 

@@ -197,6 +197,21 @@ def test_a_call_that_is_given_up_leaves_no_connection_that_still_waits(database_
             assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+def test_the_pools_connection_is_replaced_after_a_call_that_was_given_up_and_nothing_is_tried_on_it(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(Pool(database_url, HostDirectory(), size_max=1, limit_s=READ_S_MAX)) as pool:
+        pool.open()
+        with psycopg.connect(database_url) as blocker:
+            blocker.execute("LOCK TABLE payment")
+            with pytest.raises(gevent.Timeout), pool.use() as connection, gevent.Timeout(0.05):
+                connection.execute("SELECT FROM payment")
+        with pool.use() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    # The pool tells of the closed connection by another logger.
+    assert [record.getMessage() for record in caplog.records if record.name == "psycopg"] == []
+
+
 def test_a_batch_finds_its_rows_by_key_though_its_plan_was_made_for_empty_tables(
     database_url: str, connections: Connections
 ) -> None:
