@@ -340,7 +340,7 @@ class Dispatcher:
         return {"journalled": self._behind} | {state.value: states[state] for state in State if state not in ENDED}
 
     def unknown_for(self, duration_s: float, now_s: float) -> int:
-        """Count the payments of which it has been unknown for longer than this whether they were charged."""
+        """Count the payments whose outcome has been unknown for longer than this."""
         since_s = (life.pinned_since_s for life in self._lives.values())
         return sum(each is not None and each < now_s - duration_s for each in since_s)
 

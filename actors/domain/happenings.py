@@ -8,11 +8,11 @@ from actors.domain.replica_status import ReplicaStatus, SeenProcessor
 GOOD, WARN, BAD = "good", "warn", "bad"
 STORES = {
     "postgres": "Postgres",
-    "records": "what Postgres was told",
+    "records": "the records in Postgres",
     "redis": "Redis",
     "clock": "the clock",
     "journal": "the journal",
-    "segments": "a file of the journal",
+    "segments": "the journal's files",
 }
 """Parts whose troubles are told, by what people call them."""
 
@@ -60,7 +60,7 @@ _Told = tuple[str, str, str]
 
 def _parts(before: ReplicaStatus, after: ReplicaStatus) -> Iterator[_Told]:
     if before.readiness != "unready" and after.readiness == "unready":
-        why = "; ".join(state for state in after.parts.values() if state != "ok") or "no part says why"
+        why = "; ".join(state for state in after.parts.values() if state != "ok") or "the reason is not known"
         yield "replica", BAD, f"replica {after.replica} takes no payments: {why}"
     if before.readiness == "unready" and after.readiness != "unready":
         yield "replica", GOOD, f"replica {after.replica} takes payments"
@@ -72,19 +72,19 @@ def _parts(before: ReplicaStatus, after: ReplicaStatus) -> Iterator[_Told]:
         if was_well and not is_well:
             yield kind, BAD, f"{name} of replica {after.replica}: {after.parts[part]}"
         elif is_well and not was_well:
-            yield kind, GOOD, f"{name} of replica {after.replica} works again"
+            yield kind, GOOD, f"{name} of replica {after.replica}: all is well again"
 
 
 def _counts(before: ReplicaStatus, after: ReplicaStatus) -> Iterator[_Told]:
     if after.generation != before.generation:
         yield "purge", WARN, f"purged: replica {after.replica} holds nothing older than purge {after.generation}"
     if (adopted := after.adopted - before.adopted) > 0:
-        whose = "of an earlier or another replica"
+        whose = "from another replica, or from its own earlier run"
         yield "adoption", WARN, f"replica {after.replica} took over {_payments(adopted)} {whose}"
     if (disputes := after.disputes - before.disputes) > 0:
         yield "dispute", BAD, f"{_payments(disputes)} found charged more than once"
     if after.unresolved > before.unresolved:
-        yield "payment", BAD, f"of {_payments(after.unresolved)} it has been unknown for long whether charged"
+        yield "payment", BAD, f"{_payments(after.unresolved)} of unknown outcome for over a minute"
     for state, count in after.closed.items():
         if (ended := count - before.closed.get(state, 0)) > 0:
             yield "payment", WARN, f"{_payments(ended)} ended {state}"
@@ -95,7 +95,7 @@ def _processor(name: str, before: SeenProcessor, after: SeenProcessor, now_ms: i
     if before.state == after.state:
         return
     if after.state.startswith("forced"):
-        yield "order", WARN, f"an operator holds the breaker of {name} {after.state.removeprefix('forced-')}"
+        yield "order", WARN, f"an operator forces the breaker of {name} {after.state.removeprefix('forced-')}"
     elif before.state.startswith("forced"):
         yield "order", GOOD, f"the breaker of {name} decides by itself again"
     elif before.state == "closed":

@@ -73,7 +73,7 @@ class ReplicaStatus:
     waiting: Mapping[str, int]
     """Its unsettled payments by what they wait for."""
     unresolved: int
-    """Payments of which it has been unknown for long whether they were charged."""
+    """Payments of unknown outcome for over a minute."""
     disputes: int
     """Charges that it has found since its start of payments that another charge had settled."""
     closed: Mapping[str, int]

@@ -18,19 +18,19 @@ from actors.domain.processors import Processor
 class Reason(Enum):
     """Why a payment goes where it goes, or waits."""
 
-    CHEAPEST = "the cheapest works"
-    PROBE = "to see whether it works again"
+    CHEAPEST = "the cheapest one works"
+    PROBE = "a probe, to find out whether it works again"
     OUTAGE = "cheaper ones have been down for too long"
     SLOW = "cheaper ones are slow"
-    BACKLOG = "cheaper ones would not drain in time"
-    RETRIES_SPENT = "a cheaper one failed it too often"
-    FORCED = "an operator keeps cheaper ones open"
-    WAIT_FOR_ROOM = "waits: as many as may be are under way"
-    WAIT_FOR_RECOVERY = "waits: the outage is young"
-    WAIT_FOR_PROBE = "waits: a cheaper one may work again"
-    WAIT_FOR_CHEAPER = "waits: cheaper ones may come back with this one"
-    WAIT_FOR_ANY = "waits: none works"
-    WAIT_FOR_CURRENCY = "waits: none takes its currency"
+    BACKLOG = "others could not charge all that waits in time"
+    RETRIES_SPENT = "the payment has failed too often on another one"
+    FORCED = "an operator keeps the breakers of cheaper ones open"
+    WAIT_FOR_ROOM = "waits: the limit of charges under way is reached"
+    WAIT_FOR_RECOVERY = "waits: the outage has only just begun"
+    WAIT_FOR_PROBE = "waits: a probe will show whether a cheaper one works again"
+    WAIT_FOR_CHEAPER = "waits: cheaper ones may come back together with this one"
+    WAIT_FOR_ANY = "waits: no processor works"
+    WAIT_FOR_CURRENCY = "waits: no processor takes its currency"
 
 
 TAKEN_BY_NOBODY = frozenset(

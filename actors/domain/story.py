@@ -55,7 +55,7 @@ def _payments_in_doubt(living: Sequence[ReplicaStatus]) -> Iterator[_Clause]:
     if disputes := sum(each.disputes for each in living):
         yield BAD, f"{_payments(disputes)} charged more than once: see the table dispute"
     if unresolved := sum(each.unresolved for each in living):
-        yield BAD, f"{_payments(unresolved)} perhaps charged: no processor says whether"
+        yield BAD, f"{_payments(unresolved)} in doubt: no processor says whether it charged {_them(unresolved)}"
     if stranded := sum(each.waiting.get("stranded", 0) for each in living):
         yield BAD, f"{_payments(stranded)} stranded: an operator has to say what became of {_them(stranded)}"
 

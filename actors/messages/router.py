@@ -151,7 +151,7 @@ class RouterStats:
     unsettled: Mapping[str, int]
     """Payments by what they wait for."""
     unresolved: int
-    """Payments of which it has been unknown for long whether they were charged."""
+    """Payments of unknown outcome for over a minute."""
     decisions: Mapping[tuple[str | None, Reason], int]
     """How often a payment was given to a processor, or to none, for each reason."""
     adopted: int = 0

@@ -47,7 +47,7 @@ class PaymentHistory(TypedDict):
 
     correlationId: Id
     steps: list[HistoryStep]
-    waitsFor: Annotated[str | None, told("What it waits for; null if it has ended.", "waits: the outage is young")]
+    waitsFor: Annotated[str | None, told("What it waits for; null if it has ended.", "waits: the outage has only just begun")]
 
 
 class ResolutionResult(TypedDict):

@@ -89,10 +89,10 @@ class EventsResource:
             detail = "must be a cursor that this gateway has given, or now"
             raise InvalidFieldError(field, detail) from None
         except LostPlaceError:
-            detail = "this place is of a history that Postgres has lost; begin anew, without a cursor or at now"
+            detail = "this cursor comes from a history that Postgres has lost; begin without a cursor, or at now"
             raise InvalidFieldError(field, detail, ProblemType.LOST_PLACE) from None
         except ArchivedError:
-            detail = "events behind this place are archived; begin at now"
+            detail = "events after this cursor are archived; begin at now"
             raise InvalidFieldError(field, detail, ProblemType.ARCHIVED) from None
 
 

@@ -27,9 +27,9 @@ FROM_OTHER_PAGES = ("cross-site", "same-site")
 class OperatorRight(Enum):
     """What is for operators alone. The values are the answers to others."""
 
-    RESOLVE = "payments are resolved from the machine of a replica, with ALLOW_RESOLVE=1, or with ADMIN_TOKEN"
-    FORCE = "breakers are forced from the machine of a replica, with ALLOW_FORCE=1, or with ADMIN_TOKEN"
-    PURGE = "payments are purged with ADMIN_TOKEN, or by everybody where the gateway is started with ALLOW_PURGE=1"
+    RESOLVE = "payments can be resolved from a replica's own machine if it has ALLOW_RESOLVE=1, or with ADMIN_TOKEN"
+    FORCE = "breakers can be forced from a replica's own machine if it has ALLOW_FORCE=1, or with ADMIN_TOKEN"
+    PURGE = "payments can be purged with ADMIN_TOKEN, or by everybody if the gateway has ALLOW_PURGE=1"
 
 
 class Operators:
@@ -61,7 +61,7 @@ class Operators:
             ProblemError: it has not (401 where a token would help, else 403), or another page makes it (403).
         """
         if _is_of_another_page(req):
-            raise ProblemError(ProblemType.FOREIGN_PAGE, "this is for the gateway's own pages alone")
+            raise ProblemError(ProblemType.FOREIGN_PAGE, "only the gateway's own pages may send this")
         given = _bearer_token(req) if self._token else None
         if given is not None:
             if compare_digest(given, self._token):

@@ -82,8 +82,8 @@ class ProblemType(Enum):
         "foreign-page",
         HTTPStatus.FORBIDDEN,
         "Foreign page",
-        "A browser sent this for a page of another site: its Origin differs from the Host.",
-        "Use the gateway's own pages, or a client that is not a browser; a proxy in between has to pass Host on.",
+        "A browser sent this for a page of another site: its Origin header differs from the Host header.",
+        "Use the gateway's own pages, or a client that is no browser. A proxy has to pass the Host header on.",
     )
     NOT_FOUND = ProblemText(
         "not-found",
@@ -117,15 +117,15 @@ class ProblemType(Enum):
         "request-timeout",
         HTTPStatus.REQUEST_TIMEOUT,
         "Request timeout",
-        "The request did not arrive in time, or it was the largest of too many unfinished ones.",
-        "Send it again on a new connection, in one go.",
+        "The request did not arrive in time, or it was the largest when unfinished requests took too much memory.",
+        "Send it again on a new connection, all at once.",
     )
     ANOTHER_AMOUNT = ProblemText(
         "another-amount",
         HTTPStatus.CONFLICT,
         "Another amount",
         "The id was accepted before with another amount or currency; this payment is not kept, and never charged.",
-        "Use a new id for a new payment; get the id to see what was accepted.",
+        "Use a new id for a new payment. To see what was accepted, get the payment of this id.",
     )
     ALREADY_SETTLED = ProblemText(
         "already-settled",
@@ -138,22 +138,22 @@ class ProblemType(Enum):
         "may-settle",
         HTTPStatus.CONFLICT,
         "May settle by itself",
-        "The payment was sent or doubted so recently that its processor may still say whether it charged it.",
-        "Ask again when it has been listed as unknown for a minute, or as stranded, declined or mismatched.",
+        "The payment was sent, or its record became doubtful, too recently: its processor may still report a charge.",
+        "Send it again once the payment is listed as unknown for a minute, or as stranded, declined or mismatched.",
     )
     LOST_PLACE = ProblemText(
         "lost-place",
         HTTPStatus.GONE,
         "Lost place",
-        "This Postgres never gave the cursor: the history that did is lost, and the loss was not noticed.",
+        "This Postgres never gave the cursor: it comes from a history that was lost, and no replica noticed the loss.",
         "Read the feed from its beginning, without a cursor, or from now on.",
     )
     ARCHIVED = ProblemText(
         "archived",
         HTTPStatus.GONE,
         "Archived",
-        "This needs data that was archived: events after the cursor, or charges in the span of a summary's bound.",
-        "Start the feed at now; choose bounds of the summary between whole spans of 5 s.",
+        "The answer needs archived data: events after the cursor, or charges within 5 s of a bound of the summary.",
+        "Read the feed from now on; let a summary begin at a multiple of 5 s, and end a millisecond before one.",
     )
     BODY_TOO_LARGE = ProblemText(
         "body-too-large",
@@ -166,7 +166,7 @@ class ProblemType(Enum):
         "target-too-long",
         HTTPStatus.REQUEST_URI_TOO_LONG,
         "Target too long",
-        "The line with the path and the query is longer than the server accepts.",
+        "The path and the query are longer than the server accepts.",
         "Send the parameters that are documented, and no others.",
     )
     UNSUPPORTED_MEDIA_TYPE = ProblemText(
@@ -180,8 +180,8 @@ class ProblemType(Enum):
         "expectation-failed",
         HTTPStatus.EXPECTATION_FAILED,
         "Expectation failed",
-        "The request has an Expect other than 100-continue.",
-        "Leave Expect out.",
+        "The request has an Expect header other than 100-continue.",
+        "Leave the header out.",
     )
     HEAD_TOO_LARGE = ProblemText(
         "head-too-large",
@@ -216,7 +216,7 @@ class ProblemType(Enum):
         HTTPStatus.GATEWAY_TIMEOUT,
         "In doubt",
         "It is not known whether Postgres has the payment: it may be kept, and then it is charged once.",
-        "Post it again after Retry-After seconds, under the same id: that is safe. Or get its id.",
+        "Post it again after Retry-After seconds, under the same id, which is safe. Or get its state by the id.",
     )
     HTTP_VERSION = ProblemText(
         "http-version",

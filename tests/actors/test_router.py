@@ -247,7 +247,7 @@ def test_a_change_of_the_choice_is_logged_with_its_reason(caplog: pytest.LogCapt
     router.advance(20)
     event = "payments do not go where they usually do"
     assert lines(caplog, "outage", "processor", "reason") == [
-        (event, "began", None, "waits: the outage is young"),
+        (event, "began", None, "waits: the outage has only just begun"),
         (event, "lasts", "fallback", "cheaper ones have been down for too long"),
     ]
 

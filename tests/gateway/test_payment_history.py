@@ -50,9 +50,9 @@ def test_a_settled_payment_tells_what_each_replica_did_in_order(
 
 def test_one_that_is_driven_tells_what_it_waits_for(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
     gateway.statuses[ID] = PaymentStatus(ID, MONEY, driven=Driven(PAYMENT, State.HELD, None, 0, pinned=False))
-    gateway.told_ways = (ToldWay("1", (), None), ToldWay("2", (), "waits: none works"))
+    gateway.told_ways = (ToldWay("1", (), None), ToldWay("2", (), "waits: no processor works"))
     told = client.simulate_get(f"/payments/{ID}/history").json
-    assert (told["correlationId"], told["waitsFor"]) == (str(ID), "waits: none works")
+    assert (told["correlationId"], told["waitsFor"]) == (str(ID), "waits: no processor works")
     assert [step["what"] for step in told["steps"]] == ["accepted: it is in a journal"]
 
 

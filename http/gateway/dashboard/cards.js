@@ -107,7 +107,7 @@ export function waitingParts({ waiting, ended, parts, replica }) {
     make("p", { className: "big" }, format.count(waiting && sum(Object.values(waiting)))),
     terms([
       ...reasons.map(([reason, payments]) => [`wait for ${WAITING[reason] ?? reason}`, format.count(payments)]),
-      ["long unknown whether charged", ended?.unresolved ? format.count(ended.unresolved) : null, "bad"],
+      ["unknown outcome for over a minute", ended?.unresolved ? format.count(ended.unresolved) : null, "bad"],
       ["charged twice, in dispute", ended?.disputes ? format.count(ended.disputes) : null, "bad"],
     ]),
     make("h3", {}, `Parts of replica ${replica}, which answers`),

@@ -96,7 +96,7 @@ async function listPage(items, state, cursor = null) {
 const paymentItem = (payment) => make("details", { className: "item" },
   make("summary", {}, make("code", {}, payment.correlationId), " ", format.money(payment.amount, payment.currency)),
   paymentView(payment),
-  make("a", { href: `#${payment.correlationId}` }, "its whole way"));
+  make("a", { href: `#${payment.correlationId}` }, "its history"));
 
 function paymentView(payment) {
   const { correlationId, amount, currency, state, processor, acceptedAt, requestedAt, attempts, replica } = payment;

@@ -94,18 +94,18 @@ class MetricsResource(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Give all metrics but those of the process, for the registry."""
-        yield InfoMetricFamily("fiel_build", "Which release this is, and which replica", value=self._build)
-        posted = CounterMetricFamily("fiel_payments_posted", "Answers to POST /payments by kind", labels=["answer"])
+        yield InfoMetricFamily("fiel_build", "The release, the name of the replica, and its settings", value=self._build)
+        posted = CounterMetricFamily("fiel_payments_posted", "Answers to POST /payments, by kind", labels=["answer"])
         for answer, count in self._requests.answers.items():
             posted.add_metric([answer], count)
         yield posted
         yield histogram(
             "fiel_payment_acceptance_seconds",
-            "Time until a payment that was read is durable or turned away; sampled under load",
+            "Time from a request that was read to the durable payment or its refusal; sampled under load",
             {(): self._requests.acceptance.counted()},
         )
         yield GaugeMetricFamily(
-            "fiel_dead_actors", "Actors that should run and do not", value=len(self._gateway.dead_actors())
+            "fiel_dead_actors", "Actors that should run but do not", value=len(self._gateway.dead_actors())
         )
         yield from _readiness(self._gateway.readiness())
         measured = self._gateway.measurements()
@@ -127,7 +127,7 @@ class MetricsResource(Collector):
 
 def _readiness(readiness: Readiness) -> Iterable[Metric]:
     yield GaugeMetricFamily("fiel_ready", "Whether this replica takes payments", value=readiness.ready)
-    up = GaugeMetricFamily("fiel_part_up", "Whether nothing is wrong with a part", labels=["part"])
+    up = GaugeMetricFamily("fiel_part_up", "1 if a part works, 0 if it has a problem", labels=["part"])
     for part, state in readiness.parts.items():
         up.add_metric([part], state == "ok")
     yield up

@@ -18,12 +18,12 @@ def capacity(measured: Measurements, stats: RouterStats | None, clients: ClientL
     if intake is not None:
         yield from _alone("fiel_journal_payments", "Payments that the journal holds", intake.journal)
         ids: dict[Labels, Level] = {("accepted",): intake.accepted_ids, ("heard",): intake.heard_ids}
-        yield from bounded("fiel_known_ids", "Ids whose amounts are remembered, by how they came", ids, ["source"])
+        yield from bounded("fiel_known_ids", "Ids whose amounts are remembered, by where they were accepted", ids, ["source"])
     if stats is not None:
-        yield from _alone("fiel_payments_in_memory", "Payments that are claimed, charged or settled", stats.in_memory)
-        yield from _alone("fiel_late_charge_checks", "Look-ups of ended payments that are due", stats.rechecks)
+        yield from _alone("fiel_payments_in_memory", "Payments in the router's memory", stats.in_memory)
+        yield from _alone("fiel_late_charge_checks", "Ended payments that will be looked up once more, in case of a late charge", stats.rechecks)
     adopted = CounterMetricFamily(
-        "fiel_payments_adopted", "Payments taken up from what others, or an earlier run, have left", labels=["source"]
+        "fiel_payments_adopted", "Payments taken over from replicas that are gone, or from an earlier run", labels=["source"]
     )
     if stats is not None:
         adopted.add_metric(["rows"], stats.adopted)
@@ -32,26 +32,26 @@ def capacity(measured: Measurements, stats: RouterStats | None, clients: ClientL
     if adopted.samples:
         yield adopted
     if gossip is not None:
-        yield from _alone("fiel_untold_payments", "Payments that other replicas are still told of", gossip.untold)
-        yield from _alone("fiel_ids_asked_for", "Ids that other replicas are asked for", gossip.ids_asked)
-        yield from _alone("fiel_ways_asked_for", "Payments whose history others are asked for", gossip.ways_asked)
+        yield from _alone("fiel_untold_payments", "Accepted payments that were not announced to the other replicas yet", gossip.untold)
+        yield from _alone("fiel_ids_asked_for", "Unknown ids that the other replicas are being asked for", gossip.ids_asked)
+        yield from _alone("fiel_ways_asked_for", "Payments whose history the other replicas are being asked for", gossip.ways_asked)
     if clients is not None:
-        yield from _alone("fiel_connections", "Clients' connections", clients.connections)
+        yield from _alone("fiel_connections", "Open connections of clients", clients.connections)
         yield from _alone(
-            "fiel_unfinished_request_bytes", "Bytes of requests that have come in part", clients.unfinished_bytes
+            "fiel_unfinished_request_bytes", "Bytes received of requests that are not complete", clients.unfinished_bytes
         )
-    yield from _alone("fiel_readers_waiting", "Clients that wait for summaries and lists", measured.readers)
-    yield from _alone("fiel_feed_consumers", "Clients that read the feed of what ended", measured.feed_consumers)
+    yield from _alone("fiel_readers_waiting", "Clients that wait for summaries or lists", measured.readers)
+    yield from _alone("fiel_feed_consumers", "Clients that read the feed of ended payments", measured.feed_consumers)
     yield GaugeMetricFamily(
         "fiel_feed_behind_seconds",
-        "For how long a transaction has held the feed back; 0 where nobody waits for it",
+        "How long an open transaction has held the feed back; 0 while nobody reads it",
         value=measured.feed_behind_s,
     )
-    yield from _alone("fiel_postgres_pool_connections", "Connections to Postgres that answer questions", measured.pool)
+    yield from _alone("fiel_postgres_pool_connections", "Connections of the pool for reads that are in use", measured.pool)
     mailboxes: dict[Labels, Level] = {(name,): level for name, level in measured.mailboxes.items()}
-    yield from bounded("fiel_mailbox_messages", "Messages that wait for an actor", mailboxes, ["actor"])
+    yield from bounded("fiel_mailbox_messages", "Messages that wait in an actor's mailbox", mailboxes, ["actor"])
     yield CounterMetricFamily(
-        "fiel_actor_restarts", "Times that all actors were started anew, since one died", value=measured.restarts
+        "fiel_actor_restarts", "Restarts of all actors, because one of them had died", value=measured.restarts
     )
     yield histogram("fiel_journal_sync_seconds", "Duration of syncs of the journal", {(): measured.syncs})
     yield from _usage(measured.usage)
@@ -66,5 +66,5 @@ def _usage(usage: ReplicaUsage) -> Iterable[Metric]:
     yield GaugeMetricFamily("fiel_memory_bytes", "Resident memory of this process", value=usage.memory_bytes)
     if usage.memory_bytes_max is not None:
         yield GaugeMetricFamily(
-            "fiel_memory_bytes_max", "The most there may be of fiel_memory_bytes", value=usage.memory_bytes_max
+            "fiel_memory_bytes_max", "Upper bound of fiel_memory_bytes", value=usage.memory_bytes_max
         )

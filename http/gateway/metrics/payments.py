@@ -17,18 +17,18 @@ NOBODY = "none"
 def unsettled(stats: RouterStats) -> Iterable[Metric]:
     """Tell what payments wait for, and why they went where they went."""
     waiting = GaugeMetricFamily(
-        "fiel_unsettled_payments", "Payments of this replica by what they wait for", labels=["waiting_for"]
+        "fiel_unsettled_payments", "Unsettled payments of this replica, by what they wait for", labels=["waiting_for"]
     )
     for waiting_for, count in stats.unsettled.items():
         waiting.add_metric([waiting_for.replace(" ", "_")], count)
     yield waiting
     yield GaugeMetricFamily(
         "fiel_unresolved_payments",
-        "Payments of which it has been unknown for over a minute whether they were charged",
+        "Payments of unknown outcome for over a minute",
         value=stats.unresolved,
     )
     decisions = CounterMetricFamily(
-        "fiel_routing_decisions", "Payments given to a processor, or to none, by reason", labels=["processor", "reason"]
+        "fiel_routing_decisions", "Decisions to give a payment to a processor, or to let it wait, by reason", labels=["processor", "reason"]
     )
     for (processor, reason), count in stats.decisions.items():
         decisions.add_metric([processor or NOBODY, label(reason)], count)
@@ -38,10 +38,10 @@ def unsettled(stats: RouterStats) -> Iterable[Metric]:
 def ended(incidents: Incidents) -> Iterable[Metric]:
     """Tell what an operator has to know of."""
     yield CounterMetricFamily(
-        "fiel_disputes", "Charges that were found of payments that are settled otherwise", value=incidents.disputes
+        "fiel_disputes", "Charges found for payments that another charge had settled", value=incidents.disputes
     )
     closed = CounterMetricFamily(
-        "fiel_payments_closed", "Payments that ended without a charge, by how", labels=["state"]
+        "fiel_payments_closed", "Payments that ended without a charge, by their state", labels=["state"]
     )
     for state, count in incidents.closed.items():
         closed.add_metric([state.value], count)
@@ -59,10 +59,10 @@ def written(writes: WriteStats, configured: Sequence[Processor], currency: str) 
     kinds = ["processor", "currency"]
     settled = CounterMetricFamily("fiel_payments_settled", "Payments whose charge is recorded", labels=kinds)
     amounts = CounterMetricFamily(
-        "fiel_settled_amount", "Amounts that were charged, in units of the currency", labels=kinds
+        "fiel_settled_amount", "Amounts that were charged, in major units of the currency", labels=kinds
     )
     kept = CounterMetricFamily(
-        "fiel_settled_fees", "What processors keep of those amounts, by present fees", labels=kinds
+        "fiel_settled_fees", "Fees that processors kept of the charged amounts, at the configured rates", labels=kinds
     )
     for (processor, code), (count, amount_minor) in (begun | dict(writes.settled)).items():
         amount = Money(amount_minor, code).decimal
@@ -77,7 +77,7 @@ def written(writes: WriteStats, configured: Sequence[Processor], currency: str) 
         {(): writes.settling},
     )
     moves = CounterMetricFamily(
-        "fiel_payment_moves", "Rows that have changed their processor, by the new one", labels=["processor"]
+        "fiel_payment_moves", "Payments that moved to another processor, by the new one", labels=["processor"]
     )
     nobody_moved: dict[str | None, int] = dict.fromkeys([*(each.name for each in configured if each.charges), None], 0)
     for name, count in (nobody_moved | dict(writes.moved)).items():

@@ -15,11 +15,11 @@ def processors(known: Mapping[str, ProcessorStatus]) -> Iterable[Metric]:
     """Tell of breakers, charges and look-ups."""
     yield from _breakers(known)
     charges = GaugeMetricFamily(
-        "fiel_processor_charges", "Whether a processor is sent payments; else it is only asked", labels=["processor"]
+        "fiel_processor_charges", "1 if a processor is charged, 0 if it is only looked up", labels=["processor"]
     )
     unreachable = GaugeMetricFamily(
         "fiel_processor_unreachable",
-        "Whether a breaker is half open and its processor has accepted no connection since",
+        "1 while a breaker is half open and its processor accepts no connection",
         labels=["processor"],
     )
     for name, status in known.items():
@@ -28,7 +28,7 @@ def processors(known: Mapping[str, ProcessorStatus]) -> Iterable[Metric]:
     yield from (charges, unreachable)
     yield histogram(
         "fiel_charge_seconds",
-        "Duration of charges that were sent, by how they ended",
+        "Duration of charges that were sent, by outcome",
         {
             (name, label(outcome)): counts
             for name, status in known.items()
@@ -42,7 +42,7 @@ def processors(known: Mapping[str, ProcessorStatus]) -> Iterable[Metric]:
     yield from bounded("fiel_charges_under_way", "Charges sent and not ended", under_way, ["processor"])
     latency = GaugeMetricFamily("fiel_charge_latency_seconds", "Smoothed duration of a charge", labels=["processor"])
     starts = GaugeMetricFamily(
-        "fiel_charge_starts_per_second_max", "Charges that may start in a second", labels=["processor"]
+        "fiel_charge_starts_per_second_max", "How many charges may start in a second", labels=["processor"]
     )
     for name, status in known.items():
         starts.add_metric([name], status.starts_per_s_max)
@@ -51,7 +51,7 @@ def processors(known: Mapping[str, ProcessorStatus]) -> Iterable[Metric]:
     yield from (latency, starts)
     looked_up = CounterMetricFamily(
         "fiel_look_ups",
-        "Questions whether a payment was charged, by the answer",
+        "Look-ups of payments at a processor, by their result",
         labels=["processor", "result"],
     )
     for name, status in known.items():
@@ -68,7 +68,7 @@ def _breakers(known: Mapping[str, ProcessorStatus]) -> Iterable[Metric]:
     )
     transitions = CounterMetricFamily(
         "fiel_breaker_transitions",
-        "Changes of a breaker by the new state and the cause",
+        "Changes of a breaker's state, by the new state and the cause",
         labels=["processor", "state", "cause"],
     )
     for name, status in known.items():

@@ -78,7 +78,7 @@ def test_a_silent_replica_is_told_and_what_it_said_does_not_count() -> None:
             "Postgres is away: payments are accepted, and charged when it is back",
         ),
         ({"parts": {"redis": "gone"}}, "warn", "Redis is away: each replica relies on what it sees itself"),
-        ({"unresolved": 1}, "bad", "2 payments are perhaps charged: no processor says whether"),
+        ({"unresolved": 1}, "bad", "2 payments are in doubt: no processor says whether it charged them"),
         ({"disputes": 1}, "bad", "2 payments are charged more than once: see the table dispute"),
         ({"waiting": {"stranded": 1}}, "bad", "2 payments are stranded: an operator has to say what became of them"),
         ({"readiness": "unready"}, "bad", "replicas 1 and 2 not taking payments"),

@@ -73,7 +73,7 @@ def test_a_payment_that_is_held_tells_why(bench: Dispatching) -> None:
     bench.announce("default", BreakerState.OPEN)
     bench.announce("fallback", BreakerState.OPEN)
     bench.accept(1)
-    assert waits_for(bench) == "waits: none works"
+    assert waits_for(bench) == "waits: no processor works"
 
 
 def test_one_that_may_have_been_charged_by_who_is_gone_waits_for_an_operator(bench: Dispatching) -> None:

@@ -25,7 +25,7 @@ WAY = {
         {"at": None, "what": "accepted by a replica that has ended", "processor": None, "replica": None},
         {"at": "2025-11-26T08:00:01.005Z", "what": "accepted: it is in a journal", "processor": None, "replica": None},
     ],
-    "waitsFor": "waits: the outage is young",
+    "waitsFor": "waits: the outage has only just begun",
 }
 
 

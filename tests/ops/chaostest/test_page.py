@@ -82,7 +82,7 @@ def test_the_story_of_a_payment_is_told_in_the_order_of_the_instants(broken: Ele
         ("end", "gateway"),
     ]
     assert "charge ended: failed, default" in steps
-    assert "waits: the outage is young" in steps
+    assert "waits: the outage has only just begun" in steps
 
 
 def test_the_timeline_has_the_faults_as_they_were_injected(broken: Elements) -> None:
