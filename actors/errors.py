@@ -44,7 +44,7 @@ class FencedError(LedgerUnavailableError):
 
 
 class ForeignPlaceError(FielError):
-    """A place in another feed."""
+    """A cursor names a place in the feed of another gateway."""
 
 
 class LostPlaceError(FielError):

@@ -31,7 +31,7 @@ class Feed:
     """Reads the feed for all consumers of a replica. It holds no connection while they wait."""
 
     def __init__(self, store: FeedStore, runtime: Runtime, make_turns: Callable[[int], Turns]) -> None:
-        """`make_turns` makes a semaphore that this many may hold at once."""
+        """`make_turns` makes a semaphore that the given number of readers may hold at once."""
         self._store = store
         self._runtime = runtime
         self._turns = make_turns(1)

@@ -73,7 +73,7 @@ TOGETHER_MAX = 3
 """Without Redis, up to this many replicas may send their first probes of an outage at once. If there are more, each
 waits for a moment of its own."""
 MOMENT_S = 2 * PROBE_PAUSE_S
-"""How long such a moment lasts: whoever wants to probe asks every `PROBE_PAUSE_S`."""
+"""How long the moment of one replica lasts. A replica that wants to probe asks every `PROBE_PAUSE_S`."""
 
 
 @dataclass(slots=True)

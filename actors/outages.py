@@ -12,7 +12,7 @@ CHECK_S = 5.0
 
 
 class OutageReporter:
-    """Logs one kind of failure, under one event.
+    """Logs one kind of failure under one event name.
 
     `failed` and `succeeded` are called as often as they happen: the lines bear `outage`, which is "began", "lasts" or
     "ended", `failures` and `lasted_s`. `occurred` is for an incident that has no opposite: the first one is a line, and

@@ -7,7 +7,7 @@ from actors.ports import LeaseStore, Runtime
 logger = get_logger(__name__)
 
 TELL_S = 60.0
-"""Time between two lines of the log about a name that another process has."""
+"""Time between two log lines about a name that another process has."""
 
 
 class OwnName:

@@ -53,7 +53,7 @@ class PaymentQueries:
         """Build the queries.
 
         `processors` are the names that a summary shows beside the event's two, and `currency` the one that it shows
-        first; `make_turns` makes a semaphore that this many may hold at once.
+        first; `make_turns` makes a semaphore that the given number of readers may hold at once.
         """
         self._payments = payments
         self._intake = intake

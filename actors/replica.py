@@ -53,7 +53,7 @@ PURGE_REST_S_MAX = 5.0
 """How long a purge waits for the ends of charges and for their commits; its client waits for `PURGE_S_MAX`."""
 START_STEP_S = 0.2
 NOT_AT_WORK = "the gateway is starting, purging or stopping"
-LAME_DUCK = "lame duck: it was told to end, and serves on for a while"
+LAME_DUCK = "lame duck: it was told to end, and still serves clients for a while"
 TELL_S = 60.0
 """Time between two lines of the log about a journal that another process holds."""
 JOURNAL_RETRY_S = 2.0

@@ -1,4 +1,4 @@
-"""Adds up what each processor has charged, for a few clients at a time."""
+"""Adds up what each processor has charged, for a limited number of clients at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,7 +64,7 @@ class Readers:
     """Bounds how many wait for summaries and lists at once, and how many of them ask Postgres."""
 
     def __init__(self, make_turns: Callable[[int], Turns]) -> None:
-        """`make_turns` makes a semaphore that this many may hold at once."""
+        """`make_turns` makes a semaphore that the given number of readers may hold at once."""
         self.make_turns = make_turns
         self._turns = make_turns(AT_ONCE_MAX)
         self._askers = 0

@@ -126,7 +126,7 @@ class Parts:
     clients: Mapping[str, ProcessorClient]
     """The client of each processor, by its name."""
     make_turns: Callable[[int], Turns]
-    """Makes a semaphore that this many may hold at once."""
+    """Makes a semaphore that the given number of readers may hold at once."""
     open_journal: Callable[[LastPurge], OwnedJournal]
     """Opens the replica's own journal after a purge."""
     sync_durations: Histogram = field(default_factory=sync_durations)

@@ -18,12 +18,12 @@ def parse_reconciliation(arguments: Sequence[str]) -> argparse.Namespace:
         COMMAND,
         "Compare processors' books with the settlements in the database at DATABASE_URL, and list each difference. "
         "With --record, charges that Postgres does not have are recorded, as after a restore.",
-        kept="all agree, or what was missing is recorded",
+        kept="the books agree, or what was missing is recorded",
         broken="there are differences",
         takes="some 20 s for a million charges",
         examples={
-            f"{COMMAND} default=default.jsonl fallback=fallback.jsonl": "two whole books",
-            f"{COMMAND} default=default.jsonl --from 2025-07-15T00:00:00Z --to 2025-07-16T00:00:00Z": "one day of one",
+            f"{COMMAND} default=default.jsonl fallback=fallback.jsonl": "compare two whole books",
+            f"{COMMAND} default=default.jsonl --from 2025-07-15T00:00:00Z --to 2025-07-16T00:00:00Z": "compare one day",
             f"{COMMAND} default=default.jsonl fallback=fallback.jsonl --record": "record what Postgres has lost",
         },
         notes='A book has one charge a line: {"correlationId": …, "amount": 19.90, "requestedAt": …}, and the currency '

@@ -37,11 +37,11 @@ def parse_resolution(arguments: Sequence[str]) -> argparse.Namespace:
         "Record what became of a payment that does not settle by itself, after you looked into the processors' own "
         "books. A payment that was not charged is charged again.",
         kept="the decision is applied",
-        broken="it is refused: the payment may still settle by itself, or is settled, or is unknown",
-        takes="up to 8 s, at most 30 s",
+        broken="it is refused: the payment is settled, may still settle by itself, or does not exist",
+        takes="usually less than 8 s, at most 30 s",
         examples={
-            f"{COMMAND} {EXAMPLE_ID} --not-charged": "no processor has it",
-            f"{COMMAND} {EXAMPLE_ID} --charged-by default --at 2025-07-15T12:34:56.789Z": "it is in their books",
+            f"{COMMAND} {EXAMPLE_ID} --not-charged": "no processor charged it",
+            f"{COMMAND} {EXAMPLE_ID} --charged-by default --at 2025-07-15T12:34:56.789Z": "default charged it",
             "curl 'localhost:9999/payments?state=unknown'": "lists the payments that may need it",
         },
     )

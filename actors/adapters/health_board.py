@@ -37,7 +37,7 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
-"""Takes a lease unless somebody has it. A key that never expires, or later than leases do, is replaced: it is none."""
+"""Takes a lease unless somebody has it. A key that expires never, or later than leases do, is none, and is replaced."""
 
 Shared = TypeVar("Shared", ProcessorHealth, Opinion)
 
@@ -156,7 +156,8 @@ def _opinions(
 ) -> Iterator[Opinion]:
     for (name, peer), value, ttl_ms in zip(told_by, values, ttls_ms, strict=True):
         opinion = _decode(value, Opinion)
-        # A negative time to live: the key was evicted in between, or is not Fiel's. Nor is one that lives longer.
+        # A negative time to live: the key was evicted in between, or is not Fiel's. A key with a longer time to live is
+        # not Fiel's either.
         is_timed = 0 <= ttl_ms <= OPINION_TTL_S * 1000
         if opinion is not None and (opinion.processor, opinion.replica.encode()) == (name, peer) and is_timed:
             shared_s_ago = max(0.0, OPINION_TTL_S - ttl_ms / 1000)

@@ -143,7 +143,7 @@ class HttpConnection:
             waiter.get()
             try:
                 data = self._sock.recv(RECV_BYTES)
-            except BlockingIOError:  # A loop may announce what is not there.
+            except BlockingIOError:  # The event loop may announce data that is not there.
                 continue
             received += data
             if len(received) > ANSWER_BYTES_MAX:

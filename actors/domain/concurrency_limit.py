@@ -1,6 +1,6 @@
-"""How many charges may be under way at once on one processor, adapted to the latency that is observed.
+"""Decides how many charges may be under way at once on one processor, by the latency that is observed.
 
-Enough charges to use the processor fully, but not so many that they only queue there.
+There should be enough to use the processor fully, but not so many that they only queue there.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class Counted(Enum):
-    """What has happened: the actor that sees it happen counts it in `Actor.counts`, and `/metrics` tells the sum.
+    """What has happened: the actor that sees it happen counts it in `Actor.counts`, and `/metrics` reports the sum.
 
     Counts begin anew when the actors do.
     """
@@ -15,4 +15,4 @@ class Counted(Enum):
         self.metric = metric
         """The name of the metric, without the `_total` that the format adds."""
         self.text = text
-        """What the metric says of itself."""
+        """The help text of the metric."""

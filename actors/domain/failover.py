@@ -11,7 +11,7 @@ WAIT_S_MAX = 2 * LEASE_S
 
 
 class StoreFinding(Enum):
-    """What is known of the present Postgres server, compared with the one before."""
+    """How the present Postgres server compares with the one before."""
 
     SAME = "same"
     """It is the one from before."""

@@ -29,7 +29,7 @@ class EventKind(Enum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class FeedPlace:
-    """A place in the feed: behind the event that has this number and id, or where it stood."""
+    """A place in the feed: after the event that has, or had, this number and id."""
 
     number: int
     """The number of the transaction that wrote the event; it rises over all histories of the database."""

@@ -14,7 +14,7 @@ STORES = {
     "journal": "the journal",
     "segments": "the journal's files",
 }
-"""Parts whose troubles are told, by what people call them."""
+"""The parts whose problems are reported, with their names in these lines."""
 
 
 @dataclass(frozen=True, slots=True)

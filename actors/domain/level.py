@@ -1,4 +1,4 @@
-"""How full a bounded queue or memory is."""
+"""The type that tells how full a bounded queue or memory is."""
 
 from dataclasses import dataclass
 

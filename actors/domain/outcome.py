@@ -1,4 +1,4 @@
-"""What a processor's answer to a charge means, as the outcome table of the design says."""
+"""What a processor's answer to a charge means; `docs/architecture.md` has the whole table."""
 
 from enum import Enum
 
@@ -37,7 +37,7 @@ class Outcome(Enum):
 
     @property
     def tells_health(self) -> bool:
-        """Whether it tells if the processor works; what declines may be the processor, or something in front of it."""
+        """Whether it shows if the processor works. That a payment was declined does not: a gateway in front may do that."""
         return self is not Outcome.NOT_SENT and self is not Outcome.DECLINED
 
     @property
@@ -47,7 +47,7 @@ class Outcome(Enum):
 
     @property
     def tells_pace(self) -> bool:
-        """Whether the processor took the time of a charge. The others end as fast or as slowly as they fail."""
+        """Whether its duration shows how fast the processor charges. Failures take any time."""
         return self is Outcome.SETTLED or self is Outcome.ALREADY_CHARGED or self is Outcome.OVERLOADED
 
 

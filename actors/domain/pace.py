@@ -19,7 +19,7 @@ class Pace:
         self._fast_from_s = -inf
         """When the latest fast call began."""
         self.told_fast_s = -inf
-        """When its health endpoint last said that it is fast. That is worth a trial; only a fast call proves it."""
+        """When its health endpoint last said that it is fast. Then a payment tries it; only a fast call proves it."""
 
     @property
     def is_slow(self) -> bool:

@@ -1,4 +1,4 @@
-"""How long payments wait for a cheaper processor, and how many of them: by what waiting saves."""
+"""Decides how long payments wait for a cheaper processor, and how many of them may, by the fees that waiting saves."""
 
 from dataclasses import dataclass
 from math import inf

@@ -1,6 +1,6 @@
 """Decides when a processor that was down may be probed: once it accepts a connection and the budget grants a probe.
 
-It is pure: events and the time go in, wishes come out.
+A *knock* finds out whether the processor accepts a connection. It is pure: events and the time go in, wishes come out.
 """
 
 PROBE_PAUSE_S = 0.1

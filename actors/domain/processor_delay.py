@@ -1,4 +1,4 @@
-"""How long a processor may take to book a payment, by all that is known of it.
+"""Keeps how long a processor may take to book a payment, by all that is known of it.
 
 A processor may book a payment long after its client has given up. That a payment is missing there proves nothing until
 this time has passed, however short the operator has set it. It is pure: what was seen and the time go in.
@@ -64,7 +64,7 @@ class ProcessorDelay:
         self._told.record(min(delay_s, REPORTED_S_MAX), now_s)
 
     def excess_s(self, now_s: float) -> float:
-        """Tell how long the longest charge of this replica took, if that exceeds the setting and others must know."""
+        """Tell how long the longest charge of this replica took, if it exceeds the setting: the others must know it."""
         own_s = self._own.at(now_s)
         return own_s if own_s > self.setting_s else 0.0
 

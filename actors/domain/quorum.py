@@ -1,4 +1,4 @@
-"""When replicas decide together about a processor: one replica alone may be wrong, a quorum is believed.
+"""Decides what replicas believe together about a processor: one replica alone may be wrong, a quorum is believed.
 
 Replicas need not agree on the time: they share how long ago something happened, not when. The board adds the time that
 an opinion has been on it. It cannot add the time that the opinion took to get there, so an opinion looks a little newer

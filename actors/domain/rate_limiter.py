@@ -1,4 +1,4 @@
-"""How many charges may start per second, so that draining a backlog leaves CPU for new requests."""
+"""Decides how many charges may start per second, so that draining a backlog leaves CPU for new requests."""
 
 from dataclasses import dataclass
 from math import inf

@@ -65,7 +65,7 @@ class WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class StoreIdentity:
-    """Which Postgres answered, how far its history was, and what it holds of what this replica was told."""
+    """Which Postgres answered, how far its history goes, and which acknowledged writes of this replica it has."""
 
     system_id: str
     """The identifier that its data folder was made with."""
@@ -74,7 +74,7 @@ class StoreIdentity:
     position: int
     """How many bytes of its log had ever been made durable."""
     noted_position: int
-    """The position that this replica had noted in its own row, which no other replica's writes can make up for."""
+    """The position that this replica had noted in its own row, which no other replica writes."""
     mark: int = 0
     """The mark of the last registration or beat of this replica. Marks rise, and none is ever given twice."""
     has_last_write: bool = True
@@ -102,9 +102,10 @@ class StoreIdentity:
     def carries_on(self, seen: "StoreIdentity") -> bool:
         """Tell whether it is a standby that has taken over with all that this replica was told of before.
 
-        A log is a sequence, of which a standby has a beginning. So whoever finds there what was acknowledged last, or
-        what was begun after that, has all that was acknowledged before, to whichever replica. Only where commits waited
-        for a standby is nothing else missing either: else one that nobody knows of may have joined in the lost rest.
+        The log is a sequence, and a standby has all of it up to some position. So if this replica finds there what was
+        acknowledged to it last, or what was begun after that, everything that was acknowledged before is there too, to
+        whichever replica. If commits did not wait for a standby, something else may be missing: a replica that nobody
+        knows of may have joined in the lost part.
         """
         is_later = self.system_id == seen.system_id and self.timeline > seen.timeline
         return is_later and self.mark >= seen.mark > 0 and self.has_last_write and self.is_synchronous
@@ -120,8 +121,8 @@ class StoreIdentity:
 
 
 FORGOTTEN_S = 3600.0
-"""How long it counts that Postgres may have forgotten something: until then, a payment that comes from a journal, a row
-or a client may be one of which it has forgotten more."""
+"""For how long replicas take into account that Postgres may have forgotten something: until then, a payment from a
+journal, a row or a client may have had a later state, which Postgres has forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ class ReplicaState:
     generation: int
     """What it holds may be this old."""
     has_left: bool
-    """Whether its lease has ended: it retired, or others were the ones to end it."""
+    """Whether its lease has ended: it retired, or another replica ended it."""
     published_ms: int
     """The greatest watermark that was ever published under its name."""
     clock: ClockReading | None
@@ -217,7 +218,7 @@ NEVER_MS = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Watermarks:
-    """Tell how far the charges are in Postgres: of all replicas, or as far as one actor knows."""
+    """How far charges are committed in Postgres: those of all replicas, or those that one actor knows."""
 
     stamp_ms: int
     """No charge that is missing in Postgres bears an older stamp."""

@@ -10,11 +10,11 @@ from actors.domain.replica_status import HeardStatus, ReplicaStatus
 
 CLAUSES_MAX = 2
 TOLD_PARTS = frozenset({"postgres", "redis", "clock", "payments"})
-"""Parts of replicas whose troubles have clauses of their own."""
+"""Parts of replicas whose problems have clauses of their own."""
 FOR_A_PROCESSOR = ("held", "journalled", "pausing")
 """The states of payments that wait until a processor takes them."""
 FEW_PER_REPLICA = 1000
-"""Up to this many payments for each replica are not worth a clause."""
+"""Up to this many waiting payments for each replica are not mentioned."""
 
 
 @dataclass(frozen=True, slots=True)

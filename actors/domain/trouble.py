@@ -1,4 +1,4 @@
-"""What keeps a part of the replica from its work, and since when."""
+"""Remembers what keeps a part of the replica from its work, and since when."""
 
 
 class Trouble:

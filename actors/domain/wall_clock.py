@@ -63,7 +63,7 @@ class WallClock:
         """How far the clock is ahead of monotonic time."""
         self._last_ms = 0
         self._stands_ms = 0.0
-        """How far the last instant that it told was ahead of it at the last sample. For this long it stands still."""
+        """How far the last instant that was told was ahead of the clock at the last sample: so long it stands still."""
         self.has_joined = False
         """Whether charges may have been stamped by it."""
         self._gap_ms = 0.0

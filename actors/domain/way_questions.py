@@ -1,4 +1,4 @@
-"""The questions and answers of replicas about the way of one payment, which is the steps that it has taken."""
+"""The questions and answers of replicas about the *way* of one payment: the history of its steps."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The way of each payment through a replica: its steps, which are kept for a while for whoever asks for them."""
+"""The *way* of each payment through a replica: the history of its steps, kept for a while for whoever asks for it."""
 
 from dataclasses import dataclass
 from typing import assert_never

@@ -69,14 +69,14 @@ class GetGossipStats:
 
 @dataclass(frozen=True, slots=True)
 class GossipStats:
-    """How much waits for the other replicas."""
+    """How much still has to be told to the other replicas, or asked of them."""
 
     untold: Level
     """Payments that they have not been told of."""
     ids_asked: Level
     """Ids about which they are asked."""
     ways_asked: Level
-    """Payments about whose ways they are asked."""
+    """Payments about whose histories they are asked."""
 
 
 GossipMessage = Spread | SpreadDue | AskPeers | AnswersDue | GetDenials | AskWay | GetWays | GetGossipStats | GetTrouble

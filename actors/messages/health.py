@@ -68,12 +68,12 @@ class GetOrderReach:
 
 @dataclass(frozen=True, slots=True)
 class OrderReach:
-    """How many replicas hold an operator's order."""
+    """How many replicas apply an operator's order."""
 
     replicas: int
-    """Replicas that say so, the one that was given the order included."""
+    """Replicas that report it, the one that was given the order included."""
     of: int
-    """Replicas that live."""
+    """Replicas that are alive."""
 
 
 HealthMessage = (

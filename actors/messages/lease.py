@@ -22,7 +22,7 @@ class GetLivingCount:
 
 @dataclass(frozen=True, slots=True)
 class GetForgotten:
-    """A question: may Postgres have forgotten something lately? Answers a sentence, or None where it has not."""
+    """A question: may Postgres have forgotten something within an hour? Answers a sentence, or None if it has not."""
 
 
 LeaseMessage = BeatDue | Leave | GetTrouble | GetForgotten | GetLivingCount

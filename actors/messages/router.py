@@ -80,7 +80,7 @@ class AvailabilityChanged:
 
 @dataclass(frozen=True, slots=True)
 class DecisionDue:
-    """The actor tells itself: a pause or a patience has ended."""
+    """The actor tells itself: a pause has ended, or the time to wait for a processor."""
 
 
 @dataclass(frozen=True, slots=True)

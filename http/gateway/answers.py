@@ -47,11 +47,13 @@ class PaymentHistory(TypedDict):
 
     correlationId: Id
     steps: list[HistoryStep]
-    waitsFor: Annotated[str | None, told("What it waits for; null if it has ended.", "waits: the outage has only just begun")]
+    waitsFor: Annotated[
+        str | None, told("What it waits for; null if it has ended.", "waits: the outage has only just begun")
+    ]
 
 
 class ResolutionResult(TypedDict):
-    """What became of what an operator has found out."""
+    """What became of an operator's decision on a payment."""
 
     correlationId: Id
     resolution: Annotated[str, told("Always `applied`: a refusal is a problem.", "applied")]

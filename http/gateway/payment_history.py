@@ -1,4 +1,4 @@
-"""`GET /payments/{correlationId}/history`: the way of one payment, step by step, as far as replicas remember it."""
+"""`GET /payments/{correlationId}/history`: the history of one payment, step by step, as far as replicas remember it."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -17,14 +17,14 @@ ACCEPTED = "accepted: it is in a journal"
 
 
 class WayLookUp(PaymentLookUp, Protocol):
-    """What the question for the way of a payment needs of the gateway's queries."""
+    """What the question for the history of a payment needs of the gateway's queries."""
 
     def ways(self, correlation_id: UUID) -> tuple[ToldWay, ...]:
         """Ask every replica what it has done with a payment."""
 
 
 class PaymentHistoryResource:
-    """Tells the way of one payment."""
+    """Tells the history of one payment."""
 
     def __init__(self, queries: WayLookUp) -> None:
         self._queries = queries

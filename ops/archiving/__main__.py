@@ -20,13 +20,13 @@ def parse_archiving(arguments: Sequence[str]) -> argparse.Namespace:
         "Move settlements that are older than some days out of the database at DATABASE_URL into files, a partition at "
         "a time, while the gateway goes on. Run it every day: it also begins a new partition each week. Sums stay, ids "
         "stay known and are never charged again. It may be killed and run again at any time.",
-        kept="whatever is old enough is archived, or there was nothing",
+        kept="everything that is old enough is archived",
         broken="is not used",
         takes="some 20 s for a million settlements",
         examples={
-            f"{COMMAND} --folder /srv/archive": "what is older than 90 days",
-            f"{COMMAND} --older-than 30 --keep": "only detaches: the tables stay in the database",
-            f"{COMMAND} --restore /srv/archive/settlements-….csv.gz": "the latest archive becomes a partition again",
+            f"{COMMAND} --folder /srv/archive": "archive what is older than 90 days",
+            f"{COMMAND} --older-than 30 --keep": "only detach: the tables stay in the database",
+            f"{COMMAND} --restore /srv/archive/settlements-….csv.gz": "make the latest archive a partition again",
         },
         notes="A file is CSV with a header, compressed by gzip; the manifest beside it has its checksum, its totals "
         "and its bounds.",

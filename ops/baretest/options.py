@@ -37,7 +37,7 @@ def parse_bare_options(arguments: Sequence[str]) -> BareOptions:
         examples={
             COMMAND: "all machines",
             f"{COMMAND} debian-12 3.14 --whole": "two of them, with all tests",
-            f"{COMMAND} --run-option=--env=PIP_INDEX_URL": "pip in the containers asks another index",
+            f"{COMMAND} --run-option=--env=PIP_INDEX_URL": "let pip in the containers ask another index",
         },
         notes="It needs git, and Docker with the public images or the means to pull them: "
         + ", ".join(machine.image for machine in MACHINES.values())
@@ -48,7 +48,7 @@ def parse_bare_options(arguments: Sequence[str]) -> BareOptions:
     parser.add_argument(
         "--whole", action="store_true", help="run all tests, not only those of adapters, gateway and stack"
     )
-    passed_on = "an option that docker run is given as it is; may be repeated"
+    passed_on = "an option for docker run, passed on as it is; may be repeated"
     parser.add_argument("--run-option", action="append", default=[], metavar="OPTION", help=passed_on)
     add_json_option(parser)
     given = parser.parse_args(arguments)

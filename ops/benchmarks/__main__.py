@@ -41,7 +41,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     for name, what, takes in (
         (
             "routing",
-            "fees paid in the event's games, beside other policies",
+            "fees paid in the event's games, compared with other policies",
             "more than 10 minutes; --tables 5 is shorter",
         ),
         ("breaker", "false openings of the breaker, and how soon it opens and closes", "a minute"),
@@ -49,14 +49,14 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         ("cost", "CPU, switches, commits and latency of a payment", "3 minutes, 6 with --against"),
         ("slices", "where the time of a payment goes inside a replica", "half a minute"),
         ("memory", "peak memory of a replica", "more than 10 minutes"),
-        ("http", "CPU of one POST /payments in both workers", "a minute"),
+        ("http", "CPU of one POST /payments, in Fiel's worker and in gunicorn's", "a minute"),
         ("summary", "how long a summary over 10 million settlements takes", "long: they are written first"),
         ("archive", "what many settlements cost in partitions, and what archiving them does", "a minute"),
         ("durability", "latency and throughput of the levels of DURABILITY", "5 minutes"),
-        ("promises", "what came of the gains that the design promised", "a minute"),
-        ("wal", "what Postgres logs for a payment where its tables are large", "half a minute"),
+        ("promises", "the gains that the design promised, as measured", "a minute"),
+        ("wal", "the bytes of Postgres' log for a payment when its tables are large", "half a minute"),
         ("scaling", "what each part costs by replicas and rate, and whether a model of it holds", "8 minutes"),
-        ("viewers", "what those who watch the live page cost", "a minute and a quarter"),
+        ("viewers", "the CPU that viewers of the live page cost", "a minute and a quarter"),
     )
 }
 

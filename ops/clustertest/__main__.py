@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         takes="see the --help of each",
         examples={
             UP: "start the cluster and stay in the foreground",
-            DOWN: "remove what a killed one has left",
-            CHAOS: "find out what it survives",
+            DOWN: "remove what a killed cluster has left",
+            CHAOS: "inject faults, and check every payment",
         },
     )
     parser.add_argument("command", choices=sorted(commands))
@@ -98,7 +98,7 @@ def down(arguments: Sequence[str]) -> int:
         kept="nothing of it is left",
         broken="is not used",
         takes="at most 30 s",
-        examples={DOWN: "what was started without --state-dir"},
+        examples={DOWN: "stop the cluster that was started without --state-dir"},
     )
     add_state_option(parser)
     state_dir = parser.parse_args(arguments).state_dir.absolute()

@@ -57,25 +57,27 @@ def parse_cluster_chaos(arguments: Sequence[str]) -> ClusterChaosOptions:
     parser = make_parser(
         COMMAND,
         "Start a cluster of three hosts on this machine, put it under load, and kill hosts and processes, cut and slow "
-        "links, switch over and promote, skew clocks and fill disks as the seed decides. Then let all heal, and check "
-        "every payment twice: by the audit of all books and tables, and by the independent judge.",
+        "links, switch over and promote, skew clocks and fill disks as the seed decides. Then end all faults, and "
+        "check every payment twice: by an audit of all books and tables, and by the independent judge.",
         kept="every promise was kept, and the run had all that was asked for",
-        broken="a promise broke, or the run proves nothing; --out holds what is known",
-        takes="the time asked for, and some two minutes to start, to heal and to check",
+        broken="a promise broke, or the run proves too little; the folder --out has the details",
+        takes="the time asked for, and some two minutes to start, to recover and to check",
         examples={
             COMMAND: "five minutes of everything",
             f"{COMMAND} --payments 100000 --faults 50 --report run.html": "some 25 minutes, with a page to open",
             f"{COMMAND} --seed 7 --seconds 120 --json > result.json": "for scripts",
-            f"{COMMAND} --asynchronous --seed 3": "what is lost where one standby need not have everything",
+            f"{COMMAND} --asynchronous --seed 3": "what is lost if commits do not wait for a standby",
         },
         notes="It needs root, Linux and the packages that ops/cluster up names where they are missing.",
     )
     parser.add_argument(
-        "--seconds", type=positive_number, help=f"offer payments at least so long; default: {SECONDS:g}"
+        "--seconds", type=positive_number, help=f"offer payments for at least this many seconds; default: {SECONDS:g}"
     )
-    parser.add_argument("--payments", type=positive_count, default=0, help="go on until so many are accepted")
     parser.add_argument(
-        "--faults", type=positive_count, default=0, help="go on until there were so many failovers and partitions"
+        "--payments", type=positive_count, default=0, help="go on until this many payments are accepted"
+    )
+    parser.add_argument(
+        "--faults", type=positive_count, default=0, help="go on until there were this many failovers and partitions"
     )
     parser.add_argument("--rate", type=positive_number, default=RATE, help=f"new payments a second; default: {RATE:g}")
     parser.add_argument("--seed", type=int, default=1, help="the same seed draws the same faults; default: 1")
@@ -84,7 +86,7 @@ def parse_cluster_chaos(arguments: Sequence[str]) -> ClusterChaosOptions:
     parser.add_argument(
         "--asynchronous",
         action="store_true",
-        help="let PostgreSQL answer before a standby has it: to see what is lost, and that this is found",
+        help="let commits not wait for a standby, to see that the checks find what is lost",
     )
     parser.add_argument(
         "--out", type=Path, help="the folder that a failing run leaves; default: var/cluster-chaos/SEED"

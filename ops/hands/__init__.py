@@ -1,1 +1,1 @@
-"""The hands of `ops/up`: a server on loopback by which the live page offers load, injects faults and kills replicas."""
+"""The controls of `ops/up`, called hands in the code: the live page asks this server for load, faults and kills."""

@@ -1,4 +1,4 @@
-"""`python -m ops.hands`, which `ops/up` starts: serves the hands on a socket that it has opened, until SIGTERM."""
+"""`python -m ops.hands`, which `ops/up` starts: serves the controls on a socket that it has opened."""
 
 import argparse
 from collections.abc import Sequence

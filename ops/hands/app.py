@@ -1,4 +1,4 @@
-"""The HTTP side of the hands: a Falcon application that the live page talks to."""
+"""The HTTP side of the controls: a Falcon application that the live page talks to."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class _Rate(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """The processors, the load and the replicas that the hands control."""
+    """The processors, the load and the replicas that can be controlled."""
 
     load: PaymentLoad
     processors: Mapping[str, SimulatedProcessor]

@@ -1,4 +1,4 @@
-"""Lets the live page of this gateway alone use the hands: other pages in the same browser could reach them as well."""
+"""Lets only the live page of this gateway use the controls, which other pages in a browser could reach as well."""
 
 from collections.abc import Collection
 

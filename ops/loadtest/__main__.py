@@ -25,11 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser(
         COMMAND,
-        "Play one of the event's games, or another, against a running gateway, with the event's checks and score. "
-        "Before the game it deletes all payments of the gateway and the processors' books: never name any that are in "
-        "use.",
+        "Play one of the event's games, or another, against a running gateway. A game is a load with the event's "
+        "checks and score. Before the game it deletes all payments of the gateway and the processors' books: never name "
+        "any that are in use.",
         kept="every payment was accepted and paid in time, and no summary differed",
-        broken="a payment was not, a summary differed, or a processor could not be set back",
+        broken="a payment was refused or late, a summary differed, or a processor could not be set back",
         takes="as long as the game: final five minutes, the others one; --seconds changes it",
         examples={
             "ALLOW_PURGE=1 ops/up --fresh": "first, in another terminal",
@@ -37,16 +37,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             "ops/load final --json --report final.html": "for scripts, with a page of pictures",
             "ops/load calm --users 50 --seconds 10": "something short",
         },
-        notes="A gateway of this project has to be started with ALLOW_PURGE=1; one that knows no purge is played "
+        notes="A gateway of this project has to be started with ALLOW_PURGE=1; one without a purge is played "
         "against as it is. The simulated processors of ops/up take over the game's fees.",
     )
     parser.add_argument("game", choices=GAMES)
-    parser.add_argument("--url", default="http://127.0.0.1:9999", help="of the gateway; default: %(default)s")
-    parser.add_argument("--default", default="http://127.0.0.1:8001", help="the processor's; default: %(default)s")
-    parser.add_argument("--fallback", default="http://127.0.0.1:8002", help="the processor's; default: %(default)s")
-    parser.add_argument("--token", default=PUBLIC_TOKEN, help="of the processors; default: %(default)s")
-    parser.add_argument("--users", type=positive_count, help="instead of the game's own")
-    parser.add_argument("--seconds", type=positive_number, help="instead of the game's own; stages are spread alike")
+    parser.add_argument("--url", default="http://127.0.0.1:9999", help="the gateway's address; default: %(default)s")
+    parser.add_argument(
+        "--default", default="http://127.0.0.1:8001", help="the processor's address; default: %(default)s"
+    )
+    parser.add_argument(
+        "--fallback", default="http://127.0.0.1:8002", help="the processor's address; default: %(default)s"
+    )
+    parser.add_argument("--token", default=PUBLIC_TOKEN, help="the processors' token; default: %(default)s")
+    parser.add_argument("--users", type=positive_count, help="users, instead of the game's own number")
+    parser.add_argument(
+        "--seconds", type=positive_number, help="duration, instead of the game's own; its stages are scaled with it"
+    )
     add_json_option(parser)
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="write a page with pictures; FILE.svg: the pictures alone"

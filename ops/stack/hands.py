@@ -1,4 +1,4 @@
-"""The process of the hands, with which the live page offers a load, disturbs processors and kills replicas."""
+"""The process of the controls, by which the live page offers a load, disturbs processors and kills replicas."""
 
 import json
 import socket
@@ -15,7 +15,7 @@ ORDER_BYTES_MAX = 16
 
 
 class HandsProcess(AnnouncedProcess):
-    """The hands (see `ops.hands`), which may be restarted: their port and their link stay open here."""
+    """The server of the controls (`ops.hands`), which may be restarted: its port and its link stay open here."""
 
     def __init__(self, options: StackOptions, processors: Sequence[Processor]) -> None:
         """Listen on the loopback address, on any free port unless the options name one."""

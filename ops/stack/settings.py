@@ -44,9 +44,9 @@ class StackOptions:
     """Where embedded PostgreSQL and Redis listen on the loopback address too, so that replicas know both, and the
     simulated processors, by the name `localhost`, which has to be looked up; None: on sockets in files alone."""
     controls: bool = False
-    """Whether the live page gets hands (see `ops.hands`), and replicas allow breakers to be forced."""
+    """Whether the live page gets controls (see `ops.hands`), and replicas allow breakers to be forced."""
     controls_port: int = 0
-    """The port at which the hands listen on the loopback address; 0 takes any free one."""
+    """The port of the controls on the loopback address; 0 takes any free one."""
     as_json: bool = False
     """Whether `ops/up` tells what happens as lines of JSON."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))

@@ -9,15 +9,15 @@ from gevent.threadpool import ThreadPool
 from actors.domain.histogram import Histogram
 
 USUAL_S_MAX = 0.001
-"""Where a sync usually takes longer than this, the caller hands it to a thread: it would hold up the event loop."""
+"""If a sync usually takes longer than this, the caller hands it to a thread, since it would hold up the event loop."""
 WEIGHT = 0.1
-"""Weight of the latest sync in what is usual. A busy disk has single slow syncs, which change little."""
+"""Weight of the latest sync in the smoothed duration. A busy disk has single slow syncs, which change little."""
 THREAD_S_MAX = 0.005
 """A sync in a thread that took longer, its wait for the interpreter included, comes from a disk that is still slow."""
 RETRY_S = 0.1
 """Time between two syncs that the caller tries by itself, to see whether the disk is quick again."""
 SYNC_BOUNDS_S = (0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5)
-"""A good disk takes a fraction of a millisecond; each payment waits for one sync, so that 0.1 s is bad."""
+"""Bounds of the histogram. A good disk takes a fraction of a millisecond; each payment waits, so that 0.1 s is bad."""
 
 
 def sync_durations() -> Histogram:

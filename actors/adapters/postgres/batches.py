@@ -31,7 +31,7 @@ class WrittenBatch:
     """What a batch has changed."""
 
     fenced: FencedWrite | None
-    """What it noted in its replica's row; None if the replica has a later registration, and nothing was changed."""
+    """What it noted in its replica's row; None if the replica has a later registration, so that nothing was changed."""
     known: list[UUID]
     """Payments that were to be claimed and had a row already."""
     moved: list[UUID]

@@ -17,7 +17,7 @@ from actors.errors import LedgerUnavailableError
 CONNECT_S_MAX = 2
 """Longest time to open a connection, or to wait for a free one of the pool."""
 WAIT_SHARE = 0.7
-"""Share of a limit that may be spent in waiting for a free connection of the pool."""
+"""Share of a time limit that may be spent waiting for a free connection of the pool."""
 PING_S_MAX = 0.5
 READ_S_MAX = 3.0
 """Longest time for a question or a lease's renewal, including the wait for a connection."""

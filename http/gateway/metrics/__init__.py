@@ -94,7 +94,9 @@ class MetricsResource(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Give all metrics but those of the process, for the registry."""
-        yield InfoMetricFamily("fiel_build", "The release, the name of the replica, and its settings", value=self._build)
+        yield InfoMetricFamily(
+            "fiel_build", "The release, the name of the replica, and its settings", value=self._build
+        )
         posted = CounterMetricFamily("fiel_payments_posted", "Answers to POST /payments, by kind", labels=["answer"])
         for answer, count in self._requests.answers.items():
             posted.add_metric([answer], count)

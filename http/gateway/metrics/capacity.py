@@ -1,4 +1,4 @@
-"""Metrics of how full everything is that is bounded, each beside its bound, and of the disk and the process."""
+"""Metrics of everything that has a bound, each beside its bound, and of the disk and the process."""
 
 from collections.abc import Iterable
 
@@ -18,12 +18,20 @@ def capacity(measured: Measurements, stats: RouterStats | None, clients: ClientL
     if intake is not None:
         yield from _alone("fiel_journal_payments", "Payments that the journal holds", intake.journal)
         ids: dict[Labels, Level] = {("accepted",): intake.accepted_ids, ("heard",): intake.heard_ids}
-        yield from bounded("fiel_known_ids", "Ids whose amounts are remembered, by where they were accepted", ids, ["source"])
+        yield from bounded(
+            "fiel_known_ids", "Ids whose amounts are remembered, by where they were accepted", ids, ["source"]
+        )
     if stats is not None:
         yield from _alone("fiel_payments_in_memory", "Payments in the router's memory", stats.in_memory)
-        yield from _alone("fiel_late_charge_checks", "Ended payments that will be looked up once more, in case of a late charge", stats.rechecks)
+        yield from _alone(
+            "fiel_late_charge_checks",
+            "Ended payments that will be looked up once more, in case of a late charge",
+            stats.rechecks,
+        )
     adopted = CounterMetricFamily(
-        "fiel_payments_adopted", "Payments taken over from replicas that are gone, or from an earlier run", labels=["source"]
+        "fiel_payments_adopted",
+        "Payments taken over from replicas that are gone, or from an earlier run",
+        labels=["source"],
     )
     if stats is not None:
         adopted.add_metric(["rows"], stats.adopted)
@@ -32,13 +40,21 @@ def capacity(measured: Measurements, stats: RouterStats | None, clients: ClientL
     if adopted.samples:
         yield adopted
     if gossip is not None:
-        yield from _alone("fiel_untold_payments", "Accepted payments that were not announced to the other replicas yet", gossip.untold)
-        yield from _alone("fiel_ids_asked_for", "Unknown ids that the other replicas are being asked for", gossip.ids_asked)
-        yield from _alone("fiel_ways_asked_for", "Payments whose history the other replicas are being asked for", gossip.ways_asked)
+        yield from _alone(
+            "fiel_untold_payments", "Accepted payments that were not announced to the other replicas yet", gossip.untold
+        )
+        yield from _alone(
+            "fiel_ids_asked_for", "Unknown ids that the other replicas are being asked for", gossip.ids_asked
+        )
+        yield from _alone(
+            "fiel_ways_asked_for", "Payments whose history the other replicas are being asked for", gossip.ways_asked
+        )
     if clients is not None:
         yield from _alone("fiel_connections", "Open connections of clients", clients.connections)
         yield from _alone(
-            "fiel_unfinished_request_bytes", "Bytes received of requests that are not complete", clients.unfinished_bytes
+            "fiel_unfinished_request_bytes",
+            "Bytes received of requests that are not complete",
+            clients.unfinished_bytes,
         )
     yield from _alone("fiel_readers_waiting", "Clients that wait for summaries or lists", measured.readers)
     yield from _alone("fiel_feed_consumers", "Clients that read the feed of ended payments", measured.feed_consumers)
@@ -47,7 +63,9 @@ def capacity(measured: Measurements, stats: RouterStats | None, clients: ClientL
         "How long an open transaction has held the feed back; 0 while nobody reads it",
         value=measured.feed_behind_s,
     )
-    yield from _alone("fiel_postgres_pool_connections", "Connections of the pool for reads that are in use", measured.pool)
+    yield from _alone(
+        "fiel_postgres_pool_connections", "Connections of the pool for reads that are in use", measured.pool
+    )
     mailboxes: dict[Labels, Level] = {(name,): level for name, level in measured.mailboxes.items()}
     yield from bounded("fiel_mailbox_messages", "Messages that wait in an actor's mailbox", mailboxes, ["actor"])
     yield CounterMetricFamily(

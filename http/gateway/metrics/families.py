@@ -30,7 +30,7 @@ def histogram(
 
 
 def bounded(name: str, text: str, levels: Mapping[Labels, Level], names: Sequence[str] = ()) -> Iterable[Metric]:
-    """Make the gauge of something bounded, and beside it that of its bound, whose name ends in `_max`."""
+    """Make the gauge of a value that has a bound, and beside it the gauge of the bound, whose name ends in `_max`."""
     most = GaugeMetricFamily(f"{name}_max", f"Upper bound of {name}", labels=names)
     family = GaugeMetricFamily(name, text, labels=names)
     for values, level in levels.items():

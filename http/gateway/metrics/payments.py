@@ -28,7 +28,9 @@ def unsettled(stats: RouterStats) -> Iterable[Metric]:
         value=stats.unresolved,
     )
     decisions = CounterMetricFamily(
-        "fiel_routing_decisions", "Decisions to give a payment to a processor, or to let it wait, by reason", labels=["processor", "reason"]
+        "fiel_routing_decisions",
+        "Decisions to give a payment to a processor, or to let it wait, by reason",
+        labels=["processor", "reason"],
     )
     for (processor, reason), count in stats.decisions.items():
         decisions.add_metric([processor or NOBODY, label(reason)], count)

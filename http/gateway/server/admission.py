@@ -1,4 +1,4 @@
-"""Admission of clients: who has to leave, so that a new client is served and memory stays bounded."""
+"""Decides which client has to leave, so that a new one is served and memory stays bounded."""
 
 from collections import OrderedDict
 from dataclasses import dataclass

@@ -49,7 +49,10 @@ def test_an_operators_order_is_told_as_such() -> None:
     ("changes", "line"),
     [
         ({"generation": 2}, ("purge", "warn", "purged: replica 1 holds nothing older than purge 2")),
-        ({"adopted": 3}, ("adoption", "warn", "replica 1 took over 3 payments from another replica, or from its own earlier run")),
+        (
+            {"adopted": 3},
+            ("adoption", "warn", "replica 1 took over 3 payments from another replica, or from its own earlier run"),
+        ),
         ({"disputes": 1}, ("dispute", "bad", "1 payment found charged more than once")),
         ({"unresolved": 2}, ("payment", "bad", "2 payments of unknown outcome for over a minute")),
         ({"closed": {"declined": 1}}, ("payment", "warn", "1 payment ended declined")),
@@ -62,7 +65,9 @@ def test_counts_and_parts_are_told_when_they_change(changes: dict[str, object], 
 
 
 def test_what_is_well_again_is_told() -> None:
-    assert told(changed(parts={"postgres": "gone"}), CALM) == [("store", "good", "Postgres of replica 1: all is well again")]
+    assert told(changed(parts={"postgres": "gone"}), CALM) == [
+        ("store", "good", "Postgres of replica 1: all is well again")
+    ]
 
 
 def test_a_replica_that_stops_taking_payments_says_why_and_when_it_takes_them_again() -> None:
