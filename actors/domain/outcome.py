@@ -37,7 +37,7 @@ class Outcome(Enum):
 
     @property
     def tells_health(self) -> bool:
-        """Whether it shows if the processor works. That a payment was declined does not: a gateway in front may do that."""
+        """Whether it shows if the processor works. A declined payment does not: a gateway in front may decline it."""
         return self is not Outcome.NOT_SENT and self is not Outcome.DECLINED
 
     @property

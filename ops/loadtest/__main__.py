@@ -26,8 +26,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser(
         COMMAND,
         "Play one of the event's games, or another, against a running gateway. A game is a load with the event's "
-        "checks and score. Before the game it deletes all payments of the gateway and the processors' books: never name "
-        "any that are in use.",
+        "checks and score. Before the game it deletes all payments of the gateway and the processors' books: never "
+        "name any that are in use.",
         kept="every payment was accepted and paid in time, and no summary differed",
         broken="a payment was refused or late, a summary differed, or a processor could not be set back",
         takes="as long as the game: final five minutes, the others one; --seconds changes it",
