@@ -33,14 +33,18 @@ def parse_archiving(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--folder", type=Path, help="where files are written")
     parser.add_argument(
-        "--older-than", type=positive_number, default=DAYS_DEFAULT, metavar="DAYS", help="default: %(default)s"
+        "--older-than",
+        type=positive_number,
+        default=DAYS_DEFAULT,
+        metavar="DAYS",
+        help="their least age; default: %(default)s",
     )
     parser.add_argument(
         "--span",
         type=positive_number,
         default=SPAN_DAYS_DEFAULT,
         metavar="DAYS",
-        help="how long a new partition is for; default: %(default)s",
+        help="how many days a new partition covers; default: %(default)s",
     )
     parser.add_argument("--keep", action="store_true", help="detach only, and write no file")
     parser.add_argument(

@@ -101,7 +101,7 @@ def _parse(arguments: Sequence[str], benchmarks: Mapping[str, Benchmark]) -> arg
     parser = make_parser(
         COMMAND,
         "Run one benchmark, with a baseline in the same call where there is one. Where standard output is no terminal, "
-        "it is one line of JSON. Each benchmark has a --help of its own.",
+        "the result is one line of JSON. Each benchmark has a --help of its own.",
         kept="it was measured, and its target reached where it has one",
         broken="its target was missed",
         takes="see above, each with its defaults on two cores",
@@ -111,9 +111,7 @@ def _parse(arguments: Sequence[str], benchmarks: Mapping[str, Benchmark]) -> arg
             "ops/bench --json memory --help": "the options of one",
         },
     )
-    parser.add_argument(
-        "name", choices=benchmarks, metavar="NAME", help="one of those below; each with what it measures"
-    )
+    parser.add_argument("name", choices=benchmarks, metavar="NAME", help="one of the benchmarks below")
     group = parser.add_argument_group(
         "benchmarks", "\n".join(f"{name:{width}}  {each.what}; {each.takes}" for name, each in benchmarks.items())
     )

@@ -52,7 +52,7 @@ def parse_chaos_options(arguments: Sequence[str]) -> ChaosOptions:
     )
     parser.add_argument("--seconds", type=float, default=60, help="how long payments are offered; default: 60")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same faults; default: 1")
-    parser.add_argument("--profile", choices=PROFILES, default="mix", help="default: mix")
+    parser.add_argument("--profile", choices=PROFILES, default="mix", help="the kinds of faults; default: mix")
     parser.add_argument("--rate", type=float, help="new payments a second; default: the profile's")
     parser.add_argument("--crowd", type=float, default=1.0, help="share of the bad clients in `neighbours`; default: 1")
     parser.add_argument(

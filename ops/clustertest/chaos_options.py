@@ -81,7 +81,7 @@ def parse_cluster_chaos(arguments: Sequence[str]) -> ClusterChaosOptions:
     )
     parser.add_argument("--rate", type=positive_number, default=RATE, help=f"new payments a second; default: {RATE:g}")
     parser.add_argument("--seed", type=int, default=1, help="the same seed draws the same faults; default: 1")
-    parser.add_argument("--replicas-per-host", type=positive_count, default=2, help="default: 2")
+    parser.add_argument("--replicas-per-host", type=positive_count, default=2, help="how many run; default: 2")
     parser.add_argument("--durability", default=DURABILITY, help=f"DURABILITY of the replicas; default: {DURABILITY}")
     parser.add_argument(
         "--asynchronous",

@@ -58,7 +58,7 @@ def parse_up_options(arguments: Sequence[str], environment: Mapping[str, str]) -
         notes="It needs Linux, root and packages of Debian, and says which are missing. Disks are in memory: each "
         "start begins with empty ones. docs/cluster.md describes what runs where.",
     )
-    parser.add_argument("--replicas-per-host", type=_replicas, default=2, metavar="N", help="default: 2")
+    parser.add_argument("--replicas-per-host", type=_replicas, default=2, metavar="N", help="how many run; default: 2")
     what = f"the setting DURABILITY of all replicas; default: {DURABILITY}"
     parser.add_argument("--durability", default=DURABILITY, metavar="LEVEL", help=what)
     clocks = "let the clocks of hosts be made wrong (libfaketime)"

@@ -10,6 +10,10 @@ from ops.foreground import run_command
 from ops.loadtest.games import GAMES, PUBLIC_TOKEN
 
 COMMAND = "ops/load"
+THEIR_LOADS = (
+    "preview and final are the event's; calm: both processors work; flap: they fail in turns; down: default fails; "
+    "edge: charges take as long as checks reach back; spike: most users begin at once"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,13 +44,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         notes="A gateway of this project has to be started with ALLOW_PURGE=1; one without a purge is played "
         "against as it is. The simulated processors of ops/up take over the game's fees.",
     )
-    parser.add_argument("game", choices=GAMES)
+    parser.add_argument("game", choices=GAMES, help=THEIR_LOADS)
     parser.add_argument("--url", default="http://127.0.0.1:9999", help="the gateway's address; default: %(default)s")
     parser.add_argument(
-        "--default", default="http://127.0.0.1:8001", help="the processor's address; default: %(default)s"
+        "--default", default="http://127.0.0.1:8001", help="address of the processor default; default: %(default)s"
     )
     parser.add_argument(
-        "--fallback", default="http://127.0.0.1:8002", help="the processor's address; default: %(default)s"
+        "--fallback", default="http://127.0.0.1:8002", help="address of the processor fallback; default: %(default)s"
     )
     parser.add_argument("--token", default=PUBLIC_TOKEN, help="the processors' token; default: %(default)s")
     parser.add_argument("--users", type=positive_count, help="users, instead of the game's own number")

@@ -102,12 +102,13 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
         "are the events ready, stopping and ended. The DATABASE_URL that is printed after `ready` lets ops/replicas, "
         "ops/archive and psql reach the embedded PostgreSQL; one that was given is not repeated.",
     )
-    its_own = "shared by the replicas, of which each has PORT + its number for itself: 10000, 10001, ...; default: 9999"
-    parser.add_argument("--port", type=port_number, default=9999, help=its_own)
-    parser.add_argument("--replicas", type=int, default=3, help="default: 3")
+    ports = "the port of all replicas; each also has PORT + its number for itself: 10000, 10001, ...; default: 9999"
+    parser.add_argument("--port", type=port_number, default=9999, help=ports)
+    parser.add_argument("--replicas", type=int, default=3, help="how many run; default: 3")
     parser.add_argument("--separate-journals", action="store_true", help="let no replica reach another's journal")
     parser.add_argument("--fresh", action="store_true", help="delete the payments of earlier starts")
-    parser.add_argument("--state-dir", type=Path, default=ROOT / "var", help="default: var/ of the checkout")
+    state = "where data and logs are kept; default: var/ of the checkout"
+    parser.add_argument("--state-dir", type=Path, default=ROOT / "var", help=state)
     for name, read, default, what in (
         ("--processor-ports", two_ports, "8001,8002", "where the simulated processors take payments"),
         ("--admin-ports", two_ports, "9001,9002", "where they are administered even while they refuse connections"),
