@@ -56,7 +56,7 @@ class ResolutionResult(TypedDict):
     """What became of an operator's decision on a payment."""
 
     correlationId: Id
-    resolution: Annotated[str, told("Always `applied`: a refusal is a problem.", "applied")]
+    resolution: Annotated[str, told("Always `applied`: a refusal is answered with a problem.", "applied")]
 
 
 class ChargedTotals(TypedDict):
@@ -87,10 +87,10 @@ class BreakerAnswer(TypedDict):
 class ProcessorAnswer(TypedDict):
     """What one replica knows of a processor."""
 
-    charges: Annotated[bool, told("False where it is only asked for payments that it may have charged before.")]
+    charges: Annotated[bool, told("False if it is only looked up, for payments that it may have charged before.")]
     breaker: BreakerAnswer
     underWay: Annotated[int, told("Charges that have not ended.")]
-    limit: Annotated[int, told("How many charges there may be at once.")]
+    limit: Annotated[int, told("How many charges may be under way at once.")]
     latencyMs: Annotated[float | None, told("Smoothed duration of a charge; null where none has ended yet.", 12.3)]
     startsPerSecondMax: Annotated[float, told("How many charges a second may start.", 800.0)]
 
@@ -112,5 +112,5 @@ class LivenessAnswer(TypedDict):
 class ReadinessAnswer(TypedDict):
     """Whether the replica takes payments."""
 
-    status: Annotated[str, one_of("`degraded` where a part is missing.", ["ready", "degraded", "unready"])]
+    status: Annotated[str, one_of("`degraded` if a part has a problem.", ["ready", "degraded", "unready"])]
     parts: Annotated[dict[str, str], told("Each part: `ok`, or what is wrong with it.", {"journal": "ok"})]

@@ -86,7 +86,7 @@ class EventsResource:
             feed_id, place = read_cursor(after)
             return self._feed.page(place, limit, wait_s, feed_id, has_left)
         except (ValueError, ForeignPlaceError):
-            detail = "must be a cursor that this gateway has given, or now"
+            detail = "must be a cursor from an earlier answer of this gateway, or now"
             raise InvalidFieldError(field, detail) from None
         except LostPlaceError:
             detail = "this cursor comes from a history that Postgres has lost; begin without a cursor, or at now"

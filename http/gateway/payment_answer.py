@@ -11,7 +11,7 @@ from actors.queries import PaymentStatus
 from gateway.answers import Currency, Id, instant, one_of, told
 from gateway.event_cursor import write_cursor
 
-StateText = Annotated[str, one_of("How far a payment is.", [state.value for state in PaymentState])]
+StateText = Annotated[str, one_of("The state of a payment.", [state.value for state in PaymentState])]
 
 
 class RefusedAmount(TypedDict):
@@ -69,7 +69,7 @@ class PaymentEvents(TypedDict):
 
     events: list[PaymentEvent]
     next: Annotated[str, told("The `after` of the next request, also if there was no event.")]
-    behindMs: Annotated[int, told("For how long an open transaction has held the feed back.", 0)]
+    behindMs: Annotated[int, told("For how long an open transaction has held the feed back; 0 if none does.", 0)]
 
 
 def describe_payment(status: PaymentStatus) -> PaymentAnswer:

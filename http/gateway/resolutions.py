@@ -86,13 +86,13 @@ class ResolutionResource:
         try:
             body = decode(posted, type=ResolutionOrder)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidFieldError("body", "must hold chargedBy, and requestedAt where that is not null") from error
+            raise InvalidFieldError("body", "must have chargedBy, and requestedAt unless chargedBy is null") from error
         refuse_repeated_keys(posted, is_msgpack=is_msgpack)
         if not 0 < len(body.by) <= ASKED_BY_MAX or not body.by.isprintable():
             raise InvalidFieldError("by", f"must be a name of at most {ASKED_BY_MAX} characters")
         if body.chargedBy is None:
             if body.requestedAt is not None:
-                raise InvalidFieldError("requestedAt", "must be missing where no processor charged the payment")
+                raise InvalidFieldError("requestedAt", "must be left out if no processor charged the payment")
             return Finding(correlation_id, None, None), body.by
         if body.chargedBy not in self._processors and body.chargedBy != self._processor_of(correlation_id):
             raise InvalidFieldError("chargedBy", f"must be one of {', '.join(sorted(self._processors))}, or null")

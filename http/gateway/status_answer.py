@@ -42,8 +42,8 @@ class SharedProcessor(TypedDict):
     breaker: SharedBreaker
     underWay: int
     limit: int
-    failureRate: Annotated[float | None, told("The highest of the replicas', in the breaker's window.")]
-    slowRate: Annotated[float | None, told("The highest of the replicas', in the breaker's window.")]
+    failureRate: Annotated[float | None, told("The highest rate in any replica's breaker.")]
+    slowRate: Annotated[float | None, told("The highest rate in any replica's breaker.")]
     latencyMs: float | None
     health: HealthAnswer | None
 

@@ -41,7 +41,7 @@ FOR_OPERATORS = (ProblemType.TOKEN_REQUIRED, ProblemType.NOT_PERMITTED, ProblemT
 SUMMARY: dict[str, Any] = {
     "title": "Summary",
     "type": "object",
-    "description": "Totals by the processor's name, in the default currency; `currencies` has those in others by code.",
+    "description": "Totals by the processor's name, in the default currency; `currencies` has the others, by code.",
     "properties": {"currencies": {"type": "object", "additionalProperties": {"type": "object"}}},
     "additionalProperties": ChargedTotals,
 }

@@ -16,7 +16,7 @@ REQUEST_ID = Parameter(
     name="X-Request-ID",
     place="header",
     description="A name for this request, which is sent back, and is in log lines and problems that concern it: "
-    "1 to 128 visible characters of ASCII. Any other is ignored.",
+    "1 to 128 visible characters of ASCII. Other values are ignored.",
     schema={"type": "string"},
 )
 CORRELATION_ID = Parameter(
@@ -124,10 +124,10 @@ LAST_EVENT_ID = Parameter(
 
 HEADERS: dict[str, tuple[str, Schema]] = {
     "Durability": (
-        "What it survives: `ledger` the loss of its host, `fsync` that of power; missing with other settings.",
+        "What it survives: the loss of the host (`ledger`) or of power (`fsync`); missing with other settings.",
         {"type": "string", "enum": ["ledger", "fsync"]},
     ),
-    "Location": ("Where the payment is told.", {"type": "string", "format": "uri-reference"}),
+    "Location": ("Where to get the state of the payment.", {"type": "string", "format": "uri-reference"}),
     "Vary": ("`Accept`: the same is answered in several forms.", {"type": "string"}),
     "Retry-After": (
         "Seconds after which to send the request again.",
@@ -135,14 +135,14 @@ HEADERS: dict[str, tuple[str, Schema]] = {
     ),
     "WWW-Authenticate": ("The scheme, `Bearer`; with `error` where the token is wrong.", {"type": "string"}),
     "Allow": ("The methods that the path takes.", {"type": "string", "examples": ["GET, HEAD, OPTIONS"]}),
-    "X-Request-ID": ("What the request named itself; missing where it did not.", {"type": "string"}),
-    "ETag": ("Names this content, for `If-None-Match`.", {"type": "string"}),
+    "X-Request-ID": ("The request's own `X-Request-ID`; missing if it had none.", {"type": "string"}),
+    "ETag": ("The version of this content, for `If-None-Match`.", {"type": "string"}),
     FINAL_HEADER: (
         "`true` where the totals of this window never change any more.",
         {"type": "string", "enum": ["true", "false"]},
     ),
     AS_OF_HEADER: (
-        "The instant of which the totals are; missing where the window reaches up to the present, or is uncertain.",
+        "The instant to which the totals apply; missing if the window reaches up to the present, or if uncertain.",
         {"type": "string", "format": "date-time"},
     ),
 }
