@@ -22,7 +22,7 @@ from gateway.media import JSON, MSGPACK, MSGPACK_ALIASES
 from gateway.packed_amount import packed_minor_units
 from gateway.problem_types import ProblemType
 from gateway.problems import InvalidFieldError
-from gateway.repeated_keys import refuse_repeated_keys
+from gateway.repeated_keys import is_nested_too_deeply, refuse_repeated_keys
 
 BODY_BYTES_MAX = 16 * 1024
 AMOUNT_MIN = 10.0 ** -max(DECIMALS.values())
@@ -190,7 +190,7 @@ def _json_amount(raw: bytes) -> Decimal:
 
 def _problem(error: Exception, body: bytes, *, is_msgpack: bool) -> InvalidFieldError:
     """Tell in plain words why a body could not be read."""
-    if isinstance(error, RecursionError):
+    if isinstance(error, RecursionError) or (not is_msgpack and is_nested_too_deeply(body)):
         return InvalidFieldError("body", "is nested too deeply")
     if isinstance(error, UnicodeDecodeError):
         return InvalidFieldError("body", "must hold no text but UTF-8")

@@ -157,7 +157,8 @@ DEEP = "is nested too deeply"
         (b"\x83\xadcorrelationId\xd9\x24%s\xa6amount\x01\xa1\xff\x01", TYPES[1], UTF8),
         (b'{"correlationId": "%s", "amount": 1, "note": ' + b"[" * 8_000, TYPES[0], DEEP),
         (b'{"correlationId": "%s", "amount": 1, "note": ' + b"[" * 8_000 + b"]" * 8_000 + b"}", TYPES[0], DEEP),
-        (b"\x83\xadcorrelationId\xd9\x24%s\xa6amount\x01\xa4note" + b"\x91" * 16_000, TYPES[1], DEEP),
+        (b'{"correlationId": "%s", "amount": 1, "note": ' + b"[" * 500 + b"]" * 500 + b"}", TYPES[0], DEEP),
+        (b"\x83\xadcorrelationId\xd9\x24%s\xa6amount\x01\xa4note" + b"\x91" * 15_900 + b"\x01", TYPES[1], DEEP),
     ],
 )
 def test_what_is_no_text_or_has_no_end_is_refused_in_plain_words(
@@ -168,6 +169,14 @@ def test_what_is_no_text_or_has_no_end_is_refused_in_plain_words(
     )
     assert (400, f"body: {reason}") == (answer.status_code, answer.json["detail"])
     assert gateway.kept == {}
+
+
+@pytest.mark.parametrize(
+    "note", [b"[" * 499 + b"]" * 499, b"[[]," * 498 + b"0" + b"]" * 498, b'"\\"%s"' % (b"[" * 600)]
+)
+def test_what_is_nested_as_deeply_as_may_be_is_kept(client: falcon.testing.TestClient, note: bytes) -> None:
+    body = b'{"correlationId": "%s", "amount": 1, "note": %s}' % (ID.encode(), note)
+    assert client.simulate_post("/payments", body=body).status_code == 202
 
 
 def test_an_escaped_emoji_is_text(client: falcon.testing.TestClient) -> None:
