@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import pytest
+
 from actors.domain.breaker import BreakerState, Transition
 from actors.domain.breaker_causes import Cause
 from actors.domain.payment import EndState
@@ -9,6 +11,7 @@ from actors.domain.records import LastPurge
 from actors.domain.replica_status import ReplicaUsage
 from actors.domain.routing import Reason
 from actors.domain.seconds import KEPT_S
+from actors.domain.shared_status import SharedStatus
 from actors.errors import GatewayUnavailableError, StatusUnavailableError
 from actors.messages.persistence import Incidents
 from actors.messages.processor import DatedTransition, ProcessorStatus
@@ -58,23 +61,34 @@ class Bench:
     def __init__(self) -> None:
         self.replica, self.board, self.runtime = Watched(), MemoryStatusBoard(), VirtualRuntime()
         self.answers = PostAnswers(0, (0, 0))
+        self.usage_error: OSError | None = None
+        """Raised when it is asked for what the process uses of the machine."""
         self.restart()
 
     def restart(self) -> None:
         """Begin a new monitor on the board."""
-        self.monitor = Monitor(
+        self.monitor = self.made()
+        self.monitor.begin()
+
+    def made(self) -> Monitor:
+        """Make a monitor on the board."""
+        return Monitor(
             name="1",
             replica=self.replica,
             board=self.board,
             answers=lambda: self.answers,
-            usage=lambda: ReplicaUsage(60_000_000, None, 39),
+            usage=self._usage,
             runtime=self.runtime,
         )
-        self.monitor.begin()
 
     def step(self) -> None:
         self.runtime.advance(1.0)
         self.monitor.step()
+
+    def _usage(self) -> ReplicaUsage:
+        if self.usage_error is not None:
+            raise self.usage_error
+        return ReplicaUsage(60_000_000, None, 39)
 
 
 def test_a_second_has_what_was_accepted_and_settled_since_the_one_before() -> None:
@@ -188,3 +202,36 @@ def test_a_breaker_that_an_order_has_left_half_open_is_not_down() -> None:
     bench.step()
     seen = bench.board.statuses["1"].processors["default"]
     assert (seen.since_ms, seen.cause, seen.is_down) == (2000, Cause.OPERATOR.value, False)
+
+
+def test_it_notes_the_seconds_of_the_wall_clock_until_it_is_stopped() -> None:
+    bench = Bench()
+    bench.runtime.advance(0.4)
+    bench.monitor.start()
+    bench.runtime.call_later(3.0, bench.monitor.stop)
+    bench.runtime.run_spawned()
+    noted = [each.at_s for each in bench.board.seconds["1"]]
+    assert noted == list(range(noted[0], noted[0] + 4))
+    assert bench.runtime.now_ms() % 1000 == 0
+    assert bench.board.statuses == {}
+
+
+class UnreadableBoard(MemoryStatusBoard):
+    """A board that holds what nobody can read."""
+
+    def hear(self, seconds_max: int) -> SharedStatus:
+        raise ValueError(f"planted: {seconds_max} seconds are no numbers")
+
+
+def test_an_error_of_its_own_is_told_once_and_it_notes_the_next_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.board = UnreadableBoard()
+    bench.monitor = bench.made()
+    bench.usage_error = OSError("planted")
+    bench.runtime.call_later(1.5, setattr, bench, "usage_error", None)
+    bench.runtime.call_later(3.5, bench.monitor.stop)
+    bench.monitor.start()
+    bench.runtime.run_spawned()
+    assert [each.levelname for each in caplog.records if "could not be noted" in each.getMessage()] == ["ERROR"]
+    assert [each.levelname for each in caplog.records if "could not be read" in each.getMessage()] == ["ERROR"]
+    assert len(bench.board.seconds["1"]) == 2

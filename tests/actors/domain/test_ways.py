@@ -6,9 +6,26 @@ import pytest
 
 from actors.domain.breaker import BreakerState
 from actors.domain.lifecycle import Effect, Lifecycle
-from actors.domain.lifecycle_events import Adopted, Moved
+from actors.domain.lifecycle_events import (
+    Adopted,
+    ChargeEnded,
+    ClaimRejected,
+    Closed,
+    DeclinedByAll,
+    Event,
+    LookUpEnded,
+    Moved,
+    MoveRejected,
+    PerhapsForgotten,
+    Replayed,
+    Resolved,
+    RowDoubted,
+    Settled,
+    Unconfigured,
+)
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim
+from actors.domain.records import LookUpResult
 from actors.domain.ways import ENDED_MAX, STEPS_MAX, Step, Ways
 from tests.actors.domain.dispatching import Dispatching, payment
 
@@ -119,3 +136,30 @@ def test_a_payment_that_is_driven_again_has_one_way() -> None:
         Step(1.0, "moved: its row names another processor", "default"),
         Step(2.0, "taken up from its row", "default"),
     )
+
+
+@pytest.mark.parametrize(
+    ("event", "what", "processor"),
+    [
+        (Moved(), "moved: its row names another processor", "default"),
+        (ChargeEnded(ONE, Outcome.DECLINED, 1), "charge ended: declined", "default"),
+        (LookUpEnded(ONE, "fallback", LookUpResult.MISSING, None, 1.0, 20.0), "looked up: missing", "fallback"),
+        (Adopted("default", 1, 1, 0), "taken up from its row", "default"),
+        (Replayed((), must_answer=False), "taken up from a journal", None),
+        (PerhapsForgotten((), 1.0), "posted after Postgres may have forgotten payments", None),
+        (RowDoubted(()), "Postgres may have forgotten what became of it", "default"),
+        (ClaimRejected(), "left to another replica, which has its row", None),
+        (MoveRejected(()), "its row could not be changed: another replica may have it", "default"),
+        (Unconfigured(), "stranded: its processor is not configured", "default"),
+        (DeclinedByAll(), "declined by every processor that takes it", None),
+        (Resolved("fallback", 1), "an operator: charged", "fallback"),
+        (Resolved(None, None), "an operator: not charged", None),
+        (Settled(), "settled: its charge is recorded", "default"),
+        (Closed(), "ended without a charge", "default"),
+    ],
+)
+def test_each_event_is_told_in_words(event: Event, what: str, processor: str | None) -> None:
+    ways, one = Ways(), life(1)
+    ways.note(one, Moved(), Effect.NONE, 1.0)
+    ways.note(one, event, Effect.NONE, 2.0)
+    assert ways.steps(ONE, one)[-1] == Step(2.0, what, processor)

@@ -382,3 +382,26 @@ def test_a_stop_serves_the_connections_that_wait_to_be_accepted(tmp_path: Path) 
             for client in clients:
                 client.__exit__()
         assert server.stop() == 0
+
+
+def test_a_worker_that_is_asked_for_more_than_the_fast_path_does_is_gunicorns_own(tmp_path: Path) -> None:
+    log = tmp_path / "access"
+    with serving(tmp_path, FAST, more=f'accesslog = "{log}"\n') as server:
+        (answer,) = server.exchange(post(b"line"))
+        assert (answer.status, json.loads(answer.body)["line"]) == (200, "line")
+        assert server.stop() == 0
+    assert '"POST /tell HTTP/1.1" 200' in log.read_text()
+
+
+def test_a_worker_that_has_answered_as_many_requests_as_it_may_makes_room_for_another(tmp_path: Path) -> None:
+    with serving(tmp_path, FAST, more="max_requests = 1\n") as server:
+        with server.connect() as client:
+            first = client.get("/pid")
+            assert first.headers["connection"] == "close"
+            assert client.is_ended()
+        server.wait_for_log("Autorestarting worker")
+        pid = first.body
+        while pid == first.body:
+            # It answers clients that come before it has stopped listening.
+            with server.connect() as client:
+                pid = client.get("/pid").body
