@@ -71,9 +71,9 @@ def test_no_script_contains_text_that_others_may_choose() -> None:
     assert [step["run"] for step in steps() if "${{" in step.get("run", "")] == []
 
 
-def test_what_a_change_has_to_pass_is_the_projects_own_command_on_the_oldest_and_the_newest_python() -> None:
-    (job,) = WORKFLOWS["ci"]["jobs"].values()
-    assert job["steps"][-1] == {"run": ".ci/run"}
+def test_what_a_change_has_to_pass_is_the_projects_own_commands_on_the_oldest_and_the_newest_python() -> None:
+    job, coverage = (WORKFLOWS["ci"]["jobs"][name] for name in ("check", "coverage"))
+    assert (job["steps"][-1], coverage["steps"][-1]) == ({"run": ".ci/run"}, {"run": ".ci/coverage"})
     pythons = job["strategy"]["matrix"]["python"]
     oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert oldest == f">={pythons[0]}"
