@@ -40,7 +40,7 @@ def ask(spans: Spans, status: str, fields: list[tuple[str, str]], **sent: str) -
         start_response(status, [("Content-Type", "text/plain"), *fields])
         return [environ["HTTP_TRACEPARENT"].encode()]
 
-    client = falcon.testing.TestClient(TracedApp(answer, spans))  # type: ignore[arg-type]  # it takes any WSGI application
+    client = falcon.testing.TestClient(TracedApp(answer, spans))
     return client.simulate_post("/payments", headers=sent)
 
 
