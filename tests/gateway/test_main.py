@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from actors.settings import Settings
 from actors.system import Parts
 from gateway import main
 from gateway.server.admission import ClientLevels
+from gateway.traced_app import TracedApp
 from ops.simulation.peers import MemoryStatusBoard
 from ops.stack.ports import reserve_ports
 from tests.actors.fakes import VirtualRuntime
@@ -118,6 +120,19 @@ def test_that_anyone_may_purge_is_a_warning_in_the_log(
     Process()
     main.drain()
     assert [each for each in caplog.messages if "ALLOW_PURGE=1" in each]
+
+
+def test_where_traces_are_exported_requests_are_spans_until_the_exporter_ends_with_the_replica(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{reserve_ports(1)[0]}")
+    before = set(threading.enumerate())
+    app = main.application(lambda settings: memory_parts(VirtualRuntime(), settings=settings))
+    assert isinstance(app, TracedApp)
+    exporting = set(threading.enumerate()) - before
+    assert len(exporting) == 1
+    main.drain()
+    assert not any(each.is_alive() for each in exporting)
 
 
 @pytest.mark.parametrize(("variable", "value"), [("PROCESSORS", "default=h"), ("OTEL_TRACES_EXPORTER", "console")])
