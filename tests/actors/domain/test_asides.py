@@ -73,3 +73,33 @@ def test_it_tells_when_a_silent_one_is_asked_for_the_next() -> None:
     processor.end(is_silent=True)
     processor.asides.pinned.append(Lifecycle(payment(99)))
     assert processor.asides.asks_at_s(processor.now_s) == processor.now_s + SILENT_ASK_S
+
+
+def test_a_payment_that_is_removed_waits_no_more_whichever_queue_it_was_in() -> None:
+    asides = Asides()
+    charged_again, asked, other = (Lifecycle(payment(number)) for number in range(3))
+    asked.has_row, asked.unasked = True, ("default",)
+    for each in (charged_again, asked, other):
+        asides.add(each, first=False)
+    assert (list(asides.pinned), list(asides.only_asked)) == ([charged_again, other], [asked])
+    asides.remove(asked)
+    asides.remove(charged_again)
+    assert (list(asides.pinned), list(asides.only_asked)) == ([other], [])
+    asides.add(charged_again, first=True)
+    assert list(asides.pinned) == [charged_again, other]
+    asides.add(asked, first=True)
+    asides.clear()
+    assert (list(asides.pinned), list(asides.only_asked)) == ([], [])
+
+
+def test_time_alone_allows_one_more_look_up_where_payments_wait_and_not_too_many_hang() -> None:
+    asides, waiting = Asides(), Lifecycle(payment(100))
+    assert asides.asks_at_s(1000.0) is None
+    for number in range(SILENT_ASKED_MAX - 1):
+        asides.asked(Lifecycle(payment(number)), 1000.0)
+    assert asides.asks_at_s(1000.0) is None
+    asides.add(waiting, first=False)
+    assert asides.asks_at_s(1000.0) == 1000.0 + SILENT_ASK_S
+    assert asides.asks_at_s(1000.0 + SILENT_ASK_S) is None
+    asides.asked(Lifecycle(payment(99)), 1000.0)
+    assert asides.asks_at_s(1000.0) is None

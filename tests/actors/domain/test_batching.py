@@ -128,3 +128,20 @@ def test_whatever_comes_the_spacing_keeps_its_bounds(arrivals: list[tuple[int, f
         now_s += seconds
         spacing.added(items, now_s)
         assert LIMITS.spacing_s_min <= spacing.spacing_s <= LIMITS.spacing_s_max
+
+
+def test_a_rate_of_just_what_costs_little_is_written_as_it_comes_and_the_next_higher_one_is_not() -> None:
+    for items, spacing_s in ((5, LIMITS.spacing_s_min), (6, LIMITS.spacing_s_max)):
+        spacing = BatchSpacing(LIMITS)
+        spacing.added(5, 1000.0)
+        spacing.added(items, 1000.0 + LIMITS.rate_s)
+        assert spacing.spacing_s == spacing_s
+
+
+def test_a_commit_that_takes_just_as_long_as_wanted_is_quick() -> None:
+    size = BatchSize(100)
+    size.failed()
+    size.committed(BatchSize.COMMIT_S_TARGET)
+    assert size.items == 60
+    size.committed(BatchSize.COMMIT_S_TARGET + 0.001)
+    assert size.items == 30

@@ -817,6 +817,26 @@ def test_while_it_sleeps_nothing_would_be_decided() -> None:
 # Whatever happens.
 
 
+def test_a_probe_that_was_not_sent_makes_room_for_the_next() -> None:
+    driver = Driver()
+    driver.force(BreakerState.FORCED_OPEN)
+    driver.force(None)
+    driver.give(1)
+    driver.grant_probe()
+    assert driver.started == [1]
+    driver.end(1, outcome=Outcome.NOT_SENT)
+    driver.give(2)
+    driver.grant_probe()
+    assert driver.started == [1, 2]
+
+
+def test_it_tells_among_how_many_replicas_the_processor_is_shared() -> None:
+    driver = Driver()
+    assert driver.gate.replicas == 1
+    driver.gate.leased(driver.now_s + 5, replicas=3)
+    assert driver.gate.replicas == 3
+
+
 class AnyOrder(RuleBasedStateMachine):
     """A gate that is given payments within what it takes, while everything else happens to it in any order."""
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.domain.feed import BEGINNING, EventKind, FeedEvent, FeedPlace, RecentEvents
+from actors.domain.feed import BEGINNING, EventKind, FeedBounds, FeedEvent, FeedPlace, RecentEvents
 
 NUMBERS = st.integers(1, 60)
 EVENTS_MAX = 5
@@ -48,3 +48,19 @@ def test_who_has_seen_more_than_it_holds_is_given_nothing() -> None:
     recent = RecentEvents(BEGINNING, EVENTS_MAX)
     recent.extend([event(1)])
     assert recent.after(event(9).place, 10) == ()
+
+
+def test_no_more_events_are_given_than_were_asked_for_also_behind_a_place_in_the_middle() -> None:
+    recent = RecentEvents(BEGINNING, 20)
+    recent.extend(map(event, range(1, 11)))
+    assert recent.after(event(3).place, 2) == (event(4), event(5))
+    assert recent.after(event(3).place, 0) == ()
+
+
+def test_kinds_have_the_names_that_readers_of_the_feed_know() -> None:
+    assert [kind.value for kind in EventKind] == ["settled", "declined", "mismatched", "purged"]
+
+
+def test_the_beginning_lies_before_every_event_also_before_those_without_a_number() -> None:
+    assert FeedPlace(0, UUID(int=0)) > BEGINNING
+    assert FeedBounds(1, 2, 3).archived == FeedPlace(-1, UUID(int=0)) < BEGINNING

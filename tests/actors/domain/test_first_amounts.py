@@ -3,6 +3,7 @@
 import pytest
 
 from actors.domain.first_amounts import FirstAmounts, Verdict
+from actors.domain.level import Level
 from actors.domain.money import AMOUNT_MINOR_MAX, Money
 from tests.actors.fakes import payment
 
@@ -74,3 +75,33 @@ def test_the_amount_of_an_id_is_told_without_its_marks() -> None:
     assert amounts.get(ONE.correlation_id) == ONE.money
     amounts.decide(TWO)
     assert amounts.get(ONE.correlation_id) == TWO.money
+
+
+@pytest.mark.parametrize(
+    ("events", "is_decided"),
+    [
+        ([], False),
+        (["accept"], False),
+        (["hear"], False),
+        (["hear_decided"], False),
+        (["accept", "hear_decided"], True),
+        (["decide"], True),
+        (["accept", "hear", "decide"], True),
+    ],
+    ids=str,
+)
+def test_an_amount_is_decided_once_postgres_has_the_row_of_a_payment_that_was_accepted_here(
+    events: list[str], *, is_decided: bool
+) -> None:
+    amounts = FirstAmounts(10)
+    for name in events:
+        getattr(amounts, name)(ONE)
+    assert amounts.is_decided(ONE.correlation_id) is is_decided
+
+
+def test_ids_that_were_accepted_here_and_heard_of_are_counted_apart() -> None:
+    amounts = FirstAmounts(10)
+    amounts.accept(payment(1))
+    amounts.accept(payment(2))
+    amounts.hear(payment(3))
+    assert amounts.levels() == (Level(2, 10), Level(1, 10))

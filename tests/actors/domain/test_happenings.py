@@ -74,3 +74,21 @@ def test_a_replica_that_stops_taking_payments_says_why_and_when_it_takes_them_ag
     unready = changed(readiness="unready", parts={"gateway": "draining"})
     assert told(CALM, unready)[0] == ("replica", "bad", "replica 1 takes no payments: draining")
     assert told(unready, CALM)[0] == ("replica", "good", "replica 1 takes payments")
+
+
+def test_of_counts_that_were_above_zero_before_only_the_rise_is_told() -> None:
+    before = changed(adopted=5, disputes=2, closed={"declined": 4, "mismatched": 1})
+    after = changed(adopted=6, disputes=3, closed={"declined": 6, "mismatched": 1})
+    assert told(before, after) == [
+        ("adoption", "warn", "replica 1 took over 1 payment from another replica, or from its own earlier run"),
+        ("dispute", "bad", "1 payment found charged more than once"),
+        ("payment", "warn", "2 payments ended declined"),
+    ]
+    assert told(after, changed(adopted=0, disputes=0)) == []
+    assert told(changed(unresolved=2), changed(unresolved=1)) == []
+
+
+def test_only_parts_that_are_not_well_are_told_as_the_reason_and_none_where_all_are() -> None:
+    unready = changed(readiness="unready", parts={"redis": "ok", "gateway": "draining", "disk": "full"})
+    assert told(CALM, unready)[0][2] == "replica 1 takes no payments: draining; full"
+    assert told(CALM, changed(readiness="unready"))[0][2] == "replica 1 takes no payments: the reason is not known"

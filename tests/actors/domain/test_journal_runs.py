@@ -46,3 +46,14 @@ def test_each_payment_is_told_as_it_was_marked(appended: list[tuple[int, bool]])
         is_marked, alike = runs.next_run(len(told), len(expected) - len(told))
         told += [is_marked] * alike
     assert told == expected
+
+
+def test_an_empty_run_is_none_and_does_not_lengthen_the_one_before() -> None:
+    runs = JournalRuns()
+    runs.mark(2, 2)
+    assert runs.next_run(0, 9) == (False, 9)
+    runs.mark(3, 5)
+    runs.mark(5, 5)
+    assert runs.next_run(0, 9) == (False, 3)
+    assert runs.next_run(3, 9) == (True, 2)
+    assert runs.next_run(5, 9) == (False, 9)

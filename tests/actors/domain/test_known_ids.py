@@ -72,6 +72,17 @@ def test_an_id_costs_24_bytes(size_max: int) -> None:
     assert bytes_used <= 24 * size_max + 2000
 
 
+def test_the_place_of_the_latest_id_is_free_again_once_it_is_forgotten() -> None:
+    ids = KnownIds(5)
+    first, second, dropped, *later = (UUID(int=number) for number in range(1, 7))
+    for each in (first, second, dropped):
+        ids.remember(each, 1)
+    ids.forget(dropped)
+    for each in later:
+        ids.remember(each, 1)
+    assert [ids.get(each) for each in (first, second, dropped, *later)] == [1, 1, None, 1, 1, 1]
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Beside it stands an ordered dictionary; a forgotten id keeps its place there until no later one is known."""
 

@@ -592,3 +592,20 @@ def test_an_adopted_payment_may_have_been_answered_since_its_oldest_stamp_until_
     assert life(adopted).answered_since_ms == 5
     assert life(adopted, LookUpChosen(), silent()).answered_since_ms is None
     assert life(adopted, LookUpChosen(), missing()).answered_since_ms is None
+
+
+def test_the_states_have_the_names_that_metrics_and_documents_use() -> None:
+    assert [state.value for state in State] == [
+        "held",
+        "claiming",
+        "moving",
+        "charging",
+        "looking up",
+        "pausing",
+        "settling",
+        "closing",
+        "stranded",
+        "settled",
+        "closed",
+        "released",
+    ]

@@ -146,6 +146,10 @@ def test_what_is_no_positive_number_of_cents_within_the_limits_is_refused(text: 
         ("1000000000000.001", "KWD", "must be between 0.001 and 1000000000000.000"),
         ("19.901", "BRL", "must have at most 2 decimals in BRL"),
         ("0.001", "BRL", "must be between 0.01 and 1000000000000.00"),
+        ("0", "JPY", "must be greater than zero"),
+        ("-0.01", "BRL", "must be greater than zero"),
+        ("NaN", "BRL", "must be a finite number"),
+        ("-Infinity", "KWD", "must be a finite number"),
     ],
 )
 def test_each_currency_has_its_own_limits(text: str, currency: str, message: str) -> None:

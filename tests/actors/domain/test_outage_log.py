@@ -87,3 +87,7 @@ def test_the_first_failure_is_told_at_once(steps: list[Step]) -> None:
         now_s += later_s
         failed_at_s += [now_s] * fails
     assert [at_s for at_s, _ in told[:1]] == failed_at_s[:1]
+
+
+def test_turns_have_the_names_that_log_lines_show() -> None:
+    assert [turn.value for turn in Turn] == ["began", "lasts", "ended"]

@@ -41,3 +41,17 @@ def test_only_a_processor_that_charges_certainly_works() -> None:
 def test_what_declines_may_be_something_in_front_and_does_not_tell_whether_the_processor_works() -> None:
     silent = {outcome for outcome in Outcome if not outcome.tells_health}
     assert silent == {Outcome.NOT_SENT, Outcome.DECLINED}
+
+
+def test_outcomes_have_the_names_that_metrics_and_histories_show() -> None:
+    assert [outcome.value for outcome in Outcome] == [
+        "settled",
+        "already charged",
+        "not sent",
+        "refused",
+        "overloaded",
+        "failed",
+        "declined",
+        "misconfigured",
+        "unknown",
+    ]

@@ -1,5 +1,6 @@
 from uuid import UUID
 
+from actors.domain.level import Level
 from actors.domain.peers import ASKED_MAX, ASKED_S_MAX, Denials, OpenQuestions, PeerAnswer, PeerNews, PeerQuestion
 
 A, B = UUID(int=1), UUID(int=2)
@@ -56,3 +57,11 @@ def test_no_more_ids_are_asked_for_at_once_than_allowed_and_those_whose_time_is_
 def test_news_without_anything_to_tell_are_none() -> None:
     assert not PeerNews("1")
     assert PeerNews("1", question=PeerQuestion("1", 1, (A,)))
+
+
+def test_only_ids_that_somebody_may_still_wait_for_are_counted() -> None:
+    questions = OpenQuestions("1", number=10)
+    asked(questions, A)
+    asked(questions, B, ASKED_S_MAX / 2)
+    assert questions.level(0.0) == Level(2, ASKED_MAX)
+    assert questions.level(ASKED_S_MAX) == Level(1, ASKED_MAX)

@@ -49,3 +49,11 @@ def test_what_is_reported_is_believed_within_a_limit_and_is_not_passed_on(told_s
     known = delay()
     known.told(told_s, 0.0)
     assert (known.longest_s(0.0), known.excess_s(0.0)) == (believed_s, 0.0)
+
+
+def test_an_observation_counts_for_an_hour_at_least_and_not_much_longer() -> None:
+    for seen_at_s in (0.0, 599.9, 600.0):
+        delays = SlidingMaximum()
+        delays.record(7.0, seen_at_s)
+        assert delays.at(seen_at_s + SEEN_S) == 7.0
+        assert delays.at(seen_at_s + SEEN_S * (1 + 1 / BUCKETS)) == 0.0

@@ -28,8 +28,11 @@ def test_any_number_and_any_white_space_will_do() -> None:
     [
         ("a=http://h:1/,0.05", Processor("a", "http://h:1", Decimal("0.05"))),
         ("a=http://h,0", Processor("a", "http://h", Decimal(0))),
+        ("a=http://boX,0", Processor("a", "http://boX", Decimal(0))),
         ("a=http://[::1]:8001,0.999", Processor("a", "http://[::1]:8001", Decimal("0.999"))),
         ("third_1=http://h:65535,5e-2", Processor("third_1", "http://h:65535", Decimal("0.05"))),
+        ("a=http://h:1/,0,brl", Processor("a", "http://h:1", Decimal(0), frozenset({"BRL"}))),
+        ("a=http://h:1/,0,lookup", Processor("a", "http://h:1", Decimal(0), frozenset())),
     ],
 )
 def test_one_is_read(item: str, expected: Processor) -> None:

@@ -68,3 +68,13 @@ def test_a_quantile_never_leaves_the_bounds(counts: list[int], share: float) -> 
     ms = quantile_ms(BOUNDS_S, counts, share)
     assert ms is None or 0 <= ms <= BOUNDS_S[-1] * 1000
     assert (ms is None) == (sum(counts) == 0)
+
+
+@pytest.mark.parametrize(("down", "is_down"), [((True,), 1), ((True, False), 0), ((True, True, False), 1)])
+def test_a_processor_counts_as_down_where_more_than_half_of_the_replicas_find_it_so(
+    down: tuple[bool, ...], is_down: int
+) -> None:
+    seconds = Seconds(BOUNDS_S)
+    for replica, finds_it_down in enumerate(down):
+        seconds.add(str(replica), [second(NOW_S - 1, 1, down=("default",) if finds_it_down else ())], NOW_S)
+    assert seconds.series(["default"], None, NOW_S).down == {"default": [is_down]}

@@ -103,6 +103,49 @@ def test_a_part_that_only_some_replicas_miss_says_which() -> None:
     assert told.text == "Redis is away: each replica relies on what it sees itself (for 1)"
 
 
+@pytest.mark.parametrize(
+    ("replicas", "tone", "text"),
+    [
+        (heard("1", readiness="unready"), "bad", "replica 1 not taking payments"),
+        ([*heard("1", readiness="unready"), *heard("2")], "warn", "replica 1 not taking payments"),
+        (
+            [*heard("1", readiness="unready"), *heard("2", silent_for_s=9.0)],
+            "bad",
+            "replica 1 not taking payments; replica 2 silent for 9 s",
+        ),
+        (heard("1", parts={"redis": "ok", "journal": "nearly full"}), "warn", "replica 1: nearly full"),
+        (heard("1", parts={"journal": "full", "segments": "torn"}), "warn", "replica 1: full"),
+        ([*heard("1"), *heard("2", "3", silent_for_s=4.0)], "warn", "replicas 2 and 3 silent for 4 s"),
+        (heard("1", waiting={"held": FEW_PER_REPLICA}), "good", "all is well: 1 replica settles 50 payments a second"),
+        (heard("1", waiting={"held": FEW_PER_REPLICA + 1}), "warn", "1001 payments are waiting to be charged"),
+        (heard("1", "2", waiting={"held": 900}), "good", "all is well: 2 replicas settle 50 payments a second"),
+        (heard("1", waiting={"stranded": 1}), "bad", "1 payment is stranded: an operator has to say what became of it"),
+        (heard("1", parts={"clock": "2 s ahead"}), "warn", "a clock is wrong"),
+    ],
+)
+def test_one_and_several_are_said_in_their_own_words(replicas: list[HeardStatus], tone: str, text: str) -> None:
+    assert tell(replicas, 50.0) == Story(tone, text)
+
+
+def test_all_that_waits_for_a_processor_is_counted_and_only_that() -> None:
+    processors = {"default": replace(DOWN, waited_for_s=2.0), "fallback": WORKING}
+    waiting = {"held": 1, "journalled": 2, "pausing": 4, "charging": 8, "settling": 16}
+    told = tell(heard("1", processors=processors, waiting=waiting), 0.0)
+    assert told.text == "default is down for 4.2 s: 7 wait for it, fallback in 2.0 s"
+    told = tell(heard("1", processors=processors, waiting={"held": 1}), 0.0)
+    assert told.text == "default is down for 4.2 s: 1 waits for it, fallback in 2.0 s"
+
+
+def test_a_long_outage_is_told_to_the_tenth_of_a_second() -> None:
+    processors = {"default": replace(DOWN, since_ms=NOW_MS - 999_900), "fallback": WORKING}
+    assert tell(heard("1", processors=processors), 0.0).text == "default is down for 999.9 s: fallback charges"
+
+
+def test_all_that_charge_are_named_where_one_of_three_is_down() -> None:
+    processors = {"default": DOWN, "fallback": WORKING, "third": WORKING}
+    assert tell(heard("1", processors=processors), 0.0).text == "default is down for 4.2 s: fallback and third charge"
+
+
 @given(
     st.lists(
         st.builds(

@@ -202,3 +202,39 @@ def test_it_never_runs_backwards_whatever_the_system_shows() -> None:
         shown += machine.run(rng.choice((BEAT_S, 1.0, FOLLOW_S + 5)))
         machine.now_s += rng.choice((0, 0, 30.0))
     assert shown == sorted(shown)
+
+
+def test_what_others_said_of_an_earlier_step_does_not_count_for_the_next() -> None:
+    machine = Machine()
+    machine.peers["2"] = (HOUR_MS, HOUR_MS)
+    machine.ahead_ms = HOUR_MS
+    machine.run(BEAT_S)
+    machine.ahead_ms = 3 * HOUR_MS
+    for _ in range(2):  # The others are not seen meanwhile.
+        machine.now_s += BEAT_S
+        machine.clock.sample(machine.system_ms, machine.now_s)
+    assert machine.shown_ms == 0
+
+
+@pytest.mark.parametrize(("ahead_ms", "is_step"), [(500, False), (501, True), (-500, False), (-501, True)])
+def test_more_than_half_a_second_is_a_step(ahead_ms: float, *, is_step: bool) -> None:
+    machine = Machine()
+    machine.ahead_ms = ahead_ms
+    machine.run(BEAT_S)
+    assert (machine.trouble() is not None) is is_step
+    assert (STEP_MS_MAX, SKEW_MS_MAX, FOLLOW_S) == (500, 1000, 60)
+
+
+@pytest.mark.parametrize("names", ["23", "32"])
+def test_one_of_the_others_is_enough_to_confirm_a_step_and_one_to_tell_of_a_skew(names: str) -> None:
+    machine = Machine()
+    machine.ahead_ms = HOUR_MS
+    clocks_ms = {"2": HOUR_MS, "3": 0}
+    machine.peers = {name: (clocks_ms[name], 0) for name in names}
+    machine.run(2 * BEAT_S)
+    assert machine.shown_ms == HOUR_MS
+
+
+def test_before_the_first_sample_both_clocks_show_the_same() -> None:
+    machine = Machine()
+    assert machine.clock.reading(machine.now_s) == ClockReading(TRUE_MS, TRUE_MS)

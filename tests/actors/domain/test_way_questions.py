@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from actors.domain.level import Level
 from actors.domain.way_questions import (
     ASKED_MAX,
     ASKED_S_MAX,
@@ -51,3 +52,11 @@ def test_a_way_is_told_with_instants_of_the_wall_clock() -> None:
     assert told_way(way, "1", now_s=100.0, now_ms=50_000) == ToldWay(
         "1", (ToldStep(49_000, "sent", "default"), ToldStep(49_500, "charge ended: failed", "default")), "a pause"
     )
+
+
+def test_only_what_somebody_may_still_wait_for_is_counted() -> None:
+    questions = WayQuestions("1", number=10)
+    questions.ask(ONE, 0.0)
+    questions.ask(TWO, ASKED_S_MAX / 2)
+    assert questions.level(0.0) == Level(2, ASKED_MAX)
+    assert questions.level(ASKED_S_MAX) == Level(1, ASKED_MAX)

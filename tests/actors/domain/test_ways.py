@@ -27,6 +27,7 @@ from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim
 from actors.domain.records import LookUpResult
 from actors.domain.ways import ENDED_MAX, STEPS_MAX, Step, Ways
+from actors.domain.ways import waits_for as words_of
 from tests.actors.domain.dispatching import Dispatching, payment
 
 ONE = UUID(int=1)
@@ -163,3 +164,18 @@ def test_each_event_is_told_in_words(event: Event, what: str, processor: str | N
     ways.note(one, Moved(), Effect.NONE, 1.0)
     ways.note(one, event, Effect.NONE, 2.0)
     assert ways.steps(ONE, one)[-1] == Step(2.0, what, processor)
+
+
+def test_a_held_payment_that_may_have_been_charged_waits_for_an_answer(bench: Dispatching) -> None:
+    bench.charging(1)
+    bench.ended(Outcome.UNKNOWN)
+    bench.announce("default", BreakerState.OPEN, turns_away=True)
+    bench.advance(0.2)
+    bench.looked_up(1, None, answered=False)
+    bench.now_s += 60
+    assert waits_for(bench) == "the end of a pause after a failure"
+    one = life(1)
+    one.has_row, one.unproven_since_s = True, 1.0
+    assert words_of(one, "room") == "an answer of default, which may have charged it"
+    one.unproven_since_s = None
+    assert words_of(one, "room") == "room"

@@ -51,3 +51,8 @@ def test_commits_are_timed_and_ends_without_a_charge_counted() -> None:
     counts.committed([], [closing(1)], [], result(), 0.3, NOW_MS)
     assert counts.closed == {EndState.DECLINED: 1, EndState.MISMATCHED: 0}
     assert (counts.commits.counted().sum_s, sum(counts.commits.counted().counts)) == (0.3, 1)
+
+
+def test_all_counts_begin_at_nothing() -> None:
+    counts = WriteCounts()
+    assert (counts.disputes, counts.closed, counts.settled) == (0, dict.fromkeys(EndState, 0), {})

@@ -1,0 +1,219 @@
+"""Counts begin at nothing, an operator's finding is applied once, and a stepped wall clock makes nobody forget."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from actors.domain.breaker import BreakerState
+from actors.domain.dispatcher import ASK_PAUSE_S_MAX, DRIVEN_MAX, Dispatcher
+from actors.domain.level import Level
+from actors.domain.lifecycle import STUCK_S
+from actors.domain.outcome import Outcome
+from actors.domain.patience import Patience
+from actors.domain.payment import Claim
+from actors.domain.processor_view import Availability
+from actors.domain.processors import Processor
+from actors.domain.rechecks import RECHECKS_MAX
+from actors.domain.records import FORGOTTEN_S, NEVER_MS, Watermarks
+from actors.domain.resolution import Finding, ResolutionAnswer
+from actors.domain.retries import RetryLimits
+from actors.domain.routing import Choice, Reason, Routes
+from tests.actors.domain.dispatching import NOW_MS, PROCESSORS, Dispatching, ids, payment
+
+(ONE,) = ids(1)
+
+
+class WaitingRecorder(Routes):
+    """Lets all wait, and notes how many more are said to wait behind the first."""
+
+    def __init__(self) -> None:
+        super().__init__(PROCESSORS, Patience())
+        self.waiting: list[int] = []
+
+    def choose(
+        self,
+        takers: Sequence[Processor],  # noqa: ARG002  # as in the product
+        *,
+        waiting: int,
+        spent: str | None,  # noqa: ARG002  # the same
+        now_s: float,  # noqa: ARG002  # the same
+    ) -> Choice:
+        self.waiting.append(waiting)
+        return Choice(None, Reason.WAIT_FOR_ANY)
+
+
+def test_those_behind_the_first_are_the_others_in_memory_and_those_still_in_the_journal() -> None:
+    routes = WaitingRecorder()
+    dispatcher = Dispatcher(routes, RetryLimits(), Random(1))
+    dispatcher.adopted([Claim(payment(1), None)], NOW_MS, 1000.0)
+    dispatcher.decide(1000.0, NOW_MS)
+    dispatcher.accepted([payment(2), payment(3)], 40, 1000.0)
+    dispatcher.decide(1000.0, NOW_MS)
+    assert routes.waiting == [0, 42]
+
+
+def test_all_rows_that_were_ever_taken_up_are_counted_and_no_payment_of_the_journal() -> None:
+    subject = Dispatching()
+    subject.accept(1)
+    assert subject.dispatcher.adopted_in_all == 0
+    subject.adopt(Claim(payment(2), "default"), Claim(payment(3), None))
+    subject.adopt(Claim(payment(4), "default"))
+    assert subject.dispatcher.adopted_in_all == 3
+
+
+def unknown() -> Dispatching:
+    subject = Dispatching().charging(1)
+    subject.ended(Outcome.UNKNOWN)
+    subject.announce("default", BreakerState.OPEN)
+    subject.advance(0.1)
+    subject.looked_up(1, None, answered=False)
+    subject.advance(STUCK_S)
+    subject.looked_up(1, None, answered=False)
+    return subject
+
+
+def test_a_finding_is_applied_once_also_the_very_first_one() -> None:
+    subject, finding = unknown(), Finding(ONE, None, None)
+
+    def resolve(number: int) -> ResolutionAnswer | None:
+        return subject.dispatcher.resolved(finding, None, None, subject.now_s, subject.now_ms, number)
+
+    assert resolve(1) is ResolutionAnswer.APPLIED
+    assert [move.processor for move in subject.decide().moves] == [None]
+    assert resolve(1) is ResolutionAnswer.APPLIED
+    assert resolve(2) is ResolutionAnswer.MAY_SETTLE
+    assert subject.decide().moves == []
+
+
+@pytest.mark.parametrize(
+    ("posted_after_s", "since_change_s", "is_asked"),
+    [
+        (0.0, 0.0, True),
+        (FORGOTTEN_S - 1, FORGOTTEN_S - 1, True),
+        (FORGOTTEN_S, FORGOTTEN_S, False),
+        (10 * FORGOTTEN_S, 1.0, True),  # The wall clock has stepped ahead.
+        (-5.0, 10 * FORGOTTEN_S, True),  # It was posted before, and has waited in the journal.
+    ],
+)
+def test_a_payment_is_asked_for_everywhere_where_it_may_have_been_posted_soon_after_rows_were_lost(
+    posted_after_s: float, since_change_s: float, *, is_asked: bool
+) -> None:
+    subject = Dispatching()
+    subject.now_s = 2 * FORGOTTEN_S
+    changed_at_ms = subject.now_ms
+    subject.store_changed()
+    subject.now_s += since_change_s
+    subject.offer(replace(payment(1), accepted_at_ms=changed_at_ms + round(posted_after_s * 1000)))
+    claim = subject.decide().claims
+    assert [each.payment.correlation_id for each in claim] == [ONE]
+    work = subject.claimed(1)
+    assert (set(work.look_ups) != set(), set(work.charges) == set()) == (is_asked, is_asked)
+
+
+def test_nothing_is_missing_until_a_charge_may_have_been_booked_and_then_the_oldest_counts() -> None:
+    subject = Dispatching()
+    assert subject.dispatcher.watermarks() == Watermarks(NEVER_MS, NEVER_MS)
+    subject.adopt(Claim(payment(1), "default"), oldest_stamp_ms=NOW_MS - 5)
+    subject.adopt(Claim(payment(2), "default"), oldest_stamp_ms=NOW_MS - 9)
+    subject.adopt(Claim(payment(3), "default"), oldest_stamp_ms=NOW_MS - 7)
+    assert subject.dispatcher.watermarks() == Watermarks(NOW_MS - 9, NOW_MS - 9)
+
+
+def test_a_processor_without_an_announcement_takes_nothing() -> None:
+    dispatcher = Dispatcher(WaitingRecorder(), RetryLimits(), Random(1))
+    dispatcher.availability_changed(Availability("default", BreakerState.CLOSED, 1, 100.0, None), 1000.0)
+    assert (dispatcher.routes.views["default"].has_room, dispatcher.routes.views["fallback"].has_room) == (True, False)
+
+
+def test_a_pinned_payment_counts_as_pinned_until_its_charge_that_was_found_is_committed() -> None:
+    subject = Dispatching().charging(1, 2)
+    view = subject.dispatcher.routes.views["default"]
+    subject.ended(Outcome.UNKNOWN, 1, 2)
+    assert view.pinned == 2
+    subject.announce("default", BreakerState.OPEN)
+    subject.advance(10.0)
+    subject.looked_up(1, NOW_MS)
+    assert view.pinned == 2
+    subject.settled(1)
+    assert view.pinned == 1
+    subject.looked_up(2, NOW_MS)
+    subject.settled(2)
+    assert (view.pinned, subject.dispatcher.driven_count()) == (0, 0)
+
+
+def test_failures_before_an_outage_that_is_waited_out_do_not_count_after_it() -> None:
+    subject = Dispatching(outage_s=11.0).charging(1)
+    subject.ended(Outcome.REFUSED)
+    for _ in range(2):
+        assert subject.advance(1.0).charges == {"default": [payment(1)]}
+        subject.ended(Outcome.REFUSED)
+    subject.announce("default", BreakerState.OPEN)
+    assert [move.processor for move in subject.advance(1.0).moves] == [None]
+    subject.moved(1)
+    subject.announce("default")
+    assert [move.processor for move in subject.decide().moves] == ["default"]
+    assert subject.moved(1).charges == {"default": [payment(1)]}
+    for _ in range(3):
+        subject.ended(Outcome.REFUSED)
+        assert subject.advance(5.0).charges == {"default": [payment(1)]}
+
+
+def test_payments_whose_rows_name_nobody_any_more_go_on_in_the_order_of_their_acceptance() -> None:
+    subject = Dispatching()
+    offered = [replace(payment(number), accepted_at_ms=NOW_MS - number) for number in (1, 2, 3)]
+    subject.offer(*offered)
+    subject.decide()
+    subject.claimed(1, 2, 3)
+    for name in ("default", "fallback"):
+        subject.announce(name, BreakerState.OPEN)
+    subject.ended(Outcome.REFUSED, 1, 2, 3)
+    moves = subject.advance(10.0).moves
+    assert {move.processor for move in moves} == {None}
+    subject.moved(1, 3, 2)
+    subject.announce("default")
+    assert [move.correlation_id for move in subject.decide().moves] == ids(3, 2, 1)
+
+
+def test_where_rows_may_be_lost_every_processor_is_asked_for_a_payment_that_had_a_row() -> None:
+    only_reais = replace(PROCESSORS[1], currencies=frozenset({"BRL"}))
+    subject = Dispatching(processors=[PROCESSORS[0], only_reais])
+    for name in ("default", "fallback"):
+        subject.announce(name, BreakerState.OPEN)
+    subject.adopt(Claim(payment(1, currency="USD"), None))
+    assert [claim.payment.currency for claim in subject.store_changed().claims] == ["USD"]
+    asked = set(subject.claimed(1).look_ups)
+    for name in ("default", "fallback"):
+        asked |= set(subject.looked_up(1, None, at=name).look_ups) | set(subject.advance(10.0).look_ups)
+    assert asked == {"default", "fallback"}
+
+
+def test_the_payments_in_memory_and_the_late_look_ups_are_told_with_their_bounds() -> None:
+    subject = Dispatching()
+    subject.accept(1, 2)
+    assert subject.dispatcher.levels() == (Level(2, DRIVEN_MAX), Level(0, RECHECKS_MAX))
+
+
+def test_what_failed_a_pinned_payment_before_an_outage_does_not_keep_it_from_being_charged_after_it() -> None:
+    subject = Dispatching(outage_s=60.0).charging(1)
+    subject.ended(Outcome.UNKNOWN)
+    for _ in range(3):
+        assert subject.advance(1.0).charges == {"default": [payment(1)]}
+        subject.ended(Outcome.UNKNOWN)
+    subject.announce("default", BreakerState.OPEN)
+    assert set(subject.advance(10.0).look_ups) == {"default"}
+    subject.looked_up(1, None, answered=False)
+    subject.advance(10.0)
+    subject.looked_up(1, None, answered=False)
+    subject.announce("default")
+    assert subject.advance(10.0).charges == {"default": [payment(1)]}
+
+
+def test_the_only_payment_that_is_pinned_to_a_silent_processor_never_pauses_for_long() -> None:
+    subject = Dispatching().charging(1)
+    subject.ended(Outcome.UNKNOWN)
+    subject.announce("default", BreakerState.OPEN)
+    for _ in range(10):
+        assert set(subject.advance(ASK_PAUSE_S_MAX + 0.1).look_ups) == {"default"}
+        subject.looked_up(1, None, answered=False)
