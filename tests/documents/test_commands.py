@@ -106,6 +106,11 @@ RUN_ELSEWHERE = {
     ".venv/bin/python -m pip install --require-hashes -r requirements-checks.txt": ".ci/run",
     ".venv/bin/python -m ops.pins": "tests/ops/test_pins.py",
     ".venv/bin/python -m ops.pins --upgrade": "tests/ops/test_pins.py",
+    ".venv/bin/python -m ops.mutationtest": "tests/ops/mutationtest/test_mutationtest.py",
+    ".venv/bin/python -m ops.mutationtest breaker money": "tests/ops/mutationtest/test_mutationtest.py",
+    ".venv/bin/python -m ops.mutationtest --share 0.1 --seed 1 --test-seconds 4": (
+        "tests/ops/mutationtest/test_mutationtest.py"
+    ),
 }
 """Commands that another test, or `.ci/run`, runs in this form or another one, or what comes of which it checks."""
 

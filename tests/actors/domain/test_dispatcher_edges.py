@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from actors.domain.breaker import BreakerState
-from actors.domain.dispatcher import ASK_PAUSE_S_MAX, DRIVEN_MAX, Dispatcher
+from actors.domain.dispatcher import ASK_PAUSE_S_MAX, DRIVEN_MAX, WINDOW_MAX, Dispatcher
 from actors.domain.level import Level
 from actors.domain.lifecycle import STUCK_S
 from actors.domain.outcome import Outcome
@@ -217,3 +217,15 @@ def test_the_only_payment_that_is_pinned_to_a_silent_processor_never_pauses_for_
     for _ in range(10):
         assert set(subject.advance(ASK_PAUSE_S_MAX + 0.1).look_ups) == {"default"}
         subject.looked_up(1, None, answered=False)
+
+
+def test_no_rows_are_taken_up_beyond_what_may_be_in_memory_where_payments_of_the_journal_fill_it() -> None:
+    only_reais = replace(PROCESSORS[1], currencies=frozenset({"BRL"}))
+    subject = Dispatching(processors=[PROCESSORS[0], only_reais])
+    subject.announce("fallback", BreakerState.OPEN)
+    wanted, numbers = WINDOW_MAX, iter(range(1, 2 * DRIVEN_MAX))
+    while wanted:
+        subject.offer(*(payment(next(numbers), currency="USD") for _ in range(wanted)))
+        assert subject.dispatcher.adoption_room().count <= DRIVEN_MAX - subject.dispatcher.driven_count()
+        wanted = subject.decide().wanted
+    assert (subject.dispatcher.driven_count(), subject.dispatcher.adoption_room().count) == (DRIVEN_MAX, 0)
