@@ -103,7 +103,7 @@ RUN_ELSEWHERE = {
     ),
     ".venv/bin/ruff format . && .venv/bin/ruff check .": ".ci/run",
     ".venv/bin/mypy": ".ci/run",
-    ".venv/bin/python -m pip install --require-hashes -r requirements-checks.txt": ".ci/run",
+    ".venv/bin/python -m pip install --no-deps --require-hashes -r requirements-checks.txt": ".ci/run",
     ".venv/bin/python -m ops.pins": "tests/ops/test_pins.py",
     ".venv/bin/python -m ops.pins --upgrade": "tests/ops/test_pins.py",
     ".venv/bin/python -m ops.mutationtest": "tests/ops/mutationtest/test_mutationtest.py",
