@@ -41,7 +41,8 @@ def judge(reports: Sequence[MachineReport]) -> RunVerdict:
     broken = [report.machine for report in reports if report.fault is not None]
     if broken:
         return RunVerdict(f"Broken: {len(broken)} of {len(reports)} machines: {', '.join(broken)}.", kept=False)
-    return RunVerdict(f"Kept: Python and its venv are enough on {len(reports)} machines.", kept=True)
+    tried = ", ".join(report.machine for report in reports)
+    return RunVerdict(f"Kept: Python and its venv are enough on {tried}.", kept=True)
 
 
 if __name__ == "__main__":
