@@ -11,7 +11,6 @@ from uuid import UUID
 
 import pytest
 
-from ops.chaostest.client import NoAnswerError
 from ops.chaostest.workload import BodyFormat, OfferedAmount, OfferedPayment
 from tests.end_to_end.cluster import Cluster, GatewayClient, get, post, running_cluster, wait_until
 
@@ -34,7 +33,7 @@ def emptied(shared: Cluster) -> Cluster:
     assert shared.stack.redis is not None
     for process in (shared.stack.redis, *shared.stack.replicas):
         process.start()
-    wait_until(lambda: all(is_ready(url) for url in shared.stack.replica_urls))
+        process.wait_ready()
     assert post(f"{shared.stack.url}/purge-payments")[0] == 204
     for simulator in shared.stack.simulators:
         assert post(f"{simulator.admin_url}/admin/purge-payments")[0] == 200
@@ -45,10 +44,7 @@ def emptied(shared: Cluster) -> Cluster:
 
 def is_ready(replica_url: str) -> bool:
     """Tell whether a replica misses nothing, the other replicas included."""
-    try:
-        return bool(json.loads(get(f"{replica_url}/readyz")[1])["status"] == "ready")
-    except NoAnswerError:  # It is just being started.
-        return False
+    return bool(json.loads(get(f"{replica_url}/readyz")[1])["status"] == "ready")
 
 
 def make_payments(rng: random.Random, count: int) -> list[OfferedPayment]:

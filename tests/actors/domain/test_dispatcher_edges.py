@@ -1,4 +1,4 @@
-"""Counts begin at nothing, an operator's finding is applied once, and a stepped wall clock makes nobody forget."""
+"""Counts begin at nothing, and a stepped wall clock makes nobody forget."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,6 @@ import pytest
 from actors.domain.breaker import BreakerState
 from actors.domain.dispatcher import ASK_PAUSE_S_MAX, DRIVEN_MAX, WINDOW_MAX, Dispatcher
 from actors.domain.level import Level
-from actors.domain.lifecycle import STUCK_S
 from actors.domain.outcome import Outcome
 from actors.domain.patience import Patience
 from actors.domain.payment import Claim
@@ -17,7 +16,6 @@ from actors.domain.processor_view import Availability
 from actors.domain.processors import Processor
 from actors.domain.rechecks import RECHECKS_MAX
 from actors.domain.records import FORGOTTEN_S, NEVER_MS, Watermarks
-from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Choice, Reason, Routes
 from tests.actors.domain.dispatching import NOW_MS, PROCESSORS, Dispatching, ids, payment
@@ -61,30 +59,6 @@ def test_all_rows_that_were_ever_taken_up_are_counted_and_no_payment_of_the_jour
     subject.adopt(Claim(payment(2), "default"), Claim(payment(3), None))
     subject.adopt(Claim(payment(4), "default"))
     assert subject.dispatcher.adopted_in_all == 3
-
-
-def unknown() -> Dispatching:
-    subject = Dispatching().charging(1)
-    subject.ended(Outcome.UNKNOWN)
-    subject.announce("default", BreakerState.OPEN)
-    subject.advance(0.1)
-    subject.looked_up(1, None, answered=False)
-    subject.advance(STUCK_S)
-    subject.looked_up(1, None, answered=False)
-    return subject
-
-
-def test_a_finding_is_applied_once_also_the_very_first_one() -> None:
-    subject, finding = unknown(), Finding(ONE, None, None)
-
-    def resolve(number: int) -> ResolutionAnswer | None:
-        return subject.dispatcher.resolved(finding, None, None, subject.now_s, subject.now_ms, number)
-
-    assert resolve(1) is ResolutionAnswer.APPLIED
-    assert [move.processor for move in subject.decide().moves] == [None]
-    assert resolve(1) is ResolutionAnswer.APPLIED
-    assert resolve(2) is ResolutionAnswer.MAY_SETTLE
-    assert subject.decide().moves == []
 
 
 @pytest.mark.parametrize(

@@ -196,10 +196,11 @@ def test_a_payment_that_was_taken_up_again_is_asked_for_once_more_where_its_proc
         subject.looked_up(1, None, answered=False)
 
 
-def test_a_word_that_is_told_twice_is_applied_once() -> None:
+@pytest.mark.parametrize("first", [1, 7])
+def test_a_word_that_is_told_twice_is_applied_once_also_the_very_first_one(first: int) -> None:
     subject = unknown()
     ask_in_vain(subject, STUCK_S)
     told = NOT_CHARGED, None, None, subject.now_s, subject.now_ms
-    answers = [subject.dispatcher.resolved(*told, number) for number in (7, 7, 8)]
+    answers = [subject.dispatcher.resolved(*told, number) for number in (first, first, first + 1)]
     assert answers == [APPLIED, APPLIED, MAY_SETTLE]
     assert subject.decide().moves == [Move(ONE, None, attempts=1, moves=1)]
