@@ -12,6 +12,7 @@ from ops.clustertest.namespaces import NAMESPACES, build_network, inside, pids, 
 from ops.clustertest.needs import missing
 from ops.clustertest.plan import ClusterPlan
 from ops.clustertest.state import ClusterState
+from tests.end_to_end.cluster import wait_until
 
 LACKING = missing(wrong_clocks=False)
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {'; and '.join(LACKING)}")
@@ -38,6 +39,8 @@ def test_what_a_killed_cluster_left_is_removed_and_another_ones_stays(tmp_path: 
     try:
         assert left.block != others.block
         sleeper = subprocess.Popen([*inside(left.hosts[0]), program("sleep"), "600"])  # noqa: S603 - ours
+        # It enters the network some milliseconds after it was started.
+        wait_until(lambda: pids(left.hosts[0]) == [sleeper.pid])
         # The kernel gives a lock back with the process that held it.
         killed.release()
         assert ClusterState(tmp_path / "killed").stop_running()
