@@ -20,13 +20,6 @@ def checkout(tmp_path: Path) -> Path:
     return root
 
 
-def marked(root: Path) -> Path:
-    """Leave a file in the environment that is lost when the environment is made again."""
-    mark = root / ".venv" / "mark"
-    mark.write_text("")
-    return mark
-
-
 def test_the_stamp_tells_requirements_interpreters_and_places_apart(checkout: Path, tmp_path: Path) -> None:
     stamp = environment.current_stamp(checkout)
     assert environment.current_stamp(checkout) == stamp
@@ -38,29 +31,25 @@ def test_the_stamp_tells_requirements_interpreters_and_places_apart(checkout: Pa
     assert environment.current_stamp(checkout.rename(tmp_path / "moved")) != stamp
 
 
-def test_an_environment_is_made_once_and_again_after_a_change_or_an_interruption(checkout: Path) -> None:
-    python = environment.ensure_environment(checkout)
-    assert subprocess.run([python, "-c", ""], check=False).returncode == 0  # noqa: S603 - what was just made
-    mark = marked(checkout)
-    assert environment.ensure_environment(checkout) == python
-    assert mark.exists()
-    (checkout / environment.REQUIREMENTS).write_text("# changed")
-    environment.ensure_environment(checkout)
-    assert not mark.exists()
-    mark = marked(checkout)
-    (checkout / ".venv" / "stamp").unlink()
-    environment.ensure_environment(checkout)
-    assert not mark.exists()
-
-
-def test_a_failing_installation_is_reported_and_tried_again_next_time(
+def test_an_environment_is_made_once_and_again_after_a_change_or_a_failure(
     checkout: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    python = environment.ensure_environment(checkout)
+    assert subprocess.run([python, "-c", ""], check=False).returncode == 0  # noqa: S603 - what was just made
+    mark = checkout / ".venv" / "mark"
+    mark.touch()
+    assert environment.ensure_environment(checkout) == python
+    assert mark.exists()
     (checkout / environment.REQUIREMENTS).write_text("./no-such-package")
     with pytest.raises(environment.EnvironmentSetupError, match="cannot install the requirements"):
         environment.ensure_environment(checkout)
     assert "no-such-package" in capfd.readouterr().err
-    assert not (checkout / ".venv" / "stamp").exists()
+    assert not mark.exists(), "it was made again, which removes what was there"
+    mark.touch()
+    # An installation that was interrupted leaves no stamp either.
+    (checkout / environment.REQUIREMENTS).write_text("")
+    environment.ensure_environment(checkout)
+    assert not mark.exists()
 
 
 def test_a_python_that_is_too_old_is_refused() -> None:
