@@ -18,7 +18,7 @@ _COLOURS = {"debug": 2, "info": 32, "warning": 33, "error": 31, "critical": 31}
 """The colours of the levels, as terminals number them."""
 _IN_ADDRESS = re.compile(r"(://[^\s/?#@\"':]*:)[^\s/?#\"']*(?=@)")
 _ASSIGNED = re.compile(r"((?:password|passwd|token|secret)\s*=\s*)('[^']*'|[^\s'\"&,;)]+)", re.IGNORECASE)
-_QUIET = {"pykka": logging.WARNING, "opentelemetry.exporter": logging.CRITICAL, "psycopg.pool": logging.ERROR}
+_QUIET = {"pykka": logging.WARNING, "opentelemetry.exporter": logging.CRITICAL}
 """The least levels of libraries that log too much, such as each attempt to connect and each export that failed. What
 follows from those is told once, by whoever needs Postgres, and by `actors.adapters.tracing`."""
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE_ROOTS = {"actors": ".", "ops": ".", "gateway": "http"}
 """Packages, and where they lie."""
 
-DRIVERS = ("gevent", "psycopg", "psycopg_pool", "redis", "requests", "socket", "time", "threading")
+DRIVERS = ("gevent", "psycopg", "redis", "requests", "socket", "time", "threading")
 """What actors have adapters for."""
 
 PURE = (
@@ -82,7 +82,7 @@ RULES = {
     ),
     "actors.adapters.postgres": Rule(
         (*DOWN_TO_PORTS, "actors.adapters.postgres", "actors.adapters.host_addresses"),
-        never=("pykka", *drivers_except("gevent", "psycopg", "psycopg_pool", "time")),
+        never=("pykka", *drivers_except("gevent", "psycopg", "time")),
     ),
     # Actors know each other by messages alone.
     "actors": Rule(SHARED_BY_ACTORS, never=DRIVERS),
@@ -157,7 +157,7 @@ RULES = {
             "actors.log_settings",
             *DOMAIN,
         ),
-        never=("psycopg", "psycopg_pool", "pykka", "redis", "requests"),
+        never=("psycopg", "pykka", "redis", "requests"),
     ),
     "ops": Rule(("ops", "gateway", "actors")),
     # The simulator must not share mistakes with the gateway that is tested against it.

@@ -15,7 +15,8 @@ from uuid import UUID
 import pytest
 
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.postgres.connections import READ_S_MAX, SingleConnection
+from actors.adapters.postgres.connections import READ_S_MAX
+from actors.adapters.postgres.lending import SingleConnection
 from ops.chaostest.load_generator import LoadGenerator
 from ops.clustertest.cluster import HostCluster
 from ops.clustertest.cluster_audit import has_come_to_rest, sources_of

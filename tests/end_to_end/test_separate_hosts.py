@@ -8,7 +8,6 @@ from uuid import UUID
 
 import psycopg
 
-from actors.adapters.postgres.connections import POOL_SIZE_MAX
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from tests.end_to_end.cluster import GatewayClient, get, pooled_cluster, running_cluster, wait_until
 from tests.pooler import needs_pgbouncer
@@ -84,4 +83,4 @@ def test_a_replica_has_three_connections_to_postgres_at_most_whatever_is_asked_o
                 ended.set()
         for reader in readers:
             reader.result()
-        assert 0 < most <= len(urls) * (2 + POOL_SIZE_MAX)
+        assert 0 < most <= len(urls) * 3

@@ -20,7 +20,7 @@ class PostgresFeed:
 
     def read(self, after: FeedPlace, events_max: int) -> tuple[FeedBounds, tuple[FeedEvent, ...]]:
         """Read events behind a place."""
-        with self._connections.pool.use() as connection:
+        with self._connections.reader.use() as connection:
             bounds = _bounds(connection)
             if after.number >= bounds.complete_below:
                 return bounds, ()
@@ -37,7 +37,7 @@ class PostgresFeed:
 
     def newest(self) -> tuple[FeedBounds, FeedPlace]:
         """Read the place of the last event that can be read."""
-        with self._connections.pool.use() as connection:
+        with self._connections.reader.use() as connection:
             bounds = _bounds(connection)
             parameters = {"below": bounds.complete_below, "purge_id": PURGE_ID}
             cursor = connection.cursor(row_factory=class_row(FeedPlace))

@@ -110,20 +110,20 @@ class PostgresPayments:
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Record payments whose amounts differ from the first one under their ids."""
-        with self._connections.pool.use() as connection, connection.transaction():
+        with self._connections.reader.use() as connection, connection.transaction():
             connection.execute(QUERIES["hold_off_purge"])
             connection.execute(QUERIES["report_conflicts"], {"payments": to_json(payments)})
 
     def latest(self, payments_max: int) -> tuple[Payment, ...]:
         """Read the payments that were charged last, the oldest of them first."""
-        with self._connections.pool.use() as connection:
+        with self._connections.reader.use() as connection:
             cursor = connection.cursor(row_factory=class_row(Payment))
             rows = cursor.execute(QUERIES["latest_payments"], {"payments_max": payments_max}).fetchall()
         return tuple(reversed(rows))
 
     def payment(self, correlation_id: UUID, wait_s_max: float | None = None) -> PaymentRecord | None:
         """Read one payment."""
-        with self._connections.pool.use(wait_s_max) as connection:
+        with self._connections.reader.use(wait_s_max) as connection:
             cursor = connection.cursor(row_factory=dict_row)
             row = cursor.execute(QUERIES["payment"], {"correlation_id": correlation_id}).fetchone()
         return None if row is None else _payment_record(row)
@@ -131,7 +131,7 @@ class PostgresPayments:
     def absence(self, correlation_id: UUID) -> Absence:
         """Look whether a payment still has no row, and who else may have accepted it."""
         parameters = {"correlation_id": correlation_id, "replica": self._fence.replica}
-        with self._connections.pool.use() as connection:
+        with self._connections.reader.use() as connection:
             cursor = connection.cursor(row_factory=tuple_row)
             recorded, others = cursor.execute(QUERIES["absence"], parameters).fetchone() or (False, ())
         return Absence(recorded, frozenset(others))
@@ -145,7 +145,7 @@ class PostgresPayments:
             "after_id": after.correlation_id,
             "payments_max": payments_max,
         }
-        with self._connections.pool.use(READER_S_MAX) as connection:
+        with self._connections.reader.use(READER_S_MAX) as connection:
             found = connection.cursor(row_factory=dict_row).execute(QUERIES[query], parameters)
         # All rows are in the client by now; the connection is free for others meanwhile.
         records: list[PaymentRecord] = []
@@ -156,18 +156,18 @@ class PostgresPayments:
 
     def watermarks(self) -> Watermarks:
         """Tell how far the charges of all replicas are complete."""
-        with self._connections.pool.use() as connection:
+        with self._connections.reader.use() as connection:
             (row,) = connection.cursor(row_factory=dict_row).execute(QUERIES["watermarks"]).fetchall()
         return Watermarks(*(NEVER_MS if row[name] is None else row[name] for name in ("stamp_ms", "answer_ms")))
 
     def may_lack_answers(self, to_ms: int) -> bool:
         """Tell whether answers to charges with stamps up to `to_ms` may be lost with the replicas that had them."""
-        with self._connections.pool.use() as connection:
+        with self._connections.reader.use() as connection:
             return connection.execute(QUERIES["lost_answers"], {"to_ms": to_ms}).fetchone() == (True,)
 
     def summary(self, from_ms: int | None, to_ms: int | None, answered_by_ms: int | None = None) -> LedgerSummary:
         """Add up the charges within the bounds."""
-        with self._connections.pool.use(READER_S_MAX) as connection:
+        with self._connections.reader.use(READER_S_MAX) as connection:
             return read_summary(connection, from_ms, to_ms, answered_by_ms)
 
 

@@ -23,7 +23,7 @@ class PostgresPurge:
 
     def last_purge(self) -> LastPurge:
         """Read the last purge, from a schema that is new enough for this release."""
-        with self._connections.pool.use() as connection:
+        with self._connections.reader.use() as connection:
             version = _one(connection, "schema_version")
             if version < SCHEMA_VERSION:
                 raise LedgerUnavailableError(
@@ -33,13 +33,13 @@ class PostgresPurge:
 
     def begin_purge(self, now_ms: int) -> LastPurge:
         """Open a generation."""
-        with self._connections.pool.use() as connection:
+        with self._connections.reader.use() as connection:
             return _purge(connection, "begin_purge", {"now_ms": now_ms})
 
     def acknowledge_purge(self, generation: int) -> None:
         """Note that this replica holds nothing older than the generation, and end its epoch."""
         parameters = {"replica": self._fence.replica, "generation": generation}
-        with self._connections.pool.use() as connection:
+        with self._connections.reader.use() as connection:
             row = connection.execute(QUERIES["acknowledge_purge"], parameters).fetchone()
         if row is not None:
             # Otherwise it would take its own row for that of another process which has registered later.
@@ -48,7 +48,7 @@ class PostgresPurge:
     def finish_purge(self, purge: LastPurge) -> bool:
         """Delete what was accepted up to the instant once no living replica holds any of it."""
         parameters = {"generation": purge.generation}
-        with self._connections.pool.use() as connection, connection.transaction():
+        with self._connections.reader.use() as connection, connection.transaction():
             if _one(connection, "lock_purges") >= purge.generation:
                 return True
             if _one(connection, "is_purge_pending", parameters):
@@ -59,7 +59,7 @@ class PostgresPurge:
 
     def repeat_purge(self, purge: LastPurge) -> None:
         """Purge again after a backup from before the purge was restored."""
-        with self._connections.pool.use() as connection, connection.transaction():
+        with self._connections.reader.use() as connection, connection.transaction():
             _one(connection, "lock_purges")
             if _purge(connection, "last_purge").generation < purge.generation:
                 self._forget(connection, purge)

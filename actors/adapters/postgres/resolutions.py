@@ -29,7 +29,7 @@ class PostgresResolutions:
             "asked_by": asked_by,
             "asked_at_ms": asked_at_ms,
         }
-        with self._connections.pool.use() as connection:
+        with self._connections.reader.use() as connection:
             number = connection.cursor(row_factory=scalar_row).execute(QUERIES["ask_resolution"], parameters).fetchone()
         if number is None:
             raise LedgerUnavailableError("Postgres did not number a resolution")
@@ -37,7 +37,7 @@ class PostgresResolutions:
 
     def answer_to(self, number: int) -> ResolutionAnswer | None:
         """Read what became of a finding."""
-        with self._connections.pool.use() as connection:
+        with self._connections.reader.use() as connection:
             cursor = connection.cursor(row_factory=scalar_row)
             answer = cursor.execute(QUERIES["resolution_answer"], {"number": number}).fetchone()
         return None if answer is None else ResolutionAnswer(answer)

@@ -30,7 +30,7 @@ class GeventConnection(psycopg.Connection[TupleRow]):
     """The statements that begin a transaction on a shared connection, as one message to the server."""
 
     @classmethod
-    def connect(  # type: ignore[override]  # the pool calls it as well, with what it was given
+    def connect(  # type: ignore[override]  # it takes fewer arguments
         cls, conninfo: str, *, settings: Mapping[str, str], connect_timeout: int
     ) -> Self:
         """Connect, in autocommit; `settings` are the server's for whatever is done within `bounded`.
@@ -59,6 +59,16 @@ class GeventConnection(psycopg.Connection[TupleRow]):
             connection.close()
             raise
         return connection
+
+    def was_ended(self) -> bool:
+        """Tell whether the server has ended the session, as far as is known without asking it."""
+        try:
+            # The first time gives the server's last words, where there are any, and the second time the end.
+            for _ in range(2):
+                self.pgconn.consume_input()
+        except psycopg.OperationalError:
+            return True
+        return self.closed
 
     @contextmanager
     def bounded(self) -> Iterator[None]:

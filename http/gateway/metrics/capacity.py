@@ -63,9 +63,7 @@ def capacity(measured: Measurements, stats: RouterStats | None, clients: ClientL
         "How long an open transaction has held the feed back; 0 while nobody reads it",
         value=measured.feed_behind_s,
     )
-    yield from _alone(
-        "fiel_postgres_pool_connections", "Connections of the pool for reads that are in use", measured.pool
-    )
+    yield from _alone("fiel_postgres_pool_connections", "Connections for reads that are in use", measured.pool)
     mailboxes: dict[Labels, Level] = {(name,): level for name, level in measured.mailboxes.items()}
     yield from bounded("fiel_mailbox_messages", "Messages that wait in an actor's mailbox", mailboxes, ["actor"])
     yield CounterMetricFamily(

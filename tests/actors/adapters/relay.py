@@ -14,23 +14,32 @@ Connect = Callable[[], socket.socket]
 class Relay:
     """Stands before a server at a port of 127.0.0.1, and lets nothing through once it is frozen."""
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, port: int = 0) -> None:
         """`connect` opens a connection to the server."""
         self._connect = connect
         self._flowing = Event()
         self._flowing.set()
         self._ends = ExitStack()
-        self._listener = self._ends.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self._listener = self._ends.enter_context(socket.create_server(("127.0.0.1", port)))
         self.port = int(self._listener.getsockname()[1])
         self._sockets: list[socket.socket] = []
+        self._swallowed = self._freezing = b""
         self._threads = [Thread(target=self._accept)]
         self._threads[0].start()
 
     def freeze(self) -> None:
         self._flowing.clear()
 
+    def freeze_at(self, words: bytes) -> None:
+        """Freeze when these words are sent."""
+        self._freezing = words
+
     def thaw(self) -> None:
         self._flowing.set()
+
+    def swallow(self, words: bytes) -> None:
+        """Let the connection on which these words are sent next fall silent for ever."""
+        self._swallowed = words
 
     def cut(self) -> None:
         """End every connection; new ones are taken."""
@@ -61,7 +70,13 @@ class Relay:
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                if self._freezing and self._freezing in data:
+                    self.freeze()
+                    self._freezing = b""
                 self._flowing.wait()
+                if self._swallowed and self._swallowed in data:
+                    self._swallowed = self._freezing = b""
+                    return
                 target.sendall(data)
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)

@@ -185,6 +185,14 @@ def rows_read(connection: psycopg.Connection, query: str, parameters: Mapping[st
     return count(row[0][0]["Plan"])
 
 
+def end_connections(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
 def wait_until_blocked(database_url: str, statements: int) -> None:
     """Return once this number of statements wait for locks of others."""
     with psycopg.connect(database_url, autocommit=True) as observer:

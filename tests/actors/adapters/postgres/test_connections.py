@@ -13,16 +13,13 @@ from psycopg.conninfo import make_conninfo
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import (
-    CLIENT_CHECK_MS,
-    LOCK_MS_MAX,
     READ_S_MAX,
     WRITE_S_MAX,
     Connections,
-    Pool,
-    SingleConnection,
 )
 from actors.adapters.postgres.fence import Fence
 from actors.adapters.postgres.leases import PostgresLeases
+from actors.adapters.postgres.lending import CLIENT_CHECK_MS, LOCK_MS_MAX
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.domain.payment import Move
 from actors.errors import LedgerUnavailableError
@@ -31,6 +28,7 @@ from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
     ReplicaStorage,
     claim,
+    end_connections,
     on_postgres,
     opened,
     settlement,
@@ -39,14 +37,6 @@ from tests.actors.adapters.postgres.storage import (
 )
 from tests.actors.fakes import READING
 from tests.pooler import needs_pgbouncer
-
-
-def end_connections(database_url: str) -> None:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
 
 
 @pytest.mark.parametrize("way", ["direct", pytest.param("pooled", marks=needs_pgbouncer)])
@@ -80,7 +70,7 @@ def test_the_server_knows_each_connection_by_the_name_of_its_replica(  # two are
     url = make_conninfo(url, **({} if own is None else {"application_name": own}))
     with closing(Connections(url, HostDirectory(), name)) as connections:
         connections.open()
-        for each in (connections.writer, connections.leaser, connections.pool):
+        for each in (connections.writer, connections.leaser, connections.reader):
             with each.use() as connection:
                 told = connection.execute("SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()")
                 assert told.fetchone() == (shown,)
@@ -154,19 +144,12 @@ def test_the_server_bounds_every_statement_as_well(connections: Connections) -> 
     for limit_s, lender in (
         (WRITE_S_MAX, connections.writer),
         (READ_S_MAX, connections.leaser),
-        (READ_S_MAX, connections.pool),
+        (READ_S_MAX, connections.reader),
     ):
         with lender.use() as connection:
             query = "SELECT setting::integer FROM pg_settings WHERE name = ANY (%s) ORDER BY array_position(%s, name)"
             rows = connection.execute(query, (list(bounds), list(bounds))).fetchall()
         assert [row[0] for row in rows] == [limit_s * 1000, LOCK_MS_MAX, CLIENT_CHECK_MS]
-
-
-def test_a_caller_does_not_wait_long_for_a_pool_whose_connections_are_all_in_use(database_url: str) -> None:
-    with closing(Pool(database_url, HostDirectory(), size_max=1, limit_s=READ_S_MAX)) as pool:
-        pool.open()
-        with pool.use(), pytest.raises(LedgerUnavailableError), pool.use(0.05):
-            pass
 
 
 def test_other_greenlets_run_while_one_waits_for_postgres(database_url: str, connections: Connections) -> None:
@@ -183,33 +166,6 @@ def test_other_greenlets_run_while_one_waits_for_postgres(database_url: str, con
         wait_until_blocked(database_url, 1)
         blocker.rollback()
         waiting.get(timeout=DEADLINE_S)
-
-
-def test_a_call_that_is_given_up_leaves_no_connection_that_still_waits(database_url: str) -> None:
-    with closing(SingleConnection(database_url, HostDirectory(), limit_s=READ_S_MAX)) as single:
-        with psycopg.connect(database_url) as blocker:
-            blocker.execute("LOCK TABLE payment")
-            with pytest.raises(gevent.Timeout), gevent.Timeout(0.05), single.use() as connection:
-                connection.execute("SELECT FROM payment")
-            with pytest.raises(LedgerUnavailableError), single.use() as connection:
-                connection.execute("SELECT 1")
-        with single.use() as connection:
-            assert connection.execute("SELECT 1").fetchone() == (1,)
-
-
-def test_the_pools_connection_is_replaced_after_a_call_that_was_given_up_and_nothing_is_tried_on_it(
-    database_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    with closing(Pool(database_url, HostDirectory(), size_max=1, limit_s=READ_S_MAX)) as pool:
-        pool.open()
-        with psycopg.connect(database_url) as blocker:
-            blocker.execute("LOCK TABLE payment")
-            with pytest.raises(gevent.Timeout), pool.use() as connection, gevent.Timeout(0.05):
-                connection.execute("SELECT FROM payment")
-        with pool.use() as connection:
-            assert connection.execute("SELECT 1").fetchone() == (1,)
-    # The pool tells of the closed connection by another logger.
-    assert [record.getMessage() for record in caplog.records if record.name == "psycopg"] == []
 
 
 def test_a_batch_finds_its_rows_by_key_though_its_plan_was_made_for_empty_tables(

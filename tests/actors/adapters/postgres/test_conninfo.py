@@ -9,8 +9,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from actors.adapters.host_addresses import HostDirectory, ServerAddress
-from actors.adapters.postgres.connections import READ_S_MAX, SingleConnection
+from actors.adapters.postgres.connections import READ_S_MAX
 from actors.adapters.postgres.conninfo import check_database_url, locate
+from actors.adapters.postgres.lending import SingleConnection
 from actors.errors import LedgerUnavailableError, SettingsError
 from tests.actors.adapters.relay import Relay, to_postgres
 

@@ -72,28 +72,28 @@ def test_a_ping_does_not_wait_long_for_a_server_that_falls_silent(database_url: 
     assert said_of_silence(database_url, ["ping"]) == {"ping": f"unavailable: no answer within {PING_S_MAX} s\n"}
 
 
-# Under gevent too: a waiter that is interrupted never tells the pool that it has given up.
+# Under gevent too.
 CROWDED = """
 from gevent import monkey
 monkey.patch_all()
 import sys
 from contextlib import closing, suppress
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.postgres.connections import READ_S_MAX, Pool
+from actors.adapters.postgres.connections import READ_S_MAX
+from actors.adapters.postgres.lending import SharedConnection
 from actors.errors import LedgerUnavailableError
 
-with closing(Pool(sys.argv[1], HostDirectory(), 1, READ_S_MAX)) as pool:
-    pool.open()
-    with pool.use():
+with closing(SharedConnection(sys.argv[1], HostDirectory(), READ_S_MAX)) as shared:
+    with shared.use():
         for _ in range(3):
-            with suppress(LedgerUnavailableError), pool.use(0.05):
+            with suppress(LedgerUnavailableError), shared.use(0.05):
                 print("used by two at once")
-    with pool.use() as connection:
+    with shared.use() as connection:
         print(connection.execute("SELECT 1").fetchone())
 """
 
 
-def test_callers_who_gave_up_waiting_cost_the_pool_no_connection(database_url: str) -> None:
+def test_callers_who_gave_up_waiting_keep_the_connection_from_nobody(database_url: str) -> None:
     command = [sys.executable, "-c", CROWDED, database_url]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)  # noqa: S603
     assert done.stdout == "(1,)\n"
