@@ -24,7 +24,7 @@ PAGE_MAX = 500
 RECENT_MAX = 2_000
 """Events that are kept for those that wait; a consumer that is further behind reads from Postgres."""
 TURN_S_MAX = 1.0
-"""How long a read waits for others to end. Only one at a time asks Postgres, so that connections are left."""
+"""How long a read waits for others to end. Only one at a time asks Postgres, so that the connection is soon free."""
 
 
 class Feed:

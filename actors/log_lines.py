@@ -19,8 +19,8 @@ _COLOURS = {"debug": 2, "info": 32, "warning": 33, "error": 31, "critical": 31}
 _IN_ADDRESS = re.compile(r"(://[^\s/?#@\"':]*:)[^\s/?#\"']*(?=@)")
 _ASSIGNED = re.compile(r"((?:password|passwd|token|secret)\s*=\s*)('[^']*'|[^\s'\"&,;)]+)", re.IGNORECASE)
 _QUIET = {"pykka": logging.WARNING, "opentelemetry.exporter": logging.CRITICAL}
-"""The least levels of libraries that log too much, such as each attempt to connect and each export that failed. What
-follows from those is told once, by whoever needs Postgres, and by `actors.adapters.tracing`."""
+"""The least levels of libraries that log too much, such as each export that failed, of which
+`actors.adapters.tracing` tells once."""
 
 
 class Secrets:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE_ROOTS = {"actors": ".", "ops": ".", "gateway": "http"}
 """Packages, and where they lie."""
 
-DRIVERS = ("gevent", "psycopg", "redis", "requests", "socket", "time", "threading")
+DRIVERS = ("gevent", "psycopg", "psycopg_pool", "redis", "requests", "socket", "time", "threading")
 """What actors have adapters for."""
 
 PURE = (
@@ -157,7 +157,7 @@ RULES = {
             "actors.log_settings",
             *DOMAIN,
         ),
-        never=("psycopg", "pykka", "redis", "requests"),
+        never=("psycopg", "psycopg_pool", "pykka", "redis", "requests"),
     ),
     "ops": Rule(("ops", "gateway", "actors")),
     # The simulator must not share mistakes with the gateway that is tested against it.

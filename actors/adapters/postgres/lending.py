@@ -23,6 +23,9 @@ LOCK_MS_MAX = 2000
 CLIENT_CHECK_MS = 1000
 """How often the server checks, during a long statement, that its client is still connected."""
 
+BROKEN = (psycopg.pq.TransactionStatus.UNKNOWN, psycopg.pq.TransactionStatus.ACTIVE)
+"""States of a connection that has ended, or whose server is silent."""
+
 
 class SingleConnection:
     """One connection for one caller at a time: opened when it is needed, closed when a use of it has failed."""
@@ -90,11 +93,14 @@ class SingleConnection:
             with _limited(self._limit_s):
                 yield
         except LedgerUnavailableError:
-            self._failures += 1
+            # An address is left for the next one where the connection failed, not where a statement did.
+            self._failures += self._connection is None or self._connection.info.transaction_status in BROKEN
             self.close()
             raise
-        except gevent.Timeout:
-            # The caller gave up. The server is still at work on the statement.
+        except Exception:
+            raise
+        except BaseException:
+            # The caller gave up, or is ended. The server may still be at work on the statement.
             self.close()
             raise
 
@@ -110,7 +116,7 @@ class SharedConnection:
         self._limit_s = limit_s
         self._single = SingleConnection(database_url, hosts, limit_s)
         self._turns = BoundedSemaphore(1)
-        self._opening: Greenlet[[], LedgerUnavailableError | None] | None = None
+        self._opening: Greenlet[[], str | None] | None = None
         self.is_lent = False
         """Whether somebody uses it."""
 
@@ -127,10 +133,12 @@ class SharedConnection:
         """
         limit_s = limit_s or self._limit_s
         with _limited(limit_s):
+            if self._turns.linkcount():
+                gevent.sleep(0)  # Those who wait already come first.
             # Time has to be left for what the caller asks.
             wait_s_max = WAIT_SHARE * limit_s
             if not self._turns.acquire(timeout=wait_s_max):
-                raise LedgerUnavailableError(f"others used the connection for {wait_s_max:.2g} s")
+                raise LedgerUnavailableError(f"no turn at the connection within {wait_s_max:.2g} s")
             try:
                 self._wait_until_open()
                 with self._single.use() as connection:
@@ -150,20 +158,21 @@ class SharedConnection:
         if self._opening is not None:
             self._opening.join()  # Whoever began it has given up, and so may it soon.
         if not self._single.is_open:
-            error = self._begin_to_open().get()
-            if error is not None:
-                raise error
+            reason = self._begin_to_open().get()
+            if reason is not None:
+                raise LedgerUnavailableError(str(reason))
 
-    def _begin_to_open(self) -> "Greenlet[[], LedgerUnavailableError | None]":
+    def _begin_to_open(self) -> "Greenlet[[], str | None]":
         if self._opening is None or self._opening.dead:
             self._opening = gevent.spawn(self._open)
         return self._opening
 
-    def _open(self) -> LedgerUnavailableError | None:
+    def _open(self) -> str | None:
+        """Connect; return why that failed."""
         try:
             self._single.open()
         except LedgerUnavailableError as error:
-            return error
+            return str(error)
         return None
 
 

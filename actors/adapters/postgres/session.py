@@ -62,6 +62,8 @@ class GeventConnection(psycopg.Connection[TupleRow]):
 
     def was_ended(self) -> bool:
         """Tell whether the server has ended the session, as far as is known without asking it."""
+        if self.lock.locked():
+            return self.closed  # Somebody waits for an answer, and would not be told that it has come.
         try:
             # The first time gives the server's last words, where there are any, and the second time the end.
             for _ in range(2):

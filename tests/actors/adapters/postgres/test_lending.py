@@ -14,7 +14,7 @@ from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.postgres.connections import READ_S_MAX
 from actors.adapters.postgres.lending import SharedConnection, SingleConnection
 from actors.errors import LedgerUnavailableError
-from tests.actors.adapters.postgres.storage import DEADLINE_S, end_connections
+from tests.actors.adapters.postgres.storage import DEADLINE_S, end_connections, wait_until_blocked
 from tests.actors.adapters.relay import Relay, to_postgres
 
 LENDERS: dict[str, Callable[[str, float], SingleConnection | SharedConnection]] = {
@@ -51,7 +51,7 @@ def test_a_connection_that_the_server_has_ended_meanwhile_is_replaced_before_its
 
 
 @lenders
-def test_the_first_use_after_postgres_is_back_works_however_often_it_was_away(
+def test_the_first_use_after_postgres_is_back_works_however_many_have_failed(
     lender: Callable[[str, float], SingleConnection | SharedConnection], database_url: str
 ) -> None:
     with closing(Relay(to_postgres(database_url))) as relay:
@@ -72,11 +72,43 @@ def test_a_connection_that_falls_silent_while_it_is_opened_keeps_nobody_waiting_
     with closing(Relay(to_postgres(database_url))) as relay:
         url = make_conninfo(database_url, host="127.0.0.1", port=str(relay.port))
         relay.swallow(b"pg_backend_pid")
-        with closing(lender(url, 1.0)) as lent:
+        with closing(lender(url, READ_S_MAX)) as lent:
             with pytest.raises(LedgerUnavailableError, match="no answer"), lent.use():
                 pass
             with lent.use() as connection:
                 assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@lenders
+def test_after_a_caller_was_killed_the_connection_is_replaced(
+    lender: Callable[[str, float], SingleConnection | SharedConnection], database_url: str
+) -> None:
+    def ask(statement: str) -> object:
+        with lent.use() as connection:
+            return connection.execute(statement).fetchone()
+
+    with closing(lender(database_url, READ_S_MAX)) as lent, psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE payment")
+        assert ask("SELECT 1") == (1,)
+        caller = gevent.spawn(ask, "SELECT FROM payment")
+        gevent.idle()
+        wait_until_blocked(database_url, 1)
+        caller.kill()
+        assert ask("SELECT 1") == (1,)
+
+
+def test_those_who_wait_for_a_shared_connection_come_before_one_who_uses_it_again_and_again(database_url: str) -> None:
+    users: list[str] = []
+
+    def use(name: str, times: int) -> None:
+        for _ in range(times):
+            with shared.use() as connection:
+                users.append(name)
+                connection.execute("SELECT 1")
+
+    with closing(SharedConnection(database_url, HostDirectory(), READ_S_MAX)) as shared:
+        gevent.joinall([gevent.spawn(use, "busy", 5), gevent.spawn(use, "patient", 1)], raise_error=True)
+    assert users == ["busy", "patient", "busy", "busy", "busy", "busy"]
 
 
 def test_a_shared_connection_goes_on_to_open_when_a_caller_gives_up(database_url: str) -> None:
@@ -101,7 +133,7 @@ def test_a_shared_connection_goes_on_to_open_when_a_caller_gives_up(database_url
 
 def test_a_caller_does_not_wait_long_for_a_connection_that_is_in_use(database_url: str) -> None:
     with closing(SharedConnection(database_url, HostDirectory(), READ_S_MAX)) as shared:
-        with shared.use(), pytest.raises(LedgerUnavailableError, match="others used"), shared.use(0.05):
+        with shared.use(), pytest.raises(LedgerUnavailableError, match="no turn"), shared.use(0.05):
             pass
         with shared.use() as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
