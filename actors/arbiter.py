@@ -10,7 +10,7 @@ DECIDED_S_MAX = 0.5
 STEP_S = 0.25
 """Time between two reads from Postgres."""
 READS_MAX = 2
-"""Reads under way at once, so that the connection is soon free for other questions; other clients wait for their turn."""
+"""Reads under way at once, so that the connection is soon free for other questions; others wait for their turn."""
 
 
 class Arbiter:
