@@ -46,7 +46,7 @@ def _broken_promises(check: CheckResult) -> Iterator[str]:
     yield from (f"the totals of {name} are wrong" for name in check.wrong_totals)
     others = {
         "sums in Postgres are wrong": check.wrong_sums,
-        "final summaries are untrue": len(check.untrue_summaries),
+        "final summaries are untrue or missing": len(check.untrue_summaries),
         "summaries were untrue when they were asked for": len(check.untrue_moments),
     }
     yield from (f"{count:,} {what}" for what, count in others.items() if count)
