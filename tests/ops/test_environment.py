@@ -44,6 +44,7 @@ def test_an_environment_is_made_once_and_again_after_a_change_or_a_failure(
     with pytest.raises(environment.EnvironmentSetupError, match="cannot install the requirements"):
         environment.ensure_environment(checkout)
     assert "no-such-package" in capfd.readouterr().err
+    assert not (checkout / ".venv" / "stamp").exists()
     assert not mark.exists(), "it was made again, which removes what was there"
     mark.touch()
     # An installation that was interrupted leaves no stamp either.

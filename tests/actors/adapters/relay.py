@@ -75,7 +75,7 @@ class Relay:
                     self._freezing = b""
                 self._flowing.wait()
                 if self._swallowed and self._swallowed in data:
-                    self._swallowed = self._freezing = b""
+                    self._swallowed = b""
                     return
                 target.sendall(data)
         with suppress(OSError):

@@ -11,7 +11,7 @@ from ops.benchmarks.stages import DURATION_S, FINAL, PREVIEW, WORKS, Condition, 
 CHARGE_TIMEOUT_S = 10.0
 AMOUNT_CENTS = PREVIEW.amount_cents
 DOWN = Condition(0.0, 1)
-SMALL = replace(PREVIEW, users=6)
+SMALL = replace(PREVIEW, users=15)
 ALL_WORK = replace(SMALL, table=(Stage(0, WORKS, WORKS),))
 DEFAULT_DOWN = replace(SMALL, table=(Stage(0, DOWN, WORKS),))
 NONE_WORKS = replace(SMALL, table=(Stage(0, DOWN, DOWN),))
@@ -99,10 +99,9 @@ def test_in_the_preview_fiel_earns_as_good_as_all_that_could_be_earned() -> None
 
 
 def test_what_is_slow_in_the_last_stage_of_the_final_is_not_used_there_beside_what_is_fast() -> None:
-    """The stages from second 240 on, by a small part of the load."""
+    """The stages from second 240 on, by a tenth of the load."""
     late = tuple(replace(stage, from_s=stage.from_s - 240) for stage in FINAL.table if stage.from_s >= 240)
-    game = replace(PREVIEW, users=15, table=late, fees_percent=FINAL.fees_percent)
-    figures = simulate(game, Policy())
-    in_last_stage = sum(at_s >= 30 for at_s, _ in game.arrivals())
+    figures = simulate(replace(SMALL, table=late, fees_percent=FINAL.fees_percent), Policy())
+    in_last_stage = sum(at_s >= 30 for at_s, _ in SMALL.arrivals())
     assert sum(figures.settled.values()) == figures.offered
     assert figures.settled["fallback"] >= 0.9 * in_last_stage

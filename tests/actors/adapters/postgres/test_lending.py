@@ -17,20 +17,21 @@ from actors.errors import LedgerUnavailableError
 from tests.actors.adapters.postgres.storage import DEADLINE_S, end_connections, wait_until_blocked
 from tests.actors.adapters.relay import Relay, to_postgres
 
-LENDERS: dict[str, Callable[[str, float], SingleConnection | SharedConnection]] = {
-    "one caller's": lambda url, limit_s: SingleConnection(url, HostDirectory(), limit_s),
-    "shared": lambda url, limit_s: SharedConnection(url, HostDirectory(), limit_s),
+Lender = Callable[[str], SingleConnection | SharedConnection]
+LENDERS: dict[str, Lender] = {
+    "one caller's": lambda url: SingleConnection(url, HostDirectory(), READ_S_MAX),
+    "shared": lambda url: SharedConnection(url, HostDirectory(), READ_S_MAX),
 }
 lenders = pytest.mark.parametrize("lender", LENDERS.values(), ids=LENDERS)
 
 
 @lenders
 def test_after_a_call_that_was_given_up_the_connection_is_replaced_and_nothing_is_tried_on_it(
-    lender: Callable[[str, float], SingleConnection | SharedConnection],
+    lender: Lender,
     database_url: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with closing(lender(database_url, READ_S_MAX)) as lent, psycopg.connect(database_url) as blocker:
+    with closing(lender(database_url)) as lent, psycopg.connect(database_url) as blocker:
         blocker.execute("LOCK TABLE payment")
         with pytest.raises(gevent.Timeout), lent.use() as connection, gevent.Timeout(0.05):
             connection.execute("SELECT FROM payment")
@@ -41,9 +42,9 @@ def test_after_a_call_that_was_given_up_the_connection_is_replaced_and_nothing_i
 
 @lenders
 def test_a_connection_that_the_server_has_ended_meanwhile_is_replaced_before_its_next_use(
-    lender: Callable[[str, float], SingleConnection | SharedConnection], database_url: str
+    lender: Lender, database_url: str
 ) -> None:
-    with closing(lender(database_url, READ_S_MAX)) as lent:
+    with closing(lender(database_url)) as lent:
         for _ in range(3):
             with lent.use() as connection:
                 assert connection.execute("SELECT 1").fetchone() == (1,)
@@ -51,13 +52,11 @@ def test_a_connection_that_the_server_has_ended_meanwhile_is_replaced_before_its
 
 
 @lenders
-def test_the_first_use_after_postgres_is_back_works_however_many_have_failed(
-    lender: Callable[[str, float], SingleConnection | SharedConnection], database_url: str
-) -> None:
+def test_the_first_use_after_postgres_is_back_works_however_many_have_failed(lender: Lender, database_url: str) -> None:
     with closing(Relay(to_postgres(database_url))) as relay:
         port = relay.port
     url = make_conninfo(database_url, host="127.0.0.1", port=str(port))
-    with closing(lender(url, READ_S_MAX)) as lent:
+    with closing(lender(url)) as lent:
         for _ in range(20):
             with pytest.raises(LedgerUnavailableError, match="refused"), lent.use():
                 pass
@@ -67,12 +66,12 @@ def test_the_first_use_after_postgres_is_back_works_however_many_have_failed(
 
 @lenders
 def test_a_connection_that_falls_silent_while_it_is_opened_keeps_nobody_waiting_for_ever(
-    lender: Callable[[str, float], SingleConnection | SharedConnection], database_url: str
+    lender: Lender, database_url: str
 ) -> None:
     with closing(Relay(to_postgres(database_url))) as relay:
         url = make_conninfo(database_url, host="127.0.0.1", port=str(relay.port))
         relay.swallow(b"pg_backend_pid")
-        with closing(lender(url, READ_S_MAX)) as lent:
+        with closing(lender(url)) as lent:
             with pytest.raises(LedgerUnavailableError, match="no answer"), lent.use():
                 pass
             with lent.use() as connection:
@@ -80,14 +79,12 @@ def test_a_connection_that_falls_silent_while_it_is_opened_keeps_nobody_waiting_
 
 
 @lenders
-def test_after_a_caller_was_killed_the_connection_is_replaced(
-    lender: Callable[[str, float], SingleConnection | SharedConnection], database_url: str
-) -> None:
+def test_after_a_caller_was_killed_the_connection_is_replaced(lender: Lender, database_url: str) -> None:
     def ask(statement: str) -> object:
         with lent.use() as connection:
             return connection.execute(statement).fetchone()
 
-    with closing(lender(database_url, READ_S_MAX)) as lent, psycopg.connect(database_url) as blocker:
+    with closing(lender(database_url)) as lent, psycopg.connect(database_url) as blocker:
         blocker.execute("LOCK TABLE payment")
         assert ask("SELECT 1") == (1,)
         caller = gevent.spawn(ask, "SELECT FROM payment")
