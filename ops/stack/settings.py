@@ -47,6 +47,8 @@ class StackOptions:
     """Whether the live page gets controls (see `ops.hands`), and replicas allow breakers to be forced."""
     controls_port: int = 0
     """The port of the controls on the loopback address; 0 takes any free one."""
+    templates: Path | None = None
+    """A folder of template directories for the embedded PostgreSQL (see `PostgresServer`); None: each has its own."""
     as_json: bool = False
     """Whether `ops/up` tells what happens as lines of JSON."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -56,7 +58,7 @@ class StackOptions:
 
     @classmethod
     def on_reserved_ports(cls, state_dir: Path, environment: Mapping[str, str] | None = None) -> Self:
-        """Make options for three replicas on ports that this process has reserved.
+        """Make options for three replicas on ports that this process has reserved, and for a short life.
 
         Args:
             state_dir: where the stack keeps its data and logs.
@@ -74,6 +76,7 @@ class StackOptions:
             state_dir=state_dir,
             processor_ports=(first, second),
             admin_ports=(first_admin, second_admin),
+            templates=ROOT / "var" / "templates",
             environment={**os.environ, **(environment or {})},
         )
 

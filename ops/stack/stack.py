@@ -118,7 +118,10 @@ class Stack:
         postgres_port, redis_port = self.options.server_ports or (0, 0)
         if not self.database_url:
             log = state_dir / "log" / "postgres.log"
-            self.postgres = PostgresServer(state_dir / "postgres", log=log, tcp_port=postgres_port)
+            templates = self.options.templates
+            self.postgres = PostgresServer(
+                state_dir / "postgres", log=log, tcp_port=postgres_port, templates=templates
+            )
             self.database_url = self.postgres.url
         if not self.redis_url:
             log = state_dir / "log" / "redis.log"

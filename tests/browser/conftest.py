@@ -9,14 +9,16 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.browser.sites import ScriptedGateway, ScriptedHands, served
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""The first of them draws pages as the others do, without the rest of a browser, for a part of their CPU."""
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser for the tests of one file: while Playwright runs, its process can run no other event loop."""
     if CHROMIUM is None:
-        pytest.skip("no Chromium is installed (`apt install chromium`)")
+        pytest.skip("no Chromium is installed (`apt install chromium-headless-shell`)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         yield browser
