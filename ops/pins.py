@@ -1,7 +1,7 @@
 """Writes the requirement files: all that the `.in` files ask for, directly or not, each version with its hashes.
 
-Run as `python -m ops.pins`, in an environment that has uv (`requirements-checks.txt`). What is pinned already stays
-as it is, unless an `.in` file asks for something else; `--upgrade` takes the newest versions that they allow.
+Run as `python -m ops.pins`. What is pinned already stays as it is, unless an `.in` file asks for something else;
+`--upgrade` takes the newest versions that they allow.
 """
 
 import subprocess
@@ -9,7 +9,7 @@ import sys
 
 from ops.environment import ROOT
 
-FILES = ("requirements", "requirements-otel", "requirements-dev", "requirements-checks")
+FILES = ("requirements", "requirements-otel", "requirements-dev", "requirements-checks", "requirements-uv")
 """Each file gives what it shares with the file before it the same version."""
 PYTHON_MIN = "3.11"
 LEFT_OUT = "setproctitle"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.environment import REQUIREMENTS
+from ops.environment import INSTALLER, REQUIREMENTS
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / ".github" / "workflows").iterdir())
@@ -95,7 +95,7 @@ def test_the_audit_reads_all_that_a_checkout_and_its_checks_install() -> None:
     (job,) = WORKFLOWS["audit"]["jobs"].values()
     words = shlex.split(job["steps"][-1]["run"])
     read = {after for word, after in pairwise(words) if word == "--requirement"}
-    assert read == {REQUIREMENTS, "requirements-checks.txt"}
+    assert read == {REQUIREMENTS, "requirements-checks.txt", INSTALLER}
     assert all((ROOT / name).is_file() for name in read)
 
 

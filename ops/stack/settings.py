@@ -94,7 +94,7 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
         "Services that end are started again. Ctrl-C or SIGTERM ends all of it in good order.",
         kept="it was ready, and was asked to stop",
         broken="is not used",
-        takes="some 3 s until it is ready, a minute more in a fresh checkout; at most 10 s to stop",
+        takes="some 3 s until it is ready, half a minute more in a fresh checkout; at most 10 s to stop",
         examples={
             "ops/up": "the gateway on port 9999",
             "ALLOW_PURGE=1 ops/up --fresh": "for ops/load: without the payments of earlier starts",

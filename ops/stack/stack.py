@@ -119,9 +119,7 @@ class Stack:
         if not self.database_url:
             log = state_dir / "log" / "postgres.log"
             templates = self.options.templates
-            self.postgres = PostgresServer(
-                state_dir / "postgres", log=log, tcp_port=postgres_port, templates=templates
-            )
+            self.postgres = PostgresServer(state_dir / "postgres", log=log, tcp_port=postgres_port, templates=templates)
             self.database_url = self.postgres.url
         if not self.redis_url:
             log = state_dir / "log" / "redis.log"

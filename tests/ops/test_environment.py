@@ -1,8 +1,10 @@
 """The virtual environment is made only when it is missing, out of date or unfinished."""
 
+import hashlib
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,31 @@ from ops import environment
 from ops.environment import ROOT
 
 
+UV = """
+import sys
+from pathlib import Path
+
+*options, requirements = sys.argv[1:]
+(Path(requirements).parent / "told").write_text(" ".join(options))
+sys.exit("no-such-package" in Path(requirements).read_text())
+"""
+"""Stands for uv: notes what it is asked to do, and fails where a package is missing."""
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Requirements that ask for nothing, so that pip needs no network."""
+    """Requirements that ask for nothing, and an installer that is a file, so that pip needs no network."""
     root = tmp_path / "a checkout"
     root.mkdir()
     (root / environment.REQUIREMENTS).touch()
+    wheel = tmp_path / "uv-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as files:
+        files.writestr("uv/__main__.py", UV)
+        files.writestr("uv-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: uv\nVersion: 1\n")
+        files.writestr("uv-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        files.writestr("uv-1.dist-info/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (root / environment.INSTALLER).write_text(f"uv @ {wheel.as_uri()} --hash=sha256:{digest}\n")
     return root
 
 
@@ -36,6 +57,7 @@ def test_an_environment_is_made_once_and_again_after_a_change_or_a_failure(
 ) -> None:
     python = environment.ensure_environment(checkout)
     assert subprocess.run([python, "-c", ""], check=False).returncode == 0  # noqa: S603 - what was just made
+    assert (checkout / "told").read_text() == f"pip install --python {python} --no-deps --require-hashes -r"
     mark = checkout / ".venv" / "mark"
     mark.touch()
     assert environment.ensure_environment(checkout) == python
@@ -47,8 +69,9 @@ def test_an_environment_is_made_once_and_again_after_a_change_or_a_failure(
     assert not (checkout / ".venv" / "stamp").exists()
     assert not mark.exists(), "it was made again, which removes what was there"
     mark.touch()
-    # An installation that was interrupted leaves no stamp either.
+    # An installation that was interrupted leaves no stamp either. Where there is no uv, pip installs.
     (checkout / environment.REQUIREMENTS).write_text("")
+    (checkout / environment.INSTALLER).unlink()
     environment.ensure_environment(checkout)
     assert not mark.exists()
 

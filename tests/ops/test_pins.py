@@ -39,9 +39,9 @@ def test_every_package_is_pinned_with_hashes(name: str) -> None:
 
 
 def test_each_file_has_the_versions_of_the_file_before_it() -> None:
-    *before, _ = FILES
+    *before, checks_file, _ = FILES
     assert f"{before[-1]}.txt" == REQUIREMENTS
     for smaller, larger in pairwise(before):
         assert pins(f"{smaller}.txt") <= pins(f"{larger}.txt")
-    dev, checks = dict(pins(REQUIREMENTS)), dict(pins(f"{FILES[-1]}.txt"))
+    dev, checks = dict(pins(REQUIREMENTS)), dict(pins(f"{checks_file}.txt"))
     assert {name: pin for name, pin in checks.items() if dev.get(name, pin) != pin} == {}
