@@ -17,20 +17,21 @@ from ops.stack.embedded import PostgresServer, RedisServer
 from ops.stack.ports import reserve_ports
 from tests.pooler import PgBouncer
 
-LONG_FILES = (
+FIRST_FILES = (
     "tests/chaos/test_short_runs.py",
-    "tests/browser/test_appearance.py",
-    "tests/browser/test_page.py",
+    "tests/end_to_end/test_hosts.py",
     "tests/end_to_end/test_gateway.py",
     "tests/end_to_end/test_twins.py",
-    "tests/end_to_end/test_hosts.py",
+    "tests/ops/benchmarks/test_runs.py",
     "tests/end_to_end/test_upgrades.py",
+    "tests/browser/test_appearance.py",
+    "tests/browser/test_page.py",
 )
 """The files that take longest. They are run first, so that none is left over for one process alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {file: place for place, file in enumerate(LONG_FILES)}
+    places = {file: place for place, file in enumerate(FIRST_FILES)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 

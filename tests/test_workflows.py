@@ -72,8 +72,10 @@ def test_no_script_contains_text_that_others_may_choose() -> None:
 
 
 def test_what_a_change_has_to_pass_is_the_projects_own_commands_on_the_oldest_and_the_newest_python() -> None:
-    job, coverage = (WORKFLOWS["ci"]["jobs"][name] for name in ("check", "coverage"))
-    assert (job["steps"][-1], coverage["steps"][-1]) == ({"run": ".ci/run"}, {"run": ".ci/coverage"})
+    job, long, coverage = (WORKFLOWS["ci"]["jobs"][name] for name in ("check", "long", "coverage"))
+    assert [each["steps"][-1]["run"] for each in (job, long, coverage)] == [".ci/run", ".ci/run --long", ".ci/coverage"]
+    assert long["steps"][:-1] == job["steps"][:-1]
+    assert long["container"]["options"] == job["container"]["options"]
     pythons = job["strategy"]["matrix"]["python"]
     oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert oldest == f">={pythons[0]}"

@@ -10,6 +10,7 @@ from ops.baretest.machines import MACHINES, Machine
 COMMAND = "ops/bare"
 QUICK_TESTS = ("--numprocesses=2", "--dist=loadfile", "tests/actors/adapters", "tests/gateway", "tests/ops/stack")
 """What ops/test is given by default: the parts that touch the machine, over the embedded PostgreSQL and Redis."""
+ALL_TESTS = ("--numprocesses=2", "--dist=loadfile", "tests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class BareOptions:
 
     machines: tuple[Machine, ...]
     test_arguments: tuple[str, ...]
-    """What ops/test is given; nothing for all tests."""
+    """What ops/test is given."""
     run_options: tuple[str, ...]
     """What `docker run` is given beside its own."""
     as_json: bool
@@ -46,7 +47,9 @@ def parse_bare_options(arguments: Sequence[str]) -> BareOptions:
     names = ", ".join(MACHINES)
     parser.add_argument("machines", nargs="*", type=_machine, metavar="MACHINE", help=f"{names}; default: all")
     parser.add_argument(
-        "--whole", action="store_true", help="run all tests, not only those of adapters, gateway and stack"
+        "--whole",
+        action="store_true",
+        help="run all tests, also the long ones, not only adapters, gateway and stack",
     )
     passed_on = "an option for docker run, passed on as it is; may be repeated"
     parser.add_argument("--run-option", action="append", default=[], metavar="OPTION", help=passed_on)
@@ -54,7 +57,7 @@ def parse_bare_options(arguments: Sequence[str]) -> BareOptions:
     given = parser.parse_args(arguments)
     return BareOptions(
         machines=tuple(dict.fromkeys(given.machines)) or tuple(MACHINES.values()),
-        test_arguments=() if given.whole else QUICK_TESTS,
+        test_arguments=ALL_TESTS if given.whole else QUICK_TESTS,
         run_options=tuple(given.run_option),
         as_json=given.json,
     )

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import psycopg
 
 from ops import OpsError
+from ops.stack.data_directory import make_data_directory
 from ops.stack.ping import redis_error
 from ops.stack.process import POLL_S, ManagedProcess, launcher
 from ops.stack.socket_directory import SocketDirectory
@@ -150,28 +151,9 @@ class PostgresServer(ManagedProcess):
                     "start as the account that made it, or remove the folder to begin with an empty one"
                 )
             return
-        # Made under another name and renamed at the end, so that an interruption leaves nothing that looks whole.
-        unfinished = self.data.with_name(f"{self.data.name}.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if self._template is None:
-            self._initdb(unfinished)
-        else:
-            self._make_template(self._template)
-            subprocess.run(["cp", "--archive", self._template, unfinished], check=True)  # noqa: S603, S607 - our own paths
-        unfinished.rename(self.data)
-
-    def _make_template(self, template: Path) -> None:
-        template.parent.mkdir(parents=True, exist_ok=True)
-        with template.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not template.exists():
-                unfinished = template.with_suffix(".unfinished")
-                shutil.rmtree(unfinished, ignore_errors=True)
-                self._initdb(unfinished)
-                unfinished.rename(template)
+        make_data_directory(self.data, self._initdb, self._template)
 
     def _initdb(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700)
         if self._launch_uid() != -1:
             os.chown(directory, self.account.pw_uid, self.account.pw_gid)
         command = [str(self.binaries / "initdb"), "-D", str(directory), "-U", _user(), *self._authentication]

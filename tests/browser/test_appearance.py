@@ -15,6 +15,8 @@ from playwright.sync_api import Page, ViewportSize, expect
 from tests.browser.scenes import SCENES, UNKNOWN_ID, crowded, unknown_payment
 from tests.browser.sites import ScriptedGateway, ScriptedHands
 
+pytestmark = pytest.mark.long
+
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = {"desktop": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=812)}

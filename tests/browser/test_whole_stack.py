@@ -17,6 +17,8 @@ from ops.stack.stack import Stack
 from tests.end_to_end.cluster import wait_until
 from tests.ops.hands.test_hands import asking, watched
 
+pytestmark = pytest.mark.long
+
 WAIT_MS = 30_000
 PATIENCE_MS = 4000
 ID = "4a7901b8-7d26-4d9d-aa19-4dc1c7cf60b3"

@@ -25,6 +25,8 @@ from ops.simulation.tables import MemoryFence
 from ops.simulator.faults import Faults
 from tests.actors.fakes import READING, both
 
+pytestmark = pytest.mark.long
+
 PROCESSORS = (Processor("default", "http://d", Decimal("0.05")), Processor("fallback", "http://f", Decimal("0.15")))
 ROWS = 4_000
 OPEN_MAX = 2_000

@@ -22,11 +22,11 @@ TIMEOUT_S = 150
     [
         ("forty", 6, 1, {"failure"}),
         ("crashes", 9, 5, {"kill_postgres", "pause_replica"}),
-        ("edges", 7, 8, {"edge", "lateEdge"}),
-        ("declining", 6, 4, {"decline", "otherAmount", "falseDuplicate"}),
-        ("never_back", 7, 8, {"lateCommit", "refuse"}),
-        ("clocks", 9, 8, {"rejoin_replica", "step_replica"}),
-        ("moments", 6, 1, {"delay"}),
+        pytest.param("edges", 7, 8, {"edge", "lateEdge"}, marks=pytest.mark.long),
+        pytest.param("declining", 6, 4, {"decline", "otherAmount", "falseDuplicate"}, marks=pytest.mark.long),
+        pytest.param("never_back", 7, 8, {"lateCommit", "refuse"}, marks=pytest.mark.long),
+        pytest.param("clocks", 9, 8, {"rejoin_replica", "step_replica"}, marks=pytest.mark.long),
+        pytest.param("moments", 6, 1, {"delay"}, marks=pytest.mark.long),
     ],
 )
 def test_every_promise_is_kept(profile: str, seconds: int, seed: int, happens: set[str], tmp_path: Path) -> None:
@@ -42,6 +42,7 @@ def test_every_promise_is_kept(profile: str, seconds: int, seed: int, happens: s
     assert_the_judge_agrees(tmp_path / "history.jsonl", result)
 
 
+@pytest.mark.long
 def test_every_promise_is_kept_beside_bad_neighbours(tmp_path: Path) -> None:
     _, result = run(tmp_path, "--profile", "neighbours", "--seconds", "12", "--seed", "1", "--crowd", "0.02")
     assert_nothing_broke(result)

@@ -23,6 +23,8 @@ from ops.stack.services import ReplicaProcess
 from tests.end_to_end.cluster import Cluster, GatewayClient, running_cluster, wait_until
 from tests.end_to_end.test_restored_postgres import SHORT_HORIZON, replicas_that_noticed
 
+pytestmark = pytest.mark.long
+
 SEED = 20250715
 MANY = 20
 

@@ -8,10 +8,14 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from gateway.openapi.document import make_document
 from ops.environment import ROOT
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
+
+pytestmark = pytest.mark.long
 
 TOKEN = "correct-horse-battery"
 FOLDER = ROOT / "tests" / "end_to_end" / "described"

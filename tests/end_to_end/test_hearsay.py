@@ -13,6 +13,8 @@ from ops.chaostest.client import open_connection
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from tests.end_to_end.cluster import WAIT_S_MAX, Cluster, get, post_payment, running_cluster, wait_until
 
+pytestmark = pytest.mark.long
+
 RACES = 40
 POSTS = 60
 

@@ -21,7 +21,10 @@ from ops.environment import PYTHON_PATH
 from tests.end_to_end.cluster import wait_until
 
 LACKING = missing(wrong_clocks=False)
-pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {'; and '.join(LACKING)}")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {'; and '.join(LACKING)}"),
+]
 
 PORT = 7000
 DELAY_MS = 200

@@ -29,7 +29,10 @@ from tests.end_to_end.releases import take_release
 
 log = logging.getLogger(__name__)
 LACKING = missing(wrong_clocks=False)
-pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {'; and '.join(LACKING)}")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {'; and '.join(LACKING)}"),
+]
 
 RELEASE_BEFORE_HOSTS = "a8b5481"
 """The last commit that knows neither several hosts, Sentinel, `DURABILITY=ledger` nor lame ducks; its schema is 10."""

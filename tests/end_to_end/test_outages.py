@@ -17,6 +17,8 @@ from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.services import ReplicaProcess
 from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster, wait_until
 
+pytestmark = pytest.mark.long
+
 PAYMENTS = 400
 
 BURST = 60

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from ops.chaostest.client import administer
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.resolution import main as resolve
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 from tests.end_to_end.cluster import Cluster, GatewayClient, get, wait_until
+
+pytestmark = pytest.mark.long
 
 INSTANT = "2025-07-15T12:34:56.789Z"
 

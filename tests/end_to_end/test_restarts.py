@@ -18,6 +18,8 @@ from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.process import ManagedProcess
 from tests.end_to_end.cluster import Cluster, GatewayClient, post_payment, running_cluster, wait_until
 
+pytestmark = pytest.mark.long
+
 CLIENTS = 30
 PAUSE_S_MAX = 0.4
 """Longest pause of a client between two payments; idle connections are kept for a second at a stop."""

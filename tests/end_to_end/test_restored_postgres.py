@@ -7,10 +7,13 @@ from pathlib import Path
 from uuid import UUID
 
 import psycopg
+import pytest
 
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.embedded import PostgresServer
 from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster, wait_until
+
+pytestmark = pytest.mark.long
 
 SHORT_HORIZON = {"PROCESSOR_DELAY_MAX_MS": "200", "CHARGE_TIMEOUT_MS": "1000", "OUTAGE_PATIENCE_MS": "0"}
 """What is posted after Postgres was found to be another one is charged 6.2 s after that at the earliest."""

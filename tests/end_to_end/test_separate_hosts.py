@@ -7,10 +7,13 @@ from pathlib import Path
 from uuid import UUID
 
 import psycopg
+import pytest
 
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from tests.end_to_end.cluster import GatewayClient, get, pooled_cluster, running_cluster, wait_until
 from tests.pooler import needs_pgbouncer
+
+pytestmark = pytest.mark.long
 
 UNKNOWN = UUID(int=2**128 - 1, version=4)
 PAYMENTS = 60

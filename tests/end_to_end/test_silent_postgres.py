@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
+import pytest
 from psycopg.conninfo import make_conninfo
 
 from actors.supervisor import HANG_S_MAX
@@ -17,6 +18,8 @@ from ops.stack.stack import Stack
 from tests.actors.adapters.relay import Relay, to_postgres
 from tests.end_to_end import planted
 from tests.end_to_end.cluster import Cluster, GatewayClient, post_payment, wait_until
+
+pytestmark = pytest.mark.long
 
 SEED = 25
 

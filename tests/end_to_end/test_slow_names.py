@@ -24,6 +24,8 @@ from tests.actors.adapters.relay import Relay, to_postgres, to_redis
 from tests.end_to_end import slow_names
 from tests.end_to_end.cluster import Cluster, GatewayClient, get, post_payment, wait_until
 
+pytestmark = pytest.mark.long
+
 SEED = 17
 PAYMENTS = 40
 CONNECTIONS = 20

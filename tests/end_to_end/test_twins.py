@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import psycopg
+import pytest
 
 from ops.chaostest.client import HttpAnswer, NoAnswerError, open_connection
 from ops.stack.ports import reserve_ports
@@ -18,6 +19,8 @@ from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 from tests.end_to_end.cluster import WAIT_S_MAX, Cluster, GatewayClient, get, post_payment, wait_until
 from tests.end_to_end.test_supervision import make_payments, starts
+
+pytestmark = pytest.mark.long
 
 SEED = 22
 BEATS = 40

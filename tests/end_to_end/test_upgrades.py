@@ -19,6 +19,8 @@ from tests.end_to_end.releases import (
     take_release_before,
 )
 
+pytestmark = pytest.mark.long
+
 SEED = 20250715
 NUMBERS = (1, 2, 3)
 UNKNOWN = UUID(int=1, version=4)

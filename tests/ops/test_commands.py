@@ -154,6 +154,14 @@ def test_a_chaos_run_whose_page_cannot_be_written_is_not_run(tmp_path: Path) -> 
     assert (done.returncode, done.stdout, done.stderr) == (3, "", told)
 
 
+@pytest.mark.parametrize(("given", "is_long"), [([], False), (["--long"], True)])
+def test_the_tests_are_either_long_or_not(monkeypatch: pytest.MonkeyPatch, given: list[str], *, is_long: bool) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--collect-only -q tests/ops/simulation")
+    done = run("ops/test", *given)
+    assert done.returncode == 0
+    assert ("test_dead_edge.py::" in done.stdout, "test_many_replicas.py::" in done.stdout) == (is_long, not is_long)
+
+
 def test_the_document_lists_every_command_and_every_status() -> None:
     section = OPERATIONS.partition("\n## Commands\n")[2].partition("\n## ")[0]
     for command in COMMANDS:

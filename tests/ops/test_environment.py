@@ -12,7 +12,6 @@ import pytest
 from ops import environment
 from ops.environment import ROOT
 
-
 UV = """
 import sys
 from pathlib import Path

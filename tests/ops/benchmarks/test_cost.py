@@ -12,6 +12,8 @@ from ops.benchmarks.clients import Answers
 from ops.benchmarks.cost import COUNTS, FIGURES, Cost, Observation, compare, cost_of, summarise
 from ops.benchmarks.usage import Usage
 
+pytestmark = pytest.mark.long
+
 SEEN = Observation(
     before={"replicas": Usage(1.0, {1: 100}), "postgres": Usage(5.0, {2: 7}), "redis": Usage(0.5, {3: 0})},
     after={"replicas": Usage(1.3, {1: 900}), "postgres": Usage(5.1, {2: 107}), "redis": Usage(0.6, {3: 50})},

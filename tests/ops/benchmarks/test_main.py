@@ -14,6 +14,8 @@ from ops.benchmarks.quiet_recovery import TABLE
 from ops.benchmarks.routing import BREAKER_GRID
 from ops.environment import ROOT
 
+pytestmark = pytest.mark.long
+
 SMALL = {
     "routing": ["--tables", "1", "--users", "5", "--runs", "1", "--replicas", "1"],
     "breaker": ["--calls", "4000", "--outages", "2"],

@@ -6,6 +6,8 @@ import pytest
 
 from ops.benchmarks import __main__ as bench
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("arguments", [["--payments", "0"], ["--rate", "-1"], ["--rate", "nan"]])
 def test_nonsense_is_refused(arguments: list[str]) -> None:

@@ -6,6 +6,8 @@ from ops.benchmarks.policies import Policy
 from ops.benchmarks.quiet_recovery import BURST, TABLE, Quiet, simulate_burst
 from ops.benchmarks.runs import REPLICAS
 
+pytestmark = pytest.mark.long
+
 quiets = pytest.mark.parametrize("quiet", TABLE, ids=lambda quiet: quiet.name)
 
 

@@ -8,6 +8,8 @@ from ops.benchmarks.policies import Policy, default_only, fallback_at_once, thre
 from ops.benchmarks.runs import SERVICE_S, best_cents, simulate
 from ops.benchmarks.stages import DURATION_S, FINAL, PREVIEW, WORKS, Condition, Stage, random_games
 
+pytestmark = pytest.mark.long
+
 CHARGE_TIMEOUT_S = 10.0
 AMOUNT_CENTS = PREVIEW.amount_cents
 DOWN = Condition(0.0, 1)

@@ -2,11 +2,14 @@ from typing import Any
 
 import gevent
 import greenlet
+import pytest
 
 from actors.timer import Timer
 from ops.benchmarks import slices
 from ops.benchmarks.slices import LongSlices, Seen, percentiles_ms, summarise
 from ops.benchmarks.traced_gateway import HUB, OTHER, Observer, Totals, kind_of, place_of
+
+pytestmark = pytest.mark.long
 
 
 class Clocks:

@@ -19,6 +19,8 @@ from ops.loadtest.parts import stack_pids
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 
+pytestmark = pytest.mark.long
+
 USERS, SECONDS = 12, 4.0
 
 

@@ -18,6 +18,8 @@ from ops.simulation.clock import SimulatedRuntime
 from ops.simulation.cluster import Cluster, Conditions
 from ops.simulation.processors import SimulatedClient
 
+pytestmark = pytest.mark.long
+
 PROCESSORS = (Processor("default", "", Decimal("0.05")), Processor("fallback", "", Decimal("0.15")))
 PER_S = 50
 MINUTES = 3

@@ -24,6 +24,8 @@ from ops.environment import ROOT, environment_variables
 from ops.loadtest.parts import stack_pids
 from ops.stack.settings import StackOptions
 
+pytestmark = pytest.mark.long
+
 COLUMNS = 300
 DEADLINE_S = 60.0
 
