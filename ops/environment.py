@@ -13,7 +13,7 @@ import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ops import ExitStatus
@@ -28,7 +28,7 @@ PYTHON_MIN = (3, 11)
 REQUIREMENTS = "requirements-dev.txt"
 """What is installed: every package in one version, with the hashes of its files (`ops/pins.py`)."""
 INSTALLER = "requirements-uv.txt"
-"""What installs it in a tenth of the time that pip takes."""
+"""What installs it in less time than pip takes."""
 NEEDED_MODULES = ("venv", "ensurepip")
 OUTPUT_LINES_MAX = 20
 HELP_OPTIONS = frozenset(("-h", "--help"))
@@ -54,10 +54,11 @@ def check_python(version: "tuple[int, ...]" = sys.version_info[:2]) -> None:
             raise EnvironmentSetupError(f"Python {found} lacks {module}: install it (`apt install python{found}-venv`)")
 
 
-def ensure_environment(root: Path = ROOT) -> Path:
+def ensure_environment(root: Path = ROOT, more: "Sequence[str]" = ()) -> Path:
     """Return the Python of an environment in which the requirements are installed, making it where needed.
 
-    Several processes may call this at the same time: one installs, the others wait.
+    `more` are files of further requirements in `root`. Several processes may call this at the same time: one installs,
+    the others wait.
 
     Raises:
         EnvironmentSetupError: the environment cannot be made.
@@ -69,14 +70,19 @@ def ensure_environment(root: Path = ROOT) -> Path:
         if not (python.exists() and stamp.exists() and stamp.read_text() == current_stamp(root)):
             # Written last and deleted first, so that an interrupted installation has no stamp and is started again.
             stamp.unlink(missing_ok=True)
-            _install(root, python)
+            _say("installing the requirements into .venv (once, half a minute or so)")
+            _run([sys.executable, "-m", "venv", "--clear", str(root / ".venv")], "cannot make .venv, see above")
+            _install(python, _installer(python, root), root / REQUIREMENTS)
             stamp.write_text(current_stamp(root))
+        for name in more:
+            _install(python, _installer(python, root), root / name)
     return python
 
 
 def current_stamp(root: Path, python: str = sys.version) -> str:
     """Return a hash of all that an environment depends on: requirements, interpreter, place of the checkout."""
-    return hashlib.sha256(f"{python}\n{root}\n".encode() + (root / REQUIREMENTS).read_bytes()).hexdigest()
+    files = (root / REQUIREMENTS).read_bytes() + (root / INSTALLER).read_bytes()
+    return hashlib.sha256(f"{python}\n{root}\n".encode() + files).hexdigest()
 
 
 def environment_variables() -> "dict[str, str]":
@@ -92,18 +98,23 @@ def run_module(command: str, module: str, *arguments: str) -> None:
     """
     if module.startswith("ops.") and sys.version_info >= PYTHON_MIN and not HELP_OPTIONS.isdisjoint(arguments):
         _print_help(module)
+    python = _prepare(command)
+    os.chdir(ROOT)
+    os.execve(python, [python, "-m", module, *arguments], environment_variables())  # noqa: S606 - no shell is wanted
+
+
+def _prepare(command: str, more: "Sequence[str]" = ()) -> str:
+    """Return the environment's Python; where there is no environment, say why and end this process."""
     # subprocess.run ends its child on any exception, SystemExit included: an installation ends with this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitStatus.INTERRUPTED))
     try:
-        python = str(ensure_environment())
+        return str(ensure_environment(more=more))
     except EnvironmentSetupError as error:
         _say(f"{command}: {error}")
         sys.exit(ExitStatus.NOT_RUN)
     except KeyboardInterrupt:
         _say(f"{command}: interrupted; the next start begins the installation again")
         sys.exit(ExitStatus.INTERRUPTED)
-    os.chdir(ROOT)
-    os.execve(python, [python, "-m", module, *arguments], environment_variables())  # noqa: S606 - no shell is wanted
 
 
 def _print_help(module: str) -> None:
@@ -124,40 +135,39 @@ def _lock(path: Path) -> "Iterator[None]":
         yield
 
 
-def _install(root: Path, python: Path) -> None:
-    _say("installing the requirements into .venv (once, half a minute or so)")
-    _run([sys.executable, "-m", "venv", "--clear", str(root / ".venv")], "cannot make .venv, see above")
-    _succeeds(_install_command(python, "pip", root / INSTALLER))
-    install_file(python, root / REQUIREMENTS)
+def _installer(python: Path, root: Path) -> str:
+    """Return uv, installed by pip, or pip itself where its configuration, which uv does not read, names an index."""
+    configured = _done([str(python), "-m", "pip", "config", "list"]).stdout
+    if "index" in configured or _done(_command(python, "pip", root / INSTALLER)).returncode != 0:
+        return "pip"
+    return "uv"
 
 
-def install_file(python: Path, requirements: Path) -> None:
-    """Install what a file of requirements lists, by uv, or by pip where uv is missing or fails.
-
-    uv does not know what pip's configuration may tell: the address of an index, a certificate.
+def _install(python: Path, installer: str, requirements: Path) -> None:
+    """Install what a file of requirements lists; where uv cannot, perhaps for want of a certificate, pip does.
 
     Raises:
-        EnvironmentSetupError: neither could.
+        EnvironmentSetupError: it cannot be installed.
     """
-    if not _succeeds(_install_command(python, "uv", requirements)):
-        _run(
-            _install_command(python, "pip", requirements),
-            "cannot install the requirements, see above: check the connection to the package index, then run it again",
-        )
+    if installer == "uv":
+        done = _done(_command(python, installer, requirements))
+        if done.returncode == 0:
+            return
+        _say(f"pip is asked, since uv cannot install them: {' '.join(done.stdout.split())[-200:]}")
+    _run(
+        _command(python, "pip", requirements),
+        "cannot install the requirements, see above: check the connection to the package index, then run it again",
+    )
 
 
-def _install_command(python: Path, installer: str, requirements: Path) -> "list[str]":
+def _command(python: Path, installer: str, requirements: Path) -> "list[str]":
     options = {
         "pip": ["install", "--no-input", "--disable-pip-version-check"],
-        "uv": ["pip", "install", "--python", str(python)],
+        "uv": ["pip", "install", "--compile-bytecode", "--python", str(python)],
     }
     # The files are complete: what their packages ask for is in them, or is left out on purpose.
     files = ["--no-deps", "--require-hashes", "-r", str(requirements)]
     return [str(python), "-m", installer, *options[installer], *files]
-
-
-def _succeeds(command: "list[str]") -> bool:
-    return _done(command).returncode == 0
 
 
 def _run(command: "list[str]", fault: str) -> None:
@@ -188,14 +198,7 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """Make the environment, install in it what the files named by the arguments list, and print its Python's path."""
-    try:
-        python = ensure_environment()
-        for name in sys.argv[1:]:
-            install_file(python, ROOT / name)
-        print(python)  # noqa: T201 - what the command is for
-    except EnvironmentSetupError as error:
-        _say(f"ops.environment: {error}")
-        sys.exit(ExitStatus.NOT_RUN)
+    print(_prepare("ops.environment", sys.argv[1:]))  # noqa: T201 - what the command is for
 
 
 if __name__ == "__main__":

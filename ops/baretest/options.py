@@ -10,7 +10,7 @@ from ops.baretest.machines import MACHINES, Machine
 COMMAND = "ops/bare"
 QUICK_TESTS = ("--numprocesses=2", "--dist=loadfile", "tests/actors/adapters", "tests/gateway", "tests/ops/stack")
 """What ops/test is given by default: the parts that touch the machine, over the embedded PostgreSQL and Redis."""
-ALL_TESTS = ("--numprocesses=2", "--dist=loadfile", "tests")
+ALL_TESTS = ("--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder", "tests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def parse_bare_options(arguments: Sequence[str]) -> BareOptions:
         "settles a payment, `ops/test` passes, and `ops/up` starts again without a network.",
         kept="all of that holds on every machine that was named",
         broken="something does not hold on one of them",
-        takes="some 3 minutes for each machine on two cores; with --whole as much as ops/test longer",
+        takes="some 3 minutes for each machine on two cores; with --whole, ops/test and ops/test --long in addition",
         examples={
             COMMAND: "all machines",
             f"{COMMAND} debian-12 3.14 --whole": "two of them, with all tests",

@@ -91,7 +91,7 @@ def _stack(level: MeasuredLevel) -> Iterator[Stack]:
         replicated_postgres() if level.replicated else nullcontext() as url,
     ):
         options = StackOptions.on_reserved_ports(Path(folder), {"DURABILITY": level.durability.value})
-        with Stack(replace(options, database_url=url)) as stack:
+        with Stack(replace(options, database_url=url, templates=None)) as stack:
             yield stack
 
 

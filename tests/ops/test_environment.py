@@ -24,8 +24,11 @@ sys.exit("no-such-package" in Path(requirements).read_text())
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Requirements that ask for nothing, and an installer that is a file, so that pip needs no network."""
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
     root = tmp_path / "a checkout"
     root.mkdir()
     (root / environment.REQUIREMENTS).touch()
@@ -52,15 +55,26 @@ def test_the_stamp_tells_requirements_interpreters_and_places_apart(checkout: Pa
 
 
 def test_an_environment_is_made_once_and_again_after_a_change_or_a_failure(
-    checkout: Path, capfd: pytest.CaptureFixture[str]
+    checkout: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python = environment.ensure_environment(checkout)
     assert subprocess.run([python, "-c", ""], check=False).returncode == 0  # noqa: S603 - what was just made
-    assert (checkout / "told").read_text() == f"pip install --python {python} --no-deps --require-hashes -r"
+    told = checkout / "told"
+    assert told.read_text() == f"pip install --compile-bytecode --python {python} --no-deps --require-hashes -r"
     mark = checkout / ".venv" / "mark"
     mark.touch()
+    told.unlink()
     assert environment.ensure_environment(checkout) == python
+    assert not told.exists()
+    (checkout / "more").touch()
+    environment.ensure_environment(checkout, ["more"])
+    assert told.exists()
+    told.unlink()
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1/which-uv-does-not-know")
+    environment.ensure_environment(checkout, ["more"])
+    assert not told.exists()
     assert mark.exists()
+    monkeypatch.delenv("PIP_INDEX_URL")
     (checkout / environment.REQUIREMENTS).write_text("./no-such-package")
     with pytest.raises(environment.EnvironmentSetupError, match="cannot install the requirements"):
         environment.ensure_environment(checkout)
@@ -70,7 +84,7 @@ def test_an_environment_is_made_once_and_again_after_a_change_or_a_failure(
     mark.touch()
     # An installation that was interrupted leaves no stamp either. Where there is no uv, pip installs.
     (checkout / environment.REQUIREMENTS).write_text("")
-    (checkout / environment.INSTALLER).unlink()
+    (checkout / environment.INSTALLER).write_text("./no-such-uv")
     environment.ensure_environment(checkout)
     assert not mark.exists()
 

@@ -15,6 +15,13 @@ import json, resource, runpy
 read = runpy.run_path("ops/gunicorn.conf.py")
 print(json.dumps([read["bind"], read["worker_connections"], resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))
 """
+START = """
+import gc, json, runpy
+read = runpy.run_path("ops/gunicorn.conf.py")
+before = gc.isenabled()
+read["post_worker_init"](None)
+print(json.dumps([before, gc.isenabled()]))
+"""
 WITHOUT_IPV6 = """
 import socket
 def bind(*_):
@@ -65,3 +72,7 @@ def test_a_limit_that_is_no_number_is_told_in_one_line(value: str) -> None:
     done = read(CONNECTIONS_MAX=value)
     assert done.returncode == 1
     assert json.loads(done.stderr)["reason"] == f"CONNECTIONS_MAX={value!r} is not a whole number of at least 1"
+
+
+def test_garbage_is_collected_once_the_worker_has_started() -> None:
+    assert json.loads(read(START).stdout) == [False, True]

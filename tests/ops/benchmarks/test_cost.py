@@ -12,8 +12,6 @@ from ops.benchmarks.clients import Answers
 from ops.benchmarks.cost import COUNTS, FIGURES, Cost, Observation, compare, cost_of, summarise
 from ops.benchmarks.usage import Usage
 
-pytestmark = pytest.mark.long
-
 SEEN = Observation(
     before={"replicas": Usage(1.0, {1: 100}), "postgres": Usage(5.0, {2: 7}), "redis": Usage(0.5, {3: 0})},
     after={"replicas": Usage(1.3, {1: 900}), "postgres": Usage(5.1, {2: 107}), "redis": Usage(0.6, {3: 50})},
@@ -81,6 +79,7 @@ def test_nonsense_is_refused(arguments: list[str]) -> None:
     assert ended.value.code == 2
 
 
+@pytest.mark.long
 def test_a_short_run_of_a_real_gateway_gives_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
     # PostgreSQL counts commits up to a second late, and Linux counts CPU time in ticks: one second may show neither.
     assert bench.main(["cost", "--seconds", "3", "--rounds", "1", "--rate", "30"]) == 0

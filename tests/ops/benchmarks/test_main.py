@@ -14,8 +14,6 @@ from ops.benchmarks.quiet_recovery import TABLE
 from ops.benchmarks.routing import BREAKER_GRID
 from ops.environment import ROOT
 
-pytestmark = pytest.mark.long
-
 SMALL = {
     "routing": ["--tables", "1", "--users", "5", "--runs", "1", "--replicas", "1"],
     "breaker": ["--calls", "4000", "--outages", "2"],
@@ -44,6 +42,7 @@ def test_nonsense_is_refused(arguments: list[str]) -> None:
     assert ended.value.code == 2
 
 
+@pytest.mark.long
 def test_routing_ends_with_its_figures(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing, "TABLE", TABLE[:1])
     result = last_line(capsys, "routing", *SMALL["routing"])
@@ -55,6 +54,7 @@ def test_routing_ends_with_its_figures(capsys: pytest.CaptureFixture[str], monke
     assert {"preview_profit", "final_share_of_best", "mean_at_5/15 %", "worst_at_7/10 %"} <= policies["fiel"].keys()
 
 
+@pytest.mark.long
 def test_a_sweep_tells_the_best_value_of_each_parameter(capsys: pytest.CaptureFixture[str]) -> None:
     small = ("--tables", "0", "--users", "5", "--runs", "1", "--replicas", "1")
     result = last_line(capsys, "routing", *small, "--sweep", "calls_min")
@@ -79,6 +79,7 @@ def test_breaker_ends_with_its_figures(capsys: pytest.CaptureFixture[str]) -> No
     assert {"open_s", "close_s", "probes_per_recovery"} <= outages["60/s"].keys()
 
 
+@pytest.mark.long
 def test_http_ends_with_the_cpu_of_both_workers(capsys: pytest.CaptureFixture[str]) -> None:
     result = last_line(capsys, "http", *SMALL["http"])
     assert result["benchmark"] == "http"

@@ -6,8 +6,6 @@ import pytest
 
 from ops.benchmarks import __main__ as bench
 
-pytestmark = pytest.mark.long
-
 
 @pytest.mark.parametrize("arguments", [["--payments", "0"], ["--rate", "-1"], ["--rate", "nan"]])
 def test_nonsense_is_refused(arguments: list[str]) -> None:
@@ -16,6 +14,7 @@ def test_nonsense_is_refused(arguments: list[str]) -> None:
     assert ended.value.code == 2
 
 
+@pytest.mark.long
 def test_a_short_run_of_a_real_replica_gives_three_peaks(capsys: pytest.CaptureFixture[str]) -> None:
     bench.main(["memory", "--payments", "50", "--rate", "100"])
     (line,) = capsys.readouterr().out.splitlines()

@@ -9,8 +9,6 @@ from ops.benchmarks import slices
 from ops.benchmarks.slices import LongSlices, Seen, percentiles_ms, summarise
 from ops.benchmarks.traced_gateway import HUB, OTHER, Observer, Totals, kind_of, place_of
 
-pytestmark = pytest.mark.long
-
 
 class Clocks:
     def __init__(self) -> None:
@@ -109,6 +107,7 @@ def test_replicas_are_added_up_for_each_payment() -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_gateway_is_observed_from_within() -> None:
     figures: dict[str, Any] = slices.run(["--rate", "20", "--seconds", "1", "--over-ms", "0.01"])
     payments = figures["payments"]

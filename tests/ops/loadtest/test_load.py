@@ -19,8 +19,6 @@ from ops.loadtest.parts import stack_pids
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 
-pytestmark = pytest.mark.long
-
 USERS, SECONDS = 12, 4.0
 
 
@@ -58,6 +56,7 @@ def test_a_calm_game_is_paid_on_default_without_a_difference(stack: Stack, tmp_p
     assert "<svg " in report.read_text()
 
 
+@pytest.mark.long
 def test_a_game_can_be_played_again_and_tells_its_figures_by_the_line(stack: Stack) -> None:
     done = play_against(stack, "preview")
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
@@ -67,6 +66,7 @@ def test_a_game_can_be_played_again_and_tells_its_figures_by_the_line(stack: Sta
     assert done.stdout.splitlines()[-1].startswith(("Kept: ", "Broken: "))
 
 
+@pytest.mark.long
 def test_the_processes_of_a_stack_are_found_by_its_port_where_it_runs_in_one_of_its_own(tmp_path: Path) -> None:
     options = StackOptions.on_reserved_ports(tmp_path)
     command = [sys.executable, "-m", "ops.stack", "--fresh", "--replicas", "2", "--port", str(options.port)]

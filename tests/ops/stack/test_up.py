@@ -24,8 +24,6 @@ from ops.environment import ROOT, environment_variables
 from ops.loadtest.parts import stack_pids
 from ops.stack.settings import StackOptions
 
-pytestmark = pytest.mark.long
-
 COLUMNS = 300
 DEADLINE_S = 60.0
 
@@ -72,7 +70,7 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_a_stop_signal_ends_everything_also_under_load_and_after_a_kill(tmp_path: Path, number: int) -> None:
     options = StackOptions.on_reserved_ports(tmp_path)
     hands_port = options.replica_ports[-1]
@@ -94,6 +92,7 @@ def test_a_stop_signal_ends_everything_also_under_load_and_after_a_kill(tmp_path
             probe.bind(("127.0.0.1", port))
 
 
+@pytest.mark.long
 def test_scripts_are_told_of_what_happens_by_lines_of_json_alone(tmp_path: Path) -> None:
     options = StackOptions.on_reserved_ports(tmp_path)
     with up(options, subprocess.PIPE, "--json", errors=subprocess.DEVNULL) as running:
@@ -112,6 +111,7 @@ def test_scripts_are_told_of_what_happens_by_lines_of_json_alone(tmp_path: Path)
     assert others == [{"event": "stopping"}, {"event": "ended", "status": 0, "error": None}]
 
 
+@pytest.mark.long
 def test_a_stop_before_it_is_ready_is_an_interruption(tmp_path: Path) -> None:
     options = StackOptions.on_reserved_ports(tmp_path)
     with up(options, subprocess.PIPE) as running:
@@ -125,6 +125,7 @@ def test_a_stop_before_it_is_ready_is_an_interruption(tmp_path: Path) -> None:
     assert was_ready or lines[-1] == "ops/up: interrupted\n"
 
 
+@pytest.mark.long
 def test_the_end_of_ops_up_itself_ends_the_hands(tmp_path: Path) -> None:
     options = StackOptions.on_reserved_ports(tmp_path)
     with up(options, subprocess.PIPE) as running:
@@ -137,6 +138,7 @@ def test_the_end_of_ops_up_itself_ends_the_hands(tmp_path: Path) -> None:
             assert time.monotonic() < deadline_s
 
 
+@pytest.mark.long
 def test_without_controls_there_are_no_hands_and_replicas_are_told_of_none(tmp_path: Path) -> None:
     options = StackOptions.on_reserved_ports(tmp_path)
     with up(options, subprocess.PIPE, CONTROLS="0") as running:
@@ -188,6 +190,7 @@ def test_on_a_terminal_the_address_comes_first_and_the_status_line_stays_true(tm
         os.close(terminal)
 
 
+@pytest.mark.long
 def test_when_its_terminal_is_closed_everything_ends_in_good_order(tmp_path: Path) -> None:
     options = StackOptions.on_reserved_ports(tmp_path)
     terminal, inner_end = pty.openpty()
