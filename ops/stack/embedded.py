@@ -54,6 +54,8 @@ class PostgresServer(ManagedProcess):
             "unix_socket_directories": f'"{quoted}"',
             "port": self._port,
             "timezone": "UTC",
+            # In files of `data`; in the machine's shared memory they would be left behind by a kill.
+            "dynamic_shared_memory_type": "mmap",
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         command = [str(self.binaries / "postgres"), "-D", str(self.data), *options]

@@ -115,6 +115,11 @@ def test_a_paused_postgres_can_be_killed_with_its_children(postgres: PostgresSer
     assert postgres.exit_status == -9
 
 
+def test_a_kill_leaves_nothing_outside_of_the_data(postgres: PostgresServer) -> None:
+    assert run(postgres.url, b"SHOW dynamic_shared_memory_type") == [("mmap",)]
+    assert list((postgres.data / "pg_dynshmem").iterdir()) != []
+
+
 def test_postgres_syncs_its_commits(postgres: PostgresServer) -> None:
     assert run(postgres.url, b"SHOW fsync") == [("on",)]
     assert run(postgres.url, b"SHOW synchronous_commit") == [("on",)]
