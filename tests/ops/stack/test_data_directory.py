@@ -20,7 +20,7 @@ class Initdb:
         (directory / "PG_VERSION").write_text(f"18 {self.runs}")
         (directory / "PG_VERSION").chmod(0o600)
         if self.fails:
-            raise InterruptedError
+            raise KeyboardInterrupt
 
 
 def test_without_a_template_each_is_made_by_initdb(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_template_is_made_once_and_copied_with_its_modes(tmp_path: Path) -> No
 def test_what_was_interrupted_is_begun_again(tmp_path: Path, template: str | None) -> None:
     initdb, data = Initdb(), tmp_path / "data"
     initdb.fails = True
-    with pytest.raises(InterruptedError):
+    with pytest.raises(KeyboardInterrupt):
         make_data_directory(data, initdb, None if template is None else tmp_path / template)
     assert not data.exists()
     initdb.fails = False
