@@ -21,7 +21,8 @@ TIMEOUT_S = 150
     ("profile", "seconds", "seed", "happens"),
     [
         ("forty", 6, 1, {"failure"}),
-        ("crashes", 9, 5, {"kill_postgres", "pause_replica"}),
+        ("crashes", 9, 1, {"kill_postgres", "kill_replica", "stop_replica", "pause_redis"}),
+        pytest.param("crashes", 9, 5, {"kill_postgres", "pause_replica"}, marks=pytest.mark.long),
         pytest.param("edges", 7, 8, {"edge", "lateEdge"}, marks=pytest.mark.long),
         pytest.param("declining", 6, 4, {"decline", "otherAmount", "falseDuplicate"}, marks=pytest.mark.long),
         pytest.param("never_back", 7, 8, {"lateCommit", "refuse"}, marks=pytest.mark.long),
