@@ -10,7 +10,6 @@ from ops.baretest.machines import MACHINES, Machine
 COMMAND = "ops/bare"
 QUICK_TESTS = ("--numprocesses=2", "--dist=loadfile", "tests/actors/adapters", "tests/gateway", "tests/ops/stack")
 """What ops/test is given by default: the parts that touch the machine, over the embedded PostgreSQL and Redis."""
-ALL_TESTS = ("--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder", "tests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,7 @@ class BareOptions:
 
     machines: tuple[Machine, ...]
     test_arguments: tuple[str, ...]
-    """What ops/test is given."""
+    """What ops/test is given; nothing for all tests but the long ones."""
     run_options: tuple[str, ...]
     """What `docker run` is given beside its own."""
     as_json: bool
@@ -34,10 +33,10 @@ def parse_bare_options(arguments: Sequence[str]) -> BareOptions:
         "settles a payment, `ops/test` passes, and `ops/up` starts again without a network.",
         kept="all of that holds on every machine that was named",
         broken="something does not hold on one of them",
-        takes="some 3 minutes for each machine on two cores; with --whole, ops/test and ops/test --long in addition",
+        takes="some 3 minutes for each machine on two cores; with --whole as much as ops/test longer",
         examples={
             COMMAND: "all machines",
-            f"{COMMAND} debian-12 3.14 --whole": "two of them, with all tests",
+            f"{COMMAND} debian-12 3.14 --whole": "two of them, with all tests but the long ones",
             f"{COMMAND} --run-option=--env=PIP_INDEX_URL": "let pip in the containers ask another index",
         },
         notes="It needs git, and Docker with the public images or the means to pull them: "
@@ -49,7 +48,7 @@ def parse_bare_options(arguments: Sequence[str]) -> BareOptions:
     parser.add_argument(
         "--whole",
         action="store_true",
-        help="run all tests, also the long ones, not only adapters, gateway and stack",
+        help="run ops/test without arguments, not only the tests of adapters, gateway and stack",
     )
     passed_on = "an option for docker run, passed on as it is; may be repeated"
     parser.add_argument("--run-option", action="append", default=[], metavar="OPTION", help=passed_on)
@@ -57,7 +56,7 @@ def parse_bare_options(arguments: Sequence[str]) -> BareOptions:
     given = parser.parse_args(arguments)
     return BareOptions(
         machines=tuple(dict.fromkeys(given.machines)) or tuple(MACHINES.values()),
-        test_arguments=ALL_TESTS if given.whole else QUICK_TESTS,
+        test_arguments=() if given.whole else QUICK_TESTS,
         run_options=tuple(given.run_option),
         as_json=given.json,
     )
