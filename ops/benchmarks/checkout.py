@@ -1,5 +1,6 @@
 """A second checkout of the project, of the revision that a benchmark compares with."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def check_out(revision: str) -> Path:
     `git worktree remove --force` forgets it.
 
     Raises:
-        OpsError: git does not know the revision, or cannot check it out.
+        OpsError: git is missing, does not know the revision, or cannot check it out.
     """
     commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     folder = CHECKOUTS / commit
@@ -27,6 +28,8 @@ def check_out(revision: str) -> Path:
 
 
 def _git(*arguments: str) -> str:
+    if shutil.which("git") is None:
+        raise OpsError(f"git {' '.join(arguments)} cannot be run: git is not installed")
     done = subprocess.run(  # noqa: S603 - git, with arguments of ours and a revision that cannot be an option
         ["git", "-C", str(ROOT), *arguments],  # noqa: S607 - wherever git is installed
         check=False,

@@ -1,5 +1,6 @@
 """A revision is checked out once, beside the project."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -14,6 +15,7 @@ def git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_a_revision_gets_a_folder_of_its_own_that_is_kept() -> None:
     commit = git("rev-parse", "HEAD")
     existed = (CHECKOUTS / commit).exists()
@@ -31,3 +33,9 @@ def test_a_revision_gets_a_folder_of_its_own_that_is_kept() -> None:
 def test_what_is_no_revision_is_refused(revision: str) -> None:
     with pytest.raises(OpsError, match="git rev-parse"):
         check_out(revision)
+
+
+def test_where_there_is_no_git_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(OpsError, match="git is not installed"):
+        check_out("HEAD")
