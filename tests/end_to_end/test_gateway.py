@@ -2,7 +2,6 @@
 
 import json
 import random
-import socket
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from urllib3.util.connection import HAS_IPV6
 
 from ops.chaostest.workload import BodyFormat, OfferedAmount, OfferedPayment
 from tests.end_to_end.cluster import Cluster, GatewayClient, get, post, running_cluster, wait_until
@@ -178,19 +178,13 @@ def test_a_payment_posted_after_a_purge_counts(emptied: Cluster) -> None:
     assert client.statuses == [202, 202]
 
 
-def _has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
-without_ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6")
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("[::1]", marks=without_ipv6)])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        pytest.param("[::1]", marks=pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")),
+    ],
+)
 def test_a_gateway_listens_on_both_families(emptied: Cluster, host: str) -> None:
     client = GatewayClient(f"http://{host}:{emptied.stack.options.port}")
     client.post([OfferedPayment(UUID(int=6, version=4), OfferedAmount(1990))])
