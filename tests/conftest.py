@@ -5,6 +5,7 @@ TEST_LEDGER_URL is the one database of another server that speaks PostgreSQL's p
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -28,6 +29,17 @@ FIRST_FILES = (
     "tests/browser/test_page.py",
 )
 """The files that take longest. They are run first, so that none is left over for one process alone."""
+
+MEMORY = "/dev/shm"  # noqa: S108 - pytest makes a folder of its own there
+MEMORY_BYTES_MIN = 2 << 30
+TEMPORARY_ROOT = "PYTEST_DEBUG_TEMPROOT"
+
+
+def pytest_configure() -> None:
+    """Keep temporary files in memory where there is room: databases and journals are many small files."""
+    has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN
+    if TEMPORARY_ROOT not in os.environ and has_room:
+        os.environ[TEMPORARY_ROOT] = MEMORY
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import json
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ class Purpose(Enum):
     FIRST = "first"
     """To have it charged: repeated until there is a definite answer, unless the client gives up."""
     REPEAT = "repeat"
-    """To see that a second post changes nothing: sent once."""
+    """To see that a second post changes nothing: sent once, at the latest when no more payments are offered."""
     OTHER_AMOUNT = "other amount"
     """To see that another amount under the same id is refused: sent once, when the first amount is committed."""
     RIVAL = "rival"
@@ -97,7 +98,7 @@ class LoadGenerator:
         self._threads.start()
 
     def stop_offering(self) -> None:
-        """Offer no new payment from now on; what was offered is carried to its end."""
+        """Offer no new payment from now on; what was offered is carried to its end, and repeated at once."""
         self._until_s = min(self._until_s, time.monotonic())
 
     @property
@@ -112,23 +113,27 @@ class LoadGenerator:
 
     def _dispatch(self) -> None:
         waiting: list[tuple[float, int, _PendingPost]] = []
+        repeats: list[tuple[float, int, _PendingPost]] = []
         order = itertools.count()
         next_s = time.monotonic()
         while not self._threads.stopping.is_set():
             now_s = time.monotonic()
             while waiting and waiting[0][0] <= now_s:
                 self._due.put(heapq.heappop(waiting)[2])
+            while repeats and (repeats[0][0] <= now_s or now_s >= self._until_s):
+                self._due.put(heapq.heappop(repeats)[2])
             if next_s <= now_s < self._until_s:
                 # When clients are held up for more than a second, the payments of that time are not made up for.
                 next_s = max(next_s + self._gap_s, now_s - 1)
                 if self._due.qsize() < WAITING_PER_CONNECTION_MAX * self._connections:
                     self._offer(next(self._source))
-            wake_s = min(waiting[0][0] if waiting else now_s + 0.1, next_s if now_s < self._until_s else now_s + 0.1)
+            dues_s = [heap[0][0] for heap in (waiting, repeats) if heap]
+            wake_s = min(now_s + 0.1, *dues_s, next_s if now_s < self._until_s else math.inf)
             try:
                 due_s, post = self._later.get(timeout=max(0.0005, wake_s - time.monotonic()))
             except Empty:
                 continue
-            heapq.heappush(waiting, (due_s, next(order), post))
+            heapq.heappush(repeats if post.purpose is Purpose.REPEAT else waiting, (due_s, next(order), post))
         for _ in range(self._connections):
             self._due.put(None)
 
@@ -137,9 +142,7 @@ class LoadGenerator:
         if offer.is_rival:
             self._begin(_PendingPost(offer, Purpose.RIVAL))
         if offer.repeat_after_s is not None:
-            self._begin(
-                _PendingPost(offer, Purpose.REPEAT), min(offer.repeat_after_s, self._until_s - time.monotonic())
-            )
+            self._begin(_PendingPost(offer, Purpose.REPEAT), offer.repeat_after_s)
         self.offers.append(offer)
 
     def _begin(self, post: _PendingPost, after_s: float = 0) -> None:

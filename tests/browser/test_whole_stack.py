@@ -14,8 +14,8 @@ from playwright.sync_api import Locator, Page, expect
 from ops.chaostest.client import administer
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
-from tests.end_to_end.cluster import wait_until
 from tests.ops.hands.test_hands import asking, watched
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 

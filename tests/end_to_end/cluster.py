@@ -3,9 +3,7 @@
 import json
 import os
 import pwd
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,9 +20,9 @@ from ops.stack.ports import reserve_ports
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 from tests.pooler import PgBouncer
+from tests.waiting import WAIT_S_MAX, wait_until
 
 TOTALS = ("totalRequests", "totalAmount")
-WAIT_S_MAX = 30.0
 Summary = dict[str, dict[str, Any]]
 
 
@@ -144,16 +142,6 @@ class Cluster:
 def _read_summary(body: bytes) -> Summary:
     summary: Summary = json.loads(body)
     return summary
-
-
-def wait_until(
-    holds: Callable[[], bool], tell: Callable[[], str] = lambda: "", *, wait_s_max: float = WAIT_S_MAX
-) -> None:
-    """Wait until `holds` is true; fail with what `tell` says when that takes too long."""
-    deadline_s = time.monotonic() + wait_s_max
-    while not holds():
-        assert time.monotonic() < deadline_s, f"not within {wait_s_max} s: {tell()}"
-        threading.Event().wait(0.05)
 
 
 class PooledStack(Stack):

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from ops.chaostest.client import HttpClient, NoAnswerError, open_connection
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
-from tests.end_to_end.cluster import post_payment, wait_until
+from tests.end_to_end.cluster import post_payment
+from tests.waiting import wait_until
 
 CLIENTS = 12
 PAUSE_S_MAX = 0.2

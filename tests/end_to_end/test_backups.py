@@ -20,8 +20,9 @@ from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.reconciliation import main as reconcile
 from ops.stack.embedded import PostgresServer
 from ops.stack.services import ReplicaProcess
-from tests.end_to_end.cluster import Cluster, GatewayClient, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, running_cluster
 from tests.end_to_end.test_restored_postgres import SHORT_HORIZON, replicas_that_noticed
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 

@@ -12,7 +12,7 @@ from ops.clustertest.namespaces import NAMESPACES, build_network, inside, pids, 
 from ops.clustertest.needs import missing
 from ops.clustertest.plan import ClusterPlan
 from ops.clustertest.state import ClusterState
-from tests.end_to_end.cluster import wait_until
+from tests.waiting import wait_until
 
 LACKING = missing(wrong_clocks=False)
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {'; and '.join(LACKING)}")

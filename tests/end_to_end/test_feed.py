@@ -20,7 +20,8 @@ import pytest
 
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from tests.end_to_end import feed_consumer
-from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster
+from tests.waiting import wait_until
 
 PAYMENTS = 240
 SETTLE = (

@@ -13,7 +13,8 @@ import pytest
 from urllib3.util.connection import HAS_IPV6
 
 from ops.chaostest.workload import BodyFormat, OfferedAmount, OfferedPayment
-from tests.end_to_end.cluster import Cluster, GatewayClient, get, post, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, get, post, running_cluster
+from tests.waiting import wait_until
 
 CURRENCIES = ("", "", "BRL", "JPY", "KWD")
 SEED = 20250715

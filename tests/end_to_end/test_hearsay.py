@@ -11,7 +11,8 @@ import pytest
 
 from ops.chaostest.client import open_connection
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
-from tests.end_to_end.cluster import WAIT_S_MAX, Cluster, get, post_payment, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, get, post_payment, running_cluster
+from tests.waiting import WAIT_S_MAX, wait_until
 
 pytestmark = pytest.mark.long
 

@@ -18,7 +18,7 @@ from ops.clustertest.needs import missing
 from ops.clustertest.plan import LINK_PROXY_PORT, Place
 from ops.clustertest.state import ClusterState
 from ops.environment import PYTHON_PATH
-from tests.end_to_end.cluster import wait_until
+from tests.waiting import wait_until
 
 LACKING = missing(wrong_clocks=False)
 pytestmark = [

@@ -24,8 +24,9 @@ from ops.clustertest.namespaces import NAMESPACES
 from ops.clustertest.needs import missing
 from ops.clustertest.options import ClusterOptions
 from ops.clustertest.plan import ADMIN_PORT_OFFSET, REDIS_PORT, ClusterPlan
-from tests.end_to_end.cluster import get, wait_until
+from tests.end_to_end.cluster import get
 from tests.end_to_end.releases import take_release
+from tests.waiting import wait_until
 
 log = logging.getLogger(__name__)
 LACKING = missing(wrong_clocks=False)

@@ -15,7 +15,8 @@ from actors.replica import LAME_DUCK
 from ops.chaostest.client import NoAnswerError, administer, open_connection
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.services import ReplicaProcess
-from tests.end_to_end.cluster import WAIT_S_MAX, Cluster, get, post_payment, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, get, post_payment, running_cluster
+from tests.waiting import WAIT_S_MAX, wait_until
 
 FOR_EVER_MS = "3600000"
 PAYMENTS = 50

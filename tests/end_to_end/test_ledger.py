@@ -16,7 +16,8 @@ from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.services import ReplicaProcess
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
-from tests.end_to_end.cluster import Cluster, get, post_payment, wait_until
+from tests.end_to_end.cluster import Cluster, get, post_payment
+from tests.waiting import wait_until
 
 PAYMENTS = 200
 CONNECTIONS = 10

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from ops.stack.ports import reserve_ports
-from tests.end_to_end.cluster import get, wait_until
+from tests.end_to_end.cluster import get
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "gunicorn", "-c", "ops/gunicorn.conf.py", "gateway.main:application()"]

@@ -15,7 +15,8 @@ from actors.domain.breaker_limits import BreakerLimits
 from ops.chaostest.client import administer
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.services import ReplicaProcess
-from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 

@@ -12,7 +12,8 @@ import pytest
 
 from ops.chaostest.client import administer, open_connection
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
-from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from ops.chaostest.client import NoAnswerError
 from ops.chaostest.workload import BodyFormat, OfferedAmount, OfferedPayment
 from ops.observability.dashboard import ROWS
 from ops.stack.ports import reserve_ports
-from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster
+from tests.waiting import wait_until
 
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 OBSERVABILITY = Path(__file__).parent.parent.parent / "ops" / "observability"

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from ops.chaostest.client import ADMIN_TOKEN, open_connection
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
-from tests.end_to_end.cluster import WAIT_S_MAX, Cluster, GatewayClient, get, post, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, get, post, running_cluster
+from tests.waiting import WAIT_S_MAX, wait_until
 
 DELAY_MS = 700
 PAYMENTS = 60

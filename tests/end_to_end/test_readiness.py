@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from ops.chaostest.client import open_connection
-from tests.end_to_end.cluster import WAIT_S_MAX, Cluster, get, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, get, running_cluster
+from tests.waiting import WAIT_S_MAX, wait_until
 
 OK = dict.fromkeys(("journal", "segments", "actors", "postgres", "records", "redis", "clock", "payments"), "ok")
 

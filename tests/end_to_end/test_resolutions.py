@@ -16,7 +16,8 @@ from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.resolution import main as resolve
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
-from tests.end_to_end.cluster import Cluster, GatewayClient, get, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, get
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 

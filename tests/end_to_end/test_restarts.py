@@ -16,7 +16,8 @@ import pytest
 from ops.chaostest.client import open_connection
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.process import ManagedProcess
-from tests.end_to_end.cluster import Cluster, GatewayClient, post_payment, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, post_payment, running_cluster
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 

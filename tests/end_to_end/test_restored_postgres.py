@@ -11,7 +11,8 @@ import pytest
 
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.embedded import PostgresServer
-from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 

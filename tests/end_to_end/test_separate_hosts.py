@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
-from tests.end_to_end.cluster import GatewayClient, get, pooled_cluster, running_cluster, wait_until
+from tests.end_to_end.cluster import GatewayClient, get, pooled_cluster, running_cluster
 from tests.pooler import needs_pgbouncer
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 

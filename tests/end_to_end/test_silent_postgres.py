@@ -17,7 +17,8 @@ from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 from tests.actors.adapters.relay import Relay, to_postgres
 from tests.end_to_end import planted
-from tests.end_to_end.cluster import Cluster, GatewayClient, post_payment, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, post_payment
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 

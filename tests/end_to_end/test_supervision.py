@@ -17,7 +17,8 @@ from ops.stack.services import ReplicaProcess
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 from tests.end_to_end import planted
-from tests.end_to_end.cluster import WAIT_S_MAX, Cluster, get, post_payment, wait_until
+from tests.end_to_end.cluster import Cluster, get, post_payment
+from tests.waiting import WAIT_S_MAX, wait_until
 
 SEED = 20250715
 

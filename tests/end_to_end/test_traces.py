@@ -22,7 +22,7 @@ from ops.chaostest.client import open_connection
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 from tests.actors.fakes import VirtualRuntime
-from tests.end_to_end.cluster import wait_until
+from tests.waiting import wait_until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"

@@ -17,8 +17,9 @@ from ops.stack.ports import reserve_ports
 from ops.stack.services import ReplicaProcess
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
-from tests.end_to_end.cluster import WAIT_S_MAX, Cluster, GatewayClient, get, post_payment, wait_until
+from tests.end_to_end.cluster import Cluster, GatewayClient, get, post_payment
 from tests.end_to_end.test_supervision import make_payments, starts
+from tests.waiting import WAIT_S_MAX, wait_until
 
 SEED = 22
 BEATS = 40

@@ -9,7 +9,7 @@ import pytest
 
 from actors.domain.version import VERSION
 from ops.environment import ROOT
-from tests.end_to_end.cluster import Cluster, get, running_cluster, wait_until
+from tests.end_to_end.cluster import Cluster, get, running_cluster
 from tests.end_to_end.patient_clients import CLIENTS, PatientClients, posting
 from tests.end_to_end.releases import (
     NEXT_VERSION,
@@ -18,6 +18,7 @@ from tests.end_to_end.releases import (
     replace_replica,
     take_release_before,
 )
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 

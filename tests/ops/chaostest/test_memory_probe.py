@@ -1,16 +1,14 @@
 """The memory of replicas and Postgres is read while they run, and the most of it is kept."""
 
 import os
-import threading
-import time
 from types import SimpleNamespace
 from typing import cast
 
 from ops.chaostest import memory_probe
 from ops.chaostest.memory_probe import MemoryProbe
 from ops.stack.stack import Stack
+from tests.waiting import wait_until
 
-DEADLINE_S = 30
 PSS_BYTES_MIN = 5_000_000
 
 
@@ -19,10 +17,7 @@ def test_the_most_memory_of_each_service_is_kept() -> None:
     stack = SimpleNamespace(replicas=[replica], postgres=SimpleNamespace(pid=os.getpid()))
     probe = MemoryProbe(cast("Stack", stack))
     probe.start()
-    deadline_s = time.monotonic() + DEADLINE_S
-    while len(probe.peaks) < 2:
-        assert time.monotonic() < deadline_s
-        threading.Event().wait(0.01)
+    wait_until(lambda: len(probe.peaks) >= 2)
     replica.pid = None
     most = dict(probe.peaks)
     probe.stop()

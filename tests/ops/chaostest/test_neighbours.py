@@ -1,9 +1,6 @@
 """Bad neighbours come and go with their faults, and never outlast them."""
 
 import os
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -18,15 +15,7 @@ from ops.chaostest.schedule import ScheduledFault
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
 from tests.ops.chaostest.conftest import Serve
-
-DEADLINE_S = 30
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        threading.Event().wait(0.01)
+from tests.waiting import wait_until
 
 
 @pytest.fixture

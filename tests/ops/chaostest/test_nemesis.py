@@ -2,8 +2,6 @@
 
 import math
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -15,8 +13,8 @@ from ops.chaostest.planted_faults import PlantedFaults
 from ops.chaostest.schedule import ScheduledFault
 from ops.stack.process import ManagedProcess
 from ops.stack.stack import Stack
+from tests.waiting import wait_until
 
-DEADLINE_S = 30
 LONG_S = 600.0
 
 
@@ -55,13 +53,6 @@ def inject(replica: ManagedProcess) -> Iterator[Callable[..., Nemesis]]:
     yield start
     for nemesis in nemeses:
         nemesis.stop()
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        threading.Event().wait(0.01)
 
 
 def is_paused(part: ManagedProcess) -> bool:

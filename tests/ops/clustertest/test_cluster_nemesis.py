@@ -1,8 +1,6 @@
 """The nemesis of a cluster injects what is drawn where the primary is, ends it, and heals until nothing is wrong."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import pytest
@@ -12,9 +10,9 @@ from ops.chaostest.schedule import ScheduledFault
 from ops.clustertest.cluster_faults import ClusterFaults
 from ops.clustertest.cluster_nemesis import ClusterNemesis, kind_of
 from ops.clustertest.cluster_watch import ClusterWatch
+from tests.waiting import wait_until
 
 HOSTS = ("h1", "h2", "h3")
-DEADLINE_S = 30
 LONG_S = 600.0
 
 
@@ -83,13 +81,6 @@ def nemeses() -> Iterator[Nemeses]:
     yield made
     for nemesis in made.made:
         nemesis.stop()
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        threading.Event().wait(0.005)
 
 
 def left_out(nemesis: ClusterNemesis) -> Sequence[str]:

@@ -13,7 +13,8 @@ import pytest
 from ops.chaostest.client import HttpAnswer, NoAnswerError, administer, open_connection
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
-from tests.end_to_end.cluster import get, wait_until
+from tests.end_to_end.cluster import get
+from tests.waiting import wait_until
 
 Ask = Callable[..., HttpAnswer]
 IDLE = {"rate": 0, "sent": 0, "accepted": 0, "failed": 0}

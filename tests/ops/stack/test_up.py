@@ -23,6 +23,7 @@ from ops.chaostest.client import open_connection
 from ops.environment import ROOT, environment_variables
 from ops.loadtest.parts import stack_pids
 from ops.stack.settings import StackOptions
+from tests.waiting import wait_until
 
 COLUMNS = 300
 DEADLINE_S = 60.0
@@ -133,9 +134,7 @@ def test_the_end_of_ops_up_itself_ends_the_hands(tmp_path: Path) -> None:
         assert any("ready http" in line for line in running.stdout)
         hands = stack_pids(options.port)["hands"]
         running.kill()
-        deadline_s = time.monotonic() + DEADLINE_S
-        while not has_ended(hands):
-            assert time.monotonic() < deadline_s
+        wait_until(lambda: has_ended(hands))
 
 
 @pytest.mark.long
