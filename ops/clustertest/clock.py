@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ops import OpsError
 from ops.clustertest.namespaces import program
 
 LIBRARIES = (
@@ -13,6 +14,8 @@ LIBRARIES = (
 """The paths at which Debian's package `libfaketime` installs the library."""
 PYTHON_CLOCK = Path(__file__).with_name("python_clock")
 """The folder of the module that every Python with a wrong clock has to import first."""
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - chosen by libfaketime
+"""Where libfaketime leaves files of processes that are killed; so each process gets one of its own there."""
 SEEN_AFTER_S = 1
 """A process sees a change of its host's clock after this time at the latest."""
 
@@ -29,7 +32,15 @@ class HostClock:
     """
 
     def __init__(self, file: Path, *, can_be_wrong: bool) -> None:
-        """`file` tells libfaketime the offset; without `can_be_wrong`, processes are started without the library."""
+        """`file` tells libfaketime the offset; without `can_be_wrong`, processes are started without the library.
+
+        Raises:
+            OpsError: the clock can be wrong, and `file` is where its processes have a memory of their own.
+        """
+        if can_be_wrong and file.resolve().is_relative_to(SHARED_MEMORY):
+            raise OpsError(
+                f"{file.parent} is in {SHARED_MEMORY}, which hosts with wrong clocks do not see: take a disk"
+            )
         self._file = file
         self._library = library() if can_be_wrong else None
         self._offset_s = 0.0
@@ -41,13 +52,10 @@ class HostClock:
 
     @property
     def prefix(self) -> list[str]:
-        """The command-line prefix that lets a command see this clock; the command needs its whole path.
-
-        libfaketime leaves files in /dev/shm where a process is killed, so that each gets one of its own.
-        """
+        """The command-line prefix that lets a command see this clock; the command needs its whole path."""
         if self._library is None:
             return []
-        script = 'mount -t tmpfs -o mode=1777 fiel-clock /dev/shm && exec env LD_PRELOAD="$0" "$@"'
+        script = f'mount -t tmpfs -o mode=1777 fiel-clock {SHARED_MEMORY} && exec env LD_PRELOAD="$0" "$@"'
         return [program("unshare"), "--mount", program("sh"), "-c", script, str(self._library)]
 
     @property

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,9 +181,15 @@ def test_a_full_disk_takes_nothing_more_until_it_is_emptied(tmp_path: Path) -> N
         disk.unmount()
 
 
+@pytest.fixture
+def folder_on_disk() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.skipif(library() is None, reason="libfaketime is not installed")
-def test_a_process_sees_the_wrong_clock_of_its_host_while_it_runs_and_can_sleep(tmp_path: Path) -> None:
-    clock = HostClock(tmp_path / "clock", can_be_wrong=True)
+def test_a_process_sees_the_wrong_clock_of_its_host_while_it_runs_and_can_sleep(folder_on_disk: Path) -> None:
+    clock = HostClock(folder_on_disk / "clock", can_be_wrong=True)
     clock.step(0)
     script = "import sys, time\nfor line in sys.stdin:\n    time.sleep(0.01)\n    print(time.time(), flush=True)\n"
     with subprocess.Popen(  # noqa: S603 - ours
