@@ -7,9 +7,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("actors", "http", "ops")
 
-KNOWN: dict[str, str] = {}
-"""Class names that still stand twice, and why."""
-
 
 def repeated_class_names(root: Path) -> dict[str, list[str]]:
     """Find the class names that stand more than once, with their files."""
@@ -23,12 +20,7 @@ def repeated_class_names(root: Path) -> dict[str, list[str]]:
 
 
 def test_no_two_classes_share_a_name() -> None:
-    repeated = repeated_class_names(ROOT)
-    assert {name: files for name, files in repeated.items() if name not in KNOWN} == {}
-
-
-def test_the_known_repetitions_still_stand() -> None:
-    assert KNOWN.keys() - repeated_class_names(ROOT).keys() == set()
+    assert repeated_class_names(ROOT) == {}
 
 
 def test_a_repeated_name_is_found_wherever_it_stands(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
-"""Wait for what processes or threads of their own bring about."""
+"""Waits for a condition that another process or thread brings about."""
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -14,4 +13,4 @@ def wait_until(
     deadline_s = time.monotonic() + wait_s_max
     while not holds():
         assert time.monotonic() < deadline_s, f"not within {wait_s_max} s: {tell()}"
-        threading.Event().wait(0.02)
+        time.sleep(0.02)

@@ -98,7 +98,7 @@ class LoadGenerator:
         self._threads.start()
 
     def stop_offering(self) -> None:
-        """Offer no new payment from now on; what was offered is carried to its end, and repeated at once."""
+        """Offer no new payment from now on; repeats that were due later are sent at once."""
         self._until_s = min(self._until_s, time.monotonic())
 
     @property

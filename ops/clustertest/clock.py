@@ -15,7 +15,7 @@ LIBRARIES = (
 PYTHON_CLOCK = Path(__file__).with_name("python_clock")
 """The folder of the module that every Python with a wrong clock has to import first."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - chosen by libfaketime
-"""Where libfaketime leaves files of processes that are killed; so each process gets one of its own there."""
+"""Where libfaketime leaves files of processes that are killed. So each process gets a file system of its own there."""
 SEEN_AFTER_S = 1
 """A process sees a change of its host's clock after this time at the latest."""
 
@@ -35,12 +35,12 @@ class HostClock:
         """`file` tells libfaketime the offset; without `can_be_wrong`, processes are started without the library.
 
         Raises:
-            OpsError: the clock can be wrong, and `file` is where its processes have a memory of their own.
+            OpsError: the clock can be wrong, and `file` is below /dev/shm, over which each of its processes gets a file
+                system of its own.
         """
         if can_be_wrong and file.resolve().is_relative_to(SHARED_MEMORY):
-            raise OpsError(
-                f"{file.parent} is in {SHARED_MEMORY}, which hosts with wrong clocks do not see: take a disk"
-            )
+            hidden = f"{file.parent} is in {SHARED_MEMORY}, which hosts with wrong clocks do not see"
+            raise OpsError(f"{hidden}: choose a folder elsewhere")
         self._file = file
         self._library = library() if can_be_wrong else None
         self._offset_s = 0.0
@@ -74,7 +74,7 @@ class HostClock:
 
     def step(self, offset_s: float) -> None:
         """Make the clock fast by `offset_s` seconds, or slow where it is negative; 0 makes it right."""
-        assert self._library is not None or not offset_s, "the cluster was started without `wrong_clocks`"  # noqa: S101
+        assert self._library is not None or not offset_s, "the cluster was started without `wrong_clocks`"  # noqa: S101 - a caller's mistake
         self._offset_s = offset_s
         self._file.parent.mkdir(parents=True, exist_ok=True)
         new = self._file.with_suffix(".new")

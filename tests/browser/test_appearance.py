@@ -1,11 +1,6 @@
-"""Each scene in light and dark, on a desktop and a phone: nothing overflows, axe finds nothing serious.
+"""Each scene in light and dark, on a desktop and a phone: nothing overflows, axe finds nothing serious."""
 
-With FIEL_PICTURES=1 the pictures of the documents are written.
-"""
-
-import os
 from itertools import product
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -17,14 +12,11 @@ from tests.browser.sites import ScriptedGateway, ScriptedHands
 
 pytestmark = pytest.mark.long
 
-PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = {"desktop": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=812)}
 CHARTS_FIT = """() => [...document.querySelectorAll(".plot")].every(
     (plot) => Math.abs(plot.clientWidth - plot.firstChild.clientWidth) <= 1
 )"""
-PICTURED = {("down", "dark", "desktop"), ("down", "dark", "phone"), ("down", "light", "phone")}
-"""Those that no test of the whole stack takes."""
 SERIOUS = {"serious", "critical"}
 
 OVERFLOWING = """() => [...document.body.querySelectorAll("*")].filter((element) => {
@@ -57,9 +49,6 @@ def test_a_scene_is_readable_everywhere(
         assert page.evaluate(OVERFLOWING) == [], (theme, size)
         if scene in {"crowded", "unknown"}:
             assert serious_findings(page) == [], (theme, size)
-        if os.environ.get("FIEL_PICTURES") == "1" and (scene, theme, size) in PICTURED:
-            PICTURES.mkdir(exist_ok=True)
-            page.screenshot(path=PICTURES / f"{scene}-{size}-{theme}.png", full_page=True)
 
 
 def test_what_is_old_is_readable_too(page: Page, site: str, gateway: ScriptedGateway, expected: list[str]) -> None:

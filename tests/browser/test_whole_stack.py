@@ -63,11 +63,9 @@ def test_an_outage_and_a_death_are_followed_by_clicking_and_the_numbers_are_thos
 ) -> None:
     page.goto(f"http://localhost:{stack.options.port}/")
     story = page.locator("#story")
-    picture(page, "page-rest")
     page.get_by_role("button", name="100", exact=True).click()
     expect(story).to_contain_text(re.compile(r"all is well: 3 replicas settle \d+ payments a second"), timeout=WAIT_MS)
     expect(page.locator("#header")).to_have_class("good")
-    picture(page, "page-load")
 
     button(page, "default", "Pull the plug").click()
     waited_for = re.compile(r"default is down for \S+ s: \d+ wait for it, fallback in")
@@ -110,7 +108,6 @@ def test_a_payment_is_found_by_its_id_with_its_whole_way(page: Page, stack: Stac
     find_until(page, "settled: its charge is recorded")
     for step in ("accepted: it is in a journal", "claimed: its row is committed", "charged under this instant"):
         expect(page.locator("#found")).to_contain_text(step)
-    picture(page, "page-found")
 
 
 def find_until(page: Page, step: str) -> None:

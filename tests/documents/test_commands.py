@@ -80,12 +80,20 @@ FEED = "curl -N 'localhost:9999/payments/events?after=latest' -H 'Accept: text/e
 RECOVERY = (
     "tests/end_to_end/test_backups.py::test_a_recovery_to_a_point_in_time_under_running_replicas_charges_nothing_twice"
 )
+PINS = "tests/ops/test_pins.py::test_each_file_has_the_versions_of_the_file_before_it"
+MUTATION = (
+    "tests/ops/mutationtest/test_mutationtest.py"
+    "::test_tests_kill_a_planted_mistake_and_let_pass_what_makes_no_difference"
+)
 RUN_ELSEWHERE = {
     FEED: "tests/documents/test_commands.py::test_the_feed_tells_of_payments_that_are_settled_meanwhile",
     (
         "WEBHOOK_SECRET=… .venv/bin/python ops/examples/webhooks.py"
         " http://localhost:9999 https://shop.example/ cursor.txt"
-    ): "tests/ops/examples/test_webhooks.py",
+    ): (
+        "tests/ops/examples/test_webhooks.py"
+        "::test_every_event_is_delivered_in_order_with_a_signature_however_often_it_is_killed"
+    ),
     'pg_basebackup --pgdata=/backup --dbname="$DATABASE_URL" --checkpoint=fast': RECOVERY,
     (
         'pg_ctl stop && mv "$PGDATA" "$PGDATA.lost" && cp -a /backup "$PGDATA" && touch "$PGDATA/recovery.signal"'
@@ -100,17 +108,18 @@ RUN_ELSEWHERE = {
     "pg_ctl start": RECOVERY,
     "PYTHONPATH=.:http .venv/bin/python -m pytest tests/end_to_end/test_hosts.py --log-cli-level=INFO": (
         "tests/end_to_end/test_hosts.py"
+        "::test_payments_are_charged_once_over_an_upgrade_and_a_switchover_and_the_machine_is_left_as_it_was"
     ),
-    ".venv/bin/ruff format . && .venv/bin/ruff check .": ".ci/run",
-    ".venv/bin/mypy": ".ci/run",
-    ".venv/bin/python -m pip install --no-deps --require-hashes -r requirements-checks.txt": ".ci/run",
-    ".venv/bin/python -m ops.pins": "tests/ops/test_pins.py",
-    ".venv/bin/python -m ops.pins --upgrade": "tests/ops/test_pins.py",
-    ".venv/bin/python -m ops.mutationtest": "tests/ops/mutationtest/test_mutationtest.py",
-    ".venv/bin/python -m ops.mutationtest breaker money": "tests/ops/mutationtest/test_mutationtest.py",
-    ".venv/bin/python -m ops.mutationtest --share 0.1 --seed 1 --test-seconds 4": (
-        "tests/ops/mutationtest/test_mutationtest.py"
+    ".venv/bin/ruff format . && .venv/bin/ruff check .": ".ci/run::-m ruff format",
+    ".venv/bin/mypy": ".ci/run::-m mypy",
+    ".venv/bin/python -m pip install --no-deps --require-hashes -r requirements-checks.txt": (
+        ".ci/run::-m ops.environment requirements-checks.txt"
     ),
+    ".venv/bin/python -m ops.pins": PINS,
+    ".venv/bin/python -m ops.pins --upgrade": PINS,
+    ".venv/bin/python -m ops.mutationtest": MUTATION,
+    ".venv/bin/python -m ops.mutationtest breaker money": MUTATION,
+    ".venv/bin/python -m ops.mutationtest --share 0.1 --seed 1 --test-seconds 4": MUTATION,
 }
 """Commands that another test, or `.ci/run`, runs in this form or another one, or what comes of which it checks."""
 
@@ -224,8 +233,9 @@ def test_nothing_is_listed_twice_or_shown_nowhere() -> None:
 
 @pytest.mark.parametrize("place", sorted(set(RUN_ELSEWHERE.values())))
 def test_what_runs_a_command_elsewhere_exists(place: str) -> None:
-    file, _, test = place.partition("::")
-    assert f"def {test}(" in (ROOT / file).read_text() or not test
+    file, _, part = place.partition("::")
+    assert part
+    assert (f"def {part}(" if file.endswith(".py") else part) in (ROOT / file).read_text()
 
 
 def test_the_feed_tells_of_payments_that_are_settled_meanwhile(stack: RunningStack) -> None:
