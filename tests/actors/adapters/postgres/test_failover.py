@@ -18,6 +18,7 @@ from actors.errors import LedgerUnavailableError
 from ops.migrate import migrate
 from ops.stack.embedded import PostgresServer
 from ops.stack.process import POLL_S
+from tests.actors.adapters.postgres.standbys import hold_commits
 from tests.actors.adapters.postgres.storage import ReplicaStorage, claim, opened
 from tests.actors.fakes import NOW_MS, READING, both
 
@@ -77,6 +78,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     second.start()
     second.wait_ready()
     pair = Pair(first, second)
+    hold_commits(first.url)
     pair.configure(synchronous_standby_names=STANDBY)
     pair.wait_until_synchronous()
     yield pair

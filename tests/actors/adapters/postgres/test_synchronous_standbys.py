@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from time import monotonic, sleep
 
 import psycopg
 import pytest
@@ -11,11 +10,9 @@ from actors.domain.records import WriteResult
 from actors.errors import LedgerUnavailableError
 from ops.migrate import migrate
 from ops.stack.embedded import PostgresServer
+from tests.actors.adapters.postgres.standbys import hold_commits, wait_for, waiting_commit
 from tests.actors.adapters.postgres.storage import DEADLINE_S, ReplicaStorage, claim, opened, settlement, uid
 from tests.actors.fakes import READING
-
-WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-STEP_S = 0.02
 
 
 @pytest.fixture(scope="module")
@@ -30,22 +27,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
     server.erase()
 
 
-def wait_for(observer: psycopg.Connection, names: str) -> None:
-    """Let every commit wait for these standbys from now on."""
-    observer.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'".encode())
-    observer.execute("SELECT pg_reload_conf()")
-    deadline_s = monotonic() + DEADLINE_S
-    while observer.execute("SHOW synchronous_standby_names").fetchone() != (names,):
-        assert monotonic() < deadline_s
-
-
-def waiting_commit(observer: psycopg.Connection) -> int:
-    """Return the process that waits for a standby, once there is one."""
-    deadline_s = monotonic() + DEADLINE_S
-    while (row := observer.execute(WAITING).fetchone()) is None:
-        assert monotonic() < deadline_s, "nothing waits for a standby"
-        sleep(STEP_S)
-    return int(row[0])
+@pytest.fixture(autouse=True)
+def released(server: PostgresServer) -> Iterator[None]:
+    """Let no commit wait after a test, however it ended."""
+    yield
+    with psycopg.connect(server.url, autocommit=True) as observer:
+        wait_for(observer, "")
 
 
 def begin_write(pool: ThreadPoolExecutor, storage: ReplicaStorage, number: int) -> "Future[WriteResult]":
@@ -59,7 +46,7 @@ def test_a_commit_whose_wait_is_cancelled_fails_and_when_tried_again_waits_again
         psycopg.connect(server.url, autocommit=True) as observer,
     ):
         storage.leases.register(0, READING)
-        wait_for(observer, "nobody")
+        hold_commits(server.url)
         for _ in range(2):
             # The second time the rows are there already, by the commit that was made in this server alone.
             written = begin_write(pool, storage, 1)
@@ -86,7 +73,7 @@ def test_a_commit_that_nobody_has_confirmed_is_no_evidence_of_what_was_told(serv
         storage.payments.write([claim(11)], [], [])
         fence = storage.payments._fence  # type: ignore[union-attr]  # noqa: SLF001  # of a real server
         told = fence.last_write
-        wait_for(observer, "nobody")
+        hold_commits(server.url)
         written = begin_write(pool, storage, 12)
         observer.execute("SELECT pg_cancel_backend(%s)", [waiting_commit(observer)])
         with pytest.raises(LedgerUnavailableError, match="no standby"):
@@ -105,7 +92,7 @@ def test_a_batch_that_finds_its_rows_waits_whatever_it_writes(server: PostgresSe
         storage.leases.register(0, READING)
         storage.payments.write([claim(2)], [], [])
         storage.payments.write([], [], [settlement(2)])
-        wait_for(observer, "nobody")
+        hold_commits(server.url)
         written = begin_write(pool, storage, 2)
         waiting_commit(observer)
         assert not written.done()
