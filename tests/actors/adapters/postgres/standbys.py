@@ -41,11 +41,10 @@ def hold_commits(url: str) -> None:
     ):
         wait_for(observer, "nobody")
         deadline_s = monotonic() + DEADLINE_S
-        while True:
-            commit = pool.submit(other.execute, COMMIT)
-            while not commit.done():
-                if observer.execute(WAITING).fetchone():
-                    other.cancel_safe()
-                    commit.result(DEADLINE_S)
-                    return
+        commit = pool.submit(other.execute, COMMIT)
+        while not observer.execute(WAITING).fetchone():
             assert monotonic() < deadline_s, "no commit waits"
+            if commit.done():
+                commit = pool.submit(other.execute, COMMIT)
+        other.cancel_safe()
+        commit.result(DEADLINE_S)
