@@ -1,9 +1,13 @@
 """Accepts the connections of listeners."""
 
+import contextlib
+import ctypes
 import socket
-from collections.abc import Callable, Iterable
+import struct
+from collections.abc import Callable, Sequence
 from functools import partial
 
+import gevent
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
@@ -12,6 +16,19 @@ from gateway.server.succession import SUCCESSION
 
 _SOCKET_BUFFER_BYTES = 32 * 1024
 """What the kernel is asked to keep for one client in each direction; it would grow to megabytes otherwise."""
+_SO_ATTACH_FILTER = 26
+"""Linux's `SO_ATTACH_FILTER`, which Python does not name; see its `Documentation/networking/filter.rst`."""
+_TCP_FLAGS_AT, _SYN, _ACK = 13, 0x02, 0x10
+_NEW_CONNECTION_FILTER = (
+    # Each: operation, lines to skip if true, lines to skip if false, operand.
+    (0x30, 0, 0, _TCP_FLAGS_AT),  # load one byte
+    (0x54, 0, 0, _SYN | _ACK),  # and
+    (0x15, 0, 1, _SYN),  # jump if equal
+    (0x06, 0, 0, 0),  # drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # pass
+)
+_HANDSHAKE_S = 0.002
+"""How long a handshake in one data centre takes at most."""
 
 
 def start_server(
@@ -26,12 +43,28 @@ def start_server(
     return server
 
 
-def stop_servers(servers: Iterable[StreamServer]) -> None:
-    """Accept the connections that wait, and close the listeners; a worker that is replaced waits for the new one."""
+def stop_servers(servers: Sequence[StreamServer]) -> None:
+    """Accept the connections that wait, and close the listeners; a worker that is replaced waits for the new one.
+
+    Closing a listener of this process alone resets the connections that it has not accepted. So it lets no more of them
+    begin first: the client's kernel tries again, and then finds another listener of the port, if there is one.
+    """
     SUCCESSION.wait()
     for server in servers:
-        # Closing the listener would reset the connections that wait to be accepted.
         server.stop_accepting()
+        if server.socket.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):  # The others are the master's as well.
+            _drop_new_connections(server.socket)
+    gevent.sleep(_HANDSHAKE_S)
+    for server in servers:
         while not server.full() and (accepted := server.do_read()):
             server.do_handle(*accepted)
         server.close()
+
+
+def _drop_new_connections(listener: socket.socket) -> None:
+    """Let the kernel drop what would begin a connection, and nothing else."""
+    lines = b"".join(struct.pack("HBBI", *line) for line in _NEW_CONNECTION_FILTER)
+    program = ctypes.create_string_buffer(lines, len(lines))
+    described = struct.pack("HP", len(_NEW_CONNECTION_FILTER), ctypes.addressof(program))
+    with contextlib.suppress(OSError):  # A kernel without such filters resets a few connections.
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
