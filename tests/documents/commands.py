@@ -1,7 +1,7 @@
-"""Finds the commands in the documents' blocks of code.
+"""Finds the commands in the documents' blocks of code and in their sentences.
 
 An indented block holds commands, and so does a fenced one that is called `sh`. Whatever else is shown in a block is
-fenced with its language.
+fenced with its language. In a sentence a command is what is marked as code, and begins with the name of a program.
 """
 
 import re
@@ -16,9 +16,16 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT /
 OTHER_LANGUAGES = {"http", "json", "mermaid", "python", "sql", "text", "yaml"}
 """Languages of blocks that hold no commands."""
 
+NAMES_ONLY = {"CHANGELOG.md"}
+"""Documents whose sentences tell of options by their names alone."""
+
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?<=\n\n)((?:    .*\n|\n(?=    ))+)")
-INLINE = re.compile(r"`((?:[A-Z_]+=\S+ )*ops/[a-z]+ [^`\n]+)`")
+INLINE_PROGRAMS = (
+    r"ops/[a-z]+|\.ci/[a-z]+|\.venv/bin/\w+|apt-get|bash|curl|docker|git|k6|kill|kubectl|openssl|patronictl|"
+    r"pg_\w+|pip|promtool|psql|py-spy|python3?|redis-cli|uv|wrk"
+)
+INLINE = re.compile(rf"`((?:[A-Z_]+=\S+ )*(?:{INLINE_PROGRAMS}) [^`\n]+)`")
 PLACEHOLDER = re.compile(r"…|(?<![\w=])[A-Z]+(?![\w=])")
 COMMENT = re.compile(r"(?:^|\s\s+)# .*$")
 ASSIGNMENT = re.compile(r"\w+=")
@@ -64,9 +71,10 @@ def commands_of_block(block: str) -> Iterator[str]:
 
 
 def commands_of(path: Path) -> list[ShownCommand]:
-    """List the commands of a document, in their order."""
-    name, found = path.relative_to(ROOT).as_posix(), []
-    for block, language in blocks(path.read_text()):
+    """List the commands of a document: those in its sentences, then those of its blocks, each in their order."""
+    name, document = path.relative_to(ROOT).as_posix(), path.read_text()
+    found = [] if name in NAMES_ONLY else [ShownCommand(name, text, "") for text in inline_commands(document)]
+    for block, language in blocks(document):
         assert language in {"", "sh", *OTHER_LANGUAGES}, f"{name}: is {language} a language of commands?"
         if language in OTHER_LANGUAGES:
             continue
@@ -100,11 +108,6 @@ def project_commands(text: str) -> list[list[str]]:
     return found
 
 
-def inline_commands() -> list[str]:
-    """List the calls of the project's commands that stand in sentences, without those that hold a placeholder.
-
-    The changelog tells of options by their names alone.
-    """
-    texts = [path.read_text() for path in DOCUMENTS if path.name != "CHANGELOG.md"]
-    found = [call for text in texts for call in INLINE.findall(FENCED.sub("", text))]
-    return [call for call in found if not PLACEHOLDER.search(call)]
+def inline_commands(document: str) -> list[str]:
+    """List the commands that stand in sentences, without those that hold a placeholder."""
+    return [call for call in INLINE.findall(FENCED.sub("", document)) if not PLACEHOLDER.search(call)]

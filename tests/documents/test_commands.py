@@ -27,7 +27,6 @@ from tests.documents.commands import (
     DOCUMENTS,
     commands_of,
     commands_of_block,
-    inline_commands,
     programs_of,
     project_commands,
 )
@@ -68,6 +67,7 @@ RUN_HERE = {
         " / greatest(1, (SELECT count(*) FROM settlement))\n"
         "FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 2 DESC\""
     ): r"^ settlement_sum +\| +\d",
+    "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'": r"^[\w-]{43}$",
     # The last one, since replicas go by it from then on.
     (
         'psql -c "UPDATE gateway SET forgot_history = database_history(),'
@@ -110,6 +110,19 @@ RUN_ELSEWHERE = {
         "tests/end_to_end/test_hosts.py"
         "::test_payments_are_charged_once_over_an_upgrade_and_a_switchover_and_the_machine_is_left_as_it_was"
     ),
+    "python -m ops.replicas": "tests/ops/test_replicas.py::test_replicas_are_listed_with_what_they_may_hold",
+    "python -m ops.reconciliation default=BOOK": "tests/ops/test_reconciliation.py::test_books_that_agree",
+    "python -m ops.archiving": "tests/ops/archiving/test_archive.py::test_the_command_archives_and_restores",
+    "python -m ops.migrate": "tests/ops/test_migrate.py::test_the_command_prints_the_migrations_that_it_applied",
+    "python -m ops.pack_submission": (
+        "tests/test_deployment.py::test_what_is_submitted_is_this_file_without_what_the_event_brings_itself"
+    ),
+    "python -m ops.observability.dashboard": (
+        "tests/ops/observability/test_alerts.py::test_the_dashboard_is_the_one_that_its_source_makes"
+    ),
+    "pip install -r requirements-otel.txt": (
+        "tests/end_to_end/test_traces.py::test_without_its_packages_a_wish_for_traces_is_refused_with_what_to_install"
+    ),
     ".venv/bin/ruff format . && .venv/bin/ruff check .": ".ci/run::-m ruff format",
     ".venv/bin/mypy": ".ci/run::-m mypy",
     ".venv/bin/python -m pip install --no-deps --require-hashes -r requirements-checks.txt": (
@@ -126,7 +139,13 @@ RUN_ELSEWHERE = {
 NOT_RUN = {
     "docker": "takes Docker",
     "kubectl": "takes a cluster of Kubernetes",
+    ".ci/run": "runs the tests itself",
     "apt-get": "changes the machine",
+    "git": "is about the reader's own branch, or makes a release",
+    "kill": "is what tests do by the system's call",
+    "patronictl": "takes a running `ops/cluster`",
+    "openssl": "is no requirement of the project",
+    "redis-cli": "is no requirement of the project",
     "k6": "is no requirement of the project",
     "wrk": "is no requirement of the project",
     "py-spy": "is no requirement of the project",
@@ -139,14 +158,7 @@ UNKNOWN = "--no-such-option"
 SHOWN = {shown.text: shown for path in DOCUMENTS for shown in commands_of(path)}
 LISTED = [*RUN_HERE, *RUN_ELSEWHERE]
 OTHERS = [text for text in SHOWN if text not in LISTED and not NOT_RUN.keys() & programs_of(text)]
-READ = sorted(
-    {
-        shlex.join(words)
-        for text in [*OTHERS, *inline_commands()]
-        for words in project_commands(text)
-        if "--help" not in words
-    }
-)
+READ = sorted({shlex.join(words) for text in OTHERS for words in project_commands(text) if "--help" not in words})
 """Calls of the project's commands that take minutes, or a free port 9999: their options are read, and no more."""
 
 
