@@ -5,30 +5,31 @@ import gc
 # Imports leave much that stays and little garbage: looking for it again and again would make the start longer.
 gc.disable()
 
-from gevent import monkey  # noqa: E402
+from gevent import monkey
 
+# Nothing that opens sockets or waits may be imported before.
 monkey.patch_all()
 
-import logging  # noqa: E402  # nothing that opens sockets or waits may be imported before the patching
-import math  # noqa: E402
-import os  # noqa: E402
-import resource  # noqa: E402
-import signal  # noqa: E402
-import socket  # noqa: E402
-import sys  # noqa: E402
-from types import FrameType  # noqa: E402
-from typing import NoReturn  # noqa: E402
+import logging
+import math
+import os
+import resource
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import NoReturn
 
-from gunicorn.arbiter import Arbiter  # noqa: E402
-from gunicorn.workers.base import Worker  # noqa: E402
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
 
-from actors.adapters.journal.own_folder import take_own_name  # noqa: E402
-from actors.errors import SettingsError  # noqa: E402
-from actors.log_lines import configure, tell  # noqa: E402
-from actors.log_settings import LogFormat, LogSettings  # noqa: E402
-from actors.settings import bind_addresses, host_name, journal_dir, lame_duck_s, settle_s  # noqa: E402
-from gateway.server.lame_duck import LAME_DUCK  # noqa: E402
-from gateway.server.succession import SUCCESSION  # noqa: E402
+from actors.adapters.journal.own_folder import take_own_name
+from actors.errors import SettingsError
+from actors.log_lines import configure, tell
+from actors.log_settings import LogFormat, LogSettings
+from actors.settings import bind_addresses, host_name, journal_dir, lame_duck_s, settle_s
+from gateway.server.lame_duck import LAME_DUCK
+from gateway.server.succession import SUCCESSION
 
 OLDEST_AFTER = 100
 """After this many collections of the middle generation the oldest one is collected as well. That takes up to 60 ms, in
