@@ -1,6 +1,5 @@
 """Accepts the connections of listeners."""
 
-import contextlib
 import ctypes
 import socket
 import struct
@@ -47,13 +46,14 @@ def stop_servers(servers: Sequence[StreamServer]) -> None:
     """Accept the connections that wait, and close the listeners; a worker that is replaced waits for the new one.
 
     Closing a listener of this process alone resets the connections that it has not accepted. So it lets no more of them
-    begin first: the client's kernel tries again, and then finds another listener of the port, if there is one.
+    begin first: the client's kernel tries again, and then finds another listener of the port, if there is one. Where
+    the kernel allows no filter, a client that connects at that very instant is reset.
     """
     SUCCESSION.wait()
     for server in servers:
         server.stop_accepting()
         if server.socket.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):  # The others are the master's as well.
-            _drop_new_connections(server.socket)
+            drop_new_connections(server.socket)
     gevent.sleep(_HANDSHAKE_S)
     for server in servers:
         while not server.full() and (accepted := server.do_read()):
@@ -61,10 +61,13 @@ def stop_servers(servers: Sequence[StreamServer]) -> None:
         server.close()
 
 
-def _drop_new_connections(listener: socket.socket) -> None:
-    """Let the kernel drop what would begin a connection, and nothing else."""
+def drop_new_connections(listener: socket.socket) -> bool:
+    """Let the kernel drop what would begin a connection, and nothing else; returns whether the kernel allows it."""
     lines = b"".join(struct.pack("HBBI", *line) for line in _NEW_CONNECTION_FILTER)
     program = ctypes.create_string_buffer(lines, len(lines))
     described = struct.pack("HP", len(_NEW_CONNECTION_FILTER), ctypes.addressof(program))
-    with contextlib.suppress(OSError):  # A kernel without such filters resets a few connections.
+    try:
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
+    except OSError:
+        return False
+    return True
