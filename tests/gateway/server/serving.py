@@ -13,6 +13,8 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
+from gateway.server.listening import drop_new_connections
+
 DEADLINE_S = 20.0
 ROOT = Path(__file__).parents[3]
 CONFIG = """
@@ -153,6 +155,12 @@ def serving(folder: Path, worker: str, hold_fds: tuple[int, ...] = (), more: str
             server.stop()
         finally:
             process.kill()
+
+
+def kernel_filters_sockets() -> bool:
+    """Tell whether this process may attach filters to sockets."""
+    with socket.socket() as one:
+        return drop_new_connections(one)
 
 
 def post(body: bytes, fields: bytes = b"", target: bytes = b"/tell") -> bytes:
