@@ -22,6 +22,11 @@ from ops.stack.settings import parse_stack_options
 ROOT = Path(__file__).parent.parent
 READMES = sorted(ROOT.glob("README*.md"))
 API = (ROOT / "docs" / "api.md").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+LISTED_MODULES = ("actors", "actors/adapters/journal", "actors/adapters/postgres", "http/gateway/server")
+"""Folders whose modules the layout names one by one."""
+PLACES = (".", "ops", "http/gateway", "actors", "actors/adapters")
+"""What the layout's folders lie in."""
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"^```.*?^```$|^    .*?$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
@@ -71,8 +76,7 @@ def anchors(document: Path) -> set[str]:
 
 def files_on_the_way() -> list[str]:
     """The files in the table of docs/architecture.md that follows a payment."""
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    table = text.partition("each once, in order")[2].partition("\n#")[0]
+    table = ARCHITECTURE.partition("each once, in order")[2].partition("\n#")[0]
     return [
         file for cell, _ in re.findall(r"^\| (`.+?) \| (.+) \|$", table, re.MULTILINE) for file in QUOTED.findall(cell)
     ]
@@ -167,3 +171,14 @@ def test_the_way_of_a_payment_leads_through_files_that_exist_each_once() -> None
     assert len(files) > 20
     assert [file for file in files if not (ROOT / file).is_file()] == []
     assert len(set(files)) == len(files)
+
+
+def test_the_layout_names_the_folders_that_exist_and_the_modules_of_some() -> None:
+    layout = ARCHITECTURE.partition("\n## Layout\n")[2].partition("\n```\n")[0]
+    modules = [path for folder in LISTED_MODULES for path in (ROOT / folder).glob("*.py") if path.stem != "__init__"]
+    packages = {path.parent for top in ("actors", "http/gateway", "ops") for path in (ROOT / top).glob("*/*.py")}
+    expected = {path.stem for path in modules} | {package.name for package in packages}
+    assert expected - set(re.findall(r"\w+", layout)) == set()
+    shown = re.findall(r"^ +([\w/]+)/ ", layout, re.MULTILINE)
+    assert len(shown) > 20
+    assert [folder for folder in shown if not any((ROOT / top / folder).is_dir() for top in PLACES)] == []
