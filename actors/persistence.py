@@ -41,7 +41,7 @@ COMMIT_BACKOFF = Backoff(first_s=0.02, longest_s=0.5)
 RECORDS_MAX = 256
 """Rows that clients wait for in one batch, beside all else: as many as the intake's largest group."""
 FAILURES_MAX = 1
-"""Up to this many failures in a row are not told to those clients: the next try comes at once, and mostly succeeds."""
+"""Clients that wait for rows are not told of up to this many failures in a row: the next try comes at once."""
 
 
 class PersistenceActor(Actor):
@@ -87,7 +87,7 @@ class PersistenceActor(Actor):
     def on_start(self) -> None:
         """Make sure that nothing is written under the registration of an earlier run of the actors.
 
-        Otherwise a row of the earlier run, whose payment was perhaps sent, would be taken for an earlier try of this.
+        Otherwise a row of the earlier run, whose payment was perhaps sent, would be taken for this run's own.
         """
         self._payments.forget_registration()
 

@@ -7,7 +7,7 @@ gc.disable()
 
 from gevent import monkey
 
-# Nothing that opens sockets or waits may be imported before.
+# Nothing that opens sockets or waits may be imported before this call.
 monkey.patch_all()
 
 import logging

@@ -25,7 +25,7 @@ FROM replica, LATERAL (SELECT count(*) AS claims FROM claim WHERE owner = replic
 """
 # A living replica is not given up by this: others have to have ended its lease before.
 GIVE_UP = "UPDATE replica SET emptied_beats = beats WHERE name = %(name)s AND left_epoch >= epoch RETURNING name"
-UNSEEN = f"lives, or no other replica has seen it standing still for {LEASE_S:.0f} s yet: try again in {LEASE_S:.0f} s"
+UNSEEN = f"still has its lease, or lost contact less than {LEASE_S:.0f} s ago: try again in {LEASE_S:.0f} s"
 MEANINGS = {
     "lives": "it has a lease",
     "left with nothing": "no replica waits for it",
@@ -82,7 +82,7 @@ def _run(given: argparse.Namespace) -> ExitStatus:
         replicas = connection.cursor(row_factory=class_row(RegisteredReplica)).execute(LIST).fetchall()
     gone = [each.name for each in replicas if each.state == "gone"]
     if given.gone is None:
-        words = f"{len(gone)} gone replicas may have payments in their journals." if gone else "None is missing."
+        words = f"Gone, perhaps with payments in their journals: {', '.join(gone)}." if gone else "None is missing."
     elif noted:
         words = f"Recorded: no replica waits for {given.gone} any more."
     else:

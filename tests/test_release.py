@@ -29,6 +29,7 @@ def test_the_project_the_api_the_metrics_the_image_and_the_changelog_bear_one_ve
     assert f'version="{VERSION}"' in build_info
     assert LABELS["version"] == VERSION
     assert IMAGE.endswith(f":{VERSION}")
+    assert (ROOT / "ops" / "submission" / "README.md").read_text().count(IMAGE) == 2
     releases = RELEASE.findall((ROOT / "CHANGELOG.md").read_text())
     assert releases[0][0] == VERSION
     assert releases == sorted(releases, key=lambda release: release[1], reverse=True)

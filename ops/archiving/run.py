@@ -40,8 +40,8 @@ def _archive(connection: psycopg.Connection, given: argparse.Namespace, console:
     rows += [(each.file, f"{each.rows} settlements") for each in files]
     partitions = read_partitions(connection)
     words = (
-        f"Archived: {len(detached)} partitions detached, {len(files)} files written;"
-        f" {len(partitions)} partitions are left, the last one from {_span(partitions[-1])}."
+        f"Archived: partitions detached: {len(detached)}, files written: {len(files)},"
+        f" partitions left: {len(partitions)}, the last one from {_span(partitions[-1])}."
     )
     document = {
         "closed": closed and asdict(closed),

@@ -33,7 +33,7 @@ def parse_bare_options(arguments: Sequence[str]) -> BareOptions:
         "settles a payment, `ops/test` passes, and `ops/up` starts again without a network.",
         kept="all of that holds on every machine that was named",
         broken="something does not hold on one of them",
-        takes="some 3 minutes for each machine on two cores; with --whole as much as ops/test longer",
+        takes="some 6 minutes for each machine on two cores; with --whole as much as ops/test longer",
         examples={
             COMMAND: "all machines",
             f"{COMMAND} debian-12 3.14 --whole": "two of them, with all tests but the long ones",

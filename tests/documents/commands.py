@@ -22,8 +22,8 @@ NAMES_ONLY = {"CHANGELOG.md"}
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?<=\n\n)((?:    .*\n|\n(?=    ))+)")
 INLINE_PROGRAMS = (
-    r"ops/[a-z]+|\.ci/[a-z]+|\.venv/bin/\w+|apt-get|bash|curl|docker|git|k6|kill|kubectl|openssl|patronictl|"
-    r"pg_\w+|pip|promtool|psql|py-spy|python3?|redis-cli|uv|wrk"
+    r"ops/[a-z]+|\.ci/[a-z]+|\.venv/bin/\w+|apt|apt-get|bash|curl|df|docker|du|git|gunicorn|k6|kill|kubectl|openssl|"
+    r"patronictl|pg_\w+|pip|prometheus|promtool|psql|py-spy|python3?|redis-cli|uv|wrk"
 )
 INLINE = re.compile(rf"`((?:[A-Z_]+=\S+ )*(?:{INLINE_PROGRAMS}) [^`\n]+)`")
 PLACEHOLDER = re.compile(r"…|(?<![\w=])[A-Z]+(?![\w=])")

@@ -172,7 +172,7 @@ OF = {
     "gossip": {
         *("fiel_untold_payments", "fiel_untold_payments_max"),
         *("fiel_ids_asked_for", "fiel_ids_asked_for_max"),
-        *("fiel_ways_asked_for", "fiel_ways_asked_for_max"),
+        *("fiel_histories_asked_for", "fiel_histories_asked_for_max"),
     },
 }
 """The metrics that are told by the answer to each question."""
@@ -250,7 +250,7 @@ def test_everything_bounded_is_told_beside_its_bound(gateway: FakeGateway) -> No
         ("fiel_known_ids", "heard"): (9, 20),
         ("fiel_untold_payments",): (1, 20_000),
         ("fiel_ids_asked_for",): (2, 64),
-        ("fiel_ways_asked_for",): (3, 16),
+        ("fiel_histories_asked_for",): (3, 16),
         ("fiel_connections",): (3, 384),
         ("fiel_unfinished_request_bytes",): (100, 2**20),
         ("fiel_readers_waiting",): (5, 64),

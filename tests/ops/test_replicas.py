@@ -40,7 +40,7 @@ def test_a_replica_that_is_gone_for_good_is_not_waited_for_until_it_comes_back(
         for each in (mine, gone):
             each.leases.register(0, READING)
         assert main(["--gone", "b"]) == 1
-        assert "Refused: b lives, or " in (told := capsys.readouterr().out)
+        assert "Refused: b still has its lease, or " in (told := capsys.readouterr().out)
         assert "try again in 5 s." in told
         expel(mine, "b")
         assert mine.payments.absence(uid(1)) == Absence(recorded=False, others=frozenset({"b"}))

@@ -47,7 +47,9 @@ def capacity(measured: Measurements, stats: RouterStats | None, clients: ClientL
             "fiel_ids_asked_for", "Unknown ids that the other replicas are being asked for", gossip.ids_asked
         )
         yield from _alone(
-            "fiel_ways_asked_for", "Payments whose history the other replicas are being asked for", gossip.ways_asked
+            "fiel_histories_asked_for",
+            "Payments whose history the other replicas are being asked for",
+            gossip.ways_asked,
         )
     if clients is not None:
         yield from _alone("fiel_connections", "Open connections of clients", clients.connections)

@@ -137,7 +137,7 @@ class Connection:
             self.shut(socket.SHUT_RD)
             return
         if self.phase is Phase.RECEIVING:
-            # Past gevent, which would wait where the client does not read.
+            # Not by gevent, which would wait where the client does not read.
             with contextlib.suppress(OSError):
                 os.write(self.sock.fileno(), refusal(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time"))
         self.shut(socket.SHUT_RDWR)

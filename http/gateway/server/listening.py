@@ -45,14 +45,16 @@ def start_server(
 def stop_servers(servers: Sequence[StreamServer]) -> None:
     """Accept the connections that wait, and close the listeners; a worker that is replaced waits for the new one.
 
-    Closing a listener of this process alone resets the connections that it has not accepted. So it lets no more of them
-    begin first: the client's kernel tries again, and then finds another listener of the port, if there is one. Where
-    the kernel allows no filter, a client that connects at that very instant is reset.
+    A listener that only this process holds resets on close what it has not accepted. So no more connections are let in
+    before: the client's kernel tries again, and then finds another listener of the port, if there is one. Where the
+    kernel allows no filter, a client that connects at that very instant is reset, and so is one whose handshake takes
+    longer than `_HANDSHAKE_S`, or that waits because the worker is full.
     """
     SUCCESSION.wait()
     for server in servers:
         server.stop_accepting()
-        if server.socket.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):  # The others are the master's as well.
+        if server.socket.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):
+            # Others are shared with gunicorn's master, which goes on listening.
             drop_new_connections(server.socket)
     gevent.sleep(_HANDSHAKE_S)
     for server in servers:

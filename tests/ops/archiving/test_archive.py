@@ -346,7 +346,7 @@ def test_the_command_archives_and_restores(
     assert (done.returncode, done.stderr.count("\n")) == (0, 1)
     (told,) = json.loads(done.stdout)["files"]
     assert (told["rows"], told["totals"][0]["amount_minor"]) == (1, 1990)
-    assert run(database_url, "--keep").stdout.startswith("Archived: 0 partitions detached, 0 files written; ")
+    assert run(database_url, "--keep").stdout.startswith("Archived: partitions detached: 0, files written: 0, ")
     back = run(database_url, "--restore", str(tmp_path / told["file"]))
     assert (back.returncode, back.stdout) == (0, "Restored: settlement_1 is a partition again.\n")
     assert record_of(mine, 1).settlement == settlement(1)
