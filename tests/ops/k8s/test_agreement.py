@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from actors.adapters.journal.segment import RECORD_BYTES
 from actors.domain.processors import parse_processors
 from actors.settings import DEFAULT_BIND, Settings
 from ops.archiving.__main__ import parse_archiving
@@ -139,7 +140,7 @@ def test_a_journal_is_on_a_claim_that_stays_and_belongs_to_who_writes_it() -> No
     assert replicas["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
     assert pod()["securityContext"]["fsGroup"] == pod()["securityContext"]["runAsGroup"]
     open_max = int(documented_settings()["OPEN_MAX"])
-    assert 10 * open_max * 39 < quantity(claim["spec"]["resources"]["requests"]["storage"])
+    assert 10 * open_max * RECORD_BYTES < quantity(claim["spec"]["resources"]["requests"]["storage"])
 
 
 def test_the_archive_runs_a_command_that_the_product_has_and_writes_to_a_claim_that_exists(
