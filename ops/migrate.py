@@ -86,7 +86,7 @@ def migrate(database_url: str, *, directory: Path = MIGRATIONS, wait_s: float = 
     with _connect(database_url, wait_s) as connection:
         try:
             connection.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_WAIT])
-            _create_table(connection)
+            create_own_table(connection)
             missing = _missing(connection, migrations)
             return [name for name in (_apply(connection, migration) for migration in missing) if name is not None]
         except psycopg.Error as error:
@@ -109,11 +109,12 @@ def _connect(database_url: str, wait_s: float) -> psycopg.Connection:
         time.sleep(RETRY_S)
 
 
-def _create_table(connection: psycopg.Connection) -> None:
+def create_own_table(connection: psycopg.Connection) -> None:
+    """Create the table of the applied migrations, which other processes may be creating at the same moment."""
     try:
         connection.execute(CREATE_TABLE)
-    except psycopg.errors.UniqueViolation:
-        # Another process has made the table at the same moment, which IF NOT EXISTS does not notice.
+    except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject):
+        # What another process commits between the steps of this statement, IF NOT EXISTS does not notice.
         connection.execute(CREATE_TABLE)
 
 

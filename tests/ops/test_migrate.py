@@ -6,14 +6,16 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Barrier
 
 import psycopg
 import pytest
 
 from ops import OpsError
 from ops.environment import ROOT
-from ops.migrate import migrate, read_migrations
+from ops.migrate import create_own_table, migrate, read_migrations
 
 FIRST = "CREATE TABLE thing (id integer); CREATE INDEX ON thing (id);"
 SECOND = "INSERT INTO thing VALUES (2);"
@@ -91,6 +93,20 @@ def test_several_that_migrate_at_the_same_time_apply_each_migration_once(empty_d
         results = list(pool.map(lambda _: migrate(empty_database_url, directory=folder), range(4)))
     assert sorted(name for applied in results for name in applied) == ["0001_thing", "0002_fill", "0003_slow"]
     assert rows(empty_database_url, b"thing") == [(2,)]
+
+
+def test_several_that_create_the_table_of_migrations_at_the_same_moment_all_have_it(empty_database_url: str) -> None:
+    with ExitStack() as opened, ThreadPoolExecutor(8) as pool:
+        connections = [opened.enter_context(psycopg.connect(empty_database_url, autocommit=True)) for _ in range(8)]
+        together = Barrier(len(connections))
+
+        def create(connection: psycopg.Connection) -> None:
+            together.wait()
+            create_own_table(connection)
+
+        for _ in range(50):
+            list(pool.map(create, connections))
+            connections[0].execute("DROP TABLE schema_migration")
 
 
 def test_the_migrations_of_this_project_can_be_applied(empty_database_url: str) -> None:
