@@ -14,6 +14,8 @@ START_S_MAX = 900
 TESTS_S_MAX = 3600
 PYTEST_SUMMARY = re.compile(r"^=* ?(\d+ [a-z]+(?:, \d+ [a-z]+)*) in \d", re.MULTILINE)
 
+PYTEST_FAILURES = re.compile(r"^=+ (?:FAILURES|ERRORS) =+\n.*?(?=^=+ [\w ]+ =+$)", re.DOTALL | re.MULTILINE)
+
 
 class BrokenStepError(Exception):
     """A step did not do what is promised; the message says so in its first line, with the output behind it."""
@@ -128,5 +130,7 @@ def _test(container: Container, arguments: Sequence[str]) -> tuple[str, float]:
     done = container.run("timeout", str(TESTS_S_MAX), "ops/test", *arguments)
     counts = pytest_counts(done.stdout)
     if done.returncode != 0 or counts is None:
-        raise BrokenStepError(f"ops/test ended with {done.returncode}: {counts}\n{last_lines(done.stdout)}")
+        # The container is gone afterwards: why a test failed has to be said here.
+        why = "".join(PYTEST_FAILURES.findall(done.stdout))
+        raise BrokenStepError(f"ops/test ended with {done.returncode}: {counts}\n{why}{last_lines(done.stdout)}")
     return counts, round(time.monotonic() - began_s, 1)

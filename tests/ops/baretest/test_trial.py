@@ -93,6 +93,16 @@ def test_the_output_of_a_start_that_failed_is_said(tmp_path: Path) -> None:
     assert said[-1].splitlines()[-1] == "    no compiler"
 
 
+def test_why_a_test_failed_is_said(tmp_path: Path) -> None:
+    why = ["== FAILURES ==", "___ test_one ___", "E   assert 1 == 2"]
+    lines = [*why, "== short test summary info ==", "FAILED test_one", "== 1 failed in 1.00s =="]
+    _, said = tried(
+        FolderContainer(tmp_path, test="#!/bin/sh\n" + "".join(f"echo '{each}'\n" for each in lines) + "exit 1")
+    )
+    assert said[-1].splitlines()[1:4] == why
+    assert said[-1].splitlines()[-1].strip() == lines[-1]
+
+
 def test_the_counts_are_those_of_the_last_line_of_pytest() -> None:
     assert pytest_counts("=== 12 passed, 3 skipped in 4.20s ===\n") == "12 passed, 3 skipped"
     assert pytest_counts("12 passed, 3 warnings in 75.10s (0:01:15)\n") == "12 passed, 3 warnings"
