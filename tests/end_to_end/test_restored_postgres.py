@@ -2,7 +2,6 @@
 
 import json
 import random
-import subprocess
 from pathlib import Path
 from uuid import UUID
 
@@ -11,6 +10,7 @@ import pytest
 
 from ops.chaostest.workload import OfferedAmount, OfferedPayment
 from ops.stack.embedded import PostgresServer
+from tests.copied_data import copy_data, put_back_the_copy
 from tests.end_to_end.cluster import Cluster, GatewayClient, get, running_cluster
 from tests.waiting import wait_until
 
@@ -18,20 +18,6 @@ pytestmark = pytest.mark.long
 
 SHORT_HORIZON = {"PROCESSOR_DELAY_MAX_MS": "200", "CHARGE_TIMEOUT_MS": "1000", "OUTAGE_PATIENCE_MS": "0"}
 """What is posted after Postgres was found to be another one is charged 6.2 s after that at the earliest."""
-
-
-def copy_data(postgres: PostgresServer) -> None:
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("CHECKPOINT")
-    subprocess.run(["cp", "-a", postgres.data, postgres.data.with_name("copy")], check=True)  # noqa: S603, S607  # our own folders
-
-
-def put_back_the_copy(postgres: PostgresServer) -> None:
-    postgres.kill()
-    postgres.data.rename(postgres.data.with_name("lost"))
-    postgres.data.with_name("copy").rename(postgres.data)
-    postgres.start()
-    postgres.wait_ready()
 
 
 def use_up_transaction_numbers(postgres: PostgresServer) -> None:
@@ -67,6 +53,8 @@ def test_every_replica_notices_it_and_goes_on_in_the_same_process(tmp_path: Path
         cursor = json.loads(get(f"{cluster.stack.url}/payments/events?after=now&wait=0")[1])["next"]
         pids = [cluster.stack.replica(number).pid for number in (1, 2, 3)]
         put_back_the_copy(postgres)
+        postgres.start()
+        postgres.wait_ready()
         wait_until(
             lambda: replicas_that_noticed(cluster) == 3,
             lambda: str([get(f"{url}/readyz") for url in cluster.stack.replica_urls]),

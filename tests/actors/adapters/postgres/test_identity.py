@@ -1,6 +1,5 @@
 """A Postgres that lost what it had acknowledged is told from one that was merely restarted."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ops.migrate import migrate
 from ops.stack.embedded import PostgresServer
 from tests.actors.adapters.postgres.storage import ReplicaStorage, claim, on_postgres, opened, settlement
 from tests.actors.fakes import NOW_MS, READING, both
+from tests.copied_data import copy_data, put_back_the_copy
 
 Harm = Callable[[PostgresServer], None]
 
@@ -27,19 +27,6 @@ def server(tmp_path: Path) -> Iterator[PostgresServer]:
     migrate(server.url)
     yield server
     server.erase()
-
-
-def copy_data(server: PostgresServer) -> None:
-    """Copy the data of a server that runs, and writes nothing meanwhile."""
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute("CHECKPOINT")
-    subprocess.run(["cp", "-a", server.data, server.data.with_name("copy")], check=True)  # noqa: S603, S607  # our own folders
-
-
-def put_back_the_copy(server: PostgresServer) -> None:
-    server.kill()
-    server.data.rename(server.data.with_name("lost"))
-    server.data.with_name("copy").rename(server.data)
 
 
 def take_over_as_a_standby(server: PostgresServer) -> None:
