@@ -25,7 +25,10 @@ FROM replica, LATERAL (SELECT count(*) AS claims FROM claim WHERE owner = replic
 """
 # A living replica is not given up by this: others have to have ended its lease before.
 GIVE_UP = "UPDATE replica SET emptied_beats = beats WHERE name = %(name)s AND left_epoch >= epoch RETURNING name"
-UNSEEN = f"still has its lease, or lost contact less than {LEASE_S:.0f} s ago: try again in {LEASE_S:.0f} s"
+UNSEEN = (
+    f"still has its lease, or no other replica has seen it stand still for {LEASE_S:.0f} s yet:"
+    f" try again in {LEASE_S:.0f} s"
+)
 MEANINGS = {
     "lives": "it has a lease",
     "left with nothing": "no replica waits for it",

@@ -13,7 +13,6 @@ START_S_MAX = 900
 """The first start installs, perhaps over a slow connection to the package index."""
 TESTS_S_MAX = 3600
 PYTEST_SUMMARY = re.compile(r"^=* ?(\d+ [a-z]+(?:, \d+ [a-z]+)*) in \d", re.MULTILINE)
-
 PYTEST_FAILURES = re.compile(r"^=+ (?:FAILURES|ERRORS) =+\n.*?(?=^=+ [\w ]+ =+$)", re.DOTALL | re.MULTILINE)
 
 
