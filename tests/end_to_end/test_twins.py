@@ -163,6 +163,7 @@ def test_of_two_processes_with_one_copied_journal_one_is_kept_out(tmp_path: Path
             assert lease(cluster)[0] == epoch + 1
             assert (twin.ready(), is_kept_out(first)) == (True, True)
             assert (starts(twin), first.output().count("this process ends")) == (1, 0)
+            assert "forgotten" not in first.output() + twin.output()
 
 
 @pytest.mark.long

@@ -101,7 +101,8 @@ class PostgresLeases:
             )
         if row["epoch"] is None:
             raise LeaseLostError(NAME_TAKEN)
-        registration = Registration(**row, mark=self._mark)
+        registration = Registration(**row)
+        self._mark = registration.mark
         self._fence.registered_epoch = registration.epoch
         is_first = not self._fence.epoch
         others_between = not is_first and registration.epoch != self._fence.epoch + 1
@@ -139,10 +140,9 @@ class PostgresLeases:
 
     def _next_mark(self, clock: ClockReading) -> dict[str, int | str | None]:
         """Choose a mark above all before it, which no other process of this replica has chosen or ever will."""
-        self._mark = (
-            max(self._mark, min(clock.system_ms, CLOCK_MS_MAX) << MARK_BITS) + 1 + secrets.randbelow(2**MARK_BITS)
-        )
-        return {"mark": self._mark, "history": None if self._identity is None else self._identity.history}
+        rise = 1 + secrets.randbelow(2**MARK_BITS)
+        self._mark = max(self._mark, min(clock.system_ms, CLOCK_MS_MAX) << MARK_BITS) + rise
+        return {"mark": self._mark, "rise": rise, "history": None if self._identity is None else self._identity.history}
 
     def retire(self, epoch: int, watermarks: Watermarks) -> None:
         """End the lease."""

@@ -423,7 +423,8 @@ WHERE database_history() = %(history)s
 -- Takes the name of a replica with a lease under a new epoch, unless another instance has it and has not left. Gives
 -- the generation of the gateway, so that the replica can tell whether what it holds is older than the last purge. The
 -- epoch is NULL where the name was not taken; there is no row where this is another history than is expected. A
--- purge that is being finished is waited for, and so is `forget_replicas`, which may have forgotten the name.
+-- purge that is being finished is waited for, and so is `forget_replicas`, which may have forgotten the name. A
+-- heartbeat of whoever had the name may have come last: its position and its mark are not taken back.
 WITH taken AS (
     INSERT INTO replica AS r
         (name, instance, epoch, generation, watermark_ms, published_ms, clock_ms, system_clock_ms, answered_ms, log_position,
@@ -437,13 +438,13 @@ WITH taken AS (
         watermark_ms = least(r.watermark_ms, excluded.watermark_ms),
         answered_ms = least(r.watermark_ms, excluded.watermark_ms),
         published_ms = greatest(r.published_ms, least(r.watermark_ms, excluded.watermark_ms)),
-        clock_ms = excluded.clock_ms, system_clock_ms = excluded.system_clock_ms, log_position = excluded.log_position,
-        mark = excluded.mark, locked_by = 0, is_synchronous = excluded.is_synchronous,
+        clock_ms = excluded.clock_ms, system_clock_ms = excluded.system_clock_ms,
+        log_position = pg_current_wal_flush_lsn() - '0/0', mark = greatest(excluded.mark, r.mark + %(rise)s), locked_by = 0, is_synchronous = excluded.is_synchronous,
         confirmed_history = excluded.confirmed_history
     WHERE r.instance IS NULL OR r.instance = excluded.instance OR r.left_epoch >= r.epoch
-    RETURNING epoch, watermark_ms, published_ms
+    RETURNING epoch, watermark_ms, published_ms, mark
 )
-SELECT taken.epoch, gateway.generation, taken.watermark_ms, taken.published_ms FROM gateway LEFT JOIN taken ON true
+SELECT taken.epoch, gateway.generation, taken.watermark_ms, taken.published_ms, taken.mark FROM gateway LEFT JOIN taken ON true
 WHERE coalesce(%(history)s, database_history()) = database_history()
 
 -- name: holder

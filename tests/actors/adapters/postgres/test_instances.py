@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from actors.domain.records import Registration
+from actors.domain.wall_clock import ClockReading
 from actors.errors import LeaseLostError
 from tests.actors.adapters.postgres.storage import OpenStorage, ReplicaStorage, on_postgres
 from tests.actors.fakes import NOW_MS, READING, both
@@ -65,6 +66,20 @@ def test_who_has_registered_finds_also_a_later_registration_of_its_own_instance(
     holder = mine.leases.holder()
     assert holder is not None
     assert holder.epoch == 2
+
+
+def test_a_copy_that_registers_after_a_heartbeat_it_has_not_read_takes_back_nothing_that_was_noted(
+    mine: ReplicaStorage, open_storage: OpenStorage
+) -> None:
+    copy = open_storage("a", UUID(int=0))
+    copy.leases.identity()
+    before = mine.leases.identity()
+    # The clock of the copy is behind.
+    beat = mine.leases.beat(1, both(NOW_MS), ClockReading(NOW_MS + 1000, NOW_MS + 1000))
+    registration = copy.leases.register(0, READING)
+    assert registration.mark > beat.mark
+    assert mine.leases.identity().follows(before.noted(beat.mark))
+    assert copy.leases.beat(registration.epoch, both(NOW_MS), READING).renewed
 
 
 def test_who_stands_aside_for_its_clock_leaves_the_name_to_others(mine: ReplicaStorage, twin: ReplicaStorage) -> None:

@@ -290,6 +290,28 @@ def test_a_batch_that_waits_for_the_feed_to_be_renumbered_bears_the_new_numbers(
     assert record_of(mine, 1).settlement == FIRST
 
 
+def test_a_registration_that_waits_for_a_heartbeat_takes_back_nothing_that_this_one_has_noted(
+    mine: ReplicaStorage, open_storage: OpenStorage, rival: Rival, database_url: str
+) -> None:
+    """Two processes have the name for a moment: the older one would believe that Postgres had forgotten something."""
+    before, copy, connection = mine.leases.identity(), open_storage("a"), rival.connection
+    connection.execute("SELECT FROM replica WHERE name = 'a' FOR UPDATE")
+    with ThreadPoolExecutor() as executor:
+        future = executor.submit(copy.leases.register, 0, READING)
+        wait_until_blocked(database_url, 1)
+        with psycopg.connect(database_url, autocommit=True) as writer:
+            writer.execute("SELECT pg_logical_emit_message(true, 'the log', 'goes on')")
+        clocks = {"stamp_ms": NOW_MS, "answer_ms": NOW_MS, "clock_ms": NOW_MS, "system_ms": NOW_MS}
+        rival.run("beat", replica="a", **clocks, mark=2**62, history=None)
+        noted = connection.execute("SELECT log_position, mark FROM replica WHERE name = 'a'").fetchone()
+        connection.commit()
+        registration = future.result(DEADLINE_S)
+    assert noted is not None
+    assert noted[0] > before.position
+    after = mine.leases.identity()
+    assert (after.noted_position >= noted[0], after.mark == registration.mark > noted[1]) == (True, True)
+
+
 def test_who_is_taken_over_from_before_a_charge_without_a_claim_is_booked_is_told_so(
     mine: ReplicaStorage, database_url: str
 ) -> None:
