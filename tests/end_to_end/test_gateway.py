@@ -44,6 +44,12 @@ def emptied(shared: Cluster) -> Cluster:
     return shared
 
 
+def two_amounts() -> tuple[OfferedPayment, OfferedPayment]:
+    """Offer two amounts under one id."""
+    correlation_id = UUID(int=11, version=4)
+    return OfferedPayment(correlation_id, OfferedAmount(100)), OfferedPayment(correlation_id, OfferedAmount(200))
+
+
 def is_ready(replica_url: str) -> bool:
     """Tell whether a replica misses nothing, the other replicas included."""
     return bool(json.loads(get(f"{replica_url}/readyz")[1])["status"] == "ready")
@@ -205,26 +211,18 @@ def test_the_state_of_a_payment_can_be_asked_for(emptied: Cluster) -> None:
 
 
 def test_the_same_id_with_another_amount_is_refused(emptied: Cluster) -> None:
-    first, other = (
-        OfferedPayment(UUID(int=10, version=4), OfferedAmount(100)),
-        OfferedPayment(UUID(int=10, version=4), OfferedAmount(200)),
-    )
+    first, other = two_amounts()
     client = GatewayClient(emptied.stack.replica_urls[0])
     client.post([first, other, first])
     assert client.statuses == [202, 409, 202]
 
 
-def test_another_replica_refuses_the_other_amount_too_once_it_knows_the_id(
-    emptied: Cluster,
-) -> None:
-    first, other = (
-        OfferedPayment(UUID(int=11, version=4), OfferedAmount(100)),
-        OfferedPayment(UUID(int=11, version=4), OfferedAmount(200)),
-    )
+def test_another_replica_refuses_the_other_amount_too_once_it_knows_the_id(emptied: Cluster) -> None:
+    first, other = two_amounts()
     GatewayClient(emptied.stack.replica_urls[0]).post([first])
+    emptied.wait_for_settled(1)
     client = GatewayClient(emptied.stack.replica_urls[1])
     wait_until(lambda: last_status(client, other) == 409)
-    emptied.wait_for_settled(1)
     assert [(cents, name) for _, cents, _, name in emptied.charges()] == [(100, "default")]
 
 
