@@ -65,6 +65,8 @@ class CheckResult:
     """Processors whose own totals or fees differ from the settlements in Postgres."""
     wrong_sums: int
     """Sums in Postgres that differ from their settlements."""
+    doubted_history: str | None
+    """The history of Postgres of which a replica believed that it lacks something; no fault of a run takes anything."""
     summaries: Mapping[str, int]
     """How many summaries were final, open (not final), unavailable (503) or wrong (another status)."""
     untrue_summaries: tuple[UntrueSummary, ...]
@@ -80,7 +82,7 @@ class CheckResult:
     def ok(self) -> bool:
         """Whether every promise was kept, and the run proves it."""
         untrue = self.wrong_totals or self.wrong_sums or self.untrue_summaries or self.untrue_moments
-        return not (self.broken or untrue or self.inconclusive)
+        return not (self.broken or untrue or self.doubted_history or self.inconclusive)
 
     @property
     def unanswered(self) -> int:
@@ -133,6 +135,7 @@ def check_history(history: History) -> CheckResult:
         misstated=frozenset(misstated(state)),
         wrong_totals=tuple(_wrong_totals(state, doubtful)),
         wrong_sums=state.wrong_sums,
+        doubted_history=state.doubted_history,
         summaries={kind: answers[kind] for kind in ("final", "open", "unavailable", "wrong")},
         untrue_summaries=tuple(_untrue_summaries(history, doubtful)),
         inconclusive=tuple(_hollow(history, accepted, answers, doubtful)),

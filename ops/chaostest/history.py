@@ -135,6 +135,8 @@ class FinalState:
     disputes: Sequence[DisputeRow] = ()
     wrong_sums: int = 0
     """How many sums differ from their settlements."""
+    doubted_history: str | None = None
+    """The history of Postgres of which a replica has found that it lacks something."""
     told: Mapping[UUID, Collection[str]] = field(default_factory=dict)
     """The states that live replicas told of each payment that has not been settled."""
 
@@ -228,6 +230,7 @@ def _tables(database_url: str) -> FinalState:
                 closed=_rows(connection, ClosedRow, "closed"),
                 disputes=_rows(connection, DisputeRow, "dispute"),
                 wrong_sums=connection.execute("SELECT * FROM wrong_sum").rowcount,
+                doubted_history=(connection.execute("SELECT forgot_history FROM gateway").fetchone() or (None,))[0],
             )
     except psycopg.Error as error:
         raise OpsError(f"the tables cannot be read: {error}") from error

@@ -73,6 +73,8 @@ def _others(result: RunResult) -> Iterator[str]:
         "summaries were not what had been booked when they were asked for": len(check.untrue_moments),
     }
     yield from (f"{count} {what}." for what, count in counts.items() if count)
+    if check.doubted_history is not None:
+        yield f"Replicas believed that Postgres had forgotten something in its history {check.doubted_history}."
     if result.rest_s is None:
         yield "Not everything was settled in time after the last fault."
     yield from (f"{each[0].upper()}{each[1:]}." for each in result.further_violations)

@@ -154,6 +154,7 @@ class ChaosResult:
             "misstated": len(check.misstated),
             "summaries": dict(check.summaries),
             "wrong_sums": check.wrong_sums,
+            "doubted_history": check.doubted_history,
             "untrue_summaries": len(check.untrue_summaries),
             "momentary": {"checked": check.moments_checked, "wrong": len(check.untrue_moments)},
             "faults": dict(sorted(self.faults.items())),

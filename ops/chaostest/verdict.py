@@ -50,3 +50,5 @@ def _broken_promises(check: CheckResult) -> Iterator[str]:
         "summaries were untrue when they were asked for": len(check.untrue_moments),
     }
     yield from (f"{count:,} {what}" for what, count in others.items() if count)
+    if check.doubted_history is not None:
+        yield f"replicas believed that Postgres had forgotten something in its history {check.doubted_history}"

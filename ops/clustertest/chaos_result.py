@@ -132,6 +132,7 @@ class ClusterChaosResult:
             "mismatched": len(check.mismatched) + len(check.wrong_totals),
             "phantom": len(check.phantom),
             "misstated": len(check.misstated),
+            "doubted_history": check.doubted_history,
             "summaries": dict(check.summaries),
             "moments_compared": check.moments_checked,
             "judge": {name: value for name, value in self.judged.items() if name != "examples"},

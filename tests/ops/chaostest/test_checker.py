@@ -364,6 +364,11 @@ def test_sums_in_postgres_that_differ_from_their_settlements_are_found(good: His
     assert (found.wrong_sums, found.ok) == (1, False)
 
 
+def test_replicas_that_believe_that_postgres_forgot_something_are_found(good: History) -> None:
+    found = check_history(with_final_state(good, doubted_history="system/00000001"))
+    assert (found.doubted_history, found.ok) == ("system/00000001", False)
+
+
 def test_a_run_that_proves_nothing_is_not_ok(good: History) -> None:
     never_final = check_history(replace(good, answers=[answer((0, 0), (0, 0), final=False)]))
     assert (never_final.ok, never_final.inconclusive) == (False, ("no summary was final",))

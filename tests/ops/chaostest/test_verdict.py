@@ -22,6 +22,7 @@ BROKEN: dict[str, Any] = {
     },
     "wrong_totals": ("default",),
     "wrong_sums": 2,
+    "doubted_history": "7712861440530491765/00000001",
     "untrue_summaries": (UntrueSummary(SUMMARY, {}),),
     "untrue_moments": (UntrueMoment(MomentAnswers(1, 2, 1, 2, SUMMARY, {}), {}, {}),),
     "inconclusive": ("nothing was accepted",),
