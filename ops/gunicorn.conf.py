@@ -23,12 +23,12 @@ from typing import NoReturn
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from actors.adapters.journal.own_folder import take_own_name
 from actors.errors import SettingsError
 from actors.log_lines import configure, tell
 from actors.log_settings import LogFormat, LogSettings
 from actors.settings import bind_addresses, host_name, journal_dir, lame_duck_s, settle_s
 from gateway.server.lame_duck import LAME_DUCK
+from gateway.server.own_folder import take_own_name
 from gateway.server.succession import SUCCESSION
 
 OLDEST_AFTER = 100

@@ -22,6 +22,12 @@ before = gc.isenabled()
 read["post_worker_init"](None)
 print(json.dumps([before, gc.isenabled()]))
 """
+IMPORTED = """
+import runpy, sys
+runpy.run_path("ops/gunicorn.conf.py")
+import gateway.server.gunicorn_log, gateway.server.worker
+print(*sys.modules)
+"""
 WITHOUT_IPV6 = """
 import socket
 def bind(*_):
@@ -50,6 +56,12 @@ def test_every_address_of_both_families_is_listened_on() -> None:
 def test_a_machine_without_ipv6_listens_on_the_others() -> None:
     bind, *_ = json.loads(read(WITHOUT_IPV6 + READ, BIND="0.0.0.0:1,[::]:1,127.0.0.1:2").stdout)
     assert bind == ["0.0.0.0:1", "127.0.0.1:2"]
+
+
+def test_the_master_does_without_the_libraries_of_its_worker() -> None:
+    imported = set(read(IMPORTED).stdout.split())
+    assert {"gevent", "gateway.server.own_folder"} <= imported
+    assert not imported & {"redis", "psycopg", "requests", "falcon", "structlog", "pykka", "prometheus_client"}
 
 
 def test_there_are_descriptors_for_all_connections() -> None:

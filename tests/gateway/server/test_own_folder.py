@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from actors.adapters.journal.own_folder import take_own_name
 from actors.errors import SettingsError
+from gateway.server.own_folder import take_own_name
 from ops.environment import ROOT
 
 NAME = re.compile(r"h-[0-9a-f]{8}").fullmatch
 PROGRAM = """
 import sys
 from pathlib import Path
-from actors.adapters.journal.own_folder import take_own_name
+from gateway.server.own_folder import take_own_name
 print(take_own_name(Path(sys.argv[1]), "h"), flush=True)
 sys.stdin.read()
 """
