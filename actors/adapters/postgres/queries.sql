@@ -439,12 +439,13 @@ WITH taken AS (
         answered_ms = least(r.watermark_ms, excluded.watermark_ms),
         published_ms = greatest(r.published_ms, least(r.watermark_ms, excluded.watermark_ms)),
         clock_ms = excluded.clock_ms, system_clock_ms = excluded.system_clock_ms,
-        log_position = pg_current_wal_flush_lsn() - '0/0', mark = greatest(excluded.mark, r.mark + %(rise)s), locked_by = 0, is_synchronous = excluded.is_synchronous,
-        confirmed_history = excluded.confirmed_history
+        log_position = pg_current_wal_flush_lsn() - '0/0', mark = greatest(excluded.mark, r.mark + %(rise)s),
+        locked_by = 0, is_synchronous = excluded.is_synchronous, confirmed_history = excluded.confirmed_history
     WHERE r.instance IS NULL OR r.instance = excluded.instance OR r.left_epoch >= r.epoch
     RETURNING epoch, watermark_ms, published_ms, mark
 )
-SELECT taken.epoch, gateway.generation, taken.watermark_ms, taken.published_ms, taken.mark FROM gateway LEFT JOIN taken ON true
+SELECT taken.epoch, gateway.generation, taken.watermark_ms, taken.published_ms, taken.mark
+FROM gateway LEFT JOIN taken ON true
 WHERE coalesce(%(history)s, database_history()) = database_history()
 
 -- name: holder
