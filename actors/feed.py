@@ -21,7 +21,7 @@ STEP_S = 0.25
 """Time between two reads of new events, which all that wait share; while nobody waits nothing is read."""
 PAGE_MAX = 500
 """Events that are read from Postgres at once."""
-RECENT_MAX = 2_000
+RECENT_EVENTS_MAX = 2_000
 """Events that are kept for those that wait; a consumer that is further behind reads from Postgres."""
 TURN_S_MAX = 1.0
 """How long a read waits for others to end. Only one at a time asks Postgres, so that the connection is soon free."""
@@ -137,7 +137,7 @@ class Feed:
         self._check_feed(feed_id, bounds.feed_id)
         self._check_place(after, bounds)
         if not events and self._recent is None:
-            self._recent = RecentEvents(after, RECENT_MAX)
+            self._recent = RecentEvents(after, RECENT_EVENTS_MAX)
             self._looked_s = self._runtime.now_s()
         return self._page(events, after, bounds.feed_id)
 

@@ -5,28 +5,28 @@ from typing import assert_never
 from uuid import UUID
 
 from actors.actor import Actor
+from actors.domain.history_questions import HistoryAnswer, HistoryQuestion, HistoryQuestions
 from actors.domain.level import Level
 from actors.domain.payment import Payment
 from actors.domain.peers import OpenQuestions, PeerAnswer, PeerNews, PeerQuestion
 from actors.domain.trouble import Trouble
-from actors.domain.way_questions import WayAnswer, WayQuestion, WayQuestions
 from actors.errors import GatewayUnavailableError, PeersUnavailableError
 from actors.known_here import ASK_S_MAX, KnownHere, known_here
 from actors.logs import get_logger
 from actors.messages.gossip import (
     AnswersDue,
+    AskHistory,
     AskPeers,
-    AskWay,
     GetDenials,
     GetGossipStats,
-    GetWays,
+    GetHistories,
     GossipMessage,
     GossipStats,
     Spread,
     SpreadDue,
 )
 from actors.messages.intake import AcceptedByPeers, DecidedByPeers, in_chunks
-from actors.messages.router import GetWay
+from actors.messages.router import GetHistory
 from actors.messages.trouble import GetTrouble
 from actors.ports import JournalShelf, PeerChannel, Recipient, Runtime
 
@@ -43,7 +43,7 @@ TOLD_MAX = 5000
 ANSWERED_MAX = 256
 """Ids of other replicas' questions that one exchange answers; the latest questions come first."""
 WAYS_MAX = 16
-"""Ways of payments that one exchange tells other replicas."""
+"""Histories of payments that one exchange tells other replicas."""
 
 
 class GossipActor(Actor):
@@ -52,7 +52,7 @@ class GossipActor(Actor):
     No replica relies on being told: Postgres refuses a second payment with the same id. Silence denies nothing.
     """
 
-    REFUSED_WHEN_FULL = (AskPeers, GetDenials, AskWay, GetWays, GetGossipStats, GetTrouble)
+    REFUSED_WHEN_FULL = (AskPeers, GetDenials, AskHistory, GetHistories, GetGossipStats, GetTrouble)
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class GossipActor(Actor):
         self._replica = replica
         # One exchange has one question, so that those of an earlier run have lower numbers.
         self._questions = OpenQuestions(replica, runtime.now_ms())
-        self._way_questions = WayQuestions(replica, runtime.now_ms())
+        self._history_questions = HistoryQuestions(replica, runtime.now_ms())
         self._is_asking = False
         """Whether `AnswersDue` is under way."""
         self._accepted: list[Payment] = []
@@ -103,18 +103,18 @@ class GossipActor(Actor):
             case AnswersDue():
                 self._exchange()
                 now_s = self._runtime.now_s()
-                self._is_asking = self._questions.is_waiting(now_s) or self._way_questions.is_waiting(now_s)
+                self._is_asking = self._questions.is_waiting(now_s) or self._history_questions.is_waiting(now_s)
                 if self._is_asking:
                     self._runtime.call_later(ASKING_S, self.tell_self, AnswersDue())
             case GetDenials(number):
                 return self._questions.denials(number)
-            case AskWay(correlation_id):
-                return self._hurry(self._way_questions.ask(correlation_id, self._runtime.now_s()))
-            case GetWays(number):
-                return self._way_questions.told(number)
+            case AskHistory(correlation_id):
+                return self._hurry(self._history_questions.ask(correlation_id, self._runtime.now_s()))
+            case GetHistories(number):
+                return self._history_questions.told(number)
             case GetGossipStats():
                 now_s, untold = self._runtime.now_s(), len(self._accepted) + len(self._decided)
-                asked = self._questions.level(now_s), self._way_questions.level(now_s)
+                asked = self._questions.level(now_s), self._history_questions.level(now_s)
                 return GossipStats(Level(untold, UNTOLD_MAX), *asked)
             case GetTrouble():
                 return self._trouble.describe(self._runtime.now_s())
@@ -135,10 +135,10 @@ class GossipActor(Actor):
         emptied = self._shelf.emptied() if self._questions.has_unsent else ()
         question = self._questions.next_question(emptied)
         try:
-            answers, found, ways = self._hear()
+            answers, found, histories = self._hear()
             accepted, decided = self._accepted[:TOLD_MAX], self._decided[:TOLD_MAX]
-            asked = self._way_questions.unsent()
-            news = PeerNews(self._replica, (*accepted, *found), tuple(decided), question, answers, asked, ways)
+            asked = self._history_questions.unsent()
+            news = PeerNews(self._replica, (*accepted, *found), tuple(decided), question, answers, asked, histories)
             if news:
                 self._channel.tell(news)
         except PeersUnavailableError as error:
@@ -150,27 +150,27 @@ class GossipActor(Actor):
         self._trouble.succeeded()
         del self._accepted[: len(accepted)], self._decided[: len(decided)]
 
-    def _hear(self) -> tuple[tuple[PeerAnswer, ...], list[Payment], tuple[WayAnswer, ...]]:
-        """Pass on what others told; give the answers to their questions, payments that these tell of, and ways."""
+    def _hear(self) -> tuple[tuple[PeerAnswer, ...], list[Payment], tuple[HistoryAnswer, ...]]:
+        """Pass on what others told; give the answers to their questions, payments that these tell of, and histories."""
         questions: list[PeerQuestion] = []
-        ways_asked: list[WayQuestion] = []
+        histories_asked: list[HistoryQuestion] = []
         for news in self._channel.hear():
             for chunk in in_chunks(news.accepted):
                 self._intake.tell(AcceptedByPeers(chunk))
             for chunk in in_chunks(news.decided):
                 self._intake.tell(DecidedByPeers(chunk))
             self._questions.answered(news.replica, news.answers)
-            self._way_questions.answered(news.ways)
-            ways_asked += (each for each in news.ways_asked if each.asker != self._replica)
+            self._history_questions.answered(news.histories)
+            histories_asked += (each for each in news.histories_asked if each.asker != self._replica)
             if news.question is not None and news.question.asker != self._replica:
                 questions.append(news.question)
-        return *self._answer(questions), self._tell_ways(ways_asked)
+        return *self._answer(questions), self._tell_histories(histories_asked)
 
-    def _tell_ways(self, asked: Sequence[WayQuestion]) -> tuple[WayAnswer, ...]:
+    def _tell_histories(self, asked: Sequence[HistoryQuestion]) -> tuple[HistoryAnswer, ...]:
         """Tell what was done here with the payments that others ask for, the latest questions first."""
         try:
             return tuple(
-                WayAnswer(each.asker, each.number, self._router.ask(GetWay(each.correlation_id), ASK_S_MAX))
+                HistoryAnswer(each.asker, each.number, self._router.ask(GetHistory(each.correlation_id), ASK_S_MAX))
                 for each in asked[-WAYS_MAX:]
             )
         except GatewayUnavailableError as error:

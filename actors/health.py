@@ -60,7 +60,7 @@ HOLD_S_MAX = 1.3
 """The call is not made any more when its lease was taken longer ago than this."""
 READ_GAP_S_MAX = 0.8
 """A replica that has not read the board for longer than this may have missed a lease."""
-LEASE_S = POLL_S + (HOLD_S_MAX - HOLD_S) + 0.1
+POLL_LEASE_S = POLL_S + (HOLD_S_MAX - HOLD_S) + 0.1
 """Time between two leases. It keeps calls `POLL_S` apart, however long each lease is held and Redis takes to answer."""
 ORDER_S = 1.0
 """How long exchanges are made in a hurry after an operator's order, so that all replicas soon have it and say so."""
@@ -69,11 +69,11 @@ PROBE_S = 0.3
 PROBE_SHARE_S = 0.35
 """One replica sends one probe in this time multiplied by the number of replicas that live, so that all of them keep to
 the budget even if Redis is gone or forgets, and each has its share."""
-TOGETHER_MAX = 3
+UNSLOTTED_MAX = 3
 """Without Redis, up to this many replicas may send their first probes of an outage at once. If there are more, each
-waits for a moment of its own."""
-MOMENT_S = 2 * PROBE_PAUSE_S
-"""How long the moment of one replica lasts. A replica that wants to probe asks every `PROBE_PAUSE_S`."""
+waits for its own time slot."""
+SLOT_S = 2 * PROBE_PAUSE_S
+"""Length of one replica's time slot for probes. A replica that wants to probe asks every `PROBE_PAUSE_S`."""
 
 
 @dataclass(slots=True)
@@ -175,7 +175,7 @@ class HealthActor(Actor):
             self._note_read(began_s)
             self._heard = shared.opinions
             # A lease that lasts longer was not taken by any replica.
-            leases = {lease.processor: lease for lease in shared.polls if lease.ends_s_in <= LEASE_S}
+            leases = {lease.processor: lease for lease in shared.polls if lease.ends_s_in <= POLL_LEASE_S}
             for answer in shared.answers:
                 self._report(answer)
             for name, opinion in own.items():
@@ -193,7 +193,7 @@ class HealthActor(Actor):
         now_s = self._runtime.now_s()
         if now_s - self._read_at_s > READ_GAP_S_MAX:
             for view in self._views.values():
-                view.poll_due_s = now_s + LEASE_S
+                view.poll_due_s = now_s + POLL_LEASE_S
         self._read_at_s = began_s
 
     def _opinion(self, name: str) -> Opinion:
@@ -253,7 +253,7 @@ class HealthActor(Actor):
                 view.lease, view.polling = None, True
                 self._runtime.spawn(self._poll, name, taken_at_s)
         elif not view.polling and now_s >= view.poll_due_s:
-            taken = self._board.may_poll(name, LEASE_S)
+            taken = self._board.may_poll(name, POLL_LEASE_S)
             view.lease = None if taken is None else (taken, now_s)
 
     def _poll(self, name: str, taken_at_s: float) -> None:
@@ -275,15 +275,15 @@ class HealthActor(Actor):
         try:
             granted = self._board.may_probe(name, PROBE_S)
         except HealthUnavailableError:
-            granted = replicas <= TOGETHER_MAX or self._is_own_moment(PROBE_SHARE_S * replicas)
+            granted = replicas <= UNSLOTTED_MAX or self._is_own_slot(PROBE_SHARE_S * replicas)
         if granted:
             view.probed_at_s = now_s
         return granted
 
-    def _is_own_moment(self, period_s: float) -> bool:
+    def _is_own_slot(self, period_s: float) -> bool:
         """Tell whether this moment of the period belongs to this replica, as its name decides."""
         place = crc32(self._replica.encode()) / 2**32
-        return (self._runtime.now_s() / period_s + place) % 1.0 * period_s < MOMENT_S
+        return (self._runtime.now_s() / period_s + place) % 1.0 * period_s < SLOT_S
 
     def _force(self, name: str, state: BreakerState | None) -> bool:
         view = self._views.get(name)

@@ -38,8 +38,8 @@ class AwaitedRow:
 class LedgerIntakeActor(IntakeActor):
     """Appends each group to the journal, which stays the queue of the gateway, and answers once Postgres has its rows.
 
-    The rows are this replica's and name nobody, so that whoever adopts them after the loss of this host may charge them
-    anywhere. A payment goes to the router after its row is committed, which the router is told.
+    The rows are this replica's and name no processor, so that whoever adopts them after the loss of this host may
+    charge them anywhere. A payment goes to the router after its row is committed, which the router is told.
 
     Postgres counts as away while this replica has no lease, while commits fail, and while one takes too long. Then
     clients are refused before anything is written; or, where the journal takes over, each group is synced instead, and
@@ -53,7 +53,7 @@ class LedgerIntakeActor(IntakeActor):
         self._awaited: dict[UUID, AwaitedRow] = {}
         """Payments that wait for their rows, in the order of their places."""
         self._with_rows = JournalRuns()
-        """Payments of the journal whose rows name nobody."""
+        """Payments of the journal whose rows name no processor."""
         self._relies_on_rows = True
         """Whether the journal may forget payments with rows when the router has them. It may not once Postgres may have
         forgotten rows: the router then claims all anew, and holds what waits for a processor in memory alone."""
@@ -65,7 +65,8 @@ class LedgerIntakeActor(IntakeActor):
         self._is_away = True
         """Whether Postgres was away when the last group was made durable."""
         self._is_check_due = False
-        self._away = TimedOutageReporter(logger, "clients are answered before commits: Postgres is away", self._runtime)
+        instead = "answered from the journal" if self._journal_takes_over else "refused"
+        self._away = TimedOutageReporter(logger, f"payments are {instead}: Postgres is away", self._runtime)
 
     def on_drained(self) -> None:
         """Make durable what came meanwhile."""
@@ -90,7 +91,7 @@ class LedgerIntakeActor(IntakeActor):
         again, self._again = self._again, []
         self._is_away = self._is_delayed or self._runtime.now_s() >= self._leased_until_s
         if self._is_away:
-            self._away.failed(len(self._replies) + len(again), journal_takes_over=self._journal_takes_over)
+            self._away.failed(len(self._replies) + len(again))
             if not self._journal_takes_over:
                 self._refuse(again)
                 return

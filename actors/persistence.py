@@ -68,7 +68,7 @@ class PersistenceActor(Actor):
         self._size = BatchSize(limits.items_max)
         self._spacing = BatchSpacing(limits)
         self._records: dict[UUID, Claim] = {}
-        """Rows that name nobody and that clients wait for, in the order of their arrival."""
+        """Rows that name no processor and that clients wait for, in the order of their arrival."""
         self._claims: deque[Claim] = deque()
         self._moves: list[Move] = []
         self._settlements: list[Settlement] = []

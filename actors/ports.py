@@ -209,7 +209,7 @@ class PaymentStore(Protocol):
 
         Raises:
             FencedError: this replica is not registered, or others have taken over from it. Nothing was written but
-                what is in dispute.
+                what is in dispute; or, if others took over in the middle, all but charges without a claim.
         """
 
     def report_conflicts(self, payments: Sequence[Payment]) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from actors.domain.history_questions import ToldHistory
 from actors.domain.money import BRL, Money
 from actors.domain.records import PaymentRecord, PaymentState, Position, ProcessorTotal
-from actors.domain.way_questions import ToldWay
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, LedgerUnavailableError
 from actors.feed import Feed
 from actors.known_here import known_here
-from actors.payment_ways import WaysOfPayments
+from actors.payment_histories import PaymentHistories
 from actors.peer_questions import PeerQuestions
 from actors.ports import FeedStore, PaymentStore, Recipient, Runtime
 from actors.summaries import Readers, Summaries, Turns, WindowSummary
@@ -59,7 +59,7 @@ class PaymentQueries:
         self._intake = intake
         self._router = router
         self._peers = PeerQuestions(gossip, runtime)
-        self._ways = WaysOfPayments(router, gossip, lease, runtime)
+        self._histories = PaymentHistories(router, gossip, lease, runtime)
         self._replica = replica
         self.readers = Readers(make_turns)
         self.feed = Feed(ends, runtime, make_turns)
@@ -91,13 +91,13 @@ class PaymentQueries:
             return PaymentStatus(correlation_id, record.payment.money, record, driven)
         return remembered or self._asked_for(correlation_id)
 
-    def ways(self, correlation_id: UUID) -> tuple[ToldWay, ...]:
+    def histories(self, correlation_id: UUID) -> tuple[ToldHistory, ...]:
         """Ask every replica what it has done with a payment, as far as it remembers; what is not told soon is missing.
 
         Raises:
             GatewayUnavailableError: this replica does not answer, or too many ask at once.
         """
-        return self._ways.ask(correlation_id)
+        return self._histories.ask(correlation_id)
 
     def _asked_for(self, correlation_id: UUID) -> PaymentStatus | None:
         """Find a payment with the other replicas, then here, then in Postgres.

@@ -5,9 +5,9 @@ from typing import assert_never
 
 from actors.actor import Actor
 from actors.domain.dispatcher import Dispatcher
+from actors.domain.history_questions import told_history
 from actors.domain.resolution import Resolution
 from actors.domain.routing import UNLOGGED, USUAL, Choice
-from actors.domain.way_questions import told_way
 from actors.domain.work import Work
 from actors.logs import get_logger
 from actors.messages.intake import Recorded, Want
@@ -23,9 +23,9 @@ from actors.messages.router import (
     GetBeingWritten,
     GetDriven,
     GetDrivenCount,
+    GetHistory,
     GetRouterStats,
     GetUncommitted,
-    GetWay,
     LookUpsEnded,
     Resolve,
     Route,
@@ -47,7 +47,7 @@ UNRESOLVED_S = 60.0
 class RouterActor(Actor):
     """Tells the dispatcher what has happened, and carries out what it decides, once for all messages that waited."""
 
-    REFUSED_WHEN_FULL = (GetRouterStats, GetDriven, GetWay)
+    REFUSED_WHEN_FULL = (GetRouterStats, GetDriven, GetHistory)
 
     def __init__(
         self,
@@ -115,8 +115,8 @@ class RouterActor(Actor):
                 dispatcher.end_adoption()
             case GetDriven(correlation_id):
                 return dispatcher.describe(correlation_id)
-            case GetWay(correlation_id):
-                return told_way(dispatcher.way(correlation_id), self._replica, now_s, self._runtime.now_ms())
+            case GetHistory(correlation_id):
+                return told_history(dispatcher.history(correlation_id), self._replica, now_s, self._runtime.now_ms())
             case GetRouterStats():
                 unresolved = dispatcher.unknown_for(UNRESOLVED_S, now_s)
                 decisions, waited_for_s = dict(dispatcher.routes.decisions), dispatcher.routes.waited_for_s(now_s)

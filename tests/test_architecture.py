@@ -100,7 +100,7 @@ RULES = {
     "actors.ledger_intake": Rule((*SHARED_BY_ACTORS, "actors.intake"), never=DRIVERS),
     "actors.feed": Rule((*DOWN_TO_PORTS, "actors.summaries"), never=DRIVERS),
     "actors.queries": Rule(
-        (*SHARED_BY_ACTORS, "actors.feed", "actors.payment_ways", "actors.peer_questions", "actors.summaries"),
+        (*SHARED_BY_ACTORS, "actors.feed", "actors.payment_histories", "actors.peer_questions", "actors.summaries"),
         never=DRIVERS,
     ),
     "actors.monitor": Rule((*SHARED_BY_ACTORS, "actors.readiness"), never=DRIVERS),

@@ -11,10 +11,10 @@ import redis
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.redis_client import FOREIGN_EVENT, connect, is_foreign, run
+from actors.domain.history_questions import HistoryAnswer, HistoryQuestion, ToldHistory, ToldStep
 from actors.domain.money import BRL
 from actors.domain.payment import Payment, from_peers, to_peers
 from actors.domain.peers import PeerAnswer, PeerNews, PeerQuestion
-from actors.domain.way_questions import ToldStep, ToldWay, WayAnswer, WayQuestion
 from actors.errors import PeersUnavailableError
 from actors.logs import get_logger
 from actors.outages import OutageReporter
@@ -112,15 +112,19 @@ def _encode(news: PeerNews) -> dict[str, bytes]:
         fields["answers"] = msgpack.packb(
             [(each.asker, each.number, [denied.bytes for denied in each.denied]) for each in news.answers]
         )
-    if news.ways_asked:
-        fields["ways_asked"] = msgpack.packb([(each.number, each.correlation_id.bytes) for each in news.ways_asked])
-    if news.ways:
-        fields["ways"] = msgpack.packb([(each.asker, each.number, _told_of(each.way)) for each in news.ways])
+    if news.histories_asked:
+        fields["histories_asked"] = msgpack.packb(
+            [(each.number, each.correlation_id.bytes) for each in news.histories_asked]
+        )
+    if news.histories:
+        fields["histories"] = msgpack.packb(
+            [(each.asker, each.number, _told_of(each.history)) for each in news.histories]
+        )
     return fields
 
 
-def _told_of(way: ToldWay) -> tuple[object, ...]:
-    return [(each.at_ms, each.what, each.processor) for each in way.steps], way.waits_for
+def _told_of(history: ToldHistory) -> tuple[object, ...]:
+    return [(each.at_ms, each.what, each.processor) for each in history.steps], history.waits_for
 
 
 def _decode(fields: dict[bytes, bytes]) -> PeerNews:
@@ -133,8 +137,8 @@ def _decode(fields: dict[bytes, bytes]) -> PeerNews:
         tuple(payment for payment, is_decided in told if is_decided),
         _read(fields.get(b"question"), lambda data: _decode_question(replica, data)),
         _read(fields.get(b"answers"), _decode_answers) or (),
-        _read(fields.get(b"ways_asked"), lambda data: _decode_ways_asked(replica, data)) or (),
-        _read(fields.get(b"ways"), lambda data: _decode_ways(replica, data)) or (),
+        _read(fields.get(b"histories_asked"), lambda data: _decode_histories_asked(replica, data)) or (),
+        _read(fields.get(b"histories"), lambda data: _decode_histories(replica, data)) or (),
     )
 
 
@@ -161,17 +165,17 @@ def _decode_answers(data: object) -> tuple[PeerAnswer, ...]:
     return tuple(PeerAnswer(asker, number, _ids(denied)) for asker, number, denied in answers)
 
 
-def _decode_ways_asked(replica: str, data: object) -> tuple[WayQuestion, ...]:
+def _decode_histories_asked(replica: str, data: object) -> tuple[HistoryQuestion, ...]:
     return tuple(
-        WayQuestion(replica, number, UUID(bytes=id_bytes))
+        HistoryQuestion(replica, number, UUID(bytes=id_bytes))
         for number, id_bytes in msgspec.convert(data, list[tuple[int, bytes]])
     )
 
 
-def _decode_ways(replica: str, data: object) -> tuple[WayAnswer, ...]:
+def _decode_histories(replica: str, data: object) -> tuple[HistoryAnswer, ...]:
     told = msgspec.convert(data, list[tuple[str, int, tuple[list[tuple[int, str, str | None]], str | None]]])
     return tuple(
-        WayAnswer(asker, number, ToldWay(replica, tuple(ToldStep(*step) for step in steps), waits_for))
+        HistoryAnswer(asker, number, ToldHistory(replica, tuple(ToldStep(*step) for step in steps), waits_for))
         for asker, number, (steps, waits_for) in told
     )
 

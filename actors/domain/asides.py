@@ -5,10 +5,10 @@ from uuid import UUID
 
 from actors.domain.lifecycle import Lifecycle
 
-ASKED_MAX = 32
-"""The most look-ups that may be under way at once at a processor that answers."""
+LOOK_UPS_ASKED_MAX = 32
+"""The most look-ups that are asked for and not answered yet, of a processor that answers."""
 SILENT_ASKED_MAX = 8
-"""The most look-ups that may be under way at once at a processor that does not answer: each may hang."""
+"""The same of a processor that does not answer: each may hang."""
 SILENT_ASK_S = 0.5
 """Time between two look-ups at a processor that does not answer. Its return is noticed within this time."""
 
@@ -53,7 +53,7 @@ class Asides:
         is open, the processor counts as silent if it has not answered the last look-up.
         """
         if is_closed:
-            return len(self._asked) < ASKED_MAX
+            return len(self._asked) < LOOK_UPS_ASKED_MAX
         if not is_silent and len(self._asked) < self._at_once:
             return True
         return now_s >= self._ask_at_s and len(self._asked) < SILENT_ASKED_MAX
@@ -66,7 +66,7 @@ class Asides:
     def ended(self, correlation_id: UUID, *, is_silent: bool) -> None:
         """Note the end of a look-up, and whether the processor is silent since then."""
         self._asked.discard(correlation_id)
-        self._at_once = 1 if is_silent else min(2 * self._at_once, ASKED_MAX)
+        self._at_once = 1 if is_silent else min(2 * self._at_once, LOOK_UPS_ASKED_MAX)
 
     def asks_at_s(self, now_s: float) -> float | None:
         """Tell when time alone will allow one more look-up; None where it never does."""

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from actors.domain.asides import Asides
 from actors.domain.held_payments import HeldPayments, HeldQueue
+from actors.domain.histories import Histories, PaymentHistory, waits_for
 from actors.domain.level import Level
 from actors.domain.lifecycle import ENDED, WRITING, Effect, Lifecycle, State
 from actors.domain.lifecycle_events import (
@@ -39,9 +40,8 @@ from actors.domain.rechecks import RECHECKS_MAX, Recheck, Rechecks
 from actors.domain.records import FORGOTTEN_S, NEVER_MS, LookUpResult, Watermarks
 from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.retries import Pauses, RetryLimits
-from actors.domain.routing import TAKEN_BY_NOBODY, Choice, Routes
+from actors.domain.routing import TAKEN_BY_NONE, Choice, Routes
 from actors.domain.row_marks import RowMarks
-from actors.domain.ways import Way, Ways, waits_for
 from actors.domain.work import AdoptionRoom, Driven, Work
 
 WINDOW_MAX = 1000
@@ -96,7 +96,7 @@ class Dispatcher:
         self._pauses = Pauses(retries, rng)
         self._rechecks = Rechecks()
         self._marks = RowMarks()
-        self._ways = Ways()
+        self._histories = Histories()
         self._closing: list[Lifecycle] = []
         """Payments that end without a charge, until the next decision has that written."""
         self._work = Work()
@@ -114,7 +114,7 @@ class Dispatcher:
     ) -> None:
         """Take payments of the journal, in which `behind` more wait. `replayed` are ids of an earlier run or a peer.
 
-        With `have_rows`, each payment has a row that this run of this replica has written, and that names nobody.
+        With `have_rows`, each payment has a row that this run of this replica has written, and that names no processor.
         """
         self._behind = behind
         for payment in payments:
@@ -149,7 +149,7 @@ class Dispatcher:
                 self._accept_rivals(payment.correlation_id, now_s)
 
     def moved(self, ids: Iterable[UUID], now_s: float) -> None:
-        """Note rows that are changed. Payments whose rows name nobody now are held before all others, in order."""
+        """Note changed rows. Payments whose rows name no processor now are held before all others, in order."""
         lives = [life for key in ids if (life := self._lives.get(key)) is not None]
         for life in lives:
             if life.processor is not None:
@@ -351,11 +351,11 @@ class Dispatcher:
             return None
         return Driven(life.payment, life.state, life.processor, life.attempts, life.pinned)
 
-    def way(self, correlation_id: UUID) -> Way:
+    def history(self, correlation_id: UUID) -> PaymentHistory:
         """Tell the steps of a payment here, as far as they are remembered, and what it waits for."""
         life = self._lives.get(correlation_id)
         waiting = None if life is None else waits_for(life, self._held.waits_because(life))
-        return Way(self._ways.steps(correlation_id, life), waiting)
+        return PaymentHistory(self._histories.steps(correlation_id, life), waiting)
 
     # How it is decided.
 
@@ -425,7 +425,7 @@ class Dispatcher:
         """Apply an event to a payment, and keep all counts of payments in step: nothing else changes them."""
         room_before, aside_before, pinned_before = life.taking_room_at, life.is_aside, life.pinned_at
         effect = life.transition(event, now_s)
-        self._ways.note(life, event, effect, now_s)
+        self._histories.note(life, event, effect, now_s)
         room_after = life.taking_room_at
         if room_before != room_after:
             if room_before is not None:
@@ -478,7 +478,7 @@ class Dispatcher:
         self._adopted -= life.is_adopted
         key = life.payment.correlation_id
         del self._lives[key]
-        self._ways.ended(life)
+        self._histories.ended(life)
         if self._ended_meanwhile is not None and life.state is not State.RELEASED:
             self._ended_meanwhile.add(key)
         if life.pinned_at is not None:
@@ -583,7 +583,7 @@ class Dispatcher:
         if choice.processor is None:
             queue.waits_because = choice.reason
             self.routes.decisions[None, choice.reason] += queue.count_waiting()
-            if queue.named and choice.reason in TAKEN_BY_NOBODY:
+            if queue.named and choice.reason in TAKEN_BY_NONE:
                 self._unname(queue, now_s)
             return False
         life = queue.take()
@@ -595,7 +595,7 @@ class Dispatcher:
         return True
 
     def _unname(self, queue: HeldQueue, now_s: float) -> None:
-        """Let rows name nobody while no processor takes their payments: whoever adopts them is then free to choose."""
+        """Let rows name no processor while none takes their payments: whoever adopts them is then free to choose."""
         for life in queue.take_named():
             self._apply(life, LookUpChosen() if life.unchecked else Chosen(None), now_s)
 

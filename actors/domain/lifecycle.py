@@ -2,7 +2,7 @@
 
     held → claiming → charging → settling → settled
 
-A payment is *claimed* by a row in Postgres that names the only processor that may have been charged, or nobody where it
+A payment is *claimed* by a row in Postgres that names the only processor that may have charged it, or none where it
 is free. While it is unknown whether that processor charged it, the payment is *pinned* to it: no other processor may
 see it. A payment that was ever sent to a processor is looked up there before it moves to another one.
 """
@@ -46,7 +46,7 @@ class State(Enum):
     CLAIMING = "claiming"
     """The commit of its row."""
     MOVING = "moving"
-    """The commit that names another processor, or nobody."""
+    """The commit that names another processor, or none."""
     CHARGING = "charging"
     """The end of an attempt to charge it."""
     LOOKING_UP = "looking up"
@@ -87,7 +87,7 @@ class Effect(Enum):
     HOLD = "queue it until a processor takes it"
     HOLD_FIRST = "queue it before all others"
     CLAIM = "write its row"
-    MOVE = "write that its row names another processor, or nobody"
+    MOVE = "write that its row names another processor, or none"
     CHARGE = "send it to its processor"
     LOOK_UP = "ask a processor for it"
     PAUSE = "wait for a while"
@@ -109,7 +109,7 @@ class Lifecycle:
     has_row: bool = False
     """Whether its row is committed, as far as is known."""
     row: str | None = None
-    """The processor that its row names, also while the row is written anew; None where it names nobody."""
+    """The processor that its row names, also while the row is written anew; None where it names no processor."""
     moves: int = 0
     """How often the processor that its row names has changed."""
     attempts: int = 0
@@ -153,7 +153,7 @@ class Lifecycle:
     claimed_at_s: float | None = None
     """When its row was committed, if it was given to its processor at once; otherwise None."""
     steps: list[tuple[float, Event, bool, str | None]] | None = None
-    """The steps that `actors.domain.ways` has noted; None while it has taken only the usual ones."""
+    """The steps that `actors.domain.histories` has noted; None while it has taken only the usual ones."""
     stamp_ms: int = 0
     """The stamp of the last attempt, or the one to be recorded while it is settling."""
 
@@ -285,7 +285,7 @@ class Lifecycle:
         if processor != self.processor:
             self.processor, self.failures_here = processor, 0
         if not self.has_row:
-            assert processor is not None, "what nobody takes needs no row"
+            assert processor is not None, "what no processor takes needs no row"
             return self._go(State.HELD, State.CLAIMING, Effect.CLAIM)
         if self.row != processor:
             return self._go(State.HELD, State.MOVING, Effect.MOVE)
@@ -329,7 +329,7 @@ class Lifecycle:
         self.processor = self.row = event.processor
         self.attempts, self.moves = event.attempts, event.moves
         if not self.must_answer:
-            self.unasked = ()  # Its row proves who may have been charged.
+            self.unasked = ()  # Its row proves which processor may have charged it.
         if self.row is not None:
             self.oldest_stamp_ms = event.oldest_stamp_ms
             # The replica that drove it before may have received the answer.
@@ -545,7 +545,7 @@ class Lifecycle:
         if self.state is not State.HELD:
             return Effect.NONE
         assert not self.pinned, "a payment that may have been charged is not closed"
-        assert self.declined_by, "what nobody has declined is not closed"
+        assert self.declined_by, "what no processor has declined is not closed"
         if self.row is None:
             # An operator has ruled out the processor that holds its id, and no other one takes it.
             return self._close(EndState.MISMATCHED, min(self.declined_by))

@@ -110,11 +110,11 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A payment and the only processor that may have been charged for it, as its row in Postgres says."""
+    """A payment and the only processor that may have charged it, as its row in Postgres says."""
 
     payment: Payment
     processor: str | None
-    """None where it was certainly not charged by any: it is free to go to each."""
+    """None where certainly none has charged it: it is free to go to each."""
     attempts: int = 0
     """How many times it was sent to a processor before this one was chosen."""
     moves: int = 0
@@ -127,7 +127,7 @@ class Move:
 
     correlation_id: UUID
     processor: str | None
-    """None where nobody takes it now, so that whoever adopts its row is free to choose."""
+    """None where no processor takes it now, so that whoever adopts its row is free to choose."""
     attempts: int
     """How many times it was sent to a processor before this one was chosen."""
     moves: int

@@ -1,14 +1,14 @@
-"""What replicas tell and ask each other: accepted payments, first amounts, ids, and ways of payments."""
+"""What replicas tell and ask each other: accepted payments, first amounts, ids, and histories of payments."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from actors.domain.history_questions import HistoryAnswer, HistoryQuestion
 from actors.domain.level import Level
 from actors.domain.payment import Payment
-from actors.domain.way_questions import WayAnswer, WayQuestion
 
-ASKED_MAX = 64
+ASKED_IDS_MAX = 64
 """The most ids about which a replica waits for answers at once."""
 ASKED_S_MAX = 1.0
 """How long answers are kept for whoever asked for them."""
@@ -45,13 +45,13 @@ class PeerNews:
     """Payments whose amounts Postgres has."""
     question: PeerQuestion | None = None
     answers: tuple[PeerAnswer, ...] = ()
-    ways_asked: tuple[WayQuestion, ...] = ()
-    ways: tuple[WayAnswer, ...] = ()
+    histories_asked: tuple[HistoryQuestion, ...] = ()
+    histories: tuple[HistoryAnswer, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
-        asked = self.question or self.ways_asked
-        return bool(self.accepted or self.decided or asked or self.answers or self.ways)
+        asked = self.question or self.histories_asked
+        return bool(self.accepted or self.decided or asked or self.answers or self.histories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class OpenQuestions:
     def ask(self, correlation_id: UUID, now_s: float) -> int | None:
         """Let the next question hold this id; give the ticket for its answers, None where too many are asked for."""
         self._asked = {ticket: each for ticket, each in self._asked.items() if each.until_s > now_s}
-        if len(self._asked) >= ASKED_MAX:
+        if len(self._asked) >= ASKED_IDS_MAX:
             return None
         self._tickets += 1
         self._asked[self._tickets] = _Asked(correlation_id, now_s + ASKED_S_MAX)
@@ -99,7 +99,7 @@ class OpenQuestions:
 
     def level(self, now_s: float) -> Level:
         """Tell about how many ids somebody may still wait for answers."""
-        return Level(sum(each.until_s > now_s for each in self._asked.values()), ASKED_MAX)
+        return Level(sum(each.until_s > now_s for each in self._asked.values()), ASKED_IDS_MAX)
 
     def is_waiting(self, now_s: float) -> bool:
         """Tell whether somebody may still wait for answers."""

@@ -12,7 +12,7 @@ EVENT_NAMES = ("default", "fallback")
 """The two processors of the event. The summary always names both."""
 
 LOOK_UP_ONLY = "lookup"
-"""Stands in the place of currencies where a processor is not charged any more."""
+"""Stands in the place of currencies where a processor is sent no payments any more."""
 EVERY_CURRENCY = frozenset(DECIMALS)
 
 
@@ -26,7 +26,8 @@ class Processor:
     fee: Decimal
     """Share of the amount that the processor keeps; 0.05 is 5 %."""
     currencies: frozenset[str] = EVERY_CURRENCY
-    """The currencies that it takes; all, unless the operator has named some. None where it is only looked up."""
+    """The currencies that it takes: all, unless the operator has named some; empty if it is only asked about earlier
+    payments."""
 
     @property
     def charges(self) -> bool:

@@ -39,7 +39,7 @@ class KnownPayment:
     owner: str | None
     """The replica that drives it; None once it is settled or closed."""
     processor: str | None
-    """The processor that its claim names; None where it names nobody, or there is no claim any more."""
+    """The processor that its claim names; None where it names no processor, or there is no claim any more."""
     moves: int
     """How often its claim has changed; 0 where there is none."""
     attempts: int
@@ -280,7 +280,7 @@ class PaymentRecord:
 
     payment: Payment
     processor: str | None
-    """The processor that charged it, whose answer closed it, or that its claim names; None where it names nobody."""
+    """The processor that charged it, whose answer closed it, or that its claim names; None where it names none."""
     owner: str | None
     """The replica that drives it; None once it is settled or closed."""
     settlement: Settlement | None

@@ -33,7 +33,7 @@ class Reason(Enum):
     WAIT_FOR_CURRENCY = "waits: no processor takes its currency"
 
 
-TAKEN_BY_NOBODY = frozenset(
+TAKEN_BY_NONE = frozenset(
     {
         Reason.WAIT_FOR_RECOVERY,
         Reason.WAIT_FOR_PROBE,
@@ -42,7 +42,7 @@ TAKEN_BY_NOBODY = frozenset(
         Reason.WAIT_FOR_CURRENCY,
     }
 )
-"""Reasons for which a payment may wait for long: meanwhile its row names nobody."""
+"""Reasons for which a payment may wait for long: meanwhile its row names no processor."""
 USUAL = (Reason.CHEAPEST,)
 """Reasons for which payments go where they go while nothing is wrong."""
 UNLOGGED = (Reason.PROBE, Reason.RETRIES_SPENT, Reason.WAIT_FOR_ROOM)

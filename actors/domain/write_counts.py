@@ -34,7 +34,7 @@ class WriteCounts:
         self.settled: dict[tuple[str, str], SettledTotal] = {}
         """What was charged, by processor and currency."""
         self.moved: Counter[str | None] = Counter()
-        """Rows that have changed their processor, by the new one; None where they name nobody any more."""
+        """Rows that have changed their processor, by the new one; None where they name no processor any more."""
         self.commits = Histogram(*COMMIT_BOUNDS_S)
         """How long commits took."""
         self.settling = Histogram(*SETTLING_BOUNDS_S)

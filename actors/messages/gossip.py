@@ -46,18 +46,18 @@ class GetDenials:
 
 
 @dataclass(frozen=True, slots=True)
-class AskWay:
+class AskHistory:
     """A question to all other replicas: what have they done with this payment?
 
-    Answers the number under which `GetWays` asks what they said; None where too many are asked for at once.
+    Answers the number under which `GetHistories` asks what they said; None where too many are asked for at once.
     """
 
     correlation_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
-class GetWays:
-    """A question: what have the other replicas answered to an `AskWay`? Answers a tuple of `ToldWay`."""
+class GetHistories:
+    """A question: what have the other replicas answered to an `AskHistory`? Answers a tuple of `ToldHistory`."""
 
     number: int
 
@@ -75,8 +75,10 @@ class GossipStats:
     """Payments that they have not been told of."""
     ids_asked: Level
     """Ids about which they are asked."""
-    ways_asked: Level
+    histories_asked: Level
     """Payments about whose histories they are asked."""
 
 
-GossipMessage = Spread | SpreadDue | AskPeers | AnswersDue | GetDenials | AskWay | GetWays | GetGossipStats | GetTrouble
+GossipMessage = (
+    Spread | SpreadDue | AskPeers | AnswersDue | GetDenials | AskHistory | GetHistories | GetGossipStats | GetTrouble
+)

@@ -86,7 +86,7 @@ class RowsCommitted:
     """Postgres has rows for payments whose clients are answered only after that."""
 
     unnamed: tuple[UUID, ...]
-    """Payments whose rows were written now: they belong to this replica, and name nobody."""
+    """Payments whose rows were written now: they belong to this replica, and name no processor."""
     known: tuple[UUID, ...]
     """Payments that had a row with the same amount, whoever drives it."""
     refused: tuple[UUID, ...]

@@ -22,7 +22,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Commit rows that name nobody for these payments, at once: clients wait for it."""
+    """Commit rows that name no processor for these payments, at once: clients wait for it."""
 
     payments: tuple[Payment, ...]
 
@@ -66,7 +66,7 @@ class WriteStats:
     settled: Mapping[tuple[str, str], tuple[int, int]]
     """Payments, and their amounts in minor units, by processor and currency."""
     moved: Mapping[str | None, int]
-    """Rows that have changed their processor, by the new one; None where they name nobody any more."""
+    """Rows that have changed their processor, by the new one; None where they name no processor any more."""
     commits: HistogramCounts
     """How long commits took."""
     settling: HistogramCounts

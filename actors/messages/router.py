@@ -23,7 +23,7 @@ class Route:
     """Ids of those that come from an earlier run or from another replica's journal: if they have no row, either nothing
     was sent, or Postgres has forgotten them."""
     have_rows: bool = False
-    """Whether this run of this replica has written a row for each of them, which names nobody."""
+    """Whether this run of this replica has written a row for each of them, which names no processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,8 @@ class GetDriven:
 
 
 @dataclass(frozen=True, slots=True)
-class GetWay:
-    """A question: what has this replica done with this payment? Answers a `ToldWay`."""
+class GetHistory:
+    """A question: what has this replica done with this payment? Answers a `ToldHistory`."""
 
     correlation_id: UUID
 
@@ -179,7 +179,7 @@ RouterMessage = (
     | BeginAdoption
     | EndAdoption
     | GetDriven
-    | GetWay
+    | GetHistory
     | Resolve
     | GetRouterStats
 )

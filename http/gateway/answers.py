@@ -43,7 +43,7 @@ class HistoryStep(TypedDict):
 
 
 class PaymentHistory(TypedDict):
-    """The way of one payment, as far as replicas remember it."""
+    """The history of one payment, as far as replicas remember it."""
 
     correlationId: Id
     steps: list[HistoryStep]

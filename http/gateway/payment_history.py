@@ -6,8 +6,8 @@ from uuid import UUID
 
 import falcon
 
+from actors.domain.history_questions import ToldHistory
 from actors.domain.instant import iso_from_ms
-from actors.domain.way_questions import ToldWay
 from actors.queries import PaymentStatus
 from gateway.answers import HistoryStep, PaymentHistory
 from gateway.media import write_body
@@ -19,7 +19,7 @@ ACCEPTED = "accepted: it is in a journal"
 class WayLookUp(PaymentLookUp, Protocol):
     """What the question for the history of a payment needs of the gateway's queries."""
 
-    def ways(self, correlation_id: UUID) -> tuple[ToldWay, ...]:
+    def histories(self, correlation_id: UUID) -> tuple[ToldHistory, ...]:
         """Ask every replica what it has done with a payment."""
 
 
@@ -32,13 +32,13 @@ class PaymentHistoryResource:
     def on_get(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:
         """Answer its steps, the oldest first, and what it waits for; 404 where nobody has accepted it."""
         status = find_payment(self._queries, correlation_id)
-        ways = self._queries.ways(status.correlation_id)
-        steps = sorted([*_recorded(status), *_remembered(ways)], key=lambda step: step[0])
+        histories = self._queries.histories(status.correlation_id)
+        steps = sorted([*_recorded(status), *_remembered(histories)], key=lambda step: step[0])
         told: list[HistoryStep] = [
             {"at": iso_from_ms(at_ms), "what": what, "processor": processor, "replica": replica}
             for at_ms, what, processor, replica in steps
         ]
-        waits_for = next((way.waits_for for way in ways if way.waits_for), None)
+        waits_for = next((history.waits_for for history in histories if history.waits_for), None)
         if status.record is None and status.driven is None:
             told.insert(0, {"at": None, "what": ACCEPTED, "processor": None, "replica": None})
             waits_for = waits_for or "room in memory: it stands in a journal"
@@ -66,7 +66,7 @@ def _recorded(status: PaymentStatus) -> Iterator[_Step]:
         yield closing.closed_at_ms, f"ended without a charge: {closing.state.value}", closing.processor, None
 
 
-def _remembered(ways: tuple[ToldWay, ...]) -> Iterator[_Step]:
-    for way in ways:
-        for step in way.steps:
-            yield step.at_ms, step.what, step.processor, way.replica
+def _remembered(histories: tuple[ToldHistory, ...]) -> Iterator[_Step]:
+    for history in histories:
+        for step in history.steps:
+            yield step.at_ms, step.what, step.processor, history.replica

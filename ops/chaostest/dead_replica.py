@@ -12,7 +12,7 @@ from ops.chaostest.schedule import ScheduledFault
 from ops.chaostest.summary_probe import now_ms
 from ops.chaostest.workload import DECIMALS, HUGE_UNITS, Attempt, OfferedAmount, OfferedPayment
 
-NAMES_NOBODY_SHARE = 1 / 2
+NO_PROCESSOR_SHARE = 1 / 2
 """Share of the claims that name no processor: their payments were certainly not sent to any."""
 CURRENCY = "CLF"
 """It has four decimals, so that the sum of a thousand huge amounts does not fit into 64 bits."""
@@ -78,4 +78,4 @@ class DeadReplica:
             yield OfferedPayment(UUID(int=self._rng.getrandbits(128), version=4), amount, attempts=[accepted])
 
     def _draw_processor(self) -> str | None:
-        return None if self._rng.random() < NAMES_NOBODY_SHARE else self._rng.choice(PROCESSORS)
+        return None if self._rng.random() < NO_PROCESSOR_SHARE else self._rng.choice(PROCESSORS)

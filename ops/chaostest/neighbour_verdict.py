@@ -12,9 +12,9 @@ ANSWER_S_MAX = 1.0
 """How long any answer may take but a refusal."""
 P99_RATIO_MAX = 5.0
 """How many times the quiet p99 the p99 beside neighbours may be."""
-MB = 1_000_000
-REPLICA_MB_MAX = 84
-"""The memory of each replica in docker-compose.yml."""
+MIB = 1024 * 1024
+REPLICA_MIB_MAX = 84
+"""The memory of each replica in docker-compose.yml, whose `84MB` Docker takes as MiB."""
 WARM_UP_SHARE = 0.05
 """Share of the run that belongs neither to its quiet part nor to that with neighbours."""
 OFFERED_SHARE_MIN = 0.95
@@ -80,8 +80,8 @@ class NeighbourFigures:
         for name, size_bytes in sorted(self.peaks_bytes.items()):
             if not size_bytes:
                 yield f"the memory of {name} could not be read"
-            elif name.startswith("replica") and size_bytes > REPLICA_MB_MAX * MB:
-                yield f"{name} needed {size_bytes / MB:.1f} MB of {REPLICA_MB_MAX}"
+            elif name.startswith("replica") and size_bytes > REPLICA_MIB_MAX * MIB:
+                yield f"{name} needed {size_bytes / MIB:.1f} MiB of {REPLICA_MIB_MAX}"
         yield from (f"the crowd {name} opened no connection" for name, (_, opened) in self.crowds.items() if not opened)
 
     def to_dict(self) -> dict[str, object]:
@@ -98,7 +98,7 @@ class NeighbourFigures:
             "slowest_ms": _ms(self.slowest_s),
             "quiet_p99_ms": _ms(self.quiet_p99_s),
             "neighbours_p99_ms": _ms(self.neighbours_p99_s),
-            "peaks_mb": {name: round(size / MB, 1) for name, size in sorted(self.peaks_bytes.items())},
+            "peaks_mib": {name: round(size / MIB, 1) for name, size in sorted(self.peaks_bytes.items())},
             "crowds": {name: {"open_max": most, "opened": opened} for name, (most, opened) in self.crowds.items()},
             "violations": broken,
             "ok": not broken,

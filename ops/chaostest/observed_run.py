@@ -29,5 +29,5 @@ class ObservedRun:
     changes: Sequence[BreakerChange] = ()
     neighbours: NeighbourFigures | None = None
     """What bad neighbours cost others; None where there were none."""
-    ways: Mapping[UUID, Sequence[Any]] = field(default_factory=dict)
+    histories: Mapping[UUID, Sequence[Any]] = field(default_factory=dict)
     """The histories that the gateway told of suspicious payments."""

@@ -91,7 +91,7 @@ def _stories(run: ObservedRun) -> list[SuspectStory]:
     suspects = suspects_of(run.check)[:SUSPECTS_MAX]
     return [
         SuspectStory(correlation_id, kinds_of(run.check, correlation_id), steps_of(records), _as_json(records))
-        for correlation_id, records in records_of_suspects(run.history, suspects, run.ways).items()
+        for correlation_id, records in records_of_suspects(run.history, suspects, run.histories).items()
     ]
 
 

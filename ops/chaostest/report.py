@@ -190,12 +190,12 @@ def keep_findings(
     history: History,
     found: CheckResult,
     neighbours: NeighbourFigures | None = None,
-    ways: Mapping[UUID, Sequence[Any]] = MappingProxyType({}),
+    histories: Mapping[UUID, Sequence[Any]] = MappingProxyType({}),
 ) -> None:
     """Write which payments are broken, and for each of them its rows, its charges and what its client saw.
 
     The first `SUSPECTS_MAX` get a file of their own; `broken.json` names all of them. With bad neighbours, also write
-    for which requests a bound was broken. `ways` are the answers to `ask_ways`.
+    for which requests a bound was broken. `histories` are the answers to `ask_histories`.
     """
     _write(out / "broken.json", {kind: sorted(map(str, getattr(found, kind))) for kind in KINDS})
     _write(out / "untrue-summaries.json", found.untrue_summaries)
@@ -204,7 +204,7 @@ def keep_findings(
     if neighbours is not None:
         _write(out / "unfair.json", neighbours.examples)
     (out / "broken").mkdir(exist_ok=True)
-    for correlation_id, records in records_of_suspects(history, suspects_of(found)[:SUSPECTS_MAX], ways).items():
+    for correlation_id, records in records_of_suspects(history, suspects_of(found)[:SUSPECTS_MAX], histories).items():
         _write(out / "broken" / f"{correlation_id}.json", records)
 
 

@@ -32,7 +32,7 @@ from ops.chaostest.routing_figures import BreakerChange, breaker_figures, fee_fi
 from ops.chaostest.schedule import make_schedule
 from ops.chaostest.stack_options import make_stack_options
 from ops.chaostest.summary_probe import SummaryProbe
-from ops.chaostest.suspects import ask_ways, suspects_of
+from ops.chaostest.suspects import ask_histories, suspects_of
 from ops.chaostest.threads import Worker
 from ops.chaostest.workload import OfferedPayment
 from ops.console import Console
@@ -105,7 +105,7 @@ class ChaosRunner:
                 write_report(self._options.report, make_page(result, run))
             if not result.ok:
                 keep_state(out, Path(folder), self._schedule)
-                keep_findings(out, run.history, run.check, run.neighbours, run.ways)
+                keep_findings(out, run.history, run.check, run.neighbours, run.histories)
                 (out / "result.json").write_text(json.dumps(result.to_dict()) + "\n")
         return result
 
@@ -163,9 +163,9 @@ class ChaosRunner:
             figures = neighbours.measure(clients.offers, spans, round(options.rate * options.seconds))
         self._console.draw("checking every payment", 1.0)
         check = check_history(history)
-        ways = ask_ways(nemesis.live_urls(), suspects_of(check))
+        histories = ask_histories(nemesis.live_urls(), suspects_of(check))
         faults = self._count_faults(stack, nemesis)
-        return ObservedRun(history, check, faults, nemesis.injected, began_ms, rest_s, changes, figures, ways)
+        return ObservedRun(history, check, faults, nemesis.injected, began_ms, rest_s, changes, figures, histories)
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(seconds):

@@ -80,16 +80,16 @@ def _postgres(records: Records) -> Iterator[StoryStep]:
 
 
 def _gateway(records: Records) -> Iterator[StoryStep]:
-    for way in records["way"]:
-        if not isinstance(way, dict):
-            yield StoryStep(None, "gateway", f"tells no history: {way}")
+    for history in records["history"]:
+        if not isinstance(history, dict):
+            yield StoryStep(None, "gateway", f"tells no history: {history}")
             continue
-        for step in way.get("steps", ()):
+        for step in history.get("steps", ()):
             who = f"replica {step['replica']}" if step.get("replica") else "gateway"
             at_ms = datetime.fromisoformat(step["at"]).timestamp() * 1000 if step["at"] else None
             yield StoryStep(at_ms, who, ", ".join(filter(None, (step["what"], step.get("processor")))))
-        if way.get("waitsFor"):
-            yield StoryStep(None, "gateway", str(way["waitsFor"]))
+        if history.get("waitsFor"):
+            yield StoryStep(None, "gateway", str(history["waitsFor"]))
     if records["told"]:
         yield StoryStep(None, "gateway", f"replicas tell its state as {', '.join(records['told'])}")
 

@@ -44,9 +44,9 @@ def kinds_of(found: CheckResult, correlation_id: UUID) -> list[str]:
 
 
 def records_of_suspects(
-    history: History, suspects: Collection[UUID], ways: Mapping[UUID, Sequence[Any]]
+    history: History, suspects: Collection[UUID], histories: Mapping[UUID, Sequence[Any]]
 ) -> dict[UUID, Records]:
-    """Collect all records of each suspicious payment, including the answers to `ask_ways`."""
+    """Collect all records of each suspicious payment, including the answers to `ask_histories`."""
     state = history.final_state
     tables: dict[str, Iterable[_HasId]] = {
         "offers": history.offers,
@@ -72,26 +72,26 @@ def records_of_suspects(
             if correlation_id in asked
         ]
         records["told"] = sorted(state.told.get(correlation_id, ()))
-        records["way"] = list(ways.get(correlation_id, ()))
+        records["history"] = list(histories.get(correlation_id, ()))
     return dict(known)
 
 
-def ask_ways(urls: Sequence[str], suspects: Sequence[UUID]) -> dict[UUID, list[Any]]:
+def ask_histories(urls: Sequence[str], suspects: Sequence[UUID]) -> dict[UUID, list[Any]]:
     """Ask for `GET /payments/{id}/history` of suspicious payments, at any replica that answers.
 
     Each value is a list with one answer, or with the reasons why no replica gave one.
     """
-    ways: dict[UUID, list[Any]] = {}
+    histories: dict[UUID, list[Any]] = {}
     for correlation_id in suspects[:WAYS_MAX]:
-        ways[correlation_id] = failures = []
+        histories[correlation_id] = failures = []
         for url in urls:
             with open_connection(url) as connection:
                 try:
                     answer = connection.ask("GET", f"/payments/{correlation_id}/history")
                     if answer.status == HTTPStatus.OK:
-                        ways[correlation_id] = [json.loads(answer.body)]
+                        histories[correlation_id] = [json.loads(answer.body)]
                         break
                     failures.append(f"{url} answered {answer.status}")
                 except (NoAnswerError, ValueError) as error:
                     failures.append(f"{url}: {error}")
-    return ways
+    return histories

@@ -22,7 +22,7 @@ from ops.chaostest.progress import ProgressTable
 from ops.chaostest.record_sources import RecordSources
 from ops.chaostest.report import current_commit, keep_findings, keep_state
 from ops.chaostest.summary_probe import SummaryProbe, now_ms
-from ops.chaostest.suspects import ask_ways, suspects_of
+from ops.chaostest.suspects import ask_histories, suspects_of
 from ops.chaostest.threads import Worker
 from ops.clustertest.chaos_choices import LOSING, SERIES
 from ops.clustertest.chaos_figures import gaps_by_replica, gaps_without_202, gaps_without_charge
@@ -117,7 +117,7 @@ class ClusterChaosRunner:
                 write_report(options.report, make_page(result, seen.run))
             if options.keeps_all or not result.ok:
                 keep_state(options.out, state_dir, [each.fault for each in seen.nemesis.injected])
-                keep_findings(options.out, seen.run.history, seen.run.check, ways=seen.run.ways)
+                keep_findings(options.out, seen.run.history, seen.run.check, histories=seen.run.histories)
                 self._keep(result, seen, history_file)
         return result
 
@@ -190,8 +190,8 @@ class ClusterChaosRunner:
             ready_s,
             rest_s,
         )
-        ways = ask_ways(cluster.replica_urls, suspects_of(check))
-        run = ObservedRun(history, check, nemesis.counts, nemesis.injected, began_ms, rest_s, ways=ways)
+        histories = ask_histories(cluster.replica_urls, suspects_of(check))
+        run = ObservedRun(history, check, nemesis.counts, nemesis.injected, began_ms, rest_s, histories=histories)
         unhealed = [] if ready_s is not None else [f"not all hosts were ready {REST_S_MAX:g} s after all had healed"]
         return _Seen(run, nemesis, watch, figures, unhealed)
 

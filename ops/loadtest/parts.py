@@ -52,8 +52,8 @@ def _name(pid: int) -> str:
     command = command_line(pid)
     if "gunicorn" in command:
         return f"replica {environment(pid).get('REPLICA', pid)}"
-    if "ops.hands" in command:
-        return "hands"
+    if "ops.controls" in command:
+        return "controls"
     named = [word.removeprefix("--name=") for word in command if word.startswith("--name=")]
     return named[0] if named else SERVERS.get(executable(pid), f"{executable(pid)} {pid}")
 

@@ -44,7 +44,7 @@ class StackOptions:
     """Where embedded PostgreSQL and Redis listen on the loopback address too, so that replicas know both, and the
     simulated processors, by the name `localhost`, which has to be looked up; None: on sockets in files alone."""
     controls: bool = False
-    """Whether the live page gets controls (see `ops.hands`), and replicas allow breakers to be forced."""
+    """Whether the live page gets controls (see `ops.controls`), and replicas allow breakers to be forced."""
     controls_port: int = 0
     """The port of the controls on the loopback address; 0 takes any free one."""
     templates: Path | None = None
@@ -154,7 +154,7 @@ def parse_stack_options(arguments: Sequence[str], environment: Mapping[str, str]
 
 
 def _read_controls(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> tuple[bool, int]:
-    """Read whether there are hands, and their port, which is 0 for any."""
+    """Read whether there are controls, and their port, which is 0 for any."""
     controls, port = environment.get("CONTROLS") or "1", environment.get("CONTROLS_PORT") or "0"
     if controls not in {"0", "1"}:
         parser.error(f"CONTROLS={controls!r} is neither 0 nor 1")

@@ -17,8 +17,8 @@ from ops import OpsError
 from ops.foreground import RunInterrupted
 from ops.migrate import migrate
 from ops.stack.checks import check_stack_options
+from ops.stack.controls import ControlsProcess
 from ops.stack.embedded import PostgresServer, RedisServer
-from ops.stack.hands import HandsProcess
 from ops.stack.process import POLL_S, ManagedProcess, ProcessState, Restarter
 from ops.stack.services import ReplicaProcess, SimulatorProcess, service_environment
 from ops.stack.settings import StackOptions
@@ -29,7 +29,7 @@ WATCH_STEP_S = 0.2
 """How often `watch` checks all services."""
 
 REPLICAS_STOP_S_MAX = 6.0
-"""How long all replicas and the hands together may take to stop."""
+"""How long all replicas and the controls together may take to stop."""
 SERVERS_STOP_S_MAX = 1.0
 """How long the simulators, then Redis, then PostgreSQL may take to stop; so a stack stops within 9 s."""
 
@@ -39,7 +39,7 @@ class Stack:
 
     In between, services may be killed, paused and restarted; they are restarted on their own only while `watch` runs.
     `postgres` and `redis` are None, and `simulators` is empty, where the options name servers of others instead, and
-    `hands` where the options leave them out.
+    `controls` where the options leave them out.
     """
 
     def __init__(self, options: StackOptions, report: Callable[[str], None] = lambda _: None) -> None:
@@ -48,7 +48,7 @@ class Stack:
         self.redis: RedisServer | None = None
         self.simulators: list[SimulatorProcess] = []
         self.replicas: list[ReplicaProcess] = []
-        self.hands: HandsProcess | None = None
+        self.controls: ControlsProcess | None = None
         self.database_url = options.database_url or ""
         self.redis_url = options.redis_url or ""
         self.processors: tuple[Processor, ...] = ()
@@ -75,7 +75,7 @@ class Stack:
 
     @property
     def _started_last(self) -> list[ManagedProcess]:
-        return [*filter(None, (self.hands,)), *self.replicas]
+        return [*filter(None, (self.controls,)), *self.replicas]
 
     @property
     def replica_states(self) -> dict[int, ProcessState]:
@@ -132,7 +132,7 @@ class Stack:
         with self._timed("migrations") as say:
             say(f"{len(migrate(self.database_url, wait_s=10))} applied")
         if self.options.controls:
-            self.hands = HandsProcess(self.options, self.processors)
+            self.controls = ControlsProcess(self.options, self.processors)
         env = self.replica_environment()
         self.replicas = [ReplicaProcess(number, self.options, env) for number in range(1, self.options.replicas + 1)]
         self._start_all(self._started_last)
@@ -141,12 +141,12 @@ class Stack:
     def watch(self) -> None:
         """Restart services that end, with backoff, until `ask_to_stop`; report each with the end of its log."""
         while not self._stopping.wait(WATCH_STEP_S):
-            for number in self.hands.orders() if self.hands else ():
+            for number in self.controls.orders() if self.controls else ():
                 self.replica(number).kill()
             for restarter in self._restarters.values():
                 restarter.check(time.monotonic(), self._report)
-            if self.hands:
-                self.hands.tell(self.replica_states)
+            if self.controls:
+                self.controls.tell(self.replica_states)
 
     def ask_to_stop(self) -> None:
         """Let `start` or `watch` return; when called again, let `stop` kill at once what it would wait for.
@@ -219,7 +219,7 @@ class Stack:
             "PROCESSORS": self.options.processors
             or " ".join(f"{each.name}={each.url},{each.fee}" for each in self.processors),
             "JOURNAL_DIR": str(self.options.state_dir / "journal"),
-            **(self.hands.replica_environment if self.hands else {}),
+            **(self.controls.replica_environment if self.controls else {}),
         }
 
     @contextlib.contextmanager

@@ -8,7 +8,7 @@ import pytest
 from actors.domain.feed import BEGINNING, FeedBounds, FeedEvent, FeedPlace
 from actors.domain.payment import Settlement
 from actors.errors import ForeignPlaceError, GatewayUnavailableError, LedgerUnavailableError, LostPlaceError
-from actors.feed import CONSUMERS_MAX, PAGE_MAX, RECENT_MAX, STEP_S, Feed
+from actors.feed import CONSUMERS_MAX, PAGE_MAX, RECENT_EVENTS_MAX, STEP_S, Feed
 from ops.simulation.feed import MemoryFeed
 from ops.simulation.tables import MemoryTables
 from tests.actors.fakes import LAST_PLACE, NOW_MS, VirtualRuntime, payment
@@ -90,7 +90,7 @@ def test_all_who_wait_share_one_look_at_postgres() -> None:
 
 def test_who_is_far_behind_reads_what_is_not_kept_and_then_joins_the_others() -> None:
     desk = Desk()
-    count = RECENT_MAX + 2 * PAGE_MAX
+    count = RECENT_EVENTS_MAX + 2 * PAGE_MAX
     with desk.feed.consuming():
         behind = newest = desk.feed.page(BEGINNING, 100, 0.0).next
         desk.settle(*range(1, count + 1))

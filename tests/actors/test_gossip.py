@@ -2,17 +2,17 @@ from uuid import UUID
 
 import pytest
 
+from actors.domain.history_questions import ToldHistory, ToldStep
 from actors.domain.lifecycle import State
 from actors.domain.money import Money
 from actors.domain.payment import Payment
 from actors.domain.peers import Denials, PeerAnswer, PeerNews, PeerQuestion
-from actors.domain.way_questions import ToldStep, ToldWay
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError, PeersUnavailableError
 from actors.gossip import ANSWERED_MAX, ASKING_S, EXCHANGE_S, TOLD_MAX, UNTOLD_MAX, GossipActor
-from actors.messages.gossip import AskPeers, AskWay, GetDenials, GetWays, Spread
+from actors.messages.gossip import AskHistory, AskPeers, GetDenials, GetHistories, Spread
 from actors.messages.intake import AcceptedByPeers, DecidedByPeers, FindAccepted, Found
-from actors.messages.router import GetDriven, GetWay
+from actors.messages.router import GetDriven, GetHistory
 from actors.messages.trouble import GetTrouble
 from tests.actors.fakes import MemoryChannel, Recorder, VirtualRuntime, deliver, payment
 from tests.actors.fakes_journal import MemoryShelf
@@ -51,8 +51,8 @@ class Gossip:
         deliver(self.actor)
         return number
 
-    def ask_way(self, correlation_id: UUID) -> int:
-        number = self.actor.on_receive(AskWay(correlation_id))
+    def ask_history(self, correlation_id: UUID) -> int:
+        number = self.actor.on_receive(AskHistory(correlation_id))
         assert isinstance(number, int)
         deliver(self.actor)
         return number
@@ -126,29 +126,29 @@ def test_it_tells_for_how_long_nothing_could_be_exchanged_and_why() -> None:
     assert gossip.actor.on_receive(GetTrouble()) is None
 
 
-# Ways of payments.
+# Histories of payments.
 
 
 def test_a_way_is_asked_for_at_once_and_told_with_the_next_exchange_of_each_other_replica() -> None:
     channels: dict[str, MemoryChannel] = {}
     asker, other = Gossip(channels, "1"), Gossip(channels, "2")
-    told = ToldWay("2", (ToldStep(5, "sent", "default"),), None)
-    other.router.answers[GetWay] = told
-    number = asker.ask_way(ONE)
+    told = ToldHistory("2", (ToldStep(5, "sent", "default"),), None)
+    other.router.answers[GetHistory] = told
+    number = asker.ask_history(ONE)
     other.exchange()
     asker.advance(ASKING_S)
-    assert asker.actor.on_receive(GetWays(number)) == (told,)
+    assert asker.actor.on_receive(GetHistories(number)) == (told,)
 
 
 def test_a_replica_whose_router_does_not_answer_tells_no_way_and_all_else() -> None:
     channels: dict[str, MemoryChannel] = {}
     asker, other = Gossip(channels, "1"), Gossip(channels, "2")
-    other.router.answers[GetWay] = GatewayUnavailableError("planted")
-    number = asker.ask_way(ONE)
+    other.router.answers[GetHistory] = GatewayUnavailableError("planted")
+    number = asker.ask_history(ONE)
     other.actor.on_receive(Spread((payment(1),)))
     other.exchange()
     asker.advance(ASKING_S)
-    assert asker.actor.on_receive(GetWays(number)) == ()
+    assert asker.actor.on_receive(GetHistories(number)) == ()
     assert AcceptedByPeers((payment(1),)) in asker.intake.messages
 
 

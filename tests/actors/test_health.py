@@ -20,7 +20,7 @@ from actors.health import (
     HOLD_S,
     HOLD_S_MAX,
     HURRY_S,
-    LEASE_S,
+    POLL_LEASE_S,
     POLL_S,
     PROBE_SHARE_S,
     READ_GAP_S_MAX,
@@ -44,7 +44,7 @@ from tests.lines import lines
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 FORCED_OPEN, FORCED_CLOSED = BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED
 PROCESSORS = ("default", "fallback")
-ROUND_S = LEASE_S + HOLD_S + 2 * READ_S
+ROUND_S = POLL_LEASE_S + HOLD_S + 2 * READ_S
 """Time from a start, or from the return of Redis, until each processor has been asked."""
 PROBES_PER_S_MAX = 4
 
@@ -168,7 +168,7 @@ def test_each_processor_is_asked_once_in_its_period_over_all_replicas() -> None:
         gaps_s = [later - earlier for earlier, later in pairwise(cluster.asked_at_s(name))]
         assert len(gaps_s) >= 8
         assert min(gaps_s) >= POLL_S
-        assert max(gaps_s) <= LEASE_S + (HOLD_S_MAX - HOLD_S) + 2 * READ_S
+        assert max(gaps_s) <= POLL_LEASE_S + (HOLD_S_MAX - HOLD_S) + 2 * READ_S
 
 
 def test_one_answer_reaches_every_replica_once_with_its_age() -> None:
@@ -210,9 +210,9 @@ def test_without_redis_nobody_asks_and_after_its_return_all_read_the_board_first
     cluster.advance(2 * ROUND_S)
     assert cluster.asked_at_s() == []
     cluster.board.gone = False
-    cluster.advance(LEASE_S)
+    cluster.advance(POLL_LEASE_S)
     assert cluster.asked_at_s() == []
-    cluster.advance(ROUND_S - LEASE_S)
+    cluster.advance(ROUND_S - POLL_LEASE_S)
     assert len(cluster.asked_at_s()) == 1
 
 

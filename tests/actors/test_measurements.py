@@ -101,7 +101,7 @@ def test_gossip_tells_of_what_waits_for_other_replicas() -> None:
     gossip = Gossip()
     gossip.actor.on_receive(Spread((payment(1), payment(2)), (payment(3),)))
     gossip.ask(ONE)
-    gossip.ask_way(TWO)
+    gossip.ask_history(TWO)
     gossip.actor.on_receive(Spread((payment(4),)))
     stats = told(gossip.actor, GetGossipStats())
     assert stats == GossipStats(Level(1, UNTOLD_MAX), Level(1, 64), Level(1, 16))

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.browser.sites import ScriptedGateway, ScriptedHands, served
+from tests.browser.sites import ScriptedControls, ScriptedGateway, served
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first draws the same pages with half of the CPU."""
@@ -58,7 +58,7 @@ def page(browser: Browser, expected: list[str], servers: ExitStack) -> Iterator[
 
 @pytest.fixture
 def gateway() -> ScriptedGateway:
-    """A gateway that is run without hands."""
+    """A gateway that is run without controls."""
     return ScriptedGateway()
 
 
@@ -69,26 +69,26 @@ def site(gateway: ScriptedGateway, servers: ExitStack) -> str:
 
 
 @pytest.fixture
-def hands() -> ScriptedHands:
-    """The hands of a gateway that is run by `ops/up`."""
-    return ScriptedHands()
+def controls() -> ScriptedControls:
+    """The controls of a gateway that is run by `ops/up`."""
+    return ScriptedControls()
 
 
 @pytest.fixture
-def hands_url(hands: ScriptedHands, servers: ExitStack) -> str:
-    """The address of these hands."""
-    return servers.enter_context(served(hands))
+def controls_url(controls: ScriptedControls, servers: ExitStack) -> str:
+    """The address of these controls."""
+    return servers.enter_context(served(controls))
 
 
 @pytest.fixture
-def handed_gateway(hands_url: str) -> ScriptedGateway:
-    """A gateway that tells its page of these hands."""
-    gateway = ScriptedGateway(hands_url)
-    gateway.status["controls"] = hands_url
+def controlled_gateway(controls_url: str) -> ScriptedGateway:
+    """A gateway that tells its page of these controls."""
+    gateway = ScriptedGateway(controls_url)
+    gateway.status["controls"] = controls_url
     return gateway
 
 
 @pytest.fixture
-def handed_site(handed_gateway: ScriptedGateway, servers: ExitStack) -> str:
-    """The address of the gateway that is run with hands."""
-    return servers.enter_context(served(handed_gateway))
+def controlled_site(controlled_gateway: ScriptedGateway, servers: ExitStack) -> str:
+    """The address of the gateway that is run with controls."""
+    return servers.enter_context(served(controlled_gateway))

@@ -1,4 +1,4 @@
-"""Servers for a browser: the real page over a scripted gateway, and scripted hands."""
+"""Servers for a browser: the real page over a scripted gateway, and scripted controls."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -76,8 +76,8 @@ class ScriptedGateway:
         self.status: Status = rest()
         self.payments: dict[str, Status] = {}
         """By id, what is told of one payment."""
-        self.ways: dict[str, Status] = {}
-        """By id, the way of a payment that is not told with it."""
+        self.histories: dict[str, Status] = {}
+        """By id, the history of a payment that is not told with it."""
         self.lists: dict[str, list[Status]] = {}
         """By state, the payments of a list."""
         self.failing = False
@@ -103,8 +103,8 @@ class ScriptedGateway:
                 return 200, self._page(**query)
             case ["payments", name] if name in self.payments:
                 return 200, self.payments[name]
-            case ["payments", name, "history"] if name in self.ways:
-                return 200, self.ways[name]
+            case ["payments", name, "history"] if name in self.histories:
+                return 200, self.histories[name]
             case ["payments", name, "resolution"]:
                 return 200, {"correlationId": name, "resolution": "applied"}
         return 404, {"detail": f"no payment was accepted under {path.removeprefix('/payments/')}"}
@@ -115,8 +115,8 @@ class ScriptedGateway:
         return {"payments": listed[first:end], "next": str(end) if end < len(listed) else None}
 
 
-class ScriptedHands:
-    """Stands for the hands of `ops/up`: carries out orders on its own state alone."""
+class ScriptedControls:
+    """Stands for the controls of `ops/up`: carries out orders on its own state alone."""
 
     def __init__(self) -> None:
         self.state: Status = {

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.scenes import SCENES, UNKNOWN_ID, crowded, unknown_payment
-from tests.browser.sites import ScriptedGateway, ScriptedHands
+from tests.browser.sites import ScriptedControls, ScriptedGateway
 
 pytestmark = pytest.mark.long
 
@@ -30,18 +30,18 @@ OVERFLOWING = """() => [...document.body.querySelectorAll("*")].filter((element)
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_scene_is_readable_everywhere(
-    page: Page, handed_site: str, handed_gateway: ScriptedGateway, hands: ScriptedHands, scene: str
+    page: Page, controlled_site: str, controlled_gateway: ScriptedGateway, controls: ScriptedControls, scene: str
 ) -> None:
-    handed_gateway.status = SCENES[scene]() | {"controls": handed_gateway.status["controls"]}
+    controlled_gateway.status = SCENES[scene]() | {"controls": controlled_gateway.status["controls"]}
     if scene not in {"rest", "unknown"}:
-        hands.state["load"] |= {"rate": 300, "sent": 987_654, "accepted": 987_600, "failed": 54}
-    hands.state["processors"]["default"]["plug"] = scene not in {"down", "switched", "crowded"}
-    hands.state["replicas"]["2"] = "starting" if scene == "killed" else "running"
-    handed_gateway.payments[UNKNOWN_ID] = unknown_payment()
-    page.goto(f"{handed_site}/#{UNKNOWN_ID}" if scene == "unknown" else handed_site)
+        controls.state["load"] |= {"rate": 300, "sent": 987_654, "accepted": 987_600, "failed": 54}
+    controls.state["processors"]["default"]["plug"] = scene not in {"down", "switched", "crowded"}
+    controls.state["replicas"]["2"] = "starting" if scene == "killed" else "running"
+    controlled_gateway.payments[UNKNOWN_ID] = unknown_payment()
+    page.goto(f"{controlled_site}/#{UNKNOWN_ID}" if scene == "unknown" else controlled_site)
     expect(page.get_by_role("button", name="Pull the plug")).to_have_count(2)
     if scene == "unknown":
-        expect(page.locator("#found .way li")).to_have_count(6)
+        expect(page.locator("#found .history li")).to_have_count(6)
     for theme, (size, viewport) in product(THEMES, SIZES.items()):
         page.emulate_media(color_scheme=theme)
         page.set_viewport_size(viewport)

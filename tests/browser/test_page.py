@@ -246,16 +246,16 @@ def test_a_gateway_that_does_not_answer_leaves_what_was_known_greyed(
     expect(page.locator("#header")).to_have_class("good")
 
 
-def test_a_payment_is_found_by_its_id_with_its_whole_way(page: Page, site: str, gateway: ScriptedGateway) -> None:
+def test_a_payment_is_found_by_its_id_with_its_whole_history(page: Page, site: str, gateway: ScriptedGateway) -> None:
     gateway.payments[UNKNOWN_ID] = unknown_payment()
     page.goto(site)
     page.get_by_label("Its id").fill(UNKNOWN_ID)
     page.keyboard.press("Enter")
     found = page.locator("#found")
     expect(found).to_contain_text("default has not answered whether it charged the payment")
-    expect(found.locator(".way li")).to_have_count(6)
-    expect(found.locator(".way li").nth(4)).to_contain_text("no answer in time: unknown whether it was charged")
-    expect(found.locator(".way li").nth(5)).to_contain_text("instant not known")
+    expect(found.locator(".history li")).to_have_count(6)
+    expect(found.locator(".history li").nth(4)).to_contain_text("no answer in time: unknown whether it was charged")
+    expect(found.locator(".history li").nth(5)).to_contain_text("instant not known")
     expect(found.locator(".pill")).to_have_text("unknown")
 
 
@@ -395,9 +395,9 @@ def test_a_way_that_is_not_told_with_its_payment_is_asked_for(page: Page, site: 
     payment = unknown_payment()
     steps, waits_for = payment.pop("history"), payment.pop("waitsFor")
     gateway.payments[UNKNOWN_ID] = payment
-    gateway.ways[UNKNOWN_ID] = {"correlationId": UNKNOWN_ID, "steps": steps, "waitsFor": waits_for}
+    gateway.histories[UNKNOWN_ID] = {"correlationId": UNKNOWN_ID, "steps": steps, "waitsFor": waits_for}
     page.goto(f"{site}/#{UNKNOWN_ID}")
-    expect(page.locator("#found .way li")).to_have_count(len(steps))
+    expect(page.locator("#found .history li")).to_have_count(len(steps))
     expect(page.locator("#found .waits")).to_have_text(waits_for)
 
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from ops.chaostest.client import administer
 from ops.stack.settings import StackOptions
 from ops.stack.stack import Stack
-from tests.ops.hands.test_hands import asking, watched
+from tests.ops.controls.test_controls import asking, watched
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
@@ -39,7 +39,7 @@ def picture(page: Page, name: str) -> None:
 
 
 def button(page: Page, group: str, name: str) -> Locator:
-    return page.get_by_role("group", name=f"Hands on {group}").get_by_role("button", name=name)
+    return page.get_by_role("group", name=f"Controls of {group}").get_by_role("button", name=name)
 
 
 def booked(stack: Stack) -> dict[str, tuple[int, float]]:
@@ -92,7 +92,7 @@ def test_an_outage_and_a_death_are_followed_by_clicking_and_the_numbers_are_thos
     expect(page.locator("#events")).to_contain_text("the breaker of default opened", timeout=WAIT_MS)
 
 
-def test_a_payment_is_found_by_its_id_with_its_whole_way(page: Page, stack: Stack) -> None:
+def test_a_payment_is_found_by_its_id_with_its_whole_history(page: Page, stack: Stack) -> None:
     ask = asking(stack)
     for name in ("default", "fallback"):
         assert ask("PUT", f"/processors/{name}", {"failureShare": 1.0}).status == 200
@@ -121,9 +121,9 @@ def find_until(page: Page, step: str) -> None:
     wait_until(is_there, lambda: page.locator("#found").inner_text())
 
 
-def test_without_controls_there_are_no_hands(page: Page, servers: ExitStack, tmp_path: Path) -> None:
+def test_without_controls_there_are_no_controls(page: Page, servers: ExitStack, tmp_path: Path) -> None:
     options = replace(StackOptions.on_reserved_ports(tmp_path), controls=False)
     servers.enter_context(Stack(options))
     page.goto(f"http://localhost:{options.port}/")
     expect(page.locator("#story")).to_contain_text("all is well", timeout=WAIT_MS)
-    expect(page.get_by_text("Hands on")).to_have_count(0)
+    expect(page.get_by_role("region", name="Controls")).to_have_count(0)

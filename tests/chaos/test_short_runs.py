@@ -52,7 +52,7 @@ def test_every_promise_is_kept_beside_bad_neighbours(tmp_path: Path) -> None:
     # for two seconds may not have been started yet when it has to go.
     assert (neighbours["unanswered"], neighbours["refused_without_retry_after"]) == (0, 0)
     assert any(crowd["opened"] for crowd in neighbours["crowds"].values())
-    assert {"replica-1", "replica-2", "replica-3", "postgres"} == neighbours["peaks_mb"].keys()
+    assert {"replica-1", "replica-2", "replica-3", "postgres"} == neighbours["peaks_mib"].keys()
     assert {"slow_names", "full_disk", "leave_dead", "start_twin", "crowd_idle"} <= result["faults"].keys()
     assert_the_judge_agrees(tmp_path / "history.jsonl", result)
 

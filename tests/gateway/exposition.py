@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from actors.domain.breaker import BreakerState
 from actors.domain.level import Level
+from actors.domain.lifecycle import ENDED, State
 from actors.domain.payment import EndState
 from actors.domain.processors import EVENT_PROCESSORS
 from actors.domain.version import VERSION
@@ -38,7 +39,8 @@ def everything_told(*, calm: bool = False) -> str:
     """Give the page with every metric, where all is well or not."""
     gateway = FakeGateway()
     if calm:
-        gateway.busy = RouterStats({"charging": 3, "stranded": 0}, 0, {}, in_memory=Level(3, 5000))
+        unsettled = {"journalled": 0, **dict.fromkeys((each.value for each in State if each not in ENDED), 0)}
+        gateway.busy = RouterStats(unsettled | {"charging": 3}, 0, {}, in_memory=Level(3, 5000))
         gateway.ended = Incidents(disputes=0, closed=dict.fromkeys(EndState, 0))
         gateway.known = {"default": replace(OPENED, state=BreakerState.CLOSED)}
     return measured_client(gateway, lambda: CLIENTS).simulate_get("/metrics").text

@@ -12,6 +12,7 @@ from actors.domain.breaker import BreakerState, Transition
 from actors.domain.breaker_causes import Cause
 from actors.domain.counted import Counted
 from actors.domain.histogram import Histogram, HistogramCounts
+from actors.domain.history_questions import ToldHistory
 from actors.domain.level import Level
 from actors.domain.money import Money
 from actors.domain.outcome import Outcome
@@ -22,7 +23,6 @@ from actors.domain.resolution import Finding, ResolutionAnswer
 from actors.domain.routing import Reason
 from actors.domain.seconds import Series
 from actors.domain.story import Story
-from actors.domain.way_questions import ToldWay
 from actors.errors import FielError, GatewayUnavailableError
 from actors.feed import Feed
 from actors.measurements import Measurements
@@ -87,7 +87,7 @@ MEASURED = Measurements(
         settling=durations(0.08, 12.0),
     ),
     intake=IntakeStats(journal=Level(7, 1000), accepted_ids=Level(8, 20), heard_ids=Level(9, 20), taken_over=6),
-    gossip=GossipStats(untold=Level(1, 20_000), ids_asked=Level(2, 64), ways_asked=Level(3, 16)),
+    gossip=GossipStats(untold=Level(1, 20_000), ids_asked=Level(2, 64), histories_asked=Level(3, 16)),
     mailboxes={"router": Level(4, 4096)},
     readers=Level(5, 64),
     feed_consumers=Level(6, 64),
@@ -129,8 +129,8 @@ class FakeGateway:
         self.silent: tuple[str, ...] = ()
         """Which of `stats`, `incidents` and `processors` are not answered."""
         self.statuses: dict[UUID, PaymentStatus] = {}
-        self.told_ways: tuple[ToldWay, ...] = ()
-        """What replicas tell of the way of every payment."""
+        self.told_histories: tuple[ToldHistory, ...] = ()
+        """What replicas tell of the history of every payment."""
         self.seen = Look((HeardStatus(CALM, 0.2),), (), (), Story("good", "all is well"), None)
         """What is seen of all replicas."""
         self.last_seconds = Series(NOW_MS // 1000)
@@ -175,9 +175,9 @@ class FakeGateway:
         self._fail()
         return self.statuses.get(correlation_id)
 
-    def ways(self, correlation_id: UUID) -> tuple[ToldWay, ...]:  # noqa: ARG002  # as the port has it
+    def histories(self, correlation_id: UUID) -> tuple[ToldHistory, ...]:  # noqa: ARG002  # as the port has it
         self._fail()
-        return self.told_ways
+        return self.told_histories
 
     def look(self) -> Look:
         self._fail()

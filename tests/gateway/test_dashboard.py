@@ -65,11 +65,11 @@ def test_the_page_needs_nothing_from_elsewhere(client: falcon.testing.TestClient
         assert re.findall(r"https?://|@import|url\(", path.read_text()) == []
 
 
-def test_the_page_may_ask_the_hands_where_there_are_any(gateway: FakeGateway) -> None:
-    hands = "http://127.0.0.1:9990"
-    app = create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=False, controls_url=hands)
+def test_the_page_may_ask_the_controls_where_there_are_any(gateway: FakeGateway) -> None:
+    controls = "http://127.0.0.1:9990"
+    app = create_app(gateway, gateway, gateway, gateway, allow_purge=False, allow_force=False, controls_url=controls)
     policy = falcon.testing.TestClient(app).simulate_get("/").headers["content-security-policy"]
-    assert f"connect-src 'self' {hands};" in policy
+    assert f"connect-src 'self' {controls};" in policy
 
 
 def test_every_module_is_imported_by_a_name_that_is_there() -> None:

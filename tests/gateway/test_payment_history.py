@@ -1,14 +1,14 @@
-"""The way of one payment is told step by step, with what is recorded and what replicas remember in one order."""
+"""The history of one payment is told step by step, with what is recorded and what replicas remember in one order."""
 
 from uuid import UUID
 
 import falcon.testing
 
+from actors.domain.history_questions import ToldHistory, ToldStep
 from actors.domain.lifecycle import State
 from actors.domain.money import Money
 from actors.domain.payment import Closing, EndState, Payment, Settlement
 from actors.domain.records import PaymentRecord
-from actors.domain.way_questions import ToldStep, ToldWay
 from actors.domain.work import Driven
 from actors.errors import GatewayUnavailableError
 from actors.queries import PaymentStatus
@@ -34,9 +34,9 @@ def test_a_settled_payment_tells_what_each_replica_did_in_order(
 ) -> None:
     settlement = Settlement(PAYMENT, "default", NOW_MS + 30, 2, NOW_MS + 50)
     gateway.statuses[ID] = PaymentStatus(ID, MONEY, record(settlement))
-    gateway.told_ways = (
-        ToldWay("2", (ToldStep(NOW_MS + 29, "taken up from its row", "default"),), None),
-        ToldWay("1", (ToldStep(NOW_MS + 5, "sent", "default"), FAILED), None),
+    gateway.told_histories = (
+        ToldHistory("2", (ToldStep(NOW_MS + 29, "taken up from its row", "default"),), None),
+        ToldHistory("1", (ToldStep(NOW_MS + 5, "sent", "default"), FAILED), None),
     )
     assert steps(client) == [
         ("56.789", "accepted: it is in a journal", None, None),
@@ -50,7 +50,7 @@ def test_a_settled_payment_tells_what_each_replica_did_in_order(
 
 def test_one_that_is_driven_tells_what_it_waits_for(client: falcon.testing.TestClient, gateway: FakeGateway) -> None:
     gateway.statuses[ID] = PaymentStatus(ID, MONEY, driven=Driven(PAYMENT, State.HELD, None, 0, pinned=False))
-    gateway.told_ways = (ToldWay("1", (), None), ToldWay("2", (), "waits: no processor works"))
+    gateway.told_histories = (ToldHistory("1", (), None), ToldHistory("2", (), "waits: no processor works"))
     told = client.simulate_get(f"/payments/{ID}/history").json
     assert (told["correlationId"], told["waitsFor"]) == (str(ID), "waits: no processor works")
     assert [step["what"] for step in told["steps"]] == ["accepted: it is in a journal"]

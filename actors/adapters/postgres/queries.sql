@@ -255,7 +255,7 @@ ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
 -- numbers of rows. One more row, without a processor, tells two things. First, how far the charges are complete: the
 -- lowest watermark of the replicas that have not left, or that have left claims, but no more than was ever published,
 -- since a replica that joins stamps nothing below that. Second, whether an edge of the window lies in an archived span,
--- which has sums and no settlements any more. Claims that name nobody count too: in a Postgres that was restored from
+-- which has sums and no settlements any more. Claims that name no processor count too: in a Postgres that was restored from
 -- an earlier state they may have named a processor, and their adopter has the watermark of their owner for a moment.
 WITH RECURSIVE final AS (
     SELECT least(
@@ -311,7 +311,7 @@ SELECT NULL, NULL, NULL, NULL, NULL, before_ms, EXISTS (
 -- name: watermarks
 -- Tells how far the charges of all replicas are complete, by their stamps and by their answers. A charge that was
 -- answered and is not recorded still has its claim, since nothing is sent without one and it is deleted with the
--- settlement: a replica without claims need not be waited for. Claims that name nobody count as in `summary`.
+-- settlement: a replica without claims need not be waited for. Claims that name no processor count as in `summary`.
 SELECT
     min(watermark_ms) AS stamp_ms,
     min(answered_ms) FILTER (WHERE EXISTS (SELECT FROM claim WHERE owner = r.name)) AS answer_ms

@@ -13,7 +13,7 @@ const MARKS = { good: "●", warn: "▲", bad: "■" };
 
 let answeredAt = null;
 let spokenTone = null;
-let hands = null;
+let controls = null;
 
 async function watch() {
   for (;;) {
@@ -64,8 +64,8 @@ async function showStatus(status) {
   $("footer").textContent =
     `Reported by replica ${status.replica}, version ${status.version}, for all replicas, at ${format.clock(status.at)}.`;
   if (!status.controls) return;
-  hands ??= await import("./hands.js");
-  hands.update($("hands"), status);
+  controls ??= await import("./controls.js");
+  controls.update($("controls"), status);
 }
 
 /** Tell the story in one line; a screen reader hears it only where the tone changes. */

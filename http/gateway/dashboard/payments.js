@@ -114,11 +114,11 @@ function paymentView(payment) {
       ["driven by replica", replica ?? "not known"],
       ["refused amounts", refused, "warn"],
     ]),
-    ...(payment.history ? [way(payment.history)] : []),
+    ...(payment.history ? [steps(payment.history)] : []),
     ...(allowed?.resolve && state in LISTS ? [resolveForm(payment)] : []));
 }
 
-const way = (history) => make("ol", { className: "way" }, ...history.map(({ at, what, processor, replica }) => {
+const steps = (history) => make("ol", { className: "history" }, ...history.map(({ at, what, processor, replica }) => {
   const when = at
     ? make("time", { dateTime: at, title: at }, format.instant(at))
     : make("span", { className: "soft" }, "instant not known");

@@ -49,7 +49,7 @@ def capacity(measured: Measurements, stats: RouterStats | None, clients: ClientL
         yield from _alone(
             "fiel_histories_asked_for",
             "Payments whose history the other replicas are being asked for",
-            gossip.ways_asked,
+            gossip.histories_asked,
         )
     if clients is not None:
         yield from _alone("fiel_connections", "Open connections of clients", clients.connections)

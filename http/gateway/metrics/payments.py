@@ -10,7 +10,7 @@ from actors.messages.persistence import Incidents, WriteStats
 from actors.messages.router import RouterStats
 from gateway.metrics.families import histogram, label
 
-NOBODY = "none"
+NO_PROCESSOR = "none"
 """Stands for the processor where there is none."""
 
 
@@ -33,7 +33,7 @@ def unsettled(stats: RouterStats) -> Iterable[Metric]:
         labels=["processor", "reason"],
     )
     for (processor, reason), count in stats.decisions.items():
-        decisions.add_metric([processor or NOBODY, label(reason)], count)
+        decisions.add_metric([processor or NO_PROCESSOR, label(reason)], count)
     yield decisions
 
 
@@ -81,9 +81,9 @@ def written(writes: WriteStats, configured: Sequence[Processor], currency: str) 
     moves = CounterMetricFamily(
         "fiel_payment_moves", "Payments that moved to another processor, by the new one", labels=["processor"]
     )
-    nobody_moved: dict[str | None, int] = dict.fromkeys([*(each.name for each in configured if each.charges), None], 0)
-    for name, count in (nobody_moved | dict(writes.moved)).items():
-        moves.add_metric([name or NOBODY], count)
+    none_moved: dict[str | None, int] = dict.fromkeys([*(each.name for each in configured if each.charges), None], 0)
+    for name, count in (none_moved | dict(writes.moved)).items():
+        moves.add_metric([name or NO_PROCESSOR], count)
     yield moves
     yield histogram(
         "fiel_postgres_commit_seconds", "Duration of commits of claims, moves and settlements", {(): writes.commits}

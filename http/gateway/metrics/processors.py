@@ -15,7 +15,9 @@ def processors(known: Mapping[str, ProcessorStatus]) -> Iterable[Metric]:
     """Tell of breakers, charges and look-ups."""
     yield from _breakers(known)
     charges = GaugeMetricFamily(
-        "fiel_processor_charges", "1 if a processor is charged, 0 if it is only looked up", labels=["processor"]
+        "fiel_processor_charges",
+        "1 if payments are sent to a processor, 0 if it is only asked about earlier ones",
+        labels=["processor"],
     )
     unreachable = GaugeMetricFamily(
         "fiel_processor_unreachable",

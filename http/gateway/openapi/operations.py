@@ -152,7 +152,7 @@ PAYMENTS = (
         tag="Payments",
         summary="Delete every payment",
         description="For operators, or for everybody with `ALLOW_PURGE=1`: 204 when every payment is deleted on all "
-        "replicas, and no earlier charge is under way. A body is not read.",
+        "replicas. Charges under way are waited for, 5 s at most: a slower one may still be booked. No body is read.",
         answers=(DescribedAnswer(status=204, description="Every payment is deleted."),),
         problems=(ProblemType.UNAVAILABLE,),
         is_for_operators=True,

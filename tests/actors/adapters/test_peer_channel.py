@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from actors.adapters.host_addresses import HostDirectory
 from actors.adapters.peer_channel import ENTRIES_AT_ONCE, ENTRIES_MAX, TTL_S, RedisPeerChannel
+from actors.domain.history_questions import HistoryAnswer, HistoryQuestion, ToldHistory, ToldStep
 from actors.domain.money import DECIMALS
 from actors.domain.payment import Payment
 from actors.domain.peers import PeerAnswer, PeerNews, PeerQuestion
-from actors.domain.way_questions import ToldStep, ToldWay, WayAnswer, WayQuestion
 from actors.errors import PeersUnavailableError
 from tests.actors.fakes import NOW_MS, payment
 
@@ -136,9 +136,9 @@ def test_questions_and_answers_are_heard_as_they_were_told_and_without_a_payment
 
 def test_ways_of_payments_are_asked_for_and_told_as_they_are(channel: RedisPeerChannel) -> None:
     steps = (ToldStep(NOW_MS, "sent", "default"), ToldStep(NOW_MS + 5, "left to another replica", None))
-    asked = PeerNews("1", ways_asked=(WayQuestion("1", NOW_MS, UUID(int=1)),))
-    known, unknown = ToldWay("2", steps, "a commit"), ToldWay("2", (), None)
-    told = PeerNews("2", ways=(WayAnswer("1", NOW_MS, known), WayAnswer("1", 7, unknown)))
+    asked = PeerNews("1", histories_asked=(HistoryQuestion("1", NOW_MS, UUID(int=1)),))
+    known, unknown = ToldHistory("2", steps, "a commit"), ToldHistory("2", (), None)
+    told = PeerNews("2", histories=(HistoryAnswer("1", NOW_MS, known), HistoryAnswer("1", 7, unknown)))
     channel.tell(asked)
     channel.tell(told)
     assert channel.hear() == [asked, told]
@@ -147,8 +147,8 @@ def test_ways_of_payments_are_asked_for_and_told_as_they_are(channel: RedisPeerC
 @pytest.mark.parametrize(
     "fields",
     [
-        {"ways_asked": msgpack.packb([(1, ID[:-1])])},
-        {"ways": msgpack.packb([("1", 1, [[(NOW_MS, "sent")], None])])},
+        {"histories_asked": msgpack.packb([(1, ID[:-1])])},
+        {"histories": msgpack.packb([("1", 1, [[(NOW_MS, "sent")], None])])},
         {"replica": b"\xff", "question": msgpack.packb((1, [ID[:-1]]))},
         {"question": msgpack.packb((1, 2, 3))},
         {"question": b"\xc1"},

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from actors.domain.asides import ASKED_MAX, SILENT_ASK_S, SILENT_ASKED_MAX, Asides
+from actors.domain.asides import LOOK_UPS_ASKED_MAX, SILENT_ASK_S, SILENT_ASKED_MAX, Asides
 from actors.domain.lifecycle import Lifecycle
 from tests.actors.fakes import payment
 
@@ -63,7 +63,7 @@ def test_one_that_answers_again_is_asked_for_twice_as_many_with_each_answer_up_t
     assert asked[0] == 1
     assert asked[1] == 2
     assert asked == sorted(asked)
-    assert asked[-1] == ASKED_MAX
+    assert asked[-1] == LOOK_UPS_ASKED_MAX
 
 
 def test_it_tells_when_a_silent_one_is_asked_for_the_next() -> None:

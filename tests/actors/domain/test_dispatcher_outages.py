@@ -1,4 +1,4 @@
-"""What was never sent is free, and whoever adopts it knows: while nobody takes payments, their rows name nobody."""
+"""What was never sent is free, and whoever adopts it knows: while no processor takes payments, rows name none."""
 
 from itertools import pairwise
 from uuid import UUID

@@ -1,7 +1,7 @@
 from uuid import UUID
 
 from actors.domain.level import Level
-from actors.domain.peers import ASKED_MAX, ASKED_S_MAX, Denials, OpenQuestions, PeerAnswer, PeerNews, PeerQuestion
+from actors.domain.peers import ASKED_IDS_MAX, ASKED_S_MAX, Denials, OpenQuestions, PeerAnswer, PeerNews, PeerQuestion
 
 A, B = UUID(int=1), UUID(int=2)
 
@@ -46,7 +46,7 @@ def test_who_answers_and_does_not_deny_an_id_knows_it() -> None:
 
 def test_no_more_ids_are_asked_for_at_once_than_allowed_and_those_whose_time_is_over_make_room() -> None:
     questions = OpenQuestions("1", number=10)
-    tickets = [questions.ask(UUID(int=number), 0.0) for number in range(ASKED_MAX + 1)]
+    tickets = [questions.ask(UUID(int=number), 0.0) for number in range(ASKED_IDS_MAX + 1)]
     assert (None in tickets[:-1], tickets[-1]) == (False, None)
     assert questions.is_waiting(ASKED_S_MAX - 0.01)
     assert not questions.is_waiting(ASKED_S_MAX)
@@ -63,5 +63,5 @@ def test_only_ids_that_somebody_may_still_wait_for_are_counted() -> None:
     questions = OpenQuestions("1", number=10)
     asked(questions, A)
     asked(questions, B, ASKED_S_MAX / 2)
-    assert questions.level(0.0) == Level(2, ASKED_MAX)
-    assert questions.level(ASKED_S_MAX) == Level(1, ASKED_MAX)
+    assert questions.level(0.0) == Level(2, ASKED_IDS_MAX)
+    assert questions.level(ASKED_S_MAX) == Level(1, ASKED_IDS_MAX)

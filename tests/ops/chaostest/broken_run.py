@@ -18,7 +18,7 @@ BEGAN_MS = 1_764_144_000_000
 LOST, TWICE, GOOD = UUID(int=1), UUID(int=2), UUID(int=3)
 AMOUNT = OfferedAmount(1990)
 MARKUP = '<img src="http://127.0.0.1:1/x.png" onerror="alert(1)">'
-WAY = {
+HISTORY = {
     "correlationId": str(LOST),
     "steps": [
         {"at": "2025-11-26T08:00:02.100Z", "what": "charge ended: failed", "processor": "default", "replica": "2"},
@@ -48,8 +48,10 @@ def run_with(offers: Sequence[OfferedPayment], state: FinalState, rest_s: float 
         InjectedFault(ScheduledFault(1.0, "kill", "replica-1", 2.0), 1.1, 3.2),
         InjectedFault(ScheduledFault(4.0, "fail", MARKUP, None, {"failureRate": 0.4}), 4.1),
     ]
-    ways = {LOST: [WAY]}
-    return ObservedRun(history, check_history(history), {"kill_replica": 1}, injected, BEGAN_MS, rest_s, ways=ways)
+    histories = {LOST: [HISTORY]}
+    return ObservedRun(
+        history, check_history(history), {"kill_replica": 1}, injected, BEGAN_MS, rest_s, histories=histories
+    )
 
 
 def broken_run() -> ObservedRun:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ops.chaostest.neighbour_verdict import MB, NeighbourFigures, RunSpans, measure, percentile, spans_of
+from ops.chaostest.neighbour_verdict import MIB, NeighbourFigures, RunSpans, measure, percentile, spans_of
 from ops.chaostest.schedule import ScheduledFault
 from ops.chaostest.workload import Attempt, OfferedAmount
 from tests.test_deployment import REPLICAS, limits_of, megabytes
@@ -22,7 +22,7 @@ FAIR = NeighbourFigures(
     slowest_s=0.9,
     quiet_p99_s=0.02,
     neighbours_p99_s=0.1,
-    peaks_bytes={"replica-1": 84 * MB, "postgres": 200 * MB},
+    peaks_bytes={"replica-1": 84 * MIB, "postgres": 200 * MIB},
     crowds={"idle": (10, 10)},
 )
 
@@ -49,7 +49,7 @@ def test_a_run_within_all_bounds_is_fair() -> None:
         (replace(FAIR, neighbours_p99_s=0.1001), "100.1 ms beside neighbours and 20.0 ms without"),
         (replace(FAIR, neighbours_p99_s=math.nan), "nan ms beside neighbours"),
         (replace(FAIR, quiet_p99_s=math.nan), "nan ms without"),
-        (replace(FAIR, peaks_bytes={"replica-2": 84 * MB + 100_000}), "replica-2 needed 84.1 MB of 84"),
+        (replace(FAIR, peaks_bytes={"replica-2": 84 * MIB + 100_000}), "replica-2 needed 84.1 MiB of 84"),
         (replace(FAIR, peaks_bytes={"replica-2": 0}), "the memory of replica-2 could not be read"),
         (replace(FAIR, crowds={"idle": (0, 0)}), "the crowd idle opened no connection"),
         (replace(FAIR, offered=949), "949 of 1000 payments were offered"),

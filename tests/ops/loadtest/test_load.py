@@ -82,7 +82,7 @@ def test_the_processes_of_a_stack_are_found_by_its_port_where_it_runs_in_one_of_
             assert sorted(stack_pids(options.port)) == [
                 "default",
                 "fallback",
-                "hands",
+                "controls",
                 "postgres",
                 "redis",
                 "replica 1",

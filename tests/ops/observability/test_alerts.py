@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.payments import ANSWER_KINDS
 from ops.observability.dashboard import FILE, ROWS, dashboard
 from tests.gateway.exposition import everything_told, sample_names
 
@@ -19,6 +20,12 @@ OBSERVABILITY = ROOT / "ops" / "observability"
 RULES: list[dict[str, Any]] = yaml.safe_load((OBSERVABILITY / "alerts.yml").read_text())["groups"][0]["rules"]
 OPERATIONS = ROOT / "docs" / "operations.md"
 PROMTOOL = shutil.which("promtool")
+SELECTOR = re.compile(r"(fiel_\w+)\{([^}]*)\}")
+MATCHER = re.compile(r'(\w+)=~?"([^"]*)"')
+KEPT = {"accepted", "repeated", "journalled"}
+"""Answers to posts with status 202."""
+FOR_THE_CLIENT_TO_MEND = {"conflict", "unconfirmed", "refused"}
+"""Those with a status of 400 to 499."""
 NAME = re.compile(r"\b(?:fiel|process)_[a-z_]+|\bup\b")
 WHERE = {"job": "fiel", "instance": "a"}
 
@@ -104,6 +111,14 @@ FIRING = [
         "FielPostsRefused",
         grown('fiel_payments_posted_total{answer="accepted"}', 97)
         | grown('fiel_payments_posted_total{answer="overloaded"}', 3),
+        3,
+        JOB,
+    ),
+    Firing(
+        "FielPostsRefused",
+        grown('fiel_payments_posted_total{answer="accepted"}', 97)
+        | grown('fiel_payments_posted_total{answer="ledger_unavailable"}', 1)
+        | grown('fiel_payments_posted_total{answer="in_doubt"}', 1),
         3,
         JOB,
     ),
@@ -287,6 +302,21 @@ def test_alerts_and_panels_name_metrics_that_exist() -> None:
     known = sample_names(everything_told()) | {"up", "process_start_time_seconds", "process_cpu_seconds_total"}
     named = {name for expr in [*expressions(), *(rule["expr"] for rule in RULES)] for name in NAME.findall(expr)}
     assert named - known == set()
+
+
+def test_alerts_name_values_of_labels_that_exist() -> None:
+    told = everything_told() + everything_told(calm=True)
+    for metric, matchers in (found for rule in RULES for found in SELECTOR.findall(rule["expr"])):
+        lines = [line for line in told.splitlines() if line.startswith(f"{metric}{{")]
+        for label, values in MATCHER.findall(matchers):
+            for value in values.split("|"):
+                assert any(f'{label}="{value}"' in line for line in lines), (metric, label, value)
+
+
+def test_a_post_that_is_not_known_to_be_kept_counts_as_refused() -> None:
+    (expr,) = (rule["expr"] for rule in RULES if rule["alert"] == "FielPostsRefused")
+    (values,) = (values for label, values in MATCHER.findall(expr) if label == "answer")
+    assert set(values.split("|")) == set(ANSWER_KINDS) - KEPT - FOR_THE_CLIENT_TO_MEND
 
 
 @needs_promtool

@@ -14,7 +14,7 @@ import pytest
 from ops import OpsError
 from ops.environment import ROOT
 from ops.stack.checks import check_ports, check_stack_options
-from ops.stack.hands import HandsProcess
+from ops.stack.controls import ControlsProcess
 from ops.stack.ports import reserve_ports
 from ops.stack.process import ManagedProcess
 from ops.stack.settings import StackOptions, parse_stack_options
@@ -218,7 +218,7 @@ def test_senseless_arguments_are_a_usage_error(
         ({"CONTROLS_PORT": "8001"}, "port 8001 is given twice"),
     ],
 )
-def test_senseless_variables_of_the_hands_are_a_usage_error(
+def test_senseless_variables_of_the_controls_are_a_usage_error(
     variables: Mapping[str, str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -228,13 +228,13 @@ def test_senseless_variables_of_the_hands_are_a_usage_error(
 
 
 @pytest.mark.parametrize(("given", "replicas"), [({}, "1"), ({"ALLOW_FORCE": ""}, "1"), ({"ALLOW_FORCE": "0"}, "0")])
-def test_hands_allow_breakers_to_be_forced_unless_that_is_forbidden(
+def test_controls_allow_breakers_to_be_forced_unless_that_is_forbidden(
     tmp_path: Path, given: Mapping[str, str], replicas: str
 ) -> None:
     options = replace(StackOptions.on_reserved_ports(tmp_path), controls=True, environment=given)
-    hands = HandsProcess(options, check_stack_options(options))
-    assert hands.replica_environment == {"CONTROLS_URL": hands.url, "ALLOW_FORCE": replicas}
-    hands.stop()
+    controls = ControlsProcess(options, check_stack_options(options))
+    assert controls.replica_environment == {"CONTROLS_URL": controls.url, "ALLOW_FORCE": replicas}
+    controls.stop()
 
 
 def test_ports_of_processors_that_are_not_simulated_may_be_given_twice() -> None:

@@ -58,7 +58,7 @@ def up(
             running.wait(DEADLINE_S)
 
 
-def ask_hands(port: int, method: str, path: str, body: bytes | None = None) -> int:
+def ask_controls(port: int, method: str, path: str, body: bytes | None = None) -> int:
     with open_connection(f"http://127.0.0.1:{port}") as connection:
         return connection.ask(method, path, body).status
 
@@ -74,20 +74,20 @@ def has_ended(pid: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_a_stop_signal_ends_everything_also_under_load_and_after_a_kill(tmp_path: Path, number: int) -> None:
     options = StackOptions.on_reserved_ports(tmp_path)
-    hands_port = options.replica_ports[-1]
-    with up(options, subprocess.PIPE, CONTROLS_PORT=str(hands_port)) as running:
+    controls_port = options.replica_ports[-1]
+    with up(options, subprocess.PIPE, CONTROLS_PORT=str(controls_port)) as running:
         assert running.stdout is not None
         assert any("ready http" in line for line in running.stdout)
         assert running.stdout.readline().startswith("DATABASE_URL='postgresql://")
         pids = stack_pids(options.port)
-        assert {"hands", "replica 1", "replica 2"} <= pids.keys()
-        assert ask_hands(hands_port, "PUT", "/load", b'{"rate": 200}') == 200
-        assert ask_hands(hands_port, "POST", "/replicas/1/kill") == 200
+        assert {"controls", "replica 1", "replica 2"} <= pids.keys()
+        assert ask_controls(controls_port, "PUT", "/load", b'{"rate": 200}') == 200
+        assert ask_controls(controls_port, "POST", "/replicas/1/kill") == 200
         running.send_signal(number)
         assert running.wait(DEADLINE_S) == 0
         assert running.stdout.read().splitlines()[-1].startswith("postgres ")
     assert [name for name, pid in pids.items() if not has_ended(pid)] == []
-    for port in (options.port, hands_port, *options.replica_ports[:2], *options.processor_ports):
+    for port in (options.port, controls_port, *options.replica_ports[:2], *options.processor_ports):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
@@ -127,25 +127,25 @@ def test_a_stop_before_it_is_ready_is_an_interruption(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_end_of_ops_up_itself_ends_the_hands(tmp_path: Path) -> None:
+def test_the_end_of_ops_up_itself_ends_the_controls(tmp_path: Path) -> None:
     options = StackOptions.on_reserved_ports(tmp_path)
     with up(options, subprocess.PIPE) as running:
         assert running.stdout is not None
         assert any("ready http" in line for line in running.stdout)
-        hands = stack_pids(options.port)["hands"]
+        controls = stack_pids(options.port)["controls"]
         running.kill()
-        wait_until(lambda: has_ended(hands))
+        wait_until(lambda: has_ended(controls))
 
 
 @pytest.mark.long
-def test_without_controls_there_are_no_hands_and_replicas_are_told_of_none(tmp_path: Path) -> None:
+def test_without_controls_there_are_no_controls_and_replicas_are_told_of_none(tmp_path: Path) -> None:
     options = StackOptions.on_reserved_ports(tmp_path)
     with up(options, subprocess.PIPE, CONTROLS="0") as running:
         assert running.stdout is not None
         assert any("ready http" in line for line in running.stdout)
         assert running.stdout.readline().startswith("DATABASE_URL='postgresql://")
         pids = stack_pids(options.port)
-        assert "hands" not in pids
+        assert "controls" not in pids
         assert not {"CONTROLS_URL", "ALLOW_FORCE"} & environment(pids["replica 1"]).keys()
 
 
@@ -172,17 +172,17 @@ class Screen:
 
 def test_on_a_terminal_the_address_comes_first_and_the_status_line_stays_true(tmp_path: Path) -> None:
     options = StackOptions.on_reserved_ports(tmp_path)
-    hands_port = options.replica_ports[-1]
+    controls_port = options.replica_ports[-1]
     terminal, inner_end = pty.openpty()
     try:
         termios.tcsetwinsize(inner_end, (24, COLUMNS))
-        with up(options, inner_end, CONTROLS_PORT=str(hands_port)):
+        with up(options, inner_end, CONTROLS_PORT=str(controls_port)):
             screen = Screen(terminal)
             assert screen.wait_for(f"http://localhost:{options.port}/") == "live page   "
             started = screen.wait_for(f"ready http://localhost:{options.port}")
             assert re.search(r"replica-1 +ready", started)
             screen.wait_for("2 of 2 replicas")
-            screen.wait_for("1 of 2 replicas", lambda: ask_hands(hands_port, "POST", "/replicas/1/kill"))
+            screen.wait_for("1 of 2 replicas", lambda: ask_controls(controls_port, "POST", "/replicas/1/kill"))
             screen.wait_for("2 of 2 replicas")
     finally:
         os.close(inner_end)

@@ -14,8 +14,8 @@ from ops.stack.settings import REPLICAS_MAX, StackOptions
 ORDER_BYTES_MAX = 16
 
 
-class HandsProcess(AnnouncedProcess):
-    """The server of the controls (`ops.hands`), which may be restarted: its port and its link stay open here."""
+class ControlsProcess(AnnouncedProcess):
+    """The server of the controls (`ops.controls`), which may be restarted: its port and its link stay open here."""
 
     def __init__(self, options: StackOptions, processors: Sequence[Processor]) -> None:
         """Listen on the loopback address, on any free port unless the options name one."""
@@ -25,34 +25,34 @@ class HandsProcess(AnnouncedProcess):
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         names = [processor.name for processor in processors]
         simulators = zip(names, options.admin_ports, strict=True) if options.processors is None else ()
-        command = [sys.executable, "-m", "ops.hands", f"--port={options.port}"]
+        command = [sys.executable, "-m", "ops.controls", f"--port={options.port}"]
         command += [f"--listener={self._listener.fileno()}", f"--link={self._far_end.fileno()}"]
         command += ["--replicas", *(str(number) for number in range(1, options.replicas + 1))]
         command += ["--processors", *names]
         command += ["--simulators", *(f"{name}={admin_port}" for name, admin_port in simulators)]
         self._allow_force = options.environment.get("ALLOW_FORCE") or "1"
-        log = options.state_dir / "log" / "hands.log"
-        super().__init__("hands", command, log=log, env=service_environment(options))
+        log = options.state_dir / "log" / "controls.log"
+        super().__init__("controls", command, log=log, env=service_environment(options))
 
     @property
     def replica_environment(self) -> dict[str, str]:
-        """The environment variables of replicas that have hands: breakers may be forced, unless that is forbidden."""
+        """The environment of replicas that have controls: breakers may be forced, unless that is forbidden."""
         return {"CONTROLS_URL": self.url, "ALLOW_FORCE": self._allow_force}
 
     def start(self) -> None:
-        """Start the hands, unless they are alive."""
+        """Start the controls, unless they are alive."""
         if self.pid is None:
             self.kill()
             self._spawn(keep_fds=[self._listener.fileno(), self._far_end.fileno()])
 
     def stop(self, timeout_s: float = 10) -> None:
-        """End the hands and free their port; may be called again, but they cannot be started any more."""
+        """End the controls and free their port; may be called again, but they cannot be started any more."""
         super().stop(timeout_s)
         for end in (self._listener, self._link, self._far_end):
             end.close()
 
     def orders(self) -> set[int]:
-        """Take the numbers of the replicas that the hands want to have killed."""
+        """Take the numbers of the replicas that the controls want to have killed."""
         orders = set[int]()
         with suppress(BlockingIOError):
             while len(orders) < REPLICAS_MAX:
@@ -60,7 +60,7 @@ class HandsProcess(AnnouncedProcess):
         return orders
 
     def tell(self, states: Mapping[int, ProcessState]) -> None:
-        """Tell the hands in which state each replica is, by its number."""
+        """Tell the controls in which state each replica is, by its number."""
         # If they do not read now, they are told again later.
         with suppress(BlockingIOError):
             self._link.send(json.dumps({number: state.value for number, state in states.items()}).encode())

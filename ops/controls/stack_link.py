@@ -1,6 +1,6 @@
 """The link from the controls to `ops/up`, which owns the replicas' processes.
 
-The link is a pair of datagram sockets. The hands send the name of a replica to kill. Several times a second `ops/up`
+The link is a pair of datagram sockets. The controls send the name of a replica to kill. Several times a second `ops/up`
 sends the state of each replica, as a JSON map, so that a datagram that was not read in time is soon replaced.
 """
 

@@ -7,7 +7,7 @@ import pytest
 from gevent.server import StreamServer
 from gevent.socket import socket
 
-from ops.hands.load import CLIENTS, PAYMENTS_PER_CONNECTION, UNDER_WAY_MAX, PaymentLoad
+from ops.controls.load import CLIENTS, PAYMENTS_PER_CONNECTION, UNDER_WAY_MAX, PaymentLoad
 from ops.stack.ports import reserve_ports
 
 DEADLINE_S = 30

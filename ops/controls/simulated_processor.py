@@ -8,7 +8,7 @@ import msgspec
 from gevent.lock import BoundedSemaphore
 
 from actors.adapters.http_connection import Answer
-from ops.hands.local_server import LocalServer, ServerAwayError
+from ops.controls.local_server import LocalServer, ServerAwayError
 from ops.simulator.faults import Rate
 
 DELAY_MS_MAX = 10_000

@@ -1,10 +1,12 @@
-"""The way of a payment is told step by step, as long as it is driven and for a while after its end."""
+"""The history of a payment is told step by step, as long as it is driven and for a while after its end."""
 
 from uuid import UUID
 
 import pytest
 
 from actors.domain.breaker import BreakerState
+from actors.domain.histories import ENDED_MAX, STEPS_MAX, Histories, Step
+from actors.domain.histories import waits_for as words_of
 from actors.domain.lifecycle import Effect, Lifecycle
 from actors.domain.lifecycle_events import (
     Adopted,
@@ -26,8 +28,6 @@ from actors.domain.lifecycle_events import (
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim
 from actors.domain.records import LookUpResult
-from actors.domain.ways import ENDED_MAX, STEPS_MAX, Step, Ways
-from actors.domain.ways import waits_for as words_of
 from tests.actors.domain.dispatching import Dispatching, payment
 
 ONE = UUID(int=1)
@@ -39,15 +39,15 @@ def bench() -> Dispatching:
 
 
 def told(bench: Dispatching, number: int = 1) -> list[tuple[float, str, str | None]]:
-    return [(step.at_s - 1000, step.what, step.processor) for step in bench.dispatcher.way(UUID(int=number)).steps]
+    return [(step.at_s - 1000, step.what, step.processor) for step in bench.dispatcher.history(UUID(int=number)).steps]
 
 
 def waits_for(bench: Dispatching) -> str | None:
-    return bench.dispatcher.way(ONE).waits_for
+    return bench.dispatcher.history(ONE).waits_for
 
 
-def test_a_payment_that_nobody_drives_has_no_way(bench: Dispatching) -> None:
-    assert not bench.dispatcher.way(ONE)
+def test_a_payment_that_nobody_drives_has_no_history(bench: Dispatching) -> None:
+    assert not bench.dispatcher.history(ONE)
 
 
 def test_of_a_payment_to_which_nothing_happens_its_claim_is_told_and_nothing_is_kept(bench: Dispatching) -> None:
@@ -60,7 +60,7 @@ def test_of_a_payment_to_which_nothing_happens_its_claim_is_told_and_nothing_is_
     bench.now_s += 1
     bench.ended(Outcome.SETTLED)
     bench.settled(1)
-    assert not bench.dispatcher.way(ONE)
+    assert not bench.dispatcher.history(ONE)
 
 
 def test_failures_look_ups_and_moves_are_steps(bench: Dispatching) -> None:
@@ -108,32 +108,32 @@ def life(number: int) -> Lifecycle:
 
 
 def test_the_last_ones_to_which_something_happened_are_remembered() -> None:
-    ways = Ways()
+    histories = Histories()
     for number in range(1, ENDED_MAX + 2):
         one = life(number)
-        ways.note(one, Moved(), Effect.NONE, 1.0)
-        ways.ended(one)
-    assert ways.steps(ONE, None) == ()
-    assert len(ways.steps(UUID(int=2), None)) == 1
+        histories.note(one, Moved(), Effect.NONE, 1.0)
+        histories.ended(one)
+    assert histories.steps(ONE, None) == ()
+    assert len(histories.steps(UUID(int=2), None)) == 1
 
 
 def test_of_a_very_long_way_the_beginning_and_the_end_are_kept() -> None:
-    ways, one = Ways(), life(1)
+    histories, one = Histories(), life(1)
     for step in range(3 * STEPS_MAX):
-        ways.note(one, Moved(), Effect.NONE, float(step))
-    instants = [step.at_s for step in ways.steps(ONE, one)]
+        histories.note(one, Moved(), Effect.NONE, float(step))
+    instants = [step.at_s for step in histories.steps(ONE, one)]
     assert (len(instants), instants[0], instants[-1]) == (STEPS_MAX, 0, 3 * STEPS_MAX - 1)
     assert instants == sorted(instants)
 
 
-def test_a_payment_that_is_driven_again_has_one_way() -> None:
-    ways, before, again = Ways(), life(1), life(1)
-    ways.note(before, Moved(), Effect.NONE, 1.0)
-    ways.ended(before)
-    ways.note(again, Adopted("default", 1, 1, 0), Effect.NONE, 2.0)
-    assert [step.at_s for step in ways.steps(ONE, again)] == [1.0, 2.0]
-    ways.ended(again)
-    assert ways.steps(ONE, None) == (
+def test_a_payment_that_is_driven_again_has_one_history() -> None:
+    histories, before, again = Histories(), life(1), life(1)
+    histories.note(before, Moved(), Effect.NONE, 1.0)
+    histories.ended(before)
+    histories.note(again, Adopted("default", 1, 1, 0), Effect.NONE, 2.0)
+    assert [step.at_s for step in histories.steps(ONE, again)] == [1.0, 2.0]
+    histories.ended(again)
+    assert histories.steps(ONE, None) == (
         Step(1.0, "moved: its row names another processor", "default"),
         Step(2.0, "taken up from its row", "default"),
     )
@@ -160,10 +160,10 @@ def test_a_payment_that_is_driven_again_has_one_way() -> None:
     ],
 )
 def test_each_event_is_told_in_words(event: Event, what: str, processor: str | None) -> None:
-    ways, one = Ways(), life(1)
-    ways.note(one, Moved(), Effect.NONE, 1.0)
-    ways.note(one, event, Effect.NONE, 2.0)
-    assert ways.steps(ONE, one)[-1] == Step(2.0, what, processor)
+    histories, one = Histories(), life(1)
+    histories.note(one, Moved(), Effect.NONE, 1.0)
+    histories.note(one, event, Effect.NONE, 2.0)
+    assert histories.steps(ONE, one)[-1] == Step(2.0, what, processor)
 
 
 def test_a_held_payment_that_may_have_been_charged_waits_for_an_answer(bench: Dispatching) -> None:

@@ -12,7 +12,7 @@ class OwnPages:
     """Refuses requests of other pages, or under another name of this machine (DNS rebinding)."""
 
     def __init__(self, origins: Collection[str], hosts: Collection[str]) -> None:
-        """`origins` are the live page's, `hosts` the names and ports under which the hands are known."""
+        """`origins` are the live page's, `hosts` the names and ports under which the controls are known."""
         self._origins = origins
         self._hosts = hosts
 

@@ -1,4 +1,4 @@
-"""The *way* of each payment through a replica: the history of its steps, kept for a while for whoever asks for it."""
+"""The history of each payment: its steps through a replica, kept for a while for whoever asks for them."""
 
 from dataclasses import dataclass
 from typing import assert_never
@@ -35,7 +35,7 @@ ENDED_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a payment's way."""
+    """One step of a payment's history."""
 
     at_s: float
     """Monotonic time."""
@@ -45,8 +45,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """The way of a payment through one replica."""
+class PaymentHistory:
+    """The history of a payment through one replica."""
 
     steps: tuple[Step, ...] = ()
     """The steps that are remembered, the first one first."""
@@ -64,7 +64,7 @@ _USUAL = (Chosen, Claimed, LookUpChosen, PauseEnded, Settled)
 """Events that happen to every payment, or that are no steps of their own."""
 
 
-class Ways:
+class Histories:
     """The steps of all payments that have taken more than the usual ones, including the latest that have ended.
 
     Most payments are claimed, charged and settled at once. Of those only the instant of the claim is noted here, since
@@ -88,7 +88,7 @@ class Ways:
         steps.append((now_s, event, effect is Effect.CHARGE, life.row))
 
     def ended(self, life: Lifecycle) -> None:
-        """Keep the way of a payment that is driven no more, as long as not too many others end."""
+        """Keep the history of a payment that is driven no more, as long as not too many others end."""
         if life.steps is not None:
             key = life.payment.correlation_id
             self._ended[key] = (self._ended.pop(key, []) + life.steps)[-STEPS_MAX:]
@@ -96,7 +96,7 @@ class Ways:
                 del self._ended[next(iter(self._ended))]
 
     def steps(self, key: UUID, life: Lifecycle | None) -> tuple[Step, ...]:
-        """Tell the way of a payment, the first step first; `life` is None where it is not driven."""
+        """Tell the history of a payment, the first step first; `life` is None where it is not driven."""
         driven = [] if life is None else _begun(life) if life.steps is None else life.steps
         return tuple(step for each in (*self._ended.get(key, ()), *driven) for step in _told(each))
 

@@ -32,8 +32,8 @@ function begin(parent) {
   };
   rate.addEventListener("input", () => { parts.told.textContent = perSecond(rate.value); });
   rate.addEventListener("change", () => order("PUT", "/load", { rate: Number(rate.value) }));
-  parent.append(make("section", { ariaLabel: "Hands on" },
-    make("h2", {}, "Hands on"),
+  parent.append(make("section", { ariaLabel: "Controls" },
+    make("h2", {}, "Controls"),
     make("div", { className: "load" },
       make("label", { htmlFor: "rate" }, "Load"), rate, parts.told, parts.rates, parts.sent),
     parts.processors,
@@ -79,7 +79,7 @@ function showState({ load, processors, replicas, breakers }) {
     button(rate ? format.count(rate) : "Stop", load.rate === rate, "PUT", "/load", { rate })));
   const names = new Set([...Object.keys(processors), ...breakers]);
   show(section.processors, ...[...names].map((name) =>
-    processorHands(name, processors[name], breakers.includes(name))));
+    processorControls(name, processors[name], breakers.includes(name))));
   show(section.replicas, ...Object.entries(replicas).map(([name, state]) => {
     const text = state === "running" ? `Kill ${name}` : `${name} is ${state}`;
     const kill = button(text, null, "POST", `/replicas/${encodeURIComponent(name)}/kill`);
@@ -88,12 +88,12 @@ function showState({ load, processors, replicas, breakers }) {
   }));
 }
 
-function processorHands(name, simulated, hasBreaker) {
+function processorControls(name, simulated, hasBreaker) {
   const mark = !simulated
     ? pill("not simulated")
     : simulated.plug ? pill("plugged in", "good") : pill("unplugged", "bad");
   return make("fieldset", { className: "card" },
-    make("legend", { className: "unseen" }, `Hands on ${name}`),
+    make("legend", { className: "unseen" }, `Controls of ${name}`),
     titled(name, mark),
     make("div", { className: "buttons" },
       ...(simulated ? faults(name, simulated) : []),

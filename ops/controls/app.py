@@ -13,11 +13,11 @@ from gateway.media import JSON, write_body
 from gateway.payment_body import read_body
 from gateway.problems import InvalidFieldError, serialize, unavailable
 from gateway.repeated_keys import refuse_repeated_keys
-from ops.hands.load import RATE_MAX, PaymentLoad
-from ops.hands.local_server import LocalServer, ServerAwayError
-from ops.hands.origins import OwnPages
-from ops.hands.simulated_processor import ProcessorChange, ProcessorRefusedError, SimulatedProcessor
-from ops.hands.stack_link import StackAwayError, StackLink
+from ops.controls.load import RATE_MAX, PaymentLoad
+from ops.controls.local_server import LocalServer, ServerAwayError
+from ops.controls.origins import OwnPages
+from ops.controls.simulated_processor import ProcessorChange, ProcessorRefusedError, SimulatedProcessor
+from ops.controls.stack_link import StackAwayError, StackLink
 
 Order = TypeVar("Order")
 
@@ -27,7 +27,7 @@ class _Rate(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Hands:
+class Controls:
     """The processors, the load and the replicas that can be controlled."""
 
     load: PaymentLoad
@@ -52,8 +52,8 @@ class Hands:
         }
 
 
-def create_hands_app(
-    hands: Hands, origins: Collection[str], hosts: Collection[str]
+def create_controls_app(
+    controls: Controls, origins: Collection[str], hosts: Collection[str]
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application; `origins` and `hosts` are those of `OwnPages`."""
     app = falcon.App()
@@ -62,77 +62,77 @@ def create_hands_app(
     app.set_error_serializer(serialize)
     for error in (ServerAwayError, ProcessorRefusedError, StackAwayError):
         app.add_error_handler(error, _tell_unavailable)
-    app.add_route("/", StateResource(hands))
-    app.add_route("/load", LoadResource(hands))
-    app.add_route("/processors/{name}", ProcessorChangeResource(hands))
-    app.add_route("/replicas/{name}/kill", KillResource(hands))
-    app.add_route("/breakers/{name}", ForcedBreakerResource(hands))
+    app.add_route("/", StateResource(controls))
+    app.add_route("/load", LoadResource(controls))
+    app.add_route("/processors/{name}", ProcessorChangeResource(controls))
+    app.add_route("/replicas/{name}/kill", KillResource(controls))
+    app.add_route("/breakers/{name}", ForcedBreakerResource(controls))
     return app
 
 
 class StateResource:
     """Answers the state of everything that can be changed."""
 
-    def __init__(self, hands: Hands) -> None:
-        self._hands = hands
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer the state, as changes do too; the load goes on as long as a viewer asks."""
-        self._hands.load.note_viewer()
-        write_body(req, resp, self._hands.state())
+        self._controls.load.note_viewer()
+        write_body(req, resp, self._controls.state())
 
 
 class LoadResource:
     """Changes the load."""
 
-    def __init__(self, hands: Hands) -> None:
-        self._hands = hands
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
 
     def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Offer the given number of payments a second from now on."""
-        self._hands.load.set_rate(_read(req, _Rate).rate)
-        write_body(req, resp, self._hands.state())
+        self._controls.load.set_rate(_read(req, _Rate).rate)
+        write_body(req, resp, self._controls.state())
 
 
 class ProcessorChangeResource:
     """Disturbs a simulated processor, or lets it work again."""
 
-    def __init__(self, hands: Hands) -> None:
-        self._hands = hands
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Pull a processor's plug or put it back, delay it, let a share of its charges fail."""
-        if name not in self._hands.processors:
+        if name not in self._controls.processors:
             raise _unknown(f"simulated processor {name}")
-        self._hands.processors[name].change(_read(req, ProcessorChange))
-        write_body(req, resp, self._hands.state())
+        self._controls.processors[name].change(_read(req, ProcessorChange))
+        write_body(req, resp, self._controls.state())
 
 
 class KillResource:
     """Kills a replica."""
 
-    def __init__(self, hands: Hands) -> None:
-        self._hands = hands
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """End the processes of a replica at once (SIGKILL), and answer when they are gone; `ops/up` starts it again."""
-        if name not in self._hands.link.states:
+        if name not in self._controls.link.states:
             raise _unknown(f"replica {name}")
-        self._hands.link.kill(name)
-        write_body(req, resp, self._hands.state())
+        self._controls.link.kill(name)
+        write_body(req, resp, self._controls.state())
 
 
 class ForcedBreakerResource:
     """Forces a processor's breaker."""
 
-    def __init__(self, hands: Hands) -> None:
-        self._hands = hands
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Pass the order on to the gateway, whose answer is passed back."""
-        if name not in self._hands.breakers:
+        if name not in self._controls.breakers:
             raise _unknown(f"processor {name}")
-        answer = self._hands.gateway.ask("PUT", f"/processors/{quote(name)}/breaker", read_body(req))
+        answer = self._controls.gateway.ask("PUT", f"/processors/{quote(name)}/breaker", read_body(req))
         resp.status = answer.status
         resp.data = answer.body
         resp.content_type = JSON if answer.status < HTTPStatus.BAD_REQUEST else "application/problem+json"

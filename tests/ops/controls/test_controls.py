@@ -1,4 +1,4 @@
-"""The hands of `ops/up`, as running processes: what the live page asks of them happens, and nobody else may ask."""
+"""The controls of `ops/up`, as running processes: what the live page asks of them happens, and nobody else may ask."""
 
 import json
 import threading
@@ -23,7 +23,7 @@ WORKS = {"plug": True, "delayMs": 0, "failureShare": 0.0}
 
 @contextmanager
 def watched(options: StackOptions) -> Iterator[Stack]:
-    """Run a stack with hands, and restart what ends, as `ops/up` does."""
+    """Run a stack with controls, and restart what ends, as `ops/up` does."""
     with Stack(replace(options, controls=True)) as stack:
         watching = threading.Thread(target=stack.watch)
         watching.start()
@@ -41,8 +41,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def asking(stack: Stack) -> Ask:
-    assert stack.hands is not None
-    url = stack.hands.url
+    assert stack.controls is not None
+    url = stack.controls.url
 
     def ask(method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> HttpAnswer:
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
@@ -89,11 +89,11 @@ def test_at_rest_nothing_is_offered_or_disturbed_and_all_replicas_run(ask: Ask) 
 
 
 @pytest.mark.usefixtures("restored")
-def test_replicas_know_where_the_hands_are_and_allow_breakers_to_be_forced(stack: Stack, ask: Ask) -> None:
-    assert stack.hands is not None
+def test_replicas_know_where_the_controls_are_and_allow_breakers_to_be_forced(stack: Stack, ask: Ask) -> None:
+    assert stack.controls is not None
     environment = stack.replica_environment()
-    assert (environment["CONTROLS_URL"], environment["ALLOW_FORCE"]) == (stack.hands.url, "1")
-    assert stack.hands.url.startswith("http://127.0.0.1:")
+    assert (environment["CONTROLS_URL"], environment["ALLOW_FORCE"]) == (stack.controls.url, "1")
+    assert stack.controls.url.startswith("http://127.0.0.1:")
     answer = ask("PUT", "/breakers/default", {"state": "forced-open"})
     assert (answer.status, told(answer)["of"]) == (200, 3)
     wait_until(lambda: {breaker_state(url) for url in stack.replica_urls} == {"forced-open"})
@@ -198,12 +198,12 @@ def test_a_killed_replica_is_dead_when_the_answer_comes_and_returns(stack: Stack
     assert replica.ready()
 
 
-def test_the_hands_themselves_come_back_at_the_same_address(stack: Stack, ask: Ask) -> None:
-    assert stack.hands is not None
-    first = stack.hands.pid
-    stack.hands.kill()
+def test_the_controls_themselves_come_back_at_the_same_address(stack: Stack, ask: Ask) -> None:
+    assert stack.controls is not None
+    first = stack.controls.pid
+    stack.controls.kill()
     wait_until(lambda: set(state(ask)["replicas"].values()) == {"running"})
-    assert stack.hands.pid not in (None, first)
+    assert stack.controls.pid not in (None, first)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_the_live_page_may_ask_from_both_names_of_this_machine(stack: Stack, ask
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Host": "evil.example"},
-        {"Host": "evil.example:{hands}"},
+        {"Host": "evil.example:{controls}"},
         {"Host": "localhost"},
     ],
 )
@@ -286,8 +286,8 @@ def test_the_live_page_may_ask_from_both_names_of_this_machine(stack: Stack, ask
 def test_other_pages_and_other_names_are_refused(
     stack: Stack, ask: Ask, headers: Mapping[str, str], method: str, path: str, body: object
 ) -> None:
-    assert stack.hands is not None
-    ports = {"port": stack.options.port, "hands": stack.hands.url.rpartition(":")[2]}
+    assert stack.controls is not None
+    ports = {"port": stack.options.port, "controls": stack.controls.url.rpartition(":")[2]}
     answer = ask(method, path, body, {name: value.format(**ports) for name, value in headers.items()})
     assert (answer.status, told(answer)["status"]) == (403, 403)
     assert "access-control-allow-origin" not in answer.headers
