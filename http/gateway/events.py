@@ -9,7 +9,7 @@ import falcon
 from actors.domain.feed import BEGINNING, FeedPage, FeedPlace
 from actors.errors import ArchivedError, ForeignPlaceError, LostPlaceError
 from gateway.event_cursor import read_cursor, write_cursor
-from gateway.media import JSON, MSGPACK, to_json, write_body
+from gateway.media import JSON, MSGPACK, preferred, to_json, write_body
 from gateway.payment_answer import PaymentEvent, PaymentEvents, describe_event
 from gateway.problem_types import ProblemType
 from gateway.problems import UNAVAILABLE_ERRORS, InvalidFieldError
@@ -18,6 +18,8 @@ from gateway.query import query_value, whole_number
 LIMIT_MAX = 500
 LIMIT_DEFAULT = 100
 WAIT_S_MAX = 25
+STREAMED_MAX = 100
+"""The most events that a stream reads at once: while its client does not take them, they are in memory."""
 HEARTBEAT_S = 15.0
 """Longest silence of a stream."""
 RETRY_MS = 1000
@@ -62,9 +64,11 @@ class EventsResource:
         limit = whole_number(req, "limit", LIMIT_DEFAULT, (1, LIMIT_MAX))
         wait_s = whole_number(req, "wait", WAIT_S_MAX, (0, WAIT_S_MAX))
         field, after = "after", query_value(req, "after")
-        is_stream = req.client_prefers((JSON, MSGPACK, SERVER_SENT)) == SERVER_SENT
-        if is_stream and (last := req.get_header("Last-Event-ID")):
-            field, after = "Last-Event-ID", last
+        is_stream = preferred(req, (JSON, MSGPACK, SERVER_SENT)) == SERVER_SENT
+        if is_stream:
+            limit = min(limit, STREAMED_MAX)
+            if last := req.get_header("Last-Event-ID"):
+                field, after = "Last-Event-ID", last
         resp.cache_control = ["no-store"]
         has_left = _departure(req)
         is_head = req.method == "HEAD"

@@ -1,5 +1,6 @@
 """JSON and MessagePack: which one a client wants, and how answers are written."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,8 @@ import msgspec
 JSON = "application/json"
 MSGPACK = "application/msgpack"
 MSGPACK_ALIASES = frozenset({MSGPACK, "application/x-msgpack", "application/vnd.msgpack"})
+ACCEPT_LENGTH_MAX = 256
+"""Browsers send some 140 characters."""
 
 _json = msgspec.json.Encoder(decimal_format="number", uuid_format="canonical")
 
@@ -31,6 +34,15 @@ def write_body(req: falcon.Request, resp: falcon.Response, body: Any, kind: str 
         resp.data = to_json(body)
 
 
+def preferred(req: falcon.Request, kinds: Sequence[str]) -> str | None:
+    """Choose what the client wants most of these media types; None where it wants none of them.
+
+    An `Accept` field that is longer than any sensible one counts as if it were not there: falcon would take it apart,
+    and remember the many parts of each.
+    """
+    return req.client_prefers(kinds) if len(req.accept) <= ACCEPT_LENGTH_MAX else kinds[0]
+
+
 def _packable(value: object) -> float | str:
     """Give a decimal as the double whose shortest form it is; as text if there is none, as a double would change it."""
     if isinstance(value, Decimal) and Decimal(repr(number := float(value))) == value:
@@ -41,4 +53,4 @@ def _packable(value: object) -> float | str:
 def _wants_msgpack(req: falcon.Request, json: str, msgpack: str) -> bool:
     if req.accept in {"*/*", JSON}:
         return False
-    return req.client_prefers([JSON, json, *sorted(MSGPACK_ALIASES), msgpack]) in {*MSGPACK_ALIASES, msgpack}
+    return preferred(req, (JSON, json, *sorted(MSGPACK_ALIASES), msgpack)) in {*MSGPACK_ALIASES, msgpack}

@@ -121,6 +121,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 share("fiel_payments_in_memory", f"{REPLICA} memory"),
                 share("fiel_connections", f"{REPLICA} connections"),
                 share("fiel_unfinished_request_bytes", f"{REPLICA} unfinished requests"),
+                share("fiel_untaken_answer_bytes", f"{REPLICA} untaken answers"),
                 share("fiel_mailbox_messages", f"{REPLICA} {{{{actor}}}}"),
                 share("fiel_readers_waiting", f"{REPLICA} readers"),
                 share("fiel_feed_consumers", f"{REPLICA} consumers of the feed"),

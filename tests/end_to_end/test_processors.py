@@ -17,11 +17,27 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One gateway for all tests, with a short horizon; each repairs the processors."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One gateway for all tests, with a short horizon."""
     short = {"PROCESSOR_DELAY_MAX_MS": "500", "CHARGE_TIMEOUT_MS": "1000", "OUTAGE_PATIENCE_MS": "1000"}
     with running_cluster(tmp_path_factory.mktemp("cluster"), **short) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def shared(running: Cluster) -> Cluster:
+    """Give the gateway of all tests, whose first replica uses default again after the faults of the test before."""
+    for name in ("default", "fallback"):
+        inject(running, name)
+    wait_until(lambda: charges_anew(running)["default"] == 1)
+    return running
+
+
+def charges_anew(cluster: Cluster) -> Counter[str]:
+    """Post a payment to the first replica, and tell which processor has charged it."""
+    ids = accept(cluster.stack.replica_urls[0], 1)
+    wait_for_state(cluster, ids, "settled")
+    return charges_of(cluster, ids)
 
 
 def inject(cluster: Cluster, name: str, **faults: object) -> None:
@@ -58,7 +74,7 @@ def test_what_was_booked_behind_an_answer_of_something_in_front_of_the_processor
     shared: Cluster, status: int
 ) -> None:
     inject(shared, "default", edgeRate=1, edgeStatus=status)
-    ids = accept(shared.stack.url, 8)
+    ids = accept(shared.stack.replica_urls[0], 8)
     wait_until(lambda: charges_of(shared, ids)["default"] > 0)
     # Not those that fallback has charged meanwhile, since default was down for longer than the patience.
     booked = [each for each, _, _, name in shared.charges() if each in ids and name == "default"]
@@ -107,7 +123,7 @@ def test_a_payment_whose_id_a_processor_holds_with_another_amount_ends_and_keeps
     shared: Cluster,
 ) -> None:
     inject(shared, "default", otherAmountRate=1)
-    ids = accept(shared.stack.url, 8)
+    ids = accept(shared.stack.replica_urls[0], 8)
     wait_for_state(shared, ids, "mismatched")
     inject(shared, "default")
     assert charges_of(shared, ids) == {"default": 8}

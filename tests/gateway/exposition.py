@@ -22,7 +22,9 @@ from gateway.server.admission import ClientLevels
 from tests.gateway.fake_gateway import OPENED, FakeGateway
 
 BUILD = {"version": VERSION, "python": python_version(), "replica": "7", "durability": "fsync"}
-CLIENTS = ClientLevels(connections=Level(3, 384), unfinished_bytes=Level(100, 2**20))
+CLIENTS = ClientLevels(
+    connections=Level(3, 384), unfinished_bytes=Level(100, 2**20), unsent_bytes=Level(200, 4 * 2**20)
+)
 
 
 def measured_client(

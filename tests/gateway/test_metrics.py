@@ -253,6 +253,7 @@ def test_everything_bounded_is_told_beside_its_bound(gateway: FakeGateway) -> No
         ("fiel_histories_asked_for",): (3, 16),
         ("fiel_connections",): (3, 384),
         ("fiel_unfinished_request_bytes",): (100, 2**20),
+        ("fiel_untaken_answer_bytes",): (200, 4 * 2**20),
         ("fiel_readers_waiting",): (5, 64),
         ("fiel_feed_consumers",): (6, 64),
         ("fiel_postgres_pool_connections",): (1, 4),

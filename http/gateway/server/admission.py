@@ -8,6 +8,8 @@ from gateway.server.connection import Connection, Phase
 
 UNFINISHED_BYTES_MAX = 1024 * 1024
 """The most bytes of heads and bodies that may have been received of all requests that are not whole yet."""
+UNSENT_BYTES_MAX = 4 * 1024 * 1024
+"""The most bytes of answers that all clients together may leave untaken; the largest answers have some 130 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +19,26 @@ class ClientLevels:
     connections: Level
     unfinished_bytes: Level
     """Bytes that have been received of requests that are not whole."""
+    unsent_bytes: Level
+    """Bytes of answers that their clients have not taken yet."""
 
 
 class ClientAdmission:
-    """Bounds the connections of a worker, and the bytes of unfinished requests over all of them.
+    """Bounds the connections of a worker, and over all of them the bytes of unfinished requests and of untaken answers.
 
     The connection that keeps the worker waiting longest is cut first: its client is idle, or sends its request, takes
     its answer or ends its connection slowly. A connection whose request the application has is never cut.
     """
 
-    def __init__(self, connections_max: int, unfinished_bytes_max: int = UNFINISHED_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        connections_max: int,
+        unfinished_bytes_max: int = UNFINISHED_BYTES_MAX,
+        unsent_bytes_max: int = UNSENT_BYTES_MAX,
+    ) -> None:
         self._connections_max = connections_max
         self._unfinished_bytes_max = unfinished_bytes_max
+        self._unsent_bytes_max = unsent_bytes_max
         self._connections: OrderedDict[Connection, None] = OrderedDict()
         """All connections, by when their last request, or else the connection, began; the earliest comes first."""
         self._living = 0
@@ -36,11 +46,16 @@ class ClientAdmission:
         self._unfinished: dict[Connection, None] = {}
         """Connections of which a part of a request has been received."""
         self._unfinished_bytes = 0
+        self._unsent: dict[Connection, None] = {}
+        """Connections whose clients have not taken all of an answer."""
+        self._unsent_bytes = 0
 
     def levels(self) -> ClientLevels:
         """Tell how much clients take up."""
         return ClientLevels(
-            Level(self._living, self._connections_max), Level(self._unfinished_bytes, self._unfinished_bytes_max)
+            Level(self._living, self._connections_max),
+            Level(self._unfinished_bytes, self._unfinished_bytes_max),
+            Level(self._unsent_bytes, self._unsent_bytes_max),
         )
 
     def enter(self, connection: Connection) -> None:
@@ -52,6 +67,7 @@ class ClientAdmission:
     def leave(self, connection: Connection) -> None:
         """Forget a connection that ends."""
         self.finish(connection)
+        self.leave_untaken(connection, 0)
         del self._connections[connection]
         if not connection.is_cut:
             self._living -= 1
@@ -93,6 +109,19 @@ class ClientAdmission:
         self._unfinished_bytes -= connection.unfinished_bytes
         connection.unfinished_bytes = 0
         self._unfinished.pop(connection, None)
+
+    def leave_untaken(self, connection: Connection, size: int) -> None:
+        """Count `size` untaken bytes of an answer of this client; where all are too many, the largest is cut."""
+        self._unsent_bytes += size - connection.unsent_bytes
+        connection.unsent_bytes = size
+        if size:
+            self._unsent[connection] = None
+        else:
+            self._unsent.pop(connection, None)
+        while self._unsent_bytes > self._unsent_bytes_max:
+            largest = max(self._unsent, key=lambda each: each.unsent_bytes)
+            self._cut(largest)
+            self.leave_untaken(largest, 0)
 
     def sweep(self, now_s: float) -> None:
         """Cut the connections whose deadline has passed, and those that are too many."""

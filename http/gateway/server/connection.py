@@ -22,6 +22,8 @@ Address = tuple[str, int]
 RECV_BYTES = 16 * 1024
 UNFINISHED_HEAD_BYTES_MAX = 48 * 1024
 """The most bytes that may come of one request before its head is whole; of a plain request, the most in all."""
+TAKE_S_MAX = 10.0
+"""How long a client may take over an answer, or over a piece of it where it has several."""
 LINGER_S = 1.0
 LINGER_BYTES_MAX = 1024 * 1024
 
@@ -58,8 +60,16 @@ class Connection:
     It stands in for the socket everywhere, gunicorn included: `recv` gives what was put back by `unread` first.
     """
 
-    def __init__(self, sock: socket.socket, received: Callable[["Connection", int], None]) -> None:
-        """`received` is called with the number of further bytes that have come of a request that was not whole."""
+    def __init__(
+        self,
+        sock: socket.socket,
+        received: Callable[["Connection", int], None],
+        untaken: Callable[["Connection", int], None],
+    ) -> None:
+        """`received` is called with the number of further bytes that have come of a request that was not whole.
+
+        `untaken` is called with the number of bytes of an answer that its client has not taken yet, and with 0 after.
+        """
         self.sock = sock
         self.phase = Phase.IDLE
         self.deadline = inf
@@ -69,7 +79,10 @@ class Connection:
         self.is_cut = False
         self.unfinished_bytes = 0
         """How many bytes have come of a request that is not whole."""
+        self.unsent_bytes = 0
+        """How many bytes of an answer its client has not taken yet."""
         self._received = received
+        self._untaken = untaken
         self._unread = b""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # as any as the socket's own attributes
@@ -101,17 +114,28 @@ class Connection:
             raise ConnectionResetError(errno.ECONNRESET, "the connection ended in the middle of a request")
         return data
 
-    def sendall(self, data: bytes, timeout_s: float = 10.0) -> None:
-        """Send all of it; a client that does not read is cut after `timeout_s`."""
-        deadline, self.deadline = self.deadline, time.monotonic() + timeout_s
-        # Nearly every answer fits into the socket's buffer; gevent's `sendall` would ask for its size first.
-        sent = self.sock.send(data)
-        if sent < len(data):
-            phase, self.phase = self.phase, Phase.SENDING
-            with self._end_if_cut():
-                self.sock.sendall(data[sent:])
-            self.phase = phase
+    def sendall(self, data: bytes) -> None:
+        """Send all of it; who does not read is cut after `TAKE_S_MAX`, or after `LINGER_S` where it has to go.
+
+        A client that has to go was cut while it was idle, and its request had already arrived.
+        """
+        deadline, self.deadline = self.deadline, time.monotonic() + (LINGER_S if self.is_cut else TAKE_S_MAX)
+        # The first call may wait as well: where the buffer has no room for a small answer, it takes nothing of it.
+        phase, self.phase = self.phase, Phase.SENDING
+        with self._end_if_cut():
+            # Nearly every answer fits into the socket's buffer; gevent's `sendall` would ask for its size first.
+            sent = self.sock.send(data)
+            if sent < len(data):
+                self._untaken(self, len(data) - sent)
+                self.sock.sendall(memoryview(data)[sent:])
+                self._untaken(self, 0)
+        self.phase = phase
         self.deadline = deadline
+
+    def send(self, data: bytes) -> int:
+        """Send all of it, as gunicorn expects of `100 Continue`; gives its length."""
+        self.sendall(data)
+        return len(data)
 
     def has_left(self) -> bool:
         """Tell at once whether the client has closed, or half closed; unread data from before hides that."""

@@ -15,6 +15,9 @@ from gateway.server.succession import SUCCESSION
 
 _SOCKET_BUFFER_BYTES = 32 * 1024
 """What the kernel is asked to keep for one client in each direction; it would grow to megabytes otherwise."""
+_UNREACHABLE_MS = 30_000
+"""After this time without an acknowledgement of what was sent to a client, the kernel ends the connection: by itself it
+would try for a quarter of an hour, in which a client that is gone keeps its place."""
 _SO_ATTACH_FILTER = 26
 """Linux's `SO_ATTACH_FILTER`, which Python does not name; see its `Documentation/networking/filter.rst`."""
 _TCP_FLAGS_AT, _SYN, _ACK = 13, 0x02, 0x10
@@ -35,11 +38,21 @@ def start_server(
 ) -> StreamServer:
     """Let `handle` serve each connection, in a greenlet of the pool."""
     listener.setblocking(True)  # noqa: FBT003  # the name of the method says it
-    for direction in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        listener.setsockopt(socket.SOL_SOCKET, direction, _SOCKET_BUFFER_BYTES)
+    bound(listener)
     server = StreamServer(listener, handle=partial(handle, ListenerAddress(listener.getsockname()[:2])), spawn=pool)
     server.start()
     return server
+
+
+def bound(sock: socket.socket) -> None:
+    """Bound what the kernel keeps for a connection, and for how long it tries to reach a client that is gone.
+
+    A connection has the options of its listener, except where it was made before that had them: gunicorn's master
+    listens while the worker begins.
+    """
+    for direction in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        sock.setsockopt(socket.SOL_SOCKET, direction, _SOCKET_BUFFER_BYTES)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREACHABLE_MS)
 
 
 def stop_servers(servers: Sequence[StreamServer]) -> None:

@@ -26,7 +26,7 @@ PLAIN_HEAD_BEGUN = re.compile(rb"(?:%b(?:%b)*)?[^\n]*" % (_REQUEST_LINE, _FIELD)
 _PLAIN_LENGTH = re.compile(rb"0|[1-9][0-9]{0,4}")
 _GUNICORN_FIELDS = ("EXPECT", "HTTP2-SETTINGS", "TE", "TRAILER", "TRANSFER-ENCODING", "UPGRADE")
 """Fields whose meaning is left to gunicorn."""
-_FIELD_NAMES_MAX = 512
+_FIELD_NAMES_MAX, _FIELD_NAME_LENGTH_MAX = 512, 64
 _GUNICORN = ""
 """Stands for the environ key of a field that sends its request the gunicorn path."""
 
@@ -122,7 +122,7 @@ class HeadParser:
         key = self._keys.get(upper)
         if key is None:
             key = "HTTP_" + upper.decode("ascii").replace("-", "_")
-        if len(self._keys) < _FIELD_NAMES_MAX:
+        if len(self._keys) < _FIELD_NAMES_MAX and len(name) <= _FIELD_NAME_LENGTH_MAX:
             self._keys[name] = key
         return key
 

@@ -20,6 +20,8 @@ _PLAIN_FIELDS = frozenset(
 )
 """Names of fields that go to the client as they are; gunicorn checks all others."""
 _HTTP_1_0 = (1, 0)
+_COPIED_BYTES_MAX = 16 * 1024
+"""A body up to this size is copied behind its head, to be sent with it at once."""
 
 
 class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
@@ -74,8 +76,11 @@ class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
                     self.chunked = False
                 if self.response_length == len(whole):
                     head = self._head()
-                    self.headers_sent = True
-                    self.sock.sendall(head + whole)
+                    if len(whole) <= _COPIED_BYTES_MAX:
+                        self._send(head + whole)
+                    else:
+                        self._send(head)
+                        self._send(whole)
                     return
             body = (whole,)
         for piece in body:

@@ -28,7 +28,7 @@ from gateway.server.admission import ClientAdmission
 from gateway.server.connection import RECV_BYTES, Address, Connection, ListenerAddress, Phase, connection_environ
 from gateway.server.fast_path import fast_path_fits, head_limits
 from gateway.server.lame_duck import LAME_DUCK
-from gateway.server.listening import start_server, stop_servers
+from gateway.server.listening import bound, start_server, stop_servers
 from gateway.server.refusals import refusal, status_of
 from gateway.server.request_head import PLAIN_HEAD_BEGUN, HeadParser, PlainHead
 from gateway.server.response import PlainResponse
@@ -62,6 +62,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         cfg = self.cfg
+        cfg.set("sendfile", False)  # noqa: FBT003  # it would wait without end for a client that does not read
         self._keepalive_s: float = cfg.keepalive
         self._fast = fast_path_fits(cfg, self.log) and all(each.FAMILY != socket.AF_UNIX for each in self.sockets)
         self._head_bytes_max, fields_max = head_limits(cfg)
@@ -101,7 +102,8 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             return
         client.setblocking(True)  # noqa: FBT003  # the name of the method says it
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(client, self.admission.hold)
+        bound(client)
+        connection = Connection(client, self.admission.hold, self.admission.leave_untaken)
         hub = gevent.get_hub()
         readable = hub.loop.io(client.fileno(), _READABLE)
         self.admission.enter(connection)

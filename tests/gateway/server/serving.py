@@ -16,6 +16,8 @@ from typing import BinaryIO, NamedTuple, Self
 from gateway.server.listening import drop_new_connections
 
 DEADLINE_S = 20.0
+LARGE_BYTES = 1_000_000
+"""The length of an answer that no buffer has room for."""
 ROOT = Path(__file__).parents[3]
 CONFIG = """
 from gevent import monkey
@@ -142,7 +144,10 @@ def serving(folder: Path, worker: str, hold_fds: tuple[int, ...] = (), more: str
     config = folder / "gunicorn.conf.py"
     config.write_text(CONFIG + more)
     path = os.pathsep.join(str(each) for each in (ROOT, ROOT / "http", Path(__file__).parent))
-    environment = {name: value for name, value in os.environ.items() if name != "SCRIPT_NAME"} | {"PYTHONPATH": path}
+    environment = {name: value for name, value in os.environ.items() if name != "SCRIPT_NAME"} | {
+        "PYTHONPATH": path,
+        "LARGE_BYTES": str(LARGE_BYTES),
+    }
     if hold_fds:
         environment["HOLD_FDS"] = ",".join(map(str, hold_fds))
     command = [sys.executable, "-m", "gunicorn", "-c", str(config), "-k", worker, "worker_app:app"]

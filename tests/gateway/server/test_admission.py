@@ -11,13 +11,14 @@ from gateway.server.connection import Connection, Phase
 
 CONNECTIONS_MAX = 3
 UNFINISHED_BYTES_MAX = 100
+UNSENT_BYTES_MAX = 200
 
 Enter = Callable[[], Connection]
 
 
 @pytest.fixture
 def admission() -> ClientAdmission:
-    return ClientAdmission(CONNECTIONS_MAX, UNFINISHED_BYTES_MAX)
+    return ClientAdmission(CONNECTIONS_MAX, UNFINISHED_BYTES_MAX, UNSENT_BYTES_MAX)
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def enter(admission: ClientAdmission) -> Iterator[Enter]:
             ours, theirs = socket.socketpair()
             open_sockets.enter_context(ours)
             open_sockets.enter_context(theirs)
-            connection = Connection(ours, admission.hold)
+            connection = Connection(ours, admission.hold, admission.leave_untaken)
             admission.enter(connection)
             return connection
 
@@ -122,6 +123,31 @@ def test_what_is_whole_or_gone_holds_no_bytes_any_more(admission: ClientAdmissio
     assert cut(connections) == [False] * 3
 
 
+def test_the_largest_answer_that_is_not_taken_is_cut_where_all_together_are_too_large(
+    admission: ClientAdmission, enter: Enter
+) -> None:
+    connections = [enter() for _ in range(3)]
+    for each, size in zip(connections, (60, 80, 60), strict=True):
+        each.phase = Phase.SENDING
+        admission.leave_untaken(each, size)
+    assert cut(connections) == [False] * 3
+    admission.leave_untaken(connections[0], 61)
+    assert cut(connections) == [False, True, False]
+    # What was cut counts no more.
+    admission.leave_untaken(connections[2], 139)
+    assert cut(connections) == [False, True, False]
+
+
+def test_what_is_taken_or_gone_is_no_longer_untaken(admission: ClientAdmission, enter: Enter) -> None:
+    connections = [enter() for _ in range(3)]
+    admission.leave_untaken(connections[0], 200)
+    admission.leave_untaken(connections[0], 0)
+    admission.leave_untaken(connections[1], 200)
+    admission.leave(connections[1])
+    admission.leave_untaken(connections[2], 200)
+    assert cut(connections) == [False] * 3
+
+
 def test_a_sweep_cuts_who_is_late(admission: ClientAdmission, enter: Enter) -> None:
     connections = [enter() for _ in range(3)]
     for each, deadline in zip(connections, (5.0, 15.0, inf), strict=True):
@@ -142,6 +168,11 @@ def test_it_tells_how_much_clients_take_up(admission: ClientAdmission, enter: En
     connections = [enter() for _ in range(2)]
     connections[0].phase = Phase.RECEIVING
     admission.hold(connections[0], 40)
-    assert admission.levels() == ClientLevels(Level(2, CONNECTIONS_MAX), Level(40, UNFINISHED_BYTES_MAX))
+    admission.leave_untaken(connections[0], 50)
+    assert admission.levels() == ClientLevels(
+        Level(2, CONNECTIONS_MAX), Level(40, UNFINISHED_BYTES_MAX), Level(50, UNSENT_BYTES_MAX)
+    )
     admission.leave(connections[0])
-    assert admission.levels() == ClientLevels(Level(1, CONNECTIONS_MAX), Level(0, UNFINISHED_BYTES_MAX))
+    assert admission.levels() == ClientLevels(
+        Level(1, CONNECTIONS_MAX), Level(0, UNFINISHED_BYTES_MAX), Level(0, UNSENT_BYTES_MAX)
+    )

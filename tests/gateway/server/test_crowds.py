@@ -5,13 +5,14 @@ import json
 import os
 import select
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from gateway.server.admission import UNFINISHED_BYTES_MAX
-from tests.gateway.server.serving import DEADLINE_S, FAST, Client, Server, post, serving
+from gateway.server.admission import UNFINISHED_BYTES_MAX, UNSENT_BYTES_MAX
+from tests.gateway.server.serving import DEADLINE_S, FAST, HOST, LARGE_BYTES, Client, Server, post, serving
 
 CONNECTIONS_MAX = 40
 MANY = 5 * CONNECTIONS_MAX
@@ -93,16 +94,38 @@ def test_new_clients_are_served_beside_half_sent_requests(small: Server, crowd: 
     assert "Traceback" not in small.logged
 
 
-def test_new_clients_are_served_beside_those_that_never_read(small: Server, crowd: ExitStack) -> None:
+NEVER_READ = {
+    "answers of some size": b"GET /tell HTTP/1.1\r\n\r\n",
+    "large answers": b"GET /large HTTP/1.1\r\n\r\n",
+    "files": b"GET /file HTTP/1.1\r\n\r\n",
+    "files by gunicorn": b"GET /file HTTP/1.1\r\nTE: trailers\r\n%b\r\n" % HOST,
+    "large answers by gunicorn": b"GET /large HTTP/1.1\r\nTE: trailers\r\n%b\r\n" % HOST,
+}
+
+
+@pytest.mark.parametrize("data", NEVER_READ.values(), ids=NEVER_READ.keys())
+def test_new_clients_are_served_beside_those_that_never_read(small: Server, crowd: ExitStack, data: bytes) -> None:
     deaf = [crowd.enter_context(small.connect()) for _ in range(2 * CONNECTIONS_MAX)]
     for client in deaf:
         # More requests than the buffers have room for answers.
         client.sock.settimeout(0)
         with contextlib.suppress(OSError):
             while True:
-                client.sock.sendall(b"GET /tell HTTP/1.1\r\n\r\n" * 1000)
+                client.sock.sendall(data * 1000)
     serves_new_clients(small)
     assert "Traceback" not in small.logged
+
+
+def test_the_bytes_of_all_answers_that_are_not_read_are_bounded(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with serving(tmp_path_factory.mktemp("roomy"), FAST) as server, ExitStack() as crowd:
+        count = 2 * UNSENT_BYTES_MAX // LARGE_BYTES
+        deaf = fill(server, crowd, b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n", count)
+        for client in deaf:
+            assert client.sock.recv(1, socket.MSG_PEEK), "its answer has to begin"
+        whole = [len(client.stream.read()) > LARGE_BYTES for client in deaf]
+        assert any(whole)
+        assert 2 * sum(whole) <= count + 1
+        assert "Traceback" not in server.logged
 
 
 def test_the_bytes_of_all_half_sent_requests_are_bounded(tmp_path_factory: pytest.TempPathFactory) -> None:

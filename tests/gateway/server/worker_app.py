@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from gateway.server.worker import GatewayWorker
 OBJECTS = ("wsgi.errors", "wsgi.early_hints", "gunicorn.socket")
 ENTERED_FD, RELEASE_FD = (int(fd) for fd in os.environ.get("HOLD_FDS", "-1,-1").split(","))
 COUNTER = itertools.count(1)
+LARGE_BYTES = int(os.environ["LARGE_BYTES"])
 
 StartResponse = Callable[..., Callable[[bytes], None]]
 Environ = dict[str, Any]
@@ -113,9 +115,23 @@ def count(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [b"%d" % next(COUNTER)]
 
 
+def large(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [])
+    return [b"a" * LARGE_BYTES]
+
+
+def file(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    content = tempfile.TemporaryFile()  # noqa: SIM115  # the server closes it
+    content.write(b"a" * LARGE_BYTES)
+    content.seek(0)
+    start_response("200 OK", [("Content-Length", str(LARGE_BYTES))])
+    wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](content)
+    return wrapped
+
+
 ROUTES = {
     f"/{app.__name__}": app
-    for app in (unmeasured, written, short, nothing, refuse, split, fail, leave, hold, pid, count)
+    for app in (unmeasured, written, short, nothing, refuse, split, fail, leave, hold, pid, count, large, file)
 }
 ROUTES |= {"/pieces": pieces, "/fail_midway": fail_midway}
 
