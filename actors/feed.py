@@ -175,8 +175,9 @@ class Feed:
 
     def _check_place(self, place: FeedPlace, bounds: FeedBounds) -> None:
         if place.number >= bounds.given_below:
-            # The recent events may be of the same lost history.
-            self._recent = None
+            if self._recent is not None and self._recent.end.number >= bounds.given_below:
+                # The recent events are of a lost history as well. A place may also be forged.
+                self._recent = None
             raise LostPlaceError("the feed has not reached this place")
         if place < bounds.archived:
             raise ArchivedError("events behind this place are archived")

@@ -61,7 +61,7 @@ Reply = tuple[Callable[[AcceptAnswer], None], AcceptAnswer]
 class IntakeActor(Actor):
     """Owns the journal. It is the queue of the gateway: what the router does not want yet waits there, on the disk."""
 
-    REFUSED_WHEN_FULL = (Accept, FindAccepted)
+    REFUSED_WHEN_FULL = (Accept, FindAccepted, GetIntakeStats)
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ FAILURES_MAX = 1
 class PersistenceActor(Actor):
     """Owns the batches. A batch that fails is tried again, whole and in order; nothing is dropped."""
 
-    REFUSED_WHEN_FULL = (GetTrouble,)
+    REFUSED_WHEN_FULL = (GetTrouble, GetIncidents, GetWriteStats)
 
     def __init__(
         self,

@@ -29,7 +29,7 @@ from actors.adapters.postgres.leases import PostgresLeases
 from actors.adapters.postgres.payments import PostgresPayments
 from actors.adapters.postgres.purge import PostgresPurge
 from actors.adapters.postgres.resolutions import PostgresResolutions
-from actors.adapters.processor_client import HttpProcessorClient
+from actors.adapters.processor_client import SPARE_CHARGES, HttpProcessorClient
 from actors.adapters.runtime import GeventRuntime
 from actors.adapters.status_board import RedisStatusBoard
 from actors.domain.batching import BatchLimits
@@ -179,7 +179,7 @@ def production_parts(settings: Settings) -> Parts:
                 processor.url,
                 hosts,
                 settings.charge_timeout_s,
-                settings.in_flight_max,
+                settings.in_flight_max + SPARE_CHARGES,
                 LOOK_UPS_MAX,
                 settings.currencies.default,
             )

@@ -24,6 +24,9 @@ logger = get_logger(__name__)
 
 KNOCK_S_MAX = 1.0
 """How long a processor that was down has for accepting a connection."""
+SPARE_CHARGES = 8
+"""Connections beyond those that a limit of charges allows. While as many hang as may be under way, probes find out with
+these whether the processor works again, and the first charges after that do not wait for the hanging ones."""
 _NO_ANSWER = LookUpAnswer(LookUpResult.NO_ANSWER)
 
 

@@ -60,8 +60,10 @@ class PaymentHistory:
 
 _Noted = tuple[float, Event, bool, str | None]
 """The time, the event, whether the payment was sent to a processor at once, and the processor that its row named."""
-_USUAL = (Chosen, Claimed, LookUpChosen, PauseEnded, Settled)
-"""Events that happen to every payment, or that are no steps of their own."""
+_SILENT = (Chosen, LookUpChosen, PauseEnded)
+"""Events that are no steps of their own."""
+_USUAL = (*_SILENT, Claimed, Settled)
+"""Those, and the events that happen to every payment."""
 
 
 class Histories:
@@ -83,9 +85,15 @@ class Histories:
             if isinstance(event, _USUAL) or (isinstance(event, ChargeEnded) and event.outcome.is_success):
                 return
             steps = life.steps = _begun(life)
-        if len(steps) >= STEPS_MAX:
+        is_sent = effect is Effect.CHARGE
+        if isinstance(event, _SILENT) and not is_sent:
+            return
+        if len(steps) > 1 and not is_sent and _are_equal_look_ups(event, *(each[1] for each in steps[-2:])):
+            # Of many equal ones in a row, the first and the last are told.
+            del steps[-1]
+        elif len(steps) >= STEPS_MAX:
             del steps[STEPS_MAX // 2]
-        steps.append((now_s, event, effect is Effect.CHARGE, life.row))
+        steps.append((now_s, event, is_sent, life.row))
 
     def ended(self, life: Lifecycle) -> None:
         """Keep the history of a payment that is driven no more, as long as not too many others end."""
@@ -99,6 +107,14 @@ class Histories:
         """Tell the history of a payment, the first step first; `life` is None where it is not driven."""
         driven = [] if life is None else _begun(life) if life.steps is None else life.steps
         return tuple(step for each in (*self._ended.get(key, ()), *driven) for step in _told(each))
+
+
+def _are_equal_look_ups(*events: Event) -> bool:
+    first = events[0]
+    return isinstance(first, LookUpEnded) and all(
+        isinstance(each, LookUpEnded) and (each.processor, each.result) == (first.processor, first.result)
+        for each in events
+    )
 
 
 def _begun(life: Lifecycle) -> list[_Noted]:

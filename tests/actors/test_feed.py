@@ -123,6 +123,20 @@ def test_a_place_that_was_never_reached_is_refused_whether_or_not_others_wait() 
             desk.read(LAST_PLACE, wait_s=20.0)
 
 
+def test_a_forged_place_costs_those_who_wait_nothing() -> None:
+    desk = Desk()
+    with desk.feed.consuming():
+        desk.feed.page(BEGINNING, 100, 0.0)
+        desk.settle(1)
+        desk.runtime.sleep(STEP_S)
+        assert desk.read() == [1]
+        with pytest.raises(LostPlaceError):
+            desk.read(LAST_PLACE)
+        reads = desk.ends.reads
+        assert desk.read() == [1]
+        assert desk.ends.reads == reads
+
+
 def test_a_place_of_another_feed_is_refused() -> None:
     desk = Desk()
     for _ in range(2):

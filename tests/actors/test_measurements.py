@@ -13,12 +13,18 @@ from actors.domain.payment import Move
 from actors.domain.records import LookUpResult
 from actors.errors import GatewayUnavailableError
 from actors.feed import CONSUMERS_MAX
-from actors.gossip import UNTOLD_MAX
+from actors.gossip import UNTOLD_MAX, GossipActor
+from actors.intake import IntakeActor
 from actors.look_ups import LOOK_UPS_MAX
 from actors.measurements import measure
 from actors.messages.gossip import GetGossipStats, GossipStats, Spread
 from actors.messages.intake import GetIntakeStats, IntakeStats, TakeOver
-from actors.messages.persistence import GetWriteStats, WriteStats
+from actors.messages.persistence import GetIncidents, GetWriteStats, WriteStats
+from actors.messages.processor import GetProcessorStatus
+from actors.messages.router import GetRouterStats
+from actors.persistence import PersistenceActor
+from actors.processor import ProcessorActor
+from actors.router import RouterActor
 from actors.summaries import ASKERS_MAX
 from tests.actors.fakes import payment
 from tests.actors.intaking import Intake
@@ -48,6 +54,21 @@ def test_what_the_actors_answer_and_what_is_shared_is_gathered() -> None:
     assert (measured.readers, measured.pool, measured.restarts) == (Level(0, ASKERS_MAX), Level(1, 4), 0)
     assert (measured.feed_consumers, measured.feed_behind_s) == (Level(0, CONSUMERS_MAX), 0.0)
     assert sum(measured.syncs.counts) == 0
+
+
+@pytest.mark.parametrize(
+    ("actor", "question"),
+    [
+        (IntakeActor, GetIntakeStats),
+        (PersistenceActor, GetWriteStats),
+        (PersistenceActor, GetIncidents),
+        (RouterActor, GetRouterStats),
+        (ProcessorActor, GetProcessorStatus),
+        (GossipActor, GetGossipStats),
+    ],
+)
+def test_who_reads_metrics_cannot_fill_a_mailbox(actor: type[Actor], question: type) -> None:
+    assert question in actor.REFUSED_WHEN_FULL
 
 
 @pytest.mark.parametrize(("silent", "field"), [("persistence", "writes"), ("intake", "intake"), ("gossip", "gossip")])

@@ -11,13 +11,16 @@ from actors.domain.lifecycle import Effect, Lifecycle
 from actors.domain.lifecycle_events import (
     Adopted,
     ChargeEnded,
+    Chosen,
     ClaimRejected,
     Closed,
     DeclinedByAll,
     Event,
+    LookUpChosen,
     LookUpEnded,
     Moved,
     MoveRejected,
+    PauseEnded,
     PerhapsForgotten,
     Replayed,
     Resolved,
@@ -117,13 +120,35 @@ def test_the_last_ones_to_which_something_happened_are_remembered() -> None:
     assert len(histories.steps(UUID(int=2), None)) == 1
 
 
-def test_of_a_very_long_way_the_beginning_and_the_end_are_kept() -> None:
+def test_of_a_very_long_history_the_beginning_and_the_end_are_kept() -> None:
     histories, one = Histories(), life(1)
     for step in range(3 * STEPS_MAX):
         histories.note(one, Moved(), Effect.NONE, float(step))
     instants = [step.at_s for step in histories.steps(ONE, one)]
     assert (len(instants), instants[0], instants[-1]) == (STEPS_MAX, 0, 3 * STEPS_MAX - 1)
     assert instants == sorted(instants)
+
+
+def test_what_is_not_told_takes_the_place_of_nothing_that_is() -> None:
+    histories, one = Histories(), life(1)
+    histories.note(one, Moved(), Effect.NONE, 1.0)
+    for step in range(STEPS_MAX):
+        for event in (Chosen("default"), LookUpChosen(), PauseEnded(in_outage=False)):
+            histories.note(one, event, Effect.NONE, 2.0 + step)
+    histories.note(one, DeclinedByAll(), Effect.NONE, 100.0)
+    assert [step.at_s for step in histories.steps(ONE, one)] == [1.0, 100.0]
+
+
+def test_of_equal_look_ups_in_a_row_the_first_and_the_last_are_told() -> None:
+    histories, one = Histories(), life(1)
+    silent, missing = LookUpResult.NO_ANSWER, LookUpResult.MISSING
+    asked = [("default", silent)] * 4 + [("default", missing)] * 3 + [("fallback", missing), ("default", missing)]
+    for at_s, (processor, result) in enumerate(asked):
+        histories.note(one, LookUpEnded(ONE, processor, result, None, 1.0, 20.0), Effect.NONE, at_s)
+    histories.note(one, LookUpEnded(ONE, "default", missing, None, 1.0, 20.0), Effect.CHARGE, 9.0)
+    told = [(step.at_s, step.what) for step in histories.steps(ONE, one)]
+    assert [at_s for at_s, _ in told] == [0, 3, 4, 6, 7, 8, 9, 9]
+    assert told[-1] == (9, "given to its processor")
 
 
 def test_a_payment_that_is_driven_again_has_one_history() -> None:

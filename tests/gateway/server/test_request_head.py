@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from gateway.server.request_head import HEADS_KNOWN_MAX, HeadParser
@@ -32,6 +34,19 @@ def test_a_bounded_number_of_heads_is_remembered() -> None:
     for number in range(2 * HEADS_KNOWN_MAX):
         parser.parse(b"GET /%d HTTP/1.1\r\n\r\n" % number)
     assert parser.parse.cache_info().currsize == HEADS_KNOWN_MAX
+
+
+def test_names_of_fields_that_nobody_uses_twice_take_no_memory() -> None:
+    parser = HeadParser((), 100)
+    heads = [b"GET / HTTP/1.1\r\n%b%d: a\r\n\r\n" % (b"A" * 4000, number) for number in range(1000)]
+    tracemalloc.start()
+    try:
+        for head in heads:
+            parser.parse(head)
+        assert tracemalloc.get_traced_memory()[0] < 20_000 * HEADS_KNOWN_MAX
+    finally:
+        tracemalloc.stop()
+    assert parser.parse(HEAD) is not None
 
 
 @pytest.mark.parametrize(
