@@ -1,8 +1,8 @@
 """Takes up the rows that an earlier run of this replica has left, a page at a time."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
-from actors.domain.records import FIRST, Position
 from actors.domain.work import AdoptionRoom
 from actors.logs import get_logger
 from actors.messages.router import Adopt
@@ -14,12 +14,12 @@ logger = get_logger(__name__)
 
 @dataclass(slots=True)
 class _Cursor:
-    """How far rows are read, the oldest first."""
+    """How far rows are read, in the order of their ids."""
 
     named: str | None
     """The processor that the rows name; None for all rows that no other cursor reads."""
-    after: Position = FIRST
-    """The position of the last row that was read."""
+    after: UUID | None = None
+    """The id of the last row that was read."""
 
 
 class EarlierRows:
@@ -77,8 +77,7 @@ class EarlierRows:
         claims = self._leases.claims(rows_max, cursor.after, earlier_run=True, naming=cursor.named, leave_out=apart)
         if claims:
             self._router.tell(Adopt(claims, self._since_ms))
-            last = claims[-1].payment
-            cursor.after = Position(last.accepted_at_ms, last.correlation_id)
+            cursor.after = max(claim.payment.correlation_id for claim in claims)
         if len(claims) < rows_max:
             self._cursors.remove(cursor)
         return len(claims)

@@ -11,7 +11,6 @@ from actors.domain.payment import Claim, Closing, EndState, Mark, Move, Payment,
 from actors.domain.peers import PeerNews
 from actors.domain.quorum import Opinion
 from actors.domain.records import (
-    FIRST,
     Absence,
     AdoptedClaims,
     Beat,
@@ -309,13 +308,13 @@ class LeaseStore(Protocol):
     def claims(
         self,
         claims_max: int,
-        after: Position = FIRST,
+        after: UUID | None = None,
         *,
         earlier_run: bool = False,
         naming: str | None = None,
         leave_out: Collection[str] = (),
     ) -> tuple[Claim, ...]:
-        """Read unsettled rows of this replica that stand behind a position, the oldest first.
+        """Read unsettled rows of this replica in the order of their ids, which follow one; give them the oldest first.
 
         With `naming` only rows that name this processor are read; rows that name one of `leave_out` never are. With
         `earlier_run` the rows that the present run of the actors has written are left out: they are driven already, or

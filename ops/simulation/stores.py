@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from itertools import count, islice
+from itertools import count
 from uuid import UUID
 
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Closing, Mark, Move, Payment, Settlement
 from actors.domain.records import (
-    FIRST,
     NEVER_MS,
     Absence,
     AdoptedClaims,
@@ -342,7 +341,7 @@ class MemoryLeases(MemoryStore):
     def claims(
         self,
         claims_max: int,
-        after: Position = FIRST,
+        after: UUID | None = None,
         *,
         earlier_run: bool = False,
         naming: str | None = None,
@@ -352,9 +351,9 @@ class MemoryLeases(MemoryStore):
         owned = self._oldest_of({self.fence.replica})
         claims = (each.claim for each in owned if not earlier_run or each.epoch < self.fence.since_epoch)
         claims = (each for each in claims if naming in {None, each.processor} and each.processor not in leave_out)
-        place = after.at_ms, after.correlation_id
-        behind = (each for each in claims if (each.payment.accepted_at_ms, each.payment.correlation_id) > place)
-        read = tuple(islice(behind, claims_max))
+        behind = [each for each in claims if after is None or each.payment.correlation_id > after]
+        page = set(sorted(each.payment.correlation_id for each in behind)[:claims_max])
+        read = tuple(each for each in behind if each.payment.correlation_id in page)
         self._wait()
         return read
 

@@ -15,10 +15,8 @@ from actors.adapters.postgres.identity import read_identity
 from actors.adapters.postgres.queries import QUERIES
 from actors.domain.payment import Claim, claim_from_row
 from actors.domain.records import (
-    FIRST,
     AdoptedClaims,
     Beat,
-    Position,
     Registration,
     ReplicaState,
     StoreIdentity,
@@ -30,6 +28,7 @@ from actors.errors import LeaseLostError, LedgerUnavailableError
 NAME_TAKEN = "another instance has this replica's name"
 
 EPOCH_MAX = 2**63 - 1
+GREATEST_ID = UUID(int=2**128 - 1)
 MARK_BITS = 20
 """The number of different marks in one millisecond, as a power of two."""
 CLOCK_MS_MAX = 2**42
@@ -209,17 +208,18 @@ class PostgresLeases:
     def claims(
         self,
         claims_max: int,
-        after: Position = FIRST,
+        after: UUID | None = None,
         *,
         earlier_run: bool = False,
         naming: str | None = None,
         leave_out: Collection[str] = (),
     ) -> tuple[Claim, ...]:
-        """Read unsettled payments of this replica that stand behind a position, the oldest first."""
+        """Read unsettled payments of this replica in the order of their ids."""
+        if after == GREATEST_ID:
+            return ()
         parameters = {
             "replica": self._fence.replica,
-            "after_ms": after.at_ms,
-            "after_id": after.correlation_id,
+            "from_id": UUID(int=0 if after is None else after.int + 1),
             "before_epoch": self._fence.since_epoch if earlier_run else EPOCH_MAX,
             "naming": naming,
             "leave_out": list(leave_out),

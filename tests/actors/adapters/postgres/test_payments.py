@@ -7,7 +7,7 @@ from uuid import UUID
 
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Move, Payment, Settlement
-from actors.domain.records import Absence, PaymentRecord, Position, ProcessorTotal, WriteResult
+from actors.domain.records import Absence, PaymentRecord, ProcessorTotal, WriteResult
 from tests.actors.adapters.postgres.storage import (
     DEADLINE_S,
     MANY,
@@ -149,14 +149,16 @@ def test_of_replicas_that_write_the_same_payments_at_once_one_owns_each(
     assert len(mine.leases.claims(MANY)) + len(other.leases.claims(MANY)) == 1000
 
 
-def test_claims_are_those_of_the_replica_oldest_first(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+def test_claims_are_those_of_the_replica_by_their_ids_each_page_oldest_first(
+    mine: ReplicaStorage, other: ReplicaStorage
+) -> None:
     aged = [Claim(Payment(uid(number), 1, NOW_MS + age), "default") for number, age in ((1, 30), (2, 10), (3, 20))]
     mine.payments.write(aged, [], [])
     other.payments.write([claim(4)], [], [])
     charge(mine, 5)
     assert mine.leases.claims(MANY) == (aged[1], aged[2], aged[0])
-    second = Position(aged[2].payment.accepted_at_ms, aged[2].payment.correlation_id)
-    assert (mine.leases.claims(2), mine.leases.claims(MANY, second)) == ((aged[1], aged[2]), (aged[0],))
+    assert (mine.leases.claims(2), mine.leases.claims(MANY, uid(2))) == ((aged[1], aged[0]), (aged[2],))
+    assert mine.leases.claims(MANY, uid(3)) == mine.leases.claims(MANY, UUID(int=2**128 - 1)) == ()
     assert other.leases.claims(MANY) == (claim(4),)
 
 
