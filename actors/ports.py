@@ -1,6 +1,6 @@
 """What actors need of others, as small protocols: adapters fulfil them, and so do the fakes of the tests."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -214,7 +214,7 @@ class PaymentStore(Protocol):
     def report_conflicts(self, payments: Sequence[Payment]) -> None:
         """Keep, beside the payment that came first, that another amount was offered under its id."""
 
-    def latest(self, payments_max: int) -> tuple[Payment, ...]:
+    def latest(self, payments_max: int) -> Iterable[Payment]:
         """Read some of the payments that were charged last, on whichever replica, oldest first."""
 
     def payment(self, correlation_id: UUID, wait_s_max: float | None = None) -> PaymentRecord | None:
@@ -362,8 +362,11 @@ class PeerChannel(Protocol):
     def tell(self, news: PeerNews) -> None:
         """Tell all replicas, after everything that they were told before."""
 
-    def hear(self) -> Sequence[PeerNews]:
-        """Give some of what any replica has told since the last call, in order; at first what was told lately."""
+    def hear(self) -> Iterable[PeerNews]:
+        """Give some of what any replica has told since the last call, in order; at first what was told lately.
+
+        It is read piece by piece.
+        """
 
     def close(self) -> None:
         """End all connections."""

@@ -1,7 +1,7 @@
 """Carries what replicas tell and ask each other through a Redis stream of MessagePack arrays."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,8 +23,10 @@ logger = get_logger(__name__)
 
 ENTRIES_MAX = 1000
 """About how many entries the stream keeps. An entry holds what one replica told between two exchanges."""
-ENTRIES_AT_ONCE = 200
-"""How many entries one call of `hear` reads."""
+HEARD_MAX = 200
+"""The most entries that one call of `hear` gives."""
+ENTRIES_AT_ONCE = 20
+"""How many of them are in memory at once: after an outage each may tell of thousands of payments."""
 GREATEST_ID = b"%d-%d" % (2**64 - 1, 2**64 - 1)
 """Nothing can follow an entry with this id, which Fiel never writes."""
 TTL_S = 3600
@@ -55,15 +57,18 @@ class RedisPeerChannel:
 
         self._use_stream(add)
 
-    def hear(self) -> list[PeerNews]:
-        answer = self._use_stream(lambda: self._redis.xread({self._key: self._last_id}, count=ENTRIES_AT_ONCE))
-        heard = []
-        for entry_id, fields in answer[0][1] if answer else ():
-            self._last_id = entry_id
-            heard.append(_decode(fields))
-        if self._last_id == GREATEST_ID:
-            self._use_stream(lambda: self._replace("nothing can follow its last entry"))
-        return [news for news in heard if news]
+    def hear(self) -> Iterator[PeerNews]:
+        for _ in range(HEARD_MAX // ENTRIES_AT_ONCE):
+            answer = self._use_stream(lambda: self._redis.xread({self._key: self._last_id}, count=ENTRIES_AT_ONCE))
+            entries = answer[0][1] if answer else ()
+            for entry_id, fields in entries:
+                self._last_id = entry_id
+                if news := _decode(fields):
+                    yield news
+            if self._last_id == GREATEST_ID:
+                self._use_stream(lambda: self._replace("nothing can follow its last entry"))
+            if len(entries) < ENTRIES_AT_ONCE:
+                break
 
     def close(self) -> None:
         self._redis.close()

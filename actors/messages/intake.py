@@ -1,8 +1,9 @@
 """The messages to the intake actor, and its answers."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from uuid import UUID
 
 from actors.domain.first_amounts import Verdict
@@ -189,10 +190,11 @@ TOLD_AT_ONCE_MAX = 250
 """The most payments in one message that only tells of them, so that handling it takes about a millisecond at most."""
 
 
-def in_chunks(payments: Sequence[Payment]) -> Iterator[tuple[Payment, ...]]:
+def in_chunks(payments: Iterable[Payment]) -> Iterator[tuple[Payment, ...]]:
     """Split payments into chunks for messages that only tell of them."""
-    for start in range(0, len(payments), TOLD_AT_ONCE_MAX):
-        yield tuple(payments[start : start + TOLD_AT_ONCE_MAX])
+    rest = iter(payments)
+    while chunk := tuple(islice(rest, TOLD_AT_ONCE_MAX)):
+        yield chunk
 
 
 IntakeMessage = (

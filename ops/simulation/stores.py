@@ -1,6 +1,6 @@
 """Postgres in memory: each storage port over tables that replicas share."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 from uuid import UUID
@@ -120,7 +120,7 @@ class MemoryPayments(MemoryStore):
             amounts = self.tables.conflicts.setdefault(offered.correlation_id, {})
             amounts.setdefault(offered.money, offered)
 
-    def latest(self, payments_max: int) -> tuple[Payment, ...]:
+    def latest(self, payments_max: int) -> Iterable[Payment]:
         self._answer()
         latest = sorted(self.tables.settlements.values(), key=lambda settlement: settlement.requested_at_ms)
         return tuple(

@@ -109,7 +109,7 @@ def test_the_replica_is_unready_from_the_begin_of_its_end_and_leaves_when_it_is_
 
 def test_the_clients_of_a_worker_are_told_once_it_serves_them(process: Process) -> None:
     assert "fiel_connections 3.0" not in process.client.simulate_get("/metrics").text
-    main.count_clients(lambda: ClientLevels(Level(3, 100), Level(0, 1000)))
+    main.count_clients(lambda: ClientLevels(Level(3, 100), Level(0, 1000), Level(0, 1000)))
     assert "fiel_connections 3.0" in process.client.simulate_get("/metrics").text
 
 

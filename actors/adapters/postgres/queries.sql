@@ -184,9 +184,11 @@ SELECT * FROM json_to_recordset(%(payments)s::json)
 ON CONFLICT DO NOTHING
 
 -- name: latest_payments
--- Reads the payments that were charged last on any replica, the latest first, stamped with the time of their charge.
-SELECT correlation_id, amount_cents AS amount_minor, currency, requested_at_ms AS accepted_at_ms
-FROM settlement ORDER BY requested_at_ms DESC LIMIT %(payments_max)s
+-- Reads the payments that were charged last on any replica, the latest last, stamped with the time of their charge.
+SELECT * FROM (
+    SELECT correlation_id, amount_cents AS amount_minor, currency, requested_at_ms AS accepted_at_ms
+    FROM settlement ORDER BY requested_at_ms DESC LIMIT %(payments_max)s
+) AS latest ORDER BY accepted_at_ms
 
 -- name: payment
 -- Reads one payment with its claim, its settlement or its end without one, and the other amounts that were offered

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.peer_channel import ENTRIES_AT_ONCE, ENTRIES_MAX, TTL_S, RedisPeerChannel
+from actors.adapters.peer_channel import ENTRIES_MAX, HEARD_MAX, TTL_S, RedisPeerChannel
 from actors.domain.history_questions import HistoryAnswer, HistoryQuestion, ToldHistory, ToldStep
 from actors.domain.money import DECIMALS
 from actors.domain.payment import Payment
@@ -116,7 +116,7 @@ def test_what_postgres_decided_is_heard_apart_and_read_as_accepted_by_the_releas
 ) -> None:
     news = PeerNews("1", (payment(0, 5),), (payment(1, 7), payment(2, 9, "JPY")))
     channel.tell(news)
-    assert channel.hear() == [news]
+    assert list(channel.hear()) == [news]
     entries: Any = client.xrange(KEY)
     read = msgspec.convert(msgpack.unpackb(entries[0][1][b"payments"]), list[Earlier])
     assert [(each.amount_minor, each.currency) for each in read] == [(5, "BRL"), (7, "BRL"), (9, "JPY")]
@@ -129,7 +129,7 @@ def test_questions_and_answers_are_heard_as_they_were_told_and_without_a_payment
     answer = PeerNews("two", answers=(PeerAnswer("1", NOW_MS, (UUID(int=1),)), PeerAnswer("3", 7, ())))
     channel.tell(question)
     other.tell(answer)
-    assert channel.hear() == [question, answer]
+    assert list(channel.hear()) == [question, answer]
     entries: Any = client.xrange(KEY)
     assert [b"payments" in fields for _, fields in entries] == [False, False]
 
@@ -141,7 +141,7 @@ def test_ways_of_payments_are_asked_for_and_told_as_they_are(channel: RedisPeerC
     told = PeerNews("2", histories=(HistoryAnswer("1", NOW_MS, known), HistoryAnswer("1", 7, unknown)))
     channel.tell(asked)
     channel.tell(told)
-    assert channel.hear() == [asked, told]
+    assert list(channel.hear()) == [asked, told]
 
 
 @pytest.mark.parametrize(
@@ -184,10 +184,10 @@ def test_a_replica_that_starts_later_hears_what_was_told_lately(redis_url: str, 
 def test_what_is_too_much_for_one_call_is_heard_with_the_next(
     channel: RedisPeerChannel, other: RedisPeerChannel
 ) -> None:
-    for number in range(ENTRIES_AT_ONCE + 1):
+    for number in range(HEARD_MAX + 1):
         tell(channel, [payment(number)])
-    assert hear(other) == some(ENTRIES_AT_ONCE)
-    assert hear(other) == some(1, first=ENTRIES_AT_ONCE)
+    assert hear(other) == some(HEARD_MAX)
+    assert hear(other) == some(1, first=HEARD_MAX)
 
 
 def test_generations_are_apart(redis_url: str, channel: RedisPeerChannel) -> None:
@@ -241,7 +241,7 @@ def test_garbage_is_skipped_and_stops_nothing_later(
 
 
 def test_a_whole_call_of_garbage_stops_nothing_later(channel: RedisPeerChannel, client: "redis.Redis") -> None:
-    for _ in range(ENTRIES_AT_ONCE):
+    for _ in range(HEARD_MAX):
         client.xadd(KEY, {"payments": b"\xc1"})
     tell(channel, some(1))
     assert (hear(channel), hear(channel)) == ([], some(1))
@@ -284,7 +284,7 @@ def test_peers_behind_a_redis_that_is_gone_are_unavailable(listening: bool) -> N
         with closing(
             RedisPeerChannel(f"redis://127.0.0.1:{server.getsockname()[1]}", HostDirectory(), GENERATION)
         ) as channel:
-            for call in (lambda: tell(channel, some(1)), channel.hear):
+            for call in (lambda: tell(channel, some(1)), lambda: hear(channel)):
                 with pytest.raises(PeersUnavailableError, match="Redis"):
                     call()
 
@@ -316,7 +316,7 @@ def test_what_fiel_has_not_written_is_replaced(
     client.delete(KEY)
     put(client)
     if heard_first:
-        other.hear()
+        list(other.hear())
     tell(channel, some(1, first=1))
     assert (hear(channel), hear(other)) == (some(1, first=1), some(1, first=1))
 

@@ -68,7 +68,7 @@ CALLS: dict[str, Callable[[ReplicaStorage], object]] = {
         [Mark(uid(5), "unknown", NOW_MS)],
     ),
     "report_conflicts": lambda storage: storage.payments.report_conflicts([payment(1, 5)]),
-    "latest": lambda storage: storage.payments.latest(100),
+    "latest": lambda storage: tuple(storage.payments.latest(100)),
     "payment": lambda storage: storage.payments.payment(uid(1)),
     "absence": lambda storage: storage.payments.absence(uid(1)),
     "summary": lambda storage: storage.payments.summary(None, None),

@@ -58,7 +58,7 @@ def test_a_charge_is_booked_with_its_own_amount(mine: ReplicaStorage) -> None:
     mine.payments.write([], [], [charged])
     assert (record_of(mine, 1).payment, record_of(mine, 1).settlement) == (payment(1), charged)
     assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1, Money(5, "BRL")),)
-    assert mine.payments.latest(1) == (Payment(uid(1), 5, NOW_MS),)
+    assert tuple(mine.payments.latest(1)) == (Payment(uid(1), 5, NOW_MS),)
 
 
 SECOND = (

@@ -68,6 +68,17 @@ def test_claims_of_every_replica_are_listed(mine: ReplicaStorage, other: Replica
 
 
 @on_postgres
+def test_a_page_of_claims_reads_the_payments_of_no_others(mine: ReplicaStorage, database_url: str) -> None:
+    mine.payments.write([claim(number) for number in range(300)], [], [])
+    given = {"before_epoch": 2**62, "from_id": uid(0), "naming": None, "leave_out": [], "claims_max": 5}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        read = rows_read(connection, "claims", given | {"replica": "a"})
+    assert len(mine.leases.claims(5)) == 5
+    assert read <= 300 + 5
+
+
+@on_postgres
 @pytest.mark.parametrize(("query", "state"), [("open_payments", None), ("closed_payments", "declined")])
 def test_a_list_reads_nothing_of_what_was_settled_long_ago(
     mine: ReplicaStorage, database_url: str, query: str, state: str | None
