@@ -10,7 +10,7 @@ from uuid import UUID
 
 from actors.domain.asides import Asides
 from actors.domain.held_payments import HeldPayments, HeldQueue
-from actors.domain.histories import Histories, PaymentHistory, waits_for
+from actors.domain.histories import Histories, ReplicaHistory, waits_for
 from actors.domain.level import Level
 from actors.domain.lifecycle import ENDED, WRITING, Effect, Lifecycle, State
 from actors.domain.lifecycle_events import (
@@ -351,11 +351,11 @@ class Dispatcher:
             return None
         return Driven(life.payment, life.state, life.processor, life.attempts, life.pinned)
 
-    def history(self, correlation_id: UUID) -> PaymentHistory:
+    def history(self, correlation_id: UUID) -> ReplicaHistory:
         """Tell the steps of a payment here, as far as they are remembered, and what it waits for."""
         life = self._lives.get(correlation_id)
         waiting = None if life is None else waits_for(life, self._held.waits_because(life))
-        return PaymentHistory(self._histories.steps(correlation_id, life), waiting)
+        return ReplicaHistory(self._histories.steps(correlation_id, life), waiting)
 
     # How it is decided.
 

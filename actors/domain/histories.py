@@ -45,7 +45,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentHistory:
+class ReplicaHistory:
     """The history of a payment through one replica."""
 
     steps: tuple[Step, ...] = ()

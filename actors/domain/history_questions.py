@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from actors.domain.histories import PaymentHistory
+from actors.domain.histories import ReplicaHistory
 from actors.domain.level import Level
 
 ASKED_HISTORIES_MAX = 16
@@ -52,7 +52,7 @@ class HistoryAnswer:
     history: ToldHistory
 
 
-def told_history(history: PaymentHistory, replica: str, now_s: float, now_ms: int) -> ToldHistory:
+def told_history(history: ReplicaHistory, replica: str, now_s: float, now_ms: int) -> ToldHistory:
     """Give a history with wall-clock times for other replicas, whose monotonic clocks differ."""
     steps = (ToldStep(now_ms - round((now_s - each.at_s) * 1000), each.what, each.processor) for each in history.steps)
     return ToldHistory(replica, tuple(steps), history.waits_for)

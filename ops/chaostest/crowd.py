@@ -62,11 +62,19 @@ async def slow_sender(client: socket.socket, rng: Random) -> None:
         await asyncio.sleep(1)
 
 
-async def never_reading(client: socket.socket, _rng: Random) -> None:
-    """Ask again and again, and read no answer."""
+async def never_reading(client: socket.socket, rng: Random) -> None:
+    """Ask again and again, for something long, short or in a file, and read no answer."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    request = rng.choice(
+        (
+            _head("GET", "/payments?state=settled&limit=500"),
+            _head("GET", "/livez"),
+            # This field sends the request another way through the gateway.
+            _head("GET", "/docs/scalar.js", ("TE: trailers",)),
+        )
+    )
     while True:
-        await _send(client, _head("GET", "/payments?state=settled&limit=500") * UNREAD_REQUESTS)
+        await _send(client, request * UNREAD_REQUESTS)
 
 
 async def heavy_reader(client: socket.socket, _rng: Random) -> None:
@@ -86,6 +94,8 @@ async def nuisance(client: socket.socket, rng: Random) -> None:
             _head("POST", "/payments", ("Content-Type: application/json", f"Content-Length: {len(garbage)}")) + garbage,
             _head("POST", "/payments", ("Content-Type: application/json", "Content-Length: 999999999999")),
             _head("GET", "/readyz", ("X-Oversized: " + "a" * HEAD_BYTES_OVERSIZED,)),
+            _head("GET", "/readyz", [f"Accept: a/{rng.random()}{',a/b' * 1900}"] * 6),
+            _head("GET", "/readyz", (f"X-{rng.getrandbits(64)}{'a' * 4000}: a",)),
             garbage + b"\r\n\r\n",
         )
     )

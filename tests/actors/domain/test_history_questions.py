@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from actors.domain.histories import PaymentHistory, Step
+from actors.domain.histories import ReplicaHistory, Step
 from actors.domain.history_questions import (
     ASKED_HISTORIES_MAX,
     ASKED_S_MAX,
@@ -50,7 +50,7 @@ def test_no_more_are_waited_for_at_once_than_may_be_and_each_for_a_while() -> No
 
 
 def test_a_history_is_told_with_instants_of_the_wall_clock() -> None:
-    history = PaymentHistory((Step(99.0, "sent", "default"), Step(99.5, "charge ended: failed", "default")), "a pause")
+    history = ReplicaHistory((Step(99.0, "sent", "default"), Step(99.5, "charge ended: failed", "default")), "a pause")
     assert told_history(history, "1", now_s=100.0, now_ms=50_000) == ToldHistory(
         "1", (ToldStep(49_000, "sent", "default"), ToldStep(49_500, "charge ended: failed", "default")), "a pause"
     )
