@@ -154,12 +154,15 @@ class Feed:
             while events_read == PAGE_MAX:
                 bounds, events = self._store.read(recent.end, PAGE_MAX)
                 self._note(bounds)
-                self._check_feed(feed_id, bounds.feed_id)
-                self._check_place(after, bounds)
                 if recent.end.number >= bounds.given_below:
                     self._recent = None
+                else:
+                    # Before the place is judged: one that is refused must not cost the others this look.
+                    recent.extend(events)
+                self._check_feed(feed_id, bounds.feed_id)
+                self._check_place(after, bounds)
+                if self._recent is None:
                     return
-                recent.extend(events)
                 events_read = len(events)
 
     def _page(self, events: tuple[FeedEvent, ...], after: FeedPlace, feed_id: int) -> FeedPage:

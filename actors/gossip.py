@@ -42,7 +42,7 @@ TOLD_MAX = 5000
 """Payments that one exchange tells, so that reading them does not hold up other replicas."""
 ANSWERED_MAX = 256
 """Ids of other replicas' questions that one exchange answers; the latest questions come first."""
-WAYS_MAX = 16
+HISTORIES_MAX = 16
 """Histories of payments that one exchange tells other replicas."""
 
 
@@ -171,7 +171,7 @@ class GossipActor(Actor):
         try:
             return tuple(
                 HistoryAnswer(each.asker, each.number, self._router.ask(GetHistory(each.correlation_id), ASK_S_MAX))
-                for each in asked[-WAYS_MAX:]
+                for each in asked[-HISTORIES_MAX:]
             )
         except GatewayUnavailableError as error:
             logger.debug("other replicas are not told of payments", payments=len(asked), reason=str(error))

@@ -215,7 +215,10 @@ class PaymentStore(Protocol):
         """Keep, beside the payment that came first, that another amount was offered under its id."""
 
     def latest(self, payments_max: int) -> Iterable[Payment]:
-        """Read some of the payments that were charged last, on whichever replica, oldest first."""
+        """Read some of the payments that were charged last, on whichever replica, oldest first, page by page.
+
+        A connection is held meanwhile, so the caller waits for nothing before it has read all.
+        """
 
     def payment(self, correlation_id: UUID, wait_s_max: float | None = None) -> PaymentRecord | None:
         """Read one payment with what became of it, within `wait_s_max` seconds where that is given."""
@@ -314,7 +317,7 @@ class LeaseStore(Protocol):
         naming: str | None = None,
         leave_out: Collection[str] = (),
     ) -> tuple[Claim, ...]:
-        """Read unsettled rows of this replica in the order of their ids, which follow one; give them the oldest first.
+        """Read the unsettled rows of this replica with the lowest ids behind `after`; give them the oldest first.
 
         With `naming` only rows that name this processor are read; rows that name one of `leave_out` never are. With
         `earlier_run` the rows that the present run of the actors has written are left out: they are driven already, or
@@ -365,7 +368,7 @@ class PeerChannel(Protocol):
     def hear(self) -> Iterable[PeerNews]:
         """Give some of what any replica has told since the last call, in order; at first what was told lately.
 
-        It is read piece by piece.
+        Each piece is read when it is asked for, so any step of the iteration may raise.
         """
 
     def close(self) -> None:

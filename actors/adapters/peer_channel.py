@@ -58,8 +58,13 @@ class RedisPeerChannel:
         self._use_stream(add)
 
     def hear(self) -> Iterator[PeerNews]:
-        for _ in range(HEARD_MAX // ENTRIES_AT_ONCE):
-            answer = self._use_stream(lambda: self._redis.xread({self._key: self._last_id}, count=ENTRIES_AT_ONCE))
+        for page in range(HEARD_MAX // ENTRIES_AT_ONCE):
+            try:
+                answer = self._use_stream(lambda: self._redis.xread({self._key: self._last_id}, count=ENTRIES_AT_ONCE))
+            except PeersUnavailableError:
+                if page:
+                    return  # What was heard can be answered; the next call tells of the failure.
+                raise
             entries = answer[0][1] if answer else ()
             for entry_id, fields in entries:
                 self._last_id = entry_id
@@ -117,14 +122,13 @@ def _encode(news: PeerNews) -> dict[str, bytes]:
         fields["answers"] = msgpack.packb(
             [(each.asker, each.number, [denied.bytes for denied in each.denied]) for each in news.answers]
         )
+    # Histories have the name in these two fields that earlier releases gave them.
     if news.histories_asked:
-        fields["histories_asked"] = msgpack.packb(
+        fields["ways_asked"] = msgpack.packb(
             [(each.number, each.correlation_id.bytes) for each in news.histories_asked]
         )
     if news.histories:
-        fields["histories"] = msgpack.packb(
-            [(each.asker, each.number, _told_of(each.history)) for each in news.histories]
-        )
+        fields["ways"] = msgpack.packb([(each.asker, each.number, _told_of(each.history)) for each in news.histories])
     return fields
 
 
@@ -142,8 +146,8 @@ def _decode(fields: dict[bytes, bytes]) -> PeerNews:
         tuple(payment for payment, is_decided in told if is_decided),
         _read(fields.get(b"question"), lambda data: _decode_question(replica, data)),
         _read(fields.get(b"answers"), _decode_answers) or (),
-        _read(fields.get(b"histories_asked"), lambda data: _decode_histories_asked(replica, data)) or (),
-        _read(fields.get(b"histories"), lambda data: _decode_histories(replica, data)) or (),
+        _read(fields.get(b"ways_asked"), lambda data: _decode_histories_asked(replica, data)) or (),
+        _read(fields.get(b"ways"), lambda data: _decode_histories(replica, data)) or (),
     )
 
 

@@ -114,7 +114,7 @@ class Claim:
 
     payment: Payment
     processor: str | None
-    """None where certainly none has charged it: it is free to go to each."""
+    """None where certainly no processor has charged it: it is free to go to any."""
     attempts: int = 0
     """How many times it was sent to a processor before this one was chosen."""
     moves: int = 0

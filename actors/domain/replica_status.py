@@ -21,7 +21,7 @@ class SeenProcessor:
     """What one replica knows of one processor."""
 
     charges: bool
-    """False if it is only looked up, for payments that it may have charged before."""
+    """False if it is only asked about payments that it may have charged before."""
     state: str
     """The state of its breaker: `closed`, `open`, `half-open`, `forced-open` or `forced-closed`."""
     since_ms: int | None

@@ -71,7 +71,7 @@ class Routes(ABC):
 
     def __init__(self, processors: Sequence[Processor], patience: Patience) -> None:
         self.cheapest_first = by_cost([processor for processor in processors if processor.currencies])
-        """The processors that charge; those that take no currency are only looked up."""
+        """The processors that charge; those that take no currency are only asked about earlier payments."""
         self.views = {processor.name: ProcessorView() for processor in processors}
         for cheaper, dearer in pairwise(self.cheapest_first):
             self.views[cheaper.name].saving = float(dearer.fee - cheaper.fee)
@@ -89,7 +89,7 @@ class Routes(ABC):
         return currency in self._currencies[processor]
 
     def may_have_charged(self, currency: str) -> tuple[str, ...]:
-        """Name those that a payment in a currency may once have been sent to: who takes it, or is only looked up."""
+        """Name those that a payment in a currency may once have been sent to: who takes it, or is only asked."""
         return tuple(name for name, taken in self._currencies.items() if currency in taken or not taken)
 
     def is_waited_for(self, processor: str, now_s: float) -> bool:

@@ -130,7 +130,7 @@ class ProcessorStatus:
     """What one replica knows of one processor."""
 
     charges: bool
-    """False if it is only looked up, for payments that it may have charged before."""
+    """False if it is only asked about payments that it may have charged before."""
     state: BreakerState
     under_way: int
     """Charges that were sent and have not ended."""

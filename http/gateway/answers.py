@@ -87,7 +87,7 @@ class BreakerAnswer(TypedDict):
 class ProcessorAnswer(TypedDict):
     """What one replica knows of a processor."""
 
-    charges: Annotated[bool, told("False if it is only looked up, for payments that it may have charged before.")]
+    charges: Annotated[bool, told("False if it is only asked about payments that it may have charged before.")]
     breaker: BreakerAnswer
     underWay: Annotated[int, told("Charges that have not ended.")]
     limit: Annotated[int, told("How many charges may be under way at once.")]

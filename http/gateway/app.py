@@ -17,7 +17,7 @@ from gateway.identified_app import GatewayApp
 from gateway.metrics import MeasuredGateway, MeasuredRequests, MetricsResource
 from gateway.openapi.resource import OpenApiResource
 from gateway.operators import Operators
-from gateway.payment_history import PaymentHistoryResource, WayLookUp
+from gateway.payment_history import HistoryLookUp, PaymentHistoryResource
 from gateway.payment_list import PaymentLister
 from gateway.payments import ANSWER_KINDS, PaymentGateway, PaymentResource, PaymentsResource
 from gateway.probes import LivenessResource, ProbedGateway, ReadinessResource
@@ -36,7 +36,7 @@ class Gateway(PaymentGateway, PurgingGateway, ProbedGateway, MeasuredGateway, Pr
     """What the HTTP side needs of a replica; `actors.replica.Replica` fulfils it."""
 
 
-class Queries(WayLookUp, PaymentLister, SummaryQueries, Protocol):
+class Queries(HistoryLookUp, PaymentLister, SummaryQueries, Protocol):
     """What the HTTP side asks about accepted payments; `actors.queries.PaymentQueries` fulfils it."""
 
     @property

@@ -16,7 +16,7 @@ from gateway.payments import PaymentLookUp, find_payment
 ACCEPTED = "accepted: it is in a journal"
 
 
-class WayLookUp(PaymentLookUp, Protocol):
+class HistoryLookUp(PaymentLookUp, Protocol):
     """What the question for the history of a payment needs of the gateway's queries."""
 
     def histories(self, correlation_id: UUID) -> tuple[ToldHistory, ...]:
@@ -26,7 +26,7 @@ class WayLookUp(PaymentLookUp, Protocol):
 class PaymentHistoryResource:
     """Tells the history of one payment."""
 
-    def __init__(self, queries: WayLookUp) -> None:
+    def __init__(self, queries: HistoryLookUp) -> None:
         self._queries = queries
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, correlation_id: str) -> None:

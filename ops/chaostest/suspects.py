@@ -22,7 +22,7 @@ KINDS = {
 """The sets of a CheckResult that hold suspicious payments, and what is wrong with these."""
 SUSPECTS_MAX = 200
 """How many suspicious payments are written down with all their records."""
-WAYS_MAX = 50
+HISTORIES_MAX = 50
 """About how many of them the gateway is asked; each answer may take half a second."""
 Records = Mapping[str, Sequence[Any]]
 """All that is known of one payment: rows and other records by where they are from."""
@@ -82,7 +82,7 @@ def ask_histories(urls: Sequence[str], suspects: Sequence[UUID]) -> dict[UUID, l
     Each value is a list with one answer, or with the reasons why no replica gave one.
     """
     histories: dict[UUID, list[Any]] = {}
-    for correlation_id in suspects[:WAYS_MAX]:
+    for correlation_id in suspects[:HISTORIES_MAX]:
         histories[correlation_id] = failures = []
         for url in urls:
             with open_connection(url) as connection:

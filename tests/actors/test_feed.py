@@ -135,6 +135,11 @@ def test_a_forged_place_costs_those_who_wait_nothing() -> None:
         reads = desk.ends.reads
         assert desk.read() == [1]
         assert desk.ends.reads == reads
+        desk.settle(2)
+        desk.runtime.sleep(STEP_S)
+        with pytest.raises(LostPlaceError):
+            desk.read(LAST_PLACE)
+        assert desk.read() == [1, 2]
 
 
 def test_a_place_of_another_feed_is_refused() -> None:

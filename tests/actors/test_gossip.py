@@ -129,7 +129,7 @@ def test_it_tells_for_how_long_nothing_could_be_exchanged_and_why() -> None:
 # Histories of payments.
 
 
-def test_a_way_is_asked_for_at_once_and_told_with_the_next_exchange_of_each_other_replica() -> None:
+def test_a_history_is_asked_for_at_once_and_told_with_the_next_exchange_of_each_other_replica() -> None:
     channels: dict[str, MemoryChannel] = {}
     asker, other = Gossip(channels, "1"), Gossip(channels, "2")
     told = ToldHistory("2", (ToldStep(5, "sent", "default"),), None)
@@ -140,7 +140,7 @@ def test_a_way_is_asked_for_at_once_and_told_with_the_next_exchange_of_each_othe
     assert asker.actor.on_receive(GetHistories(number)) == (told,)
 
 
-def test_a_replica_whose_router_does_not_answer_tells_no_way_and_all_else() -> None:
+def test_a_replica_whose_router_does_not_answer_tells_no_history_and_all_else() -> None:
     channels: dict[str, MemoryChannel] = {}
     asker, other = Gossip(channels, "1"), Gossip(channels, "2")
     other.router.answers[GetHistory] = GatewayUnavailableError("planted")

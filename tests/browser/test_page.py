@@ -391,7 +391,9 @@ def test_a_payment_that_was_found_after_another_is_the_one_that_is_resolved(
     assert request == f"POST /payments/{other_id}/resolution"
 
 
-def test_a_way_that_is_not_told_with_its_payment_is_asked_for(page: Page, site: str, gateway: ScriptedGateway) -> None:
+def test_a_history_that_is_not_told_with_its_payment_is_asked_for(
+    page: Page, site: str, gateway: ScriptedGateway
+) -> None:
     payment = unknown_payment()
     steps, waits_for = payment.pop("history"), payment.pop("waitsFor")
     gateway.payments[UNKNOWN_ID] = payment
@@ -401,7 +403,7 @@ def test_a_way_that_is_not_told_with_its_payment_is_asked_for(page: Page, site: 
     expect(page.locator("#found .waits")).to_have_text(waits_for)
 
 
-def test_a_payment_is_shown_without_its_way_where_that_is_not_known(
+def test_a_payment_is_shown_without_its_history_where_that_is_not_known(
     page: Page, site: str, gateway: ScriptedGateway, expected: list[str]
 ) -> None:
     expected.append("404")

@@ -214,7 +214,7 @@ class PostgresLeases:
         naming: str | None = None,
         leave_out: Collection[str] = (),
     ) -> tuple[Claim, ...]:
-        """Read unsettled payments of this replica in the order of their ids."""
+        """Read the unsettled payments of this replica with the lowest ids behind `after`, the oldest of them first."""
         if after == GREATEST_ID:
             return ()
         parameters = {

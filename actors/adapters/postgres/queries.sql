@@ -257,8 +257,8 @@ ORDER BY p.accepted_at_ms, p.correlation_id LIMIT %(payments_max)s
 -- numbers of rows. One more row, without a processor, tells two things. First, how far the charges are complete: the
 -- lowest watermark of the replicas that have not left, or that have left claims, but no more than was ever published,
 -- since a replica that joins stamps nothing below that. Second, whether an edge of the window lies in an archived span,
--- which has sums and no settlements any more. Claims that name no processor count too: in a Postgres that was restored from
--- an earlier state they may have named a processor, and their adopter has the watermark of their owner for a moment.
+-- which has sums and no settlements any more. Claims that name no processor count too: in a Postgres that was restored
+-- from an earlier state they may have named a processor, and their adopter has the watermark of their owner for a moment.
 WITH RECURSIVE final AS (
     SELECT least(
         min(watermark_ms) FILTER (WHERE left_epoch < epoch OR EXISTS (SELECT FROM claim WHERE owner = r.name)),
@@ -553,7 +553,7 @@ WITH taken AS (
     RETURNING claim.correlation_id, claim.processor, claim.attempts, claim.moves, taken.watermark_ms
 )
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves, watermark_ms
-FROM mine JOIN payment USING (correlation_id)
+FROM payment JOIN mine USING (correlation_id)
 WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM taken)) ORDER BY accepted_at_ms, correlation_id
 
 -- name: lower_watermarks
@@ -574,7 +574,7 @@ WITH page AS MATERIALIZED (
     ORDER BY correlation_id LIMIT %(claims_max)s
 )
 SELECT correlation_id, amount_cents AS amount_minor, currency, accepted_at_ms, processor, attempts, moves
-FROM page JOIN payment USING (correlation_id)
+FROM payment JOIN page USING (correlation_id)
 WHERE correlation_id = ANY (ARRAY(SELECT correlation_id FROM page)) ORDER BY accepted_at_ms, correlation_id
 
 -- name: ask_resolution

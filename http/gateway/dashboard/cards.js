@@ -33,7 +33,7 @@ export function processorCards({ at, processors, money }) {
     const age = breaker.since ? ago(breaker.since, at) : breaker.state ? "since the start" : UNKNOWN;
     const states = new Set(Object.values(breaker.byReplica ?? {}));
     return make("article", { className: `card processor-${index % 6}` },
-      titled(name, pill(processor.charges ? `breaker ${state}` : "only looked up", TONES[state])),
+      titled(name, pill(processor.charges ? `breaker ${state}` : "only asked", TONES[state])),
       make("progress", { max: 1, value: share, ariaLabel: `Share of ${name}` }),
       terms([
         ["share", `${format.percent(share)} of ${format.count(all)}`],

@@ -111,7 +111,13 @@ EVENTS_LIMIT, EVENTS_WAIT = (
         schema={"anyOf": [{"type": "integer", "minimum": lowest, "maximum": highest}, EMPTY], "default": default},
     )
     for name, description, lowest, highest, default in (
-        ("limit", "How many events an answer has at most.", 1, events.LIMIT_MAX, events.LIMIT_DEFAULT),
+        (
+            "limit",
+            "How many events an answer has at most; a stream reads at most 100 at once.",
+            1,
+            events.LIMIT_MAX,
+            events.LIMIT_DEFAULT,
+        ),
         ("wait", "For how many seconds to wait for an event.", 0, events.WAIT_S_MAX, events.WAIT_S_MAX),
     )
 )

@@ -20,7 +20,7 @@ class ClientLevels:
     unfinished_bytes: Level
     """Bytes that have been received of requests that are not whole."""
     unsent_bytes: Level
-    """Bytes of answers that their clients have not taken yet."""
+    """Bytes of answers that their clients have not taken as a whole yet."""
 
 
 class ClientAdmission:
@@ -111,7 +111,7 @@ class ClientAdmission:
         self._unfinished.pop(connection, None)
 
     def leave_untaken(self, connection: Connection, size: int) -> None:
-        """Count `size` untaken bytes of an answer of this client; where all are too many, the largest is cut."""
+        """Count an answer of this size that its client has not taken; where all are too large, the largest is cut."""
         self._unsent_bytes += size - connection.unsent_bytes
         connection.unsent_bytes = size
         if size:

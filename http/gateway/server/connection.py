@@ -68,7 +68,7 @@ class Connection:
     ) -> None:
         """`received` is called with the number of further bytes that have come of a request that was not whole.
 
-        `untaken` is called with the number of bytes of an answer that its client has not taken yet, and with 0 after.
+        `untaken` is called with the size of an answer that its client has not taken as a whole yet, and with 0 after.
         """
         self.sock = sock
         self.phase = Phase.IDLE
@@ -80,7 +80,7 @@ class Connection:
         self.unfinished_bytes = 0
         """How many bytes have come of a request that is not whole."""
         self.unsent_bytes = 0
-        """How many bytes of an answer its client has not taken yet."""
+        """The size of an answer that its client has not taken as a whole yet."""
         self._received = received
         self._untaken = untaken
         self._unread = b""
@@ -114,19 +114,23 @@ class Connection:
             raise ConnectionResetError(errno.ECONNRESET, "the connection ended in the middle of a request")
         return data
 
-    def sendall(self, data: bytes) -> None:
+    def sendall(self, data: bytes, behind: int = 0) -> None:
         """Send all of it; who does not read is cut after `TAKE_S_MAX`, or after `LINGER_S` where it has to go.
 
-        A client that has to go was cut while it was idle, and its request had already arrived.
+        A client that has to go was cut while it was idle, and its request had already arrived. `behind` more bytes of
+        the same answer are in memory meanwhile.
         """
         deadline, self.deadline = self.deadline, time.monotonic() + (LINGER_S if self.is_cut else TAKE_S_MAX)
-        # The first call may wait as well: where the buffer has no room for a small answer, it takes nothing of it.
         phase, self.phase = self.phase, Phase.SENDING
         with self._end_if_cut():
-            # Nearly every answer fits into the socket's buffer; gevent's `sendall` would ask for its size first.
-            sent = self.sock.send(data)
+            # Nearly every answer fits into the socket's buffer. Where that is full, gevent would wait at once.
+            try:
+                sent = os.write(self.sock.fileno(), data)
+            except BlockingIOError:
+                sent = 0
             if sent < len(data):
-                self._untaken(self, len(data) - sent)
+                # What was sent stays in memory with the rest.
+                self._untaken(self, len(data) + behind)
                 self.sock.sendall(memoryview(data)[sent:])
                 self._untaken(self, 0)
         self.phase = phase

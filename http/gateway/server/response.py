@@ -1,4 +1,4 @@
-"""The response of the fast path: gunicorn's rules, and one send for the head and a body that is there as a whole."""
+"""The response of the fast path: gunicorn's rules, and one send for the head and a body that is whole and not large."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -66,7 +66,7 @@ class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
             self.response_length = int(length)
 
     def send(self, body: Iterable[bytes]) -> None:
-        """Send what the app returned; a body that is there as a whole goes out at once, with its length."""
+        """Send what the app returned; a whole body has a length, and goes out with the head unless it is large."""
         if isinstance(body, list | tuple):
             whole = b"".join(body)
             if not (self.headers_sent or self._omits_body):
@@ -79,7 +79,8 @@ class PlainResponse(Response):  # type: ignore[misc]  # gunicorn ships no types
                     if len(whole) <= _COPIED_BYTES_MAX:
                         self._send(head + whole)
                     else:
-                        self._send(head)
+                        self.headers_sent = True
+                        self.sock.sendall(head, behind=len(whole))
                         self._send(whole)
                     return
             body = (whole,)

@@ -1,9 +1,10 @@
 """The gunicorn worker of the gateway: gevent's, with a fast path for plain requests.
 
 A plain request (see `gateway.server.request_head`) is parsed once for all requests with an equal head, and answered
-with one send. Any other request takes the gunicorn path: what has been read is given back, gunicorn's own gevent worker
-parses and answers it, and the connection ends with that answer. A worker whose configuration asks for more than the
-fast path does (see `gateway.server.fast_path`) is gunicorn's gevent worker altogether.
+with one send, or two where the body is large. Any other request takes the gunicorn path: what has been read is given
+back, gunicorn's own gevent worker parses and answers it, and the connection ends with that answer. A worker whose
+configuration asks for more than the fast path does (see `gateway.server.fast_path`) is gunicorn's gevent worker
+altogether.
 """
 
 import contextlib

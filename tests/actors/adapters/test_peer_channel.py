@@ -147,8 +147,8 @@ def test_ways_of_payments_are_asked_for_and_told_as_they_are(channel: RedisPeerC
 @pytest.mark.parametrize(
     "fields",
     [
-        {"histories_asked": msgpack.packb([(1, ID[:-1])])},
-        {"histories": msgpack.packb([("1", 1, [[(NOW_MS, "sent")], None])])},
+        {"ways_asked": msgpack.packb([(1, ID[:-1])])},
+        {"ways": msgpack.packb([("1", 1, [[(NOW_MS, "sent")], None])])},
         {"replica": b"\xff", "question": msgpack.packb((1, [ID[:-1]]))},
         {"question": msgpack.packb((1, 2, 3))},
         {"question": b"\xc1"},

@@ -488,7 +488,7 @@ def test_the_patience_has_ended_at_the_instant_at_which_it_wakes_however_that_is
         assert subject.decide().claims == [Claim(payment(1), "fallback")]
 
 
-def test_a_payment_whose_row_names_nobody_moves_it_rather_than_claiming_it() -> None:
+def test_a_payment_whose_row_names_no_processor_moves_it_rather_than_claiming_it() -> None:
     dispatching = Dispatching()
     dispatching.dispatcher.accepted(payments(1, 2), 0, dispatching.now_s, have_rows=True)
     work = dispatching.decide()

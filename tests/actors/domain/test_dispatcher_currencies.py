@@ -68,7 +68,7 @@ def test_queues_that_share_a_processor_are_served_in_the_order_of_arrival() -> N
     assert [claim.payment for claim in subject.decide().claims] == arrived[:3]
 
 
-def test_a_payment_whose_currency_nobody_takes_is_held_and_counted_with_its_own_reason() -> None:
+def test_a_payment_whose_currency_no_processor_takes_is_held_and_counted_with_its_own_reason() -> None:
     subject = Dispatching(processors=DEFAULT_IN_REAIS)
     work = accept(subject, dinars(1), dinars(2), payment(3))
     assert work.claims == [Claim(payment(3), "default")]

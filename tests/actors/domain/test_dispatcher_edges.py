@@ -134,7 +134,7 @@ def test_failures_before_an_outage_that_is_waited_out_do_not_count_after_it() ->
         assert subject.advance(5.0).charges == {"default": [payment(1)]}
 
 
-def test_payments_whose_rows_name_nobody_any_more_go_on_in_the_order_of_their_acceptance() -> None:
+def test_payments_whose_rows_name_no_processor_any_more_go_on_in_the_order_of_their_acceptance() -> None:
     subject = Dispatching()
     offered = [replace(payment(number), accepted_at_ms=NOW_MS - number) for number in (1, 2, 3)]
     subject.offer(*offered)

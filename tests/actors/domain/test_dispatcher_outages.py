@@ -50,7 +50,7 @@ def test_a_free_payment_that_is_adopted_bears_no_stamp() -> None:
 
 
 @pytest.mark.parametrize("state", [BreakerState.OPEN, BreakerState.FORCED_OPEN])
-def test_rows_name_nobody_as_soon_as_no_processor_takes_payments(state: BreakerState) -> None:
+def test_rows_name_none_as_soon_as_no_processor_takes_payments(state: BreakerState) -> None:
     subject = Dispatching(outage_s=20).charging(1, 2, 3)
     subject.announce("fallback", BreakerState.FORCED_OPEN)
     subject.announce("default", state)
@@ -80,7 +80,7 @@ def test_rows_are_named_again_by_a_commit_before_anything_is_sent_in_the_order_o
 
 
 @pytest.mark.parametrize("answered", [True, False])
-def test_what_was_ever_sent_is_looked_up_before_its_row_names_nobody(answered: bool) -> None:  # noqa: FBT001
+def test_what_was_ever_sent_is_looked_up_before_its_row_names_no_processor(answered: bool) -> None:  # noqa: FBT001
     subject = Dispatching(outage_s=20).charging(1)
     subject.ended(Outcome.FAILED)
     subject.announce("default", BreakerState.OPEN)

@@ -146,7 +146,7 @@ def test_rows_that_name_processors_which_are_not_configured_have_one_share_toget
     assert subject.dispatcher.adoption_room() == AdoptionRoom(ADOPTED_MAX, frozenset({"gone 0", "gone 1"}))
 
 
-def test_when_all_shares_are_taken_there_is_room_for_rows_that_name_nobody() -> None:
+def test_when_all_shares_are_taken_there_is_room_for_rows_that_name_no_processor() -> None:
     subject = Dispatching()
     for name in ("default", "fallback"):
         subject.announce(name, BreakerState.OPEN)

@@ -404,7 +404,7 @@ def test_an_adopted_payment_may_have_been_charged_by_the_processor_that_its_row_
     assert (subject.row, subject.attempts, subject.oldest_stamp_ms, subject.pinned) == ("fallback", 2, 5, True)
 
 
-def test_an_adopted_payment_whose_row_names_nobody_is_free() -> None:
+def test_an_adopted_payment_whose_row_names_no_processor_is_free() -> None:
     subject = life()
     assert subject.transition(Adopted(None, 2, 3, 5), NOW_S) is Effect.HOLD
     assert (subject.pinned, subject.oldest_stamp_ms) == (False, None)

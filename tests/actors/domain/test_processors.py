@@ -51,7 +51,7 @@ def test_a_processor_that_was_taken_out_is_named_for_look_ups_alone() -> None:
     assert second == Processor("b", "http://h:2", Decimal("0.15"), frozenset())
 
 
-def test_where_all_are_only_looked_up_nobody_takes_the_default_currency() -> None:
+def test_where_all_are_only_asked_none_takes_the_default_currency() -> None:
     with pytest.raises(SettingsError, match="CURRENCY"):
         posted_currencies("BRL", parse_processors("a=http://h:1,0.05,lookup"))
 
@@ -82,7 +82,7 @@ def test_clients_may_pay_in_what_any_processor_takes() -> None:
 
 
 @pytest.mark.parametrize("default", ["KWD", "ABC", ""])
-def test_a_default_currency_that_nobody_takes_is_refused(default: str) -> None:
+def test_a_default_currency_that_no_processor_takes_is_refused(default: str) -> None:
     with pytest.raises(SettingsError, match="CURRENCY"):
         posted_currencies(default, parse_processors("a=http://h:1,0.05,BRL|USD"))
 

@@ -35,7 +35,7 @@ def test_a_row_counts_its_moves(mine: ReplicaStorage) -> None:
         assert mine.leases.claims(MANY) == (claim(1, processor, attempts=moves + 4, moves=moves),)
 
 
-def test_a_row_that_names_nobody_is_known_and_shown_as_such(mine: ReplicaStorage, other: ReplicaStorage) -> None:
+def test_a_row_that_names_no_processor_is_known_and_shown_as_such(mine: ReplicaStorage, other: ReplicaStorage) -> None:
     mine.payments.write([claim(1)], [], [])
     mine.payments.write([], [Move(uid(1), None, 0, moves=1)], [])
     (known,) = other.payments.write([claim(1)], [], []).known
