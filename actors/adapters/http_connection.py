@@ -136,7 +136,7 @@ class HttpConnection:
         self._sock.close()
 
     def _receive(self) -> None:
-        received = b""
+        head, size = b"", 0
         while not self._status:
             waiter: Waiter[None] = Waiter()
             self._waiter = waiter
@@ -145,12 +145,14 @@ class HttpConnection:
                 data = self._sock.recv(RECV_BYTES)
             except BlockingIOError:  # The event loop may announce data that is not there.
                 continue
-            received += data
-            if len(received) > ANSWER_BYTES_MAX:
+            size += len(data)
+            if size > ANSWER_BYTES_MAX:
                 raise AnswerError("the answer is too long")
+            if not self._head_is_complete:
+                head += data
             if data:
                 self._parser.feed_data(data)
-            elif self._head_is_complete and not _LENGTH_FIELD.search(received):
+            elif self._head_is_complete and not _LENGTH_FIELD.search(head):
                 self._status = self._parser.get_status_code()  # The end of the connection ends such an answer.
             else:
                 raise AnswerError("the answer is cut")
