@@ -106,7 +106,7 @@ class Settings:
             recent_max=_int(environment, "RECENT_MAX", 65_536),
             charge_timeout_s=_int(environment, "CHARGE_TIMEOUT_MS", 10_000) / 1000,
             processor_delay_max_s=_int(environment, "PROCESSOR_DELAY_MAX_MS", 15_000) / 1000,
-            in_flight_max=_int(environment, "IN_FLIGHT_MAX", 266),
+            in_flight_max=_in_flight_max(environment),
             processor_in_flight_max=_int(environment, "PROCESSOR_IN_FLIGHT_MAX", 798),
             outage_patience_s=_int(environment, "OUTAGE_PATIENCE_MS", 11_000, least=0) / 1000,
             backlog_patience_s=_int(environment, "BACKLOG_PATIENCE_MS", 5_000, least=0) / 1000,
@@ -151,6 +151,20 @@ def bind_addresses(environment: Mapping[str, str]) -> list[str]:
         if not (host and is_host and port.isdecimal() and 0 < int(port) <= PORT_MAX):
             raise SettingsError(f"BIND: {address!r} is not host:port with a port from 1 to {PORT_MAX}")
     return addresses
+
+
+def charges_max(environment: Mapping[str, str]) -> int:
+    """Read how many charges may be under way at once, on all processors together.
+
+    Raises:
+        SettingsError: a variable is malformed.
+    """
+    processors = parse_processors(environment.get("PROCESSORS", DEFAULT_PROCESSORS))
+    return len(processors) * _in_flight_max(environment)
+
+
+def _in_flight_max(environment: Mapping[str, str]) -> int:
+    return _int(environment, "IN_FLIGHT_MAX", 266)
 
 
 def lame_duck_s(environment: Mapping[str, str]) -> float:

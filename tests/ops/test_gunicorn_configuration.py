@@ -67,15 +67,19 @@ def test_the_master_does_without_the_libraries_of_its_worker() -> None:
 def test_there_are_descriptors_for_all_connections() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     script = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))\n{READ}"
-    *_, soft = json.loads(read(script, CONNECTIONS_MAX="600").stdout)
-    assert soft == 600 + 1024
+    several = "a=http://a,0.1 b=http://b,0.1 c=http://c,0.1"
+    *_, soft = json.loads(read(script, CONNECTIONS_MAX="600", IN_FLIGHT_MAX="700", PROCESSORS=several).stdout)
+    assert soft == 600 + 3 * 700 + 480
 
 
 def test_more_connections_than_there_may_be_descriptors_are_refused_in_one_line() -> None:
     script = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (256, 1500))\n{READ}"
     done = read(script, CONNECTIONS_MAX="600")
     assert done.returncode == 1
-    reason = "CONNECTIONS_MAX=600 needs 1624 descriptors, and this process may have 1500 (ulimit -Hn)"
+    reason = (
+        "CONNECTIONS_MAX=600 and IN_FLIGHT_MAX, 532 charges in all, need 1612 descriptors,"
+        " and this process may have 1500 (ulimit -Hn)"
+    )
     assert json.loads(done.stderr)["reason"] == reason
 
 
