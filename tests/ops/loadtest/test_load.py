@@ -80,9 +80,9 @@ def test_the_processes_of_a_stack_are_found_by_its_port_where_it_runs_in_one_of_
             assert up.stdout is not None
             assert any("ready http" in line for line in up.stdout)
             assert sorted(stack_pids(options.port)) == [
+                "controls",
                 "default",
                 "fallback",
-                "controls",
                 "postgres",
                 "redis",
                 "replica 1",
