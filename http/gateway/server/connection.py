@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ TAKE_S_MAX = 10.0
 """How long a client may take over an answer, or over a piece of it where it has several."""
 LINGER_S = 1.0
 LINGER_BYTES_MAX = 1024 * 1024
+_DROP_AT_CLOSE = struct.pack("ii", 1, 0)
+"""The option with which a close resets the connection, and frees what was not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +161,16 @@ class Connection:
     def cut(self) -> None:
         """End the connection for want of time or room, which wakes greenlets that wait for it.
 
-        What has already arrived on an idle connection is still answered. Half a request is answered with 408.
+        What has already arrived on an idle connection is still answered. Half a request is answered with 408. What a
+        client does not take is dropped: by itself the kernel would keep it for minutes after the close.
         """
         self.is_cut = True
         if self.phase is Phase.IDLE:
             self.shut(socket.SHUT_RD)
             return
+        if self.phase is Phase.SENDING:
+            with contextlib.suppress(OSError):
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_AT_CLOSE)
         if self.phase is Phase.RECEIVING:
             # Not by gevent, which would wait where the client does not read.
             with contextlib.suppress(OSError):

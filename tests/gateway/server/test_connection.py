@@ -52,6 +52,25 @@ def test_a_client_that_does_not_take_even_a_small_answer_is_waited_for_as_one_th
             sending.get(timeout=DEADLINE_S)
 
 
+def test_the_kernel_keeps_nothing_for_a_client_that_was_cut() -> None:
+    with gevent.socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        theirs = gevent.socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+        with theirs:
+            connection = Connection(ours, ignore, ignore)
+            sending = gevent.spawn(connection.sendall, bytes(LARGE_BYTES))
+            gevent.sleep(0)
+            connection.cut()
+            with pytest.raises(ConnectionResetError):
+                sending.get(timeout=DEADLINE_S)
+            connection.close()
+            theirs.settimeout(DEADLINE_S)
+            with pytest.raises(ConnectionResetError):
+                drain(theirs)
+
+
 def test_what_a_client_has_not_taken_is_told_until_it_has_all_of_it() -> None:
     ours, theirs = gevent.socket.socketpair()
     with closing(ours), theirs:
@@ -66,6 +85,12 @@ def test_what_a_client_has_not_taken_is_told_until_it_has_all_of_it() -> None:
         sending.get(timeout=DEADLINE_S)
         assert untaken == [LARGE_BYTES, 0]
         assert connection.phase is Phase.IDLE
+
+
+def drain(sock: socket.socket) -> None:
+    """Receive until the other side has closed."""
+    while sock.recv(LARGE_BYTES):
+        pass
 
 
 def fill(sock: socket.socket) -> None:
