@@ -131,12 +131,10 @@ def test_of_a_very_long_history_the_beginning_and_the_end_are_kept() -> None:
 
 def test_what_is_not_told_takes_the_place_of_nothing_that_is() -> None:
     histories, one = Histories(), life(1)
-    histories.note(one, Moved(), Effect.NONE, 1.0)
     for step in range(STEPS_MAX):
-        for event in (Chosen("default"), LookUpChosen(), PauseEnded(in_outage=False)):
-            histories.note(one, event, Effect.NONE, 2.0 + step)
-    histories.note(one, DeclinedByAll(), Effect.NONE, 100.0)
-    assert [step.at_s for step in histories.steps(ONE, one)] == [1.0, 100.0]
+        for event in (Moved(), Chosen("default"), LookUpChosen(), PauseEnded(in_outage=False)):
+            histories.note(one, event, Effect.NONE, float(step))
+    assert [step.at_s for step in histories.steps(ONE, one)] == list(range(STEPS_MAX))
 
 
 def test_of_equal_look_ups_in_a_row_the_first_and_the_last_are_told() -> None:
