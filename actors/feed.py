@@ -122,7 +122,7 @@ class Feed:
         if after is None:
             with self._reading():
                 bounds, newest = self._store.newest()
-            self._note(bounds)
+                self._note(bounds)
             return self._page((), newest, bounds.feed_id)
         recent = self._recent
         if recent is not None and recent.start <= after and self._is_due(after):
@@ -133,7 +133,7 @@ class Feed:
             return self._page(recent.after(after, events_max), after, self._feed_id)
         with self._reading():
             bounds, events = self._store.read(after, min(events_max, PAGE_MAX))
-        self._note(bounds)
+            self._note(bounds)
         self._check_feed(feed_id, bounds.feed_id)
         self._check_place(after, bounds)
         if not events and self._recent is None:
@@ -147,16 +147,14 @@ class Feed:
         return not has_reached or self._runtime.now_s() - self._looked_s >= STEP_S
 
     def _refresh(self, recent: RecentEvents, after: FeedPlace, feed_id: int | None) -> None:
-        """Read new events for all that wait; drop the recent ones if Postgres has lost the last of them."""
+        """Read new events for all that wait."""
         self._looked_s = self._runtime.now_s()
         with self._reading():
             events_read = PAGE_MAX
             while events_read == PAGE_MAX:
                 bounds, events = self._store.read(recent.end, PAGE_MAX)
                 self._note(bounds)
-                if recent.end.number >= bounds.given_below:
-                    self._recent = None
-                else:
+                if self._recent is not None:
                     # Before the place is judged: one that is refused must not cost the others this look.
                     recent.extend(events)
                 self._check_feed(feed_id, bounds.feed_id)
@@ -170,6 +168,9 @@ class Feed:
 
     def _note(self, bounds: FeedBounds) -> None:
         self._feed_id = bounds.feed_id
+        if self._recent is not None and self._recent.end.number >= bounds.given_below:
+            # They are of a history that Postgres has lost.
+            self._recent = None
         if bounds.complete_below >= bounds.given_below:
             self._held_since_s = None
         elif self._held_since_s is None or bounds.complete_below != self._held_below:
@@ -178,9 +179,6 @@ class Feed:
 
     def _check_place(self, place: FeedPlace, bounds: FeedBounds) -> None:
         if place.number >= bounds.given_below:
-            if self._recent is not None and self._recent.end.number >= bounds.given_below:
-                # The recent events are of a lost history as well. A place may also be forged.
-                self._recent = None
             raise LostPlaceError("the feed has not reached this place")
         if place < bounds.archived:
             raise ArchivedError("events behind this place are archived")

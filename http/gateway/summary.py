@@ -39,9 +39,10 @@ class SummaryResource:
 
         Those in the default currency stand first; where there are others, `currencies` holds their totals by code.
         """
-        # A bound between two milliseconds takes in only what lies inside it.
+        # A bound between two milliseconds takes in only what lies inside it; between the same two, nothing does.
         from_ms, to_ms = _bound(req, "from", Rounding.UP), _bound(req, "to", Rounding.DOWN)
-        if from_ms is not None and to_ms is not None and from_ms > to_ms:
+        begun_ms = _bound(req, "from", Rounding.DOWN)
+        if begun_ms is not None and to_ms is not None and begun_ms > to_ms:
             raise InvalidFieldError("from", "must not be later than to")
         try:
             summary = self._queries.summary(from_ms, to_ms)

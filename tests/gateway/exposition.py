@@ -23,7 +23,7 @@ from tests.gateway.fake_gateway import OPENED, FakeGateway
 
 BUILD = {"version": VERSION, "python": python_version(), "replica": "7", "durability": "fsync"}
 CLIENTS = ClientLevels(
-    connections=Level(3, 384), unfinished_bytes=Level(100, 2**20), unsent_bytes=Level(200, 4 * 2**20)
+    connections=Level(3, 384), unfinished_bytes=Level(100, 2**20), untaken_bytes=Level(200, 4 * 2**20)
 )
 
 

@@ -59,7 +59,7 @@ def capacity(measured: Measurements, stats: RouterStats | None, clients: ClientL
             clients.unfinished_bytes,
         )
         yield from _alone(
-            "fiel_untaken_answer_bytes", "Bytes of answers that clients have not taken yet", clients.unsent_bytes
+            "fiel_untaken_answer_bytes", "Bytes of answers that clients have not taken yet", clients.untaken_bytes
         )
     yield from _alone("fiel_readers_waiting", "Clients that wait for summaries or lists", measured.readers)
     yield from _alone("fiel_feed_consumers", "Clients that read the feed of ended payments", measured.feed_consumers)

@@ -8,7 +8,7 @@ from gateway.server.connection import Connection, Phase
 
 UNFINISHED_BYTES_MAX = 1024 * 1024
 """The most bytes of heads and bodies that may have been received of all requests that are not whole yet."""
-UNSENT_BYTES_MAX = 4 * 1024 * 1024
+UNTAKEN_BYTES_MAX = 4 * 1024 * 1024
 """The most bytes of answers that all clients together may leave untaken; the largest answers have some 130 kB."""
 
 
@@ -19,8 +19,34 @@ class ClientLevels:
     connections: Level
     unfinished_bytes: Level
     """Bytes that have been received of requests that are not whole."""
-    unsent_bytes: Level
+    untaken_bytes: Level
     """Bytes of answers that their clients have not taken as a whole yet."""
+
+
+class _ByteSum:
+    """Bytes that connections keep in memory, bounded over all of them."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._sizes: dict[Connection, int] = {}
+        self._bytes = 0
+
+    @property
+    def level(self) -> Level:
+        return Level(self._bytes, self._bytes_max)
+
+    def put(self, connection: Connection, size: int) -> None:
+        """Let this be the bytes of a connection, whatever they were."""
+        self._bytes += size - self._sizes.pop(connection, 0)
+        if size:
+            self._sizes[connection] = size
+
+    def to_cut(self) -> Connection | None:
+        """Give the connection with most bytes where all have too many; none whose request the application has."""
+        if self._bytes <= self._bytes_max:
+            return None
+        waiting = (each for each in self._sizes if each.phase is not Phase.ANSWERING)
+        return max(waiting, key=self._sizes.__getitem__, default=None)
 
 
 class ClientAdmission:
@@ -34,29 +60,20 @@ class ClientAdmission:
         self,
         connections_max: int,
         unfinished_bytes_max: int = UNFINISHED_BYTES_MAX,
-        unsent_bytes_max: int = UNSENT_BYTES_MAX,
+        untaken_bytes_max: int = UNTAKEN_BYTES_MAX,
     ) -> None:
         self._connections_max = connections_max
-        self._unfinished_bytes_max = unfinished_bytes_max
-        self._unsent_bytes_max = unsent_bytes_max
         self._connections: OrderedDict[Connection, None] = OrderedDict()
         """All connections, by when their last request, or else the connection, began; the earliest comes first."""
         self._living = 0
         """How many of them have not been cut."""
-        self._unfinished: dict[Connection, None] = {}
-        """Connections of which a part of a request has been received."""
-        self._unfinished_bytes = 0
-        self._unsent: dict[Connection, None] = {}
-        """Connections whose clients have not taken all of an answer."""
-        self._unsent_bytes = 0
+        self._unfinished = _ByteSum(unfinished_bytes_max)
+        self._untaken = _ByteSum(untaken_bytes_max)
 
     def levels(self) -> ClientLevels:
         """Tell how much clients take up."""
-        return ClientLevels(
-            Level(self._living, self._connections_max),
-            Level(self._unfinished_bytes, self._unfinished_bytes_max),
-            Level(self._unsent_bytes, self._unsent_bytes_max),
-        )
+        living = Level(self._living, self._connections_max)
+        return ClientLevels(living, self._unfinished.level, self._untaken.level)
 
     def enter(self, connection: Connection) -> None:
         """Take a new connection, and cut the one that has waited longest where there are too many."""
@@ -94,34 +111,22 @@ class ClientAdmission:
         if not connection.unfinished_bytes:
             self._connections.move_to_end(connection)
         connection.unfinished_bytes += size
-        self._unfinished[connection] = None
-        self._unfinished_bytes += size
-        while self._unfinished_bytes > self._unfinished_bytes_max:
-            waiting = (each for each in self._unfinished if each.phase is not Phase.ANSWERING)
-            largest = max(waiting, key=lambda each: each.unfinished_bytes, default=None)
-            if largest is None:
-                return
+        self._unfinished.put(connection, connection.unfinished_bytes)
+        while (largest := self._unfinished.to_cut()) is not None:
             self._cut(largest)
             self.finish(largest)
 
     def finish(self, connection: Connection) -> None:
         """Count the bytes of a connection no more: its request is whole, or given up."""
-        self._unfinished_bytes -= connection.unfinished_bytes
         connection.unfinished_bytes = 0
-        self._unfinished.pop(connection, None)
+        self._unfinished.put(connection, 0)
 
     def leave_untaken(self, connection: Connection, size: int) -> None:
         """Count an answer of this size that its client has not taken; where all are too large, the largest is cut."""
-        self._unsent_bytes += size - connection.unsent_bytes
-        connection.unsent_bytes = size
-        if size:
-            self._unsent[connection] = None
-        else:
-            self._unsent.pop(connection, None)
-        while self._unsent_bytes > self._unsent_bytes_max:
-            largest = max(self._unsent, key=lambda each: each.unsent_bytes)
+        self._untaken.put(connection, size)
+        while (largest := self._untaken.to_cut()) is not None:
             self._cut(largest)
-            self.leave_untaken(largest, 0)
+            self._untaken.put(largest, 0)
 
     def sweep(self, now_s: float) -> None:
         """Cut the connections whose deadline has passed, and those that are too many."""

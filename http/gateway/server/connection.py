@@ -82,8 +82,6 @@ class Connection:
         self.is_cut = False
         self.unfinished_bytes = 0
         """How many bytes have come of a request that is not whole."""
-        self.unsent_bytes = 0
-        """The size of an answer that its client has not taken as a whole yet."""
         self._received = received
         self._untaken = untaken
         self._unread = b""

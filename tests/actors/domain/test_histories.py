@@ -5,13 +5,14 @@ from uuid import UUID
 import pytest
 
 from actors.domain.breaker import BreakerState
-from actors.domain.histories import ENDED_MAX, STEPS_MAX, Histories, Step
+from actors.domain.histories import ENDED_MAX, STEPS_MAX, Histories, ReplicaHistory, Step
 from actors.domain.histories import waits_for as words_of
 from actors.domain.lifecycle import Effect, Lifecycle
 from actors.domain.lifecycle_events import (
     Adopted,
     ChargeEnded,
     Chosen,
+    Claimed,
     ClaimRejected,
     Closed,
     DeclinedByAll,
@@ -50,7 +51,14 @@ def waits_for(bench: Dispatching) -> str | None:
 
 
 def test_a_payment_that_nobody_drives_has_no_history(bench: Dispatching) -> None:
-    assert not bench.dispatcher.history(ONE)
+    history = bench.dispatcher.history(ONE)
+    assert (bool(history), history.steps, history.waits_for) == (False, (), None)
+
+
+def test_there_is_a_history_where_there_are_steps_or_something_is_waited_for() -> None:
+    assert ReplicaHistory((Step(1.0, "settled", "default"),))
+    assert ReplicaHistory(waits_for="a commit in Postgres")
+    assert ReplicaHistory() == ReplicaHistory((), None)
 
 
 def test_of_a_payment_to_which_nothing_happens_its_claim_is_told_and_nothing_is_kept(bench: Dispatching) -> None:
@@ -135,6 +143,26 @@ def test_what_is_not_told_takes_the_place_of_nothing_that_is() -> None:
         for event in (Moved(), Chosen("default"), LookUpChosen(), PauseEnded(in_outage=False)):
             histories.note(one, event, Effect.NONE, float(step))
     assert [step.at_s for step in histories.steps(ONE, one)] == list(range(STEPS_MAX))
+
+
+@pytest.mark.parametrize("event", [Chosen("default"), LookUpChosen(), PauseEnded(in_outage=False)])
+def test_an_event_by_which_a_payment_is_sent_tells_that_alone(event: Event) -> None:
+    histories, one = Histories(), life(1)
+    histories.note(one, Moved(), Effect.NONE, 1.0)
+    histories.note(one, event, Effect.CHARGE, 2.0)
+    assert histories.steps(ONE, one)[1:] == (Step(2.0, "given to its processor", "default"),)
+
+
+def test_a_claim_after_which_nothing_is_sent_is_not_told_as_sent() -> None:
+    histories, one = Histories(), life(1)
+    histories.note(one, Claimed(), Effect.NONE, 1.0)
+    assert histories.steps(ONE, one) == ()
+
+
+def test_a_payment_that_is_freed_is_told_so() -> None:
+    histories, one = Histories(), Lifecycle(payment(1), row=None)
+    histories.note(one, Moved(), Effect.NONE, 1.0)
+    assert histories.steps(ONE, one) == (Step(1.0, "freed: its row names no processor", None),)
 
 
 def test_of_equal_look_ups_in_a_row_the_first_and_the_last_are_told() -> None:

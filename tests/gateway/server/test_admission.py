@@ -11,14 +11,14 @@ from gateway.server.connection import Connection, Phase
 
 CONNECTIONS_MAX = 3
 UNFINISHED_BYTES_MAX = 100
-UNSENT_BYTES_MAX = 200
+UNTAKEN_BYTES_MAX = 200
 
 Enter = Callable[[], Connection]
 
 
 @pytest.fixture
 def admission() -> ClientAdmission:
-    return ClientAdmission(CONNECTIONS_MAX, UNFINISHED_BYTES_MAX, UNSENT_BYTES_MAX)
+    return ClientAdmission(CONNECTIONS_MAX, UNFINISHED_BYTES_MAX, UNTAKEN_BYTES_MAX)
 
 
 @pytest.fixture
@@ -170,9 +170,9 @@ def test_it_tells_how_much_clients_take_up(admission: ClientAdmission, enter: En
     admission.hold(connections[0], 40)
     admission.leave_untaken(connections[0], 50)
     assert admission.levels() == ClientLevels(
-        Level(2, CONNECTIONS_MAX), Level(40, UNFINISHED_BYTES_MAX), Level(50, UNSENT_BYTES_MAX)
+        Level(2, CONNECTIONS_MAX), Level(40, UNFINISHED_BYTES_MAX), Level(50, UNTAKEN_BYTES_MAX)
     )
     admission.leave(connections[0])
     assert admission.levels() == ClientLevels(
-        Level(1, CONNECTIONS_MAX), Level(0, UNFINISHED_BYTES_MAX), Level(0, UNSENT_BYTES_MAX)
+        Level(1, CONNECTIONS_MAX), Level(0, UNFINISHED_BYTES_MAX), Level(0, UNTAKEN_BYTES_MAX)
     )

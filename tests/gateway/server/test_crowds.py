@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from gateway.server.admission import UNFINISHED_BYTES_MAX, UNSENT_BYTES_MAX
+from gateway.server.admission import UNFINISHED_BYTES_MAX, UNTAKEN_BYTES_MAX
 from tests.gateway.server.serving import DEADLINE_S, FAST, HOST, LARGE_BYTES, Client, Server, post, serving
 
 CONNECTIONS_MAX = 40
@@ -118,7 +118,7 @@ def test_new_clients_are_served_beside_those_that_never_read(small: Server, crow
 
 def test_the_bytes_of_all_answers_that_are_not_read_are_bounded(tmp_path_factory: pytest.TempPathFactory) -> None:
     with serving(tmp_path_factory.mktemp("roomy"), FAST) as server, ExitStack() as crowd:
-        count = 2 * UNSENT_BYTES_MAX // LARGE_BYTES
+        count = 2 * UNTAKEN_BYTES_MAX // LARGE_BYTES
         deaf = fill(server, crowd, b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n", count)
         for client in deaf:
             assert client.sock.recv(1, socket.MSG_PEEK), "its answer has to begin"
