@@ -272,17 +272,17 @@ class LeaseActor(Actor):
         """Find the instants before which no charge is missing in Postgres, by its stamp and by its answer."""
         # What is stamped or answered after this is no older.
         now_ms = self._runtime.now_ms()
-        since_ms = self._earlier_rows.since_ms
-        rows_since_ms = now_ms if since_ms is None else min(now_ms, since_ms)
-        return _lowest(Watermarks(rows_since_ms, rows_since_ms), self._uncommitted())
+        return _lowest(Watermarks(now_ms, now_ms), self._uncommitted())
 
     def _uncommitted(self) -> Watermarks:
-        """Ask for the oldest charges; if an actor does not answer, they may be as old as was published last.
+        """Find the oldest charges; if an actor does not answer, they may be as old as was published last.
 
-        Processors' actors are asked before the router: what they report meanwhile reaches it before the question does.
+        Those of the rows of an earlier run that are not read yet are among them. Processors' actors are asked before
+        the router: what they report meanwhile reaches it before the question does.
         """
         questions = [*((each, GetUnreported()) for each in self._processors), (self._router, GetUncommitted())]
-        found = NOTHING_MISSING
+        since_ms = self._earlier_rows.since_ms
+        found = NOTHING_MISSING if since_ms is None else Watermarks(since_ms, since_ms)
         try:
             for recipient, question in questions:
                 found = _lowest(found, recipient.ask(question, ASK_S_MAX))

@@ -27,6 +27,9 @@ class PurgeStore(Protocol):
     def last_purge(self) -> LastPurge:
         """Read the last purge."""
 
+    def finished_purge(self) -> LastPurge:
+        """Read the last purge that is finished; one that has begun since forgets no less."""
+
     def begin_purge(self, now_ms: int) -> LastPurge:
         """Open a new generation; replicas see it with their next heartbeat. The purge's instant is `now_ms`."""
 

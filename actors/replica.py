@@ -108,7 +108,8 @@ class Replica:
     def _start(self) -> None:
         while not self._draining:
             try:
-                self._purger.last_purge = self._parts.purges.last_purge()
+                # If one has begun that no replica has finished, the lease finds its generation, and it is followed.
+                self._purger.last_purge = self._parts.purges.finished_purge()
                 break
             except LedgerUnavailableError as error:
                 self._postgres_waits.failed(reason=str(error))

@@ -9,6 +9,8 @@ process.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gevent.lock import BoundedSemaphore
+
 from actors.actor import Actor, Address
 from actors.domain.backoff import Backoff
 from actors.logs import get_logger
@@ -81,22 +83,24 @@ class Supervisor:
         self._restarts_s: list[float] = []
         self._watching = False
         self._closed = False
+        self._starting = BoundedSemaphore()
 
     def start(self) -> None:
         """Start all actors in the order given as soon as they may start, and watch them."""
         while not self._closed and not self._may_start():
             self._runtime.sleep(WAIT_S)
-        if self._closed:
-            return
-        for child in self._children:
-            try:
-                actor = child.make()
-                actor.launch()
-                child.address.bind(actor)
-            except Exception:
-                # The next check finds that the actor is not alive, as after an error in `on_start`.
-                logger.exception("an actor cannot be created", actor=child.address.name)
-        self._watching = True
+        with self._starting:
+            for child in self._children:
+                if self._closed:
+                    return
+                try:
+                    actor = child.make()
+                    actor.launch()
+                    child.address.bind(actor)
+                except Exception:
+                    # The next check finds that the actor is not alive, as after an error in `on_start`.
+                    logger.exception("an actor cannot be created", actor=child.address.name)
+            self._watching = True
         self._runtime.call_later(CHECK_S, self._runtime.spawn, self.check)
 
     def stop(self, stop_s_max: float | None = None) -> list[str]:
@@ -108,6 +112,8 @@ class Supervisor:
             Names of the actors that did not end in time.
         """
         self._closed = True
+        with self._starting:  # An actor that is being launched has no address yet.
+            pass
         return self._stop_children(self._limits.stop_s_max if stop_s_max is None else stop_s_max)
 
     def _stop_children(self, stop_s_max: float) -> list[str]:

@@ -117,6 +117,7 @@ RULES = {
     "actors.system": Rule(("actors",)),
     "actors.own_name": Rule(DOWN_TO_PORTS, never=DRIVERS),
     "actors.purge": Rule(DOWN_TO_PORTS, never=drivers_except("gevent")),
+    "actors.supervisor": Rule(SHARED_BY_ACTORS, never=drivers_except("gevent")),
     "actors.readiness": Rule(
         (*DOWN_TO_PORTS, "actors.messages", "actors.router", "actors.settings", "actors.supervisor", "actors.system"),
         never=DRIVERS,

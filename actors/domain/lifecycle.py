@@ -141,7 +141,7 @@ class Lifecycle:
     doubted: bool = False
     """Whether its row has to be written anew as soon as nothing is under way for it."""
     left: tuple[tuple[str, float], ...] = ()
-    """Processors that it left after their horizon, given in seconds, had passed: a late charge may turn up there."""
+    """Processors that it may have left, with their horizons in seconds: a late charge may turn up there."""
     end_state: EndState | None = None
     """How it ends while it is closing."""
     oldest_stamp_ms: int | None = None
@@ -488,14 +488,15 @@ class Lifecycle:
         since_s = self._in_doubt_since_s if here else self.doubted_since_s
         is_late = event.asked_at_s - since_s >= event.horizon_s
         proven = mismatched or (event.result is LookUpResult.MISSING and is_late)
-        self.unchecked = self.unchecked and not here
         if here and self.pinned and proven:
             if self.said_charged:
                 self.mismatched_at = event.processor
             if not mismatched:
-                left_before = (each for each in self.left if each[0] != event.processor)
-                self.left = (*left_before, (event.processor, event.horizon_s))
+                self._may_leave(event)
             self._free()
+        elif here and self.unchecked and not self.pinned and is_silent:
+            self._may_leave(event)
+        self.unchecked = self.unchecked and not here
         if event.processor in self.unasked:
             others = tuple(name for name in self.unasked if name != event.processor)
             self.unasked = others if proven or not self.must_answer else (*others, event.processor)
@@ -505,6 +506,11 @@ class Lifecycle:
             return self._close(EndState.MISMATCHED, self.mismatched_at)
         self.state = State.HELD
         return Effect.HOLD_FIRST
+
+    def _may_leave(self, event: LookUpEnded) -> None:
+        """Note that it may move, so that its processor is asked once more after its end."""
+        left_before = (each for each in self.left if each[0] != event.processor)
+        self.left = (*left_before, (event.processor, event.horizon_s))
 
     def is_stuck(self, now_s: float) -> bool:
         """Tell whether no processor can be expected to answer any more, so that an operator may decide."""

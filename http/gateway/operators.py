@@ -14,14 +14,12 @@ import falcon
 
 from actors.logs import get_logger
 from actors.outages import OutageReporter
+from gateway.foreign_page import is_of_another_page
 from gateway.own_machine import is_local
 from gateway.problem_types import ProblemType
 from gateway.problems import ProblemError
 
 logger = get_logger(__name__)
-
-FROM_OTHER_PAGES = ("cross-site", "same-site")
-"""What a browser says in `Sec-Fetch-Site` of a request that another page makes, with or without an `Origin`."""
 
 
 class OperatorRight(Enum):
@@ -60,7 +58,7 @@ class Operators:
         Raises:
             ProblemError: it has not (401 where a token would help, else 403), or another page makes it (403).
         """
-        if _is_of_another_page(req):
+        if is_of_another_page(req):
             raise ProblemError(ProblemType.FOREIGN_PAGE, "only the gateway's own pages may send this")
         given = _bearer_token(req) if self._token else None
         if given is not None:
@@ -91,12 +89,3 @@ def _bearer_token(req: falcon.Request) -> bytes | None:
     scheme, _, token = (req.get_header("Authorization") or "").partition(" ")
     # WSGI hands on each byte of a field as one character.
     return token.strip().encode("latin-1") if scheme.lower() == "bearer" else None
-
-
-def _is_of_another_page(req: falcon.Request) -> bool:
-    origin = req.get_header("Origin")
-    if origin is None:
-        return req.get_header("Sec-Fetch-Site") in FROM_OTHER_PAGES
-    authority = origin.partition("://")[2]
-    # `null`, the origin of a page in a sandbox, has no authority.
-    return not authority or authority.lower() != (req.get_header("Host") or "").lower()

@@ -18,6 +18,7 @@ from actors.domain.payment import Payment
 from actors.domain.processors import PostedCurrencies
 from actors.errors import InvalidAmountError
 from gateway.answers import Id, told
+from gateway.foreign_page import is_of_another_page
 from gateway.media import JSON, MSGPACK, MSGPACK_ALIASES
 from gateway.packed_amount import packed_minor_units
 from gateway.problem_types import ProblemType
@@ -119,10 +120,15 @@ def parse_payment(body: bytes, currencies: PostedCurrencies, accepted_at_ms: int
 
 
 def is_msgpack_body(req: falcon.Request) -> bool:
-    """Tell whether the body is MessagePack rather than JSON; a body without a type is JSON."""
+    """Tell whether the body is MessagePack rather than JSON; without a type it is JSON, unless of a foreign page."""
     content_type = req.content_type
-    if content_type is None or content_type == JSON:
+    if content_type == JSON:
         return False
+    if content_type is None:
+        if not is_of_another_page(req):
+            return False
+        # With one of these types the browser would have asked whether the page may send it.
+        content_type = ""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type in MSGPACK_ALIASES:
         return True

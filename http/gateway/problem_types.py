@@ -96,7 +96,7 @@ class ProblemType(Enum):
         "unknown-payment",
         HTTPStatus.NOT_FOUND,
         "Unknown payment",
-        "No payment was accepted under this id: every replica and Postgres deny it.",
+        "No payment is known under this id: every replica and Postgres deny it, or, for a resolution, Postgres does.",
         "Post the payment; that is safe in any case.",
     )
     UNKNOWN_PROCESSOR = ProblemText(

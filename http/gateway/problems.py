@@ -36,7 +36,7 @@ class InvalidFieldError(ProblemError):
 
 
 def unavailable(detail: str) -> ProblemError:
-    """Make the 503 answer of a gateway that cannot serve now and has kept nothing of the request."""
+    """Make the 503 answer of a gateway that cannot serve now; a payment is not kept, unless a disk fails."""
     return ProblemError(ProblemType.UNAVAILABLE, detail, {"Retry-After": str(RETRY_AFTER_S)})
 
 

@@ -11,6 +11,10 @@ class MemoryPurge(MemoryStore):
         self._answer()
         return LastPurge(self.tables.generation, self.tables.purged_at_ms)
 
+    def finished_purge(self) -> LastPurge:
+        self._answer()
+        return LastPurge(self.tables.purged_generation, self.tables.purged_at_ms)
+
     def begin_purge(self, now_ms: int) -> LastPurge:
         self._answer()
         self.tables.generation += 1

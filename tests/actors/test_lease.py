@@ -405,6 +405,17 @@ def test_leaving_with_a_charge_unaccounted_for_keeps_its_stamp() -> None:
     assert lease.watermark_ms == NOW_MS + 3
 
 
+def test_leaving_before_all_rows_of_an_earlier_run_are_read_holds_summaries_open_for_them() -> None:
+    tables = MemoryTables()
+    leases = write(tables, "1", [Claim(payment(number), "default") for number in range(1, ADOPTED_AT_ONCE_MAX + 2)])
+    leases.beat(1, both(NOW_MS - 2000), READING)
+    lease = Lease(tables).start()
+    assert len(lease.read) == ADOPTED_AT_ONCE_MAX
+    lease.leave()
+    assert lease.watermark_ms == NOW_MS - 2000
+    assert lease.tables.leases["1"].has_left
+
+
 def test_leaving_before_it_has_joined_or_without_postgres_does_no_harm() -> None:
     lease = Lease()
     lease.leave()

@@ -34,7 +34,7 @@ from tests.lines import lines
 
 def test_a_start_connects_opens_the_journal_of_the_generation_and_starts_the_actors_in_order() -> None:
     process = Process()
-    process.tables.generation = 3
+    process.tables.generation = process.tables.purged_generation = 3
     process.start()
     assert process.database.opened
     assert (process.opened, process.system.generations) == ([3], [3])

@@ -21,7 +21,7 @@ from actors.replica import DRAIN_S_MAX, DRAIN_STEP_S, PURGE_REST_S_MAX
 from ops.simulation.purges import MemoryPurge
 from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence
-from tests.actors.fakes import READING, payment
+from tests.actors.fakes import NOW_MS, READING, payment
 from tests.actors.replicating import ACTORS, AT_REST, SETTLE_S_MAX, STATS, Process
 
 UNDER_WAY = Watermarks(1_750_000_000_000, NEVER_MS)
@@ -153,6 +153,16 @@ def test_a_purge_during_a_drain_is_left_to_the_next_start_and_the_client_is_told
     with pytest.raises(GatewayUnavailableError):
         process.replica.purge()
     assert (process.journal.purges, process.tables.generation) == ([], 1)
+
+
+def test_a_start_follows_a_purge_that_nobody_has_finished() -> None:
+    process = Process()
+    process.purges.begin_purge(NOW_MS)
+    process.start()
+    assert (process.opened, process.system.generations) == ([0], [0])
+    process.system.purged()
+    assert process.tables.purged_generation == 1
+    assert (process.journal.purges, process.system.generations) == ([1], [0, 1])
 
 
 def test_a_purge_that_postgres_does_not_begin_is_refused() -> None:

@@ -390,6 +390,22 @@ def test_after_the_stop_nothing_is_started_again() -> None:
         assert pair.supervisor.dead == ("first", "second")
 
 
+def test_a_stop_while_the_actors_start_leaves_none_behind() -> None:
+    stops: list[gevent.Greenlet[[], list[str]]] = []
+
+    def make() -> Actor:
+        stops.append(gevent.spawn(supervisor.stop))
+        gevent.sleep(0)  # It stops the actors while the first of them is being made.
+        return Echo()
+
+    first, second = Address("first"), Address("second")
+    runtime = VirtualRuntime()
+    supervisor = Supervisor([Child(first, make), Child(second, make)], runtime, RestartLimits(), lambda _: None)
+    supervisor.start()
+    assert [each.get(timeout=WAIT_S_MAX) for each in stops] == [[]]
+    assert (first.is_alive, second.is_alive, runtime.timers) == (False, False, [])
+
+
 def _overfill(address: Address) -> None:
     # One of them the actor may have taken out already.
     address.tell("waits")

@@ -89,7 +89,13 @@ def test_what_the_settings_allow_stays_closed_to_other_machines_except_a_purge(
 
 
 @pytest.mark.parametrize(("token", "status"), [(TOKEN, 401), ("", 403)])
-@pytest.mark.parametrize("proxied", [{"X_Forwarded_For": FAR}, {"Forwarded": f"for={FAR}"}])
+@pytest.mark.parametrize(
+    "proxied",
+    [
+        *({"X_Forwarded_For": value} for value in (FAR, "")),
+        *({"Forwarded": value} for value in (f"for={FAR}", "for=[2001:db8::1]", "garbage", ",", "")),
+    ],
+)
 @pytest.mark.parametrize("right", ["resolve", "force"])
 def test_a_proxy_on_this_machine_lends_its_clients_nothing(
     gateway: FakeGateway, right: str, token: str, status: int, proxied: dict[str, str]

@@ -407,6 +407,16 @@ def test_a_body_without_a_type_is_json(client: falcon.testing.TestClient, gatewa
     assert list(gateway.kept) == [ID]
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_a_foreign_page_has_to_name_the_type_so_that_its_browser_asks_first(
+    client: falcon.testing.TestClient, gateway: FakeGateway, headers: dict[str, str]
+) -> None:
+    answer = client.simulate_post("/payments", body=posted("19.90"), headers=headers)
+    assert (answer.status_code, told(answer)["field"], gateway.kept) == (415, "Content-Type", {})
+
+
 class BrokenStream(io.BytesIO):
     """What the server finds out only while it reads a body."""
 

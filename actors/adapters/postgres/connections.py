@@ -12,6 +12,10 @@ READER_S_MAX = 1.5
 """Longest time for a summary or a list: shorter than the time for which others wait for the connection."""
 WRITE_S_MAX = 5.0
 """Longest time for one batch. A batch that is given up may be committed all the same; writing it again is harmless."""
+PURGE_S_MAX = 300.0
+"""Longest time for a purge, which reads all payments once while nobody writes any."""
+PURGE_SETTINGS = {"idle_in_transaction_session_timeout": str(int(READ_S_MAX * 1000))}
+"""A replica that is gone locks everything no longer than while a statement of its purge runs."""
 
 # One plan for every batch, made once and good for tables of any size: each row is found by its primary key. Planning
 # every batch anew would cost more than a small batch itself, and a plan that was made while the tables were small would
@@ -40,6 +44,8 @@ class Connections:
         """Writes batches, for the persistence actor alone."""
         self.leaser = SingleConnection(database_url, hosts, READ_S_MAX)
         """Keeps the lease. It is one of its own, so that a crowd of readers cannot cost the replica its lease."""
+        self.purger = SingleConnection(database_url, hosts, PURGE_S_MAX, PURGE_SETTINGS)
+        """Forgets what a purge forgets; closed otherwise."""
         self.reader = SharedConnection(database_url, hosts, READ_S_MAX)
         """Answers everybody else."""
 
@@ -68,3 +74,4 @@ class Connections:
         self.reader.close()
         self.writer.close()
         self.leaser.close()
+        self.purger.close()

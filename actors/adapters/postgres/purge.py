@@ -23,13 +23,20 @@ class PostgresPurge:
 
     def last_purge(self) -> LastPurge:
         """Read the last purge, from a schema that is new enough for this release."""
+        return self._read("last_purge")
+
+    def finished_purge(self) -> LastPurge:
+        """Read the last purge that is finished, from a schema that is new enough for this release."""
+        return self._read("finished_purge")
+
+    def _read(self, query: str) -> LastPurge:
         with self._connections.reader.use() as connection:
             version = _one(connection, "schema_version")
             if version < SCHEMA_VERSION:
                 raise LedgerUnavailableError(
                     f"its schema is of migration {version}, and this release needs {SCHEMA_VERSION}: run ops.migrate"
                 )
-            return _purge(connection, "last_purge")
+            return _purge(connection, query)
 
     def begin_purge(self, now_ms: int) -> LastPurge:
         """Open a generation."""
@@ -48,23 +55,24 @@ class PostgresPurge:
     def finish_purge(self, purge: LastPurge) -> bool:
         """Delete what was accepted up to the instant once no living replica holds any of it."""
         parameters = {"generation": purge.generation}
-        with self._connections.reader.use() as connection, connection.transaction():
-            if _one(connection, "lock_purges") >= purge.generation:
-                return True
-            if _one(connection, "is_purge_pending", parameters):
-                return False
-            self._forget(connection, purge)
-            connection.execute(QUERIES["finish_purge"], parameters)
+        with self._connections.purger.use() as connection, connection.transaction():
+            if _one(connection, "lock_purges") < purge.generation:
+                if _one(connection, "is_purge_pending", parameters):
+                    return False
+                self._forget(connection, purge)
+                connection.execute(QUERIES["finish_purge"], parameters)
+        self._connections.purger.close()
         return True
 
     def repeat_purge(self, purge: LastPurge) -> None:
         """Purge again after a backup from before the purge was restored."""
-        with self._connections.reader.use() as connection, connection.transaction():
+        with self._connections.purger.use() as connection, connection.transaction():
             _one(connection, "lock_purges")
             if _purge(connection, "last_purge").generation < purge.generation:
                 self._forget(connection, purge)
                 parameters = {"generation": purge.generation, "at_ms": purge.at_ms}
                 connection.execute(QUERIES["repeat_purge"], parameters)
+        self._connections.purger.close()
 
     @staticmethod
     def _forget(connection: GeventConnection, purge: LastPurge) -> None:

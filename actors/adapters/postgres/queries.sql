@@ -621,6 +621,10 @@ SELECT coalesce(max(version), 0) FROM schema_migration
 -- Reads the number and the instant of the last purge.
 SELECT generation, purged_at_ms AS at_ms FROM gateway
 
+-- name: finished_purge
+-- Reads the number of the last purge that is finished, and the instant of the last one.
+SELECT purged_generation AS generation, purged_at_ms AS at_ms FROM gateway
+
 -- name: begin_purge
 -- Opens a new generation, and gives its number and its instant.
 UPDATE gateway SET generation = generation + 1, purged_at_ms = greatest(purged_at_ms, %(now_ms)s)

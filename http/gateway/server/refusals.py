@@ -22,6 +22,17 @@ _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
 """What the errors of gunicorn's parser mean; the first that fits counts."""
 
 
+def check_codings(headers: list[tuple[str, str]]) -> None:
+    """Check that a body is at most chunked: gunicorn would pass one on that is compressed besides.
+
+    Raises:
+        UnsupportedTransferCoding: it has another coding.
+    """
+    for name, value in headers:
+        if name == "TRANSFER-ENCODING" and value.strip().lower() not in {"chunked", "identity"}:
+            raise errors.UnsupportedTransferCoding(value)
+
+
 def status_of(error: BaseException) -> HTTPStatus:
     """Tell the status that refuses a request which cannot be parsed; 500 for what the application raised."""
     # gunicorn gives a version as numbers if it is well-formed and not supported.

@@ -30,7 +30,7 @@ from gateway.server.connection import RECV_BYTES, Address, Connection, ListenerA
 from gateway.server.fast_path import fast_path_fits, head_limits
 from gateway.server.lame_duck import LAME_DUCK
 from gateway.server.listening import bound, start_server, stop_servers
-from gateway.server.refusals import refusal, status_of
+from gateway.server.refusals import check_codings, refusal, status_of
 from gateway.server.request_head import PLAIN_HEAD_BEGUN, HeadParser, PlainHead
 from gateway.server.response import PlainResponse
 
@@ -116,7 +116,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
                 connection.phase = Phase.RECEIVING
                 self.admission.hold(connection, len(unusual) - connection.unfinished_bytes)
                 super().handle(listener, connection, addr)
-            elif not self.alive:
+            else:
                 connection.close()
         except OSError as error:
             self.log.debug("Connection lost: %s", error)
@@ -129,6 +129,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         self, listener_name: Address, req: Request, sock: socket.socket | Connection, addr: Address
     ) -> None:
         """Answer a request of the gunicorn path; where there is a fast path too, it is the last of its connection."""
+        check_codings(req.headers)
         if isinstance(sock, Connection):
             req.force_close()
             sock.phase = Phase.ANSWERING

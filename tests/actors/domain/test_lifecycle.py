@@ -257,6 +257,15 @@ def test_what_was_sent_is_looked_up_before_it_moves_whatever_proves_that_it_was_
     assert subject.settlement() == Settlement(PAYMENT, "default", 3, 1, 3)
 
 
+@pytest.mark.parametrize("outcome", [Outcome.OVERLOADED, Outcome.FAILED])
+def test_what_was_sent_and_had_no_answer_to_its_look_up_is_looked_up_after_its_end(outcome: Outcome) -> None:
+    path = (*CHARGING, ended(outcome), RESUMED, LookUpChosen())
+    assert life(*path, silent()).left == (("default", HORIZON_S),)
+    assert life(*path, missing()).left == ()
+    # What is asked elsewhere says nothing about it.
+    assert life(*path, silent(at="fallback")).left == ()
+
+
 def test_what_was_sent_again_after_a_look_up_is_looked_up_again() -> None:
     subject = life(*FAILED, LookUpChosen(), missing(), Chosen("default"), ended(Outcome.FAILED), RESUMED)
     with pytest.raises(AssertionError, match="looked up before it moves"):

@@ -242,6 +242,14 @@ def as_gunicorn(answer: Answer) -> int:
     return 400 if answer.status == 505 else answer.status
 
 
+def test_a_body_that_is_compressed_besides_is_not_passed_on(fast: Server) -> None:
+    request = b"POST /tell HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
+    answers = fast.exchange(request)
+    assert [(answer.status, json.loads(answer.body)["type"]) for answer in answers] == [
+        (501, ProblemType.NOT_IMPLEMENTED.uri)
+    ]
+
+
 LINES = [
     *(b"Host: a", b"Content-Type: a", b"TE: trailers", b"Upgrade: h2c", b"Expect: 100-continue", b""),
     *(b"Content-Length: 4", b"Content-Length: 0", b"content-length:7", b"Content-Length: 4 ", b"Content-Length:"),

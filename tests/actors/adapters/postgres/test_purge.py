@@ -5,7 +5,8 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from actors.adapters.postgres.queries import SCHEMA_VERSION
+from actors.adapters.postgres.connections import PURGE_S_MAX
+from actors.adapters.postgres.queries import QUERIES, SCHEMA_VERSION
 from actors.domain.money import Money
 from actors.domain.payment import Claim, Move
 from actors.domain.records import Beat, LastPurge, ProcessorTotal
@@ -17,6 +18,7 @@ from tests.actors.adapters.postgres.storage import (
     claim,
     ended,
     expel,
+    on_postgres,
     opened,
     record_of,
     register_anew,
@@ -57,6 +59,25 @@ def test_a_purge_waits_until_every_living_replica_holds_nothing_older(
     register_anew(mine, purge)
     mine.payments.write([claim(2)], [], [])
     assert record_of(mine, 2).conflicting_amounts == ()
+
+
+@on_postgres
+def test_a_purge_may_take_long_and_is_the_last_to_be_called_finished(
+    mine: ReplicaStorage, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = b"CREATE TABLE told AS SELECT current_setting('statement_timeout') AS limit_;"
+    monkeypatch.setitem(QUERIES, "empty_tables", told + QUERIES["empty_tables"])
+    purge = mine.purge.begin_purge(NOW_MS)
+    assert mine.purge.finished_purge() == LastPurge(0, NOW_MS)
+    mine.purge.acknowledge_purge(purge.generation)
+    assert mine.purge.finish_purge(purge)
+    assert mine.purge.finished_purge() == purge
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT limit_ FROM told").fetchone() == (f"{PURGE_S_MAX / 60:.0f}min",)
+        # Only the three connections of every day are left.
+        others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        (count,) = connection.execute(others).fetchone() or ()
+        assert count <= 3
 
 
 def test_a_purge_does_not_wait_for_the_dead(newcomer: ReplicaStorage, other: ReplicaStorage) -> None:
