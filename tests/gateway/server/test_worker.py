@@ -65,6 +65,13 @@ def test_connection_close_is_granted(fast: Server) -> None:
         assert client.is_ended()
 
 
+def test_what_comes_behind_the_last_request_does_not_cost_its_answer(fast: Server) -> None:
+    with fast.connect() as client:
+        client.send(b"GET /tell HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n" + bytes(100_000))
+        assert client.answer().status == 200
+        assert client.is_ended()
+
+
 @pytest.mark.parametrize(("fields", "connection"), [(b"", "close"), (b"Connection: keep-alive\r\n", "keep-alive")])
 def test_http_1_0_closes_unless_asked_otherwise(fast: Server, fields: bytes, connection: str) -> None:
     with fast.connect() as client:
