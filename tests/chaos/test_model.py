@@ -64,6 +64,8 @@ class Gateway(RuleBasedStateMachine):
         """The charges that were stamped before it."""
         self.finals: list[tuple[int, int]] = []
         """Ends of windows, and how many charges a summary that was final told of them."""
+        self.leaving: set[str] = set()
+        """Replicas that give up their leases, which may take until rows are read."""
 
     @rule(
         index=indexes,
@@ -215,11 +217,17 @@ class Gateway(RuleBasedStateMachine):
         replica = self.model.replicas[name]
         if replica.is_running and not replica.is_paused and not replica.mailboxes["lease"].is_handling:
             replica.system.lease.tell(Leave())
+            self.leaving.add(name)
             self.model.clock.start(partial(self._leave, replica))
 
     def _leave(self, replica: SimulatedReplica) -> None:
         replica.handle(replica.mailboxes["lease"])
-        self.crash(replica.name, sent=False)
+        self._end_if_leaving(replica.name)
+
+    def _end_if_leaving(self, name: str) -> None:
+        if name in self.leaving:
+            self.leaving.remove(name)
+            self.crash(name, sent=False)
 
     @rule(name=st.sampled_from(REPLICAS))
     def restart(self, name: str) -> None:
@@ -324,6 +332,7 @@ class Gateway(RuleBasedStateMachine):
         """Everything works again but what is lost for ever: then everything that was accepted comes to its end."""
         for replica in self.model.replicas.values():
             replica.clock_ahead_ms = 0
+            self._end_if_leaving(replica.name)
             if not replica.is_running:
                 replica.start()
             elif replica.is_paused:

@@ -131,9 +131,7 @@ RUN_ELSEWHERE = {
     ),
     ".venv/bin/ruff format . && .venv/bin/ruff check .": ".ci/run::-m ruff format",
     ".venv/bin/mypy": ".ci/run::-m mypy",
-    ".venv/bin/python -m pip install --no-deps --require-hashes -r requirements-checks.txt": (
-        ".ci/run::-m ops.environment requirements-checks.txt"
-    ),
+    "python3 -m ops.environment requirements-checks.txt": ".ci/run::-m ops.environment requirements-checks.txt",
     ".venv/bin/python -m ops.pins": PINS,
     ".venv/bin/python -m ops.pins --upgrade": PINS,
     ".venv/bin/python -m ops.mutationtest": MUTATION,
