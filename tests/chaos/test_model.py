@@ -211,11 +211,13 @@ class Gateway(RuleBasedStateMachine):
         replica.crash()
         self.model.loss.memory_ended(name)
 
-    @rule(name=st.sampled_from(REPLICAS))
-    def leave(self, name: str) -> None:
-        """Let a replica give up its lease and end, whatever it still has to do."""
+    @rule(name=st.sampled_from(REPLICAS), leaves=st.sampled_from([False, False, True]))
+    def restart(self, name: str, leaves: bool = False) -> None:  # noqa: FBT001, FBT002  # drawn
+        """Start a replica; or let one give up its lease and end, whatever it still has to do."""
         replica = self.model.replicas[name]
-        if replica.is_running and not replica.is_paused and not replica.mailboxes["lease"].is_handling:
+        if not replica.is_running:
+            replica.start()
+        elif leaves and not replica.is_paused and not replica.mailboxes["lease"].is_handling:
             replica.system.lease.tell(Leave())
             self.leaving.add(name)
             self.model.clock.start(partial(self._leave, replica))
@@ -228,11 +230,6 @@ class Gateway(RuleBasedStateMachine):
         if name in self.leaving:
             self.leaving.remove(name)
             self.crash(name, sent=False)
-
-    @rule(name=st.sampled_from(REPLICAS))
-    def restart(self, name: str) -> None:
-        if not self.model.replicas[name].is_running:
-            self.model.replicas[name].start()
 
     @rule(name=st.sampled_from(REPLICAS))
     def stall_or_go_on(self, name: str) -> None:

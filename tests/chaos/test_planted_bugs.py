@@ -50,11 +50,6 @@ def forget_too_early(message: object, replica: SimulatedReplica) -> object:
     return message
 
 
-def drop_the_pin(message: object, _: SimulatedReplica) -> object:
-    """Let a payment go elsewhere although it may have been charged."""
-    return with_outcome(message, Outcome.UNKNOWN, Outcome.FAILED)
-
-
 def take_already_charged_for_charged_now(message: object, _: SimulatedReplica) -> object:
     """Record the stamp of the last attempt, though an earlier one was booked."""
     return with_outcome(message, Outcome.ALREADY_CHARGED, Outcome.SETTLED)
@@ -197,7 +192,6 @@ def stamp_anew(parts: Parts) -> Parts:
                 "not durable|not settled|not as booked|final too early",
                 1,
             ),
-            ("drops the pin", with_changed_messages(drop_the_pin), "charged twice|final too early", 1),
             ("stamps anew", with_changed_parts(stamp_anew), "not as booked|final too early", 1),
             ("wants too much", with_changed_messages(want_too_much), "no more than it was asked for", 2),
         )

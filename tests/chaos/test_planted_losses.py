@@ -17,7 +17,6 @@ from tests.chaos import losses
 from tests.chaos.planting import (
     PassedPayments,
     find_by_one_order,
-    find_by_search,
     with_changed_messages,
     with_changed_parts,
     with_outcome,
@@ -152,7 +151,3 @@ def test_a_planted_bug_is_found_by_one_order_of_events(
     gateway: type[Gateway], order: Callable[[Gateway], None], promise: str
 ) -> None:
     find_by_one_order(gateway, order, promise)
-
-
-def test_a_gateway_that_takes_a_503_for_a_refusal_is_found_by_search() -> None:
-    find_by_search(with_changed_messages(take_an_unknown_end_for_a_refusal), "charged twice|final too early")
