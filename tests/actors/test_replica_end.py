@@ -23,6 +23,7 @@ from ops.simulation.stores import MemoryLeases
 from ops.simulation.tables import MemoryFence
 from tests.actors.fakes import NOW_MS, READING, payment
 from tests.actors.replicating import ACTORS, AT_REST, SETTLE_S_MAX, STATS, Process
+from tests.lines import lines
 
 UNDER_WAY = Watermarks(1_750_000_000_000, NEVER_MS)
 """What a processor's actor tells while a charge is under way."""
@@ -193,13 +194,17 @@ def test_a_drain_stops_the_sending_waits_for_rest_gives_up_the_lease_and_ends_th
 
 
 @pytest.mark.parametrize("kept", [(), (payment(1),)])
-def test_a_drain_tells_whether_nobody_has_to_wait_for_what_the_replica_holds(kept: tuple[Payment, ...]) -> None:
+def test_a_drain_tells_whether_nobody_has_to_wait_for_what_the_replica_holds(
+    kept: tuple[Payment, ...], caplog: pytest.LogCaptureFixture
+) -> None:
     process = Process().started()
     MemoryLeases(process.tables, MemoryFence("1")).register(0, READING)
     process.tables.leases["1"].end_epoch()
     process.journal.append(kept)
     process.replica.drain()
     assert process.tables.leases["1"].is_emptied == (not kept)
+    told = [("payments may be in this journal alone", len(kept))] if kept else []
+    assert lines(caplog, "payments") == told
 
 
 @pytest.mark.parametrize(("name", "question", "busy"), BUSY)
