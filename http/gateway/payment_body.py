@@ -122,14 +122,10 @@ def parse_payment(body: bytes, currencies: PostedCurrencies, accepted_at_ms: int
 def is_msgpack_body(req: falcon.Request) -> bool:
     """Tell whether the body is MessagePack rather than JSON; without a type it is JSON, unless of a foreign page."""
     content_type = req.content_type
-    if content_type == JSON:
+    # A browser asks whether a foreign page may send one of these types, but not whether it may send none.
+    if content_type == JSON or (content_type is None and not is_of_another_page(req)):
         return False
-    if content_type is None:
-        if not is_of_another_page(req):
-            return False
-        # With one of these types the browser would have asked whether the page may send it.
-        content_type = ""
-    media_type = content_type.partition(";")[0].strip().lower()
+    media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type in MSGPACK_ALIASES:
         return True
     if media_type == JSON:

@@ -80,7 +80,7 @@ class PassedPayments:
 def find_by_search(gateway: type[Gateway], promise: str, seed_of_search: int = 1) -> None:
     """Check that some order of events breaks one of these promises. Another seed may find it sooner.
 
-    The orders also depend on which modules are imported. A bug that a hundred of them mostly miss gets one of its own.
+    The orders also depend on which modules are imported. A bug that they mostly miss gets a fixed order of its own.
     """
     with pytest.raises(AssertionError, match=promise):
         run_state_machine_as_test(

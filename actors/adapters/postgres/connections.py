@@ -15,7 +15,7 @@ WRITE_S_MAX = 5.0
 PURGE_S_MAX = 300.0
 """Longest time for a purge, which reads all payments once while nobody writes any."""
 PURGE_SETTINGS = {"idle_in_transaction_session_timeout": str(int(READ_S_MAX * 1000))}
-"""A replica that is gone locks everything no longer than while a statement of its purge runs."""
+"""A purge locks everything: the server ends one whose replica has gone between two statements."""
 
 # One plan for every batch, made once and good for tables of any size: each row is found by its primary key. Planning
 # every batch anew would cost more than a small batch itself, and a plan that was made while the tables were small would
