@@ -121,7 +121,7 @@ class Lifecycle:
     """Time of the last attempt that may have charged the payment; None unless it is pinned."""
     pinned_since_s: float | None = None
     unchecked: bool = False
-    """Whether it was sent to the processor of its row, and was not looked up there since."""
+    """Whether it was sent to the processor of its row, and not looked up there since; says nothing while pinned."""
     said_charged: bool = False
     """Whether that processor said that it charged the payment before."""
     mismatched_at: str | None = None
@@ -301,7 +301,7 @@ class Lifecycle:
             self.moves += 1
         if self.unasked and not self.must_answer:
             self.unasked = tuple(name for name in self.unasked if name not in down)
-        if self.row is None or self.must_be_looked_up or self.pinned or self.doubted:
+        if self.row is None or self.must_be_looked_up:
             self.state = State.HELD
             return Effect.HOLD_FIRST
         self.state = State.CHARGING
@@ -426,7 +426,7 @@ class Lifecycle:
             self.answered_since_ms = at_ms
 
     def _pin(self, now_s: float) -> None:
-        self.unproven_since_s, self.unchecked = now_s, True
+        self.unproven_since_s = now_s
         if self.pinned_since_s is None:
             self.pinned_since_s = now_s
 
@@ -558,6 +558,5 @@ class Lifecycle:
         return self._close(EndState.DECLINED, self.row)
 
     def _close(self, end_state: EndState, processor: str) -> Effect:
-        self._free()
         self.state, self.end_state, self.processor = State.CLOSING, end_state, processor
         return Effect.CLOSE

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.domain.lifecycle import Effect, Lifecycle, State
+from actors.domain.lifecycle import ENDED, ENDING, Effect, Lifecycle, State
 from actors.domain.lifecycle_events import (
     Adopted,
     ChargeEnded,
@@ -264,12 +265,23 @@ def test_what_was_sent_and_had_no_answer_to_its_look_up_is_looked_up_after_its_e
     assert life(*path, missing()).left == ()
     # What is asked elsewhere says nothing about it.
     assert life(*path, silent(at="fallback")).left == ()
+    again = (Chosen("default"), ended(outcome), RESUMED, LookUpChosen(), silent())
+    assert life(*path, silent(), *again).left == (("default", HORIZON_S),)
 
 
 def test_what_was_sent_again_after_a_look_up_is_looked_up_again() -> None:
     subject = life(*FAILED, LookUpChosen(), missing(), Chosen("default"), ended(Outcome.FAILED), RESUMED)
     with pytest.raises(AssertionError, match="looked up before it moves"):
         subject.transition(Chosen("fallback"), NOW_S)
+
+
+def test_what_was_sent_stays_to_be_looked_up_there_whatever_others_answer() -> None:
+    subject = life(*FAILED, RowDoubted(("fallback", "default")), Claimed(), LookUpChosen(), missing(at="fallback"))
+    assert subject.unchecked
+    subject.transition(RESUMED, NOW_S)
+    subject.transition(LookUpChosen(), NOW_S)
+    subject.transition(missing(), NOW_S)
+    assert not subject.unchecked
 
 
 def test_what_was_refused_was_never_sent_and_moves_at_once() -> None:
@@ -286,6 +298,12 @@ def test_an_answer_that_proves_nothing_pins_it(outcome: Outcome) -> None:
 def test_a_failure_after_an_unknown_outcome_leaves_it_pinned(outcome: Outcome) -> None:
     subject = life(*PINNED, Chosen("default"), ended(outcome))
     assert (subject.state, subject.pinned, subject.attempts) == (State.PAUSING, True, 2)
+    assert subject.oldest_stamp_ms == 7
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.OVERLOADED, Outcome.FAILED])
+def test_a_failure_that_charges_nothing_leaves_the_watermark(outcome: Outcome) -> None:
+    assert life(*CHARGING, ended(outcome)).oldest_stamp_ms is None
 
 
 def test_a_pinned_payment_cannot_move() -> None:
@@ -330,6 +348,17 @@ def test_a_missing_payment_is_free_only_after_the_horizon() -> None:
     assert not subject.pinned
     assert subject.oldest_stamp_ms is None
     assert subject.left == (("default", HORIZON_S),)
+
+
+def test_the_horizon_of_each_processor_counts_from_what_may_have_reached_it_last() -> None:
+    # Its row was doubted while it was charged; the attempt itself ended later.
+    subject = life(*CHARGING, RowDoubted(NAMES))
+    subject.transition(ended(Outcome.UNKNOWN), NOW_S + 10)
+    for event in (Claimed(), LookUpChosen(), missing(AFTER_S), RESUMED, LookUpChosen()):
+        subject.transition(event, NOW_S)
+    assert (subject.pinned, subject.unasked) == (True, ("fallback", "default"))
+    subject.transition(missing(AFTER_S, at="fallback"), NOW_S)
+    assert (subject.pinned, subject.unasked) == (True, ("default",))
 
 
 def test_an_answer_that_is_handled_after_the_horizon_frees_nothing_where_it_was_asked_before() -> None:
@@ -421,6 +450,14 @@ def test_an_adopted_payment_whose_row_names_no_processor_is_free() -> None:
     assert subject.move() == Move(ID, "fallback", 2, 4)
 
 
+def test_the_failures_of_an_adopted_payment_count_from_its_first_attempt_here() -> None:
+    adopted = life(Adopted("default", 5, 0, 0))
+    assert (adopted.failures_here, adopted.failures_in_row) == (0, 0)
+    for event in (Chosen("default"), ended(Outcome.REFUSED)):
+        adopted.transition(event, NOW_S)
+    assert (adopted.failures_here, adopted.failures_in_row) == (1, 1)
+
+
 def test_its_own_row_of_an_earlier_run_makes_a_payment_adopted_while_it_is_claiming() -> None:
     subject = life(Chosen("default"), Adopted("fallback", 0, 0, 0))
     assert (subject.state, subject.processor, subject.pinned) == (State.HELD, "fallback", True)
@@ -448,6 +485,18 @@ def test_a_replayed_payment_without_a_row_is_asked_for_everywhere_before_its_fir
 def test_a_replayed_payment_that_is_known_nowhere_is_charged_at_once() -> None:
     subject = life(*ASKED_EVERYWHERE, missing(), LookUpChosen(), silent(at="fallback"))
     assert subject.transition(Chosen("default"), NOW_S) is Effect.CHARGE
+
+
+def test_only_a_payment_that_waits_for_answers_however_long_is_set_aside() -> None:
+    assert not life(Replayed(NAMES, must_answer=False)).is_aside
+    subject = life(Replayed(NAMES, must_answer=True))
+    assert subject.is_aside
+    for event in (Chosen("default"), Claimed()):
+        subject.transition(event, NOW_S)
+    for name in NAMES:
+        subject.transition(LookUpChosen(), NOW_S)
+        subject.transition(missing(AFTER_S, at=name), NOW_S)
+    assert not subject.is_aside
 
 
 def test_processors_that_are_down_are_not_asked_for_a_replayed_payment() -> None:
@@ -557,6 +606,29 @@ def test_it_takes_room_at_its_processor_from_its_claim_to_the_end_of_its_charge(
     assert [step().taking_room_at for step in steps] == taken
 
 
+@pytest.mark.parametrize("state", [state for state in State if state in ENDING | ENDED])
+def test_nothing_but_its_commit_changes_a_payment_whose_end_is_decided(state: State) -> None:
+    for path in PATHS[state]:
+        before = asdict(life(*path))
+        for event in EVENTS:
+            if event not in {Settled(), Closed()}:
+                subject = life(*path)
+                assert subject.transition(event, NOW_S) is Effect.NONE
+                assert asdict(subject) == before
+
+
+@pytest.mark.parametrize(
+    "event", [ClaimRejected(), *(Replayed(NAMES, must_answer=must_answer) for must_answer in (False, True))]
+)
+def test_a_payment_with_a_row_is_not_changed_by_what_is_said_of_one_without(event: Event) -> None:
+    for path in (path for paths in PATHS.values() for path in paths):
+        subject = life(*path)
+        if subject.has_row:
+            before = asdict(subject)
+            assert subject.transition(event, NOW_S) is Effect.NONE
+            assert asdict(subject) == before
+
+
 @given(st.lists(st.sampled_from(EVENTS), max_size=40))
 def test_no_order_of_events_breaks_an_invariant(events: list[Event]) -> None:
     subject = life()
@@ -568,6 +640,7 @@ def test_no_order_of_events_breaks_an_invariant(events: list[Event]) -> None:
         assert subject.state is not State.LOOKING_UP or subject.asked in NAMES
         assert not subject.pinned or subject.row is not None
         assert subject.answered_since_ms is None or subject.oldest_stamp_ms is not None
+        assert subject.oldest_stamp_ms is None or subject.pinned or subject.state in {State.SETTLING, State.SETTLED}
         assert not subject.doubted or subject.state not in {State.HELD, State.PAUSING, State.STRANDED}
         # Nothing is left in a state that nothing leads out of: whatever comes next was ordered.
         assert (effect is Effect.NONE) <= (subject.state in {before, State.STRANDED})
