@@ -144,7 +144,6 @@ class Breaker:
         """Record that a call has ended, and whether the processor did its work."""
         state = self.state(now_s)
         slow = now_s - call.started_s >= self._limits.slow_call_s
-        self._give_back(call)
         if succeeded:
             self._succeeded_at_s = now_s
             self._turns_away_elsewhere = False
@@ -168,7 +167,6 @@ class Breaker:
     def turned_away(self, call: Call, now_s: float) -> None:
         """Open at once, because a call has shown that the processor turns away whatever this gateway sends."""
         state = self.state(now_s)
-        self._give_back(call)
         is_probe = state is BreakerState.HALF_OPEN and call.half_open_period == self._half_open_period
         if is_probe or state is BreakerState.CLOSED:
             self.found_down_s = max(self.found_down_s, call.started_s)
@@ -180,7 +178,8 @@ class Breaker:
 
     def withdrawn(self, call: Call) -> None:
         """Forget a call that says nothing about the processor: it was not made after all, or was declined."""
-        self._give_back(call)
+        if call.half_open_period == self._half_open_period:
+            self._probes = max(0, self._probes - 1)
         if not self._probes:
             self._probing_since_s = None
 
@@ -251,10 +250,6 @@ class Breaker:
         transitions, self._transitions = self._transitions, []
         return transitions
 
-    def _give_back(self, call: Call) -> None:
-        if call.half_open_period == self._half_open_period:
-            self._probes = max(0, self._probes - 1)
-
     def _count(self, now_s: float, *, failed: bool, slow: bool) -> None:
         self._window.record(now_s, failed=failed, slow=slow)
         calls, failure_rate, slow_rate = self._window.rates(now_s)
@@ -269,7 +264,7 @@ class Breaker:
         """Open the breaker. `began_s` is the start of the call that caused it; None where no call did."""
         if self._state is BreakerState.CLOSED:
             closed_at_s, recovery_s = self.changed_at_s, self._limits.recovery_s
-            if self._down_since_s is None or closed_at_s is None or now_s - closed_at_s >= recovery_s:
+            if closed_at_s is None or now_s - closed_at_s >= recovery_s:
                 self._down_since_s = now_s
                 self._cooldown_s = self._limits.cooldown_s_initial
             self.found_down_s = now_s

@@ -65,6 +65,14 @@ def test_a_look_up_that_was_asked_before_the_outage_ended_tells_nothing_of_after
     assert breaker.state(1.5) is CLOSED
 
 
+def test_a_look_up_and_a_refusal_after_the_cool_down_find_it_half_open(breaker: Breaker) -> None:
+    opened(breaker).look_up_unanswered(asked_at_s=1.0, now_s=1.0)
+    assert breaker.take_transitions()[-1].after is HALF_OPEN
+    again = opened(Breaker(LIMITS, Random(1)))
+    again.refused(1.0)
+    assert (again.take_transitions()[-1].after, again.found_down_s) == (HALF_OPEN, 1.0)
+
+
 def test_a_look_up_without_an_answer_is_no_probe(breaker: Breaker) -> None:
     assert opened(breaker).state(1.0) is HALF_OPEN
     breaker.look_up_unanswered(asked_at_s=1.0, now_s=1.0)
@@ -109,11 +117,24 @@ def test_a_good_health_answer_from_before_the_probe_failed_puts_nothing_in_doubt
     assert breaker.doubted_from_s == 1.0 + LIMITS.certain_s
 
 
-def test_a_probe_that_began_before_the_news_leaves_the_outage_in_doubt(breaker: Breaker) -> None:
+@pytest.mark.parametrize("is_turned_away", [False, True])
+def test_a_probe_that_began_before_the_news_leaves_the_outage_in_doubt(
+    breaker: Breaker, *, is_turned_away: bool
+) -> None:
     probe = opened(breaker).started(1.0)
     breaker.peer_recovered(2.0)
-    breaker.ended(probe, succeeded=False, now_s=2.5)
+    if is_turned_away:
+        breaker.turned_away(probe, 2.5)
+    else:
+        breaker.ended(probe, succeeded=False, now_s=2.5)
     assert (breaker.state(2.5), breaker.doubted_from_s, breaker.found_down_s) == (OPEN, 2.0, 1.0)
+
+
+def test_a_late_probe_that_began_before_the_news_leaves_the_outage_in_doubt(breaker: Breaker) -> None:
+    opened(breaker).started(1.0)
+    breaker.peer_recovered(2.0)
+    assert breaker.state(1.0 + LIMITS.half_open_s_max) is OPEN
+    assert breaker.doubted_from_s == 2.0
 
 
 def test_a_new_outage_is_certain_whatever_the_news_of_an_earlier_one(breaker: Breaker) -> None:
