@@ -96,7 +96,7 @@ class Settlement:
     """The `requestedAt` under which the processor booked it, milliseconds since the epoch."""
     attempts: int
     """How many times it was sent to a processor until then."""
-    answered_at_ms: int = 0
+    answered_at_ms: int
     """Wall clock at which the processor answered that it had booked it, milliseconds since the epoch.
 
     Where it was found by a look-up, it is the `requestedAt`: it was booked some time since then.

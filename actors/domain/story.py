@@ -31,7 +31,7 @@ def tell(heard: Sequence[HeardStatus], settled_per_s: float | None) -> Story:
     living = [each.status for each in heard if not each.is_silent]
     if not living:
         return Story(BAD, "no replica has reported lately")
-    clauses = sorted(_clauses(heard, living), key=lambda clause: (clause[0] != BAD, clause[0] != WARN))
+    clauses = sorted(_clauses(heard, living), key=lambda clause: clause[0] != BAD)
     if not clauses:
         return Story(GOOD, _calm(living, settled_per_s))
     return Story(clauses[0][0], "; ".join(text for _, text in clauses[:CLAUSES_MAX]))

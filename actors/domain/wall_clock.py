@@ -97,7 +97,6 @@ class WallClock:
         """Record what the system's clock shows now, and slew towards it or follow its step."""
         if not self.has_joined:
             self._offset_ms, self._last_ms = system_ms - now_s * 1000, 0
-        self.now_ms(now_s)  # So that it stands still where it is slewed backwards.
         gap_ms = system_ms - (now_s * 1000 + self._offset_ms)
         slew_ms = SLEW_RATE * min(now_s - self._sampled_at_s, SAMPLE_S_MAX) * 1000
         self._sampled_at_s = now_s

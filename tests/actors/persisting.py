@@ -95,7 +95,7 @@ def ids(*numbers: int) -> tuple[UUID, ...]:
 
 
 def settlement(number: int, processor: str = "default") -> Settlement:
-    return Settlement(payment(number), processor, NOW_MS, attempts=1)
+    return Settlement(payment(number), processor, NOW_MS, 1, NOW_MS)
 
 
 def closing(number: int) -> Closing:

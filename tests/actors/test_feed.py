@@ -39,7 +39,7 @@ class Desk:
 
     def settle(self, *numbers: int) -> None:
         for number in numbers:
-            self.tables.settle(Settlement(payment(number), "default", NOW_MS, 1))
+            self.tables.settle(Settlement(payment(number), "default", NOW_MS, 1, NOW_MS))
 
     def read(self, after: FeedPlace | None = BEGINNING, wait_s: float = 0.0, events_max: int = 100) -> list[int]:
         """Read a page, as payments' numbers."""

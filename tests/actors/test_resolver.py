@@ -83,7 +83,7 @@ def test_what_had_ended_is_taken_up_again_for_it(state: EndState) -> None:
 def test_a_payment_that_nobody_drives_is_settled_or_not_known() -> None:
     desk = Desk()
     assert desk.answer() is ResolutionAnswer.NOT_FOUND
-    desk.payments.write([], [], [Settlement(payment(1), "default", NOW_MS, 1)])
+    desk.payments.write([], [], [Settlement(payment(1), "default", NOW_MS, 1, NOW_MS)])
     assert desk.answer() is ResolutionAnswer.SETTLED
 
 

@@ -24,7 +24,7 @@ STREAM = {"Accept": "text/event-stream"}
 
 def settle(gateway: FakeGateway, *numbers: int) -> None:
     for number in numbers:
-        gateway.tables.settle(Settlement(payment(number), "default", NOW_MS + number, 1))
+        gateway.tables.settle(Settlement(payment(number), "default", NOW_MS + number, 1, NOW_MS + number))
 
 
 def cursor_of(number: int) -> str:

@@ -25,7 +25,7 @@ SETTLED = PaymentRecord(
     Payment(ID, 1990, NOW_MS),
     "fallback",
     None,
-    Settlement(Payment(ID, 1990, NOW_MS), "fallback", NOW_MS + 11, attempts=3),
+    Settlement(Payment(ID, 1990, NOW_MS), "fallback", NOW_MS + 11, 3, NOW_MS + 12),
     (Money(100, "BRL"), Money(2, "BRL")),
 )
 

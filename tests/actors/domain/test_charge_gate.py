@@ -43,17 +43,21 @@ def payment(number: int) -> Payment:
     return Payment(UUID(int=number), 1990, NOW_MS)
 
 
+def new_gate(limit: int = 10, rate: RateLimits = UNPACED, breaker: BreakerLimits = LIMITS) -> ChargeGate:
+    return ChargeGate(
+        "default",
+        Breaker(breaker, Random(1)),
+        ConcurrencyLimit(ConcurrencyLimits(min=1, initial=limit, max=limit)),
+        RateLimiter(rate),
+        Pace(slow_s=SLOW_S),
+    )
+
+
 class Driver:
     """A gate in virtual time, with all that it has decided. It has a lease for a minute."""
 
     def __init__(self, limit: int = 10, rate: RateLimits = UNPACED, breaker: BreakerLimits = LIMITS) -> None:
-        self.gate = ChargeGate(
-            "default",
-            Breaker(breaker, Random(1)),
-            ConcurrencyLimit(ConcurrencyLimits(min=1, initial=limit, max=limit)),
-            RateLimiter(rate),
-            Pace(slow_s=SLOW_S),
-        )
+        self.gate = new_gate(limit, rate, breaker)
         self.now_s = 1000.0
         self.under_way: dict[int, Sent] = {}
         self.started: list[int] = []
@@ -830,11 +834,37 @@ def test_a_probe_that_was_not_sent_makes_room_for_the_next() -> None:
     assert driver.started == [1, 2]
 
 
-def test_it_tells_among_how_many_replicas_the_processor_is_shared() -> None:
-    driver = Driver()
+def test_it_shares_the_processor_with_the_replicas_of_which_the_lease_tells() -> None:
+    driver = Driver(limit=400)
     assert driver.gate.replicas == 1
     driver.gate.leased(driver.now_s + 5, replicas=3)
-    assert driver.gate.replicas == 3
+    driver.decide()
+    assert (driver.gate.replicas, driver.takes) == (3, 798 // 3 + CLAIMED_AHEAD_MAX)
+
+
+def test_one_that_was_never_leased_sends_nothing_and_knows_of_no_replica() -> None:
+    gate = new_gate()
+    assert (gate.may_send(0.0), gate.replicas) == (False, 0)
+
+
+def test_a_processor_is_unreachable_while_it_is_due_for_a_probe_and_accepts_no_connection() -> None:
+    driver = Driver()
+    driver.accepts = None
+    driver.open()
+    assert not driver.gate.is_unreachable(driver.now_s)
+    driver.now_s += 0.5  # The cool-down is over, and nobody has noticed.
+    assert driver.gate.is_unreachable(driver.now_s)
+    driver.decide()
+    driver.knock_ends(accepted=True)
+    assert not driver.gate.is_unreachable(driver.now_s)
+
+
+def test_a_knock_that_ends_with_the_cool_down_counts() -> None:
+    driver = Driver()
+    driver.open()
+    driver.now_s += 0.5  # Nobody has noticed.
+    driver.gate.knocked(accepted=True, now_s=driver.now_s)
+    assert not driver.gate.is_unreachable(driver.now_s)
 
 
 class AnyOrder(RuleBasedStateMachine):

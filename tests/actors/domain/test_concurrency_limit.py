@@ -60,6 +60,12 @@ def test_without_congestion_the_capacity_is_what_the_greatest_limit_would_give(c
     assert (concurrency.latency_s, concurrency.capacity_per_s()) == (0.5, 266 / 0.5)
 
 
+def test_the_latency_is_smoothed(concurrency: ConcurrencyLimit) -> None:
+    concurrency.ended(in_flight=1, latency_s=0.1, overloaded=False, now_s=0.0)
+    concurrency.ended(in_flight=1, latency_s=1.1, overloaded=False, now_s=1.0)
+    assert concurrency.latency_s == pytest.approx(0.2)
+
+
 def test_after_congestion_the_capacity_is_what_the_limit_gives(concurrency: ConcurrencyLimit) -> None:
     concurrency.ended(in_flight=1, latency_s=0.5, overloaded=False, now_s=1.0)
     concurrency.ended(in_flight=1, latency_s=0.0, overloaded=True, now_s=1.0)
@@ -79,6 +85,16 @@ def test_an_overload_shrinks_the_limit_once_in_a_round_trip(concurrency: Concurr
         concurrency.ended(in_flight=32, latency_s=0.001, overloaded=True, now_s=now_s)
         limits.append(concurrency.limit)
     assert limits == [22, 22, 22, 15, 15, 10]
+
+
+def test_before_any_charge_has_ended_an_overload_shrinks_it_once_in_the_shortest_round(
+    concurrency: ConcurrencyLimit,
+) -> None:
+    limits = []
+    for now_s in (1.0, 1.04, 1.06):
+        concurrency.ended(in_flight=32, latency_s=0.001, overloaded=True, now_s=now_s)
+        limits.append(concurrency.limit)
+    assert limits == [22, 22, 15]
 
 
 def test_after_an_overload_it_grows_slowly(concurrency: ConcurrencyLimit) -> None:
@@ -106,12 +122,55 @@ def test_a_latency_that_rises_is_probed_and_one_that_stays_in_the_probe_is_the_p
     assert concurrency.limit == 266
 
 
-def test_a_latency_that_falls_in_the_probe_was_a_queue(concurrency: ConcurrencyLimit) -> None:
+@pytest.mark.parametrize("latency_s", [1.0, 2.0])
+def test_a_latency_that_falls_in_the_probe_was_a_queue(concurrency: ConcurrencyLimit, latency_s: float) -> None:
     now_s = serve(concurrency, 0.1, began_s=0.0, times=8)
-    now_s = serve(concurrency, 1.0, began_s=now_s, times=2)
+    now_s = serve(concurrency, latency_s, began_s=now_s, times=2)
     assert concurrency.limit == 33
-    serve(concurrency, 0.25, began_s=now_s, times=9)
+    serve(concurrency, latency_s / 4, began_s=now_s, times=9)
     assert 266 / 4 < concurrency.limit < 266 / 4 * 1.5
+
+
+def test_a_probe_does_not_change_the_capacity(concurrency: ConcurrencyLimit) -> None:
+    concurrency.ended(in_flight=32, latency_s=0.001, overloaded=True, now_s=0.0)
+    now_s = serve(concurrency, 0.1, began_s=1.0, times=60)
+    before = concurrency.limit
+    assert before < 266
+    serve(concurrency, 1.0, began_s=now_s, times=2)
+    assert concurrency.limit == before // 8
+    assert concurrency.latency_s is not None
+    assert concurrency.capacity_per_s() * concurrency.latency_s >= before
+
+
+def test_after_a_probe_that_found_no_queue_it_grows_at_once() -> None:
+    concurrency = ConcurrencyLimit(ConcurrencyLimits(max=10_000, fleet_max=10_000))
+    now_s = serve(concurrency, 0.1, began_s=0.0, times=3)
+    now_s = serve(concurrency, 1.0, began_s=now_s, times=2)
+    assert concurrency.limit < 512
+    while concurrency.limit < 512:
+        now_s += 0.1
+        concurrency.ended(in_flight=concurrency.limit, latency_s=1.0, overloaded=False, now_s=now_s)
+    before = concurrency.limit
+    assert 512 <= before < 10_000
+    concurrency.ended(in_flight=before, latency_s=1.0, overloaded=False, now_s=now_s)
+    assert concurrency.limit == before + 1
+
+
+def test_a_limit_of_which_less_than_half_is_used_does_not_queue(concurrency: ConcurrencyLimit) -> None:
+    for number in range(400):
+        latency_s = 0.1 if number < 200 else 1.0
+        concurrency.ended(in_flight=12, latency_s=latency_s, overloaded=False, now_s=number * 0.1)
+    assert concurrency.limit == 32
+
+
+def test_a_latency_that_has_fallen_a_little_for_long_is_what_later_ones_are_compared_with(
+    concurrency: ConcurrencyLimit,
+) -> None:
+    now_s = serve(concurrency, 0.1, began_s=0.0, times=8)
+    now_s = serve(concurrency, 0.06, began_s=now_s, times=80)
+    assert concurrency.limit == 266
+    serve(concurrency, 0.1, began_s=now_s, times=2)
+    assert concurrency.limit == 33
 
 
 def test_an_overload_ends_a_probe(concurrency: ConcurrencyLimit) -> None:

@@ -1,9 +1,14 @@
 from uuid import UUID
 
+import pytest
+
+from actors.domain.history_questions import HistoryAnswer, HistoryQuestion, ToldHistory
 from actors.domain.level import Level
+from actors.domain.payment import Payment
 from actors.domain.peers import ASKED_IDS_MAX, ASKED_S_MAX, Denials, OpenQuestions, PeerAnswer, PeerNews, PeerQuestion
 
 A, B = UUID(int=1), UUID(int=2)
+PAYMENT = Payment(A, 1990, 1_750_000_000_000)
 
 
 def asked(questions: OpenQuestions, correlation_id: UUID, now_s: float = 0.0) -> int:
@@ -56,7 +61,22 @@ def test_no_more_ids_are_asked_for_at_once_than_allowed_and_those_whose_time_is_
 
 def test_news_without_anything_to_tell_are_none() -> None:
     assert not PeerNews("1")
-    assert PeerNews("1", question=PeerQuestion("1", 1, (A,)))
+    assert PeerNews("1") == PeerNews("1", (), (), None, (), (), ())
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        PeerNews("1", accepted=(PAYMENT,)),
+        PeerNews("1", decided=(PAYMENT,)),
+        PeerNews("1", question=PeerQuestion("1", 1, (A,))),
+        PeerNews("1", answers=(PeerAnswer("2", 1, ()),)),
+        PeerNews("1", histories_asked=(HistoryQuestion("1", 1, A),)),
+        PeerNews("1", histories=(HistoryAnswer("2", 1, ToldHistory("1", (), None)),)),
+    ],
+)
+def test_each_kind_of_news_is_told_by_itself(news: PeerNews) -> None:
+    assert news
 
 
 def test_only_ids_that_somebody_may_still_wait_for_are_counted() -> None:

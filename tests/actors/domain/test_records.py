@@ -10,7 +10,10 @@ from actors.domain.records import (
     FIRST,
     NEVER_MS,
     NOTHING_MISSING,
+    Beat,
     LastPurge,
+    LedgerSummary,
+    LookUpAnswer,
     LookUpResult,
     PaymentRecord,
     PaymentState,
@@ -18,6 +21,7 @@ from actors.domain.records import (
     Registration,
     ReplicaState,
     StoreIdentity,
+    WriteResult,
 )
 
 SEEN = StoreIdentity(system_id="7", timeline=10, position=500, noted_position=400, mark=30)
@@ -80,6 +84,7 @@ def test_what_was_noted_is_the_position_and_the_greatest_mark() -> None:
     assert SEEN.noted() == replace(SEEN, noted_position=500)
     assert SEEN.noted(29) == replace(SEEN, noted_position=500)
     assert SEEN.noted(31) == replace(SEEN, noted_position=500, mark=31)
+    assert StoreIdentity("7", 1, 0, 0).noted().mark == 0
 
 
 @pytest.mark.parametrize(
@@ -93,11 +98,21 @@ def test_a_purge_forgets_what_was_accepted_up_to_it_under_an_earlier_generation(
 
 
 def test_marks_and_confirmations_are_no_part_of_who_a_replica_is() -> None:
-    registration = Registration(1, 2, 3, 4, mark=5)
-    assert registration == replace(registration, mark=6)
+    registration, beat = Registration(1, 2, 3, 4, mark=5), Beat(renewed=True, generation=1, mark=5)
+    assert (replace(registration, mark=6), replace(beat, mark=6)) == (registration, beat)
     state = ReplicaState("a", 1, "1", 1, has_left=False, published_ms=0, clock=None)
     assert state == replace(state, has_confirmed=False, is_synchronous=True)
     assert (state.has_confirmed, state.is_synchronous) == (True, False)
+
+
+def test_what_is_not_said_is_nothing() -> None:
+    assert LookUpAnswer(LookUpResult.MISSING).requested_at_ms is None
+    assert WriteResult((), (), ()).disputed == ()
+    assert (SEEN.forgot_history, SEEN.forgot_at_ms) == (None, None)
+    assert (Registration(1, 2, 3, 4).mark, Beat(renewed=True, generation=1).mark) == (0, 0)
+    assert LedgerSummary((), 5).left_out == 0
+    record = PaymentRecord(PAYMENT, "default", "a", None, ())
+    assert (record.closing, record.marked, record.archived) == (None, None, False)
 
 
 def test_a_payment_stands_in_a_list_by_its_charge_or_before_that_by_its_acceptance() -> None:

@@ -26,6 +26,14 @@ def test_an_outage_that_is_waited_out_says_how_many_wait_and_for_how_long_still(
     assert told == Story("warn", "default is down for 4.2 s: 468 wait for it, fallback in 6.8 s")
 
 
+def test_an_outage_of_which_nobody_knows_the_beginning_has_no_duration() -> None:
+    unknown = replace(DOWN, since_ms=None)
+    told = tell(heard("1", processors={"default": replace(unknown, waited_for_s=0.5), "fallback": WORKING}), 0.0)
+    assert told.text == "default is down: 0 wait for it, fallback in 0.5 s"
+    told = tell(heard("1", processors={"default": unknown, "fallback": unknown}), 0.0)
+    assert told.text == "no processor works: 0 wait for one"
+
+
 def test_an_outage_that_is_not_waited_out_says_who_charges() -> None:
     processors = {"default": DOWN, "fallback": WORKING}
     told = tell(heard(*THREE, processors=processors), 90.0)
@@ -121,6 +129,14 @@ def test_a_part_that_only_some_replicas_miss_says_which() -> None:
         (heard("1", "2", waiting={"held": 900}), "good", "all is well: 2 replicas settle 50 payments a second"),
         (heard("1", waiting={"stranded": 1}), "bad", "1 payment is stranded: an operator has to say what became of it"),
         (heard("1", parts={"clock": "2 s ahead"}), "warn", "a clock is wrong"),
+        (heard("1", parts={"journal": "ok"}), "good", "all is well: 1 replica settles 50 payments a second"),
+        (heard("1", parts={"payments": "1 waits"}), "good", "all is well: 1 replica settles 50 payments a second"),
+        (heard("1", unresolved=1), "bad", "1 payment is in doubt: no processor says whether it charged it"),
+        (
+            [*heard("1", parts={"journal": "full"}), *heard("3", silent_for_s=9.0)],
+            "warn",
+            "replica 3 silent for 9 s; replica 1: full",
+        ),
     ],
 )
 def test_one_and_several_are_said_in_their_own_words(replicas: list[HeardStatus], tone: str, text: str) -> None:

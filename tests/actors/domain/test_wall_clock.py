@@ -80,8 +80,10 @@ def test_a_step_ahead_that_lasts_is_followed_at_once() -> None:
     machine.ahead_ms = HOUR_MS
     machine.run(FOLLOW_S)
     assert machine.shown_ms == 0
-    machine.run(1.0)
-    assert (machine.shown_ms, machine.trouble()) == (HOUR_MS, None)
+    machine.run(BEAT_S)
+    assert machine.shown_ms == HOUR_MS
+    machine.run(BEAT_S)
+    assert machine.trouble() is None
 
 
 def test_a_step_back_that_lasts_is_followed_by_running_slower_and_never_backwards() -> None:
@@ -109,6 +111,16 @@ def test_a_step_that_others_contradict_is_never_followed() -> None:
     machine.run(10 * FOLLOW_S)
     assert (machine.shown_ms, machine.is_skewed()) == (0, False)
     assert machine.trouble() == "the system's clock has stepped and is 3600.0 s ahead"
+
+
+@pytest.mark.parametrize("names", ["23", "32"])
+def test_one_of_the_others_is_enough_to_contradict_a_step(names: str) -> None:
+    machine = Machine()
+    systems_ms = {"2": 0, "3": HOUR_MS}
+    machine.peers = {name: (0, systems_ms[name]) for name in names}
+    machine.ahead_ms = HOUR_MS
+    machine.run(2 * FOLLOW_S)
+    assert machine.shown_ms == 0
 
 
 def test_a_step_that_all_machines_made_is_followed_when_it_lasts() -> None:
@@ -154,6 +166,27 @@ def test_before_its_replica_has_joined_it_shows_what_the_system_shows_also_backw
     assert (machine.shown_ms, machine.clock.trouble) == (0, None)
 
 
+def test_before_its_replica_has_joined_it_shows_exactly_that_however_long_the_machine_runs() -> None:
+    machine = Machine(has_joined=False)
+    machine.now_s += 1_000_000
+    machine.run(BEAT_S)
+    assert (machine.shown_ms, machine.clock.reading(machine.now_s).system_ms) == (0, machine.system_ms)
+
+
+def test_a_replica_that_does_not_join_says_so() -> None:
+    machine = Machine(ahead_ms=3_000, has_joined=False)
+    machine.peers["2"] = 0, 0
+    machine.run(BEAT_S)
+    wanted = "the clock of replica 2 is 2.9 s behind; this one does not join before they agree"
+    assert machine.trouble() == wanted
+
+
+def test_what_was_published_is_as_old_as_its_age_at_least_and_at_most() -> None:
+    peer = PeerClock("2", ClockReading(0, 0), age_ms_min=100.0, age_ms_max=250.0)
+    assert [peer.ahead_ms(1000, own_ms) for own_ms in (1050, 1100, 1249.5, 1250, 1300)] == [50, 0, 0, 0, -50]
+    assert [peer.shows(2000, own_ms) for own_ms in (1100, 1099)] == [True, False]
+
+
 def test_nothing_below_a_floor_is_shown() -> None:
     machine = Machine()
     machine.clock.join(TRUE_MS + 400)
@@ -178,6 +211,13 @@ def test_both_clocks_are_published() -> None:
     machine.ahead_ms = HOUR_MS
     machine.run(1.0)
     assert machine.clock.reading(machine.now_s) == ClockReading(TRUE_MS + 1000, TRUE_MS + 1000 + HOUR_MS)
+
+
+def test_the_systems_clock_is_published_as_it_is_while_the_other_is_slewed_towards_it() -> None:
+    machine = Machine()
+    machine.ahead_ms = STEP_MS_MAX
+    machine.run(BEAT_S)
+    assert machine.clock.reading(machine.now_s) == ClockReading(TRUE_MS + 375, TRUE_MS + 750)
 
 
 @pytest.mark.parametrize(

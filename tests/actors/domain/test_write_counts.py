@@ -16,7 +16,7 @@ def result(moved: tuple[int, ...] = (), disputed: tuple[int, ...] = ()) -> Write
 
 
 def in_yen(number: int) -> Settlement:
-    return Settlement(replace(payment(number, 700), currency="JPY"), "fallback", NOW_MS, attempts=1)
+    return Settlement(replace(payment(number, 700), currency="JPY"), "fallback", NOW_MS, 1, NOW_MS)
 
 
 def test_settlements_are_counted_by_processor_and_currency_but_for_disputed_ones() -> None:

@@ -149,7 +149,7 @@ def settlement(
     attempts: int = 1,
     amount_minor: int = 1990,
 ) -> Settlement:
-    return Settlement(payment(number, amount_minor), processor, requested_at_ms, attempts)
+    return Settlement(payment(number, amount_minor), processor, requested_at_ms, attempts, requested_at_ms)
 
 
 def ended(number: int, state: EndState = EndState.DECLINED) -> Closing:

@@ -65,7 +65,7 @@ SECOND = (
     settlement(1, "fallback"),
     settlement(1, requested_at_ms=NOW_MS + 1),
     settlement(1, amount_minor=5),
-    Settlement(payment(1, currency="JPY"), "default", NOW_MS, 1),
+    Settlement(payment(1, currency="JPY"), "default", NOW_MS, 1, NOW_MS),
 )
 
 

@@ -189,7 +189,8 @@ def test_a_payment_keeps_its_currency_from_its_claim_to_its_settlement(mine: Rep
     assert [claim.payment for claim in mine.leases.claims(10)] == [yen, dinars]
     (known,) = mine.payments.write([Claim(payment(1, 1990, "USD"), "default")], [], []).known
     assert known.payment == yen
-    mine.payments.write([], [], [Settlement(yen, "default", NOW_MS, 1), Settlement(dinars, "default", NOW_MS + 1, 1)])
+    charged = [Settlement(each, "default", NOW_MS + late_ms, 1, NOW_MS) for late_ms, each in enumerate((yen, dinars))]
+    mine.payments.write([], [], charged)
     assert tuple(mine.payments.latest(10)) == (yen, replace(dinars, accepted_at_ms=NOW_MS + 1))
     assert set(mine.payments.summary(None, None).totals) == {
         ProcessorTotal("default", 1, Money(1990, "JPY")),

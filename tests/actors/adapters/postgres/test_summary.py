@@ -64,7 +64,7 @@ def test_each_processor_is_summed_up_exactly(mine: ReplicaStorage) -> None:
 
 
 def test_a_sum_that_no_integer_of_postgres_holds_is_exact(mine: ReplicaStorage) -> None:
-    charged = [Settlement(payment(number, 10**16, "CLF"), "default", NOW_MS, 1) for number in range(1000)]
+    charged = [Settlement(payment(number, 10**16, "CLF"), "default", NOW_MS, 1, NOW_MS) for number in range(1000)]
     mine.payments.write([], [], charged)
     assert mine.payments.summary(None, None).totals == (ProcessorTotal("default", 1000, Money(10**19, "CLF")),)
 

@@ -123,7 +123,7 @@ def test_a_purge_leaves_the_sums_of_what_was_accepted_after_it(
 ) -> None:
     early = replace(payment(1), accepted_at_ms=NOW_MS - 5)
     late = replace(payment(2), accepted_at_ms=NOW_MS + 5)
-    mine.payments.write([], [], [Settlement(each, "default", NOW_MS, 1) for each in (early, late)])
+    mine.payments.write([], [], [Settlement(each, "default", NOW_MS, 1, NOW_MS) for each in (early, late)])
     purge = mine.purge.begin_purge(NOW_MS)
     mine.purge.acknowledge_purge(purge.generation)
     assert mine.purge.finish_purge(purge)
