@@ -64,3 +64,44 @@ def test_what_is_taken_out_is_neither_released_nor_counted_again() -> None:
     held.release(count)
     assert counts == [3, 0, 1]
     assert released(held) == [0, 2, 4]
+
+
+def adopted(number: int, currency: str, row: str | None = "both") -> Lifecycle:
+    return Lifecycle(payment(number, 1990, currency), is_adopted=True, has_row=True, row=row)
+
+
+def test_only_payments_from_the_journal_count_as_restricted_however_others_come_and_go() -> None:
+    held = HeldPayments([BOTH, FEW])
+    lives = [adopted(number, "JPY") for number in range(4)]
+    for each in (life(9, "JPY"), *lives):
+        held.add(each)
+    assert held.restricted == 1
+    held.remove(lives[3])
+    assert held.restricted == 1
+
+    def take(queue: HeldQueue) -> bool:
+        queue.take()  # That of the journal.
+        assert held.restricted == 0
+        queue.take()
+        assert held.restricted == 0
+        assert queue.take_named() == lives[1:3]
+        assert (held.restricted, len(held)) == (0, 0)
+        return False
+
+    held.release(take)
+
+
+def test_a_payment_that_was_taken_out_and_comes_back_without_a_processor_in_its_row_is_not_named() -> None:
+    held = HeldPayments([BOTH])
+    subject = adopted(1, "BRL")
+    held.add(subject)
+    held.remove(subject)
+    subject.row = None
+    held.add(subject)
+
+    def take_named(queue: HeldQueue) -> bool:
+        assert queue.take_named() == []
+        return False
+
+    held.release(take_named)
+    assert len(held) == 1

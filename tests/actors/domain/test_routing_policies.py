@@ -14,7 +14,7 @@ from actors.domain.patience import Patience
 from actors.domain.processor_view import Availability, ProcessorView
 from actors.domain.processors import Processor
 from actors.domain.routing import Choice, Reason, by_cost
-from actors.domain.routing_policies import CheapestFirst, choose_cheapest
+from actors.domain.routing_policies import POLICIES, CheapestFirst, choose_cheapest
 
 DEFAULT = Processor("default", "http://d", Decimal("0.05"))
 FALLBACK = Processor("fallback", "http://f", Decimal("0.15"))
@@ -119,6 +119,12 @@ def test_patience_is_in_proportion_to_what_waiting_saves(fee: str, patience_s: f
     assert (goes_to(others_max, NOW_S), goes_to(others_max + 1, NOW_S)) == (None, "fallback")
 
 
+def test_any_dearer_one_that_has_room_takes_what_it_can_charge_in_time() -> None:
+    views = {"default": down(5), "fallback": replace(WORKS, capacity_per_s=100.0), "third": FULL}
+    choice = choose_cheapest((DEFAULT, FALLBACK, THIRD), views, waiting=101, spent=None, now_s=NOW_S, patience=PATIENCE)
+    assert choice == Choice("fallback", Reason.BACKLOG)
+
+
 def test_no_payment_waits_for_a_processor_that_costs_as_much_as_another() -> None:
     routes = CheapestFirst([DEFAULT, TWIN], PATIENCE)
     routes.views["default"].update(announced(BreakerState.OPEN, NOW_S, takes=0), NOW_S)
@@ -164,6 +170,24 @@ def test_nobody_waits_for_a_dearer_one_that_is_down_where_a_slow_one_works() -> 
     views = {"default": replace(SLOW), "fallback": FULL, "third": down(1)}
     choice = choose_cheapest((DEFAULT, FALLBACK, THIRD), views, waiting=501, spent=None, now_s=NOW_S, patience=PATIENCE)
     assert choice == Choice("default", Reason.BACKLOG)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "expected"),
+    [(FULL, Choice("default", Reason.BACKLOG)), (WORKS, Choice("fallback", Reason.SLOW))],
+)
+def test_nobody_waits_for_one_that_is_down_where_a_slow_one_costs_as_much(
+    fallback: ProcessorView, expected: Choice
+) -> None:
+    views = {"default": replace(SLOW), "twin": down(1), "fallback": fallback}
+    choice = choose_cheapest((DEFAULT, TWIN, FALLBACK), views, waiting=501, spent=None, now_s=NOW_S, patience=PATIENCE)
+    assert choice == expected
+
+
+def test_one_that_costs_as_much_stands_in_for_a_slow_one() -> None:
+    views = {"default": replace(SLOW), "twin": WORKS}
+    choice = choose_cheapest((DEFAULT, TWIN), views, waiting=0, spent=None, now_s=NOW_S, patience=PATIENCE)
+    assert choice == Choice("twin", Reason.SLOW)
 
 
 def test_a_slow_processor_is_tried_at_once_and_then_after_pauses_that_double_up_to_a_bound() -> None:
@@ -274,6 +298,15 @@ def test_a_dearer_one_that_came_back_is_not_used_until_the_cheaper_one_has_been_
     untried = replace(down(30), found_down_s=NOW_S - 5)
     assert chosen(untried, replace(WORKS, up_since_s=NOW_S - 4.9)) == Choice(None, Reason.WAIT_FOR_CHEAPER)
     assert chosen(untried, replace(WORKS, up_since_s=NOW_S - 5)) == Choice("fallback", Reason.OUTAGE)
+
+
+def test_one_that_was_tried_at_the_instant_of_the_return_has_been_tried() -> None:
+    tried, returned = replace(down(30), found_down_s=NOW_S - 0.5), replace(WORKS, up_since_s=NOW_S - 0.5)
+    assert chosen(tried, returned) == Choice("fallback", Reason.OUTAGE)
+
+
+def test_the_setting_names_the_policies() -> None:
+    assert {"cheapest": CheapestFirst} == POLICIES
 
 
 # The outcome of a probe.
