@@ -2,10 +2,20 @@
 
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.domain.feed import BEGINNING, EventKind, FeedBounds, FeedEvent, FeedPlace, RecentEvents
+from actors.domain.feed import (
+    BEGINNING,
+    LAST_ID,
+    EventKind,
+    FeedBounds,
+    FeedEvent,
+    FeedPage,
+    FeedPlace,
+    RecentEvents,
+)
 
 NUMBERS = st.integers(1, 60)
 EVENTS_MAX = 5
@@ -59,6 +69,21 @@ def test_no_more_events_are_given_than_were_asked_for_also_behind_a_place_in_the
 
 def test_kinds_have_the_names_that_readers_of_the_feed_know() -> None:
     assert [kind.value for kind in EventKind] == ["settled", "declined", "mismatched", "purged"]
+
+
+def test_an_event_out_of_its_order_is_refused() -> None:
+    recent = RecentEvents(BEGINNING, EVENTS_MAX)
+    recent.extend([event(2)])
+    for number in (1, 2):
+        with pytest.raises(AssertionError, match="out of its order"):
+            recent.extend([event(number)])
+
+
+def test_what_an_event_does_not_have_is_none_and_nothing_is_held_back_where_it_is_not_said() -> None:
+    purge = event(1)
+    assert (purge.money, purge.processor, purge.requested_at_ms) == (None, None, None)
+    assert FeedPage((), purge.place, feed_id=1).behind_s == 0
+    assert str(LAST_ID) == "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 def test_the_beginning_lies_before_every_event_also_before_those_without_a_number() -> None:

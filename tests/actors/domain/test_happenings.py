@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from actors.domain.happenings import happenings
+from actors.domain.happenings import Happening, happenings
+from actors.domain.replica_status import SeenProcessor
 from tests.actors.watching import CALM, DOWN, NOW_MS, WORKING, changed
 
 
@@ -15,18 +16,21 @@ def told(before: object, after: object) -> list[tuple[str, str, str]]:
 
 def test_the_first_state_is_a_start_and_an_equal_one_nothing() -> None:
     (start,) = happenings(None, CALM)
-    assert (start.at_ms, start.replica, start.text) == (NOW_MS, "1", "replica 1 started")
+    assert start == Happening(NOW_MS, "1", "replica", "good", "replica 1 started")
     assert told(CALM, CALM) == []
 
 
 def test_a_start_after_an_earlier_process_tells_for_how_long_nothing_was_told() -> None:
     again = changed(started_at_ms=NOW_MS + 2000, at_ms=NOW_MS + 2500, disputes=1)
     assert told(CALM, again) == [("replica", "warn", "replica 1 started again, 2.5 s after its last report")]
+    much_later = changed(started_at_ms=NOW_MS, at_ms=NOW_MS + 600_000)
+    assert told(CALM, much_later)[0][2] == "replica 1 started again, 600.0 s after its last report"
 
 
 def test_parts_of_a_replica_that_only_begins_are_not_told() -> None:
     beginning = changed(readiness="unready", parts={"postgres": "not started yet"})
     assert told(beginning, CALM) == [("replica", "good", "replica 1 takes payments")]
+    assert told(beginning, beginning) == []
 
 
 def test_an_outage_is_told_at_its_beginning_and_its_end_alone() -> None:
@@ -37,6 +41,17 @@ def test_an_outage_is_told_at_its_beginning_and_its_end_alone() -> None:
         ("breaker", "bad", "the breaker of default opened: failure rate"),
         ("breaker", "good", "the breaker of default closed after 9.2 s"),
     ]
+
+
+def test_an_outage_is_told_without_what_is_not_known_of_it_and_exactly_however_long_it_was() -> None:
+    def ends(down: SeenProcessor) -> list[str]:
+        before, after = changed(processors={"default": down}), changed(processors={"default": WORKING})
+        return [text for pair in ((CALM, before), (before, after)) for _, _, text in told(*pair)]
+
+    opened, closed = "the breaker of default opened", "the breaker of default closed"
+    assert ends(replace(DOWN, cause=None, since_ms=None)) == [opened, closed]
+    long = replace(DOWN, since_ms=NOW_MS - 600_000)
+    assert ends(long) == [f"{opened}: failure rate", f"{closed} after 600.0 s"]
 
 
 def test_an_operators_order_is_told_as_such() -> None:
@@ -58,6 +73,9 @@ def test_an_operators_order_is_told_as_such() -> None:
         ({"closed": {"declined": 1}}, ("payment", "warn", "1 payment ended declined")),
         ({"parts": {"redis": "no answer"}}, ("store", "bad", "Redis of replica 1: no answer")),
         ({"parts": {"clock": "2 s ahead"}}, ("clock", "bad", "the clock of replica 1: 2 s ahead")),
+        ({"parts": {"records": "lost"}}, ("store", "bad", "the records in Postgres of replica 1: lost")),
+        ({"parts": {"journal": "full"}}, ("store", "bad", "the journal of replica 1: full")),
+        ({"parts": {"segments": "torn"}}, ("store", "bad", "the journal's files of replica 1: torn")),
     ],
 )
 def test_counts_and_parts_are_told_when_they_change(changes: dict[str, object], line: tuple[str, str, str]) -> None:
@@ -85,6 +103,9 @@ def test_of_counts_that_were_above_zero_before_only_the_rise_is_told() -> None:
         ("payment", "warn", "2 payments ended declined"),
     ]
     assert told(after, changed(adopted=0, disputes=0)) == []
+    assert told(changed(closed={}), changed(closed={"declined": 1})) == [
+        ("payment", "warn", "1 payment ended declined")
+    ]
     assert told(changed(unresolved=2), changed(unresolved=1)) == []
 
 

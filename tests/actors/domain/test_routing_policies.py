@@ -132,6 +132,15 @@ def test_no_payment_waits_for_a_processor_that_costs_as_much_as_another() -> Non
     assert routes.choose(routes.cheapest_first, waiting=0, spent=None, now_s=NOW_S).processor == "twin"
 
 
+def test_nobody_is_said_to_wait_for_one_that_costs_as_much_as_one_that_works() -> None:
+    routes = CheapestFirst([TWIN, DEFAULT, FALLBACK], PATIENCE)
+    routes.views["default"].update(announced(BreakerState.OPEN, NOW_S, takes=0), NOW_S)
+    for name in ("twin", "fallback"):
+        routes.views[name].update(replace(announced(BreakerState.CLOSED, None), processor=name), NOW_S)
+    assert routes.is_waited_for("default", NOW_S)
+    assert routes.waited_for_s(NOW_S) == {}
+
+
 # Slow ones.
 
 SLOW = replace(WORKS, is_slow=True, tried_s=NOW_S - 0.1)
