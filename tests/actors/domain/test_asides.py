@@ -66,6 +66,18 @@ def test_one_that_answers_again_is_asked_for_twice_as_many_with_each_answer_up_t
     assert asked[-1] == LOOK_UPS_ASKED_MAX
 
 
+def test_one_whose_breaker_is_closed_is_asked_up_to_a_bound_whether_it_answers_or_not() -> None:
+    asides = Asides()
+    for number in range(LOOK_UPS_ASKED_MAX):
+        assert asides.may_ask(1000.0, is_closed=True, is_silent=True)
+        asides.asked(Lifecycle(payment(number)), 1000.0)
+    assert not asides.may_ask(1000.0, is_closed=True, is_silent=False)
+
+
+def test_one_that_was_never_asked_and_does_not_answer_others_is_asked_at_once() -> None:
+    assert Asides().may_ask(1000.0, is_closed=False, is_silent=True)
+
+
 def test_it_tells_when_a_silent_one_is_asked_for_the_next() -> None:
     processor = Processor()
     assert processor.asides.asks_at_s(processor.now_s) is None, "none waits"

@@ -136,6 +136,8 @@ def test_a_rate_of_just_what_costs_little_is_written_as_it_comes_and_the_next_hi
         spacing.added(5, 1000.0)
         spacing.added(items, 1000.0 + LIMITS.rate_s)
         assert spacing.spacing_s == spacing_s
+        spacing.added(items + 5, 1000.0 + 2 * LIMITS.rate_s)
+        assert spacing.spacing_s == spacing_s
 
 
 def test_a_commit_that_takes_just_as_long_as_wanted_is_quick() -> None:

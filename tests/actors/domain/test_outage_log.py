@@ -34,6 +34,16 @@ def test_an_outage_is_told_when_it_begins_and_when_it_is_over_with_how_long_it_w
     assert told == [(1.0, OutageNews(Turn.BEGAN, 1, 1, 0.0)), (41.0, OutageNews(Turn.ENDED, 30, 29, 30.0))]
 
 
+def test_an_outage_is_open_until_all_has_been_well_for_a_while() -> None:
+    log = OutageLog()
+    assert not log.is_open
+    log.failed(1.0)
+    log.succeeded(2.0)
+    assert log.is_open
+    log.check(2.0 + QUIET_S)
+    assert not log.is_open
+
+
 def test_an_outage_that_lasts_is_told_once_a_minute() -> None:
     told, _ = play([(1.0, True)] * 150)
     assert [(at_s, news.turn, news.failures) for at_s, news in told] == [

@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.domain.money import DECIMALS
-from actors.domain.processors import PostedCurrencies, Processor, parse_processors, posted_currencies
+from actors.domain.processors import (
+    ALL_CURRENCIES,
+    EVENT_NAMES,
+    EVENT_PROCESSORS,
+    PostedCurrencies,
+    Processor,
+    parse_processors,
+    posted_currencies,
+)
 from actors.errors import SettingsError
 
 
@@ -16,6 +24,13 @@ def test_name_address_and_fee_are_read_in_their_order() -> None:
         Processor("default", "http://processor-default:8080", Decimal("0.05")),
         Processor("fallback", "http://10.0.0.2:8080", Decimal("0.15")),
     )
+
+
+def test_the_events_processors_and_all_currencies_are_what_is_used_where_nothing_is_set() -> None:
+    text = "default=http://payment-processor-default:8080,0.05 fallback=http://payment-processor-fallback:8080,0.15"
+    assert parse_processors(text) == EVENT_PROCESSORS
+    assert tuple(each.name for each in EVENT_PROCESSORS) == EVENT_NAMES
+    assert posted_currencies("BRL", EVENT_PROCESSORS) == ALL_CURRENCIES
 
 
 def test_any_number_and_any_white_space_will_do() -> None:
@@ -33,6 +48,8 @@ def test_any_number_and_any_white_space_will_do() -> None:
         ("third_1=http://h:65535,5e-2", Processor("third_1", "http://h:65535", Decimal("0.05"))),
         ("a=http://h:1/,0,brl", Processor("a", "http://h:1", Decimal(0), frozenset({"BRL"}))),
         ("a=http://h:1/,0,lookup", Processor("a", "http://h:1", Decimal(0), frozenset())),
+        ("a=http://boX/,0,brl", Processor("a", "http://boX", Decimal(0), frozenset({"BRL"}))),
+        ("a=http://boX/,0,lookup", Processor("a", "http://boX", Decimal(0), frozenset())),
     ],
 )
 def test_one_is_read(item: str, expected: Processor) -> None:
@@ -68,6 +85,7 @@ def test_where_all_are_only_asked_none_takes_the_default_currency() -> None:
         "ABC",
         "BRL,USD",
         "BRL|XAU",
+        "BRL=USD",
         "BRL USD".replace(" ", ";"),
     ],
 )

@@ -41,6 +41,25 @@ def test_several_can_start_when_it_says_so(limiter: RateLimiter) -> None:
     assert sum(limiter.take(next_at_s + 1e-9) for _ in range(9)) == 4
 
 
+def test_what_has_come_since_counts_for_when_several_can_start(limiter: RateLimiter) -> None:
+    while limiter.take(0.0):
+        pass
+    assert limiter.next_at_s(0.010) == pytest.approx(0.010 + 2 / 200)
+
+
+def test_a_new_rate_counts_from_the_moment_at_which_it_changes(limiter: RateLimiter) -> None:
+    while limiter.take(0.0):
+        pass
+    limiter.lagged(0.02, 0.010)
+    assert limiter.per_s == pytest.approx(140)
+    assert [limiter.take(0.010) for _ in range(3)] == [True, True, False]
+
+
+def test_a_lag_of_just_what_is_allowed_slows_nothing(limiter: RateLimiter) -> None:
+    limiter.lagged(RATES.lag_s_max, 0.0)
+    assert limiter.per_s == 205
+
+
 def test_a_timer_is_never_due_too_soon_to_be_worth_it(limiter: RateLimiter) -> None:
     assert limiter.next_at_s(5.0) == 5.010
 
