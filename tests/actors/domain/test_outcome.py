@@ -38,6 +38,11 @@ def test_only_a_processor_that_charges_certainly_works() -> None:
     assert {outcome for outcome in Outcome if outcome.is_success} == {Outcome.SETTLED, Outcome.ALREADY_CHARGED}
 
 
+def test_what_only_the_processor_itself_answers_is_its_own() -> None:
+    own = {Outcome.SETTLED, Outcome.ALREADY_CHARGED, Outcome.FAILED}
+    assert {outcome for outcome in Outcome if outcome.is_of_processor} == own
+
+
 def test_what_declines_may_be_something_in_front_and_does_not_tell_whether_the_processor_works() -> None:
     silent = {outcome for outcome in Outcome if not outcome.tells_health}
     assert silent == {Outcome.NOT_SENT, Outcome.DECLINED}

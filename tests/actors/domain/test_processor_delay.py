@@ -1,5 +1,7 @@
 """The longest delay that is known counts, for an hour at least and not much longer."""
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ Seen = list[tuple[float, float]]
 
 
 def delay(setting_s: float = 1.0) -> ProcessorDelay:
-    return ProcessorDelay(setting_s, timeout_s=10.0, lease_s=5.0)
+    return ProcessorDelay(setting_s, timeout_s=max(10.0, setting_s), lease_s=5.0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 4 * SEEN_S), st.floats(0, 100)), max_size=50), st.floats(0, 8 * SEEN_S))
@@ -27,8 +29,9 @@ def test_what_was_seen_counts_for_an_hour_and_is_forgotten_soon_after(seen: Seen
 def test_the_setting_counts_while_nothing_longer_is_known() -> None:
     known = delay(setting_s=15.0)
     known.call_ended(2.0, 0.0)
+    known.call_ended(15.0, 0.0)
     known.told(3.0, 0.0)
-    assert (known.longest_s(0.0), known.horizon_s(0.0), known.excess_s(0.0)) == (15.0, 30.0, 0.0)
+    assert (known.longest_s(0.0), known.horizon_s(0.0), known.excess_s(0.0)) == (15.0, 35.0, 0.0)
 
 
 def test_a_call_that_took_longer_than_the_setting_is_for_all_replicas_to_know() -> None:
@@ -57,3 +60,10 @@ def test_an_observation_counts_for_an_hour_at_least_and_not_much_longer() -> Non
         delays.record(7.0, seen_at_s)
         assert delays.at(seen_at_s + SEEN_S) == 7.0
         assert delays.at(seen_at_s + SEEN_S * (1 + 1 / BUCKETS)) == 0.0
+
+
+def test_any_number_of_observations_takes_no_more_memory_than_a_few() -> None:
+    delays = SlidingMaximum()
+    for number in range(10_000):
+        delays.record(number % 7, number)
+    assert len(pickle.dumps(delays)) < 1000

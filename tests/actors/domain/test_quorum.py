@@ -152,6 +152,10 @@ def test_an_opinion_from_before_it_closed_never_opens_it(others: list[Opinion], 
     assert not quorum_found_down(up(age_s), older)
 
 
+def test_without_more_an_opinion_knows_no_order_is_not_turned_away_and_has_seen_no_delay() -> None:
+    assert up() == Opinion("a", "default", False, True, None, None, False, 0.0)  # noqa: FBT003  # all fields in order
+
+
 def test_of_orders_the_latest_counts_and_none_is_no_order() -> None:
     first, second, release = Order(FORCED_OPEN, 1), Order(FORCED_CLOSED, 2), Order(None, 3)
     assert latest_order([up(), down()]) is None

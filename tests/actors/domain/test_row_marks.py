@@ -37,6 +37,20 @@ def test_a_payment_that_is_stranded_no_more_is_not_marked_so() -> None:
     assert marks.take(2.0, NOW_MS) == []
 
 
+def test_a_mark_is_taken_back_once() -> None:
+    life = Lifecycle(payment(1))
+    life.transition(Adopted("default", 1, 0, 5), 1.0)
+    marks = RowMarks()
+    marks.pinned(life, 1.0)
+    assert marks.take(2.0, NOW_MS) == [Mark(ONE, "unknown", NOW_MS - 1000)]
+    marks.freed(life, 2.0)
+    assert marks.take(2.0, NOW_MS) == [Mark(ONE, None, NOW_MS)]
+    # It is pinned again, and free before that is marked.
+    marks.pinned(life, 3.0)
+    marks.freed(life, 3.5)
+    assert marks.take(3.5, NOW_MS) == []
+
+
 def test_nothing_is_kept_of_a_payment_that_was_stranded_though_it_was_free() -> None:
     subject = Dispatching()
     subject.adopt(Claim(payment(1), "gone"))

@@ -29,6 +29,10 @@ def test_the_window_slides_by_a_tenth_of_its_length() -> None:
     window.record(0.95, failed=True, slow=True)
     assert window.rates(9.99) == (1, 1.0, 1.0)
     assert window.rates(10.0) == (0, 0.0, 0.0)
+    longer = SlidingWindow(10.0, window_s_max=20.0, calls_min=1)
+    longer.record(0.95, failed=True, slow=True)
+    longer.record(9.0, failed=False, slow=False)
+    assert longer.rates(10.0) == (1, 0.0, 0.0)
 
 
 def test_calls_beyond_the_longest_window_are_forgotten_when_the_next_one_ends() -> None:

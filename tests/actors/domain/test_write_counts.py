@@ -15,8 +15,8 @@ def result(moved: tuple[int, ...] = (), disputed: tuple[int, ...] = ()) -> Write
     return WriteResult((), (), *ids)
 
 
-def in_yen(number: int) -> Settlement:
-    return Settlement(replace(payment(number, 700), currency="JPY"), "fallback", NOW_MS, 1, NOW_MS)
+def in_yen(number: int, processor: str = "fallback") -> Settlement:
+    return Settlement(replace(payment(number, 700), currency="JPY"), processor, NOW_MS, 1, NOW_MS)
 
 
 def test_settlements_are_counted_by_processor_and_currency_but_for_disputed_ones() -> None:
@@ -26,7 +26,9 @@ def test_settlements_are_counted_by_processor_and_currency_but_for_disputed_ones
         counts.committed(batch, [], [], result(disputed=(3,)), 0.004, NOW_MS)
     assert counts.settled == {("default", "BRL"): SettledTotal(4, 4 * 1990), ("fallback", "JPY"): SettledTotal(2, 1400)}
     assert counts.settled_by_processor() == {"default": 4, "fallback": 2}
-    assert sum(counts.settling.counted().counts) == 6
+    counts.committed([in_yen(5, "default")], [], [], result(), 0.004, NOW_MS)
+    assert counts.settled_by_processor() == {"default": 5, "fallback": 2}
+    assert sum(counts.settling.counted().counts) == 7
 
 
 def test_the_time_to_settle_runs_from_the_acceptance_to_the_commit() -> None:
@@ -44,12 +46,14 @@ def test_of_moves_those_are_counted_that_applied() -> None:
     moves = [Move(UUID(int=number), name, 1, 1) for number, name in ((1, "fallback"), (2, None), (3, "fallback"))]
     counts.committed([], [], moves, result(moved=(1, 2)), 0.004, NOW_MS)
     assert counts.moved == {"fallback": 1, None: 1}
+    counts.committed([], [], moves, result(moved=(1, 3)), 0.004, NOW_MS)
+    assert counts.moved == {"fallback": 3, None: 1}
 
 
 def test_commits_are_timed_and_ends_without_a_charge_counted() -> None:
     counts = WriteCounts()
-    counts.committed([], [closing(1)], [], result(), 0.3, NOW_MS)
-    assert counts.closed == {EndState.DECLINED: 1, EndState.MISMATCHED: 0}
+    counts.committed([], [closing(1), closing(2)], [], result(), 0.3, NOW_MS)
+    assert counts.closed == {EndState.DECLINED: 2, EndState.MISMATCHED: 0}
     assert (counts.commits.counted().sum_s, sum(counts.commits.counted().counts)) == (0.3, 1)
 
 
