@@ -57,7 +57,10 @@ class Dispatching:
         return NOW_MS + round((self.now_s - 1000) * 1000)
 
     def decide(self) -> Work:
-        return self.dispatcher.decide(self.now_s, self.now_ms)
+        work = self.dispatcher.decide(self.now_s, self.now_ms)
+        for key in ids(1, 2):
+            assert all(step.at_s <= self.now_s for step in self.dispatcher.history(key).steps)
+        return work
 
     def advance(self, seconds: float) -> Work:
         self.now_s += seconds

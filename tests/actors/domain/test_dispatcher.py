@@ -400,6 +400,7 @@ def test_an_outcome_that_stays_unknown_is_counted_after_a_while_and_still_tried(
         assert subject.dispatcher.unknown_for(100.0, subject.now_s) == 0
         assert subject.advance(5).look_ups == {"default": payments(1)}
         subject.looked_up(1, None, answered=False)
+    assert subject.dispatcher.unknown_for(100.0, subject.now_s) == 0
     subject.now_s += 0.1
     assert subject.dispatcher.unknown_for(100.0, subject.now_s) == 1
 

@@ -85,6 +85,9 @@ def test_only_what_has_ended_since_rows_began_to_be_read_is_remembered(*, is_beg
         subject.dispatcher.end_adoption()
     subject.announce("default")
     assert subject.adopt(READ).charges == {"default": [payment(1)]}
+    subject.ended(Outcome.SETTLED, 1)
+    subject.settled(1)
+    assert subject.dispatcher.driven_count() == 0
 
 
 @pytest.mark.parametrize("finding", [Finding(ids(1)[0], None, None), Finding(ids(1)[0], "default", NOW_MS - 7)])

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from actors.domain.asides import LOOK_UPS_ASKED_MAX
 from actors.domain.breaker import BreakerState
 from actors.domain.dispatcher import ASK_PAUSE_S_MAX, DRIVEN_MAX, WINDOW_MAX, Dispatcher
 from actors.domain.level import Level
@@ -18,7 +19,8 @@ from actors.domain.rechecks import RECHECKS_MAX
 from actors.domain.records import FORGOTTEN_S, NEVER_MS, Watermarks
 from actors.domain.retries import RetryLimits
 from actors.domain.routing import Choice, Reason, Routes
-from tests.actors.domain.dispatching import NOW_MS, PROCESSORS, Dispatching, ids, payment
+from actors.domain.work import Work
+from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, PROCESSORS, Dispatching, ids, payment
 
 (ONE,) = ids(1)
 
@@ -68,6 +70,7 @@ def test_all_rows_that_were_ever_taken_up_are_counted_and_no_payment_of_the_jour
         (FORGOTTEN_S - 1, FORGOTTEN_S - 1, True),
         (FORGOTTEN_S, FORGOTTEN_S, False),
         (10 * FORGOTTEN_S, 1.0, True),  # The wall clock has stepped ahead.
+        (5.0, 10 * FORGOTTEN_S, True),  # It has waited in the journal.
         (-5.0, 10 * FORGOTTEN_S, True),  # It was posted before, and has waited in the journal.
     ],
 )
@@ -184,12 +187,13 @@ def test_what_failed_a_pinned_payment_before_an_outage_does_not_keep_it_from_bei
     assert subject.advance(10.0).charges == {"default": [payment(1)]}
 
 
-def test_the_only_payment_that_is_pinned_to_a_silent_processor_never_pauses_for_long() -> None:
+@pytest.mark.parametrize("later_s", [0.0, 0.1])
+def test_the_only_payment_that_is_pinned_to_a_silent_processor_never_pauses_for_long(later_s: float) -> None:
     subject = Dispatching().charging(1)
     subject.ended(Outcome.UNKNOWN)
     subject.announce("default", BreakerState.OPEN)
     for _ in range(10):
-        assert set(subject.advance(ASK_PAUSE_S_MAX + 0.1).look_ups) == {"default"}
+        assert set(subject.advance(ASK_PAUSE_S_MAX + later_s).look_ups) == {"default"}
         subject.looked_up(1, None, answered=False)
 
 
@@ -200,6 +204,186 @@ def test_no_rows_are_taken_up_beyond_what_may_be_in_memory_where_payments_of_the
     wanted, numbers = WINDOW_MAX, iter(range(1, 2 * DRIVEN_MAX))
     while wanted:
         subject.offer(*(payment(next(numbers), currency="USD") for _ in range(wanted)))
-        assert subject.dispatcher.adoption_room().count <= DRIVEN_MAX - subject.dispatcher.driven_count()
         wanted = subject.decide().wanted
+        assert subject.dispatcher.adoption_room().count <= DRIVEN_MAX - subject.dispatcher.driven_count() - wanted
     assert (subject.dispatcher.driven_count(), subject.dispatcher.adoption_room().count) == (DRIVEN_MAX, 0)
+
+
+def waiting_aside() -> Dispatching:
+    """Leave a payment in its turn to be asked for at a processor that does not answer."""
+    subject = Dispatching()
+    for name in ("default", "fallback"):
+        subject.announce(name, BreakerState.OPEN)
+    subject.adopt(Claim(payment(1), "default"))
+    subject.looked_up(1, None, answered=False)
+    subject.adopt(Claim(payment(2), "default"))
+    return subject
+
+
+def test_a_payment_that_waited_for_room_when_rows_were_lost_waits_for_answers_instead() -> None:
+    subject = Dispatching()
+    subject.announce("default", takes=0)
+    subject.announce("fallback", BreakerState.OPEN)
+    subject.adopt(Claim(payment(1), "default"), Claim(payment(2), "fallback"))
+    subject.looked_up(2, None, answered=False, at="fallback")
+    assert len(subject.store_changed().claims) == 2
+    assert subject.claimed(1).look_ups == {}
+    subject.announce("default")
+    assert subject.decide().charges == {}
+    assert subject.dispatcher.wakes_at_s(subject.now_s) is not None
+
+
+def test_a_processor_that_cannot_be_asked_holds_up_no_payments_of_another() -> None:
+    subject = waiting_aside()
+    subject.announce("fallback", takes=0)
+    subject.adopt(Claim(payment(3), "fallback"))
+    subject.announce("fallback")
+    first, second = PROCESSORS
+    assert (first.name, second.name) == ("fallback", "default")
+    assert subject.decide().charges == {"fallback": [payment(3)]}
+    other = Dispatching(processors=(second, first))
+    other.announce("default", BreakerState.OPEN)
+    other.adopt(Claim(payment(1), "default"))
+    other.looked_up(1, None, answered=False)
+    other.announce("fallback", takes=0)
+    other.adopt(Claim(payment(2), "default"), Claim(payment(3), "fallback"))
+    other.announce("fallback")
+    assert other.decide().charges == {"fallback": [payment(3)]}
+
+
+def test_of_many_that_have_to_be_asked_for_only_some_are_asked_for_at_once() -> None:
+    subject = Dispatching()
+    numbers = range(1, LOOK_UPS_ASKED_MAX + 9)
+    for name in ("default", "fallback"):
+        subject.announce(name, takes=0)
+    subject.adopt(*(Claim(payment(number), None) for number in numbers))
+    assert len(subject.store_changed().claims) == len(numbers)
+    look_ups = subject.claimed(*numbers).look_ups
+    assert {name: len(asked) for name, asked in look_ups.items()} == {"fallback": LOOK_UPS_ASKED_MAX}
+
+
+def test_who_never_took_a_currency_is_not_asked_for_what_had_no_row_when_rows_were_lost() -> None:
+    only_reais = replace(PROCESSORS[1], currencies=frozenset({"BRL"}))
+    subject = Dispatching(processors=[PROCESSORS[0], only_reais])
+    subject.announce("fallback", BreakerState.OPEN)
+    subject.offer(payment(1, currency="USD"))
+    subject.decide()
+    subject.store_changed()
+    subject.announce("fallback")
+    assert len(subject.decide().claims) == 1
+    asked = set(subject.claimed(1).look_ups)
+    for _ in range(3):
+        asked |= set(subject.looked_up(1, None, at="fallback").look_ups) | set(subject.advance(10.0).look_ups)
+    assert asked == {"fallback"}
+
+
+def test_a_row_that_is_written_anew_twice_is_asked_for_at_every_processor() -> None:
+    only_reais = replace(PROCESSORS[1], currencies=frozenset({"BRL"}))
+    subject = Dispatching(processors=[PROCESSORS[0], only_reais])
+    for name in ("default", "fallback"):
+        subject.announce(name, BreakerState.OPEN)
+    subject.adopt(Claim(payment(1, currency="USD"), "fallback"))
+    subject.looked_up(1, None, answered=False, at="fallback")
+    subject.advance(10.0)
+    subject.looked_up(1, None, answered=False, at="fallback")
+    for _ in range(2):
+        subject.store_changed()
+    assert len(subject.claimed(1).claims) == 1
+    asked = set(subject.claimed(1).look_ups)
+    for name in ("default", "fallback"):
+        asked |= set(subject.looked_up(1, None, at=name).look_ups) | set(subject.advance(10.0).look_ups)
+    assert asked == {"default", "fallback"}
+
+
+def test_no_processor_is_chosen_for_a_payment_whose_row_is_written_anew() -> None:
+    subject = Dispatching()
+    for name in ("default", "fallback"):
+        subject.announce(name, BreakerState.OPEN)
+    subject.adopt(Claim(payment(1), None))
+    assert len(subject.store_changed().claims) == 1
+    subject.announce("default")
+    assert subject.decide().choices == []
+
+
+def test_payments_without_a_row_keep_their_order_when_rows_are_lost() -> None:
+    subject = Dispatching()
+    for name in ("default", "fallback"):
+        subject.announce(name, BreakerState.OPEN)
+    subject.accept(1, 2)
+    subject.store_changed()
+    subject.announce("default")
+    assert [claim.payment.correlation_id for claim in subject.decide().claims] == ids(1, 2)
+
+
+def test_a_replayed_payment_that_comes_long_after_rows_were_lost_is_not_charged_before_all_have_answered() -> None:
+    subject = Dispatching()
+    subject.store_changed()
+    subject.now_s += 2 * FORGOTTEN_S
+    late = replace(payment(1), accepted_at_ms=subject.now_ms)
+    subject.dispatcher.accepted([late], 0, subject.now_s, {ONE})
+    assert [claim.payment for claim in subject.decide().claims] == [late]
+    asked, work = [], subject.claimed(1)
+    for _ in range(4):
+        (name,) = work.look_ups
+        asked.append(name)
+        subject.looked_up(1, None, answered=False, at=name)
+        work = subject.advance(10.0)
+        assert work.charges == {}
+    assert asked == ["fallback", "default"] * 2
+
+
+def test_pauses_end_early_only_where_their_processor_has_just_gone() -> None:
+    subject = Dispatching().charging(1)
+    subject.ended(Outcome.REFUSED)
+    subject.announce("default", takes=50)
+    assert subject.decide() == Work()
+    subject.announce("fallback", BreakerState.OPEN)
+    assert subject.decide() == Work()
+    subject.announce("fallback", BreakerState.HALF_OPEN)
+    subject.announce("fallback")
+    subject.announce("default", BreakerState.OPEN)
+    assert [move.processor for move in subject.decide().moves] == ["fallback"]
+
+
+def test_at_the_instant_at_which_the_patience_ends_nobody_wakes_for_it_again() -> None:
+    subject = Dispatching(outage_s=10.0)
+    subject.announce("default", BreakerState.OPEN)
+    subject.announce("fallback", BreakerState.FORCED_OPEN)
+    subject.accept(1)
+    ends_s = subject.now_s + 10.0
+    assert subject.dispatcher.wakes_at_s(subject.now_s) == ends_s
+    subject.advance(10.0)
+    assert subject.now_s == ends_s
+    assert subject.dispatcher.wakes_at_s(ends_s) is None
+
+
+def freed_from_default() -> Dispatching:
+    """Let a payment of unknown outcome be missing at the default a horizon later."""
+    subject = Dispatching().charging(1)
+    subject.ended(Outcome.UNKNOWN)
+    subject.announce("default", BreakerState.OPEN)
+    assert set(subject.advance(HORIZON_S).look_ups) == {"default"}
+    assert [move.processor for move in subject.looked_up(1, None).moves] == ["fallback"]
+    return subject
+
+
+def test_who_gives_a_payment_up_does_not_ask_for_it_once_more() -> None:
+    subject = freed_from_default()
+    subject.moves_rejected(1)
+    subject.rejected(payment(1))
+    assert subject.dispatcher.driven_count() == 0
+    assert subject.advance(10 * HORIZON_S) == Work()
+
+
+def test_the_processor_that_has_charged_a_payment_in_the_end_is_not_asked_for_it_once_more() -> None:
+    subject = freed_from_default()
+    subject.moved(1)
+    subject.ended(Outcome.REFUSED)
+    subject.announce("default")
+    subject.announce("fallback", BreakerState.OPEN)
+    assert [move.processor for move in subject.decide().moves] == ["default"]
+    subject.moved(1)
+    subject.ended(Outcome.SETTLED)
+    subject.settled(1)
+    assert subject.dispatcher.driven_count() == 0
+    assert subject.advance(10 * HORIZON_S) == Work()

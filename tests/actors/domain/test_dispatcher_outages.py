@@ -62,7 +62,7 @@ def test_rows_name_none_as_soon_as_no_processor_takes_payments(state: BreakerSta
 def test_while_there_is_merely_no_room_rows_keep_their_processor() -> None:
     subject = Dispatching().charging(1)
     subject.announce("default", takes=0)
-    subject.ended(Outcome.NOT_SENT, 1)
+    assert subject.ended(Outcome.NOT_SENT, 1).moves == []
     assert subject.advance(1).moves == []
 
 

@@ -162,6 +162,40 @@ def test_a_payment_that_all_had_declined_is_offered_to_all_again() -> None:
     assert subject.decide().moves == [Move(ONE, "default", attempts=2, moves=2)]
 
 
+def test_a_payment_that_all_had_declined_may_go_where_it_was_declined_last() -> None:
+    subject = Dispatching()
+    resolve(subject, NOT_CHARGED, Claim(payment(1), "default", attempts=2), EndState.DECLINED)
+    subject.decide()
+    assert subject.moved(1).moves == [Move(ONE, "default", attempts=2, moves=2)]
+
+
+def test_a_payment_that_waits_aside_is_waited_for_no_more_once_it_is_resolved() -> None:
+    subject = unknown()
+    ask_in_vain(subject, STUCK_S)
+    # Another one is asked for, so that this one waits for its turn.
+    subject.announce("fallback", BreakerState.OPEN)
+    subject.adopt(Claim(payment(2), "default"))
+    assert subject.advance(10.0).look_ups == {"default": payments(2)}
+    assert subject.dispatcher.counts()["held"] == 1
+    assert resolve(subject, CHARGED) is APPLIED
+    subject.decide()
+    assert subject.settled(1).look_ups == {}
+    subject.looked_up(2, NOW_MS)
+    assert subject.settled(2) == Work()
+    assert subject.dispatcher.wakes_at_s(subject.now_s) is None
+
+
+def test_a_processor_that_is_not_configured_is_not_asked_once_more() -> None:
+    subject = stranded()
+    resolve(subject, NOT_CHARGED)
+    subject.decide()
+    for _ in range(2):
+        subject.moved(1)
+    subject.ended(Outcome.SETTLED)
+    assert subject.settled(1) == Work()
+    assert subject.advance(10 * STUCK_S) == Work()
+
+
 def test_a_payment_that_had_ended_is_settled_where_an_operator_has_found_its_charge() -> None:
     subject = Dispatching()
     assert resolve(subject, CHARGED, Claim(payment(1), "default", attempts=2), EndState.DECLINED) is APPLIED

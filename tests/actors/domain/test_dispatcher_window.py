@@ -121,6 +121,69 @@ SHARE = (DRIVEN_MAX - WINDOW_MAX - ADOPTED_MAX) // 3
 """Of each of two processors, and of all those together that are not configured."""
 
 
+def test_a_window_stays_free_for_the_journal_also_right_after_all_of_its_payments_have_ended() -> None:
+    subject = Dispatching()
+    subject.announce("default", takes=DRIVEN_MAX)
+    pinned = range(10_000, 10_000 + 500)
+    subject.charging(*pinned)
+    assert subject.ended(Outcome.UNKNOWN, *pinned).wanted == 500
+    subject.announce("default", BreakerState.OPEN)
+    subject.announce("fallback", takes=WINDOW_MAX)
+    subject.adopt(*(Claim(payment(number), "default") for number in range(20_000, 20_000 + 3250)))
+    subject.charging(*range(WINDOW_MAX))
+    subject.ended(Outcome.SETTLED, *range(WINDOW_MAX))
+    subject.dispatcher.settled(ids(*range(WINDOW_MAX)), subject.now_s)
+    assert subject.dispatcher.driven_count() == 3750
+    assert subject.dispatcher.adoption_room().count == DRIVEN_MAX - WINDOW_MAX - 3750
+
+
+def test_only_payments_that_wait_for_an_answer_take_of_a_processors_share() -> None:
+    subject = Dispatching()
+    subject.announce("default", takes=SHARE)
+    subject.charging(*range(SHARE))
+    subject.announce("fallback", BreakerState.OPEN)
+    subject.adopt(Claim(payment(SHARE), "fallback"))
+    assert subject.dispatcher.adoption_room().full == frozenset()
+
+
+def test_whatever_becomes_of_payments_that_were_set_aside_the_journal_gives_a_window_afterwards() -> None:
+    subject = Dispatching()
+    subject.announce("default", takes=200)
+    subject.announce("fallback", takes=200)
+    subject.charging(*range(200))
+    owed = WINDOW_MAX - 200 + subject.ended(Outcome.UNKNOWN, *range(200)).wanted
+    subject.announce("default", BreakerState.OPEN)
+    subject.advance(HORIZON_S)
+    for number in range(200):
+        owed += subject.looked_up(number, NOW_MS if number < 100 else None).wanted
+    settled = [*range(100)]
+    owed += subject.settled(*settled).wanted
+    owed += subject.moved(*range(100, 200)).wanted
+    owed += subject.ended(Outcome.SETTLED, *range(100, 200)).wanted
+    owed += subject.settled(*range(100, 200)).wanted
+    assert (subject.dispatcher.driven_count(), owed) == (0, WINDOW_MAX)
+    assert subject.dispatcher.adoption_room() == AdoptionRoom(ADOPTED_MAX)
+
+
+def test_another_amount_from_an_earlier_run_is_looked_up_before_it_is_charged_in_place_of_the_first() -> None:
+    subject = Dispatching()
+    subject.accept(1)
+    subject.dispatcher.accepted([RIVAL], 0, subject.now_s, {ONE})
+    assert subject.rejected(payment(1)).claims == [Claim(RIVAL, "default")]
+    work = subject.claimed(1)
+    assert (work.charges, work.look_ups) == ({}, {"fallback": [RIVAL]})
+
+
+def test_another_amount_in_place_of_the_first_is_looked_up_everywhere_where_rows_may_be_lost() -> None:
+    subject = Dispatching()
+    subject.store_changed()
+    subject.accept(1)
+    subject.offer(RIVAL)
+    assert subject.rejected(payment(1)).claims == [Claim(RIVAL, "default")]
+    work = subject.claimed(1)
+    assert (work.charges, set(work.look_ups)) == ({}, {"fallback"})
+
+
 def test_rows_that_wait_for_one_processor_leave_room_for_those_of_all_others() -> None:
     subject = Dispatching()
     subject.announce("default", BreakerState.OPEN)
