@@ -41,7 +41,9 @@ def test_for_one_that_stands_still_it_counts_whether_its_commits_waited_for_a_st
 
 
 def test_one_that_beats_and_never_tells_is_not_waited_for_for_ever() -> None:
-    findings = OthersFindings(0.0)
+    began_s = 1000.0
+    findings = OthersFindings(began_s)
     looks = round(WAIT_S_MAX / BEAT_S)
-    assert {findings.decide([state(look)], look * BEAT_S) for look in range(looks)} == {StoreFinding.UNDECIDED}
-    assert findings.decide([state(looks)], WAIT_S_MAX) is StoreFinding.FORGOTTEN
+    found = {findings.decide([state(look)], began_s + look * BEAT_S) for look in range(looks)}
+    assert found == {StoreFinding.UNDECIDED}
+    assert findings.decide([state(looks)], began_s + WAIT_S_MAX) is StoreFinding.FORGOTTEN

@@ -113,3 +113,8 @@ iso_like = st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?([.,]\d+)?")
 def test_no_text_raises_anything_but_a_value_error(text: str) -> None:
     with suppress(ValueError):
         assert isinstance(ms_from_iso(text), int)
+
+
+def test_a_date_without_a_time_is_refused_in_words_that_say_what_is_wanted() -> None:
+    with pytest.raises(ValueError, match=r"^must be an ISO 8601 date and time$"):
+        ms_from_iso("2025-07-15")

@@ -69,6 +69,20 @@ def test_an_observer_that_stood_still_itself_knows_nothing() -> None:
     assert (observer.standing, observer.watch.watched_s(observer.now_s)) == (["1"], LEASE_S)
 
 
+def test_one_that_has_looked_at_nobody_has_watched_nobody() -> None:
+    assert LeaseWatch().watched_s(50.0) == 0.0
+
+
+def test_a_pause_of_just_what_is_allowed_is_no_break_and_no_lease_ends_within_it() -> None:
+    observer = Observer().look(replica("1", 5)).look(replica("1", 5), after_s=UNSEEN_S_MAX)
+    assert observer.watch.watched_s(observer.now_s) == UNSEEN_S_MAX < LEASE_S
+
+
+def test_the_clocks_are_those_that_were_published_with_the_beat() -> None:
+    observer = Observer().look(replica("1", 5)).look(replica("1", 6))
+    assert [each.reading for each in observer.watch.clocks(observer.now_s)] == [ClockReading(6, 8)]
+
+
 def test_a_clock_is_as_old_as_the_looks_between_which_its_beat_came() -> None:
     observer = Observer().look(replica("1", 5)).look(replica("1", 6), after_s=0.5)
     assert observer.clocks == [("1", 0.0, 500.0)]
