@@ -1,7 +1,7 @@
 """The connections of a replica to Postgres, and how long each may be used at a time."""
 
 from actors.adapters.host_addresses import HostDirectory
-from actors.adapters.postgres.conninfo import check_database_url, named
+from actors.adapters.postgres.conninfo import check_database_url, named, watched
 from actors.adapters.postgres.lending import SharedConnection, SingleConnection
 from actors.domain.level import Level
 
@@ -44,7 +44,7 @@ class Connections:
         """Writes batches, for the persistence actor alone."""
         self.leaser = SingleConnection(database_url, hosts, READ_S_MAX)
         """Keeps the lease. It is one of its own, so that a crowd of readers cannot cost the replica its lease."""
-        self.purger = SingleConnection(database_url, hosts, PURGE_S_MAX, PURGE_SETTINGS)
+        self.purger = SingleConnection(watched(database_url), hosts, PURGE_S_MAX, PURGE_SETTINGS)
         """Forgets what a purge forgets; closed otherwise."""
         self.reader = SharedConnection(database_url, hosts, READ_S_MAX)
         """Answers everybody else."""

@@ -15,6 +15,8 @@ WRITABLE = "read-write"
 """What `target_session_attrs` says of a server that accepts writes; libpq's own default is any server."""
 NAME_BYTES_MAX = 63
 """Longest name of a session that the server keeps."""
+SILENT_LINK = {"keepalives_idle": 2, "keepalives_interval": 1, "keepalives_count": 3, "tcp_user_timeout": 5000}
+"""libpq's parameters by which a link counts as broken after five seconds without an answer of the other host."""
 LOOK_UP_S_MAX = 1.0
 """Longest wait for the first look-up of hosts that have no address yet."""
 
@@ -62,6 +64,14 @@ def named(database_url: str, name: str) -> str:
     """
     short = name.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
     return make_conninfo(database_url, fallback_application_name=short)
+
+
+def watched(database_url: str) -> str:
+    """Let a connection break soon after its server's host has gone silent, however long a statement may take.
+
+    What the URL says of this takes precedence.
+    """
+    return make_conninfo("", **{**SILENT_LINK, **conninfo_to_dict(database_url)})
 
 
 def locate(database_url: str, hosts: HostDirectory, first: int = 0) -> str:

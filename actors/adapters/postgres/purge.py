@@ -55,8 +55,13 @@ class PostgresPurge:
     def finish_purge(self, purge: LastPurge) -> bool:
         """Delete what was accepted up to the instant once no living replica holds any of it."""
         parameters = {"generation": purge.generation}
+        # Whoever only waits asks as everybody does, within seconds whatever becomes of Postgres' host.
+        with self._connections.reader.use() as connection:
+            if _one(connection, "is_purge_pending", parameters):
+                return False
         with self._connections.purger.use() as connection, connection.transaction():
             if _one(connection, "lock_purges") < purge.generation:
+                # A replica may have registered meanwhile.
                 if _one(connection, "is_purge_pending", parameters):
                     return False
                 self._forget(connection, purge)

@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from actors.adapters.host_addresses import HostDirectory, ServerAddress
 from actors.adapters.postgres.connections import READ_S_MAX
-from actors.adapters.postgres.conninfo import check_database_url, locate
+from actors.adapters.postgres.conninfo import check_database_url, locate, watched
 from actors.adapters.postgres.lending import SingleConnection
 from actors.errors import LedgerUnavailableError, SettingsError
 from tests.actors.adapters.relay import Relay, to_postgres
@@ -84,6 +84,20 @@ def test_all_else_in_a_url_stays_as_it_is() -> None:
 )
 def test_of_several_servers_the_one_that_accepts_writes_is_wanted(database_url: str, expected: str | None) -> None:
     assert conninfo_to_dict(locate(database_url, HostDirectory(resolve))).get("target_session_attrs") == expected
+
+
+def test_a_link_that_goes_silent_breaks_within_seconds_unless_the_url_says_otherwise() -> None:
+    found = conninfo_to_dict(watched("postgresql://u:p@one/fiel?keepalives_idle=60"))
+    assert found == {
+        "host": "one",
+        "user": "u",
+        "password": "p",
+        "dbname": "fiel",
+        "keepalives_idle": "60",
+        "keepalives_interval": "1",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "5000",
+    }
 
 
 def test_attempts_begin_where_they_are_told_to() -> None:
