@@ -13,6 +13,8 @@ from actors.domain.routing_policies import POLICIES
 from actors.errors import SettingsError
 
 DEFAULT_PROCESSORS = "default=http://localhost:8001,0.05 fallback=http://localhost:8002,0.15"
+CALLS_BESIDE = 32
+"""The most calls to one processor that may be under way beside its charges: spare ones, look-ups, health checks."""
 DEFAULT_ROUTING = "cheapest"
 DEFAULT_BIND = "0.0.0.0:9999,[::]:9999"
 PORT_MAX = 65535
@@ -153,14 +155,14 @@ def bind_addresses(environment: Mapping[str, str]) -> list[str]:
     return addresses
 
 
-def charges_max(environment: Mapping[str, str]) -> int:
-    """Read how many charges may be under way at once, on all processors together.
+def calls_max(environment: Mapping[str, str]) -> int:
+    """Read how many calls may be under way at once, to all processors together.
 
     Raises:
         SettingsError: a variable is malformed.
     """
     processors = parse_processors(environment.get("PROCESSORS", DEFAULT_PROCESSORS))
-    return len(processors) * _in_flight_max(environment)
+    return len(processors) * (_in_flight_max(environment) + CALLS_BESIDE)
 
 
 def _in_flight_max(environment: Mapping[str, str]) -> int:

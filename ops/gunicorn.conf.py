@@ -26,7 +26,7 @@ from gunicorn.workers.base import Worker
 from actors.errors import SettingsError
 from actors.log_lines import configure, tell
 from actors.log_settings import LogFormat, LogSettings
-from actors.settings import bind_addresses, charges_max, host_name, journal_dir, lame_duck_s, settle_s
+from actors.settings import bind_addresses, calls_max, host_name, journal_dir, lame_duck_s, settle_s
 from gateway.server.lame_duck import LAME_DUCK
 from gateway.server.own_folder import take_own_name
 from gateway.server.succession import SUCCESSION
@@ -37,8 +37,8 @@ which no client is answered, and frees next to nothing, since most garbage dies 
 END_S_MAX = 9
 """How long the end may take besides a lame duck and `SETTLE_MS`: the last requests (gateway/server/worker.py), then the
 actors (actors/replica.py)."""
-FILES_BESIDE = 480
-"""Descriptors beside those of clients and charges: look-ups, Postgres, Redis, the journal and the process itself."""
+FILES_BESIDE = 416
+"""Descriptors beside those of clients and of calls to processors: Postgres, Redis, the journal and the process itself."""
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -57,15 +57,15 @@ def _addresses(given: list[str]) -> list[str]:
     return given
 
 
-def _connections_max(given: str, charges: int) -> int:
-    """Read `CONNECTIONS_MAX`, and let the process have descriptors for as many clients, and for as many charges."""
+def _connections_max(given: str, calls: int) -> int:
+    """Read `CONNECTIONS_MAX`, and let the process have descriptors for as many clients, and for as many calls."""
     if not given.isdecimal() or int(given) < 1:
         _refuse(f"CONNECTIONS_MAX={given!r} is not a whole number of at least 1")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = int(given) + charges + FILES_BESIDE
+    wanted = int(given) + calls + FILES_BESIDE
     if hard != resource.RLIM_INFINITY and hard < wanted:
         _refuse(
-            f"CONNECTIONS_MAX={given} and IN_FLIGHT_MAX, {charges} charges in all, need {wanted} descriptors,"
+            f"CONNECTIONS_MAX={given} and IN_FLIGHT_MAX, {calls} calls to processors in all, need {wanted} descriptors,"
             f" and this process may have {hard} (ulimit -Hn)"
         )
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -82,13 +82,13 @@ try:
     bind = _addresses(bind_addresses(os.environ))
     LAME_DUCK_S = lame_duck_s(os.environ)
     graceful_timeout = END_S_MAX + math.ceil(settle_s(os.environ))
-    CHARGES_MAX = charges_max(os.environ)
+    CALLS_MAX = calls_max(os.environ)
 except SettingsError as error:
     _refuse(str(error))
 reuse_port = True
 worker_class = "gateway.server.worker.GatewayWorker"
 workers = 1
-worker_connections = _connections_max(os.environ.get("CONNECTIONS_MAX", "1000"), CHARGES_MAX)
+worker_connections = _connections_max(os.environ.get("CONNECTIONS_MAX", "1000"), CALLS_MAX)
 keepalive = 75
 timeout = 30
 control_socket_disable = True

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -103,7 +104,9 @@ class CoverageRecorder:
             }
             for file in data.measured_files()
         }
-        path.write_text(json.dumps({"seconds": self._seconds, "failed": [*self._failed], "by_line": by_line}))
+        unfinished = path.with_suffix(f".{os.getpid()}")  # Another run may write the same.
+        unfinished.write_text(json.dumps({"seconds": self._seconds, "failed": [*self._failed], "by_line": by_line}))
+        unfinished.rename(path)
 
 
 def read_covering_tests(paths: Iterable[Path]) -> CoveringTests:

@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from actors.adapters.processor_client import SPARE_CHARGES
+from actors.look_ups import LOOK_UPS_MAX
+from actors.settings import CALLS_BESIDE
 from ops.environment import ROOT
 
 READ = """
@@ -69,7 +72,12 @@ def test_there_are_descriptors_for_all_connections() -> None:
     script = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))\n{READ}"
     several = "a=http://a,0.1 b=http://b,0.1 c=http://c,0.1"
     *_, soft = json.loads(read(script, CONNECTIONS_MAX="600", IN_FLIGHT_MAX="700", PROCESSORS=several).stdout)
-    assert soft == 600 + 3 * 700 + 480
+    assert soft == 600 + 3 * (700 + 32) + 416
+
+
+def test_what_a_processor_is_asked_beside_its_charges_is_counted_too() -> None:
+    health_checks = 2  # Of the poller, and of the client that charges.
+    assert CALLS_BESIDE >= SPARE_CHARGES + LOOK_UPS_MAX + health_checks
 
 
 def test_more_connections_than_there_may_be_descriptors_are_refused_in_one_line() -> None:
@@ -77,7 +85,7 @@ def test_more_connections_than_there_may_be_descriptors_are_refused_in_one_line(
     done = read(script, CONNECTIONS_MAX="600")
     assert done.returncode == 1
     reason = (
-        "CONNECTIONS_MAX=600 and IN_FLIGHT_MAX, 532 charges in all, need 1612 descriptors,"
+        "CONNECTIONS_MAX=600 and IN_FLIGHT_MAX, 596 calls to processors in all, need 1612 descriptors,"
         " and this process may have 1500 (ulimit -Hn)"
     )
     assert json.loads(done.stderr)["reason"] == reason
