@@ -38,7 +38,7 @@ END_S_MAX = 9
 """How long the end may take besides a lame duck and `SETTLE_MS`: the last requests (gateway/server/worker.py), then the
 actors (actors/replica.py)."""
 FILES_BESIDE = 416
-"""Descriptors beside those of clients and of calls to processors: Postgres, Redis, the journal and the process itself."""
+"""Descriptors beside those of clients and of calls to processors: Postgres, Redis, the journal and the process."""
 
 
 def _refuse(reason: str) -> NoReturn:
