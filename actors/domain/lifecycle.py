@@ -77,7 +77,7 @@ ENDED = frozenset({State.SETTLED, State.CLOSED, State.RELEASED})
 
 
 STUCK_S = 60.0
-"""An operator may decide about a payment once its processor has told nothing for this time and for its horizon."""
+"""An operator may decide about a payment once its processor has told nothing for this time, or for a longer horizon."""
 
 
 class Effect(Enum):

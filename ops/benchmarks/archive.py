@@ -208,10 +208,8 @@ class _Bench:
         """Claim some payments, and settle those that were claimed before."""
         claimed = [Payment(uuid4(), 1990, END_MS) for _ in range(BATCH_PAYMENTS)]
         before, self._claimed = self._claimed, claimed
-        stamps_ms = [END_MS + self._rng.randint(0, 1000) for _ in before]
-        charged = [
-            Settlement(each, "default", at_ms, 1, at_ms + 5) for each, at_ms in zip(before, stamps_ms, strict=True)
-        ]
+        at_ms = END_MS + self._rng.randint(0, 1000)
+        charged = [Settlement(payment, "default", at_ms, 1, at_ms + 5) for payment in before]
         self._payments.write([Claim(payment, "default") for payment in claimed], [], charged)
 
     def archive(self, before_ms: int) -> tuple[dict[str, object], float]:

@@ -5,12 +5,14 @@ from uuid import UUID
 
 import pytest
 
+from actors.domain.asides import SILENT_ASK_S
 from actors.domain.breaker import BreakerState
 from actors.domain.lifecycle import STUCK_S
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Closing, EndState, Move, Settlement
 from actors.domain.rechecks import POSTPONED_S
 from actors.domain.resolution import Finding, ResolutionAnswer
+from actors.domain.row_marks import UNKNOWN_TOLD_S
 from actors.domain.work import Work
 from tests.actors.domain.dispatching import NOW_MS, PROCESSORS, Dispatching, ids, payment, payments
 
@@ -176,12 +178,14 @@ def test_a_payment_that_waits_aside_is_waited_for_no_more_once_it_is_resolved() 
     subject.announce("fallback", BreakerState.OPEN)
     subject.adopt(Claim(payment(2), "default"))
     assert subject.advance(10.0).look_ups == {"default": payments(2)}
-    assert subject.dispatcher.counts()["held"] == 1
+    subject.adopt(Claim(payment(3), "default"))
+    assert subject.dispatcher.counts()["held"] == 2
     assert resolve(subject, CHARGED) is APPLIED
-    subject.decide()
-    assert subject.settled(1).look_ups == {}
-    subject.looked_up(2, NOW_MS)
-    assert subject.settled(2) == Work()
+    assert subject.advance(SILENT_ASK_S).look_ups == {"default": payments(3)}
+    for number in (2, 3):
+        subject.looked_up(number, NOW_MS)
+    assert subject.settled(1, 2, 3) == Work()
+    assert subject.advance(UNKNOWN_TOLD_S) == Work()
     assert subject.dispatcher.wakes_at_s(subject.now_s) is None
 
 

@@ -156,13 +156,17 @@ def test_whatever_becomes_of_payments_that_were_set_aside_the_journal_gives_a_wi
     subject.advance(HORIZON_S)
     for number in range(200):
         owed += subject.looked_up(number, NOW_MS if number < 100 else None).wanted
-    settled = [*range(100)]
-    owed += subject.settled(*settled).wanted
+    owed += subject.settled(*range(100)).wanted
     owed += subject.moved(*range(100, 200)).wanted
     owed += subject.ended(Outcome.SETTLED, *range(100, 200)).wanted
     owed += subject.settled(*range(100, 200)).wanted
     assert (subject.dispatcher.driven_count(), owed) == (0, WINDOW_MAX)
     assert subject.dispatcher.adoption_room() == AdoptionRoom(ADOPTED_MAX)
+    given = range(1000, 1000 + WINDOW_MAX)
+    subject.announce("default", takes=WINDOW_MAX)
+    subject.charging(*given)
+    subject.ended(Outcome.SETTLED, *given)
+    assert subject.settled(*given).wanted == WINDOW_MAX
 
 
 def test_another_amount_from_an_earlier_run_is_looked_up_before_it_is_charged_in_place_of_the_first() -> None:
