@@ -163,13 +163,13 @@ def test_a_limit_of_which_less_than_half_is_used_does_not_queue(concurrency: Con
     assert concurrency.limit == 32
 
 
-def test_a_latency_that_has_fallen_a_little_for_long_is_what_later_ones_are_compared_with(
+def test_a_latency_that_has_fallen_a_little_is_what_later_ones_are_compared_with_after_some_rounds(
     concurrency: ConcurrencyLimit,
 ) -> None:
     now_s = serve(concurrency, 0.1, began_s=0.0, times=8)
-    now_s = serve(concurrency, 0.06, began_s=now_s, times=80)
+    now_s = serve(concurrency, 0.06, began_s=now_s, times=7)
     assert concurrency.limit == 266
-    serve(concurrency, 0.1, began_s=now_s, times=2)
+    serve(concurrency, 0.12, began_s=now_s, times=2)
     assert concurrency.limit == 33
 
 
