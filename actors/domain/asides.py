@@ -1,6 +1,7 @@
 """The payments that wait for one processor to say whether it charged them, and how many look-ups run at once."""
 
 from collections import deque
+from math import inf
 from uuid import UUID
 
 from actors.domain.lifecycle import Lifecycle
@@ -29,7 +30,7 @@ class Asides:
         """Payments whose look-ups are under way."""
         self._at_once = 1
         """How many look-ups may be under way at once while the processor answers."""
-        self._ask_at_s = 0.0
+        self._ask_at_s = -inf
         """When one more look-up may start, whether the processor answers or not."""
 
     def add(self, life: Lifecycle, *, first: bool) -> None:

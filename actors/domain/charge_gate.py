@@ -81,7 +81,7 @@ class ChargeGate:
         """How many replicas may send to the processor, as the lease told last; 0 before it has told."""
         self.is_draining = False
         """Whether nothing more is sent, since the replica is about to end."""
-        self._ended_at_s = 0.0
+        self._ended_at_s = -inf
         self._probing = Probing()
         self._start_due_s: float | None = None
         """When the rate limiter allows the next start. How much later it is noticed is the lag of the process."""

@@ -508,7 +508,7 @@ class Dispatcher:
         if life.must_be_looked_up and not life.is_aside:
             self._apply(life, LookUpChosen(), now_s)
         elif life.must_be_looked_up and life.to_ask in self._asides:
-            self._asides[life.to_ask].add(life, first=first)
+            self._asides[life.to_ask].add(life, first=False)
         elif life.row is not None and life.row not in self._asides:
             # Its row names a processor that is not configured: it may have been charged there, and nobody can ask.
             self._apply(life, Unconfigured(), now_s)

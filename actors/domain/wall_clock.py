@@ -101,7 +101,6 @@ class WallClock:
         slew_ms = SLEW_RATE * min(now_s - self._sampled_at_s, SAMPLE_S_MAX) * 1000
         self._sampled_at_s = now_s
         if abs(gap_ms) <= STEP_MS_MAX:
-            self._stepped_at_s = None
             change_ms = max(-slew_ms, min(gap_ms, slew_ms))
         elif self._stepped_at_s is None or abs(gap_ms - self._gap_ms) > STEP_MS_MAX:
             self._stepped_at_s = now_s
@@ -113,6 +112,8 @@ class WallClock:
             change_ms = 0.0
         self._offset_ms += change_ms
         self._gap_ms = gap_ms - change_ms
+        if abs(self._gap_ms) <= STEP_MS_MAX:
+            self._stepped_at_s = None
         self._stands_ms = self._last_ms - (now_s * 1000 + self._offset_ms)
 
     def compare(self, peers: Iterable[PeerClock], now_s: float) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,12 @@ class JudgedSurvivors:
         """Tell whether a mutant is among them."""
         begins = tuple(name.removesuffix("*") for name in self.names if name.endswith("*"))
         return mutant.name in self.names or mutant.name.startswith(begins)
+
+    def killed(self, module: str, survivors: Collection[Mutant]) -> list[str]:
+        """Give the names of a module's mutants that are judged, although they are none of its survivors."""
+        survived = {mutant.name for mutant in survivors}
+        own = (name for name in self.names if name.startswith((f"{module}.", f"{module}:")))
+        return [name for name in own if not name.endswith("*") and name not in survived]
 
 
 def read_judged(path: Path) -> JudgedSurvivors:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from random import Random
 
 from ops.mutationtest.mutants import Mutant
@@ -23,6 +23,11 @@ class Trial:
     seed: int
     test_s_max: float
     """How long the tests of one mutant may take; the quickest are run."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every mutant is tried with all of its tests."""
+        return self.share >= 1 and self.test_s_max == inf
 
     def draw(self, module: str, mutants: Sequence[Mutant]) -> Sequence[Mutant]:
         """Draw the mutants that are tried, in the order of their lines. A larger share holds a smaller one."""

@@ -647,8 +647,10 @@ UPDATE gateway SET generation = %(generation)s, purged_generation = %(generation
 SELECT purged_generation FROM gateway FOR UPDATE
 
 -- name: is_purge_pending
--- Tells whether a replica that has not left still holds something older than a generation.
-SELECT EXISTS (SELECT FROM replica WHERE generation < %(generation)s AND left_epoch < epoch)
+-- Tells whether a purge is not finished, and a replica that has not left still holds something older than it.
+SELECT purged_generation < %(generation)s
+    AND EXISTS (SELECT FROM replica WHERE generation < %(generation)s AND left_epoch < epoch)
+FROM gateway
 
 -- name: lock_replicas
 -- Keeps every batch out until the transaction ends, since each begins with `fence`; a batch that waits sees what it

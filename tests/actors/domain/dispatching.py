@@ -58,7 +58,7 @@ class Dispatching:
 
     def decide(self) -> Work:
         work = self.dispatcher.decide(self.now_s, self.now_ms)
-        for key in ids(1, 2):
+        for key in ids(1, 2):  # Every step of a history has a time.
             assert all(step.at_s <= self.now_s for step in self.dispatcher.history(key).steps)
         return work
 

@@ -1,6 +1,7 @@
 """How many payments a dispatcher holds, and what it does where one id comes twice: from the journal or from a row."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import count, islice
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from actors.domain.lifecycle import State
 from actors.domain.lifecycle_events import ChargeEnded
 from actors.domain.outcome import Outcome
 from actors.domain.payment import Claim, Mark, Move, Settlement
+from actors.domain.processors import Processor
 from actors.domain.routing import Reason
 from actors.domain.work import AdoptionRoom, Driven, Work
 from tests.actors.domain.dispatching import HORIZON_S, NOW_MS, Dispatching, ids, payment, payments
@@ -202,6 +204,17 @@ def test_payments_of_the_journal_that_wait_for_a_processor_count_towards_its_sha
     subject.announce("default", takes=SHARE)
     subject.charging(*range(SHARE))
     subject.ended(Outcome.UNKNOWN, *range(SHARE))
+    assert subject.dispatcher.adoption_room().full == {"default"}
+
+
+def test_a_share_is_of_whole_payments() -> None:
+    names = ("default", "fallback", *(f"p{number}" for number in range(4)))
+    subject = Dispatching(processors=[Processor(name, "http://p", Decimal("0.1")) for name in names])
+    subject.announce("default", BreakerState.OPEN)
+    share = (DRIVEN_MAX - WINDOW_MAX - ADOPTED_MAX) // (len(names) + 1)
+    subject.adopt(*(Claim(payment(number), "default") for number in range(share - 1)))
+    assert subject.dispatcher.adoption_room().full == frozenset()
+    subject.adopt(Claim(payment(share), "default"))
     assert subject.dispatcher.adoption_room().full == {"default"}
 
 
@@ -407,6 +420,13 @@ def test_a_rival_that_turns_out_to_be_the_payment_of_the_row_needs_no_comparison
     subject = Dispatching()
     subject.accept(1)
     subject.offer(RIVAL)
+    assert subject.adopt(Claim(RIVAL, "default")) == Work(charges={"default": [RIVAL]}, recorded=ids(1))
+
+
+def test_nor_does_one_from_an_earlier_run() -> None:
+    subject = Dispatching()
+    subject.accept(1)
+    subject.dispatcher.accepted([RIVAL], 0, subject.now_s, {ONE})
     assert subject.adopt(Claim(RIVAL, "default")) == Work(charges={"default": [RIVAL]}, recorded=ids(1))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from actors.domain import known_ids
-from actors.domain.known_ids import FIRST_CAPACITY, KnownIds
+from actors.domain.known_ids import FINGERPRINT_MASK, FIRST_CAPACITY, KnownIds
 
 IDS = tuple(UUID(int=number) for number in range(20))
 any_value = st.integers(0, 2**64 - 1)
@@ -43,6 +43,10 @@ def test_the_latest_that_was_not_kept_makes_room() -> None:
     known.forget(IDS[1])
     known.remember(IDS[2], 3)
     assert values(known)[:3] == [1, None, 3]
+
+
+def test_a_fingerprint_has_64_bits() -> None:
+    assert (FINGERPRINT_MASK.bit_count(), FINGERPRINT_MASK.bit_length()) == (64, 64)
 
 
 def test_all_ids_survive_that_the_arrays_grow() -> None:

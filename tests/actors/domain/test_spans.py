@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from actors.domain.spans import EXACT_MS, WIDTHS_MS, part_window
+from actors.domain.spans import EXACT_MS, WIDTHS_MS, Spans, part_window
 
 SECOND_MS, YEAR_MS = 1000, 365 * 86_400_000
 NARROW_MS, MIDDLE_MS, WIDE_MS = WIDTHS_MS
@@ -32,6 +32,10 @@ def test_the_spans_of_a_window_cover_it_once_and_are_few(longest_ms: int, around
 def test_a_window_of_whole_spans_has_no_edges() -> None:
     assert [each.width_ms for each in part_window(0, WIDE_MS - 1)] == [WIDE_MS]
     assert {each.width_ms for each in part_window(NARROW_MS, WIDE_MS - 1)} == {NARROW_MS, MIDDLE_MS}
+
+
+def test_a_window_within_no_whole_span_is_read_as_one() -> None:
+    assert part_window(3000, 6999) == (Spans(EXACT_MS, 3000, 6999),)
 
 
 def test_nothing_is_read_of_a_window_that_ends_before_it_begins() -> None:

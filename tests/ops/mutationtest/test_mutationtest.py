@@ -146,6 +146,17 @@ def test_a_survivor_is_judged_by_its_name_or_by_how_that_begins() -> None:
         assert (judged.hold(one), judged.hold(two)) == expected
 
 
+def test_a_judged_name_that_is_no_survivors_was_judged_in_vain() -> None:
+    one, two, *_ = made().values()
+    judged = JudgedSurvivors((one.name, two.name, "queue: *", "other: A = 1 -> A = 2"))
+    assert judged.killed("queue", [two]) == [one.name]
+
+
+def test_only_a_run_of_all_mutants_with_all_tests_is_whole() -> None:
+    runs = [Trial(["queue"], share, 1, test_s_max) for share, test_s_max in ((1.0, inf), (0.5, inf), (1.0, 4.0))]
+    assert [run.is_whole for run in runs] == [True, False, False]
+
+
 def _source(module: str) -> str:
     return (SOURCE / f"{module}.py").read_text()
 

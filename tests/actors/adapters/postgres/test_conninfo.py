@@ -86,7 +86,7 @@ def test_of_several_servers_the_one_that_accepts_writes_is_wanted(database_url: 
     assert conninfo_to_dict(locate(database_url, HostDirectory(resolve))).get("target_session_attrs") == expected
 
 
-def test_a_link_that_goes_silent_breaks_within_seconds_unless_the_url_says_otherwise() -> None:
+def test_the_link_of_a_purge_is_watched_unless_the_url_says_otherwise() -> None:
     found = conninfo_to_dict(watched("postgresql://u:p@one/fiel?keepalives_idle=60"))
     assert found == {
         "host": "one",

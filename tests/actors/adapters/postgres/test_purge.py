@@ -61,6 +61,16 @@ def test_a_purge_waits_until_every_living_replica_holds_nothing_older(
     assert record_of(mine, 2).conflicting_amounts == ()
 
 
+def test_a_finished_purge_waits_for_nobody(newcomer: ReplicaStorage, other_newcomer: ReplicaStorage) -> None:
+    newcomer.leases.register(0, READING)
+    purge = newcomer.purge.begin_purge(NOW_MS)
+    newcomer.purge.acknowledge_purge(purge.generation)
+    assert newcomer.purge.finish_purge(purge)
+    # Another one, which has not heard of it, comes before all have seen that it is finished.
+    other_newcomer.leases.register(0, READING)
+    assert newcomer.purge.finish_purge(purge)
+
+
 @on_postgres
 def test_a_purge_may_take_long_and_is_the_last_to_be_called_finished(
     mine: ReplicaStorage, database_url: str, monkeypatch: pytest.MonkeyPatch

@@ -60,11 +60,12 @@ def said_of_silence(database_url: str, names: Sequence[str]) -> dict[str, str]:
 
 
 def test_a_server_that_falls_silent_is_unavailable_in_the_end(database_url: str) -> None:
-    said = said_of_silence(database_url, ["write", "beat", "summary"])
+    said = said_of_silence(database_url, ["write", "beat", "finish_purge", "summary"])
     assert said.pop("summary").startswith("unavailable: ")
     assert said == {
         "write": f"unavailable: no answer within {WRITE_S_MAX} s\n",
         "beat": f"unavailable: no answer within {READ_S_MAX} s\n",
+        "finish_purge": f"unavailable: no answer within {READ_S_MAX} s\n",
     }
 
 
