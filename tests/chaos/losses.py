@@ -131,7 +131,7 @@ def _lose_what_replica_1_was_told_of(gateway: Gateway) -> None:
     while not gateway.model.tables.settlements:
         gateway.run_freely(0.01)
     gateway.behave("default", "ok")
-    gateway.model.loss.forget(gateway.model.replicas, is_told=False)
+    gateway.model.loss.forget(gateway.model.is_held, is_told=False)
     assert not gateway.model.tables.payments
 
 

@@ -16,6 +16,7 @@ from actors.domain.money import BRL, Money
 from actors.domain.payment import Closing, EndState, Payment
 from actors.domain.processors import Processor
 from actors.messages.intake import AcceptAnswer
+from actors.messages.router import GetDriven
 from actors.settings import Settings
 from actors.system import Parts
 from ops.simulation.clock import SimulatedRuntime
@@ -93,6 +94,13 @@ class Model(Cluster):
     def running(self) -> list[SimulatedReplica]:
         """The replicas that neither are gone nor stand still."""
         return [replica for replica in self.replicas.values() if replica.is_running and not replica.is_paused]
+
+    def is_held(self, replica: str, correlation_id: UUID) -> bool:
+        """Tell whether a replica has a payment in its memory: one that has just started has not read its rows yet."""
+        held_by = self.replicas[replica]
+        if not held_by.is_running or held_by.is_paused:
+            return held_by.is_running
+        return held_by.system.router.ask(GetDriven(correlation_id), 0) is not None
 
     def behave(self, processor: str, behaviour: str) -> None:
         """Let a processor behave in this way from now on, unless it is lost."""

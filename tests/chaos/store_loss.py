@@ -1,6 +1,6 @@
 """What a Postgres that forgets may cost: the promises hold for all payments but these."""
 
-from collections.abc import Collection
+from collections.abc import Callable
 from uuid import UUID
 
 from ops.simulation.tables import MemoryTables
@@ -28,8 +28,8 @@ class StoreLoss:
         """Let a standby have all that is committed by now."""
         self._copy = self._tables.copy()
 
-    def forget(self, running: Collection[str], *, is_told: bool = True) -> None:
-        """Let that standby take over, while these replicas run.
+    def forget(self, is_held: Callable[[str, UUID], bool], *, is_told: bool = True) -> None:
+        """Let that standby take over; `is_held` tells whether a replica has a payment in its memory.
 
         With `is_told` their rows tell that commits did not wait for it. Else only who was told of something that it
         lacks can find that out.
@@ -45,7 +45,7 @@ class StoreLoss:
         held = {key: before.claims[key].owner for key in gone & before.claims.keys()}
         # One that was written anew since it was forgotten before may have ended, and so have left the memory.
         self._held = {key: owner for key, owner in self._held.items() if key not in gone}
-        self._held |= {key: owner for key, owner in held.items() if owner in running}
+        self._held |= {key: owner for key, owner in held.items() if is_held(owner, key)}
         self.payments |= gone - self._held.keys()
 
     def memory_ended(self, replica: str) -> None:

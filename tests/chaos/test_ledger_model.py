@@ -205,7 +205,7 @@ def test_what_waits_in_a_journal_while_postgres_forgets_its_row_outlives_the_pro
     for amount_minor in range(1, 4 * WINDOW_MAX):
         run.post(0, amount_minor, again=False)
         run.run_freely(0.05)
-    run.model.loss.forget(REPLICAS)
+    run.model.loss.forget(run.model.is_held)
     run.run_freely(0.5)
     run.crash("1", sent=False)
     run.restart("1")

@@ -165,7 +165,7 @@ class Gateway(RuleBasedStateMachine):
         if to_copy:
             self.model.loss.copy()
         elif self.model.lost is None:
-            self.model.loss.forget([name for name, replica in self.model.replicas.items() if replica.is_running])
+            self.model.loss.forget(self.model.is_held)
 
     @rule(index=indexes, name=names)
     def lose_what_is_charged_next(self, index: int, name: str) -> None:

@@ -247,3 +247,19 @@ def test_a_row_that_arrives_after_its_payment_has_moved_and_is_settled_is_not_ch
     read_a_row_before_its_payment_moves_and_tell_it_after_the_settlement(gateway)
     charged = {name: {each.correlation_id for each in gateway.model.charges(name)} for name in gateway.model.processors}
     assert [FIRST in charged[name] for name in ("default", "fallback")] == [False, True]
+
+
+def test_what_postgres_forgets_before_a_process_has_read_it_since_its_start_is_known_to_nobody() -> None:
+    gateway = Gateway()
+    gateway.start()
+    gateway.copy_postgres_or_put_it_back(to_copy=True)
+    gateway.post(0, 1, again=False)
+    # The journal gives a payment away once its row is committed.
+    for seconds in (0.0, 0.1):
+        gateway.run_freely(seconds)
+        gateway.crash("1", sent=False)
+        gateway.restart("1", leaves=False)
+    assert gateway.model.tables.payments.keys() == gateway.accepted.keys()
+    gateway.copy_postgres_or_put_it_back(to_copy=False)
+    assert gateway.model.loss.payments == gateway.accepted.keys()
+    gateway.teardown()
