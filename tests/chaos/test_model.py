@@ -344,15 +344,17 @@ class Gateway(RuleBasedStateMachine):
         if self.model.loss.has_happened and not self._is_at_rest():
             # Who came first to a Postgres that forgot all others may have had the wrong clock, and keeps them out.
             self._restart_who_runs_by_a_wrong_clock()
-            self._come_to_rest()
+            # What that one has published holds for all others until time has reached it.
+            published_ms = max((lease.published_ms for lease in self.model.tables.leases.values()), default=0)
+            self._come_to_rest(max(0.0, (published_ms - self.model.clock.now_ms()) / 1000))
         self.model.clock.close()
         self.no_payment_is_charged_twice()
         self.every_settlement_is_what_its_processor_booked()
         self.no_payment_that_was_closed_is_charged()
         assert self._unsettled() == set(), "not settled"
 
-    def _come_to_rest(self) -> None:
-        end_s = self.model.clock.time_s + REST_S_MAX
+    def _come_to_rest(self, more_s: float = 0.0) -> None:
+        end_s = self.model.clock.time_s + REST_S_MAX + more_s
         while self.model.clock.time_s < end_s and not self._is_at_rest():
             self._run_a_step()
             self.no_payment_is_charged_twice()
