@@ -13,11 +13,11 @@ from actors.domain.routing_policies import POLICIES
 from actors.errors import SettingsError
 
 DEFAULT_PROCESSORS = "default=http://localhost:8001,0.05 fallback=http://localhost:8002,0.15"
-CALLS_BESIDE = 32
-"""The most calls to one processor that may be under way beside its charges: spare ones, look-ups, health checks."""
 DEFAULT_ROUTING = "cheapest"
 DEFAULT_BIND = "0.0.0.0:9999,[::]:9999"
 PORT_MAX = 65535
+CALLS_BESIDE = 32
+"""The most calls to one processor that may be under way beside its charges: spare ones, look-ups, health checks."""
 ADMIN_TOKEN_CHARS_MIN = 16
 """A token of this length cannot be guessed, however often somebody tries."""
 

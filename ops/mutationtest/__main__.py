@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "A mutant that no test kills shows what no test looks at.",
         kept=f"at least {SCORE_MIN:.0%} of the mutants were killed, and exactly the survivors are judged",
         broken="fewer were killed, a survivor was not judged, or one that was judged is killed",
-        takes="some hours for all; what was found before is not tried again",
+        takes="25 minutes for all, in two runs at once on two cores; what was found before is not tried again",
         examples={COMMAND: "all modules", f"{COMMAND} breaker money": "two of them"},
         notes=f"Results are kept in {KEPT.relative_to(ROOT)}; without it everything is tried anew. "
         f"{JUDGED.relative_to(ROOT)} says of each survivor why it behaves as the original.",

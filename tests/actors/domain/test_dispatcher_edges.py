@@ -44,6 +44,18 @@ class WaitingRecorder(Routes):
         return Choice(None, Reason.WAIT_FOR_ANY)
 
 
+def whose_default_takes_only_reais() -> Dispatching:
+    return Dispatching(processors=[PROCESSORS[0], replace(PROCESSORS[1], currencies=frozenset({"BRL"}))])
+
+
+def asked_at(subject: Dispatching, *answering: str) -> set[str]:
+    """Commit the payment's row, let these processors deny it one after another, and tell which ones were asked."""
+    asked = set(subject.claimed(1).look_ups)
+    for name in answering:
+        asked |= set(subject.looked_up(1, None, at=name).look_ups) | set(subject.advance(10.0).look_ups)
+    return asked
+
+
 def test_those_behind_the_first_are_the_others_in_memory_and_those_still_in_the_journal() -> None:
     routes = WaitingRecorder()
     dispatcher = Dispatcher(routes, RetryLimits(), Random(1))
@@ -154,16 +166,12 @@ def test_payments_whose_rows_name_no_processor_any_more_go_on_in_the_order_of_th
 
 
 def test_where_rows_may_be_lost_every_processor_is_asked_for_a_payment_that_had_a_row() -> None:
-    only_reais = replace(PROCESSORS[1], currencies=frozenset({"BRL"}))
-    subject = Dispatching(processors=[PROCESSORS[0], only_reais])
+    subject = whose_default_takes_only_reais()
     for name in ("default", "fallback"):
         subject.announce(name, BreakerState.OPEN)
     subject.adopt(Claim(payment(1, currency="USD"), None))
     assert [claim.payment.currency for claim in subject.store_changed().claims] == ["USD"]
-    asked = set(subject.claimed(1).look_ups)
-    for name in ("default", "fallback"):
-        asked |= set(subject.looked_up(1, None, at=name).look_ups) | set(subject.advance(10.0).look_ups)
-    assert asked == {"default", "fallback"}
+    assert asked_at(subject, "default", "fallback") == {"default", "fallback"}
 
 
 def test_the_payments_in_memory_and_the_late_look_ups_are_told_with_their_bounds() -> None:
@@ -198,8 +206,7 @@ def test_the_only_payment_that_is_pinned_to_a_silent_processor_never_pauses_for_
 
 
 def test_no_rows_are_taken_up_beyond_what_may_be_in_memory_where_payments_of_the_journal_fill_it() -> None:
-    only_reais = replace(PROCESSORS[1], currencies=frozenset({"BRL"}))
-    subject = Dispatching(processors=[PROCESSORS[0], only_reais])
+    subject = whose_default_takes_only_reais()
     subject.announce("fallback", BreakerState.OPEN)
     wanted, numbers = WINDOW_MAX, iter(range(1, 2 * DRIVEN_MAX))
     while wanted:
@@ -207,17 +214,6 @@ def test_no_rows_are_taken_up_beyond_what_may_be_in_memory_where_payments_of_the
         wanted = subject.decide().wanted
         assert subject.dispatcher.adoption_room().count <= DRIVEN_MAX - subject.dispatcher.driven_count() - wanted
     assert (subject.dispatcher.driven_count(), subject.dispatcher.adoption_room().count) == (DRIVEN_MAX, 0)
-
-
-def waiting_aside() -> Dispatching:
-    """Leave a payment in its turn to be asked for at a processor that does not answer."""
-    subject = Dispatching()
-    for name in ("default", "fallback"):
-        subject.announce(name, BreakerState.OPEN)
-    subject.adopt(Claim(payment(1), "default"))
-    subject.looked_up(1, None, answered=False)
-    subject.adopt(Claim(payment(2), "default"))
-    return subject
 
 
 def test_a_payment_that_waited_for_room_when_rows_were_lost_waits_for_answers_instead() -> None:
@@ -233,22 +229,16 @@ def test_a_payment_that_waited_for_room_when_rows_were_lost_waits_for_answers_in
     assert subject.dispatcher.wakes_at_s(subject.now_s) is not None
 
 
-def test_a_processor_that_cannot_be_asked_holds_up_no_payments_of_another() -> None:
-    subject = waiting_aside()
+@pytest.mark.parametrize("processors", [PROCESSORS, PROCESSORS[::-1]])
+def test_a_processor_that_cannot_be_asked_holds_up_no_payments_of_another(processors: Sequence[Processor]) -> None:
+    subject = Dispatching(processors=processors)
+    subject.announce("default", BreakerState.OPEN)
+    subject.adopt(Claim(payment(1), "default"))
+    subject.looked_up(1, None, answered=False)
     subject.announce("fallback", takes=0)
-    subject.adopt(Claim(payment(3), "fallback"))
+    subject.adopt(Claim(payment(2), "default"), Claim(payment(3), "fallback"))
     subject.announce("fallback")
-    first, second = PROCESSORS
-    assert (first.name, second.name) == ("fallback", "default")
     assert subject.decide().charges == {"fallback": [payment(3)]}
-    other = Dispatching(processors=(second, first))
-    other.announce("default", BreakerState.OPEN)
-    other.adopt(Claim(payment(1), "default"))
-    other.looked_up(1, None, answered=False)
-    other.announce("fallback", takes=0)
-    other.adopt(Claim(payment(2), "default"), Claim(payment(3), "fallback"))
-    other.announce("fallback")
-    assert other.decide().charges == {"fallback": [payment(3)]}
 
 
 def test_of_many_that_have_to_be_asked_for_only_the_first_are_asked_for_at_once() -> None:
@@ -263,23 +253,18 @@ def test_of_many_that_have_to_be_asked_for_only_the_first_are_asked_for_at_once(
 
 
 def test_who_never_took_a_currency_is_not_asked_for_what_had_no_row_when_rows_were_lost() -> None:
-    only_reais = replace(PROCESSORS[1], currencies=frozenset({"BRL"}))
-    subject = Dispatching(processors=[PROCESSORS[0], only_reais])
+    subject = whose_default_takes_only_reais()
     subject.announce("fallback", BreakerState.OPEN)
     subject.offer(payment(1, currency="USD"))
     subject.decide()
     subject.store_changed()
     subject.announce("fallback")
     assert len(subject.decide().claims) == 1
-    asked = set(subject.claimed(1).look_ups)
-    for _ in range(3):
-        asked |= set(subject.looked_up(1, None, at="fallback").look_ups) | set(subject.advance(10.0).look_ups)
-    assert asked == {"fallback"}
+    assert asked_at(subject, *["fallback"] * 3) == {"fallback"}
 
 
 def test_a_row_that_is_written_anew_twice_is_asked_for_at_every_processor() -> None:
-    only_reais = replace(PROCESSORS[1], currencies=frozenset({"BRL"}))
-    subject = Dispatching(processors=[PROCESSORS[0], only_reais])
+    subject = whose_default_takes_only_reais()
     for name in ("default", "fallback"):
         subject.announce(name, BreakerState.OPEN)
     subject.adopt(Claim(payment(1, currency="USD"), "fallback"))
@@ -289,10 +274,7 @@ def test_a_row_that_is_written_anew_twice_is_asked_for_at_every_processor() -> N
     for _ in range(2):
         subject.store_changed()
     assert len(subject.claimed(1).claims) == 1
-    asked = set(subject.claimed(1).look_ups)
-    for name in ("default", "fallback"):
-        asked |= set(subject.looked_up(1, None, at=name).look_ups) | set(subject.advance(10.0).look_ups)
-    assert asked == {"default", "fallback"}
+    assert asked_at(subject, "default", "fallback") == {"default", "fallback"}
 
 
 def test_no_processor_is_chosen_for_a_payment_whose_row_is_written_anew() -> None:
